@@ -1,0 +1,95 @@
+# Every target works on a clean checkout with Go and git alone. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+# One way to compile, so that building, linting and running share their work.
+# Only the race detector needs cgo.
+export CGO_ENABLED := 0
+
+TOOLS := bin/tools
+# How long one test package may take, seconds of real clusters included.
+TEST_TIMEOUT ?= 20m
+# Packages to test, and further flags for `go test`: make test PKG=./internal/... TESTFLAGS='-run Lease -v'
+PKG ?= ./...
+TESTFLAGS ?=
+# The modules of this repository; those of hack/ only pin what is built from elsewhere.
+MODULES := . hack/tools hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw
+
+##@ Everyday
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build
+build: ## Build bin/manager and bin/worker for this machine.
+	go build -ldflags '-s -w' -o bin/ ./cmd/manager ./cmd/worker
+
+.PHONY: demo
+demo: build ## Run the whole product on this machine and verify every byte (DEMO_DATA=DIR, KEEP=1).
+	@go build -o bin/demo ./hack/demo
+	@exec bin/demo $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
+
+.PHONY: clean
+clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
+	rm -rf bin/manager bin/worker bin/demo bin/verify $(TOOLS)
+	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
+
+##@ Generated files
+
+.PHONY: generate
+generate: $(TOOLS)/controller-gen ## Generate deep copies of the API types.
+	$(TOOLS)/controller-gen object paths=./api/...
+
+.PHONY: manifests
+manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role.
+	$(TOOLS)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(TOOLS)/controller-gen rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: docs
+docs: $(TOOLS)/crd-ref-docs ## Generate the API reference, docs/api.md.
+	$(TOOLS)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/docs/config.yaml --renderer=markdown --output-path=docs/api.md
+
+##@ Checks
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Lint Go code, import directions and API conventions.
+	$(TOOLS)/golangci-lint config verify
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: verify
+verify: $(TOOLS)/kustomize ## Fail when generated files, formatting or module files are stale.
+	hack/verify.sh $(MODULES)
+	$(TOOLS)/kustomize build config/default >/dev/null
+	$(TOOLS)/kustomize build config/samples >/dev/null
+
+.PHONY: test
+test: ## Run all tests with the race detector, on a real API server.
+	@echo 'test: finding the control plane' >&2
+	@assets=$$(go run ./hack/controlplane | tail -n 1); \
+	echo "test: go test -race $(TESTFLAGS) $(PKG) with KUBEBUILDER_ASSETS=$$assets" >&2; \
+	KUBEBUILDER_ASSETS=$$assets CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
+
+.PHONY: test-integration
+test-integration: ## Run only the tests that start a control plane, with their names.
+	@$(MAKE) test PKG='./controllers/... ./hack/... ./test/...' TESTFLAGS='-v -count=1 $(TESTFLAGS)'
+
+##@ Tools, built on demand from the versions that hack/tools pins
+
+tool_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen
+tool_kustomize := sigs.k8s.io/kustomize/kustomize/v5
+tool_crd-ref-docs := github.com/elastic/crd-ref-docs
+tool_setup-envtest := sigs.k8s.io/controller-runtime/tools/setup-envtest
+
+$(TOOLS)/controller-gen $(TOOLS)/kustomize $(TOOLS)/crd-ref-docs $(TOOLS)/setup-envtest: hack/tools/go.mod hack/tools/go.sum
+	@echo 'building $(@F)' >&2
+	@cd hack/tools && go build -o $(CURDIR)/$@ $(tool_$(@F))
+	@touch $@
+
+$(TOOLS)/golangci-lint: hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum hack/tools/golangci-lint/main.go
+	@echo 'building golangci-lint with kube-api-linter' >&2
+	@cd hack/tools/golangci-lint && go build -o $(CURDIR)/$@ .
+	@touch $@

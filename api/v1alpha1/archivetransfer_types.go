@@ -1,0 +1,981 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ArchiveTransferSpec describes what to archive, whereto and how.
+type ArchiveTransferSpec struct {
+	// source is the volume to archive. It is mounted read-only and can't be changed.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the source of a transfer can't be changed; create another ArchiveTransfer"
+	Source Source `json:"source,omitzero"`
+
+	// destination is the bucket to archive to. It can't be changed.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the destination of a transfer can't be changed; create another ArchiveTransfer"
+	Destination Destination `json:"destination,omitzero"`
+
+	// packing chooses how files become objects. It can't be changed.
+	// +optional
+	// +kubebuilder:default={format: Objects}
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the packing of a transfer can't be changed; create another ArchiveTransfer"
+	Packing Packing `json:"packing,omitzero"`
+
+	// coordination tunes the control that all workers share.
+	// +optional
+	// +kubebuilder:default={}
+	Coordination Coordination `json:"coordination,omitzero"`
+
+	// workers describes the pods that move the data.
+	// +optional
+	// +kubebuilder:default={}
+	Workers Workers `json:"workers,omitzero"`
+
+	// priority is the transfer's share of a bucket that several transfers write
+	// to. It is a weight, not a rank: nobody starves.
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Priority int32 `json:"priority,omitempty"`
+
+	// suspend stops the workers and frees the network until it is false again.
+	// What has been archived stays and is not sent again.
+	// +optional
+	// +kubebuilder:default=false
+	Suspend *bool `json:"suspend,omitempty"`
+
+	// failurePolicy decides what files that can't be archived mean for the transfer.
+	// +optional
+	// +kubebuilder:default={}
+	FailurePolicy FailurePolicy `json:"failurePolicy,omitzero"`
+
+	// ttlSecondsAfterFinished deletes the ArchiveTransfer that long after it has
+	// ended. Absent means never. What was archived is not touched.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+}
+
+// Source is the volume to archive.
+// +kubebuilder:validation:ExactlyOneOf=persistentVolumeClaim;nfs;hostPath
+type Source struct {
+	// persistentVolumeClaim archives a claim in the transfer's namespace.
+	// +optional
+	PersistentVolumeClaim *ClaimSource `json:"persistentVolumeClaim,omitempty"`
+
+	// nfs archives an NFS export.
+	// +optional
+	NFS *NFSSource `json:"nfs,omitempty"`
+
+	// hostPath archives a directory of the nodes. It is refused unless the
+	// administrator has allowed it with the manager's --allow-host-path-sources.
+	// +optional
+	HostPath *HostPathSource `json:"hostPath,omitempty"`
+
+	// path is the directory within the volume; absent means all of it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(s, s == '..')",message="must be relative to the volume: no leading '/', no '..'"
+	Path string `json:"path,omitempty"`
+
+	// include are glob patterns, relative to path, of the files to archive, with
+	// ** for any number of directories. Absent means all.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	Include []string `json:"include,omitempty"`
+
+	// exclude are glob patterns of files to leave out, even if included.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+// ClaimSource names a PersistentVolumeClaim.
+type ClaimSource struct {
+	// claimName is the name of the PersistentVolumeClaim.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ClaimName string `json:"claimName,omitempty"`
+}
+
+// NFSSource names an NFS export.
+type NFSSource struct {
+	// server is the host name or address of the NFS server.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Server string `json:"server,omitempty"`
+
+	// path is the exported directory.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must begin with '/'"
+	Path string `json:"path,omitempty"`
+}
+
+// HostPathSource names a directory of the nodes.
+type HostPathSource struct {
+	// path is the directory.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && !self.split('/').exists(s, s == '..')",message="must begin with '/' and hold no '..'"
+	Path string `json:"path,omitempty"`
+}
+
+// AddressingStyle chooses how a bucket is named in a URL.
+// +kubebuilder:validation:Enum=VirtualHosted;Path
+type AddressingStyle string
+
+const (
+	// AddressingVirtualHosted puts the bucket into the host name, as AWS does.
+	AddressingVirtualHosted AddressingStyle = "VirtualHosted"
+	// AddressingPath puts the bucket into the path, as most other servers do.
+	AddressingPath AddressingStyle = "Path"
+)
+
+// Destination is a place in S3-compatible storage.
+type Destination struct {
+	// bucket is the name of the bucket. It must exist.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9][a-z0-9.-]*[a-z0-9]$')",message="must be a bucket name: lower-case letters, digits, '.' and '-', beginning and ending with a letter or digit"
+	Bucket string `json:"bucket,omitempty"`
+
+	// prefix is put before the key of every object. Absent means the whole bucket.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(s, s == '..' || s == '.')",message="must not begin with '/' or hold '.' or '..' as a segment"
+	Prefix string `json:"prefix,omitempty"`
+
+	// region is the region that requests are signed for.
+	// +optional
+	// +kubebuilder:default="us-east-1"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Region string `json:"region,omitempty"`
+
+	// endpoint is the URL of an S3-compatible server. Absent means AWS.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="must be an http:// or https:// URL with a host"
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// addressingStyle is VirtualHosted (https://BUCKET.host/KEY) or Path (https://host/BUCKET/KEY).
+	// +optional
+	// +kubebuilder:default=VirtualHosted
+	AddressingStyle AddressingStyle `json:"addressingStyle,omitempty"`
+
+	// storageClass of the objects. Absent means the bucket's default.
+	// +optional
+	// +kubebuilder:validation:Enum=STANDARD;STANDARD_IA;ONEZONE_IA;INTELLIGENT_TIERING;GLACIER;GLACIER_IR;DEEP_ARCHIVE;REDUCED_REDUNDANCY;EXPRESS_ONEZONE;OUTPOSTS;SNOW
+	StorageClass string `json:"storageClass,omitempty"`
+
+	// serverSideEncryption asks the server to encrypt the objects. Absent means
+	// the bucket's default.
+	// +optional
+	ServerSideEncryption *ServerSideEncryption `json:"serverSideEncryption,omitempty"`
+
+	// objectTags are put on every object.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MaxItems=10
+	ObjectTags []ObjectTag `json:"objectTags,omitempty"`
+
+	// credentials say who the workers are to the server.
+	// +required
+	Credentials Credentials `json:"credentials,omitzero"`
+
+	// caBundle holds the certificates of the authorities to trust instead of the
+	// system's.
+	// +optional
+	CABundle *CABundle `json:"caBundle,omitempty"`
+
+	// prefixes says how keys are spread. Prefixes are what the windows are leased on.
+	// +optional
+	// +kubebuilder:default={pattern: Mirror}
+	Prefixes Prefixes `json:"prefixes,omitzero"`
+}
+
+// ServerSideEncryption asks the server to encrypt objects.
+// +kubebuilder:validation:XValidation:rule="self.algorithm == 'aws:kms' || !has(self.kmsKeyID)",message="kmsKeyID goes with algorithm aws:kms only"
+type ServerSideEncryption struct {
+	// algorithm is AES256 or aws:kms.
+	// +required
+	// +kubebuilder:validation:Enum=AES256;aws:kms
+	Algorithm string `json:"algorithm,omitempty"`
+
+	// kmsKeyID is the key for aws:kms. Absent means the account's default key.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	KMSKeyID string `json:"kmsKeyID,omitempty"`
+}
+
+// ObjectTag is one tag of an object.
+type ObjectTag struct {
+	// key of the tag.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Key string `json:"key,omitempty"`
+
+	// value of the tag.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Value string `json:"value,omitempty"`
+}
+
+// Credentials say who the workers are to the server.
+// +kubebuilder:validation:ExactlyOneOf=secret;podIdentity
+type Credentials struct {
+	// secret holds an access key.
+	// +optional
+	Secret *SecretCredentials `json:"secret,omitempty"`
+
+	// podIdentity uses what the platform gives to the workers' ServiceAccount,
+	// such as an IAM role.
+	// +optional
+	PodIdentity *PodIdentity `json:"podIdentity,omitempty"`
+}
+
+// SecretCredentials names a Secret with the keys AWS_ACCESS_KEY_ID,
+// AWS_SECRET_ACCESS_KEY and, if the key is temporary, AWS_SESSION_TOKEN.
+type SecretCredentials struct {
+	// name of the Secret in the transfer's namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// PodIdentity names the ServiceAccount whose identity the workers take.
+type PodIdentity struct {
+	// serviceAccountName is a ServiceAccount in the transfer's namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+}
+
+// CABundle names a key of a ConfigMap that holds PEM certificates.
+type CABundle struct {
+	// configMapName is a ConfigMap in the transfer's namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ConfigMapName string `json:"configMapName,omitempty"`
+
+	// key within it.
+	// +optional
+	// +kubebuilder:default="ca.crt"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+}
+
+// PrefixPattern chooses how keys are spread over prefixes.
+// +kubebuilder:validation:Enum=Mirror;Hash;Explicit
+type PrefixPattern string
+
+const (
+	// PatternMirror keeps the tree under the base prefix; its top-level
+	// directories are the prefixes.
+	PatternMirror PrefixPattern = "Mirror"
+	// PatternHash puts objects under short hashed prefixes.
+	PatternHash PrefixPattern = "Hash"
+	// PatternExplicit puts objects under the names given.
+	PatternExplicit PrefixPattern = "Explicit"
+)
+
+// Prefixes says how keys are spread.
+// +kubebuilder:validation:XValidation:rule="self.pattern == 'Explicit' ? has(self.names) && size(self.names) > 0 : !has(self.names)",message="names are required with pattern Explicit and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.pattern != 'Explicit' || !has(self.count)",message="count is the number of names with pattern Explicit; leave it out"
+type Prefixes struct {
+	// pattern is Mirror, Hash or Explicit.
+	// +optional
+	// +kubebuilder:default=Mirror
+	Pattern PrefixPattern `json:"pattern,omitempty"`
+
+	// count is the number of prefixes with Hash, and the most with Mirror. Absent
+	// means by the size of the data: below 1 GB 1, 10 GB 2, 100 GB 4, 1 TB 8,
+	// else 16; with Mirror always 16.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	Count *int32 `json:"count,omitempty"`
+
+	// names are the prefixes with Explicit.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')",message="must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
+	Names []string `json:"names,omitempty"`
+}
+
+// PackingFormat chooses how files become objects.
+// +kubebuilder:validation:Enum=Objects
+type PackingFormat string
+
+// PackingObjects makes every file an object of its own.
+const PackingObjects PackingFormat = "Objects"
+
+// Packing chooses how files become objects. It is a union whose format names the member.
+type Packing struct {
+	// format is Objects: every file becomes an object of its own.
+	// +optional
+	// +kubebuilder:default=Objects
+	Format PackingFormat `json:"format,omitempty"`
+}
+
+// CoordinationMode chooses between shared and fixed windows.
+// +kubebuilder:validation:Enum=Coordinated;Uncoordinated
+type CoordinationMode string
+
+const (
+	// ModeCoordinated leases windows and rates from the controller that all
+	// workers to one bucket share.
+	ModeCoordinated CoordinationMode = "Coordinated"
+	// ModeUncoordinated gives every worker fixed windows, as other tools do.
+	ModeUncoordinated CoordinationMode = "Uncoordinated"
+)
+
+// TransferStrategy chooses how a window is divided over prefixes.
+// +kubebuilder:validation:Enum=TCPLike;FairShare;Adaptive
+type TransferStrategy string
+
+// BandwidthStrategy chooses how a paced rate is divided over prefixes.
+// +kubebuilder:validation:Enum=FairShare;Proportional
+type BandwidthStrategy string
+
+// Coordination tunes the control that all workers share. The defaults suit most.
+type Coordination struct {
+	// mode is Coordinated, or Uncoordinated for fixed windows.
+	// +optional
+	// +kubebuilder:default=Coordinated
+	Mode CoordinationMode `json:"mode,omitempty"`
+
+	// strategy divides the window over prefixes: TCPLike by windows grown per
+	// prefix, FairShare evenly by weight, Adaptive by measured marginal goodput.
+	// +optional
+	// +kubebuilder:default=Adaptive
+	Strategy TransferStrategy `json:"strategy,omitempty"`
+
+	// bandwidthStrategy divides the paced rate: FairShare evenly by weight,
+	// Proportional to the windows.
+	// +optional
+	// +kubebuilder:default=FairShare
+	BandwidthStrategy BandwidthStrategy `json:"bandwidthStrategy,omitempty"`
+
+	// pipelineDepth is the most archives assigned ahead to one worker on one prefix.
+	// +optional
+	// +kubebuilder:default=16
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	PipelineDepth int32 `json:"pipelineDepth,omitempty"`
+
+	// globalCongestionWindow is the number of requests in flight, over all
+	// workers, at which control begins.
+	// +optional
+	// +kubebuilder:default=32
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4096
+	GlobalCongestionWindow int32 `json:"globalCongestionWindow,omitempty"`
+
+	// slowStartThreshold is the window below which slow start goes on doubling
+	// whatever its growth.
+	// +optional
+	// +kubebuilder:default=16
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4096
+	SlowStartThreshold int32 `json:"slowStartThreshold,omitempty"`
+
+	// maxActivePrefixes is the most prefixes that hold a window at once.
+	// +optional
+	// +kubebuilder:default=16
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MaxActivePrefixes int32 `json:"maxActivePrefixes,omitempty"`
+
+	// updateInterval is the period of control and the shortest report interval.
+	// +optional
+	// +kubebuilder:default="2s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('500ms') && duration(self) <= duration('1m')",message="must be between 500ms and 1m"
+	UpdateInterval metav1.Duration `json:"updateInterval,omitempty"`
+
+	// leaseDuration is how long a worker may go on with a grant that is not renewed.
+	// +optional
+	// +kubebuilder:default="20s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('10m')",message="must be between 5s and 10m"
+	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty"`
+
+	// advancedFlowControl Enabled adds a paced rate and probing to the window.
+	// +optional
+	// +kubebuilder:default=Enabled
+	// +kubebuilder:validation:Enum=Enabled;Disabled
+	AdvancedFlowControl string `json:"advancedFlowControl,omitempty"`
+
+	// adaptive are the parameters of the control law.
+	// +optional
+	// +kubebuilder:default={}
+	Adaptive AdaptiveParameters `json:"adaptive,omitzero"`
+
+	// uncoordinated are the fixed windows of mode Uncoordinated.
+	// +optional
+	// +kubebuilder:default={}
+	Uncoordinated FixedWindows `json:"uncoordinated,omitzero"`
+}
+
+// AdaptiveParameters are the parameters of the control law.
+type AdaptiveParameters struct {
+	// learningRatePercent weighs a new measurement against the learnt trend.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	LearningRatePercent int32 `json:"learningRatePercent,omitempty"`
+
+	// bandwidthProbingRatePercent is the first step by which a probe raises the rate.
+	// +optional
+	// +kubebuilder:default=5
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	BandwidthProbingRatePercent int32 `json:"bandwidthProbingRatePercent,omitempty"`
+
+	// congestionSensitivityPercent decides which share of throttled requests
+	// counts as congestion: at 80 more than 2 %, at 0 more than 10 %.
+	// +optional
+	// +kubebuilder:default=80
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=99
+	CongestionSensitivityPercent *int32 `json:"congestionSensitivityPercent,omitempty"`
+
+	// recoveryAggressivenessPercent scales growth after congestion.
+	// +optional
+	// +kubebuilder:default=120
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=1000
+	RecoveryAggressivenessPercent int32 `json:"recoveryAggressivenessPercent,omitempty"`
+}
+
+// FixedWindows are the windows of uncoordinated work.
+type FixedWindows struct {
+	// maxPrefixes is the number of prefixes each worker sends to at once.
+	// +optional
+	// +kubebuilder:default=4
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MaxPrefixes int32 `json:"maxPrefixes,omitempty"`
+
+	// maxConcurrentUploads is each worker's fixed window on a prefix.
+	// +optional
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1024
+	MaxConcurrentUploads int32 `json:"maxConcurrentUploads,omitempty"`
+}
+
+// Workers describes the pods that move the data.
+type Workers struct {
+	// count is the number of worker pods.
+	// +optional
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Count int32 `json:"count,omitempty"`
+
+	// resources of the worker container. Its memory limit bounds the requests in flight.
+	// +optional
+	// +kubebuilder:default={requests: {cpu: "250m", memory: "256Mi"}, limits: {memory: "512Mi"}}
+	Resources WorkerResources `json:"resources,omitzero"`
+
+	// nodeSelector of the pods.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// tolerations of the pods.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// affinity of the pods. Absent spreads them over nodes where possible.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// priorityClassName of the pods.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// runtimeClassName of the pods.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+
+	// labels are added to the pods.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// annotations are added to the pods.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// jobLabels are added to the workers' Job, such as a job queue's name.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	JobLabels map[string]string `json:"jobLabels,omitempty"`
+
+	// image replaces the worker image that the manager was given.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// imagePullSecrets are Secrets in the transfer's namespace.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	ImagePullSecrets []ImagePullSecret `json:"imagePullSecrets,omitempty"`
+
+	// runAsUser is the user ID of the worker process. It must be able to read the source.
+	// +optional
+	// +kubebuilder:default=65532
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
+	RunAsUser int64 `json:"runAsUser,omitempty"`
+
+	// supplementalGroups are further group IDs of the worker process.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=2147483647
+	SupplementalGroups []int64 `json:"supplementalGroups,omitempty"`
+}
+
+// WorkerResources are the resources of a worker container.
+type WorkerResources struct {
+	// requests are the least resources the container needs.
+	// +optional
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+
+	// limits are the most resources the container may use.
+	// +optional
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+}
+
+// ImagePullSecret names a Secret.
+type ImagePullSecret struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// FailureAction is what happens after a file could not be archived.
+// +kubebuilder:validation:Enum=Continue;Stop
+type FailureAction string
+
+const (
+	// FailureContinue archives everything else first.
+	FailureContinue FailureAction = "Continue"
+	// FailureStop ends the transfer at once.
+	FailureStop FailureAction = "Stop"
+)
+
+// FailurePolicy decides what files that can't be archived mean for the transfer.
+type FailurePolicy struct {
+	// onFailure is Continue to archive everything else first, or Stop to end the
+	// transfer once more files than toleratedFailures have failed.
+	// +optional
+	// +kubebuilder:default=Continue
+	OnFailure FailureAction `json:"onFailure,omitempty"`
+
+	// toleratedFailures is the number of files that may fail in a transfer that
+	// still counts as complete.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	ToleratedFailures *int64 `json:"toleratedFailures,omitempty"`
+
+	// attemptsPerArchive is the number of workers that may try an archive.
+	// +optional
+	// +kubebuilder:default=5
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	AttemptsPerArchive int32 `json:"attemptsPerArchive,omitempty"`
+}
+
+// ArchiveTransferStatus is what has become of the transfer. The manager alone writes it.
+// +kubebuilder:validation:MinProperties=1
+type ArchiveTransferStatus struct {
+	// observedGeneration is the generation of the spec that the status speaks of.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+
+	// conditions are Complete, Failed, Suspended, Progressing, Throttled and Degraded.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// startTime is when the first worker was asked for.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+
+	// completionTime is when the transfer ended, complete or failed.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// estimatedCompletionTime is when it would end at the present throughput.
+	// +optional
+	EstimatedCompletionTime *metav1.Time `json:"estimatedCompletionTime,omitempty"`
+
+	// progress counts what is planned and what has become of it.
+	// +optional
+	Progress *Progress `json:"progress,omitempty"`
+
+	// prefixes tells the same for each prefix.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Prefixes []PrefixStatus `json:"prefixes,omitempty"`
+
+	// failures are the first archives in which something failed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Failures []ArchiveFailure `json:"failures,omitempty"`
+
+	// coordination is the state of the control of the destination.
+	// +optional
+	Coordination *CoordinationStatus `json:"coordination,omitempty"`
+
+	// workers counts the worker pods.
+	// +optional
+	Workers *WorkersStatus `json:"workers,omitempty"`
+
+	// checksumAlgorithm is the checksum that the destination verified.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	ChecksumAlgorithm string `json:"checksumAlgorithm,omitempty"`
+}
+
+// Progress counts what is planned and what has become of it.
+type Progress struct {
+	// planning is Running while the source is still being listed, then Complete.
+	// +optional
+	// +kubebuilder:validation:Enum=Running;Complete
+	Planning string `json:"planning,omitempty"`
+
+	// percent of the planned bytes that have ended, once planning is complete.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Percent *int32 `json:"percent,omitempty"`
+
+	// summary is done and planned bytes for people, such as "1.2/4.0 GiB".
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Summary string `json:"summary,omitempty"`
+
+	// bytesPerSecond is the present throughput over all workers.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
+
+	// throughput is bytesPerSecond for people, such as "118 MiB/s".
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Throughput string `json:"throughput,omitempty"`
+
+	// planned is what the inventory lists so far.
+	// +optional
+	Planned *Tally `json:"planned,omitempty"`
+
+	// done stands, verified, at the destination.
+	// +optional
+	Done *Tally `json:"done,omitempty"`
+
+	// failed could not be archived.
+	// +optional
+	Failed *Tally `json:"failed,omitempty"`
+
+	// skipped is not a file: sockets, devices, links that lead nowhere.
+	// +optional
+	Skipped *Tally `json:"skipped,omitempty"`
+
+	// archivesPlanned counts the archives of the inventory so far.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ArchivesPlanned *int64 `json:"archivesPlanned,omitempty"`
+
+	// archivesFinished counts the archives that have ended, in whatever way.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ArchivesFinished *int64 `json:"archivesFinished,omitempty"`
+}
+
+// PrefixStatus tells what has become of one prefix, and how it is doing.
+type PrefixStatus struct {
+	// name of the prefix, without the destination's base prefix.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Name string `json:"name,omitempty"`
+
+	// archives counts the archives of the inventory so far, numbered from 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Archives *int64 `json:"archives,omitempty"`
+
+	// finishedArchives are the numbers of those that have ended, as ranges: "0-41,43-99".
+	// +optional
+	// +kubebuilder:validation:MaxLength=16384
+	FinishedArchives *string `json:"finishedArchives,omitempty"`
+
+	// planned is what the inventory lists so far.
+	// +optional
+	Planned *Tally `json:"planned,omitempty"`
+
+	// done stands, verified, at the destination.
+	// +optional
+	Done *Tally `json:"done,omitempty"`
+
+	// failed could not be archived.
+	// +optional
+	Failed *Tally `json:"failed,omitempty"`
+
+	// skipped is not a file.
+	// +optional
+	Skipped *Tally `json:"skipped,omitempty"`
+
+	// window is the number of requests granted in flight, over all workers.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Window *int32 `json:"window,omitempty"`
+
+	// milliRequestsPerSecond is the paced rate granted over all workers.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
+
+	// bytesPerSecond is the present throughput.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
+
+	// serviceP50Microseconds is the median service time of a request.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ServiceP50Microseconds *int64 `json:"serviceP50Microseconds,omitempty"`
+
+	// serviceP99Microseconds is its 99th percentile.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ServiceP99Microseconds *int64 `json:"serviceP99Microseconds,omitempty"`
+
+	// throttledPerMille is the share of requests lately refused for their rate.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	ThrottledPerMille *int32 `json:"throttledPerMille,omitempty"`
+}
+
+// ArchiveFailure tells why files of an archive failed.
+type ArchiveFailure struct {
+	// prefix of the archive.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Prefix string `json:"prefix,omitempty"`
+
+	// number of the archive within its prefix.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Number *int64 `json:"number,omitempty"`
+
+	// reason is a machine-readable word for the first file that failed.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// message says what was attempted, on what, and what went wrong.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+}
+
+// CoordinationStatus is the state of the control of the destination, which all
+// transfers to the same bucket share.
+type CoordinationStatus struct {
+	// domain is the endpoint and bucket under one control.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=640
+	Domain string `json:"domain,omitempty"`
+
+	// epoch counts the leaders that have controlled this transfer.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Epoch *int64 `json:"epoch,omitempty"`
+
+	// state is SlowStart, CongestionAvoidance, FastRecovery or Recovery.
+	// +optional
+	// +kubebuilder:validation:Enum=SlowStart;CongestionAvoidance;FastRecovery;Recovery
+	State string `json:"state,omitempty"`
+
+	// window is the number of requests that the domain may have in flight.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Window *int32 `json:"window,omitempty"`
+
+	// milliRequestsPerSecond is the paced rate of the domain; absent means unpaced.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
+
+	// snapshot is what a new leader starts from, for the manager alone.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	Snapshot string `json:"snapshot,omitempty"`
+
+	// metrics judge the coordination.
+	// +optional
+	Metrics *CoordinationMetrics `json:"metrics,omitempty"`
+}
+
+// CoordinationMetrics judge the coordination; internal/coordination holds the formulas.
+type CoordinationMetrics struct {
+	// overheadPerMille is the part of the window that nobody could use, because it
+	// was still charged to workers that had not acknowledged its withdrawal.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	OverheadPerMille *int32 `json:"overheadPerMille,omitempty"`
+
+	// loadBalancePercent is Jain's index, over the workers with windows, of requests
+	// in flight per slot: 100 when all use theirs alike.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	LoadBalancePercent *int32 `json:"loadBalancePercent,omitempty"`
+
+	// pipelineUtilizationPercent is the part of the granted windows that was in
+	// use in the last round.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	PipelineUtilizationPercent *int32 `json:"pipelineUtilizationPercent,omitempty"`
+
+	// congestionEvents counts the cuts of the domain's window or rate.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	CongestionEvents *int64 `json:"congestionEvents,omitempty"`
+
+	// improvementPercent is the throughput of the last round against the baseline
+	// measured in the first ten seconds of sending: 100 is the same. Absent until
+	// then.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ImprovementPercent *int32 `json:"improvementPercent,omitempty"`
+}
+
+// WorkersStatus counts the worker pods.
+type WorkersStatus struct {
+	// desired is the number asked for.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Desired *int32 `json:"desired,omitempty"`
+
+	// leased is the number that hold a lease and report.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Leased *int32 `json:"leased,omitempty"`
+
+	// blocked is the number that can do nothing until somebody mends something.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Blocked *int32 `json:"blocked,omitempty"`
+
+	// failed is the number of pods that have failed and were replaced.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Failed *int32 `json:"failed,omitempty"`
+}
+
+// ArchiveTransfer archives a volume of the cluster into S3-compatible storage.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=at,categories=cargoship
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Progressing")].reason`
+// +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress.summary`
+// +kubebuilder:printcolumn:name="%",type=integer,JSONPath=`.status.progress.percent`
+// +kubebuilder:printcolumn:name="Throughput",type=string,JSONPath=`.status.progress.throughput`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.coordination.state`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.leased`
+// +kubebuilder:printcolumn:name="ETA",type=date,JSONPath=`.status.estimatedCompletionTime`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.progress.failed.files`,priority=1
+// +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.spec.destination.bucket`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 50",message="metadata.name must be at most 50 characters, so that the names of the workers' Job and pods fit"
+type ArchiveTransfer struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec describes what to archive, whereto and how.
+	// +required
+	Spec ArchiveTransferSpec `json:"spec,omitzero"`
+
+	// status is what has become of it.
+	// +optional
+	Status ArchiveTransferStatus `json:"status,omitzero"`
+}
+
+// ArchiveTransferList is a list of ArchiveTransfers.
+//
+// +kubebuilder:object:root=true
+type ArchiveTransferList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ArchiveTransfer `json:"items"`
+}

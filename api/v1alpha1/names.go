@@ -1,0 +1,104 @@
+package v1alpha1
+
+// Labels, annotations, finalizers and field owners that the manager writes.
+const (
+	// LabelTransfer names the ArchiveTransfer that a Job, pod or lease belongs to.
+	LabelTransfer = "transfer.cargoship.dev/name"
+	// LabelTransferUID is the UID of that ArchiveTransfer.
+	LabelTransferUID = "transfer.cargoship.dev/uid"
+	// LabelRole tells a transferring worker from a finishing one.
+	LabelRole = "transfer.cargoship.dev/role"
+
+	// RoleWorker is the LabelRole of the pods that move data.
+	RoleWorker = "worker"
+	// RoleFinisher is the LabelRole of the pod that closes a transfer.
+	RoleFinisher = "finisher"
+
+	// Finalizer keeps a transfer until its multipart uploads are aborted.
+	Finalizer = "transfer.cargoship.dev/abort-uploads"
+	// WorkerContainer is the name of the container in a worker pod.
+	WorkerContainer = "worker"
+	// WorkerConfigEnv is the environment variable that hands a worker its
+	// transfer, as the JSON of an ArchiveTransfer with name, namespace, UID,
+	// source, destination and packing.
+	WorkerConfigEnv = "CARGOSHIP_TRANSFER"
+)
+
+// Condition types of an ArchiveTransfer.
+const (
+	// ConditionComplete is true once every archive stands, verified, at the destination.
+	ConditionComplete = "Complete"
+	// ConditionFailed is true once the transfer has ended without being complete.
+	ConditionFailed = "Failed"
+	// ConditionSuspended is true while spec.suspend, or the Job's, holds the workers back.
+	ConditionSuspended = "Suspended"
+	// ConditionProgressing is true while planning or moving data can go on; its
+	// reason names what stands in the way otherwise.
+	ConditionProgressing = "Progressing"
+	// ConditionThrottled is true while the destination refuses requests for their rate.
+	ConditionThrottled = "Throttled"
+	// ConditionDegraded is true while something works less well than granted: a
+	// worker without a lease, archives that failed.
+	ConditionDegraded = "Degraded"
+)
+
+// Condition types of a PrefixLease, written by its worker.
+const (
+	// LeaseConditionBlocked is true while the worker can do nothing until
+	// somebody mends what its reason names.
+	LeaseConditionBlocked = "Blocked"
+	// LeaseConditionDrained is true once a draining worker has nothing in flight.
+	LeaseConditionDrained = "Drained"
+	// LeaseConditionDegraded is true while the worker runs on its uncoordinated
+	// floor because its lease has expired.
+	LeaseConditionDegraded = "Degraded"
+)
+
+// Reasons that the manager gives in conditions and events.
+const (
+	ReasonAdmitted         = "Admitted"
+	ReasonPlanning         = "Planning"
+	ReasonTransferring     = "Transferring"
+	ReasonFinishing        = "Finishing"
+	ReasonComplete         = "Complete"
+	ReasonSuspended        = "Suspended"
+	ReasonNotSuspended     = "NotSuspended"
+	ReasonFilesFailed      = "FilesFailed"
+	ReasonWorkersFailed    = "WorkersFailed"
+	ReasonFinishFailed     = "FinishFailed"
+	ReasonDeleting         = "Deleting"
+	ReasonWorkersPending   = "WorkersPending"
+	ReasonClaimNotFound    = "PersistentVolumeClaimNotFound"
+	ReasonClaimNotBound    = "PersistentVolumeClaimNotBound"
+	ReasonSecretNotFound   = "SecretNotFound"
+	ReasonSecretIncomplete = "SecretIncomplete"
+	ReasonCABundleNotFound = "CABundleNotFound"
+	ReasonServiceAccount   = "ServiceAccountNotFound"
+	ReasonHostPathRefused  = "HostPathNotAllowed"
+	ReasonAPIConflict      = "NameTaken"
+	ReasonNotThrottled     = "NotThrottled"
+	ReasonThrottling       = "DestinationThrottling"
+	ReasonHealthy          = "Healthy"
+	ReasonLeaseExpired     = "LeaseExpired"
+)
+
+// Reasons that a worker gives when it is blocked or when a file fails. They
+// follow from the class of the error; see internal/transfer.
+const (
+	ReasonBucketNotFound        = "BucketNotFound"
+	ReasonCredentialsMissing    = "CredentialsMissing"
+	ReasonCredentialsRejected   = "CredentialsRejected"
+	ReasonPermissionDenied      = "PermissionDenied"
+	ReasonRegionMismatch        = "RegionMismatch"
+	ReasonEndpointUnreachable   = "EndpointUnreachable"
+	ReasonCertificateNotTrusted = "CertificateNotTrusted"
+	ReasonConfigurationRefused  = "ConfigurationRefused"
+	ReasonSourceUnavailable     = "SourceUnavailable"
+)
+
+// Keys that a credentials Secret holds, named as AWS tools name them.
+const (
+	SecretKeyAccessKeyID     = "AWS_ACCESS_KEY_ID"
+	SecretKeySecretAccessKey = "AWS_SECRET_ACCESS_KEY"
+	SecretKeySessionToken    = "AWS_SESSION_TOKEN"
+)

@@ -1,0 +1,388 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// LeaseMode says what a worker shall do with its lease.
+// +kubebuilder:validation:Enum=Active;Drain
+type LeaseMode string
+
+const (
+	// LeaseActive lets the worker send within its grant.
+	LeaseActive LeaseMode = "Active"
+	// LeaseDrain tells the worker to abort what is in flight and exit.
+	LeaseDrain LeaseMode = "Drain"
+)
+
+// Duty is a task a worker is leased besides moving archives.
+// +kubebuilder:validation:Enum=Plan
+type Duty string
+
+// DutyPlan is the walk of the source that writes the inventory.
+const DutyPlan Duty = "Plan"
+
+// PrefixLeaseSpec is the grant: what the manager lets one worker do. The
+// manager alone writes it.
+type PrefixLeaseSpec struct {
+	// transferName is the ArchiveTransfer in the same namespace that the worker serves.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	TransferName string `json:"transferName,omitempty"`
+
+	// podUID is the UID of the pod that holds the lease; a pod of the same name
+	// with another UID has no right to it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	PodUID string `json:"podUID,omitempty"`
+
+	// epoch counts the leaders that have written grants for this transfer. A
+	// grant of a lower epoch is ignored.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Epoch int64 `json:"epoch,omitempty"`
+
+	// sequence counts the grants within an epoch. A grant of a lower sequence is ignored.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Sequence int64 `json:"sequence,omitempty"`
+
+	// acknowledgedReport is the reportSequence of the last report that the manager
+	// has taken in and recorded. The lease runs for leaseDuration from the moment
+	// the worker sent that report, by the worker's own monotonic clock.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	AcknowledgedReport *int64 `json:"acknowledgedReport,omitempty"`
+
+	// leaseDuration is how long the grant holds, counted as acknowledgedReport says.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be between 1s and 1h"
+	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty"`
+
+	// reportInterval is how often the worker reports.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('10m')",message="must be between 100ms and 10m"
+	ReportInterval metav1.Duration `json:"reportInterval,omitempty"`
+
+	// mode is Active, or Drain to have the worker stop sending, abort what is in
+	// flight and exit.
+	// +required
+	Mode LeaseMode `json:"mode,omitempty"`
+
+	// duty is a task besides moving archives.
+	// +optional
+	Duty Duty `json:"duty,omitempty"`
+
+	// prefixes are the windows, rates and archives granted on each prefix.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Prefixes []PrefixGrant `json:"prefixes,omitempty"`
+}
+
+// PrefixGrant is what a worker may do on one prefix.
+type PrefixGrant struct {
+	// name is the prefix, without the destination's base prefix.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Name string `json:"name,omitempty"`
+
+	// window is the number of requests that may be in flight at once. Zero stops the prefix.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	Window *int32 `json:"window,omitempty"`
+
+	// milliRequestsPerSecond paces the start of requests, in thousandths of a
+	// request per second. Absent means that only the window limits.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
+
+	// archives are the archives assigned to the worker on this prefix, most
+	// urgent first.
+	// +optional
+	// +listType=map
+	// +listMapKey=number
+	// +kubebuilder:validation:MaxItems=64
+	Archives []ArchiveAssignment `json:"archives,omitempty"`
+}
+
+// ArchiveAssignment hands one archive to a worker.
+type ArchiveAssignment struct {
+	// number is the archive's place in the inventory of its prefix, from 0.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Number *int64 `json:"number,omitempty"`
+
+	// attempt counts the workers that have been given the archive, from 1.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Attempt int32 `json:"attempt,omitempty"`
+}
+
+// PrefixLeaseStatus is the report: what the worker has done. The worker that
+// holds the lease alone writes it. Counters are cumulative over the life of the
+// worker process, so a lost or repeated report changes nothing.
+type PrefixLeaseStatus struct {
+	// instance identifies the worker process; a new value means that all
+	// counters start again from zero.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Instance string `json:"instance,omitempty"`
+
+	// reportSequence counts the reports of this worker process, from 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReportSequence *int64 `json:"reportSequence,omitempty"`
+
+	// observedEpoch is the epoch of the grant the worker acts on.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedEpoch *int64 `json:"observedEpoch,omitempty"`
+
+	// observedSequence is the sequence of the grant the worker acts on.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedSequence *int64 `json:"observedSequence,omitempty"`
+
+	// maxInFlight is the most requests the worker can have in flight, from its memory limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
+
+	// checksumAlgorithm is the checksum that the destination verifies.
+	// +optional
+	// +kubebuilder:validation:Enum=CRC64NVME;CRC32C
+	ChecksumAlgorithm string `json:"checksumAlgorithm,omitempty"`
+
+	// prefixes are the counters of each prefix the worker has sent to.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Prefixes []PrefixReport `json:"prefixes,omitempty"`
+
+	// finished are archives that ended since acknowledgedReport. An archive is
+	// here only after the destination confirmed every object and checksum of it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Finished []FinishedArchive `json:"finished,omitempty"`
+
+	// plan is the state of the planning duty, when this worker holds it.
+	// +optional
+	Plan *PlanReport `json:"plan,omitempty"`
+
+	// conditions are Blocked, Drained and Degraded.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// PrefixReport holds the cumulative counters of one prefix at one worker.
+type PrefixReport struct {
+	// name is the prefix, without the destination's base prefix.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Name string `json:"name,omitempty"`
+
+	// started counts requests begun.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Started *int64 `json:"started,omitempty"`
+
+	// accepted counts requests that succeeded.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Accepted *int64 `json:"accepted,omitempty"`
+
+	// throttled counts requests that the destination refused for their rate.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Throttled *int64 `json:"throttled,omitempty"`
+
+	// failed counts requests that failed for any other reason.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Failed *int64 `json:"failed,omitempty"`
+
+	// bytes counts the payload of accepted requests.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Bytes *int64 `json:"bytes,omitempty"`
+
+	// busyMicroseconds sums the duration of all requests.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BusyMicroseconds *int64 `json:"busyMicroseconds,omitempty"`
+
+	// maxInFlight is the most requests in flight at once during the last interval.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
+
+	// attemptP50Microseconds is the median duration of a whole attempt in the last interval.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	AttemptP50Microseconds *int64 `json:"attemptP50Microseconds,omitempty"`
+
+	// serviceP50Microseconds is the median time from the last byte sent to the
+	// first byte received in the last interval.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ServiceP50Microseconds *int64 `json:"serviceP50Microseconds,omitempty"`
+
+	// serviceP99Microseconds is its 99th percentile.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ServiceP99Microseconds *int64 `json:"serviceP99Microseconds,omitempty"`
+
+	// senderLimited is Yes when in the last interval the worker had too little to
+	// send to fill its window or its rate.
+	// +optional
+	// +kubebuilder:validation:Enum=Yes;No
+	SenderLimited string `json:"senderLimited,omitempty"`
+}
+
+// FinishedArchive tells how one assigned archive ended.
+type FinishedArchive struct {
+	// prefix is the prefix of the archive.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Prefix string `json:"prefix,omitempty"`
+
+	// number is the archive's place in the inventory of its prefix.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Number *int64 `json:"number,omitempty"`
+
+	// done counts the files that stand, verified, at the destination.
+	// +optional
+	Done *Tally `json:"done,omitempty"`
+
+	// failed counts the files that could not be archived.
+	// +optional
+	Failed *Tally `json:"failed,omitempty"`
+
+	// skipped counts the entries that are not files: sockets, devices, links that lead nowhere.
+	// +optional
+	Skipped *Tally `json:"skipped,omitempty"`
+
+	// retry is Yes when the archive was not finished and another attempt may succeed.
+	// +optional
+	// +kubebuilder:validation:Enum=Yes;No
+	Retry string `json:"retry,omitempty"`
+
+	// reason is a machine-readable word for the first failure or skip.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// message says what was attempted, on what, and what went wrong.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+}
+
+// PlanReport is the state of the planning duty.
+type PlanReport struct {
+	// state is Running while the source is walked, Complete once the whole
+	// inventory stands in the bucket.
+	// +required
+	// +kubebuilder:validation:Enum=Running;Complete
+	State string `json:"state,omitempty"`
+
+	// prefixes tells how much of the inventory stands in the bucket.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Prefixes []PlannedPrefix `json:"prefixes,omitempty"`
+}
+
+// PlannedPrefix tells what the inventory of one prefix holds.
+type PlannedPrefix struct {
+	// name is the prefix, without the destination's base prefix.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Name string `json:"name,omitempty"`
+
+	// archives counts the archives; they are numbered from 0.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Archives *int64 `json:"archives,omitempty"`
+
+	// files counts the files in them.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Files *int64 `json:"files,omitempty"`
+
+	// bytes sums the sizes of those files.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Bytes *int64 `json:"bytes,omitempty"`
+}
+
+// Tally is a number of files and their size.
+type Tally struct {
+	// files counts files.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Files *int64 `json:"files,omitempty"`
+
+	// bytes sums their sizes.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Bytes *int64 `json:"bytes,omitempty"`
+}
+
+// PrefixLease is the right of one worker pod to send to some prefixes for a
+// while, and its report of what came of it. It is named after the pod.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=pfl,categories=cargoship
+// +kubebuilder:printcolumn:name="Transfer",type=string,JSONPath=`.spec.transferName`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="Duty",type=string,JSONPath=`.spec.duty`
+// +kubebuilder:printcolumn:name="Granted",type=integer,JSONPath=`.spec.sequence`
+// +kubebuilder:printcolumn:name="Observed",type=integer,JSONPath=`.status.observedSequence`
+// +kubebuilder:printcolumn:name="Blocked",type=string,JSONPath=`.status.conditions[?(@.type=="Blocked")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type PrefixLease struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is the grant, written by the manager.
+	// +required
+	Spec PrefixLeaseSpec `json:"spec,omitzero"`
+
+	// status is the report, written by the worker.
+	// +optional
+	Status PrefixLeaseStatus `json:"status,omitzero"`
+}
+
+// PrefixLeaseList is a list of PrefixLeases.
+//
+// +kubebuilder:object:root=true
+type PrefixLeaseList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []PrefixLease `json:"items"`
+}

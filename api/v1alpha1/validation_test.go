@@ -1,0 +1,191 @@
+package v1alpha1_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+const valid = `
+apiVersion: transfer.cargoship.dev/v1alpha1
+kind: ArchiveTransfer
+metadata: {namespace: default, generateName: t-}
+spec:
+  source: {persistentVolumeClaim: {claimName: data}}
+  destination:
+    bucket: archive
+    credentials: {secret: {name: s3}}
+`
+
+// manifest is the valid transfer with one field set to a YAML value; a nil
+// value removes the field.
+func manifest(value any, path ...string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	Expect(yaml.Unmarshal([]byte(valid), &u.Object)).To(Succeed())
+	switch {
+	case len(path) == 0:
+	case value == nil:
+		unstructured.RemoveNestedField(u.Object, path...)
+	default:
+		var decoded any
+		Expect(yaml.Unmarshal([]byte(fmt.Sprint(value)), &decoded)).To(Succeed())
+		if n, whole := decoded.(float64); whole && n == float64(int64(n)) {
+			decoded = int64(n)
+		}
+		Expect(unstructured.SetNestedField(u.Object, decoded, path...)).To(Succeed())
+	}
+	return u
+}
+
+var _ = Describe("ArchiveTransfer", func() {
+	It("fills in the documented defaults", func(ctx SpecContext) {
+		u := manifest(nil)
+		Expect(api.Create(ctx, u)).To(Succeed())
+		at := &v1alpha1.ArchiveTransfer{}
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(u), at)).To(Succeed())
+		c := at.Spec.Coordination
+		Expect([]int32{c.PipelineDepth, c.GlobalCongestionWindow, c.SlowStartThreshold, c.MaxActivePrefixes}).
+			To(Equal([]int32{16, 32, 16, 16}))
+		Expect(c.UpdateInterval.Duration).To(Equal(2 * time.Second))
+		Expect(c.Adaptive).To(Equal(v1alpha1.AdaptiveParameters{
+			LearningRatePercent: 10, BandwidthProbingRatePercent: 5,
+			CongestionSensitivityPercent: ptr.To(int32(80)), RecoveryAggressivenessPercent: 120,
+		}))
+		Expect(c.Uncoordinated).To(Equal(v1alpha1.FixedWindows{MaxPrefixes: 4, MaxConcurrentUploads: 3}))
+		Expect(at.Spec.Workers.Count).To(Equal(int32(3)))
+		Expect(at.Spec.Packing.Format).To(Equal(v1alpha1.PackingObjects))
+		Expect(at.Spec.Destination.Prefixes.Pattern).To(Equal(v1alpha1.PatternMirror))
+		Expect(at.Spec.FailurePolicy.OnFailure).To(Equal(v1alpha1.FailureContinue))
+	})
+
+	DescribeTable("is refused, naming the field and the rule",
+		func(ctx SpecContext, value any, path []string, wantField, wantRule string) {
+			err := api.Create(ctx, manifest(value, path...))
+			Expect(apierrors.IsInvalid(err)).To(BeTrue(), "got %v", err)
+			Expect(err.Error()).To(ContainSubstring(wantField))
+			Expect(err.Error()).To(ContainSubstring(wantRule))
+		},
+		Entry("no prefixes", `{pattern: Hash, count: 0}`, at("spec.destination.prefixes"),
+			"spec.destination.prefixes.count", "greater than or equal to 1"),
+		Entry("an unknown strategy", "Reckless", at("spec.coordination.strategy"),
+			"spec.coordination.strategy", `supported values: "TCPLike", "FairShare", "Adaptive"`),
+		Entry("two sources", `{persistentVolumeClaim: {claimName: a}, hostPath: {path: /a}}`, at("spec.source"),
+			"spec.source", "exactly one of the fields"),
+		Entry("no source", `{path: a}`, at("spec.source"),
+			"spec.source", "exactly one of the fields"),
+		Entry("two kinds of credentials", `{secret: {name: a}, podIdentity: {serviceAccountName: b}}`, at("spec.destination.credentials"),
+			"spec.destination.credentials", "exactly one of the fields"),
+		Entry("no credentials", nil, at("spec.destination.credentials"),
+			"spec.destination.credentials", "Required value"),
+		Entry("a pipeline without end", 100000, at("spec.coordination.pipelineDepth"),
+			"spec.coordination.pipelineDepth", "less than or equal to 64"),
+		Entry("an absolute base prefix", "/backups", at("spec.destination.prefix"),
+			"spec.destination.prefix", "must not begin with '/'"),
+		Entry("a base prefix that climbs", "a/../b", at("spec.destination.prefix"),
+			"spec.destination.prefix", "'..'"),
+		Entry("a source path that climbs", "{persistentVolumeClaim: {claimName: a}, path: ../b}", at("spec.source"),
+			"spec.source.path", "no '..'"),
+		Entry("an endpoint that is no URL", "s3.example.com", at("spec.destination.endpoint"),
+			"spec.destination.endpoint", "http:// or https:// URL"),
+		Entry("a bucket in capitals", "Archive", at("spec.destination.bucket"),
+			"spec.destination.bucket", "lower-case"),
+		Entry("names without Explicit", `{pattern: Hash, names: [a]}`, at("spec.destination.prefixes"),
+			"spec.destination.prefixes", "forbidden otherwise"),
+		Entry("Explicit without names", `{pattern: Explicit}`, at("spec.destination.prefixes"),
+			"spec.destination.prefixes", "names are required"),
+		Entry("a key for the wrong algorithm", `{algorithm: AES256, kmsKeyID: k}`, at("spec.destination.serverSideEncryption"),
+			"spec.destination.serverSideEncryption", "aws:kms only"),
+		Entry("a frantic update interval", "1ms", at("spec.coordination.updateInterval"),
+			"spec.coordination.updateInterval", "between 500ms and 1m"),
+		Entry("no weight", 0, at("spec.priority"), "spec.priority", "greater than or equal to 1"),
+		Entry("a name too long for its Job", "a123456789b123456789c123456789d123456789e123456789f", at("metadata.name"),
+			"metadata.name", "at most 50 characters"),
+	)
+
+	DescribeTable("can't be changed once it is there",
+		func(ctx SpecContext, value any, path []string, wantRule string) {
+			u := manifest(nil)
+			Expect(api.Create(ctx, u)).To(Succeed())
+			changed := manifest(value, path...)
+			patch := &unstructured.Unstructured{Object: map[string]any{"spec": changed.Object["spec"]}}
+			patch.SetGroupVersionKind(u.GroupVersionKind())
+			patch.SetName(u.GetName())
+			patch.SetNamespace(u.GetNamespace())
+			data, err := patch.MarshalJSON()
+			Expect(err).NotTo(HaveOccurred())
+			err = api.Patch(ctx, patch, client.RawPatch("application/merge-patch+json", data))
+			Expect(apierrors.IsInvalid(err)).To(BeTrue(), "got %v", err)
+			Expect(err.Error()).To(ContainSubstring(wantRule))
+		},
+		Entry("source", "{persistentVolumeClaim: {claimName: other}}", at("spec.source"), "the source of a transfer can't be changed"),
+		Entry("destination", "another", at("spec.destination.bucket"), "the destination of a transfer can't be changed"),
+	)
+
+	It("lets workers, priority and suspend change", func(ctx SpecContext) {
+		u := manifest(nil)
+		Expect(api.Create(ctx, u)).To(Succeed())
+		at := &v1alpha1.ArchiveTransfer{}
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(u), at)).To(Succeed())
+		at.Spec.Workers.Count, at.Spec.Priority, at.Spec.Suspend = 7, 300, ptr.To(true)
+		Expect(api.Update(ctx, at)).To(Succeed())
+	})
+})
+
+var _ = Describe("PrefixLease", func() {
+	lease := func() *v1alpha1.PrefixLease {
+		return &v1alpha1.PrefixLease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", GenerateName: "l-"},
+			Spec: v1alpha1.PrefixLeaseSpec{
+				TransferName: "t", PodUID: "u", Epoch: 1, Sequence: 1, Mode: v1alpha1.LeaseActive,
+				LeaseDuration: metav1.Duration{Duration: 20 * time.Second}, ReportInterval: metav1.Duration{Duration: 2 * time.Second},
+			},
+		}
+	}
+
+	It("stays under 10 kB with 16 prefixes, 96 archives and a full report", func(ctx SpecContext) {
+		l := lease()
+		for p := range 16 {
+			grant := v1alpha1.PrefixGrant{Name: fmt.Sprintf("prefix-%02d", p), Window: ptr.To(int32(64)), MilliRequestsPerSecond: ptr.To(int64(1234567))}
+			report := v1alpha1.PrefixReport{Name: grant.Name, Started: ptr.To(int64(1e9)), Accepted: ptr.To(int64(1e9)),
+				Throttled: ptr.To(int64(1e6)), Failed: ptr.To(int64(1e6)), Bytes: ptr.To(int64(1e15)), BusyMicroseconds: ptr.To(int64(1e15)),
+				MaxInFlight: ptr.To(int32(64)), AttemptP50Microseconds: ptr.To(int64(123456)), ServiceP50Microseconds: ptr.To(int64(123456)),
+				ServiceP99Microseconds: ptr.To(int64(1234567)), SenderLimited: "Yes"}
+			for a := range 6 {
+				grant.Archives = append(grant.Archives, v1alpha1.ArchiveAssignment{Number: ptr.To(int64(10000 + a)), Attempt: 1})
+			}
+			l.Spec.Prefixes, l.Status.Prefixes = append(l.Spec.Prefixes, grant), append(l.Status.Prefixes, report)
+		}
+		status := l.Status
+		Expect(api.Create(ctx, l)).To(Succeed())
+		l.Status = status
+		Expect(api.Status().Update(ctx, l)).To(Succeed())
+		l.ManagedFields = nil
+		data, err := yaml.Marshal(l)
+		Expect(err).NotTo(HaveOccurred())
+		json, err := yaml.YAMLToJSON(data)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(len(json)).To(BeNumerically("<", 10_000))
+	})
+
+	It("refuses a lease without an end", func(ctx SpecContext) {
+		l := lease()
+		l.Spec.LeaseDuration.Duration = 0
+		err := api.Create(ctx, l)
+		Expect(apierrors.IsInvalid(err)).To(BeTrue(), "got %v", err)
+		Expect(err.Error()).To(ContainSubstring("between 1s and 1h"))
+	})
+})
+
+// at splits a dotted path.
+func at(path string) []string { return strings.Split(path, ".") }

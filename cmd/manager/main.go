@@ -1,0 +1,203 @@
+// Command manager reconciles ArchiveTransfers and coordinates their workers.
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+// API requests per second, and their burst, that the manager allows itself.
+const (
+	apiQPS   = 100
+	apiBurst = 200
+)
+
+// usageError is a mistake on the command line; it exits with 2.
+type usageError struct{ error }
+
+func main() {
+	cmd := command()
+	err := cmd.ExecuteContext(ctrl.SetupSignalHandler())
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "manager: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+type options struct {
+	metricsAddress  string
+	metricsSecure   bool
+	probeAddress    string
+	leaderElect     bool
+	leaderNamespace string
+	workerImage     string
+	allowHostPath   bool
+	logLevel        string
+	logFormat       string
+}
+
+func command() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:           "manager",
+		Short:         "Reconciles ArchiveTransfers and coordinates their workers",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := newLogger(o, cmd.ErrOrStderr())
+			if err != nil {
+				return usageError{err}
+			}
+			ctrl.SetLogger(logger)
+			mgr, err := newManager(o)
+			if err != nil {
+				return err
+			}
+			return mgr.Start(cmd.Context())
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; manager --help lists the flags", err)}
+	})
+	f := cmd.Flags()
+	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint; 0 turns it off")
+	f.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve metrics over TLS to authenticated and authorised callers only")
+	f.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
+	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several managers lead")
+	f.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader election lease; the manager's own by default")
+	f.StringVar(&o.workerImage, "worker-image", "", "image of worker pods (required)")
+	f.BoolVar(&o.allowHostPath, "allow-host-path-sources", false, "admit sources of the type hostPath: whoever may create ArchiveTransfers may then read the nodes' files")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	return cmd
+}
+
+func newLogger(o options, w io.Writer) (logr.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level is %q; it must be debug, info, warn or error", o.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch o.logFormat {
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(w, options)), nil
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(w, options)), nil
+	}
+	return logr.Logger{}, fmt.Errorf("--log-format is %q; it must be json or text", o.logFormat)
+}
+
+// newManager wires the controllers to the cluster that the environment names.
+func newManager(o options) (ctrl.Manager, error) {
+	if o.workerImage == "" {
+		return nil, usageError{errors.New("--worker-image is required: the image that worker pods run")}
+	}
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w; run in a pod, or set KUBECONFIG", err)
+	}
+	config.QPS, config.Burst = apiQPS, apiBurst
+	mgr, err := newRuntime(config, o)
+	if err != nil {
+		return nil, err
+	}
+	return mgr, setup(mgr, o)
+}
+
+func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("registering API types: %w", err)
+		}
+	}
+	ours, err := labels.NewRequirement(v1alpha1.LabelTransferUID, selection.Exists, nil)
+	if err != nil {
+		return nil, fmt.Errorf("selecting our pods: %w", err)
+	}
+	selector := cache.ByObject{Label: labels.NewSelector().Add(*ours)}
+	metricsOptions := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
+	if o.metricsSecure {
+		metricsOptions.FilterProvider = filters.WithAuthenticationAndAuthorization
+		metricsOptions.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }}
+	}
+	return ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       metricsOptions,
+		HealthProbeBindAddress:        o.probeAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "cargoship-manager",
+		LeaderElectionNamespace:       o.leaderNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}: selector, &batchv1.Job{}: selector,
+		}, DefaultTransform: cache.TransformStripManagedFields()},
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
+			&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{},
+			&corev1.ServiceAccount{}, &rbacv1.RoleBinding{},
+		}}},
+	})
+}
+
+func setup(mgr ctrl.Manager, o options) error {
+	m, err := metrics.New(ctrlmetrics.Registry)
+	if err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	recorder := mgr.GetEventRecorder("cargoship")
+	lifecycle := &controllers.Lifecycle{
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder,
+		Clock: clock.RealClock{}, WorkerImage: o.workerImage, AllowHostPath: o.allowHostPath,
+	}
+	if err := lifecycle.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("registering the lifecycle reconciler: %w", err)
+	}
+	coordinator := &controllers.Coordinator{
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m,
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+	if err := mgr.Add(coordinator); err != nil {
+		return fmt.Errorf("registering the coordinator: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("registering the health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("registering the readiness check: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,570 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/copy"
+	"cargoship.dev/operator/internal/transfer/s3test"
+)
+
+const bucket = "bucket"
+
+// destination is an S3 server with one bucket, seen through a client that isn't ours.
+type destination struct {
+	*s3test.Server
+	client *minio.Client
+	creds  string
+}
+
+func newDestination(tb testing.TB) *destination {
+	tb.Helper()
+	s := s3test.Start(tb)
+	s.CreateBucket(tb, bucket)
+	client, err := minio.New(strings.TrimPrefix(s.Endpoint, "http://"), &minio.Options{
+		Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""), Region: s.Region, BucketLookup: minio.BucketLookupPath,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &destination{s, client, s.CredentialsDir(tb)}
+}
+
+// args are those of a copy of dir to this destination.
+func (d *destination) args(dir, base string, more ...string) []string {
+	args := []string{
+		"copy", dir, "s3://" + bucket + "/" + base,
+		"--endpoint-url", d.Endpoint, "--region", d.Region, "--path-style", "--credentials-dir", d.creds,
+	}
+	return append(args, more...)
+}
+
+// digests returns the SHA-256 of every object whose key begins with prefix, by key.
+func (d *destination) digests(tb testing.TB, prefix string) map[string]string {
+	tb.Helper()
+	all := map[string]string{}
+	for o := range d.client.ListObjects(tb.Context(), bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+		if o.Err != nil {
+			tb.Fatal(o.Err)
+		}
+		object, err := d.client.GetObject(tb.Context(), bucket, o.Key, minio.GetObjectOptions{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all[o.Key] = digest(tb, object)
+		_ = object.Close()
+	}
+	return all
+}
+
+// wantNoUploads fails the test when a multipart upload is open.
+func (d *destination) wantNoUploads(tb testing.TB) {
+	tb.Helper()
+	for u := range d.client.ListIncompleteUploads(tb.Context(), bucket, "", true) {
+		tb.Errorf("upload %s of %q is open, %v", u.UploadID, u.Key, u.Err)
+	}
+}
+
+func digest(tb testing.TB, r io.Reader) string {
+	tb.Helper()
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		tb.Fatal(err)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// fileDigests returns the SHA-256 of every regular file below dir, by base/path.
+func fileDigests(tb testing.TB, dir, base string) map[string]string {
+	tb.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		rel, err := filepath.Rel(dir, p)
+		all[base+rel] = digest(tb, f)
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// write makes a file of pseudo-random content.
+func write(tb testing.TB, dir, name string, size int) {
+	tb.Helper()
+	content := make([]byte, size)
+	r := rand.NewChaCha8(sha256.Sum256([]byte(name)))
+	_, _ = r.Read(content)
+	p := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(p, content, 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// manyFiles fills dir with n small files in a few directories.
+func manyFiles(tb testing.TB, dir string, n int) {
+	tb.Helper()
+	for i := range n {
+		write(tb, dir, fmt.Sprintf("d%d/s%02d/f%05d", i%5, i%40, i), i*37%9000)
+	}
+}
+
+func TestCopyMirrorsADirectory(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	manyFiles(t, dir, 1200)
+	for name, size := range map[string]int{
+		"root": 10, "empty": 0, "d1/boundary": 16 << 20, "d2/large": 16<<20 + 1, "big/33MiB": 33 << 20,
+		"a name/with spaces & signs+=?#%é": 100,
+	} {
+		write(t, dir, name, size)
+	}
+	r := work(t, d.args(dir, "base/sub", "--json")...)
+	if r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	want := fileDigests(t, dir, "base/sub/")
+	if diff := cmp.Diff(want, d.digests(t, "")); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	d.wantNoUploads(t)
+	s := r.summary(t)
+	t.Logf("%+v", s)
+	wantBytes := int64(10 + 16<<20 + 16<<20 + 1 + 33<<20 + 100)
+	for i := range 1200 {
+		wantBytes += int64(i * 37 % 9000)
+	}
+	if s.Files != int64(len(want)) || s.Bytes != wantBytes || s.Failed != 0 || s.Skipped != 0 {
+		t.Errorf("%d files, %d bytes, %d failed, %d skipped; want %d, %d, 0, 0", s.Files, s.Bytes, s.Failed, s.Skipped, len(want), wantBytes)
+	}
+	if s.Requests < s.Files || s.Archives < 7 || s.Throughput <= 0 || s.P50 <= 0 || s.P99 < s.P50 {
+		t.Errorf("summary %+v", s)
+	}
+	if s.Checksum != "CRC64NVME" && s.Checksum != "CRC32C" {
+		t.Errorf("checksum %q", s.Checksum)
+	}
+}
+
+func TestCopyOddEntries(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	write(t, dir, "plain", 10)
+	write(t, dir, "empty", 0)
+	write(t, dir, "bad\xffname", 5)
+	write(t, dir, "d/inner", 7)
+	if err := os.MkdirAll(filepath.Join(dir, "hollow", "a", "b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"dangling": "absent", "alias": "d/inner", "out": "/etc/passwd"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener, err := net.Listen("unix", filepath.Join(dir, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	long := writeLongPath(t, dir)
+	stop := keepGrowing(t, filepath.Join(dir, "growing"))
+	r := work(t, d.args(dir, "", "--json")...)
+	stop()
+
+	if r.code != exitFailure || !strings.Contains(r.lastLine(), "worker copy: 3 files were not copied") {
+		t.Errorf("exit code %d, last line %q", r.code, r.lastLine())
+	}
+	for _, want := range []string{
+		"failed: " + archive.ReasonKeyTooLong, long[:100], "failed: " + archive.ReasonNameNotUTF8, `bad\xffname`,
+		"failed: " + archive.ReasonChanged, "growing",
+	} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("%q is not in:\n%.3000s", want, r.stderr)
+		}
+	}
+	want := fileDigests(t, dir, "")
+	maps.DeleteFunc(want, func(key, _ string) bool { return key == "growing" || key == long || key == "bad\xffname" })
+	want["alias"] = want["d/inner"]
+	if diff := cmp.Diff(want, d.digests(t, "")); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	d.wantNoUploads(t)
+	if s := r.summary(t); s.Files != 4 || s.Bytes != 24 || s.Failed != 3 || s.Skipped != 3 {
+		t.Errorf("summary %+v", s)
+	}
+}
+
+// writeLongPath makes a file whose path has 4,000 bytes, longer than one system
+// call takes, and returns the path.
+func writeLongPath(tb testing.TB, dir string) string {
+	tb.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	parent := strings.TrimSuffix(strings.Repeat(strings.Repeat("p", 199)+"/", 19), "/")
+	long := parent + "/" + strings.Repeat("f", 4000-len(parent)-1-50) + "/" + strings.Repeat("g", 49)
+	if err := root.MkdirAll(filepath.Dir(long), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := root.WriteFile(long, []byte("x"), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	return long
+}
+
+// keepGrowing appends to a file until stopped.
+func keepGrowing(tb testing.TB, name string) (stop func()) {
+	tb.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	done := make(chan struct{})
+	var work sync.WaitGroup
+	work.Go(func() {
+		defer func() { _ = f.Close() }()
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				_, _ = f.WriteString("more")
+			}
+		}
+	})
+	return func() {
+		close(done)
+		work.Wait()
+	}
+}
+
+func TestCopyOptions(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	manyFiles(t, dir, 100)
+	write(t, dir, "large", 17<<20)
+	plain := func(key string) string { return key }
+	hashed := func(count int) func(string) string {
+		l := archive.Layout{Pattern: archive.Hash, Count: count}
+		return func(key string) string { return l.Key(l.Prefix(key), key) }
+	}
+	for name, tc := range map[string]struct {
+		args []string
+		key  func(path string) string
+		keep func(path string) bool
+	}{
+		"hash":          {args: []string{"--pattern", "hash", "--prefixes", "8"}, key: hashed(8)},
+		"hash alone":    {args: []string{"--pattern", "hash"}, key: hashed(4)},
+		"tcp_like":      {args: []string{"--strategy", "tcp_like", "--packing", "objects"}, key: plain},
+		"fair_share":    {args: []string{"--strategy", "fair_share"}, key: plain},
+		"uncoordinated": {args: []string{"--uncoordinated"}, key: plain},
+		"one prefix":    {args: []string{"--prefixes", "1"}, key: plain},
+		"filters": {
+			args: []string{"--include", "d1", "--include", "d2/**", "--exclude", "**/s02"}, key: plain,
+			keep: func(p string) bool {
+				return (strings.HasPrefix(p, "d1/") || strings.HasPrefix(p, "d2/")) && !strings.Contains(p, "/s02/")
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := strings.ReplaceAll(name, " ", "-")
+			r := work(t, d.args(dir, base, append(tc.args, "--json")...)...)
+			if r.code != 0 {
+				t.Fatalf("exit code %d: %s", r.code, r.stderr)
+			}
+			want := map[string]string{}
+			for p, sum := range fileDigests(t, dir, "") {
+				if tc.keep == nil || tc.keep(p) {
+					want[base+"/"+tc.key(p)] = sum
+				}
+			}
+			if diff := cmp.Diff(want, d.digests(t, base+"/")); diff != "" {
+				t.Errorf("objects (-want +got):\n%s", diff)
+			}
+			t.Logf("%+v", r.summary(t))
+			if s := r.summary(t); s.Files != int64(len(want)) {
+				t.Errorf("%d files, want %d", s.Files, len(want))
+			}
+		})
+	}
+	d.wantNoUploads(t)
+}
+
+func TestCopyNothing(t *testing.T) {
+	d := newDestination(t)
+	r := work(t, d.args(t.TempDir(), "", "--json")...)
+	if s := r.summary(t); r.code != 0 || s.Files != 0 || s.Archives != 0 {
+		t.Errorf("exit code %d, %+v: %s", r.code, s, r.stderr)
+	}
+}
+
+func TestCopyFailures(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	write(t, dir, "file", 1)
+	change := func(args []string, flag, value string) []string {
+		for i, a := range args {
+			if a == flag {
+				args[i+1] = value
+			}
+		}
+		return args
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := "http://" + listener.Addr().String()
+	_ = listener.Close()
+	for name, tc := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"missing source":    {d.args(filepath.Join(dir, "absent"), ""), []string{"absent", "does not exist"}},
+		"source is a file":  {d.args(filepath.Join(dir, "file"), ""), []string{"is not a directory"}},
+		"missing bucket":    {change(d.args(dir, ""), dir, "s3://nobucket"), []string{"nobucket"}},
+		"wrong credentials": {change(d.args(dir, ""), "--credentials-dir", s3test.CredentialsDir(t, d.AccessKey, "wrong")), []string{"credentials"}},
+		"no credentials":    {change(d.args(dir, ""), "--credentials-dir", ""), []string{"credentials"}},
+		"empty credentials": {change(d.args(dir, ""), "--credentials-dir", t.TempDir()), []string{"AWS_ACCESS_KEY_ID"}},
+		"nobody listens":    {change(d.args(dir, ""), "--endpoint-url", nobody), []string{"endpoint"}},
+		"missing CA":        {d.args(dir, "", "--ca-file", filepath.Join(dir, "absent.pem")), []string{"absent.pem"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun := time.Now()
+			r := work(t, tc.args...)
+			if r.code != exitFailure || strings.Count(r.stderr, "\n") != 1 || r.stdout != "" {
+				t.Errorf("exit code %d, stdout %q, stderr %q; want %d and one line", r.code, r.stdout, r.stderr, exitFailure)
+			}
+			for _, want := range append(tc.want, "worker copy: ") {
+				if !strings.Contains(r.stderr, want) {
+					t.Errorf("error %q lacks %q", r.stderr, want)
+				}
+			}
+			if took := time.Since(begun); took > 15*time.Second {
+				t.Errorf("it took %v to say so", took)
+			}
+			t.Log(r.stderr)
+		})
+	}
+}
+
+// faults is a proxy in front of a server that may answer in its place.
+type faults struct {
+	url    string
+	answer atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+}
+
+func newFaults(tb testing.TB, target string) *faults {
+	tb.Helper()
+	u, err := url.Parse(target)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := &faults{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(u)
+			r.Out.Host = r.In.Host // which the signature covers
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answer := f.answer.Load(); answer == nil || !(*answer)(w, r) {
+			proxy.ServeHTTP(w, r)
+		}
+	})}
+	var work sync.WaitGroup
+	work.Go(func() { _ = server.Serve(listener) })
+	tb.Cleanup(func() {
+		_ = server.Close()
+		work.Wait()
+	})
+	f.url = "http://" + listener.Addr().String()
+	return f
+}
+
+func (f *faults) set(answer func(http.ResponseWriter, *http.Request) bool) { f.answer.Store(&answer) }
+
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>so it is</Message></Error>", code)
+}
+
+func TestCopyGetsOverThrottlingAndErrors(t *testing.T) {
+	d := newDestination(t)
+	f := newFaults(t, d.Endpoint)
+	var n atomic.Int64
+	f.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		switch n.Add(1) % 60 {
+		case 3:
+			_, _ = io.Copy(io.Discard, r.Body)
+			refuse(w, http.StatusServiceUnavailable, "SlowDown")
+		case 11:
+			_, _ = io.Copy(io.Discard, r.Body)
+			refuse(w, http.StatusInternalServerError, "InternalError")
+		default:
+			return false
+		}
+		return true
+	})
+	d.Endpoint = f.url
+	dir := t.TempDir()
+	manyFiles(t, dir, 300)
+	write(t, dir, "large", 20<<20)
+	r := work(t, d.args(dir, "", "--json")...)
+	if r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	if diff := cmp.Diff(fileDigests(t, dir, ""), d.digests(t, "")); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	d.wantNoUploads(t)
+	s := r.summary(t)
+	t.Logf("%+v", s)
+	if s.Throttled == 0 || s.Retries <= s.Throttled || s.Requests < 301+s.Retries {
+		t.Errorf("summary %+v", s)
+	}
+}
+
+func TestCopyGivesUpWhereWritingIsDenied(t *testing.T) {
+	d := newDestination(t)
+	f := newFaults(t, d.Endpoint)
+	f.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			_, _ = io.Copy(io.Discard, r.Body)
+			refuse(w, http.StatusForbidden, "AccessDenied")
+		}
+		return r.Method == http.MethodPut
+	})
+	d.Endpoint = f.url
+	dir := t.TempDir()
+	manyFiles(t, dir, 20)
+	r := work(t, d.args(dir, "")...)
+	if r.code != exitFailure || !strings.HasPrefix(r.lastLine(), "worker copy: put object") {
+		t.Errorf("exit code %d, %q", r.code, r.stderr)
+	}
+	t.Log(r.stderr)
+}
+
+func TestCopyGoesOnAfterTheServerWasAway(t *testing.T) {
+	d := newDestination(t)
+	f := newFaults(t, d.Endpoint)
+	var n atomic.Int64
+	away := make(chan struct{})
+	f.set(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && n.Add(1) == 150 {
+			close(away)
+		}
+		return false
+	})
+	endpoint := d.Endpoint
+	d.Endpoint = f.url
+	dir := t.TempDir()
+	manyFiles(t, dir, 700)
+	p := launch(t.Context(), t, d.args(dir, "", "--json")...)
+	<-away
+	d.Stop()
+	time.Sleep(2 * time.Second)
+	d.Endpoint = endpoint
+	d.Restart(t)
+	r := p.wait(t)
+	if r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	if diff := cmp.Diff(fileDigests(t, dir, ""), d.digests(t, "")); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	if s := r.summary(t); s.Files != 700 || s.Retries == 0 {
+		t.Errorf("summary %+v", s)
+	}
+}
+
+func TestCopyInterrupted(t *testing.T) {
+	d := newDestination(t)
+	f := newFaults(t, d.Endpoint)
+	begun := make(chan struct{})
+	var once sync.Once
+	f.set(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("partNumber") != "" {
+			once.Do(func() { close(begun) })
+			time.Sleep(200 * time.Millisecond)
+		}
+		return false
+	})
+	d.Endpoint = f.url
+	dir := t.TempDir()
+	write(t, dir, "a/large", 60<<20)
+	write(t, dir, "b/large", 60<<20)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p := launch(ctx, t, d.args(dir, "")...)
+	<-begun
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	r := p.wait(t)
+	if r.code != exitFailure || !strings.Contains(r.lastLine(), "worker copy: stopped: interrupt signal") {
+		t.Errorf("exit code %d, %q", r.code, r.stderr)
+	}
+	d.wantNoUploads(t)
+	if got := d.digests(t, ""); len(got) != 0 {
+		t.Errorf("objects %v", got)
+	}
+}
+
+func TestFailuresAreListedUpToABound(t *testing.T) {
+	s := copy.Summary{Failed: 50}
+	for i := range 50 {
+		s.Failures = append(s.Failures, copy.Failure{Path: fmt.Sprint(i), Reason: archive.ReasonUnreadable})
+	}
+	var out bytes.Buffer
+	listFailures(&out, s)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != maxListed+1 || lines[maxListed] != "failed: 30 more" {
+		t.Errorf("%q", lines)
+	}
+}

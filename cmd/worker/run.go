@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/worker"
+)
+
+// runFlags are the flags of `worker run`; the manager sets them in the pods it makes.
+type runFlags struct {
+	site                  siteFlags
+	podName, podNamespace string
+	podUID                string
+}
+
+// siteFlags say where a pod finds what it works with.
+type siteFlags struct {
+	sourceDir, credentialsDir, caFile string
+	memoryLimit                       int64
+}
+
+func newRunCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Move archives under a lease, as the pod of an ArchiveTransfer",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), f) },
+	}
+	f.site.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.podName, "pod-name", "", "name of this pod, and of its PrefixLease")
+	flags.StringVar(&f.podNamespace, "pod-namespace", "", "namespace of this pod")
+	flags.StringVar(&f.podUID, "pod-uid", "", "UID of this pod")
+	for _, name := range []string{"pod-name", "pod-namespace", "pod-uid"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	return cmd
+}
+
+func (f *siteFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.sourceDir, "source-dir", "/source", "where the source volume is mounted")
+	flags.StringVar(&f.credentialsDir, "credentials-dir", "/var/run/cargoship/credentials", "where the credentials Secret is mounted, if there is one")
+	flags.StringVar(&f.caFile, "ca-file", "/var/run/cargoship/ca/ca.crt", "where the CA bundle is mounted, if there is one")
+	flags.Int64Var(&f.memoryLimit, "memory-limit", 0, "memory limit of the pod in bytes; 0 for none")
+}
+
+// site joins flags and the transfer that the manager hands over, and keeps the
+// heap within the memory limit.
+func (f siteFlags) site() (worker.Site, error) {
+	transfer, err := worker.ParseTransfer(os.Getenv(v1alpha1.WorkerConfigEnv))
+	if err != nil {
+		return worker.Site{}, err
+	}
+	if f.memoryLimit > 0 {
+		debug.SetMemoryLimit(f.memoryLimit / 10 * 9)
+	}
+	return worker.Site{
+		Transfer: transfer, SourceDir: f.sourceDir, CredentialsDir: f.credentialsDir,
+		CAFile: f.caFile, MemoryLimit: f.memoryLimit,
+	}, nil
+}
+
+func run(ctx context.Context, f runFlags) error {
+	site, err := f.site.site()
+	if err != nil {
+		return err
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	leases, err := worker.NewLeaseClient(config, types.NamespacedName{Namespace: f.podNamespace, Name: f.podName}, logger)
+	if err != nil {
+		return err
+	}
+	return site.Serve(ctx, leases, types.UID(f.podUID), uuid.NewString(), logger)
+}

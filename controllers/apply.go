@@ -1,0 +1,70 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+// Field owners: each part of an object has one writer.
+const (
+	ownerLifecycle   = client.FieldOwner("cargoship-lifecycle")
+	ownerCoordinator = client.FieldOwner("cargoship-coordinator")
+)
+
+// apply makes an object be as given by server-side apply.
+func apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj client.Object) error {
+	u, err := applyConfiguration(c, obj)
+	if err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), owner, client.ForceOwnership); err != nil {
+		return fmt.Errorf("applying %s %s: %w", u.GetKind(), client.ObjectKeyFromObject(obj), err)
+	}
+	return nil
+}
+
+// applyStatus writes those parts of a transfer's status that owner has. A
+// transfer that is gone, or was made anew under the same name, is left alone.
+func applyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
+	at *v1alpha1.ArchiveTransfer, status v1alpha1.ArchiveTransferStatus,
+) error {
+	patch := &v1alpha1.ArchiveTransfer{Status: status}
+	patch.Name, patch.Namespace, patch.UID = at.Name, at.Namespace, at.UID
+	u, err := applyConfiguration(c, patch)
+	if err != nil {
+		return err
+	}
+	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), owner, client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("writing the status of ArchiveTransfer %s: %w", client.ObjectKeyFromObject(at), err)
+	}
+	return nil
+}
+
+// applyConfiguration renders a typed object for server-side apply, without the
+// empty fields that only the server fills.
+func applyConfiguration(c client.Client, obj client.Object) (*unstructured.Unstructured, error) {
+	gvk, err := apiutil.GVKForObject(obj, c.Scheme())
+	if err != nil {
+		return nil, fmt.Errorf("applying %T: %w", obj, err)
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+	if err != nil {
+		return nil, fmt.Errorf("applying %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(obj), err)
+	}
+	u := &unstructured.Unstructured{Object: content}
+	u.SetGroupVersionKind(gvk)
+	unstructured.RemoveNestedField(u.Object, "metadata", "creationTimestamp")
+	if status, ok := u.Object["status"].(map[string]any); ok && len(status) == 0 {
+		delete(u.Object, "status")
+	}
+	return u, nil
+}

@@ -1,0 +1,322 @@
+package controllers_test
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+func quantity(s string) resource.Quantity { return resource.MustParse(s) }
+
+// work moves a puppet on until the transfer has finished n archives.
+func work(ctx context.Context, s *stage, n int64, fleet ...*puppet) {
+	GinkgoHelper()
+	Eventually(func() int64 {
+		for _, p := range fleet {
+			p.take(ctx)
+			done := int64(0)
+			if progress := s.transfer(ctx).Status.Progress; progress != nil {
+				done = ptr.Deref(progress.ArchivesFinished, 0)
+			}
+			p.finish(int(max(0, min(2, n-done-int64(len(p.finished))))))
+			p.report(ctx)
+		}
+		if progress := s.transfer(ctx).Status.Progress; progress != nil {
+			return ptr.Deref(progress.ArchivesFinished, 0)
+		}
+		return 0
+	}).WithTimeout(40 * time.Second).WithPolling(300 * time.Millisecond).Should(BeNumerically(">=", n))
+}
+
+// close plays the rest of a transfer whose archives have all ended.
+func finishTransfer(ctx context.Context, s *stage, fleet ...*puppet) {
+	GinkgoHelper()
+	for _, p := range fleet {
+		Eventually(func() v1alpha1.LeaseMode { return p.take(ctx).Spec.Mode }).Should(Equal(v1alpha1.LeaseDrain))
+		p.drained = true
+		p.report(ctx)
+		p.end(ctx, corev1.PodSucceeded)
+	}
+	s.completeJob(ctx, "-workers")
+	s.completeJob(ctx, "-finish")
+	Eventually(s.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
+}
+
+var _ = Describe("A transfer", func() {
+	It("goes from apply to Complete, and counts every archive once", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		b := s.startPuppet(ctx, "w-b")
+
+		By("leasing the planning duty to exactly one worker")
+		planner := a
+		Eventually(func() int {
+			duties := 0
+			for _, p := range []*puppet{a, b} {
+				p.report(ctx)
+				if p.take(ctx).Spec.Duty == v1alpha1.DutyPlan {
+					duties++
+					planner = p
+				}
+			}
+			return duties
+		}).Should(Equal(1))
+
+		By("assigning archives while planning goes on")
+		planner.plans(4, "Running")
+		work(ctx, s, 2, a, b)
+		Expect(s.condition(ctx, v1alpha1.ConditionProgressing)()).To(Equal("True/Planning"))
+		planner.plans(10, "Complete")
+		work(ctx, s, 10, a, b)
+
+		at := s.transfer(ctx)
+		Expect(*at.Status.Progress.Done.Files).To(Equal(int64(100)))
+		Expect(*at.Status.Progress.Done.Bytes).To(Equal(int64(10_000)))
+		Expect(*at.Status.Prefixes[0].FinishedArchives).To(Equal("0-9"))
+		Expect(at.Status.ChecksumAlgorithm).To(Equal("CRC64NVME"))
+
+		By("draining, closing and cleaning up")
+		finishTransfer(ctx, s, a, b)
+		var leases v1alpha1.PrefixLeaseList
+		Eventually(func() int {
+			Expect(api.List(ctx, &leases, client.InNamespace(s.namespace))).To(Succeed())
+			return len(leases.Items)
+		}).Should(BeZero(), "leases are left over")
+		at = s.transfer(ctx)
+		Expect(at.Status.CompletionTime).NotTo(BeNil())
+		Expect(*at.Status.ObservedGeneration).To(Equal(at.Generation))
+		Expect(*at.Status.Progress.Percent).To(Equal(int32(100)))
+	})
+
+	It("continues under another manager, which counts on and takes nothing twice", func(ctx SpecContext) {
+		stop := startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		a.report(ctx)
+		a.plans(12, "Complete")
+		work(ctx, s, 5, a)
+		before := s.transfer(ctx)
+		finished := *before.Status.Progress.ArchivesFinished
+		epoch := a.take(ctx).Spec.Epoch
+
+		By("killing the manager")
+		stop()
+		repeated := a.finished
+		startManager()
+		Eventually(func() int64 { return a.take(ctx).Spec.Epoch }).Should(BeNumerically(">", epoch))
+		a.finished = append(repeated, v1alpha1.FinishedArchive{
+			Prefix: "a", Number: ptr.To(int64(0)), Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
+		a.report(ctx)
+		Consistently(func() int64 { return *s.transfer(ctx).Status.Progress.ArchivesFinished }).
+			WithTimeout(2 * time.Second).Should(BeNumerically("<=", finished+int64(len(repeated))))
+		work(ctx, s, 12, a)
+		at := s.transfer(ctx)
+		Expect(*at.Status.Progress.Done.Files).To(Equal(int64(120)), "an archive was counted twice, or not at all")
+		Expect(at.Status.StartTime).To(Equal(before.Status.StartTime))
+	})
+
+	It("gives a killed worker's archives to another", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		a.report(ctx)
+		a.plans(6, "Complete")
+		a.report(ctx)
+		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(BeNumerically(">", 0))
+		a.end(ctx, corev1.PodFailed)
+		b := s.startPuppet(ctx, "w-b")
+		work(ctx, s, 6, b)
+		Expect(*s.transfer(ctx).Status.Progress.Done.Files).To(Equal(int64(60)))
+		Eventually(func() bool { _, err := a.lease(ctx); return apierrors.IsNotFound(err) }).Should(BeTrue(), "the dead worker's lease is left over")
+	})
+
+	It("says what blocks its workers, and goes on when they do", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		a.blocked = v1alpha1.ReasonBucketNotFound
+		a.report(ctx)
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/BucketNotFound"))
+		Eventually(warnings(ctx, s)).Should(ContainElement(v1alpha1.ReasonBucketNotFound))
+		a.blocked = ""
+		a.report(ctx)
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/Planning"))
+	})
+
+	It("fails, and says which archive, when more files fail than are tolerated", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		a.report(ctx)
+		a.plans(1, "Complete")
+		a.report(ctx)
+		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(1))
+		a.finished = []v1alpha1.FinishedArchive{{Prefix: "a", Number: ptr.To(int64(0)),
+			Done: &v1alpha1.Tally{Files: ptr.To(int64(9))}, Failed: &v1alpha1.Tally{Files: ptr.To(int64(1))},
+			Reason: "Changed", Message: "reading a/b: it changed"}}
+		a.report(ctx)
+		Eventually(func() []v1alpha1.ArchiveFailure { return s.transfer(ctx).Status.Failures }).Should(HaveLen(1))
+		a.take(ctx)
+		Eventually(s.condition(ctx, v1alpha1.ConditionDegraded)).Should(Equal("True/FilesFailed"))
+		a.end(ctx, corev1.PodSucceeded)
+		s.completeJob(ctx, "-workers")
+		s.completeJob(ctx, "-finish")
+		Eventually(s.condition(ctx, v1alpha1.ConditionFailed)).Should(Equal("True/FilesFailed"))
+		f := s.transfer(ctx).Status.Failures[0]
+		Expect(f.Reason).To(Equal("Changed"))
+		Expect(f.Message).To(Equal("reading a/b: it changed"))
+	})
+})
+
+var _ = Describe("A precondition", func() {
+	It("that does not hold is named, and starts the transfer when it is mended", func(ctx SpecContext) {
+		startManager()
+		s := makeEmptyStage(ctx)
+		s.createTransfer(ctx, nil)
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/PersistentVolumeClaimNotFound"))
+		Eventually(warnings(ctx, s)).Should(ContainElement(v1alpha1.ReasonClaimNotFound))
+		s.createClaim(ctx)
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/SecretNotFound"))
+		_, err := s.job(ctx, "-workers")
+		Expect(apierrors.IsNotFound(err)).To(BeTrue(), "workers were started without credentials")
+		s.createSecret(ctx)
+		s.awaitJob(ctx, "-workers")
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/WorkersPending"))
+	})
+
+	It("refuses a hostPath that the administrator has not allowed", func(ctx SpecContext) {
+		startManager()
+		s := makeEmptyStage(ctx)
+		s.createTransfer(ctx, func(at *v1alpha1.ArchiveTransfer) {
+			at.Spec.Source = v1alpha1.Source{HostPath: &v1alpha1.HostPathSource{Path: "/etc"}}
+		})
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/HostPathNotAllowed"))
+	})
+
+	It("refuses to take somebody else's Job for its own", func(ctx SpecContext) {
+		startManager()
+		s := makeEmptyStage(ctx)
+		s.createClaim(ctx)
+		s.createSecret(ctx)
+		Expect(api.Create(ctx, &batchv1.Job{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "photos-workers"},
+			Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+				RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "c", Image: "i"}}}}},
+		})).To(Succeed())
+		s.createTransfer(ctx, nil)
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/NameTaken"))
+	})
+})
+
+var _ = Describe("The workers' Job", func() {
+	It("is restricted, read-only and keeps secrets out of the API", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		job := s.awaitJob(ctx, "-workers")
+		Expect(*job.Spec.CompletionMode).To(Equal(batchv1.IndexedCompletion))
+		Expect(*job.Spec.Parallelism).To(Equal(int32(2)))
+		pod := job.Spec.Template.Spec
+		Expect(pod.ServiceAccountName).To(Equal("cargoship-worker"))
+		Expect(*pod.SecurityContext.RunAsNonRoot).To(BeTrue())
+		container := pod.Containers[0]
+		Expect(*container.SecurityContext.ReadOnlyRootFilesystem).To(BeTrue())
+		Expect(container.SecurityContext.Capabilities.Drop).To(ConsistOf(corev1.Capability("ALL")))
+		for _, m := range container.VolumeMounts {
+			Expect(m.ReadOnly).To(BeTrue(), "mount %s is writable", m.Name)
+		}
+		text := job.String()
+		Expect(strings.Contains(text, "top-secret")).To(BeFalse(), "the credentials stand in the Job")
+	})
+
+	It("follows suspend, scale and resume", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		s.awaitJob(ctx, "-workers")
+		set := func(change func(*v1alpha1.ArchiveTransfer)) {
+			GinkgoHelper()
+			at := s.transfer(ctx)
+			patch := client.MergeFrom(at.DeepCopy())
+			change(at)
+			Expect(api.Patch(ctx, at, patch)).To(Succeed())
+		}
+		suspend := func() bool { job, _ := s.job(ctx, "-workers"); return ptr.Deref(job.Spec.Suspend, false) }
+
+		set(func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend = ptr.To(true) })
+		Eventually(suspend).Should(BeTrue())
+		Eventually(s.condition(ctx, v1alpha1.ConditionSuspended)).Should(Equal("True/Suspended"))
+		set(func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend, at.Spec.Workers.Count = ptr.To(false), 5 })
+		Eventually(suspend).Should(BeFalse())
+		Eventually(func() int32 { job, _ := s.job(ctx, "-workers"); return ptr.Deref(job.Spec.Parallelism, 0) }).Should(Equal(int32(5)))
+
+		By("leaving a Job alone that a job queue has suspended")
+		job := s.awaitJob(ctx, "-workers")
+		patch := client.MergeFrom(job.DeepCopy())
+		job.Spec.Suspend = ptr.To(true)
+		Expect(api.Patch(ctx, job, patch)).To(Succeed())
+		Eventually(s.condition(ctx, v1alpha1.ConditionSuspended)).Should(Equal("True/Suspended"))
+		Consistently(suspend).WithTimeout(2 * time.Second).Should(BeTrue())
+	})
+})
+
+var _ = Describe("Deleting a transfer", func() {
+	It("aborts open uploads first when it runs", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		a.report(ctx)
+		Expect(api.Delete(ctx, s.transfer(ctx))).To(Succeed())
+		Consistently(func() error { _, err := s.job(ctx, "-abort"); return err }).WithTimeout(time.Second).
+			Should(MatchError(apierrors.IsNotFound, "IsNotFound"), "uploads are aborted while a worker still sends")
+		a.end(ctx, corev1.PodFailed)
+		job := s.awaitJob(ctx, "-abort")
+		Expect(job.Spec.Template.Spec.Containers[0].Args).To(ContainElement("--abort"))
+		Expect(s.transfer(ctx).Finalizers).To(ContainElement(v1alpha1.Finalizer))
+		s.completeJob(ctx, "-abort")
+		Eventually(func() error { return api.Get(ctx, s.key, &v1alpha1.ArchiveTransfer{}) }).
+			Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
+	})
+
+	It("happens by itself when its time to live is over", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.TTLSecondsAfterFinished = ptr.To(int32(1)) })
+		a := s.startPuppet(ctx, "w-a")
+		a.report(ctx)
+		a.plans(0, "Complete")
+		a.report(ctx)
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/Finishing"))
+		a.end(ctx, corev1.PodSucceeded)
+		s.completeJob(ctx, "-workers")
+		s.completeJob(ctx, "-finish")
+		Eventually(func() error { return api.Get(ctx, s.key, &v1alpha1.ArchiveTransfer{}) }).
+			Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
+	})
+})
+
+// warnings are the reasons of the warning events of a transfer.
+func warnings(ctx context.Context, s *stage) func() []string {
+	return func() []string {
+		var list eventsv1.EventList
+		Expect(api.List(ctx, &list, client.InNamespace(s.namespace))).To(Succeed())
+		var out []string
+		for _, e := range list.Items {
+			if e.Type == corev1.EventTypeWarning {
+				out = append(out, e.Reason)
+			}
+		}
+		return out
+	}
+}

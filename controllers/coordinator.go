@@ -1,0 +1,179 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+// heartbeat is how often the coordinator looks for domains that are due. It
+// bounds the jitter of their ticks, not their period.
+const heartbeat = 250 * time.Millisecond
+
+// Coordinator runs one congestion controller per domain, in the manager that
+// leads: it reads the workers' reports from their leases, lets the core decide,
+// records what has ended and writes the grants that changed. It alone writes
+// the spec of PrefixLeases.
+type Coordinator struct {
+	Client client.Client
+	// APIReader reads past the cache, to begin an epoch from what truly stands.
+	APIReader client.Reader
+	Clock     clock.WithTicker
+	Metrics   *metrics.Metrics
+	// Rand is the source of jitter.
+	Rand *rand.Rand
+
+	epoch   int64
+	domains map[string]*domain
+}
+
+// NeedLeaderElection keeps the coordinator on the leader.
+func (*Coordinator) NeedLeaderElection() bool { return true }
+
+// Start ticks until the context ends. A failed tick is logged and made up for
+// by the next: every write states what should be, not what changed.
+func (c *Coordinator) Start(ctx context.Context) error {
+	logger := log.FromContext(ctx).WithName("coordinator")
+	if err := c.beginEpoch(ctx); err != nil {
+		return err
+	}
+	logger.Info("began an epoch", "epoch", c.epoch)
+	ticker := c.Clock.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		if err := c.Tick(ctx); err != nil && ctx.Err() == nil {
+			logger.Error(err, "a tick did not do all it should; the next makes up for it")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+		}
+	}
+}
+
+// beginEpoch takes an epoch above every one that was ever recorded, so that no
+// grant of a former leader outlives this one's first.
+func (c *Coordinator) beginEpoch(ctx context.Context) error {
+	c.domains = map[string]*domain{}
+	var transfers v1alpha1.ArchiveTransferList
+	if err := c.APIReader.List(ctx, &transfers); err != nil {
+		return fmt.Errorf("beginning an epoch: listing ArchiveTransfers: %w", err)
+	}
+	var leases v1alpha1.PrefixLeaseList
+	if err := c.APIReader.List(ctx, &leases); err != nil {
+		return fmt.Errorf("beginning an epoch: listing PrefixLeases: %w", err)
+	}
+	last := int64(0)
+	for i := range transfers.Items {
+		if s := transfers.Items[i].Status.Coordination; s != nil {
+			last = max(last, ptr.Deref(s.Epoch, 0))
+		}
+	}
+	for i := range leases.Items {
+		last = max(last, leases.Items[i].Spec.Epoch, ptr.Deref(leases.Items[i].Status.ObservedEpoch, 0))
+	}
+	c.epoch = last + 1
+	return nil
+}
+
+// Tick makes one round over the domains that are due.
+func (c *Coordinator) Tick(ctx context.Context) error {
+	world, err := c.gather(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for name, members := range world {
+		d, err := c.domain(ctx, name, members)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, d.tick(ctx, members))
+	}
+	for name, d := range c.domains {
+		if _, there := world[name]; !there {
+			d.close()
+			delete(c.domains, name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// member is one transfer of a domain, with what the cluster holds of it.
+type member struct {
+	transfer *v1alpha1.ArchiveTransfer
+	leases   map[string]*v1alpha1.PrefixLease // by pod name
+	pods     map[string]*corev1.Pod           // workers only
+}
+
+// gather reads all transfers under control, by domain: those whose workers
+// have been asked for and which have not ended.
+func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) {
+	var transfers v1alpha1.ArchiveTransferList
+	if err := c.Client.List(ctx, &transfers); err != nil {
+		return nil, fmt.Errorf("listing ArchiveTransfers: %w", err)
+	}
+	world := map[string][]*member{}
+	byUID := map[string]*member{}
+	for i := range transfers.Items {
+		at := &transfers.Items[i]
+		if at.Status.StartTime == nil || at.DeletionTimestamp != nil || ended(at) {
+			continue
+		}
+		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
+		byUID[string(at.UID)] = m
+		name := convert.Domain(at.Spec.Destination)
+		world[name] = append(world[name], m)
+	}
+	return world, c.gatherWorkers(ctx, byUID)
+}
+
+func (c *Coordinator) gatherWorkers(ctx context.Context, byUID map[string]*member) error {
+	var leases v1alpha1.PrefixLeaseList
+	if err := c.Client.List(ctx, &leases); err != nil {
+		return fmt.Errorf("listing PrefixLeases: %w", err)
+	}
+	for i := range leases.Items {
+		if m := byUID[leases.Items[i].Labels[v1alpha1.LabelTransferUID]]; m != nil {
+			m.leases[leases.Items[i].Name] = &leases.Items[i]
+		}
+	}
+	var pods corev1.PodList
+	if err := c.Client.List(ctx, &pods, client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleWorker}); err != nil {
+		return fmt.Errorf("listing worker pods: %w", err)
+	}
+	for i := range pods.Items {
+		if m := byUID[pods.Items[i].Labels[v1alpha1.LabelTransferUID]]; m != nil {
+			m.pods[pods.Items[i].Name] = &pods.Items[i]
+		}
+	}
+	return nil
+}
+
+// domain returns the controller of a domain, begun anew when it is not there.
+func (c *Coordinator) domain(ctx context.Context, name string, members []*member) (*domain, error) {
+	if d := c.domains[name]; d != nil {
+		return d, nil
+	}
+	d, err := newDomain(c, name, members)
+	if err != nil {
+		return nil, fmt.Errorf("taking control of %s: %w", name, err)
+	}
+	c.domains[name] = d
+	log.FromContext(ctx).WithName("coordinator").Info("took control of a domain", "domain", name, "transfers", len(members), "epoch", c.epoch)
+	return d, nil
+}

@@ -1,0 +1,200 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// scenario builds the input of a decision, fluently.
+type scenario struct{ input }
+
+func makeScenario() *scenario {
+	return &scenario{input{now: testTime, transfer: &v1alpha1.ArchiveTransfer{
+		ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "ns", UID: "uid"},
+	}}}
+}
+
+func (s *scenario) violates(reason string) *scenario {
+	s.violation = &violation{reason: reason, message: "mend it"}
+	return s
+}
+
+func (s *scenario) workersJob(conditions ...batchv1.JobConditionType) *scenario {
+	s.workers = jobWith("t-workers", conditions)
+	if len(conditions) == 0 {
+		s.workers.Status.Active = 1
+	}
+	return s
+}
+
+func (s *scenario) closingJob(conditions ...batchv1.JobConditionType) *scenario {
+	s.closing = jobWith("t-finish", conditions)
+	return s
+}
+
+func jobWith(name string, conditions []batchv1.JobConditionType) *batchv1.Job {
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	for _, c := range conditions {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: c, Status: corev1.ConditionTrue})
+	}
+	return job
+}
+
+func (s *scenario) progress(planning string, planned, finished, failed int64) *scenario {
+	s.transfer.Status.Progress = &v1alpha1.Progress{
+		Planning: planning, ArchivesPlanned: &planned, ArchivesFinished: &finished, Failed: &v1alpha1.Tally{Files: &failed},
+	}
+	return s
+}
+
+func (s *scenario) onFailure(action v1alpha1.FailureAction, tolerated int64) *scenario {
+	s.transfer.Spec.FailurePolicy = v1alpha1.FailurePolicy{OnFailure: action, ToleratedFailures: &tolerated}
+	return s
+}
+
+func (s *scenario) lease(blockedBy string) *scenario {
+	l := v1alpha1.PrefixLease{ObjectMeta: metav1.ObjectMeta{Name: "w"}, Status: v1alpha1.PrefixLeaseStatus{Instance: "i"}}
+	if blockedBy != "" {
+		l.Status.Conditions = []metav1.Condition{{Type: v1alpha1.LeaseConditionBlocked, Status: metav1.ConditionTrue, Reason: blockedBy}}
+	}
+	s.leases = append(s.leases, l)
+	return s
+}
+
+func (s *scenario) saidFor(age time.Duration, reason string, status metav1.ConditionStatus) *scenario {
+	s.transfer.Status.Conditions = append(s.transfer.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionProgressing, Reason: reason, Status: status,
+		LastTransitionTime: metav1.NewTime(testTime.Add(-age))})
+	return s
+}
+
+func (s *scenario) suspend() *scenario {
+	s.transfer.Spec.Suspend = ptr.To(true)
+	return s
+}
+
+func (s *scenario) waitingPod(reason string) *scenario {
+	s.pods = append(s.pods, corev1.Pod{Status: corev1.PodStatus{
+		Phase: corev1.PodPending,
+		ContainerStatuses: []corev1.ContainerStatus{{
+			Name: "worker", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}},
+	}})
+	return s
+}
+
+func TestDecide(t *testing.T) {
+	const planned = planningComplete
+	type want struct {
+		action      action
+		progressing bool
+		reason      string
+		failed      bool
+		again       time.Duration
+	}
+	tests := map[string]struct {
+		in   *scenario
+		want want
+	}{
+		"nothing in the way": {makeScenario(),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+		"a precondition that does not hold": {makeScenario().violates(v1alpha1.ReasonSecretNotFound),
+			want{action: actHold, reason: v1alpha1.ReasonSecretNotFound, again: 2 * time.Second}},
+		"a precondition that has not held for long": {
+			makeScenario().violates("X").saidFor(20*time.Second, "X", metav1.ConditionFalse),
+			want{action: actHold, reason: "X", again: 10 * time.Second}},
+		"a precondition that has not held for an hour": {
+			makeScenario().violates("X").saidFor(time.Hour, "X", metav1.ConditionFalse),
+			want{action: actHold, reason: "X", again: time.Minute}},
+		"a precondition broken while workers run": {
+			makeScenario().workersJob().lease("").violates("X").progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"planning": {makeScenario().workersJob().lease("").progress("Running", 1, 1, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonPlanning}},
+		"transferring": {makeScenario().workersJob().lease("").progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"suspended": {makeScenario().workersJob().lease("").progress(planned, 2, 1, 0).suspend(),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
+		"a worker is blocked": {makeScenario().workersJob().lease("").lease(v1alpha1.ReasonBucketNotFound).progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
+		"a pod can't start": {makeScenario().workersJob().waitingPod("ErrImagePull"),
+			want{action: actRunWorkers, reason: "ErrImagePull"}},
+		"a pod is being created": {makeScenario().workersJob().waitingPod("ContainerCreating"),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+		"the workers' Job has failed": {makeScenario().workersJob(batchv1.JobFailed).progress(planned, 2, 1, 0),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
+		"all archives have ended, workers have not": {makeScenario().workersJob().lease("").progress(planned, 2, 2, 0),
+			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+		"workers linger": {
+			makeScenario().workersJob().progress(planned, 2, 2, 0).saidFor(drainGrace, v1alpha1.ReasonFinishing, metav1.ConditionTrue),
+			want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		"workers have ended": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
+			want{action: actClose, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		"nothing to archive": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
+			want{action: actClose, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		"closed": {makeScenario().workersJob(batchv1.JobComplete).closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
+			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+		"closing has failed": {makeScenario().workersJob(batchv1.JobComplete).closingJob(batchv1.JobFailed).progress(planned, 2, 2, 0),
+			want{action: actRetryClose, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+		"closed with failed files": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 3),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
+		"closed with tolerated failures": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 3).onFailure(v1alpha1.FailureContinue, 3),
+			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+		"a failure, and others go on": {
+			makeScenario().workersJob().lease("").progress(planned, 9, 1, 1).onFailure(v1alpha1.FailureContinue, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"a failure stops all": {
+			makeScenario().workersJob().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 0),
+			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := decide(tc.in.input)
+			got := want{d.action, d.progressing, d.reason, d.failed, d.again}
+			if got != tc.want {
+				t.Errorf("decide() = %+v, want %+v", got, tc.want)
+			}
+			if d.message == "" && d.action != actHold {
+				t.Error("the decision says nothing to the user")
+			}
+		})
+	}
+}
+
+func TestConditionsKeepTheirTransitionTime(t *testing.T) {
+	s := makeScenario().workersJob().lease("").progress(planningComplete, 2, 1, 0)
+	first := lifecycleStatus(s.input, decide(s.input))
+	s.transfer.Status = first
+	s.transfer.Status.Progress = makeScenario().progress(planningComplete, 2, 1, 0).transfer.Status.Progress
+	s.now = testTime.Add(time.Hour)
+	again := lifecycleStatus(s.input, decide(s.input))
+	if !lifecycleUnchanged(first, again) {
+		t.Errorf("the status changed though nothing did:\n%+v\n%+v", first, again)
+	}
+	if first.StartTime == nil || first.CompletionTime != nil {
+		t.Errorf("start %v, completion %v; want a start and no completion", first.StartTime, first.CompletionTime)
+	}
+}
+
+func TestTruncateKeepsCharactersWhole(t *testing.T) {
+	for n := 4; n < 12; n++ {
+		got := truncate("äöüäöüäöü", n)
+		if len(got) > n {
+			t.Errorf("truncate to %d bytes gave %d", n, len(got))
+		}
+		for _, r := range got {
+			if r == '\uFFFD' {
+				t.Errorf("truncate to %d bytes cut a character: %q", n, got)
+			}
+		}
+	}
+}

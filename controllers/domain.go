@@ -1,0 +1,380 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"golang.org/x/sync/errgroup"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/coordination"
+)
+
+// leaseWrites bounds how many leases are written at once.
+const leaseWrites = 8
+
+// domain is one endpoint and bucket under control.
+type domain struct {
+	*Coordinator
+
+	name   string
+	core   *coordination.PipelineCoordinator
+	claims map[coordination.TransferID]*claim
+	due    time.Time
+}
+
+// claim is what the manager remembers of a transfer besides what the core does.
+type claim struct {
+	// before is what had ended when this manager took over, by prefix: the core
+	// counts from there.
+	before map[string]v1alpha1.PrefixStatus
+	// planned is how much of the inventory the core has been told, by prefix.
+	planned  map[string]v1alpha1.PlannedPrefix
+	planning string
+	checksum string
+	// failures are those recorded before.
+	failures []v1alpha1.ArchiveFailure
+	// recorded is the status last written, to write only changes.
+	recorded *v1alpha1.ArchiveTransferStatus
+	// unrecorded is set while the API does not hold what the core has counted;
+	// no report is acknowledged meanwhile.
+	unrecorded bool
+}
+
+// newDomain takes control of a domain from what the API holds of it.
+func newDomain(c *Coordinator, name string, members []*member) (*domain, error) {
+	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: c.Rand})
+	if err != nil {
+		return nil, err
+	}
+	d := &domain{Coordinator: c, name: name, core: core, claims: map[coordination.TransferID]*claim{}}
+	snapshot := coordination.Snapshot{}
+	for _, m := range members {
+		if s := m.transfer.Status.Coordination; s != nil && s.Snapshot != "" && len(snapshot.Groups) == 0 {
+			if err := json.Unmarshal([]byte(s.Snapshot), &snapshot); err != nil {
+				return nil, fmt.Errorf("reading status.coordination.snapshot of ArchiveTransfer %s: %w",
+					client.ObjectKeyFromObject(m.transfer), err)
+			}
+		}
+	}
+	snapshot.Epoch = c.epoch
+	return d, core.Start(c.Clock.Now(), snapshot)
+}
+
+// tick lets the core decide once, if the domain is due.
+func (d *domain) tick(ctx context.Context, members []*member) error {
+	now := d.Clock.Now()
+	if now.Before(d.due) {
+		return nil
+	}
+	d.due = now.Add(interval(members))
+	began := now
+	var errs []error
+	for _, m := range members {
+		errs = append(errs, d.admit(now, m), d.observe(ctx, now, m))
+	}
+	d.dropAbsent(now, members)
+	plan := d.core.Tick(now)
+	for _, t := range plan.Transitions {
+		log.FromContext(ctx).WithName("coordinator").Info("changed state", "domain", d.name, "group", t.Group,
+			"from", t.From, "to", t.To, "cause", t.Cause)
+		d.Metrics.Transition(d.name, string(t.From), string(t.To), t.Cause)
+	}
+	decided := d.Clock.Now()
+	// What has ended is recorded before it is acknowledged: a manager that dies
+	// in between forgets nothing.
+	for _, m := range members {
+		errs = append(errs, d.record(ctx, now, m), d.deleteLeases(ctx, m))
+	}
+	errs = append(errs, d.writeGrants(ctx, members, plan))
+	d.Metrics.Tick(d.name, decided.Sub(began), d.Clock.Since(began))
+	return errors.Join(errs...)
+}
+
+// interval is the shortest updateInterval of a domain's transfers.
+func interval(members []*member) time.Duration {
+	shortest := time.Duration(0)
+	for _, m := range members {
+		i := convert.Config(m.transfer.Spec).UpdateInterval
+		if shortest == 0 || i < shortest {
+			shortest = i
+		}
+	}
+	return shortest
+}
+
+// admit tells the core of a transfer, or of a change of its spec.
+func (d *domain) admit(now time.Time, m *member) error {
+	id := coordination.TransferID(m.transfer.UID)
+	t, err := convert.Transfer(m.transfer)
+	if err != nil {
+		return err
+	}
+	known := d.claims[id] != nil
+	if known {
+		t.Finished = nil // the core knows better than the cache
+	} else {
+		d.claims[id] = newClaim(m.transfer.Status)
+	}
+	if err := d.core.PutTransfer(now, t); err != nil {
+		return fmt.Errorf("coordinating ArchiveTransfer %s: %w", client.ObjectKeyFromObject(m.transfer), err)
+	}
+	if known {
+		return nil
+	}
+	// What is granted already is adopted before the rest is queued.
+	for _, lease := range m.leases {
+		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
+	}
+	return d.schedule(now, m.transfer, convert.Planned(m.transfer.Status))
+}
+
+func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
+	c := &claim{
+		before: map[string]v1alpha1.PrefixStatus{}, planned: map[string]v1alpha1.PlannedPrefix{},
+		failures: s.Failures, checksum: s.ChecksumAlgorithm,
+	}
+	if s.Progress != nil {
+		c.planning = s.Progress.Planning
+	}
+	for _, p := range s.Prefixes {
+		c.before[p.Name] = p
+	}
+	return c
+}
+
+// schedule queues the archives that have been planned since the last call.
+func (d *domain) schedule(now time.Time, at *v1alpha1.ArchiveTransfer, planned []v1alpha1.PlannedPrefix) error {
+	id := coordination.TransferID(at.UID)
+	c := d.claims[id]
+	for _, p := range planned {
+		from, to := ptr.Deref(c.planned[p.Name].Archives, 0), ptr.Deref(p.Archives, 0)
+		if _, known := c.planned[p.Name]; known && to <= from {
+			continue
+		}
+		if err := d.core.RegisterPrefix(now, id, p.Name, 0); err != nil {
+			return fmt.Errorf("coordinating prefix %q of ArchiveTransfer %s: %w", p.Name, client.ObjectKeyFromObject(at), err)
+		}
+		size := ptr.Deref(p.Bytes, 0) / max(1, to)
+		for n := from; n < to; n++ {
+			err := d.core.ScheduleUpload(coordination.Upload{
+				Archive: coordination.ArchiveID{Transfer: id, Prefix: p.Name, Number: n}, Path: p.Name, EstimatedSize: size,
+			})
+			if err != nil {
+				return fmt.Errorf("scheduling archive %d of prefix %q: %w", n, p.Name, err)
+			}
+		}
+		c.planned[p.Name] = p
+	}
+	return nil
+}
+
+// observe takes in what pods there are and what their workers report.
+func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
+	id := coordination.TransferID(m.transfer.UID)
+	c := d.claims[id]
+	var errs []error
+	for name, pod := range m.pods {
+		if starting(pod) {
+			d.core.AddWorker(now, coordination.WorkerID(name), id, 0)
+		}
+	}
+	for name, lease := range m.leases {
+		errs = append(errs, d.observeLease(ctx, now, m, coordination.WorkerID(name), lease))
+	}
+	d.removeGone(now, m)
+	d.core.SetPlanning(id, c.planning != planningComplete)
+	if readyToClose(m.transfer) {
+		d.core.Drain(now, id)
+	}
+	return errors.Join(errs...)
+}
+
+// starting tells whether a pod is, or soon will be, a worker to lease to.
+func starting(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && pod.Spec.NodeName != "" &&
+		(pod.Status.Phase == corev1.PodPending || pod.Status.Phase == corev1.PodRunning)
+}
+
+func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker coordination.WorkerID, lease *v1alpha1.PrefixLease) error {
+	id := coordination.TransferID(m.transfer.UID)
+	c, s := d.claims[id], lease.Status
+	if s.Instance == "" {
+		return nil
+	}
+	if s.ChecksumAlgorithm != "" {
+		c.checksum = s.ChecksumAlgorithm
+	}
+	if s.Plan != nil && c.planning != planningComplete {
+		if err := d.schedule(now, m.transfer, s.Plan.Prefixes); err != nil {
+			return err
+		}
+		c.planning = s.Plan.State
+	}
+	err := d.core.Observe(now, convert.Report(worker, id, s))
+	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
+		log.FromContext(ctx).WithName("coordinator").Info("ignored a report", "lease", lease.Name, "cause", err.Error())
+		d.Metrics.IgnoredReport(d.name)
+	}
+	return nil
+}
+
+// removeGone tells the core of workers whose pods have ended. A pod that
+// vanished without a word may still be running somewhere, so its lease has to
+// expire first.
+func (d *domain) removeGone(now time.Time, m *member) {
+	for name, lease := range m.leases {
+		pod := m.pods[name]
+		switch {
+		case pod == nil || string(pod.UID) != lease.Spec.PodUID:
+			d.core.RemoveWorker(now, coordination.WorkerID(name), false)
+		case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+			d.core.RemoveWorker(now, coordination.WorkerID(name), true)
+		}
+	}
+}
+
+// deleteLeases deletes the leases that no worker holds any more, once all that
+// they reported is recorded.
+func (d *domain) deleteLeases(ctx context.Context, m *member) error {
+	if c := d.claims[coordination.TransferID(m.transfer.UID)]; c == nil || c.unrecorded {
+		return nil
+	}
+	var errs []error
+	for name, lease := range m.leases {
+		if d.core.HasWorker(coordination.WorkerID(name)) {
+			continue
+		}
+		err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
+		if client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("deleting PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// dropAbsent withdraws the claims of transfers that have left the domain.
+func (d *domain) dropAbsent(now time.Time, members []*member) {
+	present := map[coordination.TransferID]bool{}
+	for _, m := range members {
+		present[coordination.TransferID(m.transfer.UID)] = true
+	}
+	for id := range d.claims {
+		if !present[id] {
+			d.core.RemoveTransfer(now, id)
+			delete(d.claims, id)
+			d.Metrics.Forget(string(id))
+		}
+	}
+}
+
+// close withdraws every claim, when the last transfer has left the domain.
+func (d *domain) close() {
+	d.dropAbsent(d.Clock.Now(), nil)
+	d.Metrics.ForgetDomain(d.name)
+}
+
+// record writes the coordinator's part of a transfer's status, if it changed.
+func (d *domain) record(ctx context.Context, now time.Time, m *member) error {
+	id := coordination.TransferID(m.transfer.UID)
+	c := d.claims[id]
+	if c == nil {
+		return nil
+	}
+	status, err := d.status(now, m, c)
+	if err != nil {
+		return err
+	}
+	d.Metrics.Transfer(m.transfer, status)
+	if c.recorded != nil && equality.Semantic.DeepEqual(*c.recorded, status) {
+		return nil
+	}
+	if err := applyStatus(ctx, d.Client, ownerCoordinator, m.transfer, status); err != nil {
+		c.unrecorded = true
+		return client.IgnoreNotFound(err)
+	}
+	d.Metrics.Write("ArchiveTransfer")
+	c.unrecorded, c.recorded = false, &status
+	return nil
+}
+
+// writeGrants makes the specs of the leases be as the core wants them.
+func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordination.Plan) error {
+	byID := map[coordination.TransferID]*member{}
+	for _, m := range members {
+		byID[coordination.TransferID(m.transfer.UID)] = m
+	}
+	var group errgroup.Group
+	group.SetLimit(leaseWrites)
+	for _, g := range plan.Grants {
+		m := byID[g.Transfer]
+		if m == nil || d.claims[g.Transfer].unrecorded {
+			continue
+		}
+		group.Go(func() error { return d.writeGrant(ctx, m, g) })
+	}
+	return group.Wait()
+}
+
+// writeGrant creates or updates one lease. The update carries the version that
+// was read, so that a manager that no longer leads can't overwrite a newer grant.
+func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant) error {
+	name := string(g.Worker)
+	spec := convert.Grant(g)
+	spec.TransferName = m.transfer.Name
+	lease := m.leases[name]
+	if lease == nil {
+		pod := m.pods[name]
+		if pod == nil || !starting(pod) {
+			return nil
+		}
+		return d.createLease(ctx, m.transfer, pod, spec)
+	}
+	if spec.PodUID = lease.Spec.PodUID; lease.Spec.Epoch == spec.Epoch && lease.Spec.Sequence >= spec.Sequence || lease.Spec.Epoch > spec.Epoch {
+		return nil
+	}
+	updated := lease.DeepCopy()
+	updated.Spec = spec
+	err := d.Client.Update(ctx, updated)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil // the cache was behind; the next tick writes again
+	}
+	if err != nil {
+		return fmt.Errorf("writing PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+	}
+	d.Metrics.Write("PrefixLease")
+	return nil
+}
+
+func (d *domain) createLease(ctx context.Context, at *v1alpha1.ArchiveTransfer, pod *corev1.Pod, spec v1alpha1.PrefixLeaseSpec) error {
+	spec.PodUID = string(pod.UID)
+	lease := &v1alpha1.PrefixLease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: pod.Name, Namespace: at.Namespace,
+			Labels:          transferLabels(at, v1alpha1.RoleWorker),
+			OwnerReferences: []metav1.OwnerReference{ownerReference(at)},
+		},
+		Spec: spec,
+	}
+	err := d.Client.Create(ctx, lease)
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("creating PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+	}
+	d.Metrics.Write("PrefixLease")
+	return nil
+}

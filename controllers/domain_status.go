@@ -1,0 +1,134 @@
+package controllers
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/coordination"
+)
+
+const (
+	// maxFailures bounds status.failures.
+	maxFailures = 32
+	// throttledShare is the share of refused requests above which a transfer is
+	// said to be throttled, in thousandths.
+	throttledShare = 20
+)
+
+// coordinatorConditions are the conditions that the coordinator writes.
+var coordinatorConditions = []string{v1alpha1.ConditionThrottled, v1alpha1.ConditionDegraded}
+
+// status is the part of a transfer's status that follows from its coordination.
+func (d *domain) status(now time.Time, m *member, c *claim) (v1alpha1.ArchiveTransferStatus, error) {
+	id := coordination.TransferID(m.transfer.UID)
+	progress := map[string]coordination.PrefixProgress{}
+	for _, p := range d.core.Progress(id).Prefixes {
+		progress[p.Prefix] = p
+	}
+	s := v1alpha1.ArchiveTransferStatus{ChecksumAlgorithm: c.checksum}
+	var finished int64
+	for _, name := range slices.Sorted(maps.Keys(c.planned)) {
+		p := progress[name]
+		s.Prefixes = append(s.Prefixes, convert.PrefixStatus(c.planned[name], c.before[name], p))
+		finished += p.Finished.Count()
+	}
+	planning := c.planning
+	if planning == "" {
+		planning = "Running"
+	}
+	s.Progress = convert.Progress(planning, s.Prefixes, finished)
+	s.Failures = failures(c, progress)
+	if left, known := convert.Remaining(s.Progress); known {
+		// Rounded, so that an estimate that holds is not a change.
+		eta := metav1.NewTime(now.Add(left).Round(10 * time.Second))
+		s.EstimatedCompletionTime = &eta
+	}
+	var err error
+	s.Coordination, err = d.coordinationStatus(now, id)
+	s.Conditions = d.conditions(now, m, s)
+	return s, err
+}
+
+func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID) (*v1alpha1.CoordinationStatus, error) {
+	snapshot := d.core.Snapshot()
+	encoded, err := json.Marshal(snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("writing the snapshot of domain %s: %w", d.name, err)
+	}
+	out := &v1alpha1.CoordinationStatus{
+		Domain: d.name, Epoch: ptr.To(d.epoch), Snapshot: string(encoded),
+		Metrics: convert.CoordinationMetrics(d.core.Metrics(now)),
+	}
+	// The state shown is that of the group that the transfer's first prefix is in.
+	if prefixes := d.core.Progress(id).Prefixes; len(prefixes) > 0 {
+		for _, g := range snapshot.Groups {
+			if g.Name == prefixes[0].Group {
+				out.State, out.Window = string(g.State), ptr.To(int32(min(g.Window, 1<<30)))
+				out.MilliRequestsPerSecond = ptr.To(int64(g.Rate * 1000))
+			}
+		}
+	}
+	return out, nil
+}
+
+// failures are the first archives with failed files: those recorded before,
+// and those the core has seen since.
+func failures(c *claim, progress map[string]coordination.PrefixProgress) []v1alpha1.ArchiveFailure {
+	out := slices.Clone(c.failures)
+	for _, name := range slices.Sorted(maps.Keys(progress)) {
+		for _, f := range progress[name].Failures {
+			out = append(out, v1alpha1.ArchiveFailure{
+				Prefix: name, Number: ptr.To(f.Number), Reason: f.Reason, Message: truncate(f.Message, 512)})
+		}
+	}
+	return out[:min(len(out), maxFailures)]
+}
+
+func (d *domain) conditions(now time.Time, m *member, s v1alpha1.ArchiveTransferStatus) []metav1.Condition {
+	at := m.transfer
+	conditions := ownConditions(at.Status.Conditions, coordinatorConditions)
+	set := conditionSetter(&conditions, at.Generation, metav1.NewTime(now.Truncate(time.Second)))
+	worst := v1alpha1.PrefixStatus{}
+	for _, p := range s.Prefixes {
+		if ptr.Deref(p.ThrottledPerMille, 0) > ptr.Deref(worst.ThrottledPerMille, 0) {
+			worst = p
+		}
+	}
+	if share := ptr.Deref(worst.ThrottledPerMille, 0); share > throttledShare {
+		// The share itself changes with every tick; it is in status.prefixes.
+		set(v1alpha1.ConditionThrottled, true, v1alpha1.ReasonThrottling, fmt.Sprintf(
+			"the destination refuses requests for their rate on prefix %q; the workers have slowed down", worst.Name))
+	} else {
+		set(v1alpha1.ConditionThrottled, false, v1alpha1.ReasonNotThrottled, "the destination takes all requests")
+	}
+	switch expired, failed := expiredLease(m), convert.TallyFrom(s.Progress.Failed).Files; {
+	case expired != "":
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonLeaseExpired, fmt.Sprintf(
+			"worker %s could not renew its lease in time and works on its floor", expired))
+	case failed > 0:
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonFilesFailed,
+			"some files could not be archived; status.failures names the first archives")
+	default:
+		set(v1alpha1.ConditionDegraded, false, v1alpha1.ReasonHealthy, "all works as granted")
+	}
+	return conditions
+}
+
+// expiredLease names a worker that says it works on its floor.
+func expiredLease(m *member) string {
+	for _, name := range slices.Sorted(maps.Keys(m.leases)) {
+		if meta.IsStatusConditionTrue(m.leases[name].Status.Conditions, v1alpha1.LeaseConditionDegraded) {
+			return name
+		}
+	}
+	return ""
+}

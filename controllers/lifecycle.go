@@ -1,0 +1,324 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+// reconcileTimeout bounds one reconcile, API calls included.
+const reconcileTimeout = time.Minute
+
+// Lifecycle reconciles one ArchiveTransfer: its preconditions, its workers'
+// Job, its end, its conditions and its deletion. What moves is the
+// Coordinator's.
+type Lifecycle struct {
+	Client client.Client
+	// APIReader reads past the cache what the manager does not watch.
+	APIReader client.Reader
+	Recorder  events.EventRecorder
+	Clock     clock.PassiveClock
+	// WorkerImage is the image of worker pods whose transfer names none.
+	WorkerImage string
+	// AllowHostPath admits sources of the type hostPath.
+	AllowHostPath bool
+}
+
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch;update;patch;delete
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/finalizers,verbs=update
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;create;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;configmaps;secrets,verbs=get
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,verbs=get;create;patch
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=cargoship-worker
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager registers the reconciler.
+func (r *Lifecycle) SetupWithManager(mgr ctrl.Manager) error {
+	byTransferLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		name := o.GetLabels()[v1alpha1.LabelTransfer]
+		if name == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+	})
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.ArchiveTransfer{}).
+		Owns(&batchv1.Job{}).
+		Owns(&v1alpha1.PrefixLease{}, builder.WithPredicates(leaseChangedState())).
+		Watches(&corev1.Pod{}, byTransferLabel).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, MaxConcurrentReconciles: 4}).
+		Named("lifecycle").
+		Complete(r)
+}
+
+// leaseChangedState lets through what the lifecycle follows in a lease: that it
+// came or went, was taken up, or changed a condition. Counters change far more often.
+func leaseChangedState() predicate.Predicate {
+	return predicate.TypedFuncs[client.Object]{UpdateFunc: func(e event.TypedUpdateEvent[client.Object]) bool {
+		was, ok1 := e.ObjectOld.(*v1alpha1.PrefixLease)
+		is, ok2 := e.ObjectNew.(*v1alpha1.PrefixLease)
+		return ok1 && ok2 && (was.Status.Instance != is.Status.Instance ||
+			!equality.Semantic.DeepEqual(was.Status.Conditions, is.Status.Conditions))
+	}}
+}
+
+// Reconcile brings one transfer a step further: gather, decide, act, and write
+// the status once.
+func (r *Lifecycle) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	at := &v1alpha1.ArchiveTransfer{}
+	if err := r.Client.Get(ctx, req.NamespacedName, at); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	in, err := r.gather(ctx, at)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	switch {
+	case at.DeletionTimestamp != nil:
+		return r.delete(ctx, in)
+	case ended(at):
+		return r.afterEnd(ctx, in)
+	case controllerutil.AddFinalizer(at, v1alpha1.Finalizer):
+		// The finalizer stands before the first thing that it is there to undo.
+		if err := r.Client.Update(ctx, at); err != nil {
+			return ctrl.Result{}, fmt.Errorf("adding the finalizer to ArchiveTransfer %s: %w", req.NamespacedName, err)
+		}
+		return ctrl.Result{}, nil
+	}
+	d := decide(in)
+	if err := r.act(ctx, in, d); err != nil {
+		var v *refusal
+		if !errors.As(err, &v) {
+			return ctrl.Result{}, err
+		}
+		d = decision{action: actHold, reason: v.reason, message: v.message, again: backoff(in)}
+	}
+	if err := r.report(ctx, in, d); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: d.again}, nil
+}
+
+// gather reads all that the decision rests on.
+func (r *Lifecycle) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (input, error) {
+	in := input{now: r.Clock.Now(), transfer: at}
+	var err error
+	if in.workers, err = r.job(ctx, at, workersJobName(at)); err != nil {
+		return in, err
+	}
+	if in.closing, err = r.job(ctx, at, finishJobName(at)); err != nil {
+		return in, err
+	}
+	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
+	var leases v1alpha1.PrefixLeaseList
+	if err := r.Client.List(ctx, &leases, client.InNamespace(at.Namespace), mine); err != nil {
+		return in, fmt.Errorf("listing the leases of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	}
+	in.leases = leases.Items
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
+		return in, fmt.Errorf("listing the pods of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	}
+	in.pods = pods.Items
+	if in.workers == nil && at.DeletionTimestamp == nil && !ended(at) {
+		p, err := gatherPrerequisites(ctx, r.APIReader, at)
+		if err != nil {
+			return in, err
+		}
+		in.violation = firstViolation(preconditions(r.AllowHostPath), at, p)
+	}
+	return in, nil
+}
+
+// job reads a Job of the transfer; another's Job of the same name is as none.
+func (r *Lifecycle) job(ctx context.Context, at *v1alpha1.ArchiveTransfer, name string) (*batchv1.Job, error) {
+	job, err := getOrNil(ctx, r.Client, at.Namespace, name, &batchv1.Job{})
+	if err != nil || job == nil || job.Labels[v1alpha1.LabelTransferUID] != string(at.UID) {
+		return nil, err
+	}
+	return job, nil
+}
+
+// act does what was decided.
+func (r *Lifecycle) act(ctx context.Context, in input, d decision) error {
+	switch d.action {
+	case actRunWorkers:
+		return r.runWorkers(ctx, in)
+	case actStopWorkers:
+		return r.suspendJob(ctx, in.workers, true, false)
+	case actClose:
+		return r.startClosing(ctx, in, false)
+	case actRetryClose:
+		return r.deleteJob(ctx, in.closing)
+	default:
+		return nil
+	}
+}
+
+// runWorkers makes the fleet be as the spec says.
+func (r *Lifecycle) runWorkers(ctx context.Context, in input) error {
+	if in.workers == nil {
+		return r.startWorkers(ctx, in.transfer)
+	}
+	byUs := in.workers.Annotations[annotationSuspendedByUs] != ""
+	want := ptr.Deref(in.transfer.Spec.Suspend, false)
+	switch is := ptr.Deref(in.workers.Spec.Suspend, false); {
+	case want && !is:
+		return r.suspendJob(ctx, in.workers, true, true)
+	case !want && is && byUs:
+		return r.suspendJob(ctx, in.workers, false, false)
+	}
+	if n := max(1, in.transfer.Spec.Workers.Count); ptr.Deref(in.workers.Spec.Parallelism, 0) != n {
+		patch := client.MergeFrom(in.workers.DeepCopy())
+		in.workers.Spec.Parallelism, in.workers.Spec.Completions = ptr.To(n), ptr.To(n)
+		if err := r.Client.Patch(ctx, in.workers, patch); err != nil {
+			return fmt.Errorf("scaling Job %s to %d workers: %w", client.ObjectKeyFromObject(in.workers), n, err)
+		}
+	}
+	return nil
+}
+
+func (r *Lifecycle) startWorkers(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
+	if err := r.ensureIdentity(ctx, at); err != nil {
+		return err
+	}
+	job, err := workersJob(at, r.WorkerImage)
+	if err != nil {
+		return err
+	}
+	return r.createJob(ctx, job)
+}
+
+func (r *Lifecycle) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
+	account, binding := workerIdentity(at)
+	if account != nil {
+		if err := apply(ctx, r.Client, ownerLifecycle, account); err != nil {
+			return err
+		}
+	}
+	return apply(ctx, r.Client, ownerLifecycle, binding)
+}
+
+// refusal is an error that only the user can mend; it becomes a condition.
+type refusal violation
+
+func (r *refusal) Error() string { return r.message }
+
+// createJob creates a Job. What the cluster refuses, such as a quota does,
+// becomes a refusal.
+func (r *Lifecycle) createJob(ctx context.Context, job *batchv1.Job) error {
+	err := r.Client.Create(ctx, job)
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		return r.checkOwn(ctx, job)
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
+		return &refusal{string(apierrors.ReasonForError(err)), fmt.Sprintf("creating Job %s: %v", job.Name, err)}
+	default:
+		return fmt.Errorf("creating Job %s: %w", client.ObjectKeyFromObject(job), err)
+	}
+}
+
+// checkOwn tells a Job that was created a moment ago, and is not in the cache
+// yet, from somebody else's.
+func (r *Lifecycle) checkOwn(ctx context.Context, job *batchv1.Job) error {
+	there, err := getOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
+	if err != nil || there == nil || there.Labels[v1alpha1.LabelTransferUID] == job.Labels[v1alpha1.LabelTransferUID] {
+		return err
+	}
+	return &refusal{v1alpha1.ReasonAPIConflict, fmt.Sprintf(
+		"a Job %s that is not of this transfer exists already; delete it, or create the transfer under another name", job.Name)}
+}
+
+func (r *Lifecycle) startClosing(ctx context.Context, in input, abort bool) error {
+	if in.closing != nil {
+		return nil
+	}
+	if err := r.ensureIdentity(ctx, in.transfer); err != nil {
+		return err
+	}
+	job, err := closingJob(in.transfer, r.WorkerImage, abort)
+	if err != nil {
+		return err
+	}
+	return r.createJob(ctx, job)
+}
+
+func (r *Lifecycle) suspendJob(ctx context.Context, job *batchv1.Job, suspend, mark bool) error {
+	patch := client.MergeFrom(job.DeepCopy())
+	job.Spec.Suspend = ptr.To(suspend)
+	if mark {
+		job.Annotations = merged(job.Annotations, map[string]string{annotationSuspendedByUs: "true"})
+	} else {
+		delete(job.Annotations, annotationSuspendedByUs)
+	}
+	if err := r.Client.Patch(ctx, job, patch); err != nil {
+		return fmt.Errorf("setting suspend of Job %s to %t: %w", client.ObjectKeyFromObject(job), suspend, err)
+	}
+	return nil
+}
+
+func (r *Lifecycle) deleteJob(ctx context.Context, job *batchv1.Job) error {
+	err := r.Client.Delete(ctx, job, client.PropagationPolicy("Background"), client.Preconditions{UID: &job.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting Job %s: %w", client.ObjectKeyFromObject(job), err)
+	}
+	return nil
+}
+
+// report writes the status, if it changed, and then tells of a new phase.
+func (r *Lifecycle) report(ctx context.Context, in input, d decision) error {
+	at := in.transfer
+	status := lifecycleStatus(in, d)
+	if lifecycleUnchanged(at.Status, status) {
+		return nil
+	}
+	before := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionProgressing)
+	if err := applyStatus(ctx, r.Client, ownerLifecycle, at, status); err != nil {
+		return err
+	}
+	if before != nil && before.Reason == d.reason {
+		return nil
+	}
+	kind := corev1.EventTypeNormal
+	if d.failed || !d.progressing && d.action != actEnd && d.reason != v1alpha1.ReasonSuspended {
+		kind = corev1.EventTypeWarning
+	}
+	r.Recorder.Eventf(at, nil, kind, d.reason, string(d.action), "%s", truncate(d.message, maxMessage))
+	return nil
+}
+
+func lifecycleUnchanged(was, is v1alpha1.ArchiveTransferStatus) bool {
+	return equality.Semantic.DeepEqual(was.ObservedGeneration, is.ObservedGeneration) &&
+		equality.Semantic.DeepEqual(was.StartTime, is.StartTime) &&
+		equality.Semantic.DeepEqual(was.CompletionTime, is.CompletionTime) &&
+		equality.Semantic.DeepEqual(was.Workers, is.Workers) &&
+		equality.Semantic.DeepEqual(ownConditions(was.Conditions, lifecycleConditions), is.Conditions)
+}

@@ -1,0 +1,87 @@
+package controllers_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+var (
+	restConfig *rest.Config
+	scheme     *runtime.Scheme
+	api        client.Client
+)
+
+func TestControllers(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
+	RunSpecs(t, "Controllers against an API server")
+}
+
+var _ = BeforeSuite(func() {
+	ctrl.SetLogger(GinkgoLogr)
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true}
+	var err error
+	restConfig, err = env.Start()
+	Expect(err).NotTo(HaveOccurred(), "starting an API server; `make test` sets KUBEBUILDER_ASSETS to its programs")
+	DeferCleanup(env.Stop)
+	scheme = runtime.NewScheme()
+	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	api, err = client.New(restConfig, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+})
+
+// startManager runs the controllers until stop is called, which waits for them.
+func startManager() (stop func()) {
+	GinkgoHelper()
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme:     scheme,
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	m, err := metrics.New(prometheus.NewRegistry())
+	Expect(err).NotTo(HaveOccurred())
+	Expect((&controllers.Lifecycle{
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("cargoship"),
+		Clock: clock.RealClock{}, WorkerImage: "worker:test",
+	}).SetupWithManager(mgr)).To(Succeed())
+	Expect(mgr.Add(&controllers.Coordinator{
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m,
+		Rand: rand.New(rand.NewPCG(1, 2)),
+	})).To(Succeed())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	running := true
+	stop = func() {
+		if running {
+			running = false
+			cancel()
+			Expect(<-ended).To(Succeed())
+		}
+	}
+	DeferCleanup(func() { stop() })
+	return stop
+}

@@ -1,0 +1,160 @@
+package localcluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/hack/localcluster/process"
+)
+
+const (
+	// s3Health is the path at which the server tells that it serves.
+	s3Health = "/healthz"
+	// s3Region is the region the server takes signatures for.
+	s3Region = "us-east-1"
+)
+
+// S3 is a running versitygw whose objects are files under a directory.
+type S3 struct {
+	// Endpoint is the URL of the server, such as http://127.0.0.1:41234. It stays
+	// the same over restarts.
+	Endpoint string
+	// Region is what requests must be signed for.
+	Region string
+	// AccessKey and SecretKey are random for each server.
+	AccessKey, SecretKey string
+
+	program string
+	address string
+	data    string
+	log     *os.File
+	child   *process.Process
+}
+
+// StartS3 starts an S3 server on a free loopback port with its objects in the
+// directory s3 under opts.Dir, which must allow extended attributes.
+func StartS3(ctx context.Context, opts Options) (*S3, error) {
+	s := &S3{
+		Region:    s3Region,
+		AccessKey: "local" + rand.Text()[:11],
+		SecretKey: rand.Text() + rand.Text()[:14],
+		program:   filepath.Join(opts.Assets, assets.S3Server),
+		data:      filepath.Join(opts.Dir, "s3"),
+	}
+	if err := os.MkdirAll(s.data, 0o700); err != nil {
+		return nil, fmt.Errorf("create the S3 server's directory: %w", err)
+	}
+	var err error
+	if s.address, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	s.Endpoint = "http://" + s.address
+	s.log, err = os.OpenFile(filepath.Join(opts.Dir, "versitygw.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the S3 server's log: %w", err)
+	}
+	if err := s.Restart(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// Restart starts the server again after Kill, on the same port with the same
+// objects and keys, and waits until it serves.
+func (s *S3) Restart(ctx context.Context) error {
+	cmd := exec.Command(s.program, "--port", s.address, "--region", s.Region, "--health", s3Health,
+		"--keep-alive", "--quiet", "posix", s.data)
+	cmd.Env = []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey}
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	child, err := process.Start(cmd)
+	if err != nil {
+		return err
+	}
+	s.child = child
+	return s.awaitHealth(ctx)
+}
+
+func (s *S3) awaitHealth(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		if err := s.health(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the S3 server at %s: %w", s.Endpoint, ctx.Err())
+		case <-s.child.Done():
+			return fmt.Errorf("the S3 server ended (log in %s): %w", s.log.Name(), s.child.Err())
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+func (s *S3) health(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint+s3Health, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	if err := response.Body.Close(); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New(response.Status)
+	}
+	return nil
+}
+
+// Kill ends the server at once, as a crash would.
+func (s *S3) Kill() error { return s.child.Stop(0) }
+
+// Stop ends the server. Its objects stay.
+func (s *S3) Stop() error {
+	var err error
+	if s.child != nil {
+		err = s.child.Stop(stopGrace)
+	}
+	return errors.Join(err, s.log.Close())
+}
+
+// Client returns an S3 client that shares no code with the one under test.
+func (s *S3) Client() (*minio.Client, error) {
+	client, err := minio.New(s.address, &minio.Options{
+		Creds:        credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""),
+		Region:       s.Region,
+		BucketLookup: minio.BucketLookupPath,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make an S3 client: %w", err)
+	}
+	return client, nil
+}
+
+// freeAddress finds a loopback port that nobody listens on.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		return "", fmt.Errorf("release the port %s: %w", address, err)
+	}
+	return address, nil
+}

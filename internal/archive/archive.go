@@ -1,0 +1,102 @@
+package archive
+
+import (
+	"io/fs"
+	"time"
+)
+
+// Reasons for which an entry is skipped. A skipped entry is no failure: there
+// is nothing in it that an object could hold, or it lies outside the source.
+const (
+	ReasonSocket            = "Socket"
+	ReasonNamedPipe         = "NamedPipe"
+	ReasonDevice            = "Device"
+	ReasonDanglingLink      = "DanglingLink"
+	ReasonLinkOutsideSource = "LinkOutsideSource"
+	ReasonLinkToDirectory   = "LinkToDirectory"
+)
+
+// Reasons for which a file fails.
+const (
+	// ReasonUnreadable says that the file or directory cannot be opened or read.
+	ReasonUnreadable = "Unreadable"
+	// ReasonChanged says that size or modification time differ from the plan.
+	ReasonChanged = "Changed"
+	// ReasonVanished says that the file was there when planned and is no more.
+	ReasonVanished = "Vanished"
+	// ReasonNameNotUTF8 says that the name is not UTF-8, which every object key is.
+	ReasonNameNotUTF8 = "NameNotUTF8"
+	// ReasonKeyTooLong says that the key would exceed MaxKeyBytes.
+	ReasonKeyTooLong = "KeyTooLong"
+	// ReasonKeyReserved says that the key would fall among the transfer's own bookkeeping objects.
+	ReasonKeyReserved = "KeyReserved"
+)
+
+// MaxKeyBytes is the longest object key, in bytes of UTF-8, that S3 takes.
+const MaxKeyBytes = 1024
+
+// Entry is one file of the source as the walk found it, or something in its
+// place that has no content to send.
+type Entry struct {
+	// Path is relative to the source, separated by slashes. Its bytes are those
+	// of the file system and need not be UTF-8.
+	Path string
+	// Size in bytes and ModTime are those of the content: of the target, for a link.
+	Size    int64
+	ModTime time.Time
+	// Mode holds the permission, set-ID and sticky bits.
+	Mode fs.FileMode
+	// Skipped or Failed, at most one of them, is the reason why the entry is not sent.
+	Skipped, Failed string
+}
+
+// Sendable says that the entry is a file to be sent.
+func (e Entry) Sendable() bool { return e.Skipped == "" && e.Failed == "" }
+
+// Archive is the unit of assignment: entries of one prefix that are sent together.
+type Archive struct {
+	Prefix string
+	// Number counts the archives of the prefix from 0.
+	Number  int64
+	Entries []Entry
+}
+
+// Bytes sums the sizes of the files to be sent.
+func (a Archive) Bytes() int64 {
+	var sum int64
+	for _, e := range a.Entries {
+		if e.Sendable() {
+			sum += e.Size
+		}
+	}
+	return sum
+}
+
+// Files counts the entries: files to be sent, skipped and failed ones alike.
+func (a Archive) Files() int64 { return int64(len(a.Entries)) }
+
+// Totals counts what a walk found.
+type Totals struct {
+	Archives int64
+	// Files counts every entry; Skipped and Failed those among them that are not sent.
+	Files, Skipped, Failed int64
+	// Bytes sums the sizes of the files to be sent.
+	Bytes int64
+	// Directories counts the directories read.
+	Directories int64
+}
+
+func (t *Totals) add(a Archive) {
+	t.Archives++
+	for _, e := range a.Entries {
+		t.Files++
+		switch {
+		case e.Skipped != "":
+			t.Skipped++
+		case e.Failed != "":
+			t.Failed++
+		default:
+			t.Bytes += e.Size
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package archive
+
+import (
+	"fmt"
+	"io/fs"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxDecodedBytes bounds what a compressed bookkeeping object may expand to.
+// The largest one, a manifest of DefaultMaxFiles paths and keys that are as
+// long as they can be, stays below a quarter of it.
+const maxDecodedBytes = 64 << 20
+
+// wireName holds a name that need not be UTF-8, which JSON strings must be.
+// It is embedded with the text in one field, and in base64 in another.
+type wireName struct {
+	Path       string `json:"path,omitempty"`
+	PathBase64 []byte `json:"pathBase64,omitempty"`
+}
+
+func toWireName(s string) wireName {
+	if utf8.ValidString(s) {
+		return wireName{Path: s}
+	}
+	return wireName{PathBase64: []byte(s)}
+}
+
+func (w wireName) name() (string, error) {
+	switch {
+	case w.Path != "" && len(w.PathBase64) > 0:
+		return "", fmt.Errorf("path %q is given twice", w.Path)
+	case w.Path == "" && len(w.PathBase64) == 0:
+		return "", fmt.Errorf("a path is missing")
+	case w.Path != "":
+		return w.Path, nil
+	default:
+		return string(w.PathBase64), nil
+	}
+}
+
+// wireTime is a time as seconds and nanoseconds since 1970: file systems know
+// years that RFC 3339 does not.
+type wireTime struct {
+	Sec  int64 `json:"mtime"`
+	Nsec int32 `json:"mtimeNs,omitempty"`
+}
+
+func toWireTime(t time.Time) wireTime { return wireTime{t.Unix(), int32(t.Nanosecond())} }
+
+func (w wireTime) time() time.Time { return time.Unix(w.Sec, int64(w.Nsec)) }
+
+// keptModeBits are the bits of a mode that are recorded.
+const keptModeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
+// FormatMode writes a mode the way chmod takes it, in octal.
+func FormatMode(m fs.FileMode) string {
+	bits := uint64(m.Perm())
+	for _, b := range specialBits() {
+		if m&b.mode != 0 {
+			bits |= b.octal
+		}
+	}
+	return fmt.Sprintf("%04o", bits)
+}
+
+// ParseMode reads what FormatMode has written.
+func ParseMode(s string) (fs.FileMode, error) {
+	bits, err := strconv.ParseUint(s, 8, 12)
+	if err != nil {
+		return 0, fmt.Errorf("mode %q is no octal number of four digits", s)
+	}
+	m := fs.FileMode(bits) & fs.ModePerm
+	for _, b := range specialBits() {
+		if bits&b.octal != 0 {
+			m |= b.mode
+		}
+	}
+	return m, nil
+}
+
+type modeBit struct {
+	mode  fs.FileMode
+	octal uint64
+}
+
+func specialBits() [3]modeBit {
+	return [3]modeBit{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}}
+}
+
+// compress makes one zstd frame.
+func compress(raw []byte) ([]byte, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("start zstd encoder: %w", err)
+	}
+	return enc.EncodeAll(raw, nil), enc.Close()
+}
+
+// expand decompresses all frames of data.
+func expand(data []byte) ([]byte, error) {
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecodedBytes))
+	if err != nil {
+		return nil, fmt.Errorf("start zstd decoder: %w", err)
+	}
+	defer dec.Close()
+	raw, err := dec.DecodeAll(data, nil)
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	return raw, nil
+}

@@ -1,0 +1,174 @@
+package archive
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// FormatVersion is the version of every bookkeeping object that this package writes.
+const FormatVersion = 1
+
+// Outcome tells what became of a member.
+type Outcome string
+
+const (
+	// Done says that the object stands and its checksum is verified.
+	Done Outcome = "Done"
+	// Skipped says that there was nothing to send.
+	Skipped Outcome = "Skipped"
+	// Failed says that there is no object, for the reason given.
+	Failed Outcome = "Failed"
+)
+
+// Manifest records what became of one archive.
+type Manifest struct {
+	// Version is FormatVersion; Encode sets it.
+	Version int
+	// Transfer is the transfer's UID.
+	Transfer string
+	Prefix   string
+	Number   int64
+	// Attempt counts the workers that were given the archive, from 1.
+	Attempt int
+	Members []Member
+}
+
+// Member is one entry of an archive.
+type Member struct {
+	Path string
+	// Key is the object's key; it is empty when there is no object.
+	Key     string
+	Size    int64
+	Mode    fs.FileMode
+	ModTime time.Time
+	// ETag and Checksum are those of the object, as S3 gave them.
+	ETag, Checksum, ChecksumAlgorithm string
+	Outcome                           Outcome
+	// Reason is a machine-readable word and Message a sentence, unless Done.
+	Reason, Message string
+}
+
+type wireManifest struct {
+	Version  int          `json:"version"`
+	Transfer string       `json:"transfer"`
+	Prefix   string       `json:"prefix"`
+	Number   int64        `json:"number"`
+	Attempt  int          `json:"attempt"`
+	Members  []wireMember `json:"members"`
+}
+
+type wireMember struct {
+	wireName
+	Key  string `json:"key,omitempty"`
+	Size int64  `json:"size"`
+	Mode string `json:"mode"`
+	wireTime
+	ETag              string  `json:"etag,omitempty"`
+	Checksum          string  `json:"checksum,omitempty"`
+	ChecksumAlgorithm string  `json:"checksumAlgorithm,omitempty"`
+	Outcome           Outcome `json:"outcome"`
+	Reason            string  `json:"reason,omitempty"`
+	Message           string  `json:"message,omitempty"`
+}
+
+// Encode returns the manifest as compressed JSON.
+func (m Manifest) Encode() ([]byte, error) {
+	w := wireManifest{FormatVersion, m.Transfer, m.Prefix, m.Number, m.Attempt, make([]wireMember, len(m.Members))}
+	for i, f := range m.Members {
+		w.Members[i] = wireMember{
+			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),
+			f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Reason, f.Message,
+		}
+	}
+	raw, err := json.Marshal(w)
+	if err != nil {
+		return nil, fmt.Errorf("encode manifest %d of prefix %q: %w", m.Number, m.Prefix, err)
+	}
+	return compress(raw)
+}
+
+// DecodeManifest reads what Encode has written.
+func DecodeManifest(data []byte) (Manifest, error) {
+	raw, err := expand(data)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("decode manifest: %w", err)
+	}
+	var w wireManifest
+	if err := decodeVersioned(raw, &w, &w.Version); err != nil {
+		return Manifest{}, fmt.Errorf("decode manifest: %w", err)
+	}
+	m := Manifest{w.Version, w.Transfer, w.Prefix, w.Number, w.Attempt, make([]Member, len(w.Members))}
+	for i, f := range w.Members {
+		p, err := f.name()
+		if err != nil {
+			return Manifest{}, fmt.Errorf("decode manifest: member %d: %w", i, err)
+		}
+		mode, err := ParseMode(f.Mode)
+		if err != nil {
+			return Manifest{}, fmt.Errorf("decode manifest: member %q: %w", p, err)
+		}
+		m.Members[i] = Member{
+			p, f.Key, f.Size, mode, f.time(),
+			f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Reason, f.Message,
+		}
+	}
+	return m, nil
+}
+
+// decodeVersioned reads JSON into v, one field of which is version.
+func decodeVersioned(raw []byte, v any, version *int) error {
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("not the JSON expected: %w", err)
+	}
+	if *version != FormatVersion {
+		return fmt.Errorf("version %d is unknown; this program reads version %d", *version, FormatVersion)
+	}
+	return nil
+}
+
+// Index closes a transfer: what the bucket holds of it.
+type Index struct {
+	// Version is FormatVersion; Encode sets it.
+	Version int `json:"version"`
+	// Transfer is the transfer's UID, Name and Namespace its names.
+	Transfer  string `json:"transfer"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	// Layout tells which keys the files have.
+	Layout Layout `json:"layout"`
+	// Prefixes tell where the manifests stand and what they hold.
+	Prefixes []IndexedPrefix `json:"prefixes"`
+}
+
+// IndexedPrefix tells what the bucket holds of one prefix.
+type IndexedPrefix struct {
+	Name string `json:"name"`
+	// ManifestPrefix is what the keys of its manifests begin with.
+	ManifestPrefix string `json:"manifestPrefix"`
+	// Archives, Files and Bytes are as planned; Manifests counts those that stand.
+	Archives  int64 `json:"archives"`
+	Manifests int64 `json:"manifests"`
+	Files     int64 `json:"files"`
+	Bytes     int64 `json:"bytes"`
+}
+
+// Encode returns the index as JSON.
+func (i Index) Encode() ([]byte, error) {
+	i.Version = FormatVersion
+	raw, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode index: %w", err)
+	}
+	return append(raw, '\n'), nil
+}
+
+// DecodeIndex reads what Encode has written.
+func DecodeIndex(data []byte) (Index, error) {
+	var i Index
+	if err := decodeVersioned(data, &i, &i.Version); err != nil {
+		return Index{}, fmt.Errorf("decode index: %w", err)
+	}
+	return i, nil
+}

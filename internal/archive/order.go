@@ -1,0 +1,72 @@
+package archive
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// comparePaths orders paths as a walk meets them: entries of a directory by
+// their names, bytewise, and what lies below a directory right after it.
+func comparePaths(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if x, y := a[i], b[i]; x != y {
+			switch {
+			case x == '/':
+				return -1
+			case y == '/':
+				return 1
+			case x < y:
+				return -1
+			default:
+				return 1
+			}
+		}
+	}
+	return len(a) - len(b)
+}
+
+const (
+	// defaultPageNames bounds how many names of one directory are held in memory.
+	// A directory with more of them is read repeatedly, once for each page.
+	defaultPageNames = 256 << 10
+	readNames        = 4096
+)
+
+// page returns the names in a directory that follow after, in ascending order,
+// at most limit of them, and whether there are more.
+func page(root *os.Root, dir, after string, limit int) (names []string, more bool, err error) {
+	f, err := openDirectory(root, dir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer release(f)
+	for {
+		batch, err := f.Readdirnames(readNames)
+		for _, n := range batch {
+			if n > after && (!more || n < names[limit-1]) {
+				names = append(names, n)
+			}
+		}
+		if len(names) >= 2*limit || err != nil {
+			slices.Sort(names)
+			if len(names) > limit {
+				names, more = names[:limit], true
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return names, more, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// openDirectory fails, rather than block, when something else has taken the
+// directory's place.
+func openDirectory(root *os.Root, dir string) (*os.File, error) {
+	return root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+}

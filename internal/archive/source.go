@@ -1,0 +1,166 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// What can become of a planned file before or while it is read. A FileError
+// matches one of them.
+var (
+	ErrUnreadable = errors.New("cannot be read")
+	ErrChanged    = errors.New("has changed since it was planned")
+	ErrVanished   = errors.New("is no longer there")
+)
+
+// FileError says why a file of the source cannot be archived.
+type FileError struct {
+	Path string
+	// Kind is ErrUnreadable, ErrChanged or ErrVanished.
+	Kind error
+	// Err is the cause; it may be nil.
+	Err error
+}
+
+func (e *FileError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("source file %q %v", e.Path, e.Kind)
+	}
+	return fmt.Sprintf("source file %q %v: %v", e.Path, e.Kind, e.Err)
+}
+
+// Unwrap lets errors.Is find the kind and the cause.
+func (e *FileError) Unwrap() []error { return []error{e.Kind, e.Err} }
+
+// Reason is the error as a machine-readable word: ReasonUnreadable,
+// ReasonChanged or ReasonVanished.
+func (e *FileError) Reason() string {
+	switch {
+	case errors.Is(e.Kind, ErrChanged):
+		return ReasonChanged
+	case errors.Is(e.Kind, ErrVanished):
+		return ReasonVanished
+	default:
+		return ReasonUnreadable
+	}
+}
+
+// Source is a directory tree to be archived. Nothing outside of it is ever
+// opened, whatever links it holds or is changed to hold. A source is safe for
+// concurrent use.
+type Source struct {
+	root *os.Root
+	// pageNames is defaultPageNames, or less in a test.
+	pageNames int
+}
+
+// OpenSource opens the directory sub of dir; sub may be empty. Links below dir
+// are followed on the way to sub, those that leave dir are an error.
+func OpenSource(dir, sub string) (*Source, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	sub = path.Clean(strings.TrimLeft(sub, "/"))
+	if sub == "." {
+		return &Source{root, defaultPageNames}, nil
+	}
+	defer release(root)
+	below, err := root.OpenRoot(sub)
+	if err != nil {
+		return nil, fmt.Errorf("open source in %s: %w", dir, err)
+	}
+	return &Source{below, defaultPageNames}, nil
+}
+
+// Close releases the directory. Files already open remain so.
+func (s *Source) Close() error { return s.root.Close() }
+
+// Open opens a planned file. Its error is a *FileError, in particular when the
+// file is no longer the one that was planned.
+func (s *Source) Open(e Entry) (*File, error) {
+	// Without O_NONBLOCK, a pipe that has taken the file's place would block.
+	f, err := s.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &FileError{e.Path, ErrVanished, nil}
+	}
+	if err != nil {
+		return nil, &FileError{e.Path, ErrUnreadable, cause(err)}
+	}
+	file := &File{entry: e, file: f}
+	if err := file.Unchanged(); err != nil {
+		release(f)
+		return nil, err
+	}
+	return file, nil
+}
+
+// File is an open file of the source.
+type File struct {
+	entry Entry
+	file  *os.File
+}
+
+// ReadAt implements io.ReaderAt; an error other than io.EOF is a *FileError.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.file.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &FileError{f.entry.Path, ErrUnreadable, cause(err)}
+	}
+	return n, err
+}
+
+// Unchanged returns nil while the file has the size and modification time with
+// which it was planned, else a *FileError.
+func (f *File) Unchanged() error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return &FileError{f.entry.Path, ErrUnreadable, cause(err)}
+	}
+	switch planned := f.entry; {
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("it is now a %s", kindOf(info.Mode()))
+	case info.Size() != planned.Size:
+		err = fmt.Errorf("its size was %d bytes and is %d", planned.Size, info.Size())
+	case !info.ModTime().Equal(planned.ModTime):
+		err = fmt.Errorf("it was modified at %s", info.ModTime().UTC().Format(time.RFC3339Nano))
+	default:
+		return nil
+	}
+	return &FileError{f.entry.Path, ErrChanged, err}
+}
+
+// Close closes the file.
+func (f *File) Close() error { return f.file.Close() }
+
+// release closes what was only read, where nothing can be lost by it.
+func release(c io.Closer) { _ = c.Close() }
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "directory"
+	case m&fs.ModeNamedPipe != 0:
+		return "named pipe"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	default:
+		return "device"
+	}
+}
+
+// cause drops the operation and path that the os package puts around an error:
+// the path is said already.
+func cause(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// WalkOptions shapes a walk.
+type WalkOptions struct {
+	// Include and Exclude are glob patterns on paths relative to the source, in
+	// which ** stands for any number of directories. A pattern that matches a
+	// directory takes in all below it. No Include means everything; Exclude wins.
+	Include, Exclude []string
+	// Layout must be resolved.
+	Layout Layout
+	// MaxFiles and MaxBytes bound an archive; 0 means DefaultMaxFiles and DefaultMaxBytes.
+	MaxFiles int
+	MaxBytes int64
+	// LargeFile is the size in bytes above which a file is an archive of its own;
+	// 0 means DefaultLargeFile.
+	LargeFile int64
+	// Resume says, by prefix, where an earlier walk of the same source has come to.
+	Resume map[string]Cursor
+}
+
+// Cursor is the place up to which the archives of a prefix are known.
+type Cursor struct {
+	// Next is the number of the archive to come.
+	Next int64
+	// After is the path of the last known entry.
+	After string
+}
+
+// Walk goes through the source once, in an order that depends on nothing but
+// the names, and emits archives as they fill, numbered by prefix. What it
+// holds in memory doesn't grow with the tree. A directory that cannot be read
+// is emitted as a failed entry; an error means that the walk is not complete.
+func (s *Source) Walk(ctx context.Context, o WalkOptions, emit func(Archive) error) (Totals, error) {
+	if err := o.Layout.Validate(); err != nil {
+		return Totals{}, err
+	}
+	if !o.Layout.Resolved() {
+		return Totals{}, errors.New("walk source: the layout's prefixes are not resolved")
+	}
+	f, err := newFilter(o.Include, o.Exclude)
+	if err != nil {
+		return Totals{}, err
+	}
+	w := &walker{source: s, filter: f, options: o, batcher: newBatcher(o, emit)}
+	if err := w.directory(ctx, "", len(f.include) == 0); err != nil {
+		return w.batcher.totals, err
+	}
+	for _, prefix := range o.Layout.Prefixes() {
+		if err := w.batcher.close(prefix); err != nil {
+			return w.batcher.totals, err
+		}
+	}
+	return w.batcher.totals, nil
+}
+
+type walker struct {
+	source  *Source
+	filter  filter
+	options WalkOptions
+	batcher *batcher
+}
+
+// directory walks dir, whose content is included as a whole or by pattern. It
+// holds no directory open while it is in one below, so that depth costs no
+// file descriptors.
+func (w *walker) directory(ctx context.Context, dir string, included bool) error {
+	w.batcher.totals.Directories++
+	for after, more := "", true; more; {
+		var names []string
+		var err error
+		names, more, err = page(w.source.root, orDot(dir), after, w.source.pageNames)
+		if err != nil {
+			return w.unreadable(dir, after, err)
+		}
+		if err := w.page(ctx, dir, names, included); err != nil {
+			return err
+		}
+		if more {
+			after = names[len(names)-1]
+		}
+	}
+	return nil
+}
+
+// unreadable records a directory that cannot be listed. Past its first page
+// that would tear the order of the paths, so the walk has to end.
+func (w *walker) unreadable(dir, after string, err error) error {
+	switch {
+	case dir != "" && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case dir == "" || after != "":
+		return fmt.Errorf("list source directory %q: %w", orDot(dir), cause(err))
+	default:
+		return w.add(Entry{Path: dir, Failed: ReasonUnreadable})
+	}
+}
+
+// page visits some of the entries of dir.
+func (w *walker) page(ctx context.Context, dir string, names []string, included bool) error {
+	var at *os.Root
+	defer func() {
+		if at != nil {
+			release(at)
+		}
+	}()
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("walk source: %w", context.Cause(ctx))
+		}
+		if at == nil {
+			var err error
+			if at, err = w.source.root.OpenRoot(orDot(dir)); err != nil {
+				return w.unreadable(dir, name, err)
+			}
+		}
+		p := join(dir, name)
+		if w.filter.excludes(p) {
+			continue
+		}
+		info, err := at.Lstat(name)
+		if err != nil || !info.IsDir() {
+			if err := w.file(p, info, err, included); err != nil {
+				return err
+			}
+			continue
+		}
+		release(at)
+		at = nil
+		if err := w.below(ctx, p, included); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below walks a directory found in another, unless nothing new can be in it.
+func (w *walker) below(ctx context.Context, dir string, included bool) error {
+	included = included || w.filter.includes(dir)
+	if !included && !w.filter.reaches(dir) || w.listed(dir) {
+		return nil
+	}
+	if err := w.directory(ctx, dir, included); err != nil {
+		return err
+	}
+	if w.options.Layout.Pattern == Mirror && w.options.Layout.Prefix(join(dir, "x")) == dir {
+		return w.batcher.close(dir)
+	}
+	return nil
+}
+
+// listed says that all that lies in dir was listed by the walk that is resumed.
+func (w *walker) listed(dir string) bool {
+	if len(w.options.Resume) == 0 {
+		return false
+	}
+	prefixes := w.options.Layout.Prefixes()
+	if w.options.Layout.Pattern == Mirror {
+		prefixes = []string{w.options.Layout.Prefix(join(dir, "x"))}
+	}
+	for _, prefix := range prefixes {
+		after := w.options.Resume[prefix].After
+		if comparePaths(after, dir) <= 0 || within(after, dir) {
+			return false
+		}
+	}
+	return true
+}
+
+// file records what lies at p, unless it is gone.
+func (w *walker) file(p string, info fs.FileInfo, err error, included bool) error {
+	if errors.Is(err, fs.ErrNotExist) || !included && !w.filter.includes(p) {
+		return nil
+	}
+	if err != nil {
+		return w.add(Entry{Path: p, Failed: ReasonUnreadable})
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return w.link(p)
+	}
+	return w.add(w.entry(p, info))
+}
+
+// link records a symbolic link as what it leads to.
+func (w *walker) link(p string) error {
+	info, err := w.source.root.Stat(p)
+	if err != nil {
+		return w.add(linkVerdict(p, cause(err)))
+	}
+	if info.IsDir() {
+		return w.add(Entry{Path: p, Skipped: ReasonLinkToDirectory})
+	}
+	return w.add(w.entry(p, info))
+}
+
+// linkVerdict tells why a link cannot be followed. The os package reports a way
+// out of the root by an error of its own, and all else by that of the system.
+func linkVerdict(p string, err error) Entry {
+	errno, system := errors.AsType[syscall.Errno](err)
+	switch {
+	case !system:
+		return Entry{Path: p, Skipped: ReasonLinkOutsideSource}
+	case errno == syscall.ENOENT, errno == syscall.ENOTDIR, errno == syscall.ELOOP:
+		return Entry{Path: p, Skipped: ReasonDanglingLink}
+	default:
+		return Entry{Path: p, Failed: ReasonUnreadable}
+	}
+}
+
+// entry describes anything but a directory.
+func (w *walker) entry(p string, info fs.FileInfo) Entry {
+	e := Entry{Path: p, ModTime: info.ModTime(), Mode: info.Mode() & keptModeBits}
+	switch m := info.Mode(); {
+	case m.IsRegular():
+		e.Size = info.Size()
+		e.Failed = w.options.Layout.verdict(p)
+	case m&fs.ModeSocket != 0:
+		e.Skipped = ReasonSocket
+	case m&fs.ModeNamedPipe != 0:
+		e.Skipped = ReasonNamedPipe
+	default:
+		e.Skipped = ReasonDevice
+	}
+	return e
+}
+
+func (w *walker) add(e Entry) error {
+	prefix := w.options.Layout.Prefix(e.Path)
+	if after := w.options.Resume[prefix].After; after != "" && comparePaths(e.Path, after) <= 0 {
+		return nil
+	}
+	return w.batcher.add(prefix, e)
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+func orDot(dir string) string {
+	if dir == "" {
+		return "."
+	}
+	return dir
+}

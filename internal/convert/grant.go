@@ -1,0 +1,156 @@
+package convert
+
+import (
+	"math"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination"
+)
+
+// Grant writes a grant as the spec of a PrefixLease. TransferName and PodUID
+// are the caller's to fill in: the core knows neither.
+func Grant(g coordination.Grant) v1alpha1.PrefixLeaseSpec {
+	spec := v1alpha1.PrefixLeaseSpec{
+		Epoch:              g.Epoch,
+		Sequence:           g.Sequence,
+		AcknowledgedReport: ptr.To(g.AcknowledgedReport),
+		LeaseDuration:      metav1.Duration{Duration: g.Duration},
+		ReportInterval:     metav1.Duration{Duration: g.ReportInterval},
+		Mode:               v1alpha1.LeaseActive,
+	}
+	if g.Drain {
+		spec.Mode = v1alpha1.LeaseDrain
+	}
+	if g.Plan {
+		spec.Duty = v1alpha1.DutyPlan
+	}
+	for _, p := range g.Prefixes {
+		spec.Prefixes = append(spec.Prefixes, prefixGrant(p))
+	}
+	return spec
+}
+
+func prefixGrant(p coordination.PrefixGrant) v1alpha1.PrefixGrant {
+	out := v1alpha1.PrefixGrant{Name: p.Prefix, Window: ptr.To(int32Of(p.Window))}
+	if p.Rate > 0 {
+		out.MilliRequestsPerSecond = ptr.To(max(1, milli(p.Rate)))
+	}
+	for _, a := range p.Assignments {
+		out.Archives = append(out.Archives, v1alpha1.ArchiveAssignment{
+			Number: ptr.To(a.Archive.Number), Attempt: int32Of(a.Attempt),
+		})
+	}
+	return out
+}
+
+// LeaseGrant reads a grant back from a lease, for a manager that starts anew.
+func LeaseGrant(transfer coordination.TransferID, lease *v1alpha1.PrefixLease) coordination.Grant {
+	spec := lease.Spec
+	g := coordination.Grant{
+		Worker: coordination.WorkerID(lease.Name), Transfer: transfer,
+		Epoch: spec.Epoch, Sequence: spec.Sequence,
+		AcknowledgedReport: ptr.Deref(spec.AcknowledgedReport, 0),
+		Duration:           spec.LeaseDuration.Duration,
+		ReportInterval:     spec.ReportInterval.Duration,
+		Drain:              spec.Mode == v1alpha1.LeaseDrain,
+		Plan:               spec.Duty == v1alpha1.DutyPlan,
+	}
+	for _, p := range spec.Prefixes {
+		pg := coordination.PrefixGrant{
+			Prefix: p.Name, Window: int(ptr.Deref(p.Window, 0)),
+			Rate: float64(ptr.Deref(p.MilliRequestsPerSecond, 0)) / 1000,
+		}
+		for _, a := range p.Archives {
+			pg.Assignments = append(pg.Assignments, coordination.Assignment{
+				Archive: coordination.ArchiveID{Transfer: transfer, Prefix: p.Name, Number: ptr.Deref(a.Number, 0)},
+				Attempt: int(a.Attempt),
+			})
+		}
+		g.Prefixes = append(g.Prefixes, pg)
+	}
+	return g
+}
+
+// Report reads a worker's report from the status of its lease.
+func Report(worker coordination.WorkerID, transfer coordination.TransferID, s v1alpha1.PrefixLeaseStatus) coordination.Report {
+	r := coordination.Report{
+		Worker: worker, Transfer: transfer, Instance: s.Instance,
+		Sequence:      ptr.Deref(s.ReportSequence, 0),
+		Epoch:         ptr.Deref(s.ObservedEpoch, 0),
+		GrantSequence: ptr.Deref(s.ObservedSequence, 0),
+		MaxInFlight:   int(ptr.Deref(s.MaxInFlight, 0)),
+		Blocked:       conditionTrue(s.Conditions, v1alpha1.LeaseConditionBlocked),
+		Drained:       conditionTrue(s.Conditions, v1alpha1.LeaseConditionDrained),
+	}
+	for _, p := range s.Prefixes {
+		r.Prefixes = append(r.Prefixes, counters(p))
+	}
+	for _, f := range s.Finished {
+		r.Finished = append(r.Finished, outcome(transfer, f))
+	}
+	return r
+}
+
+func counters(p v1alpha1.PrefixReport) coordination.PrefixCounters {
+	return coordination.PrefixCounters{
+		Prefix:        p.Name,
+		Started:       ptr.Deref(p.Started, 0),
+		Accepted:      ptr.Deref(p.Accepted, 0),
+		Throttled:     ptr.Deref(p.Throttled, 0),
+		Failed:        ptr.Deref(p.Failed, 0),
+		Bytes:         ptr.Deref(p.Bytes, 0),
+		Busy:          microseconds(p.BusyMicroseconds),
+		MaxInFlight:   int(ptr.Deref(p.MaxInFlight, 0)),
+		AttemptP50:    microseconds(p.AttemptP50Microseconds),
+		ServiceP50:    microseconds(p.ServiceP50Microseconds),
+		ServiceP99:    microseconds(p.ServiceP99Microseconds),
+		SenderLimited: p.SenderLimited == "Yes",
+	}
+}
+
+func outcome(transfer coordination.TransferID, f v1alpha1.FinishedArchive) coordination.Outcome {
+	return coordination.Outcome{
+		Archive: coordination.ArchiveID{Transfer: transfer, Prefix: f.Prefix, Number: ptr.Deref(f.Number, 0)},
+		Done:    TallyFrom(f.Done), Failed: TallyFrom(f.Failed), Skipped: TallyFrom(f.Skipped),
+		Retry: f.Retry == "Yes", Reason: f.Reason, Message: f.Message,
+	}
+}
+
+// TallyFrom reads a tally; an absent one is zero.
+func TallyFrom(t *v1alpha1.Tally) coordination.Tally {
+	if t == nil {
+		return coordination.Tally{}
+	}
+	return coordination.Tally{Files: ptr.Deref(t.Files, 0), Bytes: ptr.Deref(t.Bytes, 0)}
+}
+
+// Tally writes a tally.
+func Tally(t coordination.Tally) *v1alpha1.Tally {
+	return &v1alpha1.Tally{Files: ptr.To(t.Files), Bytes: ptr.To(t.Bytes)}
+}
+
+func conditionTrue(cs []metav1.Condition, kind string) bool {
+	for _, c := range cs {
+		if c.Type == kind {
+			return c.Status == metav1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func microseconds(v *int64) time.Duration {
+	return time.Duration(min(ptr.Deref(v, 0), math.MaxInt64/1000)) * time.Microsecond
+}
+
+// milli is a rate in thousandths, bounded to what an int64 holds.
+func milli(rate float64) int64 {
+	return int64(math.Min(math.Round(rate*1000), 1<<53))
+}
+
+func int32Of(n int) int32 {
+	return int32(min(max(n, math.MinInt32), math.MaxInt32))
+}

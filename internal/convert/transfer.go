@@ -1,0 +1,75 @@
+package convert
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination"
+)
+
+// Domain names what shares fate beyond one transfer: an endpoint and a bucket.
+func Domain(d v1alpha1.Destination) string {
+	endpoint := strings.TrimRight(d.Endpoint, "/")
+	if endpoint == "" {
+		endpoint = "aws:" + d.Region
+	}
+	return endpoint + "/" + d.Bucket
+}
+
+// Transfer writes a transfer's claim on its domain, with what its status says
+// has ended already.
+func Transfer(at *v1alpha1.ArchiveTransfer) (coordination.Transfer, error) {
+	t := coordination.Transfer{
+		ID:        coordination.TransferID(at.UID),
+		Weight:    int(max(1, at.Spec.Priority)),
+		Config:    Config(at.Spec),
+		Suspended: ptr.Deref(at.Spec.Suspend, false),
+		Finished:  map[string]coordination.Ranges{},
+	}
+	for _, p := range at.Status.Prefixes {
+		done, err := coordination.ParseRanges(ptr.Deref(p.FinishedArchives, ""))
+		if err != nil {
+			return t, fmt.Errorf("reading status.prefixes[%s].finishedArchives of ArchiveTransfer %s/%s: %w",
+				p.Name, at.Namespace, at.Name, err)
+		}
+		t.Finished[p.Name] = done
+	}
+	return t, nil
+}
+
+// Config writes the coordination parameters of a transfer. Fields that a
+// defaulting API server would have filled keep the core's defaults.
+func Config(spec v1alpha1.ArchiveTransferSpec) coordination.Config {
+	c, in := coordination.DefaultConfig(), spec.Coordination
+	set(&c.PipelineDepth, int(in.PipelineDepth))
+	set(&c.GlobalCongestionWindow, int(in.GlobalCongestionWindow))
+	set(&c.SlowStartThreshold, int(in.SlowStartThreshold))
+	set(&c.Strategy, coordination.Strategy(in.Strategy))
+	set(&c.BandwidthStrategy, coordination.BandwidthStrategy(in.BandwidthStrategy))
+	set(&c.MaxActivePrefixes, int(in.MaxActivePrefixes))
+	set(&c.UpdateInterval, in.UpdateInterval.Duration)
+	set(&c.LeaseDuration, in.LeaseDuration.Duration)
+	set(&c.LearningRate, float64(in.Adaptive.LearningRatePercent)/100)
+	set(&c.BandwidthProbingRate, float64(in.Adaptive.BandwidthProbingRatePercent)/100)
+	set(&c.RecoveryAggressiveness, float64(in.Adaptive.RecoveryAggressivenessPercent)/100)
+	if v := in.Adaptive.CongestionSensitivityPercent; v != nil {
+		c.CongestionSensitivity = float64(*v) / 100
+	}
+	c.AdvancedFlowControl = in.AdvancedFlowControl != "Disabled"
+	c.Uncoordinated = in.Mode == v1alpha1.ModeUncoordinated
+	set(&c.MaxPrefixes, int(in.Uncoordinated.MaxPrefixes))
+	set(&c.MaxConcurrentUploads, int(in.Uncoordinated.MaxConcurrentUploads))
+	set(&c.MaxAttempts, int(spec.FailurePolicy.AttemptsPerArchive))
+	return c
+}
+
+// set replaces a default by a value that was given.
+func set[T comparable](field *T, value T) {
+	var zero T
+	if value != zero {
+		*field = value
+	}
+}

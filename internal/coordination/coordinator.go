@@ -1,0 +1,466 @@
+package coordination
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// writesPerSecond bounds the reports of a whole fleet, and likewise its grants.
+const writesPerSecond = 50
+
+// defaultReserve is what newcomers share while a coordinator learns.
+const defaultReserve = windowFloor
+
+// Options of a coordinator.
+type Options struct {
+	// Rand spreads probes in time; required.
+	Rand *rand.Rand
+	// Reserve is how many requests in flight workers share that appear while the
+	// coordinator learns what an earlier one granted; 4 if 0.
+	Reserve int
+}
+
+// PipelineCoordinator controls all transfers into one domain: an endpoint and a
+// bucket. It is not safe for concurrent use.
+//
+// Observe takes in reports as they come. Tick, called once per UpdateInterval,
+// decides the grants. The caller must record what Progress says of finished
+// archives before it writes the grants of the next Tick, since these tell the
+// workers to forget them; and must write a grant before it counts on it.
+type PipelineCoordinator struct {
+	options Options
+	started bool
+	epoch   int64
+	now     time.Time // of the last call that gave a time
+	ticked  time.Time
+
+	group     *group
+	transfers []*TransferScheduler // by ID
+	workers   map[WorkerID]*worker
+	ordered   []*worker // by ID
+
+	transitions []Transition
+	metrics     metrics
+
+	// Scratch of Tick.
+	allocator  allocator
+	lanes      []*lane
+	cells      []*cell
+	controlled []*worker
+	growing    []*worker
+}
+
+// NewPipelineCoordinator gives a coordinator that does nothing until Start.
+func NewPipelineCoordinator(options Options) (*PipelineCoordinator, error) {
+	if options.Rand == nil {
+		return nil, errors.New("new pipeline coordinator: the source of randomness is missing")
+	}
+	if options.Reserve < 0 || options.Reserve > maxWindow {
+		return nil, fmt.Errorf("new pipeline coordinator: reserve is %d, must be between 0 and %d",
+			options.Reserve, maxWindow)
+	}
+	if options.Reserve == 0 {
+		options.Reserve = defaultReserve
+	}
+	return &PipelineCoordinator{
+		options: options,
+		group: &group{
+			name: groupName, reserve: options.Reserve, recorded: maxWindow,
+			controller: newGlobalCongestionController(DefaultConfig(), options.Rand),
+		},
+		workers: map[WorkerID]*worker{},
+	}, nil
+}
+
+// groupName is the name of the one group that all prefixes of a domain start in.
+const groupName = "shared"
+
+// Start begins to lead with the epoch of the snapshot, which must be above every
+// earlier one. With groups in the snapshot the coordinator learns for one lease
+// lifetime: grants of before stand, and nothing beyond them is given out but
+// the reserve.
+func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
+	if c.started {
+		return errors.New("start coordinator: it was started before")
+	}
+	if s.Epoch < 1 {
+		return fmt.Errorf("start coordinator: epoch is %d, must be at least 1", s.Epoch)
+	}
+	for _, g := range s.Groups {
+		if g.Name != groupName {
+			continue
+		}
+		if err := c.group.restore(now, g); err != nil {
+			return fmt.Errorf("start coordinator: %w", err)
+		}
+		c.group.learn(now.Add(max(s.LeaseLifetime, lifetime(DefaultConfig().LeaseDuration))))
+	}
+	c.started, c.epoch = true, s.Epoch
+	c.now, c.ticked, c.group.began = now, now, now
+	return nil
+}
+
+// learn bounds the group by what was recorded and adopted, until a time.
+func (g *group) learn(until time.Time) {
+	g.learning = true
+	if until.After(g.until) {
+		g.until = until
+	}
+}
+
+// Stop ends all grants: the plan tells every worker to drain.
+func (c *PipelineCoordinator) Stop(now time.Time) Plan {
+	for _, w := range c.ordered {
+		w.draining = true
+	}
+	return c.Tick(now)
+}
+
+// PutTransfer adds a transfer, or changes the weight, the configuration and the
+// suspension of one.
+func (c *PipelineCoordinator) PutTransfer(now time.Time, spec Transfer) error {
+	c.now = now
+	if err := spec.validate(); err != nil {
+		return fmt.Errorf("put transfer %s: %w", spec.ID, err)
+	}
+	t := c.transfer(spec.ID)
+	if t != nil && t.removed {
+		return fmt.Errorf("put transfer %s: it was removed and its workers have not ended", spec.ID)
+	}
+	if t == nil {
+		t = c.addTransfer(now, spec)
+	}
+	t.spec = spec
+	for prefix, finished := range spec.Finished {
+		if l := t.byName[prefix]; l != nil {
+			l.finish(finished)
+		}
+	}
+	c.configure()
+	return nil
+}
+
+func (t Transfer) validate() error {
+	if t.ID == "" {
+		return errors.New("its ID is missing")
+	}
+	if t.Weight < 1 {
+		return fmt.Errorf("weight is %d, must be at least 1", t.Weight)
+	}
+	return t.Config.Validate()
+}
+
+func (c *PipelineCoordinator) addTransfer(now time.Time, spec Transfer) *TransferScheduler {
+	t := &TransferScheduler{spec: spec, byName: map[string]*lane{}, since: now}
+	i, _ := slices.BinarySearchFunc(c.transfers, spec.ID, compareTransfer)
+	c.transfers = slices.Insert(c.transfers, i, t)
+	return t
+}
+
+// configure derives what depends on all transfers and workers: the intervals,
+// and the law, which follows the configuration of the transfer with the largest
+// weight, the first by ID among equals.
+func (c *PipelineCoordinator) configure() {
+	// In steps of half a second, so that the coming of a worker does not rewrite
+	// the grant of every other.
+	stretched := time.Duration(len(c.workers)/writesPerSecond*2) * time.Second / 2
+	var leading *TransferScheduler
+	for _, t := range c.transfers {
+		t.interval = max(t.spec.Config.UpdateInterval, stretched)
+		t.duration = max(t.spec.Config.LeaseDuration, 4*t.interval)
+		t.lifetime = lifetime(t.duration)
+		if t.removed || !t.coordinated() || t.spec.Suspended {
+			continue
+		}
+		if leading == nil || t.spec.Weight > leading.spec.Weight {
+			leading = t
+		}
+	}
+	if leading != nil {
+		c.group.configure(leading.spec.Config)
+	}
+}
+
+// configure hands the law its parameters. A group that has done nothing yet
+// begins at the configured window.
+func (g *group) configure(config Config) {
+	controller := g.controller
+	controller.configure(config)
+	if !controller.begun {
+		controller.window = float64(config.GlobalCongestionWindow)
+		controller.threshold = float64(config.SlowStartThreshold)
+	}
+}
+
+// RemoveTransfer asks the workers of a transfer to end, and forgets the transfer
+// with the last of them.
+func (c *PipelineCoordinator) RemoveTransfer(now time.Time, id TransferID) {
+	c.now = now
+	if t := c.transfer(id); t != nil {
+		t.removed = true
+		for _, w := range t.workers {
+			w.release(true)
+		}
+		c.forget(t)
+		c.configure()
+	}
+}
+
+// forget drops a removed transfer that has no workers left.
+func (c *PipelineCoordinator) forget(t *TransferScheduler) {
+	if !t.removed || len(t.workers) > 0 {
+		return
+	}
+	c.transfers = slices.DeleteFunc(c.transfers, func(x *TransferScheduler) bool { return x == t })
+	c.group.lanes = slices.DeleteFunc(c.group.lanes, func(l *lane) bool { return l.transfer == t })
+}
+
+// RegisterPrefix adds a prefix to a transfer; expectedBandwidth in bytes per
+// second weighs it until it was measured, 0 if unknown. Registering it again
+// changes the expectation.
+func (c *PipelineCoordinator) RegisterPrefix(now time.Time, id TransferID, prefix string, expectedBandwidth int64) error {
+	c.now = now
+	t := c.transfer(id)
+	if t == nil {
+		return fmt.Errorf("register prefix %s: transfer %s is unknown", prefix, id)
+	}
+	l, err := c.register(t, prefix)
+	if err == nil {
+		l.expected = float64(max(0, expectedBandwidth))
+	}
+	return err
+}
+
+func (c *PipelineCoordinator) register(t *TransferScheduler, prefix string) (*lane, error) {
+	known := len(t.lanes)
+	l, err := t.register(prefix)
+	if err == nil && len(t.lanes) > known {
+		l.group = c.group
+		c.group.lanes = append(c.group.lanes, l)
+	}
+	return l, err
+}
+
+// ScheduleUpload queues an archive. One that is queued, assigned or finished
+// already stays as it is.
+func (c *PipelineCoordinator) ScheduleUpload(u Upload) error {
+	t := c.transfer(u.Archive.Transfer)
+	if t == nil {
+		return fmt.Errorf("schedule archive %d of prefix %s: transfer %s is unknown",
+			u.Archive.Number, u.Archive.Prefix, u.Archive.Transfer)
+	}
+	l := t.byName[u.Archive.Prefix]
+	if l == nil {
+		return fmt.Errorf("schedule archive %d: prefix %s of transfer %s is not registered",
+			u.Archive.Number, u.Archive.Prefix, u.Archive.Transfer)
+	}
+	if n := u.Archive.Number; n < 0 || n > maxNumber || u.EstimatedSize < 0 || u.Files < 0 {
+		return fmt.Errorf("schedule archive %d of prefix %s of transfer %s: its number, size or count of files is out of bounds",
+			n, u.Archive.Prefix, u.Archive.Transfer)
+	}
+	l.path = u.Path
+	l.schedule(archive{number: u.Archive.Number, priority: u.Priority, size: u.EstimatedSize, files: u.Files})
+	return nil
+}
+
+// SetPlanning says whether the source of a transfer must be walked still. While
+// it must, one live worker holds that duty.
+func (c *PipelineCoordinator) SetPlanning(id TransferID, needed bool) {
+	if t := c.transfer(id); t != nil {
+		t.planning = needed
+	}
+}
+
+// AddWorker tells of a worker of a known transfer; maxInFlight is what it can
+// have in flight until it says so itself. It is granted something once it has
+// reported.
+func (c *PipelineCoordinator) AddWorker(now time.Time, id WorkerID, transfer TransferID, maxInFlight int) {
+	c.now = now
+	t := c.transfer(transfer)
+	if t == nil {
+		return
+	}
+	w := c.addWorker(now, id, t)
+	w.given = min(max(maxInFlight, 0), maxWindow)
+	w.removing = false
+	c.configure()
+}
+
+func (c *PipelineCoordinator) addWorker(now time.Time, id WorkerID, t *TransferScheduler) *worker {
+	if w := c.workers[id]; w != nil {
+		return w
+	}
+	w := &worker{id: id, transfer: t, demand: unlimited, since: now}
+	c.workers[id] = w
+	i, _ := slices.BinarySearchFunc(c.ordered, id, compareWorker)
+	c.ordered = slices.Insert(c.ordered, i, w)
+	t.add(w)
+	return w
+}
+
+// Drain asks the present workers of a transfer to end.
+func (c *PipelineCoordinator) Drain(now time.Time, id TransferID) {
+	c.now = now
+	if t := c.transfer(id); t != nil {
+		for _, w := range t.workers {
+			w.draining = true
+		}
+	}
+}
+
+// RemoveWorker tells that a worker is gone. Confirmed: its process is known to be
+// dead, so its windows and archives are free at once. Otherwise they are when
+// its lease must be over.
+func (c *PipelineCoordinator) RemoveWorker(now time.Time, id WorkerID, confirmed bool) {
+	c.now = now
+	w := c.workers[id]
+	if w == nil {
+		return
+	}
+	w.removing = true
+	if confirmed || w.drained || len(w.lease.versions) == 0 {
+		c.removeWorker(w)
+	}
+}
+
+func (c *PipelineCoordinator) removeWorker(w *worker) {
+	w.release(w.drained || w.transfer.removed)
+	w.transfer.drop(w)
+	delete(c.workers, w.id)
+	if i, ok := slices.BinarySearchFunc(c.ordered, w.id, compareWorker); ok {
+		c.ordered = slices.Delete(c.ordered, i, i+1)
+	}
+	c.forget(w.transfer)
+	c.configure()
+}
+
+// AdoptGrant takes over a grant of an earlier leader that stands in the API: its
+// windows are charged and its archives held as if they had been granted now.
+// The worker of an unknown transfer is told to drain.
+func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
+	c.now = now
+	if known := c.workers[g.Worker]; known != nil && known.lease.issued {
+		return
+	}
+	t := c.transfer(g.Transfer)
+	if t == nil {
+		t = c.addTransfer(now, Transfer{ID: g.Transfer, Weight: 1, Config: DefaultConfig()})
+		t.removed = true
+	}
+	w := c.addWorker(now, g.Worker, t)
+	c.configure()
+	ends := now.Add(lifetime(max(g.Duration, t.duration)))
+	v := version{epoch: g.Epoch, sequence: g.Sequence, expires: ends, plan: g.Plan}
+	for _, p := range g.Prefixes {
+		if l, err := c.register(t, p.Prefix); err == nil {
+			v.window += max(p.Window, 0)
+			w.adopt(l, p)
+		}
+	}
+	w.lease.grant, w.lease.issued, w.lease.issuedAt = g, true, now
+	w.lease.add(v)
+	if t.coordinated() {
+		c.group.adopted += w.window()
+	}
+	if g.Plan && t.planner == nil && !t.removed {
+		t.planner = w
+	}
+	c.group.learn(ends)
+}
+
+// adopt takes over the windows and archives of one prefix. Of two workers that
+// were given the same archive the later one holds it.
+func (w *worker) adopt(l *lane, p PrefixGrant) {
+	cell := w.ensure(l)
+	cell.window = max(p.Window, 0)
+	if w.leaving() {
+		return
+	}
+	for _, a := range p.Assignments {
+		n := a.Archive.Number
+		if n < 0 || n > maxNumber || l.finished.Contains(n) {
+			continue
+		}
+		if other := l.held[n]; other != nil {
+			if other.attempts >= a.Attempt {
+				continue
+			}
+			other.drop(l)
+		}
+		l.known.Add(n)
+		w.hold(cell, archive{number: n, attempts: a.Attempt - 1})
+		l.held[n].granted = true // since an unknown time: any outcome of it counts
+	}
+}
+
+// Tick ends leases that are over, applies the law, and gives every grant as it
+// should stand, level-triggered: one that did not change keeps its sequence.
+func (c *PipelineCoordinator) Tick(now time.Time) Plan {
+	if !c.started {
+		return Plan{}
+	}
+	c.now = now
+	c.expire(now)
+	if c.group.learning && !now.Before(c.group.until) {
+		c.group.learning = false
+	}
+	c.endRounds(now)
+	c.distribute(now)
+	c.limitGrants(now)
+	c.paceGrants()
+	c.assign(now)
+	for _, t := range c.transfers {
+		t.choosePlanner(now)
+	}
+	plan := Plan{Grants: c.issue(now), Transitions: c.transitions}
+	c.transitions = nil
+	c.metrics.tick(c, now)
+	c.ticked = now
+	return plan
+}
+
+// expire takes back what workers hold whose leases are over.
+func (c *PipelineCoordinator) expire(now time.Time) {
+	for _, w := range slices.Clone(c.ordered) {
+		if w.lease.expire(now) {
+			if !w.leaving() {
+				c.metrics.LeasesExpired++
+			}
+			w.release(w.transfer.removed)
+		}
+		if w.removing && len(w.lease.versions) == 0 {
+			c.removeWorker(w)
+		}
+	}
+}
+
+// coordinatedWorkers gives the workers whose windows are controlled.
+func (c *PipelineCoordinator) coordinatedWorkers() []*worker {
+	c.controlled = c.controlled[:0]
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() {
+			c.controlled = append(c.controlled, w)
+		}
+	}
+	return c.controlled
+}
+
+func (c *PipelineCoordinator) transfer(id TransferID) *TransferScheduler {
+	if i, ok := slices.BinarySearchFunc(c.transfers, id, compareTransfer); ok {
+		return c.transfers[i]
+	}
+	return nil
+}
+
+func compareTransfer(t *TransferScheduler, id TransferID) int {
+	switch {
+	case t.spec.ID < id:
+		return -1
+	case t.spec.ID > id:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,823 @@
+package coordination
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fixture drives a coordinator by hand: one transfer "t", prefixes "a" and "b".
+type fixture struct {
+	t       *testing.T
+	c       *PipelineCoordinator
+	now     time.Time
+	reports map[WorkerID]*Report
+	grants  map[WorkerID]Grant
+}
+
+func newFixture(t *testing.T, config Config) *fixture {
+	t.Helper()
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
+	must(t, err)
+	f := &fixture{t: t, c: c, now: start, reports: map[WorkerID]*Report{}, grants: map[WorkerID]Grant{}}
+	must(t, c.Start(f.now, Snapshot{Epoch: 3}))
+	f.transfer("t", 1, config)
+	return f
+}
+
+func (f *fixture) transfer(id TransferID, weight int, config Config) {
+	f.t.Helper()
+	must(f.t, f.c.PutTransfer(f.now, Transfer{ID: id, Weight: weight, Config: config}))
+	for _, prefix := range []string{"a", "b"} {
+		must(f.t, f.c.RegisterPrefix(f.now, id, prefix, 0))
+	}
+}
+
+func (f *fixture) schedule(transfer TransferID, prefix string, count int64) {
+	f.t.Helper()
+	for n := range count {
+		must(f.t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{transfer, prefix, n}, EstimatedSize: 100, Files: 2}))
+	}
+}
+
+// start adds workers that have reported once.
+func (f *fixture) start(transfer TransferID, ids ...WorkerID) {
+	f.t.Helper()
+	for _, id := range ids {
+		f.c.AddWorker(f.now, id, transfer, 100)
+		f.reports[id] = &Report{Worker: id, Transfer: transfer, Instance: "1", MaxInFlight: 100}
+		f.report(id)
+	}
+	f.tick()
+}
+
+// report sends the worker's report, acting on its newest grant.
+func (f *fixture) report(id WorkerID, finished ...Outcome) {
+	f.t.Helper()
+	must(f.t, f.tryReport(id, finished...))
+}
+
+func (f *fixture) tryReport(id WorkerID, finished ...Outcome) error {
+	r := f.reports[id]
+	r.Sequence++
+	r.Finished = finished
+	r.Epoch, r.GrantSequence = f.grants[id].Epoch, f.grants[id].Sequence
+	return f.c.Observe(f.now, *r)
+}
+
+// tick passes an update interval.
+func (f *fixture) tick() Plan {
+	f.now = f.now.Add(2 * time.Second)
+	p := f.c.Tick(f.now)
+	for _, g := range p.Grants {
+		f.grants[g.Worker] = g
+	}
+	return p
+}
+
+// round passes an interval in which the workers report.
+func (f *fixture) round(ids ...WorkerID) Plan {
+	f.t.Helper()
+	for _, id := range ids {
+		f.report(id)
+	}
+	return f.tick()
+}
+
+func (f *fixture) window(ids ...WorkerID) int {
+	sum := 0
+	for _, id := range ids {
+		for _, p := range f.grants[id].Prefixes {
+			sum += p.Window
+		}
+	}
+	return sum
+}
+
+// assigned lists the numbers that a worker is given of a prefix.
+func (f *fixture) assigned(id WorkerID, prefix string) []int64 {
+	var numbers []int64
+	for _, p := range f.grants[id].Prefixes {
+		for _, a := range p.Assignments {
+			if p.Prefix == prefix {
+				numbers = append(numbers, a.Archive.Number)
+			}
+		}
+	}
+	return numbers
+}
+
+func (f *fixture) prefix(name string) PrefixProgress {
+	f.t.Helper()
+	for _, p := range f.c.Progress("t").Prefixes {
+		if p.Prefix == name {
+			return p
+		}
+	}
+	f.t.Fatalf("there is no progress of prefix %s", name)
+	return PrefixProgress{}
+}
+
+func done(prefix string, n int64) Outcome {
+	return Outcome{Archive: ArchiveID{"t", prefix, n}, Done: Tally{Files: 2, Bytes: 100}}
+}
+
+func again(prefix string, n int64) Outcome {
+	return Outcome{Archive: ArchiveID{"t", prefix, n}, Retry: true, Reason: "Reset", Message: "connection reset"}
+}
+
+func TestNothingIsGrantedBeforeTheFirstReport(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.c.AddWorker(f.now, "w", "t", 100)
+	f.tick()
+	if g := f.grants["w"]; g.Sequence != 1 || g.Epoch != 3 || len(g.Prefixes) > 0 {
+		t.Errorf("got %+v, want an empty first grant", g)
+	}
+}
+
+func TestFirstGrant(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	g := f.grants["w"]
+	if g.AcknowledgedReport != 1 || g.Instance != "1" || g.Duration != 30*time.Second || g.ReportInterval != 2*time.Second {
+		t.Errorf("got %+v", g)
+	}
+	if got := f.window("w"); got != 32 {
+		t.Errorf("window %d, want all of 32", got)
+	}
+	if got := f.assigned("w", "a"); len(got) != 16 || got[0] != 0 || got[15] != 15 {
+		t.Errorf("assigned %v, want 0 to 15", got)
+	}
+}
+
+func TestUnchangedGrantsKeepTheirSequence(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	before := f.grants["w"].Sequence
+	var renewed time.Duration
+	for renewed = 0; f.grants["w"].Sequence == before && renewed < time.Minute; renewed += 2 * time.Second {
+		f.round("w")
+	}
+	if renewed < 10*time.Second || renewed > 14*time.Second {
+		t.Errorf("renewed after %v, want a third of 30s", renewed)
+	}
+}
+
+func TestPriorityThenNumber(t *testing.T) {
+	config := DefaultConfig()
+	config.PipelineDepth = 3
+	f := newFixture(t, config)
+	for _, u := range []struct{ number, priority int64 }{{4, 0}, {9, 5}, {2, 0}, {7, 5}, {3, 1}} {
+		must(t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", u.number}, Priority: int(u.priority)}))
+	}
+	f.start("t", "w")
+	if got, want := f.assigned("w", "a"), []int64{7, 9, 3}; !slices.Equal(got, want) {
+		t.Errorf("assigned %v, want %v", got, want)
+	}
+}
+
+func TestTheLastArchivesSpreadOverTheWorkers(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 8)
+	f.start("t", "w1", "w2")
+	if a, b := len(f.assigned("w1", "a")), len(f.assigned("w2", "a")); a != 2 || b != 2 {
+		t.Errorf("assigned %d and %d of 8 to two workers, want a quarter each", a, b)
+	}
+}
+
+func TestOutstandingIsBounded(t *testing.T) {
+	config := DefaultConfig()
+	config.PipelineDepth = 64
+	f := newFixture(t, config)
+	for i := range 4 {
+		prefix := fmt.Sprint("p", i)
+		must(t, f.c.RegisterPrefix(f.now, "t", prefix, 0))
+		f.schedule("t", prefix, 1000)
+	}
+	f.start("t", "w")
+	sum := 0
+	for i := range 4 {
+		sum += len(f.assigned("w", fmt.Sprint("p", i)))
+	}
+	if sum != maxOutstanding {
+		t.Errorf("%d archives assigned, want %d", sum, maxOutstanding)
+	}
+}
+
+func TestScheduleUpload(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	finished, err := ParseRanges("0-4")
+	must(t, err)
+	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig(), Finished: map[string]Ranges{"a": finished, "c": finished}}))
+	must(t, f.c.RegisterPrefix(f.now, "t", "c", 0))
+	for range 2 {
+		f.schedule("t", "a", 10)
+		f.schedule("t", "c", 10)
+	}
+	for _, prefix := range []string{"a", "c"} {
+		if p := f.prefix(prefix); p.Queued != 5 || p.Finished.String() != "0-4" {
+			t.Errorf("prefix %s has %d queued and %s finished, want 5 and 0-4", prefix, p.Queued, p.Finished)
+		}
+	}
+	for _, u := range []Upload{
+		{Archive: ArchiveID{"x", "a", 0}}, {Archive: ArchiveID{"t", "x", 0}}, {Archive: ArchiveID{"t", "a", -1}},
+		{Archive: ArchiveID{"t", "a", 99}, EstimatedSize: -1},
+	} {
+		if f.c.ScheduleUpload(u) == nil {
+			t.Errorf("%+v was scheduled", u)
+		}
+	}
+}
+
+// Archives that turn out to be finished while they are queued or assigned.
+func TestPutTransferFinishesArchives(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	finished, err := ParseRanges("0-3,30-49")
+	must(t, err)
+	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig(), Finished: map[string]Ranges{"a": finished}}))
+	p := f.prefix("a")
+	if p.Queued != 14 || p.Assigned != 12 || p.Finished.Count() != 24 {
+		t.Errorf("%d queued, %d assigned, %s finished", p.Queued, p.Assigned, p.Finished)
+	}
+}
+
+func TestFinishedCountsOnce(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w", "v")
+	mine, theirs := f.assigned("w", "a")[0], f.assigned("v", "a")[0]
+	f.report("w", done("a", mine), done("a", mine), done("a", theirs), done("a", 49), done("x", 0),
+		Outcome{Archive: ArchiveID{"other", "a", mine}, Done: Tally{Files: 9}})
+	f.report("w", done("a", mine))
+	p := f.prefix("a")
+	if p.Done != (Tally{Files: 2, Bytes: 100}) || p.Finished.Count() != 1 || !p.Finished.Contains(mine) {
+		t.Errorf("done %+v, finished %s, want archive %d once", p.Done, p.Finished, mine)
+	}
+}
+
+func TestRetriesEnd(t *testing.T) {
+	config := DefaultConfig()
+	config.MaxAttempts = 3
+	f := newFixture(t, config)
+	f.schedule("t", "a", 1)
+	f.start("t", "w")
+	for attempt := 1; attempt <= 3; attempt++ {
+		if got := f.grants["w"].Prefixes[0].Assignments[0].Attempt; got != attempt {
+			t.Fatalf("attempt %d, want %d", got, attempt)
+		}
+		f.report("w", again("a", 0))
+		f.tick()
+	}
+	p := f.prefix("a")
+	if p.Finished.Count() != 1 || p.FailedArchives != 1 || p.Failed != (Tally{Files: 2, Bytes: 100}) {
+		t.Errorf("got %+v, want one failed archive of two files", p)
+	}
+	if want := (FailedArchive{0, "Reset", "connection reset"}); len(p.Failures) != 1 || p.Failures[0] != want {
+		t.Errorf("failures %+v, want %+v", p.Failures, want)
+	}
+}
+
+// A worker repeats an outcome until it is acknowledged; it must not end the
+// next attempt, which the worker has not seen yet.
+func TestARepeatedRetryIsOfTheFirstAttempt(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 1)
+	f.start("t", "w")
+	seen := f.grants["w"]
+	f.report("w", again("a", 0))
+	f.tick()
+	f.grants["w"] = seen // the new grant has not arrived
+	f.report("w", again("a", 0))
+	f.tick()
+	if got := f.grants["w"].Prefixes[0].Assignments[0].Attempt; got != 2 {
+		t.Errorf("attempt %d, want 2", got)
+	}
+}
+
+func TestFailuresAreBounded(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 200)
+	f.start("t", "w")
+	for f.prefix("a").Finished.Count() < 200 {
+		var outcomes []Outcome
+		for _, n := range f.assigned("w", "a") {
+			outcomes = append(outcomes, Outcome{
+				Archive: ArchiveID{"t", "a", n}, Failed: Tally{Files: 1}, Reason: "Unreadable", Message: strings.Repeat("é", 1000),
+			})
+		}
+		f.report("w", outcomes...)
+		f.tick()
+	}
+	p := f.prefix("a")
+	if p.FailedArchives != 200 || len(p.Failures) != maxFailures || len(p.Failures[0].Message) > maxMessage {
+		t.Errorf("%d failed, %d listed, message of %d bytes", p.FailedArchives, len(p.Failures), len(p.Failures[0].Message))
+	}
+}
+
+func TestLateCompletion(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 1)
+	f.start("t", "lost")
+	f.start("t", "other")
+	for range 20 {
+		f.round("other") // the first is not heard for 40 s
+	}
+	if got := f.assigned("other", "a"); !slices.Equal(got, []int64{0}) {
+		t.Fatalf("the other worker is assigned %v, want archive 0", got)
+	}
+	f.report("lost", done("a", 0))
+	f.report("other", done("a", 0))
+	f.tick()
+	if p := f.prefix("a"); p.Done.Files != 2 || p.Assigned != 0 || p.Queued != 0 {
+		t.Errorf("%d files done, %d assigned, %d queued; want 2, 0, 0", p.Done.Files, p.Assigned, p.Queued)
+	}
+	if got := f.assigned("other", "a"); len(got) > 0 {
+		t.Errorf("the other worker is still assigned %v", got)
+	}
+}
+
+func TestRemoveWorker(t *testing.T) {
+	tests := map[string]struct {
+		confirmed bool
+		wantAfter time.Duration // until the other worker has the archives
+	}{
+		"confirmed":     {true, 4 * time.Second},
+		"not confirmed": {false, 34 * time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, DefaultConfig())
+			f.schedule("t", "a", 1)
+			f.start("t", "w")
+			f.start("t", "v")
+			f.c.RemoveWorker(f.now, "w", test.confirmed)
+			var after time.Duration
+			for ; len(f.assigned("v", "a")) == 0 && after < time.Minute; after += 2 * time.Second {
+				f.round("v")
+			}
+			if after > test.wantAfter || after < test.wantAfter-6*time.Second {
+				t.Errorf("the archive moved after %v, want about %v", after, test.wantAfter)
+			}
+			if f.c.Metrics(f.now).Workers != 1 {
+				t.Errorf("%d workers are left, want 1", f.c.Metrics(f.now).Workers)
+			}
+		})
+	}
+}
+
+// What is taken from one worker is another's only once the first has said so.
+func TestWindowsMoveAfterAcknowledgement(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 500)
+	f.start("t", "w")
+	f.start("t", "v")
+	if got := f.window("v"); got != 0 || f.window("w") != 16 {
+		t.Fatalf("windows %d and %d, want 16 and 0 before the acknowledgement", f.window("w"), got)
+	}
+	f.round("w", "v")
+	if got := f.window("v"); got != 16 {
+		t.Errorf("window %d after the acknowledgement, want 16", got)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	f.c.Drain(f.now, "t")
+	f.tick()
+	if g := f.grants["w"]; !g.Drain || len(g.Prefixes) > 0 {
+		t.Fatalf("got %+v, want to drain", g)
+	}
+	if p := f.prefix("a"); p.Assigned != 16 {
+		t.Fatalf("%d archives are assigned before the worker has drained, want 16", p.Assigned)
+	}
+	f.reports["w"].Drained = true
+	f.report("w")
+	f.tick()
+	if p := f.prefix("a"); p.Assigned != 0 || p.Queued != 50 {
+		t.Errorf("%d assigned, %d queued after draining, want 0 and 50", p.Assigned, p.Queued)
+	}
+	if charged := f.c.Metrics(f.now).Groups[0].Charged; charged != 0 {
+		t.Errorf("%d slots are charged after draining", charged)
+	}
+	f.start("t", "v")
+	if got := f.grants["v"].Prefixes[0].Assignments[0].Attempt; got != 1 {
+		t.Errorf("attempt %d, want 1: ending in good order costs none", got)
+	}
+}
+
+func TestRemoveTransfer(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	f.c.RemoveTransfer(f.now, "t")
+	f.tick()
+	if g := f.grants["w"]; !g.Drain {
+		t.Fatalf("got %+v, want to drain", g)
+	}
+	if f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig()}) == nil {
+		t.Error("the transfer was put again while its worker is there")
+	}
+	f.c.RemoveWorker(f.now, "w", true)
+	if p := f.tick(); len(p.Grants) > 0 || len(f.c.Progress("t").Prefixes) > 0 {
+		t.Errorf("%+v is left", p.Grants)
+	}
+	f.transfer("t", 1, DefaultConfig())
+}
+
+func TestSuspended(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig(), Suspended: true}))
+	f.report("w", done("a", 0))
+	f.tick()
+	if f.window("w") != 0 || len(f.assigned("w", "a")) != 15 {
+		t.Errorf("window %d, assigned %v, want 0 and nothing new", f.window("w"), f.assigned("w", "a"))
+	}
+}
+
+func TestBlockedWorker(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 500)
+	f.start("t", "w", "v")
+	held := f.assigned("w", "a")
+	r := f.reports["w"]
+	r.Blocked = true
+	for i := range int64(5) {
+		r.Prefixes = []PrefixCounters{{Prefix: "a", Started: 100 * i, Throttled: 100 * i}}
+		f.report("w", done("a", held[i]))
+		f.report("v")
+		f.tick()
+	}
+	if got := f.window("w"); got != 1 {
+		t.Errorf("window %d, want 1", got)
+	}
+	if got := f.assigned("w", "a"); !slices.Equal(got, held[5:]) {
+		t.Errorf("assigned %v, want the rest of %v and nothing new", got, held[5:])
+	}
+	if g := f.c.Metrics(f.now).Groups[0]; g.Window != 32 || g.CongestionEvents != 0 {
+		t.Errorf("the window is %d after %d cuts, want 32: what a blocked worker meets is no congestion", g.Window, g.CongestionEvents)
+	}
+	r.Blocked = false
+	f.round("w", "v")
+	f.round("w", "v")
+	if got := f.window("w"); got != 16 {
+		t.Errorf("window %d after the block, want 16", got)
+	}
+}
+
+func TestPlanning(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.start("t", "w", "v")
+	planners := func() (ids []WorkerID) {
+		for id, g := range f.grants {
+			if g.Plan {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	if got := planners(); len(got) > 0 {
+		t.Fatalf("%v plan, nothing is to be planned", got)
+	}
+	f.c.SetPlanning("t", true)
+	f.round("w", "v")
+	if got := planners(); !slices.Equal(got, []WorkerID{"v"}) {
+		t.Fatalf("%v plan, want v", got)
+	}
+	var after time.Duration
+	for ; !f.grants["w"].Plan && after < time.Minute; after += 2 * time.Second {
+		f.round("w") // v is not heard
+	}
+	if after < 26*time.Second || after > 34*time.Second {
+		t.Errorf("the duty moved after %v, want a lease", after)
+	}
+	f.c.SetPlanning("t", false)
+	f.round("w")
+	if f.grants["w"].Plan {
+		t.Error("w plans, nothing is to be planned")
+	}
+}
+
+func TestObserveRejects(t *testing.T) {
+	good := Report{
+		Worker: "w", Transfer: "t", Instance: "1", Sequence: 10, Epoch: 3, GrantSequence: 2,
+		Prefixes: []PrefixCounters{{Prefix: "a", Started: 10, Accepted: 9, Bytes: 9}},
+	}
+	tests := map[string]struct {
+		change func(*Report)
+		want   error
+	}{
+		"unknown worker":    {func(r *Report) { r.Worker = "x" }, ErrUnknownWorker},
+		"another transfer":  {func(r *Report) { r.Transfer = "x" }, ErrImpossibleReport},
+		"a later epoch":     {func(r *Report) { r.Epoch = 4 }, ErrNewerEpoch},
+		"an earlier epoch":  {func(r *Report) { r.Epoch = 2 }, ErrStaleReport},
+		"an older grant":    {func(r *Report) { r.GrantSequence = 1 }, ErrStaleReport},
+		"a grant not given": {func(r *Report) { r.GrantSequence = 99 }, ErrImpossibleReport},
+		"the same again":    {func(r *Report) { r.Sequence = 5 }, ErrStaleReport},
+		"an older one":      {func(r *Report) { r.Sequence = 4 }, ErrStaleReport},
+		"no instance":       {func(r *Report) { r.Instance = "" }, ErrImpossibleReport},
+		"an old instance":   {func(r *Report) { r.Instance = "0" }, ErrStaleReport},
+		"counters go back":  {func(r *Report) { r.Prefixes[0].Accepted = 1 }, ErrImpossibleReport},
+		"more than started": {func(r *Report) { r.Prefixes[0].Accepted = 99 }, ErrImpossibleReport},
+		"negative counter":  {func(r *Report) { r.Prefixes[0].Failed = -1 }, ErrImpossibleReport},
+		"negative duration": {func(r *Report) { r.Prefixes[0].AttemptP50 = -1 }, ErrImpossibleReport},
+		"overflow":          {func(r *Report) { r.Prefixes[0].Started = math.MaxInt64 }, ErrImpossibleReport},
+		"a prefix twice":    {func(r *Report) { r.Prefixes = append(r.Prefixes, r.Prefixes[0]) }, ErrImpossibleReport},
+		"negative tally": {func(r *Report) {
+			r.Finished = []Outcome{{Archive: ArchiveID{"t", "a", 0}, Done: Tally{Files: -1}}}
+		}, ErrImpossibleReport},
+		"nothing wrong": {func(*Report) {}, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, DefaultConfig())
+			f.schedule("t", "a", 50)
+			f.c.AddWorker(f.now, "w", "t", 100)
+			must(t, f.c.Observe(f.now, Report{Worker: "w", Transfer: "t", Instance: "0", Sequence: 7}))
+			f.tick()
+			first := good
+			first.Sequence = 5
+			first.GrantSequence = 1
+			first.Prefixes = []PrefixCounters{{Prefix: "a", Started: 5, Accepted: 5, Bytes: 5}}
+			must(t, f.c.Observe(f.now, first))
+			f.tick()
+			first.Sequence, first.GrantSequence = 6, 2
+			must(t, f.c.Observe(f.now, first))
+			r := good
+			r.Prefixes = slices.Clone(good.Prefixes)
+			test.change(&r)
+			if err := f.c.Observe(f.now, r); !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+// A new process of a worker begins its counters and sequences again.
+func TestNewInstance(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "a", Started: 100, Accepted: 100}}
+	f.round("w")
+	held := f.assigned("w", "a")
+	f.reports["w"] = &Report{Worker: "w", Transfer: "t", Instance: "2", MaxInFlight: 100}
+	f.grants["w"] = Grant{}
+	f.round("w")
+	if g := f.grants["w"]; g.Instance != "2" || g.AcknowledgedReport != 1 {
+		t.Errorf("got %+v, want report 1 of instance 2 acknowledged", g)
+	}
+	if got := f.assigned("w", "a"); !slices.Equal(got, held) {
+		t.Errorf("assigned %v, want the same %v", got, held)
+	}
+}
+
+func TestTransfersShareByWeight(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.transfer("u", 3, DefaultConfig())
+	f.schedule("t", "a", 500)
+	f.schedule("u", "a", 500)
+	f.start("t", "t1")
+	f.start("u", "u1")
+	f.round("t1", "u1")
+	f.round("t1", "u1")
+	if a, b := f.window("t1"), f.window("u1"); a != 8 || b != 24 {
+		t.Errorf("windows %d and %d, want 8 and 24", a, b)
+	}
+}
+
+func TestUncoordinatedWindowsAreFixed(t *testing.T) {
+	config := DefaultConfig()
+	config.Uncoordinated, config.MaxPrefixes, config.MaxConcurrentUploads = true, 1, 3
+	f := newFixture(t, config)
+	f.schedule("t", "a", 500)
+	f.schedule("t", "b", 500)
+	f.start("t", "v", "w")
+	if got := f.window("v"); got != 3 {
+		t.Errorf("window %d, want 3 on one prefix", got)
+	}
+	if a, b := f.grants["v"].Prefixes[0].Prefix, f.grants["w"].Prefixes[0].Prefix; a == b {
+		t.Errorf("both workers send to prefix %s", a)
+	}
+	if charged := f.c.Metrics(f.now).Groups[0].Charged; charged != 0 {
+		t.Errorf("%d slots are charged, want none", charged)
+	}
+}
+
+// With fewer slots than workers, each gets its turn.
+func TestSlotsRotate(t *testing.T) {
+	config := DefaultConfig()
+	config.GlobalCongestionWindow = 2
+	f := newFixture(t, config)
+	f.schedule("t", "a", 5000)
+	ids := []WorkerID{"w1", "w2", "w3", "w4", "w5"}
+	f.start("t", ids...)
+	served := map[WorkerID]int{}
+	for range 100 {
+		f.round(ids...)
+		if sum := f.window(ids...); sum > 2 {
+			t.Fatalf("%d slots are given, want 2", sum)
+		}
+		for _, id := range ids {
+			served[id] += f.window(id)
+		}
+	}
+	for _, id := range ids {
+		if served[id] < 20 {
+			t.Errorf("%s had a slot in %d of 100 rounds, its share is 40", id, served[id])
+		}
+	}
+}
+
+func TestMaxActivePrefixes(t *testing.T) {
+	config := DefaultConfig()
+	config.MaxActivePrefixes = 1
+	f := newFixture(t, config)
+	f.schedule("t", "a", 2)
+	f.schedule("t", "b", 2)
+	f.start("t", "w")
+	if len(f.assigned("w", "a")) != 2 || len(f.assigned("w", "b")) != 0 {
+		t.Fatalf("assigned %v and %v, want prefix a alone", f.assigned("w", "a"), f.assigned("w", "b"))
+	}
+	f.report("w", done("a", 0), done("a", 1))
+	f.tick()
+	if len(f.assigned("w", "b")) != 2 {
+		t.Errorf("assigned %v, want prefix b once a is finished", f.assigned("w", "b"))
+	}
+}
+
+func TestReportIntervalGrowsWithTheFleet(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	for i := range 1000 {
+		f.c.AddWorker(f.now, WorkerID(fmt.Sprint(i)), "t", 1)
+	}
+	f.tick()
+	if g := f.grants["0"]; g.ReportInterval != 20*time.Second || g.Duration < 60*time.Second {
+		t.Errorf("interval %v and duration %v, want 50 reports per second and a lease of several", g.ReportInterval, g.Duration)
+	}
+}
+
+func TestStop(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "v", "w")
+	for _, g := range f.c.Stop(f.now).Grants {
+		if !g.Drain || len(g.Prefixes) > 0 {
+			t.Errorf("got %+v, want to drain", g)
+		}
+	}
+}
+
+// After a restart grants stand as they were, newcomers share the reserve, and
+// after a lease lifetime all is shared again.
+func TestLearning(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 500)
+	f.start("t", "w")
+	f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "a", Started: 1}}
+	f.round("w")
+	snapshot := f.c.Snapshot()
+	held := f.assigned("w", "a")
+
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
+	must(t, err)
+	f.c = c
+	snapshot.Epoch++
+	must(t, c.Start(f.now, snapshot))
+	must(t, c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig()}))
+	c.AdoptGrant(f.now, f.grants["w"])
+	f.schedule("t", "a", 500)
+	f.start("t", "v")
+	f.round("w", "v")
+	if g := f.grants["w"]; g.Epoch != 4 || !slices.Equal(f.assigned("w", "a"), held) {
+		t.Errorf("epoch %d, assigned %v; want 4 and still %v", g.Epoch, f.assigned("w", "a"), held)
+	}
+	if f.window("w")+f.window("v") > 32+defaultReserve {
+		t.Errorf("windows %d and %d exceed what was recorded and the reserve", f.window("w"), f.window("v"))
+	}
+	for range 20 {
+		f.round("w", "v")
+	}
+	if a, b := f.window("w"), f.window("v"); a != 16 || b != 16 {
+		t.Errorf("windows %d and %d after learning, want 16 each", a, b)
+	}
+}
+
+// While learning nothing but the reserve goes to newcomers, though the recorded
+// window is free: its holders may not have been heard yet.
+func TestLearningReserve(t *testing.T) {
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(1), Reserve: 6})
+	must(t, err)
+	f := &fixture{t: t, c: c, now: start, reports: map[WorkerID]*Report{}, grants: map[WorkerID]Grant{}}
+	must(t, c.Start(start, Snapshot{Epoch: 2, Groups: []GroupSnapshot{{Name: groupName, Window: 400, State: CongestionAvoidance}}}))
+	f.transfer("t", 1, DefaultConfig())
+	f.schedule("t", "a", 500)
+	f.start("t", "v")
+	if got := f.window("v"); got != 6 {
+		t.Errorf("window %d, want the reserve of 6", got)
+	}
+}
+
+func TestStartRejects(t *testing.T) {
+	tests := map[string]Snapshot{
+		"no epoch":          {},
+		"no window":         {Epoch: 1, Groups: []GroupSnapshot{{Name: groupName}}},
+		"rate not a number": {Epoch: 1, Groups: []GroupSnapshot{{Name: groupName, Window: 8, Rate: math.NaN()}}},
+	}
+	for name, snapshot := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
+			must(t, err)
+			if c.Start(start, snapshot) == nil {
+				t.Error("it started")
+			}
+			if p := c.Tick(start); p.Grants != nil {
+				t.Errorf("it granted %+v", p.Grants)
+			}
+		})
+	}
+}
+
+func TestAdoptGrantOfAnUnknownTransfer(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.c.AdoptGrant(f.now, Grant{
+		Worker: "w", Transfer: "gone", Epoch: 2, Sequence: 9, Duration: 30 * time.Second,
+		Prefixes: []PrefixGrant{{Prefix: "a", Window: 5, Assignments: []Assignment{{ArchiveID{"gone", "a", 0}, 1}}}},
+	})
+	f.tick()
+	if g := f.grants["w"]; !g.Drain || g.Epoch != 3 || g.Sequence != 10 {
+		t.Errorf("got %+v, want to drain", g)
+	}
+	if charged := f.c.Metrics(f.now).Groups[0].Charged; charged != 5 {
+		t.Errorf("%d slots are charged, want 5 until the lease is over", charged)
+	}
+	f.c.RemoveWorker(f.now, "w", false)
+	for range 17 {
+		f.tick()
+	}
+	if m := f.c.Metrics(f.now); m.Workers != 0 || m.Groups[0].Charged != 0 {
+		t.Errorf("%d workers and %d slots are left", m.Workers, m.Groups[0].Charged)
+	}
+}
+
+// Of two workers that were given the same archive the later attempt counts.
+func TestAdoptGrantsOfOneArchive(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	for i, id := range []WorkerID{"v", "w", "x"} {
+		f.c.AdoptGrant(f.now, Grant{
+			Worker: id, Transfer: "t", Epoch: 2, Sequence: 9, Duration: 30 * time.Second,
+			Prefixes: []PrefixGrant{{Prefix: "a", Window: 5, Assignments: []Assignment{{ArchiveID{"t", "a", 0}, 1 + i%2}}}},
+		})
+	}
+	if h := f.c.transfers[0].lanes[0].held[0]; h.worker.id != "w" || h.attempts != 2 {
+		t.Errorf("%s holds the archive at attempt %d, want w at 2", h.worker.id, h.attempts)
+	}
+	if p := f.prefix("a"); p.Assigned != 1 || p.Queued != 0 {
+		t.Errorf("%d assigned, %d queued, want 1 and 0", p.Assigned, p.Queued)
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	must(t, DefaultConfig().Validate())
+	tests := map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"zero":          {func(c *Config) { c.PipelineDepth = 0 }, "pipelineDepth is 0, must be between 1 and 64"},
+		"too many":      {func(c *Config) { c.MaxActivePrefixes = 65 }, "maxActivePrefixes is 65, must be between 1 and 64"},
+		"strategy":      {func(c *Config) { c.Strategy = "Best" }, `strategy is "Best", must be TCPLike, FairShare or Adaptive`},
+		"bandwidth":     {func(c *Config) { c.BandwidthStrategy = "" }, `bandwidthStrategy is "", must be FairShare or Proportional`},
+		"not a number":  {func(c *Config) { c.LearningRate = math.NaN() }, "learningRate is NaN, must be above 0 and at most 1"},
+		"exclusive":     {func(c *Config) { c.CongestionSensitivity = 1 }, "congestionSensitivity is 1, must be at least 0 and below 1"},
+		"short lease":   {func(c *Config) { c.LeaseDuration = 5 * time.Second }, "leaseDuration is 5s, must be between 6s and 1h0m0s"},
+		"short updates": {func(c *Config) { c.UpdateInterval = 0 }, "updateInterval is 0s, must be between 100ms and 1m0s"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			config := DefaultConfig()
+			test.change(&config)
+			if err := config.Validate(); err == nil || err.Error() != test.want {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestConfigNamesEveryMistake(t *testing.T) {
+	err := Config{}.Validate()
+	if got := strings.Count(err.Error(), "\n") + 1; got < 13 {
+		t.Errorf("%d mistakes are named in the zero value: %v", got, err)
+	}
+}

@@ -1,0 +1,134 @@
+package coordination
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// fleet is a drawn domain: transfers, their queues, and workers that report
+// what is drawn anew each round.
+type fleet struct {
+	t       *rapid.T
+	f       *fixture
+	ids     []WorkerID
+	plenty  bool // every prefix has archives for all workers
+	workers map[TransferID]int
+}
+
+func drawFleet(t *rapid.T, outer *testing.T) *fleet {
+	config := DefaultConfig()
+	config.GlobalCongestionWindow = rapid.IntRange(1, 200).Draw(t, "window")
+	config.Strategy = rapid.SampledFrom([]Strategy{TCPLike, FairShare, Adaptive}).Draw(t, "strategy")
+	config.MaxActivePrefixes = rapid.IntRange(1, 8).Draw(t, "active")
+	config.PipelineDepth = rapid.IntRange(1, 4).Draw(t, "depth")
+	d := &fleet{t: t, f: newFixture(outer, config), workers: map[TransferID]int{}, plenty: rapid.Bool().Draw(t, "plenty")}
+	for i := range rapid.IntRange(1, 3).Draw(t, "transfers") {
+		id := TransferID("t")
+		if i > 0 {
+			id = TransferID(fmt.Sprint("t", i))
+			d.f.transfer(id, rapid.IntRange(1, 9).Draw(t, "weight"), config)
+		}
+		for p := range rapid.IntRange(1, 6).Draw(t, "prefixes") {
+			prefix := fmt.Sprint("p", p)
+			must(outer, d.f.c.RegisterPrefix(d.f.now, id, prefix, 0))
+			archives := int64(200)
+			if !d.plenty {
+				archives = rapid.Int64Range(0, 12).Draw(t, "archives")
+			}
+			d.f.schedule(id, prefix, archives)
+		}
+		for w := range rapid.IntRange(1, 6).Draw(t, "workers") {
+			name := WorkerID(fmt.Sprintf("%s-%d", id, w))
+			d.ids = append(d.ids, name)
+			d.workers[id]++
+			d.f.c.AddWorker(d.f.now, name, id, 0)
+			d.f.reports[name] = &Report{
+				Worker: name, Transfer: id, Instance: "1", MaxInFlight: rapid.IntRange(1, 60).Draw(t, "maxInFlight"),
+			}
+		}
+	}
+	return d
+}
+
+func (d *fleet) round() {
+	for _, id := range d.ids {
+		d.f.reports[id].Blocked = !d.plenty && rapid.IntRange(0, 9).Draw(d.t, "blocked") == 0
+		if err := d.f.tryReport(id); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	d.f.tick()
+	d.check()
+}
+
+func (d *fleet) check() {
+	sum := 0
+	for _, id := range d.ids {
+		w := d.f.window(id)
+		sum += w
+		if most := d.f.reports[id].MaxInFlight; w > most {
+			d.t.Fatalf("%s has a window of %d, can have %d in flight", id, w, most)
+		}
+		if d.f.reports[id].Blocked && w > 1 {
+			d.t.Fatalf("%s is blocked and has a window of %d", id, w)
+		}
+	}
+	if bound := d.f.c.group.bound(); sum > bound {
+		d.t.Fatalf("windows sum to %d, bound is %d", sum, bound)
+	}
+	for _, t := range d.f.c.transfers {
+		d.checkTransfer(t)
+	}
+}
+
+func (d *fleet) checkTransfer(t *TransferScheduler) {
+	active := 0
+	for _, l := range t.lanes {
+		if l.window > 0 {
+			active++
+		}
+		if l.window > 0 && l.remaining() == 0 {
+			d.t.Fatalf("prefix %s has a window of %d and no archives", l.name, l.window)
+		}
+	}
+	if active > t.spec.Config.MaxActivePrefixes {
+		d.t.Fatalf("%d prefixes have windows, at most %d should", active, t.spec.Config.MaxActivePrefixes)
+	}
+}
+
+// checkSettled holds what is given once all has been acknowledged, there being
+// work for everybody: the whole bound or all that the workers can hold, and
+// something for every transfer.
+func (d *fleet) checkSettled() {
+	sum, usable := 0, 0
+	windows := map[TransferID]int{}
+	for _, id := range d.ids {
+		w := d.f.window(id)
+		sum += w
+		windows[d.f.reports[id].Transfer] += w
+		usable += d.f.reports[id].MaxInFlight
+	}
+	bound := d.f.c.group.bound()
+	if want := min(bound, usable); sum != want {
+		d.t.Fatalf("windows sum to %d, want %d", sum, want)
+	}
+	for id := range d.workers {
+		if windows[id] == 0 && bound >= len(d.workers) {
+			d.t.Fatalf("transfer %s has no window of %d", id, bound)
+		}
+	}
+}
+
+func TestDistribution(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		d := drawFleet(rt, t)
+		for range 6 {
+			d.round()
+		}
+		if d.plenty {
+			d.checkSettled()
+		}
+	})
+}

@@ -1,0 +1,152 @@
+package coordination
+
+import (
+	"slices"
+	"sort"
+	"time"
+)
+
+// worker is one worker, what it holds and what it last said.
+type worker struct {
+	id       WorkerID
+	transfer *TransferScheduler
+	lease    lease
+	// cells are the worker's prefixes, by lane index; one stands as long as the worker.
+	cells []*cell
+	held  int // archives over all cells
+	// lost are the archives that went to others when the lease ended: the worker
+	// may yet finish them.
+	lost map[lostArchive]struct{}
+
+	given, told int // requests it can have in flight: by AddWorker, by its report
+	demand      int // requests it can use, from its last report
+	blocked     bool
+	draining    bool
+	removing    bool // gone from the API, perhaps not yet dead
+	drained     bool
+
+	used    int       // slots given in this tick
+	room    int       // slots still to be placed in this tick
+	serving bool      // it has slots
+	since   time.Time // of its last change between some slots and none
+	round   workerRound
+	checks  int64 // reports checked
+}
+
+type lostArchive struct {
+	lane   *lane
+	number int64
+}
+
+// cell is one worker's part of one lane.
+type cell struct {
+	lane   *lane
+	worker *worker
+	held   []*holding
+
+	target int // slots wanted by the last tick
+	window int // slots in the grant
+	rate   float64
+
+	counters PrefixCounters
+	rates    cellRates
+	demand   int
+	checked  int64 // the last of the worker's checks that met it
+}
+
+// cellRates are per second, over the last interval.
+type cellRates struct{ bytes, accepted, throttled, failed float64 }
+
+// cell finds the worker's part of a lane, or nil.
+func (w *worker) cell(l *lane) *cell {
+	if i, ok := w.find(l); ok {
+		return w.cells[i]
+	}
+	return nil
+}
+
+// ensure finds or makes the worker's part of a lane.
+func (w *worker) ensure(l *lane) *cell {
+	i, ok := w.find(l)
+	if !ok {
+		w.cells = slices.Insert(w.cells, i, &cell{lane: l, worker: w, demand: unlimited})
+	}
+	return w.cells[i]
+}
+
+func (w *worker) find(l *lane) (int, bool) {
+	i := sort.Search(len(w.cells), func(i int) bool { return w.cells[i].lane.index >= l.index })
+	return i, i < len(w.cells) && w.cells[i].lane == l
+}
+
+// capacity is the most requests the worker can have in flight.
+func (w *worker) capacity() int {
+	if w.told > 0 {
+		return w.told
+	}
+	return w.given
+}
+
+// leaving tells that the worker shall end.
+func (w *worker) leaving() bool { return w.draining || w.removing || w.transfer.removed }
+
+// ready tells that the worker can be given work.
+func (w *worker) ready(now time.Time) bool {
+	return !w.leaving() && !w.drained && w.live(now) && !w.silent(now)
+}
+
+// hold takes an archive into the worker's hands.
+func (w *worker) hold(c *cell, a archive) {
+	a.attempts++
+	h := &holding{archive: a, worker: w}
+	c.held = append(c.held, h)
+	c.lane.held[a.number] = h
+	w.held++
+}
+
+// drop takes an archive out of the hands that hold it.
+func (h *holding) drop(l *lane) {
+	c := h.worker.cell(l)
+	c.held = slices.DeleteFunc(c.held, func(x *holding) bool { return x == h })
+	delete(l.held, h.number)
+	h.worker.held--
+}
+
+// release gives the worker's archives back to their queues. Those of a worker
+// that ended in good order have lost no attempt.
+func (w *worker) release(orderly bool) {
+	w.lost = nil
+	for _, c := range w.cells {
+		for _, h := range c.held {
+			delete(c.lane.held, h.number)
+			w.giveBack(c.lane, h, orderly)
+		}
+		c.held = nil
+		c.window, c.target, c.rate = 0, 0, 0
+	}
+	w.held = 0
+}
+
+func (w *worker) giveBack(l *lane, h *holding, orderly bool) {
+	if orderly {
+		h.attempts--
+	} else {
+		if w.lost == nil {
+			w.lost = map[lostArchive]struct{}{}
+		}
+		w.lost[lostArchive{l, h.number}] = struct{}{}
+	}
+	l.retry(h.archive, reasonWorkerLost, "the workers that had the archive were lost")
+}
+
+// Reasons that the coordinator itself gives for a failed archive.
+const reasonWorkerLost = "WorkerLost"
+
+// retry queues an archive again, or fails it after its last attempt.
+func (l *lane) retry(a archive, reason, message string) {
+	if a.attempts < l.transfer.spec.Config.MaxAttempts {
+		l.putBack(a)
+		return
+	}
+	l.exhaust(a, reason, message)
+}

@@ -1,0 +1,293 @@
+package coordination
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// limitGrants turns targets into windows such that the sum of the charges stays
+// within the bound: what is taken from one worker can be given to another only
+// once the first has acknowledged that, or its lease is over. Within one worker
+// slots move at once, since it acts on one grant at a time.
+func (c *PipelineCoordinator) limitGrants(now time.Time) {
+	free := c.group.bound()
+	c.growing = c.growing[:0]
+	claims := c.allocator.claims[:0]
+	for _, w := range c.ordered {
+		charged := w.lease.charge()
+		if w.transfer.coordinated() {
+			free -= charged
+		}
+		if !w.due(now) {
+			continue
+		}
+		if growth := w.target() - charged; growth > 0 && w.transfer.coordinated() {
+			c.growing = append(c.growing, w)
+			claims = append(claims, claim{weight: 1, demand: float64(growth), rank: w.since.UnixNano()})
+			continue
+		}
+		w.grow(unlimited)
+	}
+	c.allocator.claims = claims
+	c.allocator.divide(free, claims)
+	for i, w := range c.growing {
+		w.grow(w.lease.charge() + claims[i].share)
+	}
+	for _, w := range c.ordered {
+		if serving := w.window() > 0; serving != w.serving {
+			w.serving, w.since = serving, now
+		}
+	}
+}
+
+// target sums the slots that the worker should have.
+func (w *worker) target() int {
+	sum := 0
+	for _, cell := range w.cells {
+		sum += cell.target
+	}
+	return sum
+}
+
+// grow sets the windows to their targets, short of what exceeds the most in all.
+// That is cut from the windows that grow: the others fit, as they did before.
+func (w *worker) grow(most int) {
+	excess := w.target() - most
+	for _, cell := range w.cells {
+		cut := max(0, min(excess, cell.target-cell.window))
+		cell.window = cell.target - cut
+		excess -= cut
+	}
+}
+
+// paceGrants divides the group's rate over the cells with windows.
+func (c *PipelineCoordinator) paceGrants() {
+	rate := c.group.controller.decision("").Rate
+	c.cells = c.cells[:0]
+	for _, w := range c.ordered {
+		for _, cell := range w.cells {
+			cell.rate = 0
+			if rate > 0 && cell.window > 0 && w.transfer.coordinated() {
+				c.cells = append(c.cells, cell)
+			}
+		}
+	}
+	if len(c.cells) == 0 {
+		return
+	}
+	for _, t := range c.transfers {
+		t.pace = pace{}
+		for _, l := range t.lanes {
+			l.pace = pace{}
+		}
+	}
+	for _, cell := range c.cells {
+		cell.lane.pace.window += cell.window
+		cell.lane.transfer.pace.window += cell.window
+	}
+	c.paceTransfers(rate)
+	for _, cell := range c.cells {
+		l := cell.lane
+		cell.rate = max(slowestPace, l.pace.rate*float64(cell.window)/float64(l.pace.window))
+	}
+}
+
+// slowestPace in requests per second is the least that a grant can say.
+const slowestPace = 0.001
+
+// pace is a transfer's or a lane's part of the group's rate.
+type pace struct {
+	window int     // granted
+	rate   float64 // requests per second
+}
+
+// paceTransfers divides a rate over transfers by weight, then over prefixes. No
+// party is given more than its window can use: by Little's law window/latency
+// requests per second, and half as many again for the scatter.
+func (c *PipelineCoordinator) paceTransfers(rate float64) {
+	latency := c.group.controller.path.current()
+	usable := func(window int) float64 {
+		if latency <= 0 && window > 0 {
+			return unlimited
+		}
+		return 1.5 * float64(window) / max(latency, 1e-9)
+	}
+	claims := c.allocator.claims[:0]
+	for _, t := range c.transfers {
+		claims = append(claims, claim{weight: float64(t.spec.Weight), demand: usable(t.pace.window)})
+	}
+	c.allocator.claims = claims
+	c.allocator.fill(rate, claims)
+	for i, t := range c.transfers {
+		t.pace.rate = claims[i].fair
+	}
+	for _, t := range c.transfers {
+		claims = c.allocator.claims[:0]
+		for _, l := range t.lanes {
+			weight := 1.0
+			if t.spec.Config.BandwidthStrategy == BandwidthProportional {
+				weight = float64(max(1, l.pace.window))
+			}
+			claims = append(claims, claim{weight: weight, demand: usable(l.pace.window)})
+		}
+		c.allocator.claims = claims
+		c.allocator.fill(t.pace.rate, claims)
+		for i, l := range t.lanes {
+			l.pace.rate = claims[i].fair
+		}
+	}
+}
+
+// assign fills the hands of the workers with windows from the queues. Nothing
+// new goes to a worker that has archives it cannot send for want of a window:
+// those come first, or they would wait for ever.
+func (c *PipelineCoordinator) assign(now time.Time) {
+	for _, t := range c.transfers {
+		for _, l := range t.lanes {
+			l.sharing = 0
+		}
+	}
+	for _, w := range c.ordered {
+		for _, cell := range w.cells {
+			if cell.window > 0 {
+				cell.lane.sharing++
+			}
+		}
+	}
+	for _, w := range c.ordered {
+		if w.ready(now) && !w.blocked && w.due(now) && !w.stalled() && !w.transfer.spec.Suspended {
+			for _, cell := range w.cells {
+				w.refill(cell)
+			}
+		}
+	}
+}
+
+// stalled tells that the worker holds archives on a prefix without a window.
+func (w *worker) stalled() bool {
+	return slices.ContainsFunc(w.cells, func(c *cell) bool { return len(c.held) > 0 && c.window == 0 })
+}
+
+func (w *worker) refill(c *cell) {
+	if c.window == 0 {
+		return
+	}
+	for len(c.held) < c.depth() && w.held < maxOutstanding {
+		a, ok := c.lane.take()
+		if !ok {
+			return
+		}
+		w.hold(c, a)
+	}
+}
+
+// depth is how many archives the worker may hold of the lane: fewer towards the
+// end, so that the last ones spread over all workers.
+func (c *cell) depth() int {
+	workers := 2 * c.lane.sharing
+	if c.lane.sharing == 1 {
+		workers = 1 // nobody to leave any to
+	}
+	fair := (c.lane.remaining() + workers - 1) / workers
+	return min(c.lane.transfer.spec.Config.PipelineDepth, max(1, fair))
+}
+
+// issue gives the grants as they stand, writing anew those that changed or need
+// renewal.
+func (c *PipelineCoordinator) issue(now time.Time) []Grant {
+	grants := make([]Grant, 0, len(c.ordered))
+	for _, w := range c.ordered {
+		if w.due(now) && (c.changed(w) || w.stale(now)) {
+			c.write(now, w)
+		}
+		grants = append(grants, w.lease.grant)
+	}
+	return grants
+}
+
+// changed tells that what the worker should be granted differs from what is.
+func (c *PipelineCoordinator) changed(w *worker) bool {
+	g, t := &w.lease.grant, w.transfer
+	if !w.lease.issued || g.Epoch != c.epoch || g.Drain != w.leaving() || g.Plan != (t.planner == w) ||
+		g.Duration != t.duration || g.ReportInterval != t.interval {
+		return true
+	}
+	i := 0
+	for _, cell := range w.cells {
+		if !cell.granted() {
+			continue
+		}
+		if i == len(g.Prefixes) || cell.differs(&g.Prefixes[i]) {
+			return true
+		}
+		i++
+	}
+	return i != len(g.Prefixes)
+}
+
+// granted tells that the worker's grant names the lane.
+func (c *cell) granted() bool {
+	return (c.window > 0 || len(c.held) > 0) && !c.worker.leaving()
+}
+
+// rateTolerance is the change of a rate, relative to it, that is not worth a write.
+const rateTolerance = 0.01
+
+func (c *cell) differs(g *PrefixGrant) bool {
+	if g.Prefix != c.lane.name || g.Window != c.window || len(g.Assignments) != len(c.held) ||
+		math.Abs(g.Rate-c.rate) > rateTolerance*g.Rate {
+		return true
+	}
+	for i, h := range c.held {
+		if g.Assignments[i].Archive.Number != h.number || g.Assignments[i].Attempt != h.attempts {
+			return true
+		}
+	}
+	return false
+}
+
+// write issues a new grant. The lease runs from the last report, so a worker
+// that has not reported for long gets a grant that is over already.
+func (c *PipelineCoordinator) write(now time.Time, w *worker) {
+	l, t := &w.lease, w.transfer
+	l.grant = Grant{
+		Worker: w.id, Transfer: t.spec.ID,
+		Epoch: c.epoch, Sequence: l.grant.Sequence + 1,
+		AcknowledgedReport: l.report, Instance: l.instance,
+		Duration: t.duration, ReportInterval: t.interval,
+		Drain: w.leaving(), Plan: t.planner == w,
+	}
+	l.issued, l.issuedAt, l.basis = true, now, l.reportedAt
+	v := version{
+		epoch: c.epoch, sequence: l.grant.Sequence,
+		expires: l.reportedAt.Add(lifetime(t.duration)), plan: l.grant.Plan,
+	}
+	for _, cell := range w.cells {
+		if cell.granted() {
+			l.grant.Prefixes = append(l.grant.Prefixes, cell.grant(&l.grant))
+			v.window += cell.window
+		}
+	}
+	if l.reported && now.Before(v.expires) {
+		l.add(v)
+	}
+}
+
+// grant writes the cell's part of a grant, and notes in which grant each
+// archive first stands.
+func (c *cell) grant(g *Grant) PrefixGrant {
+	p := PrefixGrant{Prefix: c.lane.name, Window: c.window, Rate: c.rate}
+	if len(c.held) > 0 {
+		p.Assignments = make([]Assignment, 0, len(c.held))
+	}
+	for _, h := range c.held {
+		if !h.granted {
+			h.granted, h.epoch, h.sequence = true, g.Epoch, g.Sequence
+		}
+		p.Assignments = append(p.Assignments, Assignment{
+			Archive: ArchiveID{g.Transfer, c.lane.name, h.number}, Attempt: h.attempts,
+		})
+	}
+	return p
+}

@@ -1,0 +1,548 @@
+package coordination
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// world is a manager and its workers around the real coordinator, with an API
+// that keeps the last grant and report of each worker, and messages that are
+// late, lost, doubled or out of order. Every process has a clock of its own.
+type world struct {
+	t      *rapid.T
+	random *rand.Rand
+	now    time.Duration // true time
+	faulty bool
+
+	manager *PipelineCoordinator
+	drift   float64 // of the manager's clock
+	epoch   int64
+	saved   Snapshot
+	done    map[string]Ranges // finished archives, as recorded
+
+	grants   map[WorkerID]Grant  // in the API
+	statuses map[WorkerID]Report // in the API
+	workers  map[WorkerID]*process
+	created  int
+	messages []message
+
+	bounds    []boundAt
+	scheduled int64
+	completed map[ArchiveID]bool // by some worker, in truth
+}
+
+// message is a grant or a report under way.
+type message struct {
+	at     time.Duration
+	grant  *Grant
+	report *Report
+}
+
+type boundAt struct {
+	at     time.Duration
+	window int
+}
+
+// process is a worker process that keeps to the contract.
+type process struct {
+	id       WorkerID
+	drift    float64
+	instance int
+	report   Report
+	sentAt   map[int64]time.Duration // by its own clock
+	next     time.Duration
+	grant    Grant
+	leased   time.Duration // end of the lease by its own clock
+	finished map[ArchiveID]finishedAt
+	alive    bool
+}
+
+type finishedAt struct {
+	outcome Outcome
+	report  int64 // the first report that tells of it; 0 before
+}
+
+const testTransfer = TransferID("t")
+
+var testPrefixes = []string{"a", "b", "c"}
+
+func testConfig() Config {
+	config := DefaultConfig()
+	config.PipelineDepth = 3
+	config.MaxActivePrefixes = 2
+	config.LeaseDuration = 10 * time.Second
+	config.MaxAttempts = 100
+	return config
+}
+
+func newWorld(t *rapid.T) *world {
+	w := &world{
+		t: t, random: newRand(rapid.Uint64().Draw(t, "seed")), faulty: true,
+		done: map[string]Ranges{}, grants: map[WorkerID]Grant{}, statuses: map[WorkerID]Report{},
+		workers: map[WorkerID]*process{}, completed: map[ArchiveID]bool{},
+	}
+	w.startManager()
+	return w
+}
+
+// clock reads a clock that runs off by drift.
+func clock(now time.Duration, drift float64) time.Duration {
+	return time.Duration(float64(now) * (1 + drift))
+}
+
+func (w *world) anyDrift() float64 { return (2*w.random.Float64() - 1) * driftBound }
+
+func (w *world) managerTime() time.Time { return start.Add(clock(w.now, w.drift)) }
+
+// startManager begins to lead from what the API holds.
+func (w *world) startManager() {
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(w.random.Uint64())})
+	w.check(err)
+	w.epoch++
+	w.drift = w.anyDrift()
+	w.manager = c
+	snapshot := w.saved
+	snapshot.Epoch = w.epoch
+	now := w.managerTime()
+	w.check(c.Start(now, snapshot))
+	w.check(c.PutTransfer(now, Transfer{ID: testTransfer, Weight: 1, Config: testConfig(), Finished: w.done}))
+	for id := range w.workers {
+		if g, ok := w.grants[id]; ok {
+			c.AdoptGrant(now, g)
+		}
+	}
+	for _, prefix := range testPrefixes {
+		w.check(c.RegisterPrefix(now, testTransfer, prefix, 0))
+	}
+	for n := range w.scheduled {
+		w.schedule(n)
+	}
+	c.SetPlanning(testTransfer, true)
+	for id := range w.workers {
+		c.AddWorker(now, id, testTransfer, 40)
+		if r, ok := w.statuses[id]; ok {
+			w.observe(r)
+		}
+	}
+}
+
+func (w *world) schedule(n int64) {
+	prefix := testPrefixes[n%int64(len(testPrefixes))]
+	w.check(w.manager.ScheduleUpload(Upload{
+		Archive: ArchiveID{testTransfer, prefix, n / int64(len(testPrefixes))}, EstimatedSize: 1, Files: 1,
+	}))
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) startWorker() {
+	id := WorkerID(fmt.Sprintf("w%d", w.created))
+	w.created++
+	p := &process{id: id, drift: w.anyDrift()}
+	w.workers[id] = p
+	p.start(w.now)
+	if w.manager != nil {
+		w.manager.AddWorker(w.managerTime(), id, testTransfer, 40)
+	}
+}
+
+// start begins a new process, which knows nothing of the one before.
+func (p *process) start(now time.Duration) {
+	p.instance++
+	p.alive = true
+	p.report = Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), MaxInFlight: 40}
+	p.sentAt = map[int64]time.Duration{}
+	p.finished = map[ArchiveID]finishedAt{}
+	p.grant, p.leased, p.next = Grant{}, 0, now
+}
+
+// deliver hands out the messages that are due.
+func (w *world) deliver() {
+	due := slices.Clone(w.messages)
+	w.messages = slices.DeleteFunc(w.messages, func(m message) bool { return m.at <= w.now })
+	for _, m := range due {
+		switch {
+		case m.at > w.now:
+		case m.grant != nil:
+			if p := w.workers[m.grant.Worker]; p != nil && p.alive {
+				p.take(*m.grant)
+			}
+		case w.manager != nil:
+			w.observe(*m.report)
+		}
+	}
+}
+
+func (w *world) observe(r Report) {
+	err := w.manager.Observe(w.managerTime(), r)
+	if err != nil && !errors.Is(err, ErrStaleReport) && !errors.Is(err, ErrUnknownWorker) {
+		w.t.Fatal(err)
+	}
+}
+
+// take accepts a grant that is newer and meant for this process.
+func (p *process) take(g Grant) {
+	if !before(p.grant.Epoch, p.grant.Sequence, g.Epoch, g.Sequence) {
+		return
+	}
+	p.grant = g
+	p.report.Epoch, p.report.GrantSequence = g.Epoch, g.Sequence
+	p.leased = 0
+	if sent, ok := p.sentAt[g.AcknowledgedReport]; ok && g.Instance == p.report.Instance {
+		p.leased = sent + g.Duration
+		for a, f := range p.finished {
+			if f.report > 0 && f.report <= g.AcknowledgedReport {
+				delete(p.finished, a)
+			}
+		}
+	}
+}
+
+// using gives the requests that the process may have in flight.
+func (p *process) using(now time.Duration) int {
+	if !p.alive || p.grant.Drain {
+		return 0
+	}
+	sum := 0
+	for _, g := range p.grant.Prefixes {
+		sum += g.Window
+	}
+	switch {
+	case p.leased == 0:
+		return 0
+	case clock(now, p.drift) < p.leased:
+		return sum
+	default:
+		return min(sum, 1)
+	}
+}
+
+// send puts a message under way; while faulty it may be lost, late or doubled.
+func (w *world) send(m message) {
+	m.at = w.now + 50*time.Millisecond
+	copies := 1
+	if w.faulty {
+		copies = []int{0, 1, 1, 1, 1, 1, 1, 2}[w.random.IntN(8)]
+	}
+	for range copies {
+		if w.faulty && w.random.IntN(4) == 0 {
+			m.at = w.now + time.Duration(w.random.Int64N(int64(20*time.Second)))
+		}
+		w.messages = append(w.messages, m)
+	}
+}
+
+// work lets a process finish archives and report.
+func (w *world) work(p *process) {
+	if !p.alive {
+		return
+	}
+	if p.using(w.now) > 0 {
+		w.finishArchives(p)
+	}
+	if w.now < p.next {
+		return
+	}
+	p.next = w.now + max(p.grant.ReportInterval, time.Second)
+	p.report.Sequence++
+	p.sentAt[p.report.Sequence] = clock(w.now, p.drift)
+	p.report.Prefixes = p.counters(w.random)
+	p.report.Finished = nil
+	p.report.Drained = p.grant.Drain
+	for a, f := range p.finished {
+		if f.report == 0 {
+			f.report = p.report.Sequence
+			p.finished[a] = f
+		}
+		p.report.Finished = append(p.report.Finished, f.outcome)
+	}
+	r := p.report
+	w.statuses[p.id] = r
+	w.send(message{report: &r})
+}
+
+// counters lets the counters grow with what the process uses.
+func (p *process) counters(random *rand.Rand) []PrefixCounters {
+	counters := slices.Clone(p.report.Prefixes)
+	for _, g := range p.grant.Prefixes {
+		i := slices.IndexFunc(counters, func(c PrefixCounters) bool { return c.Prefix == g.Prefix })
+		if i < 0 {
+			counters = append(counters, PrefixCounters{Prefix: g.Prefix})
+			i = len(counters) - 1
+		}
+		c := &counters[i]
+		sent := int64(random.IntN(20 * (g.Window + 1)))
+		c.Started += sent
+		c.Accepted += sent
+		if random.IntN(6) == 0 {
+			c.Started += sent
+			c.Throttled += sent
+		}
+		c.Bytes += sent << 20
+		c.Busy += time.Duration(sent) * 100 * time.Millisecond
+		c.MaxInFlight = random.IntN(g.Window + 1)
+		c.SenderLimited = random.IntN(3) == 0
+		c.AttemptP50 = time.Duration(80+random.IntN(80)) * time.Millisecond
+	}
+	return counters
+}
+
+func (w *world) finishArchives(p *process) {
+	for _, g := range p.grant.Prefixes {
+		for _, a := range g.Assignments {
+			if _, told := p.finished[a.Archive]; told || w.random.IntN(4) > 0 {
+				continue
+			}
+			if stored := w.grants[p.id]; before(stored.Epoch, stored.Sequence, p.grant.Epoch, p.grant.Sequence) {
+				w.t.Fatalf("I6: %s works on a grant that the API does not hold", p.id)
+			}
+			o := Outcome{Archive: a.Archive, Done: Tally{Files: 1, Bytes: 1}}
+			if w.random.IntN(5) == 0 {
+				o = Outcome{Archive: a.Archive, Retry: true, Reason: "Reset"}
+			} else {
+				w.completed[a.Archive] = true
+			}
+			p.finished[a.Archive] = finishedAt{outcome: o}
+		}
+	}
+}
+
+// tick lets the manager decide, record and write, in that order; crash may stop
+// it in between.
+func (w *world) tick(crash bool) {
+	plan := w.manager.Tick(w.managerTime())
+	w.bounds = append(w.bounds, boundAt{w.now, w.manager.group.bound()})
+	w.checkManager()
+	w.saved = w.manager.Snapshot()
+	for _, p := range w.manager.Progress(testTransfer).Prefixes {
+		w.done[p.Prefix] = p.Finished
+	}
+	for i, g := range plan.Grants {
+		if crash && i == len(plan.Grants)/2 {
+			w.manager = nil
+			return
+		}
+		if old := w.grants[g.Worker]; before(old.Epoch, old.Sequence, g.Epoch, g.Sequence) {
+			w.grants[g.Worker] = g
+			w.send(message{grant: &g})
+		} else if old.Epoch == g.Epoch && old.Sequence > g.Sequence {
+			w.t.Fatalf("I3: grant %d of %s follows grant %d", g.Sequence, g.Worker, old.Sequence)
+		}
+	}
+}
+
+// advance lets time pass in steps of half a second.
+func (w *world) advance(d time.Duration) {
+	for end := w.now + d; w.now < end; {
+		w.now += 500 * time.Millisecond
+		w.deliver()
+		for _, id := range slices.Sorted(maps.Keys(w.workers)) {
+			w.work(w.workers[id])
+		}
+		if w.manager != nil && w.now%(2*time.Second) == 0 {
+			w.tick(w.faulty && w.random.IntN(40) == 0)
+		}
+		w.checkWorkers()
+	}
+}
+
+// checkWorkers holds what processes may do against what was granted.
+func (w *world) checkWorkers() {
+	most, since := 0, w.now-2*lifetime(lifetime(testConfig().LeaseDuration))
+	for i, b := range w.bounds {
+		// The bound in force at since was set before it.
+		if b.at >= since || i+1 < len(w.bounds) && w.bounds[i+1].at > since {
+			most = max(most, b.window)
+		}
+	}
+	sum := 0
+	for _, p := range w.workers {
+		sum += p.using(w.now)
+	}
+	if limit := most + defaultReserve; sum > limit {
+		w.t.Fatalf("I1: %d requests may be in flight, at most %d were to be", sum, limit)
+	}
+	if w.manager == nil || w.manager.group.learning {
+		return
+	}
+	for _, p := range w.workers {
+		known := w.manager.workers[p.id]
+		if known == nil {
+			continue
+		}
+		if charged := known.lease.charge(); p.using(w.now) > charged {
+			w.t.Fatalf("I1: %s may have %d in flight, the manager charges %d", p.id, p.using(w.now), charged)
+		}
+		if len(known.lease.versions) == 0 && !known.drained && clock(w.now, p.drift) < p.leased && p.using(w.now) > 0 {
+			w.t.Fatalf("I2: %s holds a lease that the manager believes over", p.id)
+		}
+		if known.lease.floor < min(1, p.using(w.now)) && len(known.lease.versions) == 0 {
+			w.t.Fatalf("I5: %s has %d in flight after its lease, nothing is charged", p.id, p.using(w.now))
+		}
+	}
+}
+
+// checkManager holds the books of the coordinator against each other.
+func (w *world) checkManager() {
+	g := w.manager.group
+	granted, charged := w.manager.grantedAndCharged()
+	if granted > charged {
+		w.t.Fatalf("I1: %d granted, %d charged", granted, charged)
+	}
+	regranted := 0
+	for _, worker := range w.manager.ordered {
+		if worker.lease.grant.Epoch == w.epoch {
+			regranted += worker.window()
+		}
+	}
+	if g.learning && regranted > g.recorded+g.reserve {
+		w.t.Fatalf("I4: %d granted while learning, %d recorded", regranted, g.recorded)
+	}
+	var known, finished int64
+	for _, p := range w.manager.Progress(testTransfer).Prefixes {
+		known += p.Queued + p.Assigned + p.Finished.Count()
+		finished += p.Finished.Count()
+		for first, last := range gapsBetween(p.Finished) {
+			for n := first; n <= last; n++ {
+				if id := (ArchiveID{testTransfer, p.Prefix, n}); !w.completed[id] {
+					w.t.Fatalf("I6: %v counts as finished, no worker finished it", id)
+				}
+			}
+		}
+		if before := w.done[p.Prefix]; p.Finished.Count() < before.Count() {
+			w.t.Fatalf("I6: %d archives of %s were finished, now %d", before.Count(), p.Prefix, p.Finished.Count())
+		}
+	}
+	if known != w.scheduled {
+		w.t.Fatalf("I6: %d archives are queued, assigned or finished, of %d", known, w.scheduled)
+	}
+	w.checkHands()
+}
+
+// checkHands looks for an archive in the hands of two workers, and two planners.
+func (w *world) checkHands() {
+	holders := map[ArchiveID]WorkerID{}
+	planners := 0
+	for _, worker := range w.manager.ordered {
+		g := worker.lease.grant
+		if g.Epoch != w.epoch {
+			continue
+		}
+		if g.Plan {
+			planners++
+		}
+		outstanding := 0
+		for _, p := range g.Prefixes {
+			for _, a := range p.Assignments {
+				outstanding++
+				cell := worker.cell(worker.transfer.byName[p.Prefix])
+				if cell.lane.held[a.Archive.Number] == nil || cell.lane.held[a.Archive.Number].worker != worker {
+					continue // withdrawn; the next grant says so
+				}
+				if other, twice := holders[a.Archive]; twice {
+					w.t.Fatalf("I6: %v is assigned to %s and %s", a.Archive, other, worker.id)
+				}
+				holders[a.Archive] = worker.id
+			}
+		}
+		if outstanding > maxOutstanding {
+			w.t.Fatalf("%s has %d archives assigned", worker.id, outstanding)
+		}
+	}
+	if planners > 1 {
+		w.t.Fatalf("%d workers hold the planning duty", planners)
+	}
+}
+
+// act draws and does one thing.
+func (w *world) act() {
+	ids := slices.Sorted(maps.Keys(w.workers))
+	var p *process
+	if len(ids) > 0 {
+		p = w.workers[rapid.SampledFrom(ids).Draw(w.t, "worker")]
+	}
+	switch action := rapid.IntRange(0, 9).Draw(w.t, "action"); {
+	case action == 0 && len(ids) < 6 || p == nil:
+		w.startWorker()
+	case action == 1:
+		p.start(w.now) // the container was restarted
+	case action == 2:
+		p.alive = !p.alive // the node froze, or thawed
+	case action == 3:
+		p.alive = false
+		delete(w.workers, p.id)
+		w.removeWorker(p.id, true)
+	case action == 4:
+		w.removeWorker(p.id, false)
+	case action == 5:
+		w.manager = nil
+	case action == 6 && w.manager == nil:
+		w.startManager()
+	case action == 7 && w.manager != nil && w.scheduled < 60:
+		for range 10 {
+			w.schedule(w.scheduled)
+			w.scheduled++
+		}
+	default:
+		w.advance(time.Duration(rapid.IntRange(1, 12).Draw(w.t, "seconds")) * time.Second)
+	}
+}
+
+func (w *world) removeWorker(id WorkerID, confirmed bool) {
+	if w.manager != nil {
+		w.manager.RemoveWorker(w.managerTime(), id, confirmed)
+	}
+}
+
+// settle ends all faults; then every archive must be finished in time.
+func (w *world) settle() {
+	w.faulty = false
+	if w.manager == nil {
+		w.startManager()
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.workers)) {
+		delete(w.workers, id)
+		w.removeWorker(id, true)
+	}
+	w.startWorker()
+	w.startWorker()
+	w.advance(10 * time.Minute)
+	for _, p := range w.manager.Progress(testTransfer).Prefixes {
+		if p.Queued+p.Assigned > 0 {
+			w.t.Fatalf("prefix %s has %d archives queued and %d assigned after ten quiet minutes", p.Prefix, p.Queued, p.Assigned)
+		}
+	}
+}
+
+func TestInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		for range rapid.IntRange(5, 60).Draw(t, "actions") {
+			w.act()
+		}
+		w.settle()
+	})
+}
+
+// gapsBetween yields the runs of members of a set.
+func gapsBetween(r Ranges) func(func(int64, int64) bool) {
+	return func(yield func(int64, int64) bool) {
+		for _, s := range r.spans {
+			if !yield(s.first, s.last) {
+				return
+			}
+		}
+	}
+}

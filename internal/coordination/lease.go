@@ -1,0 +1,142 @@
+package coordination
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// driftBound is how far a clock may run off, relative to true time.
+	driftBound = 0.01
+	// renewAfter is the part of a lease's duration after which it is renewed.
+	renewAfter = 1.0 / 3
+	// silentIntervals without a report freeze a worker's grant: a worker that
+	// cannot be heard is not told new things.
+	silentIntervals = 3
+	// unseenVersions is how many grants a worker may leave unacknowledged before
+	// its grant is frozen likewise.
+	unseenVersions = 4
+	// retiredInstances is how many earlier processes of a worker are remembered,
+	// so that their late reports are known as such.
+	retiredInstances = 8
+)
+
+// lifetime is how long a grant may hold by the manager's clock: it runs fast,
+// the worker's slow, each by the drift bound.
+func lifetime(duration time.Duration) time.Duration {
+	return time.Duration(float64(duration) * (1 + driftBound) / (1 - driftBound))
+}
+
+// lease is what was granted to a worker, and what it may still act on.
+type lease struct {
+	// The last report taken in.
+	instance   string
+	retired    []string
+	report     int64
+	reportedAt time.Time
+	reported   bool
+	// The grant that the worker said it acts on.
+	epoch, sequence int64
+	// The grant as issued last, and when; versions are the grants that the worker
+	// may act on, oldest first, the last one being the issued one.
+	grant    Grant
+	issued   bool
+	issuedAt time.Time
+	basis    time.Time // when the report that the grant acknowledges was taken in
+	versions []version
+	// floor is the window that a worker keeps in all once the grant that it acts
+	// on is over: one request, if that grant had any window.
+	floor int
+}
+
+// version is a grant that a worker may act on until expires, or until it
+// acknowledges a later one.
+type version struct {
+	epoch, sequence int64
+	expires         time.Time
+	window          int // summed over prefixes
+	plan            bool
+}
+
+// acknowledge drops the grants before the one that the worker acts on: it never
+// goes back.
+func (l *lease) acknowledge(epoch, sequence int64) {
+	l.epoch, l.sequence = epoch, sequence
+	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
+		return before(v.epoch, v.sequence, epoch, sequence)
+	})
+	if len(l.versions) > 0 && l.versions[0].epoch == epoch && l.versions[0].sequence == sequence {
+		l.floor = 0
+	}
+}
+
+// expire drops the grants that no longer hold, and tells whether that leaves
+// none. A worker that acts on a dropped one has fallen to its floor.
+func (l *lease) expire(now time.Time) bool {
+	before := len(l.versions)
+	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
+		over := !now.Before(v.expires)
+		if over && v.window > 0 {
+			l.floor = 1
+		}
+		return over
+	})
+	return before > 0 && len(l.versions) == 0
+}
+
+// add records a grant as something that the worker may act on.
+func (l *lease) add(v version) { l.versions = append(l.versions, v) }
+
+// charge is the most requests that the worker may have in flight: it acts on one
+// of the grants that still hold, or on its floor.
+func (l *lease) charge() int {
+	most := l.floor
+	for _, v := range l.versions {
+		most = max(most, v.window)
+	}
+	return most
+}
+
+// live tells that the worker may be granted something: it reported, and not so
+// long ago that a lease from then on would be over.
+func (w *worker) live(now time.Time) bool {
+	return w.lease.reported && now.Before(w.lease.reportedAt.Add(w.transfer.lifetime))
+}
+
+// silent tells that the worker has not been heard lately, or does not hear us.
+func (w *worker) silent(now time.Time) bool {
+	l := &w.lease
+	return !l.reported || now.Sub(l.reportedAt) > silentIntervals*w.transfer.interval || len(l.versions) > unseenVersions
+}
+
+// frozen tells that the worker's grant stays as it is, to be renewed or to end.
+func (w *worker) frozen(now time.Time) bool {
+	return len(w.lease.versions) > 0 && !w.leaving() && w.silent(now)
+}
+
+// due tells that the worker's grant may be written again: not more often than
+// it reports, which bounds the writes to the API by the size of the fleet.
+func (w *worker) due(now time.Time) bool {
+	if w.frozen(now) {
+		return false
+	}
+	if !w.lease.issued || w.leaving() != w.lease.grant.Drain {
+		return true
+	}
+	return now.Sub(w.lease.issuedAt) >= w.transfer.interval*9/10
+}
+
+// stale tells that the issued grant should be renewed with the last report.
+func (w *worker) stale(now time.Time) bool {
+	l := &w.lease
+	if l.report == l.grant.AcknowledgedReport && l.instance == l.grant.Instance {
+		return false
+	}
+	return l.instance != l.grant.Instance ||
+		now.Sub(l.basis) > time.Duration(renewAfter*float64(l.grant.Duration))
+}
+
+// before orders grants: by epoch, then by sequence.
+func before(epoch, sequence, otherEpoch, otherSequence int64) bool {
+	return epoch < otherEpoch || epoch == otherEpoch && sequence < otherSequence
+}

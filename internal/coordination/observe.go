@@ -1,0 +1,326 @@
+package coordination
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Errors of Observe; the report was ignored, except ErrNewerEpoch, which also
+// says that another coordinator leads and this one should stop.
+var (
+	// ErrNotStarted: Start comes first.
+	ErrNotStarted = errors.New("the coordinator has not been started")
+	// ErrUnknownWorker: AddWorker or AdoptGrant comes first.
+	ErrUnknownWorker = errors.New("the worker is unknown")
+	// ErrStaleReport: a later report was taken in before.
+	ErrStaleReport = errors.New("the report is older than one taken in before")
+	// ErrNewerEpoch: the worker acts on the grant of a later leader.
+	ErrNewerEpoch = errors.New("the worker acts on a grant of a later epoch")
+	// ErrImpossibleReport: what the report says cannot be.
+	ErrImpossibleReport = errors.New("the report is impossible")
+)
+
+// maxCounter bounds the counters of a report; float64 holds each exactly.
+const maxCounter = 1 << 53
+
+// maxReported bounds the lists of a report.
+const maxReported = 4096
+
+// Observe takes in a report, unless it is stale or impossible: then the error
+// wraps one of the errors of this package and nothing changes.
+func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
+	if !c.started {
+		return ErrNotStarted
+	}
+	c.now = now
+	w := c.workers[r.Worker]
+	if err := c.check(w, r); err != nil {
+		c.metrics.rejected(err)
+		return fmt.Errorf("observe report %d of worker %s: %w", r.Sequence, r.Worker, err)
+	}
+	restarted := w.lease.instance != r.Instance
+	elapsed := now.Sub(w.lease.reportedAt)
+	first := restarted || !w.lease.reported
+	w.acknowledge(now, r)
+	for _, p := range r.Prefixes {
+		c.count(w, p, elapsed, first)
+	}
+	w.use(r, elapsed, first)
+	for _, o := range r.Finished {
+		c.finish(w, r, o)
+	}
+	if r.Drained {
+		w.drained = true
+		w.release(true)
+		w.lease.versions, w.lease.floor = nil, 0
+	}
+	c.metrics.ReportsAccepted++
+	return nil
+}
+
+// check tells why a report is to be ignored.
+func (c *PipelineCoordinator) check(w *worker, r Report) error {
+	switch {
+	case w == nil:
+		return ErrUnknownWorker
+	case r.Transfer != w.transfer.spec.ID:
+		return fmt.Errorf("%w: it names transfer %q, the worker serves %q", ErrImpossibleReport, r.Transfer, w.transfer.spec.ID)
+	case r.Epoch > c.epoch:
+		return ErrNewerEpoch
+	}
+	if err := r.validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrImpossibleReport, err)
+	}
+	l := &w.lease
+	switch {
+	case slices.Contains(l.retired, r.Instance):
+		return ErrStaleReport
+	case before(l.grant.Epoch, l.grant.Sequence, r.Epoch, r.GrantSequence):
+		return fmt.Errorf("%w: it acts on grant %d of epoch %d, which was never given",
+			ErrImpossibleReport, r.GrantSequence, r.Epoch)
+	case l.instance != r.Instance:
+		return nil // a new process begins anew
+	case r.Sequence <= l.report, before(r.Epoch, r.GrantSequence, l.epoch, l.sequence):
+		return ErrStaleReport
+	}
+	return w.checkCounters(r)
+}
+
+// validate finds what no worker can say.
+func (r Report) validate() error {
+	switch {
+	case r.Instance == "":
+		return errors.New("it names no instance")
+	case r.Sequence < 1 || r.Epoch < 0 || r.GrantSequence < 0 || r.MaxInFlight < 0:
+		return errors.New("a sequence, epoch or bound is negative, or the sequence is 0")
+	case len(r.Prefixes) > maxReported || len(r.Finished) > maxReported:
+		return fmt.Errorf("it lists more than %d prefixes or archives", maxReported)
+	}
+	for _, p := range r.Prefixes {
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("prefix %q: %w", p.Prefix, err)
+		}
+	}
+	for _, o := range r.Finished {
+		for _, t := range []Tally{o.Done, o.Failed, o.Skipped} {
+			if t.Files < 0 || t.Bytes < 0 {
+				return fmt.Errorf("archive %d of prefix %q: a tally is negative", o.Archive.Number, o.Archive.Prefix)
+			}
+		}
+	}
+	return nil
+}
+
+func (p PrefixCounters) validate() error {
+	for _, n := range []int64{p.Started, p.Accepted, p.Throttled, p.Failed} {
+		if n < 0 || n > maxCounter {
+			return fmt.Errorf("a counter is %d, must be between 0 and 2^53", n)
+		}
+	}
+	switch {
+	case p.Bytes < 0 || p.MaxInFlight < 0:
+		return errors.New("the bytes or the requests in flight are negative")
+	case p.Busy < 0 || p.AttemptP50 < 0 || p.ServiceP50 < 0 || p.ServiceP99 < 0:
+		return errors.New("a duration is negative")
+	case p.Accepted+p.Throttled+p.Failed > p.Started:
+		return fmt.Errorf("%d requests ended of %d started", p.Accepted+p.Throttled+p.Failed, p.Started)
+	}
+	return nil
+}
+
+// checkCounters finds counters that went back within one process, and prefixes
+// named twice.
+func (w *worker) checkCounters(r Report) error {
+	w.checks++
+	for _, p := range r.Prefixes {
+		l := w.transfer.byName[p.Prefix]
+		if l == nil {
+			continue
+		}
+		cell := w.ensure(l)
+		if cell.checked == w.checks {
+			return fmt.Errorf("%w: it names prefix %q twice", ErrImpossibleReport, p.Prefix)
+		}
+		cell.checked = w.checks
+		if p.since(cell.counters).decreased() {
+			return fmt.Errorf("%w: a counter of prefix %q went back", ErrImpossibleReport, p.Prefix)
+		}
+	}
+	return nil
+}
+
+// since gives the growth of the counters, with the measurements of p.
+func (p PrefixCounters) since(q PrefixCounters) PrefixCounters {
+	p.Started -= q.Started
+	p.Accepted -= q.Accepted
+	p.Throttled -= q.Throttled
+	p.Failed -= q.Failed
+	p.Bytes -= q.Bytes
+	p.Busy -= q.Busy
+	return p
+}
+
+func (p PrefixCounters) decreased() bool {
+	return min(p.Started, p.Accepted, p.Throttled, p.Failed, p.Bytes, int64(p.Busy)) < 0
+}
+
+// acknowledge takes in what the report says of the worker itself.
+func (w *worker) acknowledge(now time.Time, r Report) {
+	l := &w.lease
+	if l.instance != r.Instance {
+		w.restart()
+	}
+	l.instance, l.report, l.reportedAt, l.reported = r.Instance, r.Sequence, now, true
+	l.acknowledge(r.Epoch, r.GrantSequence)
+	w.told = min(r.MaxInFlight, maxWindow)
+	w.blocked = r.Blocked
+	w.drained = r.Drained
+}
+
+// restart forgets the process that was before: its counters end with it.
+func (w *worker) restart() {
+	l := &w.lease
+	if l.instance != "" {
+		l.retired = append(l.retired, l.instance)
+		l.retired = l.retired[max(0, len(l.retired)-retiredInstances):]
+	}
+	for _, cell := range w.cells {
+		cell.counters, cell.rates = PrefixCounters{}, cellRates{}
+	}
+	w.round = workerRound{}
+}
+
+// count takes in the growth of one prefix's counters. The first report of a
+// process only sets where they begin, since the time that it spans is unknown.
+func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Duration, first bool) {
+	l := w.transfer.byName[p.Prefix]
+	if l == nil {
+		return
+	}
+	cell := w.ensure(l)
+	growth := p.since(cell.counters)
+	cell.counters = p
+	cell.demand = unlimited
+	if p.SenderLimited && p.MaxInFlight < cell.window {
+		cell.demand = headroom(p.MaxInFlight)
+	}
+	if first {
+		return
+	}
+	cell.setRates(growth, elapsed)
+	c.metrics.count(c.now, growth)
+	w.round.count(growth)
+	if !w.blocked && w.transfer.coordinated() {
+		c.group.observe(growth)
+		l.weight.sums.count(growth)
+	}
+}
+
+// headroom is what a party that used so many slots may claim next: a quarter
+// more, so that its share can grow again.
+func headroom(used int) int { return used + used/4 + 1 }
+
+func (c *cell) setRates(growth PrefixCounters, elapsed time.Duration) {
+	if seconds := elapsed.Seconds(); seconds > 0 {
+		c.rates = cellRates{
+			bytes:     float64(growth.Bytes) / seconds,
+			accepted:  float64(growth.Accepted) / seconds,
+			throttled: float64(growth.Throttled) / seconds,
+			failed:    float64(growth.Failed) / seconds,
+		}
+	}
+}
+
+func (r *workerRound) count(growth PrefixCounters) {
+	r.started += float64(growth.Started)
+	r.accepted += float64(growth.Accepted)
+	r.throttled += float64(growth.Throttled)
+	r.failed += float64(growth.Failed)
+	r.bytes += float64(growth.Bytes)
+	r.busy += growth.Busy.Seconds()
+}
+
+func (s *laneSums) count(growth PrefixCounters) {
+	s.accepted += growth.Accepted
+	s.throttled += growth.Throttled
+	s.failed += growth.Failed
+	s.bytes += growth.Bytes
+	s.latency += float64(growth.Accepted) * growth.latency().Seconds()
+}
+
+// latency is the median attempt, or where that is not measured the service time.
+func (p PrefixCounters) latency() time.Duration {
+	if p.AttemptP50 > 0 {
+		return p.AttemptP50
+	}
+	return p.ServiceP50
+}
+
+// use takes in how much of its windows the worker used.
+func (w *worker) use(r Report, elapsed time.Duration, first bool) {
+	inFlight, limited := 0, true
+	for _, p := range r.Prefixes {
+		inFlight += min(p.MaxInFlight, maxWindow)
+		limited = limited && p.SenderLimited
+	}
+	w.demand = unlimited
+	limited = limited && inFlight < w.window()
+	if limited && len(r.Prefixes) > 0 {
+		w.demand = headroom(inFlight)
+	}
+	w.round.limited = limited
+	w.round.inFlight = max(w.round.inFlight, inFlight)
+	w.round.settled = r.GrantSequence == w.lease.grant.Sequence
+	if !first {
+		w.round.seconds += elapsed.Seconds()
+	}
+}
+
+// finish takes in how an archive ended. Only the worker that holds it counts;
+// or one that lost it with its lease and completed it all the same.
+func (c *PipelineCoordinator) finish(w *worker, r Report, o Outcome) {
+	l := w.transfer.byName[o.Archive.Prefix]
+	if l == nil || o.Archive.Transfer != w.transfer.spec.ID || l.finished.Contains(o.Archive.Number) {
+		c.metrics.OutcomesIgnored++
+		return
+	}
+	h := l.held[o.Archive.Number]
+	if h == nil || h.worker != w {
+		c.finishLate(w, l, h, o)
+		return
+	}
+	if before(r.Epoch, r.GrantSequence, h.epoch, h.sequence) {
+		c.metrics.OutcomesIgnored++ // of an earlier attempt by the same worker
+		return
+	}
+	h.drop(l)
+	if o.Retry {
+		c.metrics.Retries++
+		l.retry(h.archive, o.Reason, o.Message)
+		return
+	}
+	l.settle(h.archive, o)
+	c.metrics.ArchivesFinished++
+}
+
+// finishLate counts an archive that a worker completed after it had gone back
+// to the queue, perhaps to another worker, which is then told to leave it.
+func (c *PipelineCoordinator) finishLate(w *worker, l *lane, h *holding, o Outcome) {
+	key := lostArchive{l, o.Archive.Number}
+	if _, lost := w.lost[key]; !lost || o.Retry || o.Failed.Files > 0 {
+		c.metrics.OutcomesIgnored++
+		return
+	}
+	delete(w.lost, key)
+	a := archive{number: o.Archive.Number}
+	if h != nil {
+		a = h.archive
+		h.drop(l)
+	} else {
+		l.stale++
+	}
+	l.settle(a, o)
+	c.metrics.ArchivesFinished++
+}

@@ -1,0 +1,192 @@
+package coordination
+
+import (
+	"math"
+	"math/bits"
+	"time"
+)
+
+const (
+	// historyLength is how many rounds the confidence looks back.
+	historyLength = 20
+	// bandwidthRounds is how many rounds the windowed maximum of the rate looks back.
+	bandwidthRounds = 10
+	// baseLifetime is how long a smallest latency stands unconfirmed: a path's
+	// propagation time changes rarely, its queue often (BBR uses 10 s).
+	baseLifetime = 30 * time.Second
+	// baseSlack is how far above the smallest latency a round still confirms it.
+	baseSlack = 1.05
+	// sizeClasses covers requests of up to 2^62 bytes in steps of a factor of four.
+	sizeClasses = 32
+)
+
+// NetworkProfile is what was learnt of the path to a group's destination.
+type NetworkProfile struct {
+	// BaseLatency is the median duration of an attempt that waits in no queue.
+	BaseLatency time.Duration `json:"baseLatency"`
+	// SizeClass is the size of request that BaseLatency is true of: 4^SizeClass
+	// bytes or more, below 4^(SizeClass+1).
+	SizeClass int `json:"sizeClass"`
+	// Bandwidth in bytes per second and RequestRate in accepted requests per
+	// second are exponentially weighted means over rounds that were not limited
+	// by the sender; a new round weighs LearningRate.
+	Bandwidth   float64 `json:"bandwidth"`
+	RequestRate float64 `json:"requestRate"`
+	// Trend is the mean change of the bandwidth from round to round, relative to
+	// it, weighted likewise.
+	Trend float64 `json:"trend"`
+	// Confidence from 0 to 1 grows with the number of rounds measured and shrinks
+	// with their scatter: min(1, n/20) / (1 + v²), where v is the standard
+	// deviation of the last 20 rounds over their mean.
+	Confidence float64 `json:"confidence"`
+	// Samples counts the rounds measured.
+	Samples int64 `json:"samples"`
+}
+
+// pathModel estimates the path from the signals of rounds. Attempts of unlike
+// sizes take unlike times, so latencies are compared within one class of size.
+type pathModel struct {
+	NetworkProfile
+	learningRate float64
+	// latency is the round median, smoothed: the smallest of noisy medians would
+	// lie below the true one and read as a queue.
+	latency float64
+	bases   [sizeClasses]baseLatency
+	rates   ring
+	history ring
+}
+
+// baseLatency is the smallest smoothed latency in seconds, and when it was last seen.
+type baseLatency struct {
+	seconds float64
+	at      time.Time
+}
+
+func (m *pathModel) observe(now time.Time, s Signal, limited bool) {
+	if s.Accepted <= 0 {
+		return
+	}
+	if class := sizeClass(s.Bytes / s.Accepted); class != m.SizeClass {
+		m.SizeClass = class
+		m.latency = 0
+		m.rates = ring{}
+	}
+	m.observeLatency(now, s.Latency.Seconds())
+	if limited && s.Accepted <= m.rates.max() {
+		return
+	}
+	m.rates.push(s.Accepted, bandwidthRounds)
+	if !limited {
+		m.learn(s)
+	}
+}
+
+func (m *pathModel) observeLatency(now time.Time, seconds float64) {
+	if seconds <= 0 {
+		return
+	}
+	if m.latency == 0 {
+		m.latency = seconds
+	} else {
+		m.latency = (m.latency + seconds) / 2
+	}
+	base := &m.bases[m.SizeClass]
+	switch {
+	case base.seconds == 0 || m.latency <= base.seconds || now.Sub(base.at) > baseLifetime:
+		*base = baseLatency{m.latency, now}
+	case m.latency <= baseSlack*base.seconds:
+		base.at = now
+	}
+	m.BaseLatency = time.Duration(base.seconds * float64(time.Second))
+}
+
+// learn updates the slow statistics that people and later runs read.
+func (m *pathModel) learn(s Signal) {
+	weight := m.learningRate
+	if m.Samples == 0 {
+		m.Bandwidth, m.RequestRate = s.Bytes, s.Accepted
+	} else {
+		if m.Bandwidth > 0 {
+			m.Trend += weight * ((s.Bytes-m.Bandwidth)/m.Bandwidth*weight - m.Trend)
+		}
+		m.Bandwidth += weight * (s.Bytes - m.Bandwidth)
+		m.RequestRate += weight * (s.Accepted - m.RequestRate)
+	}
+	m.Samples++
+	m.history.push(s.Bytes, historyLength)
+	m.Confidence = min(1, float64(m.Samples)/historyLength) / (1 + m.history.scatter())
+}
+
+// base and current latency in seconds; 0 when nothing was measured.
+func (m *pathModel) base() float64    { return m.bases[m.SizeClass].seconds }
+func (m *pathModel) current() float64 { return m.latency }
+
+// baseAge tells how long ago the smallest latency was last confirmed.
+func (m *pathModel) baseAge(now time.Time) time.Duration {
+	return now.Sub(m.bases[m.SizeClass].at)
+}
+
+// queue estimates how many of the requests in flight wait: by Little's law
+// inFlight · T₀/T of them are being served (Vegas, Brakmo and Peterson 1995).
+func (m *pathModel) queue(inFlight float64) float64 {
+	if m.latency <= 0 {
+		return 0
+	}
+	return max(0, inFlight*(1-m.base()/m.latency))
+}
+
+// pipe is the number of requests that fill the path without a queue.
+func (m *pathModel) pipe() float64 { return m.rates.max() * m.base() }
+
+// restore takes over what an earlier coordinator learnt.
+func (m *pathModel) restore(now time.Time, p NetworkProfile) {
+	m.NetworkProfile = p
+	m.SizeClass = min(max(p.SizeClass, 0), sizeClasses-1)
+	if p.BaseLatency > 0 {
+		m.bases[m.SizeClass] = baseLatency{p.BaseLatency.Seconds(), now}
+	}
+}
+
+func sizeClass(bytes float64) int {
+	if !(bytes >= 1) || bytes >= 1<<62 {
+		return 0
+	}
+	return (bits.Len64(uint64(bytes)) - 1) / 2
+}
+
+// ring holds the last few measurements.
+type ring struct {
+	values [historyLength]float64
+	next   int
+	count  int
+}
+
+// push keeps the last limit values, limit being at most historyLength.
+func (r *ring) push(value float64, limit int) {
+	r.values[r.next] = value
+	r.next = (r.next + 1) % limit
+	r.count = min(r.count+1, limit)
+}
+
+func (r *ring) max() float64 {
+	var most float64
+	for _, v := range r.values[:r.count] {
+		most = max(most, v)
+	}
+	return most
+}
+
+// scatter is the squared standard deviation over the squared mean.
+func (r *ring) scatter() float64 {
+	var sum, squares float64
+	for _, v := range r.values[:r.count] {
+		sum += v
+		squares += v * v
+	}
+	if sum == 0 {
+		return 0
+	}
+	n := float64(r.count)
+	mean := sum / n
+	return math.Max(0, squares/n-mean*mean) / (mean * mean)
+}

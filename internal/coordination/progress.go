@@ -1,0 +1,123 @@
+package coordination
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Progress gives how far a transfer is; that of an unknown one is empty.
+func (c *PipelineCoordinator) Progress(id TransferID) Progress {
+	t := c.transfer(id)
+	if t == nil {
+		return Progress{}
+	}
+	sums := make([]progressSums, len(t.lanes))
+	for _, w := range t.workers {
+		for _, cell := range w.cells {
+			sums[cell.lane.index].add(cell, w.live(c.now) && !w.silent(c.now))
+		}
+	}
+	p := Progress{Prefixes: make([]PrefixProgress, len(t.lanes))}
+	for i, l := range t.lanes {
+		p.Prefixes[i] = l.progress(sums[i])
+	}
+	slices.SortFunc(p.Prefixes, func(x, y PrefixProgress) int { return cmp.Compare(x.Prefix, y.Prefix) })
+	return p
+}
+
+// progressSums sums what the workers of a lane reported last.
+type progressSums struct {
+	window                                int
+	rate                                  float64
+	bytes, accepted, throttled, completed float64 // per second
+	attempt, service                      float64 // seconds times accepted requests per second
+	slowest                               time.Duration
+}
+
+func (s *progressSums) add(c *cell, heard bool) {
+	s.window += c.window
+	s.rate += c.rate
+	if !heard {
+		return
+	}
+	r := c.rates
+	s.bytes += r.bytes
+	s.accepted += r.accepted
+	s.throttled += r.throttled
+	s.completed += r.accepted + r.throttled + r.failed
+	s.attempt += r.accepted * c.counters.AttemptP50.Seconds()
+	s.service += r.accepted * c.counters.ServiceP50.Seconds()
+	s.slowest = max(s.slowest, c.counters.ServiceP99)
+}
+
+func (l *lane) progress(s progressSums) PrefixProgress {
+	p := PrefixProgress{
+		Prefix: l.name, Path: l.path,
+		Group: l.group.name, State: l.group.controller.state,
+		Queued: int64(l.queued()), Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
+		Done: l.done, Failed: l.failed, Skipped: l.skipped,
+		FailedArchives: l.failedArchives, Failures: slices.Clone(l.failures),
+		Window: s.window, Rate: s.rate, Throughput: s.bytes, ServiceP99: s.slowest,
+	}
+	if s.completed > 0 {
+		p.ThrottledShare = s.throttled / s.completed
+	}
+	if s.accepted > 0 {
+		p.AttemptP50 = time.Duration(s.attempt / s.accepted * float64(time.Second))
+		p.ServiceP50 = time.Duration(s.service / s.accepted * float64(time.Second))
+	}
+	return p
+}
+
+// Snapshot gives what the next leader needs: record it before the grants of
+// each Tick, so that none of them exceeds what was recorded.
+func (c *PipelineCoordinator) Snapshot() Snapshot {
+	s := Snapshot{Epoch: c.epoch, LeaseLifetime: lifetime(DefaultConfig().LeaseDuration)}
+	for _, t := range c.transfers {
+		s.LeaseLifetime = max(s.LeaseLifetime, t.lifetime)
+	}
+	if granted, _ := c.grantedAndCharged(); granted > 0 || c.group.controller.begun {
+		s.Groups = []GroupSnapshot{c.group.snapshot()}
+	}
+	return s
+}
+
+func (g *group) snapshot() GroupSnapshot {
+	k := g.controller
+	return GroupSnapshot{
+		Name: g.name, Window: k.decision("").Window, Rate: k.rate, State: k.state,
+		Threshold: int(k.threshold), GoodWindow: int(k.good.window), GoodRate: k.good.rate,
+		Profile: k.path.NetworkProfile,
+	}
+}
+
+// restore takes over the state of a group. One that was cutting when it was
+// recorded goes on in congestion avoidance: what it waited for is over.
+func (g *group) restore(now time.Time, s GroupSnapshot) error {
+	for _, x := range []float64{s.Rate, s.GoodRate, s.Profile.Bandwidth, s.Profile.RequestRate, s.Profile.Trend, s.Profile.Confidence} {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Errorf("restore group %s: a number of the snapshot is not finite", s.Name)
+		}
+	}
+	if s.Window < 1 || s.Window > maxWindow || s.Rate < 0 || s.GoodRate < 0 {
+		return fmt.Errorf("restore group %s: window %d or rate %v is out of bounds", s.Name, s.Window, s.Rate)
+	}
+	k := g.controller
+	k.begun = true
+	k.window, k.rate = float64(s.Window), s.Rate
+	k.threshold = float64(min(max(s.Threshold, 1), maxWindow))
+	k.good = operatingPoint{float64(min(max(s.GoodWindow, 0), maxWindow)), s.GoodRate}
+	k.resume = s.GoodRate
+	k.path.restore(now, s.Profile)
+	g.recorded = s.Window
+	switch s.State {
+	case SlowStart, Recovery:
+		k.state = s.State
+	default:
+		k.avoid(now)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package coordination
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// maxNumber is the largest member of a Ranges; one less than the largest int64,
+// so that the count of any set is an int64.
+const maxNumber = math.MaxInt64 - 1
+
+// Ranges is a set of numbers from 0 to 1<<63 - 2, compact where they are
+// consecutive. The zero value is the empty set. Copies share memory: Clone
+// before changing one of two.
+type Ranges struct {
+	// spans are disjoint, ascending and not adjacent.
+	spans []span
+}
+
+// span holds the numbers first to last, both included.
+type span struct{ first, last int64 }
+
+// ParseRanges reads what String writes, and nothing else: ascending numbers and
+// ranges that neither overlap nor touch, such as "0-41,43-99". The empty string
+// is the empty set.
+func ParseRanges(text string) (Ranges, error) {
+	var r Ranges
+	if text == "" {
+		return r, nil
+	}
+	previous := int64(-2)
+	for part := range strings.SplitSeq(text, ",") {
+		s, err := parseSpan(part)
+		if err != nil {
+			return Ranges{}, fmt.Errorf("parse ranges: %w", err)
+		}
+		if s.first <= previous+1 {
+			return Ranges{}, fmt.Errorf("parse ranges: %q overlaps, touches or precedes what stands before it", part)
+		}
+		r.spans = append(r.spans, s)
+		previous = s.last
+	}
+	return r, nil
+}
+
+func parseSpan(text string) (span, error) {
+	first, last, isRange := strings.Cut(text, "-")
+	from, err := parseNumber(first)
+	if err != nil || !isRange {
+		return span{from, from}, err
+	}
+	to, err := parseNumber(last)
+	if err != nil {
+		return span{}, err
+	}
+	if to <= from {
+		return span{}, fmt.Errorf("%q does not ascend", text)
+	}
+	return span{from, to}, nil
+}
+
+// parseNumber accepts plain decimals only: no sign, no leading zero.
+func parseNumber(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > maxNumber || strconv.FormatInt(n, 10) != text {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, int64(maxNumber))
+	}
+	return n, nil
+}
+
+// String writes the set as ParseRanges reads it.
+func (r Ranges) String() string {
+	var b strings.Builder
+	for i, s := range r.spans {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(s.first, 10))
+		if s.last > s.first {
+			b.WriteByte('-')
+			b.WriteString(strconv.FormatInt(s.last, 10))
+		}
+	}
+	return b.String()
+}
+
+// Contains tells whether n is in the set.
+func (r Ranges) Contains(n int64) bool {
+	i := r.search(n)
+	return i < len(r.spans) && r.spans[i].first <= n
+}
+
+// Count is the number of members.
+func (r Ranges) Count() int64 {
+	var n int64
+	for _, s := range r.spans {
+		n += s.last - s.first + 1
+	}
+	return n
+}
+
+// Add puts n into the set and tells whether it was absent. A number outside
+// 0 to 1<<63 - 2 is never a member.
+func (r *Ranges) Add(n int64) bool {
+	if n < 0 || n > maxNumber || r.Contains(n) {
+		return false
+	}
+	r.insert(span{n, n})
+	return true
+}
+
+// Merge puts every member of other into the set.
+func (r *Ranges) Merge(other Ranges) {
+	for _, s := range other.spans {
+		r.insert(s)
+	}
+}
+
+// Clone gives a copy that shares no memory.
+func (r Ranges) Clone() Ranges { return Ranges{spans: slices.Clone(r.spans)} }
+
+// Gaps yields, ascending, the first and last number of each run of absent
+// numbers from 0 to limit - 1.
+func (r Ranges) Gaps(limit int64) iter.Seq2[int64, int64] {
+	return func(yield func(first, last int64) bool) {
+		next := int64(0)
+		for _, s := range r.spans {
+			if s.first >= limit {
+				break
+			}
+			if s.first > next && !yield(next, s.first-1) {
+				return
+			}
+			next = s.last + 1
+		}
+		if next < limit {
+			yield(next, limit-1)
+		}
+	}
+}
+
+// search finds the first span that ends at n or above.
+func (r Ranges) search(n int64) int {
+	return sort.Search(len(r.spans), func(i int) bool { return r.spans[i].last >= n })
+}
+
+// insert joins s with the spans that it overlaps or touches.
+func (r *Ranges) insert(s span) {
+	// A span that ends at s.first - 1 touches s; s.first may be 0.
+	from := sort.Search(len(r.spans), func(i int) bool { return r.spans[i].last >= s.first-1 })
+	to := from
+	for ; to < len(r.spans) && r.spans[to].first <= s.last+1; to++ {
+		s.first = min(s.first, r.spans[to].first)
+		s.last = max(s.last, r.spans[to].last)
+	}
+	r.spans = slices.Replace(r.spans, from, to, s)
+}

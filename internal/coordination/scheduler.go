@@ -1,0 +1,240 @@
+package coordination
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// TransferScheduler is one transfer's claim on the domain: its prefixes, its
+// queues, its workers, and the strategy by which prefixes share its window.
+type TransferScheduler struct {
+	spec    Transfer
+	lanes   []*lane
+	byName  map[string]*lane
+	workers []*worker // by ID
+	removed bool
+
+	planning bool
+	planner  *worker
+
+	// interval, duration and lifetime of the leases of its workers.
+	interval, duration, lifetime time.Duration
+
+	window int       // allocated by the last tick
+	since  time.Time // of its last change between some slots and none
+	pace   pace
+	ready  []*worker // in this tick
+	demand int       // slots known to be of use, in this tick
+	limit  int       // slots that can be held, in this tick
+}
+
+// laneWeight is what the strategies know of a lane.
+type laneWeight struct {
+	path       pathModel
+	efficiency float64 // smoothed; 0 until measured
+	window     float64 // TCPLike's own window
+	sums       laneSums
+}
+
+// laneSums are the reports on a lane since the last round ended.
+type laneSums struct {
+	accepted, throttled, failed, bytes int64
+	latency                            float64 // seconds times accepted requests
+}
+
+// register finds or makes a lane.
+func (t *TransferScheduler) register(name string) (*lane, error) {
+	if l := t.byName[name]; l != nil {
+		return l, nil
+	}
+	if name == "" || len(name) > maxPrefixLength {
+		return nil, fmt.Errorf("register prefix of transfer %s: its name has %d bytes, must have 1 to %d",
+			t.spec.ID, len(name), maxPrefixLength)
+	}
+	if len(t.lanes) >= maxPrefixes {
+		return nil, fmt.Errorf("register prefix %s of transfer %s: there are %d prefixes already",
+			name, t.spec.ID, maxPrefixes)
+	}
+	l := &lane{
+		name: name, index: len(t.lanes), transfer: t,
+		held:     map[int64]*holding{},
+		finished: t.spec.Finished[name].Clone(),
+	}
+	l.weight.window = 1
+	t.lanes = append(t.lanes, l)
+	t.byName[name] = l
+	return l, nil
+}
+
+// coordinated tells that the transfer's windows are controlled and charged.
+func (t *TransferScheduler) coordinated() bool { return !t.spec.Config.Uncoordinated }
+
+// activate chooses the lanes that may hold a window: those that did go on until
+// nothing remains of them, then the most urgent waiting ones follow.
+func (t *TransferScheduler) activate() {
+	active := 0
+	for _, l := range t.lanes {
+		l.active = l.active && l.remaining() > 0 || len(l.held) > 0
+		if l.active {
+			active++
+		}
+	}
+	for active < t.spec.Config.MaxActivePrefixes {
+		next := t.mostUrgent()
+		if next == nil {
+			return
+		}
+		next.active = true
+		active++
+	}
+}
+
+func (t *TransferScheduler) mostUrgent() *lane {
+	var best *lane
+	for _, l := range t.lanes {
+		if l.active || l.queued() == 0 {
+			continue
+		}
+		if best == nil || l.queue[0].priority > best.queue[0].priority {
+			best = l
+		}
+	}
+	return best
+}
+
+// weigh sets the weight of each active lane by the strategy.
+func (t *TransferScheduler) weigh(l *lane, meanEfficiency, meanExpected float64) float64 {
+	switch t.spec.Config.Strategy {
+	case TCPLike:
+		return l.weight.window
+	case Adaptive:
+		// Never below a quarter of the fair share, so that a slow prefix goes on
+		// being measured.
+		switch {
+		case l.weight.efficiency > 0 && meanEfficiency > 0:
+			return max(0.25, l.weight.efficiency/meanEfficiency)
+		case l.expected > 0 && meanExpected > 0:
+			return min(max(0.25, l.expected/meanExpected), 4)
+		}
+	}
+	return 1
+}
+
+// means gives the mean efficiency and expected bandwidth of the active lanes of
+// which they are known.
+func (t *TransferScheduler) means() (efficiency, expected float64) {
+	var measured, promised float64
+	for _, l := range t.lanes {
+		if !l.active {
+			continue
+		}
+		if l.weight.efficiency > 0 {
+			efficiency += l.weight.efficiency
+			measured++
+		}
+		if l.expected > 0 {
+			expected += l.expected
+			promised++
+		}
+	}
+	return efficiency / max(measured, 1), expected / max(promised, 1)
+}
+
+// endRound updates what the strategies know of a lane, a round of length elapsed
+// being over.
+func (l *lane) endRound(now time.Time, elapsed time.Duration, state State) {
+	w, s := &l.weight, l.weight.sums
+	w.sums = laneSums{}
+	completions := s.accepted + s.throttled + s.failed
+	if completions == 0 || elapsed <= 0 {
+		return
+	}
+	seconds := elapsed.Seconds()
+	signal := Signal{Accepted: float64(s.accepted) / seconds, Bytes: float64(s.bytes) / seconds}
+	if s.accepted > 0 {
+		signal.Latency = time.Duration(s.latency / float64(s.accepted) * float64(time.Second))
+	}
+	config := l.transfer.spec.Config
+	w.path.learningRate = config.LearningRate
+	w.path.observe(now, signal, false)
+	throttled := float64(s.throttled) / float64(completions)
+	w.measure(throttled, config.LearningRate)
+	w.move(throttled, state, config)
+}
+
+// measure smooths the part of a further slot's worth that the lane can turn
+// into goodput: where slots queue or are refused, another adds nothing. By
+// Little's law base/current is goodput per slot over its value without a queue.
+func (w *laneWeight) measure(throttled, learningRate float64) {
+	if w.path.current() <= 0 {
+		return
+	}
+	efficiency := max(0.01, w.path.base()/w.path.current()*(1-throttled))
+	if w.efficiency == 0 {
+		w.efficiency = efficiency
+		return
+	}
+	w.efficiency += learningRate * (efficiency - w.efficiency)
+}
+
+// move changes the lane's own window as a TCP flow does: half at a loss, twice
+// in slow start, one more otherwise (RFC 5681).
+func (w *laneWeight) move(throttled float64, state State, config Config) {
+	switch {
+	case throttled > 0.1*(1-config.CongestionSensitivity):
+		w.window = max(1, w.window/2)
+	case state == SlowStart:
+		w.window = min(2*w.window, maxWindow)
+	default:
+		w.window = min(w.window+1, maxWindow)
+	}
+}
+
+// choosePlanner keeps one live worker on the planning duty.
+func (t *TransferScheduler) choosePlanner(now time.Time) {
+	fit := func(w *worker) bool { return w.live(now) && !w.leaving() && !w.drained }
+	needed := t.planning && !t.spec.Suspended
+	if !needed || t.planner != nil && (!fit(t.planner) || t.planner.blocked) {
+		t.planner = nil
+	}
+	if !needed || t.planner != nil {
+		return
+	}
+	if i := slices.IndexFunc(t.workers, (*worker).mayPlan); i >= 0 {
+		// Two must not plan at once; this one may, so it can as well go on.
+		if w := t.workers[i]; fit(w) && !w.blocked {
+			t.planner = w
+		}
+		return
+	}
+	for _, w := range t.workers {
+		if fit(w) && !w.blocked {
+			t.planner = w
+			return
+		}
+	}
+}
+
+// mayPlan tells that the worker may still act on a grant of the planning duty.
+func (w *worker) mayPlan() bool {
+	return slices.ContainsFunc(w.lease.versions, func(v version) bool { return v.plan })
+}
+
+// add and drop keep the workers ordered by ID.
+func (t *TransferScheduler) add(w *worker) {
+	i, _ := slices.BinarySearchFunc(t.workers, w.id, compareWorker)
+	t.workers = slices.Insert(t.workers, i, w)
+}
+
+func (t *TransferScheduler) drop(w *worker) {
+	if i, ok := slices.BinarySearchFunc(t.workers, w.id, compareWorker); ok {
+		t.workers = slices.Delete(t.workers, i, i+1)
+	}
+	if t.planner == w {
+		t.planner = nil
+	}
+}
+
+func compareWorker(w *worker, id WorkerID) int { return cmp.Compare(w.id, id) }

@@ -1,0 +1,297 @@
+package coordination
+
+import "time"
+
+// TransferID names a transfer within a domain.
+type TransferID string
+
+// WorkerID names a worker within a domain.
+type WorkerID string
+
+// ArchiveID names an archive: its place in the inventory of one prefix of one
+// transfer. Numbers count from 0.
+type ArchiveID struct {
+	Transfer TransferID
+	Prefix   string
+	Number   int64
+}
+
+// Strategy chooses how the window of a group is divided over its prefixes.
+type Strategy string
+
+const (
+	// TCPLike gives every prefix a window of its own, grown and cut like a TCP
+	// flow's, and scales them so that their sum is the group's window.
+	TCPLike Strategy = "TCPLike"
+	// FairShare fills the demand of the prefixes evenly, by weight.
+	FairShare Strategy = "FairShare"
+	// Adaptive weighs the prefixes by their measured marginal goodput, never
+	// below a quarter of the fair share.
+	Adaptive Strategy = "Adaptive"
+)
+
+// BandwidthStrategy chooses how the paced rate of a group is divided.
+type BandwidthStrategy string
+
+const (
+	// BandwidthFairShare divides the rate by weight.
+	BandwidthFairShare BandwidthStrategy = "FairShare"
+	// BandwidthProportional divides the rate in proportion to the windows.
+	BandwidthProportional BandwidthStrategy = "Proportional"
+)
+
+// State is a state of the congestion controller of a group.
+type State string
+
+const (
+	SlowStart           State = "SlowStart"
+	CongestionAvoidance State = "CongestionAvoidance"
+	FastRecovery        State = "FastRecovery"
+	Recovery            State = "Recovery"
+)
+
+// Config holds the parameters of a transfer's coordination. The zero value is
+// not valid; DefaultConfig gives the defaults.
+type Config struct {
+	// PipelineDepth is the most archives assigned ahead to one worker on one prefix.
+	PipelineDepth int
+	// GlobalCongestionWindow is the window, in requests in flight over all
+	// workers, at which a group begins.
+	GlobalCongestionWindow int
+	// SlowStartThreshold is the window below which slow start goes on doubling
+	// whatever its growth: so few requests measure too noisily to stop at.
+	SlowStartThreshold int
+	// Strategy divides windows, BandwidthStrategy divides rates.
+	Strategy          Strategy
+	BandwidthStrategy BandwidthStrategy
+	// MaxActivePrefixes is the most prefixes of the transfer that hold a window at once.
+	MaxActivePrefixes int
+	// UpdateInterval is the period of Tick, and the shortest report interval.
+	UpdateInterval time.Duration
+	// LeaseDuration is how long a grant holds.
+	LeaseDuration time.Duration
+	// AdvancedFlowControl adds the paced rate and probing to the window.
+	AdvancedFlowControl bool
+	// LearningRate in (0, 1] weighs a new measurement against the learnt trend.
+	LearningRate float64
+	// BandwidthProbingRate in (0, 1] is the first step by which a probe raises the rate.
+	BandwidthProbingRate float64
+	// CongestionSensitivity in [0, 1): throttled shares above
+	// 0.1 (1 - CongestionSensitivity) count as congestion.
+	CongestionSensitivity float64
+	// RecoveryAggressiveness in [0.1, 10] scales growth per clean round below the threshold.
+	RecoveryAggressiveness float64
+	// Uncoordinated fixes the windows instead of controlling them.
+	Uncoordinated bool
+	// MaxPrefixes and MaxConcurrentUploads are, when Uncoordinated, how many
+	// prefixes each worker sends to and its window on each.
+	MaxPrefixes          int
+	MaxConcurrentUploads int
+	// MaxAttempts is how many workers may try an archive before it counts as failed.
+	MaxAttempts int
+}
+
+// Transfer is the claim of one transfer on a domain.
+type Transfer struct {
+	ID TransferID
+	// Weight is the transfer's share relative to others of the domain; at least 1.
+	Weight int
+	Config Config
+	// Suspended transfers hold no windows and are assigned nothing.
+	Suspended bool
+	// Finished holds, by prefix, the archives that ended before; they are not
+	// counted or assigned again.
+	Finished map[string]Ranges
+}
+
+// Upload is an archive to be sent.
+type Upload struct {
+	Archive ArchiveID
+	// Path is the key prefix under which its objects will stand, for the reader of a log.
+	Path string
+	// Priority orders the queue of a prefix: higher goes first.
+	Priority int
+	// EstimatedSize in bytes.
+	EstimatedSize int64
+	// Files in the archive; 0 when unknown. They count as failed when the
+	// archive runs out of attempts.
+	Files int64
+}
+
+// PrefixCounters are a worker's cumulative counters of one prefix, and the
+// latency of its last interval.
+type PrefixCounters struct {
+	Prefix    string
+	Started   int64
+	Accepted  int64
+	Throttled int64
+	Failed    int64
+	Bytes     int64
+	Busy      time.Duration
+	// MaxInFlight, AttemptP50, ServiceP50 and ServiceP99 cover the interval since
+	// the report before; zero means that nothing was measured.
+	MaxInFlight int
+	AttemptP50  time.Duration
+	ServiceP50  time.Duration
+	ServiceP99  time.Duration
+	// SenderLimited: the worker had too little to send to fill its window or rate.
+	SenderLimited bool
+}
+
+// Outcome tells how an assigned archive ended.
+type Outcome struct {
+	Archive ArchiveID
+	// Done, Failed and Skipped count what became of the archive's files.
+	Done, Failed, Skipped Tally
+	// Retry: the archive is not finished and another attempt may succeed.
+	Retry  bool
+	Reason string
+	// Message is for people.
+	Message string
+}
+
+// Tally counts files and their bytes.
+type Tally struct{ Files, Bytes int64 }
+
+// Report is what one worker tells of itself.
+type Report struct {
+	Worker   WorkerID
+	Transfer TransferID
+	// Instance identifies the worker process; a new one starts its counters at zero.
+	Instance string
+	// Sequence counts the reports of an instance from 1.
+	Sequence int64
+	// Epoch and GrantSequence name the grant the worker acts on.
+	Epoch, GrantSequence int64
+	// MaxInFlight bounds what the worker can use, from its memory.
+	MaxInFlight int
+	Prefixes    []PrefixCounters
+	// Finished are the archives that ended since the acknowledged report.
+	Finished []Outcome
+	// Blocked: the worker can do nothing until somebody mends a thing outside.
+	Blocked bool
+	// Drained: nothing is in flight and nothing will be started.
+	Drained bool
+}
+
+// Assignment hands an archive to a worker.
+type Assignment struct {
+	Archive ArchiveID
+	// Attempt counts the workers that were given the archive, from 1.
+	Attempt int
+}
+
+// PrefixGrant is what a worker may do on one prefix.
+type PrefixGrant struct {
+	Prefix string
+	// Window in requests in flight.
+	Window int
+	// Rate in requests started per second; 0 means that only the window limits.
+	Rate        float64
+	Assignments []Assignment
+}
+
+// Grant is what a worker may do. A worker acts on one grant at a time: it starts
+// no request while it has as many in flight as all windows of the newest one
+// sum to, those begun under an earlier grant included.
+type Grant struct {
+	Worker   WorkerID
+	Transfer TransferID
+	// Epoch and Sequence order grants; lower ones are ignored.
+	Epoch, Sequence int64
+	// AcknowledgedReport is the last report taken in. The lease runs for
+	// Duration from the moment the worker sent it.
+	AcknowledgedReport int64
+	// Instance is the worker process that sent that report. Any other holds no
+	// lease by this grant: sequences of two processes do not compare.
+	Instance       string
+	Duration       time.Duration
+	ReportInterval time.Duration
+	// Drain: stop sending and exit.
+	Drain bool
+	// Plan: this worker walks the source and writes the inventory.
+	Plan     bool
+	Prefixes []PrefixGrant
+}
+
+// Plan is the result of a tick: the grants as they should stand, all of them,
+// and what the controller changed its mind about.
+type Plan struct {
+	Grants      []Grant
+	Transitions []Transition
+}
+
+// Transition is a change of state of a group, with its cause.
+type Transition struct {
+	Group    string
+	From, To State
+	// Cause is a machine-readable word, such as Throttled, QueueGrowth, Plateau or Clean.
+	Cause string
+}
+
+// Progress is how far a transfer is, by prefix in the order of their names.
+type Progress struct {
+	Prefixes []PrefixProgress
+}
+
+// PrefixProgress is how far one prefix is.
+type PrefixProgress struct {
+	Prefix string
+	// Path is the key prefix that ScheduleUpload named last.
+	Path string
+	// Group is the shared-fate group of the prefix, State its controller's.
+	Group string
+	State State
+	// Queued, Assigned and Finished count or hold the known archives; each is in
+	// one of the three.
+	Queued, Assigned int64
+	Finished         Ranges
+	// Done, Failed and Skipped sum what became of the files of finished archives.
+	Done, Failed, Skipped Tally
+	// FailedArchives counts finished archives with failed files; Failures holds
+	// the first of them.
+	FailedArchives int64
+	Failures       []FailedArchive
+	// Throughput in bytes per second and ThrottledShare from 0 to 1 are sums and
+	// means over the last report of every live worker.
+	Throughput     float64
+	ThrottledShare float64
+	// AttemptP50 and ServiceP50 are means of the workers' medians, weighted by
+	// accepted requests; ServiceP99 is the largest of the workers'. Zero means
+	// that nothing was measured.
+	AttemptP50, ServiceP50, ServiceP99 time.Duration
+	// Window in requests in flight and Rate in requests per second are the sums
+	// of what is granted; Rate 0 means that only the window limits.
+	Window int
+	Rate   float64
+}
+
+// FailedArchive tells why an archive has failed files.
+type FailedArchive struct {
+	Number  int64
+	Reason  string
+	Message string
+}
+
+// Snapshot is what a coordinator leaves to the one that leads after it.
+type Snapshot struct {
+	// Epoch of the leader: in Start the one that begins, in Snapshot the one that ran.
+	Epoch int64 `json:"epoch"`
+	// LeaseLifetime is how long the longest grant may still hold, clock drift included.
+	LeaseLifetime time.Duration   `json:"leaseLifetime"`
+	Groups        []GroupSnapshot `json:"groups,omitempty"`
+}
+
+// GroupSnapshot is the state of the congestion controller of one group.
+type GroupSnapshot struct {
+	Name string `json:"name"`
+	// Window in requests in flight, Rate in requests per second.
+	Window    int     `json:"window"`
+	Rate      float64 `json:"rate,omitempty"`
+	State     State   `json:"state"`
+	Threshold int     `json:"threshold"`
+	// GoodWindow and GoodRate held in the last clean and loaded round.
+	GoodWindow int            `json:"goodWindow,omitempty"`
+	GoodRate   float64        `json:"goodRate,omitempty"`
+	Profile    NetworkProfile `json:"profile"`
+}

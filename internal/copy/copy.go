@@ -1,0 +1,153 @@
+package copy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+const (
+	// updateInterval is how often the coordinator hears of its one worker, which
+	// costs nothing in process.
+	updateInterval = 250 * time.Millisecond
+	// maxAttempts is how often an archive is tried as a whole, each request of it
+	// having been repeated several times already.
+	maxAttempts = 3
+)
+
+// Options says what to copy, where to, and how.
+type Options struct {
+	// Source is a directory.
+	Source string
+	// Include and Exclude are those of archive.WalkOptions.
+	Include, Exclude []string
+	Destination      transfer.Options
+	// Layout gives base, pattern and, if not automatic, the number of prefixes.
+	Layout archive.Layout
+	// Strategy divides the window over the prefixes; empty means Adaptive.
+	Strategy coordination.Strategy
+	// Uncoordinated fixes the windows instead of controlling them.
+	Uncoordinated bool
+	// Progress is called several times a second, never twice at a time; nil for no one.
+	Progress func(Progress)
+	// Logger is where trouble is told that the copy may yet get over; nil discards.
+	Logger *slog.Logger
+}
+
+// Strategies are the values that Options.Strategy can have.
+func Strategies() []coordination.Strategy {
+	return []coordination.Strategy{coordination.TCPLike, coordination.FairShare, coordination.Adaptive}
+}
+
+// Config returns the coordinator's parameters for the options.
+func (o Options) Config() coordination.Config {
+	c := coordination.DefaultConfig()
+	c.Strategy = cmp.Or(o.Strategy, coordination.Adaptive)
+	c.Uncoordinated = o.Uncoordinated
+	c.UpdateInterval = updateInterval
+	c.MaxAttempts = maxAttempts
+	return c
+}
+
+// Summary tells what a copy has done.
+type Summary struct {
+	// Files and Bytes count what stands, verified, at the destination.
+	Files    int64 `json:"files"`
+	Archives int64 `json:"archives"`
+	Bytes    int64 `json:"bytes"`
+	// Skipped counts entries without content to send; Failed counts files.
+	Skipped int64 `json:"skipped"`
+	Failed  int64 `json:"failed"`
+	// Seconds from the first look at the source to the last answer.
+	Seconds float64 `json:"seconds"`
+	// Requests counts attempts; Throttled and Retries those that were refused for
+	// their rate, and those that had to be made again for whatever reason.
+	Requests  int64 `json:"requests"`
+	Throttled int64 `json:"throttled"`
+	Retries   int64 `json:"retries"`
+	// P50 and P99 are quantiles, in seconds, of the time the destination takes to
+	// answer once it has a request: means over report intervals, weighted by requests.
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	// Checksum is the algorithm that the destination verified.
+	Checksum string `json:"checksum"`
+	// Throughput in bytes per second, over all of Seconds.
+	Throughput float64 `json:"throughput"`
+
+	// Failures names the failed files, at least the first few thousand.
+	Failures []Failure `json:"-"`
+}
+
+// Run copies. It returns an error when the copy as a whole cannot be completed;
+// single files that fail are in the summary, which holds in either case. When
+// Run returns, nothing of it is left running, nor any upload left open.
+func Run(ctx context.Context, o Options) (Summary, error) {
+	begun := time.Now()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	source, err := openSource(o.Source)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer func() { _ = source.Close() }() // It was only read.
+	client, err := transfer.NewClient(ctx, o.Destination)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer client.Close()
+	if err := client.Probe(ctx); err != nil {
+		return Summary{}, err
+	}
+	if o.Layout, err = source.Resolve(ctx, o.Layout, o.Include, o.Exclude); err != nil {
+		return Summary{}, err
+	}
+	s, err := newSession(o, source, client)
+	if err != nil {
+		return Summary{}, err
+	}
+	err = s.run(ctx)
+	return s.summary(time.Since(begun)), err
+}
+
+func openSource(dir string) (*archive.Source, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("source %q does not exist: give a directory that does", dir)
+	case err == nil && !info.IsDir():
+		return nil, fmt.Errorf("source %q is not a directory: give the one that holds it", dir)
+	}
+	source, err := archive.OpenSource(dir, "")
+	if err != nil {
+		return nil, fmt.Errorf("%w: make it readable for this user", err)
+	}
+	return source, nil
+}
+
+// run moves everything, with the walk, the engine and the control of it side by side.
+func (s *session) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var work sync.WaitGroup
+	work.Go(func() { s.feed.walk(ctx, s.source, s.walkOptions()) })
+	// The engine ends with the context, having aborted what was open.
+	work.Go(func() { _ = s.engine.Run(ctx) })
+	err := s.control(ctx)
+	cancel()
+	work.Wait()
+	return err
+}
+
+func (s *session) walkOptions() archive.WalkOptions {
+	return archive.WalkOptions{Include: s.options.Include, Exclude: s.options.Exclude, Layout: s.options.Layout}
+}

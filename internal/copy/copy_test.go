@@ -1,0 +1,291 @@
+package copy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/semaphore"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination"
+)
+
+func TestParseTarget(t *testing.T) {
+	for target, want := range map[string][2]string{
+		"s3://bucket":        {"bucket", ""},
+		"s3://bucket/":       {"bucket", ""},
+		"s3://bucket/a/b":    {"bucket", "a/b"},
+		"s3://bucket/a/b/":   {"bucket", "a/b"},
+		"s3://bucket/a b#?%": {"bucket", "a b#?%"},
+	} {
+		bucket, base, err := ParseTarget(target)
+		if err != nil || bucket != want[0] || base != want[1] {
+			t.Errorf("ParseTarget(%q) = %q, %q, %v; want %q", target, bucket, base, err, want)
+		}
+	}
+	for _, target := range []string{"", "bucket", "/bucket", "https://bucket/a", "s3:bucket", "s3://", "s3:///a", "s3://user@bucket", "s3://host:9000/bucket"} {
+		if _, _, err := ParseTarget(target); err == nil || !strings.Contains(err.Error(), "s3://BUCKET") {
+			t.Errorf("ParseTarget(%q): %v, want an error that tells the form", target, err)
+		}
+	}
+}
+
+func TestParseEndpoint(t *testing.T) {
+	for endpoint, ok := range map[string]bool{
+		"": true, "http://127.0.0.1:9000": true, "https://s3.example.com/": true,
+		"127.0.0.1:9000": false, "ftp://host": false, "https://": false, "https://user:secret@host": false, "http://h?x=1": false, "http://[": false,
+	} {
+		if err := ParseEndpoint(endpoint); (err == nil) != ok {
+			t.Errorf("ParseEndpoint(%q): %v, want success %v", endpoint, err, ok)
+		}
+	}
+}
+
+func TestConfigIsValid(t *testing.T) {
+	for _, uncoordinated := range []bool{false, true} {
+		o := Options{Strategy: coordination.TCPLike, Uncoordinated: uncoordinated}
+		if err := o.Config().Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFormatBytes(t *testing.T) {
+	for n, want := range map[float64]string{
+		0: "0 B", 999: "999 B", 1000: "1.0 KiB", 1536: "1.5 KiB", 300 << 10: "300 KiB", 5 << 40: "5.0 TiB",
+	} {
+		if got := FormatBytes(n); got != want {
+			t.Errorf("FormatBytes(%v) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+// The walk stays ahead of the transfer by a bounded number of files.
+func TestFeedIsBounded(t *testing.T) {
+	const files, ahead, perArchive = 120, 50, 10
+	dir := t.TempDir()
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source, err := archive.OpenSource(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed()
+		f.room = semaphore.NewWeighted(ahead)
+		o := archive.WalkOptions{Layout: archive.Layout{Pattern: archive.Hash, Count: 1}, MaxFiles: perArchive}
+		go f.walk(t.Context(), source, o)
+		var held []archive.Archive
+		var all int64
+		for {
+			synctest.Wait()
+			select {
+			case a, more := <-f.found:
+				if !more {
+					if f.err != nil || all != files {
+						t.Errorf("%d files, %v; want %d", all, f.err, files)
+					}
+					return
+				}
+				held = append(held, a)
+				all += a.Files()
+			default:
+				// The walk waits: let go of all that is in hand.
+				if len(held) != ahead/perArchive {
+					t.Fatalf("%d archives in hand, want %d", len(held), ahead/perArchive)
+				}
+				for _, a := range held {
+					id := archiveID{a.Prefix, a.Number}
+					if !f.done(id) || f.done(id) {
+						t.Errorf("archive %d was not done just once", a.Number)
+					}
+				}
+				held = nil
+			}
+		}
+	})
+}
+
+func TestFeedStopsWithItsContext(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	source, err := archive.OpenSource(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	stop := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	f := newFeed()
+	time.AfterFunc(50*time.Millisecond, func() { cancel(stop) })
+	f.walk(ctx, source, archive.WalkOptions{Layout: archive.Layout{Pattern: archive.Hash, Count: 1}})
+	if !errors.Is(f.err, stop) {
+		t.Errorf("error %v, want %v", f.err, stop)
+	}
+}
+
+func TestOutcomesKeepTheLastAttempt(t *testing.T) {
+	var o outcomes
+	put := func(key string, members ...archive.Member) {
+		t.Helper()
+		body, err := archive.Manifest{Members: members}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Put(t.Context(), key, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := func(path string) archive.Member {
+		return archive.Member{Path: path, Outcome: archive.Failed, Reason: "R", Message: "m"}
+	}
+	put("1", failed("b"), failed("a"), archive.Member{Path: "c", Outcome: archive.Done})
+	put("2", failed("z"))
+	put("2", archive.Member{Path: "z", Outcome: archive.Done})
+	want := []Failure{{"a", "R", "m"}, {"b", "R", "m"}}
+	if diff := cmp.Diff(want, o.list()); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+	many := make([]archive.Member, maxFailures)
+	for i := range many {
+		many[i] = failed(fmt.Sprint(i))
+	}
+	put("3", many...)
+	if n := len(o.list()); n != maxFailures {
+		t.Errorf("%d failures kept, want %d", n, maxFailures)
+	}
+}
+
+func TestPatience(t *testing.T) {
+	blocked := func(reason string) v1alpha1.PrefixLeaseStatus {
+		return v1alpha1.PrefixLeaseStatus{Conditions: []metav1.Condition{{
+			Type: v1alpha1.LeaseConditionBlocked, Status: metav1.ConditionTrue, Reason: reason, Message: "what is wrong",
+		}}}
+	}
+	denied, away := blocked(v1alpha1.ReasonPermissionDenied), blocked(v1alpha1.ReasonEndpointUnreachable)
+	type step struct {
+		after   time.Duration
+		report  v1alpha1.PrefixLeaseStatus
+		through bool
+	}
+	for name, tc := range map[string]struct {
+		steps []step
+		want  bool // an error at the last step
+	}{
+		"nothing wrong":             {[]step{{}, {after: time.Hour}}, false},
+		"denied for a moment":       {[]step{{report: denied}, {after: 4 * time.Second, report: denied}}, false},
+		"denied for good":           {[]step{{report: denied}, {after: 6 * time.Second, report: denied}}, true},
+		"a good probe changes none": {[]step{{report: denied}, {after: time.Second}, {after: 5 * time.Second, report: denied}}, true},
+		"a request gets through":    {[]step{{report: denied}, {after: time.Second, through: true}, {after: 5 * time.Second, report: denied}}, false},
+		"away for a while":          {[]step{{report: away}, {after: 50 * time.Second, report: away}}, false},
+		"away for good":             {[]step{{report: away}, {after: 61 * time.Second, report: away}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &session{}
+			now := time.Unix(0, 0)
+			var err error
+			for _, step := range tc.steps {
+				now = now.Add(step.after)
+				err = s.patience(now, step.report, step.through)
+			}
+			if (err != nil) != tc.want || err != nil && err.Error() != "what is wrong" {
+				t.Errorf("error %v, want one: %v", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestPrinter(t *testing.T) {
+	p := Progress{Files: 1, FoundFiles: 5, FoundBytes: 3 << 20, Window: 8, State: coordination.SlowStart}
+	steps := func(printer *Printer, n int, step time.Duration) {
+		now := printer.begun
+		for range n {
+			printer.show(now, p)
+			p.Sent += 1 << 18
+			now = now.Add(step)
+		}
+		p.Sent = 0
+	}
+	var lines bytes.Buffer
+	steps(NewPrinter(&lines, false, false), 9, 500*time.Millisecond)
+	want := "1 of 5+ files  1.0 MiB of 3.0 MiB+  512 KiB/s  window 8  SlowStart\n" +
+		"1 of 5+ files  2.0 MiB of 3.0 MiB+  512 KiB/s  window 8  SlowStart\n"
+	if diff := cmp.Diff(want, lines.String()); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+
+	p.AllFound, p.Failed = true, 2
+	var terminal bytes.Buffer
+	printer := NewPrinter(&terminal, true, true)
+	steps(printer, 2, 250*time.Millisecond)
+	for _, line := range []string{"said\n", "more\n"} {
+		if _, err := printer.Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	printer.Clear()
+	want = "\r\x1b[K1 of 5 files  256 KiB of 3.0 MiB  1.0 MiB/s  window 8  2 failed\r\x1b[Ksaid\nmore\n"
+	if diff := cmp.Diff(want, terminal.String()); diff != "" {
+		t.Errorf("redrawn line (-want +got):\n%s", diff)
+	}
+}
+
+func TestClockNeitherRushesNorStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		defer c.stop()
+		<-c.timer.C
+		c.next()
+		start := time.Now()
+		for range 5 {
+			c.hurry()
+		}
+		<-c.timer.C
+		if took := time.Since(start); took != minTurn {
+			t.Errorf("a hurried turn came after %v, want %v", took, minTurn)
+		}
+		c.next()
+		start = time.Now()
+		<-c.timer.C
+		if took := time.Since(start); took != updateInterval {
+			t.Errorf("a turn came after %v, want %v", took, updateInterval)
+		}
+	})
+}
+
+func TestTallyCountsGrowthOnly(t *testing.T) {
+	report := func(accepted, p50 int64) v1alpha1.PrefixLeaseStatus {
+		p99 := 2 * p50
+		return v1alpha1.PrefixLeaseStatus{ChecksumAlgorithm: "CRC32C", Prefixes: []v1alpha1.PrefixReport{{
+			Name: "a", Started: &accepted, Accepted: &accepted, ServiceP50Microseconds: &p50, ServiceP99Microseconds: &p99,
+		}}}
+	}
+	s := &session{}
+	for i, want := range []bool{true, false, true} {
+		if through := s.tally.count(report([]int64{10, 10, 40}[i], []int64{1000, 9000, 5000}[i])); through != want {
+			t.Errorf("report %d: through %v, want %v", i, through, want)
+		}
+	}
+	got := s.summary(time.Second)
+	want := Summary{Seconds: 1, Requests: 40, P50: 0.004, P99: 0.008, Checksum: "CRC32C"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,80 @@
+package copy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"cargoship.dev/operator/internal/archive"
+)
+
+// maxFailures bounds the failures that are kept to be listed.
+const maxFailures = 10_000
+
+// Failure tells of one file that was not copied.
+type Failure struct {
+	// Path is relative to the source; its bytes need not be UTF-8.
+	Path string
+	// Reason is a machine-readable word, Message a sentence or empty.
+	Reason, Message string
+}
+
+// outcomes takes the manifests that the engine writes, in place of a bucket, and
+// keeps what they say of failed files. A later attempt at an archive replaces
+// an earlier one.
+type outcomes struct {
+	mu       sync.Mutex
+	failures map[string][]Failure // by key of the manifest
+	kept     int
+}
+
+// errNotKept is what reading from outcomes gives: the engine only ever writes.
+var errNotKept = errors.New("a copy keeps no bookkeeping objects")
+
+// Get implements archive.Store.
+func (o *outcomes) Get(context.Context, string) ([]byte, error) { return nil, errNotKept }
+
+// List implements archive.Store.
+func (o *outcomes) List(context.Context, string) ([]string, error) { return nil, errNotKept }
+
+// Put implements archive.Store.
+func (o *outcomes) Put(_ context.Context, key string, body []byte) error {
+	m, err := archive.DecodeManifest(body)
+	if err != nil {
+		return err
+	}
+	var failed []Failure
+	for _, f := range m.Members {
+		if f.Outcome == archive.Failed {
+			failed = append(failed, Failure{f.Path, f.Reason, f.Message})
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.kept -= len(o.failures[key])
+	delete(o.failures, key)
+	failed = failed[:min(len(failed), maxFailures-o.kept)]
+	if len(failed) == 0 {
+		return nil
+	}
+	if o.failures == nil {
+		o.failures = map[string][]Failure{}
+	}
+	o.failures[key] = failed
+	o.kept += len(failed)
+	return nil
+}
+
+// list returns the failures by path.
+func (o *outcomes) list() []Failure {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var all []Failure
+	for _, f := range o.failures {
+		all = append(all, f...)
+	}
+	slices.SortFunc(all, func(a, b Failure) int { return cmp.Compare(a.Path, b.Path) })
+	return all
+}

@@ -1,0 +1,262 @@
+package copy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/worker"
+)
+
+const (
+	// The one transfer and the one worker that the coordinator knows, and the
+	// epoch of a coordinator that has no predecessor.
+	transferID coordination.TransferID = "copy"
+	workerID   coordination.WorkerID   = "copy"
+	epoch                              = 1
+
+	// minTurn is the least time between two reports, however eager.
+	minTurn = 20 * time.Millisecond
+
+	// How long nothing may get through before the copy gives up: long where the
+	// network may come back by itself, short where somebody has to mend something.
+	unreachablePatience = time.Minute
+	blockedPatience     = 5 * time.Second
+)
+
+// session is one copy under way. Apart from the feed and the outcomes, only the
+// goroutine of control uses it.
+type session struct {
+	options     Options
+	source      *archive.Source
+	feed        *feed
+	outcomes    outcomes
+	engine      *worker.Engine
+	sent        *counting
+	coordinator *coordination.PipelineCoordinator
+
+	tally tally
+	// grant is the one in force.
+	grant v1alpha1.PrefixLeaseSpec
+	// state is the controller's.
+	state coordination.State
+	// quietSince is when requests ceased to get through while the engine is
+	// blocked; zero while it isn't.
+	quietSince time.Time
+}
+
+func newSession(o Options, source *archive.Source, client *transfer.Client) (*session, error) {
+	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
+	gate := transfer.NewGate()
+	meter := transfer.NewMeter(gate)
+	s.sent = &counting{Uploader: transfer.NewUploader(transfer.UploaderOptions{Client: client, Gate: gate, Meter: meter})}
+	s.engine = worker.NewEngine(worker.EngineOptions{
+		Uploader: s.sent, Gate: gate, Meter: meter, Destination: client, Source: source,
+		Layout:    func(context.Context) (archive.Layout, error) { return o.Layout, nil },
+		Fetch:     s.feed.fetch,
+		Manifests: &s.outcomes,
+		Instance:  string(workerID),
+		Logger:    o.Logger,
+	})
+	var err error
+	s.coordinator, err = newCoordinator(time.Now(), o.Config(), s.sent.MaxInFlight())
+	return s, err
+}
+
+// counting counts the files that get through, which reports tell only once
+// their archive has ended.
+type counting struct {
+	worker.Uploader
+	files atomic.Int64
+}
+
+// Upload implements worker.Uploader.
+func (c *counting) Upload(ctx context.Context, f transfer.File) (transfer.Receipt, error) {
+	receipt, err := c.Uploader.Upload(ctx, f)
+	if err == nil {
+		c.files.Add(1)
+	}
+	return receipt, err
+}
+
+// newCoordinator returns a coordinator that leads one worker of one transfer.
+func newCoordinator(now time.Time, config coordination.Config, maxInFlight int) (*coordination.PipelineCoordinator, error) {
+	c, err := coordination.NewPipelineCoordinator(coordination.Options{
+		Rand: rand.New(rand.NewPCG(uint64(now.UnixNano()), 0)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the coordinator: %w", err)
+	}
+	err = errors.Join(
+		c.Start(now, coordination.Snapshot{Epoch: epoch}),
+		c.PutTransfer(now, coordination.Transfer{ID: transferID, Weight: 1, Config: config}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("set up the coordinator: %w", err)
+	}
+	c.AddWorker(now, workerID, transferID, maxInFlight)
+	return c, nil
+}
+
+// control is the coordinator's loop: it schedules what the walk finds, and at
+// every turn carries the engine's report to the coordinator and its grant back.
+// It returns nil once everything has ended.
+func (s *session) control(ctx context.Context) error {
+	found := s.feed.found
+	clock := newClock()
+	defer clock.stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case a, more := <-found:
+			if !more {
+				found = nil
+			} else if err := s.schedule(a); err != nil {
+				return err
+			}
+			if !more || s.idle(a.Prefix) {
+				clock.hurry()
+			}
+		case <-s.engine.Eager():
+			clock.hurry()
+		case <-clock.timer.C:
+			if err := s.turn(time.Now()); err != nil {
+				return err
+			}
+			s.report(found == nil)
+			if found == nil && (s.feed.err != nil || s.feed.empty()) {
+				return s.feed.err
+			}
+			clock.next()
+		}
+	}
+}
+
+// schedule hands an archive to the coordinator.
+func (s *session) schedule(a archive.Archive) error {
+	s.tally.find(a)
+	return errors.Join(
+		s.coordinator.RegisterPrefix(time.Now(), transferID, a.Prefix, 0),
+		s.coordinator.ScheduleUpload(coordination.Upload{
+			Archive:       coordination.ArchiveID{Transfer: transferID, Prefix: a.Prefix, Number: a.Number},
+			EstimatedSize: a.Bytes(),
+		}),
+	)
+}
+
+// idle says that the worker has nothing to do on a prefix.
+func (s *session) idle(prefix string) bool {
+	for _, p := range s.grant.Prefixes {
+		if p.Name == prefix {
+			return len(p.Archives) == 0
+		}
+	}
+	return true
+}
+
+// turn carries one report and one grant.
+func (s *session) turn(now time.Time) error {
+	report := s.engine.Report()
+	if err := s.coordinator.Observe(now, convert.Report(workerID, transferID, report)); err != nil {
+		return fmt.Errorf("take in the worker's report: %w", err)
+	}
+	through := s.tally.count(report)
+	for _, f := range report.Finished {
+		s.finish(f)
+	}
+	plan := s.coordinator.Tick(now)
+	for _, t := range plan.Transitions {
+		s.state = t.To
+	}
+	for _, g := range plan.Grants {
+		s.grant = convert.Grant(g)
+		s.engine.Apply(s.grant)
+	}
+	return s.patience(now, report, through)
+}
+
+// finish takes down an archive that ended for good. One that may be tried again
+// stays, since the coordinator will assign it anew.
+func (s *session) finish(f v1alpha1.FinishedArchive) {
+	id := archiveID{f.Prefix, *f.Number}
+	if f.Retry != "" && s.attempt(id) < maxAttempts {
+		return
+	}
+	if s.feed.done(id) {
+		s.tally.finish(f)
+	}
+}
+
+// attempt returns which attempt at an archive the grant in force allows.
+func (s *session) attempt(id archiveID) int32 {
+	for _, p := range s.grant.Prefixes {
+		for _, a := range p.Archives {
+			if p.Name == id.prefix && *a.Number == id.number {
+				return a.Attempt
+			}
+		}
+	}
+	return 0
+}
+
+// patience returns an error once the engine has been blocked for too long. A
+// request that gets through begins the wait anew.
+func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, through bool) error {
+	blocked := apimeta.FindStatusCondition(report.Conditions, v1alpha1.LeaseConditionBlocked)
+	switch {
+	case through:
+		s.quietSince = time.Time{}
+	case blocked == nil || blocked.Status != "True":
+		// A probe that succeeds proves nothing yet: what was refused may be so again.
+	case s.quietSince.IsZero():
+		s.quietSince = now
+	default:
+		limit := blockedPatience
+		if blocked.Reason == v1alpha1.ReasonEndpointUnreachable {
+			limit = unreachablePatience
+		}
+		if now.Sub(s.quietSince) > limit {
+			return errors.New(blocked.Message)
+		}
+	}
+	return nil
+}
+
+// clock tells when to take the next turn.
+type clock struct {
+	timer     *time.Timer
+	last, due time.Time
+}
+
+func newClock() *clock {
+	now := time.Now()
+	return &clock{timer: time.NewTimer(0), last: now, due: now}
+}
+
+// next sets the turn after one just taken.
+func (c *clock) next() {
+	c.last = time.Now()
+	c.due = c.last.Add(updateInterval)
+	c.timer.Reset(updateInterval)
+}
+
+// hurry takes the next turn as soon as turns may follow each other.
+func (c *clock) hurry() {
+	if soon := c.last.Add(minTurn); soon.Before(c.due) {
+		c.due = soon
+		c.timer.Reset(time.Until(soon))
+	}
+}
+
+func (c *clock) stop() { c.timer.Stop() }

@@ -1,0 +1,2 @@
+// Package metrics holds every Prometheus metric that the manager exports.
+package metrics

@@ -1,0 +1,137 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+const namespace = "cargoship"
+
+// Metrics are the manager's metrics. Labels are bounded by the number of
+// transfers and domains that exist, and of prefixes that hold windows.
+type Metrics struct {
+	bytes, files            *prometheus.GaugeVec
+	throughput              *prometheus.GaugeVec
+	window, rate, throttled *prometheus.GaugeVec
+	service                 *prometheus.GaugeVec
+	workers                 *prometheus.GaugeVec
+	transitions             *prometheus.CounterVec
+	ignored                 *prometheus.CounterVec
+	writes                  *prometheus.CounterVec
+	decide, tick            *prometheus.HistogramVec
+}
+
+var (
+	transferLabels = []string{"namespace", "transfer", "uid"}
+	tickBuckets    = prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
+)
+
+// New creates the metrics and registers them.
+func New(r prometheus.Registerer) (*Metrics, error) {
+	outcome := append([]string{"outcome"}, transferLabels...)
+	prefix := append([]string{"prefix"}, transferLabels...)
+	m := &Metrics{
+		bytes:       gauge("transfer_bytes", "Bytes of a transfer by what has become of them: planned, done, failed or skipped.", outcome),
+		files:       gauge("transfer_files", "Files of a transfer by what has become of them: planned, done, failed or skipped.", outcome),
+		throughput:  gauge("transfer_throughput_bytes_per_second", "Present throughput of a transfer over all workers.", transferLabels),
+		window:      gauge("prefix_window_requests", "Requests granted in flight on a prefix, over all workers.", prefix),
+		rate:        gauge("prefix_rate_requests_per_second", "Paced rate granted on a prefix over all workers; 0 is unpaced.", prefix),
+		throttled:   gauge("prefix_throttled_ratio", "Share of the requests on a prefix lately refused for their rate.", prefix),
+		service:     gauge("prefix_service_seconds", "Service time of the requests on a prefix.", append([]string{"quantile"}, prefix...)),
+		workers:     gauge("transfer_workers", "Workers of a transfer by state: desired, leased, blocked or failed.", append([]string{"state"}, transferLabels...)),
+		transitions: counter("congestion_transitions_total", "Changes of state of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
+		ignored:     counter("reports_ignored_total", "Reports that workers had no right to, or that were impossible.", []string{"domain"}),
+		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind.", []string{"kind"}),
+		decide: histogram("coordinator_decide_seconds",
+			"Time the coordinator took to take in reports and decide, by domain.", []string{"domain"}),
+		tick: histogram("coordinator_tick_seconds", "Time of a whole tick, API writes included, by domain.", []string{"domain"}),
+	}
+	for _, c := range []prometheus.Collector{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service,
+		m.workers, m.transitions, m.ignored, m.writes, m.decide, m.tick} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Transfer shows the status that the coordinator writes of a transfer.
+func (m *Metrics) Transfer(at *v1alpha1.ArchiveTransfer, s v1alpha1.ArchiveTransferStatus) {
+	ids := []string{at.Namespace, at.Name, string(at.UID)}
+	if p := s.Progress; p != nil {
+		for outcome, t := range map[string]*v1alpha1.Tally{
+			"planned": p.Planned, "done": p.Done, "failed": p.Failed, "skipped": p.Skipped} {
+			if t != nil {
+				m.bytes.WithLabelValues(append([]string{outcome}, ids...)...).Set(float64(ptr.Deref(t.Bytes, 0)))
+				m.files.WithLabelValues(append([]string{outcome}, ids...)...).Set(float64(ptr.Deref(t.Files, 0)))
+			}
+		}
+		m.throughput.WithLabelValues(ids...).Set(float64(ptr.Deref(p.BytesPerSecond, 0)))
+	}
+	if w := at.Status.Workers; w != nil {
+		for state, n := range map[string]*int32{"desired": w.Desired, "leased": w.Leased, "blocked": w.Blocked, "failed": w.Failed} {
+			m.workers.WithLabelValues(append([]string{state}, ids...)...).Set(float64(ptr.Deref(n, 0)))
+		}
+	}
+	for _, p := range s.Prefixes {
+		m.prefix(append([]string{p.Name}, ids...), p)
+	}
+}
+
+func (m *Metrics) prefix(labels []string, p v1alpha1.PrefixStatus) {
+	m.window.WithLabelValues(labels...).Set(float64(ptr.Deref(p.Window, 0)))
+	m.rate.WithLabelValues(labels...).Set(float64(ptr.Deref(p.MilliRequestsPerSecond, 0)) / 1000)
+	m.throttled.WithLabelValues(labels...).Set(float64(ptr.Deref(p.ThrottledPerMille, 0)) / 1000)
+	m.service.WithLabelValues(append([]string{"0.5"}, labels...)...).Set(float64(ptr.Deref(p.ServiceP50Microseconds, 0)) / 1e6)
+	m.service.WithLabelValues(append([]string{"0.99"}, labels...)...).Set(float64(ptr.Deref(p.ServiceP99Microseconds, 0)) / 1e6)
+}
+
+// Forget drops the series of a transfer that is no longer under control.
+func (m *Metrics) Forget(uid string) {
+	for _, g := range []*prometheus.GaugeVec{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service, m.workers} {
+		g.DeletePartialMatch(prometheus.Labels{"uid": uid})
+	}
+}
+
+// ForgetDomain drops the series of a domain that is no longer under control.
+func (m *Metrics) ForgetDomain(domain string) {
+	by := prometheus.Labels{"domain": domain}
+	m.transitions.DeletePartialMatch(by)
+	m.ignored.DeletePartialMatch(by)
+	m.decide.DeletePartialMatch(by)
+	m.tick.DeletePartialMatch(by)
+}
+
+// Transition counts a change of state of a domain's congestion controller.
+func (m *Metrics) Transition(domain, from, to, cause string) {
+	m.transitions.WithLabelValues(domain, from, to, cause).Inc()
+}
+
+// IgnoredReport counts a report that was not believed.
+func (m *Metrics) IgnoredReport(domain string) { m.ignored.WithLabelValues(domain).Inc() }
+
+// Write counts a write of the coordinator to the API server.
+func (m *Metrics) Write(kind string) { m.writes.WithLabelValues(kind).Inc() }
+
+// Tick observes the time to decide and the time of the whole tick.
+func (m *Metrics) Tick(domain string, decide, whole time.Duration) {
+	m.decide.WithLabelValues(domain).Observe(decide.Seconds())
+	m.tick.WithLabelValues(domain).Observe(whole.Seconds())
+}
+
+func gauge(name, help string, labels []string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func counter(name, help string, labels []string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, labels []string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: tickBuckets}, labels)
+}

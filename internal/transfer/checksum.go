@@ -1,0 +1,103 @@
+package transfer
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/minio/crc64nvme"
+)
+
+// crc is the raw checksum of some bytes: 32 or 64 bits, by its algorithm.
+type crc uint64
+
+// checksumBytes returns the checksum of a body in memory.
+func checksumBytes(algorithm string, body []byte) crc {
+	if algorithm == ChecksumCRC32C {
+		return crc(crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+	}
+	return crc(crc64nvme.Checksum(body))
+}
+
+// checksumReader reads r to its end and returns the checksum and the length.
+func checksumReader(algorithm string, r io.Reader) (crc, int64, error) {
+	if algorithm == ChecksumCRC32C {
+		h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+		n, err := io.Copy(h, r)
+		return crc(h.Sum32()), n, err
+	}
+	h := crc64nvme.New()
+	n, err := io.Copy(h, r)
+	return crc(h.Sum64()), n, err
+}
+
+// encode returns the checksum as S3 writes it: base64 of the big-endian bytes.
+func (c crc) encode(algorithm string) string {
+	return base64.StdEncoding.EncodeToString(c.bytes(algorithm))
+}
+
+func (c crc) bytes(algorithm string) []byte {
+	if algorithm == ChecksumCRC32C {
+		return binary.BigEndian.AppendUint32(nil, uint32(c))
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(c))
+}
+
+// objectChecksum returns the checksum of an object sent in parts: CRC64NVME of the
+// whole object, CRC32C of the parts' checksums with "-" and their number behind it.
+// See "Checking object integrity" in the Amazon S3 user guide.
+func objectChecksum(algorithm string, sums []crc, lengths []int64) string {
+	if algorithm == ChecksumCRC32C {
+		var all []byte
+		for _, s := range sums {
+			all = append(all, s.bytes(algorithm)...)
+		}
+		return fmt.Sprintf("%s-%d", checksumBytes(algorithm, all).encode(algorithm), len(sums))
+	}
+	var whole crc
+	for i, s := range sums {
+		whole = concatenate64(whole, s, lengths[i])
+	}
+	return whole.encode(algorithm)
+}
+
+// crc64NVMEPolynomial of degree 64, without its highest term and with the bits
+// reversed: bit 63 is the coefficient of x^0.
+const crc64NVMEPolynomial = 0x9a6c9329ac4bc9b5
+
+// concatenate64 returns the CRC64NVME of two runs of bytes, the second length bytes
+// long, from the CRC64NVME of each. A CRC is the remainder of a polynomial, so what
+// is appended multiplies what stands before by x^(8 length); the inversions at
+// both ends cancel out.
+func concatenate64(first, second crc, length int64) crc {
+	return crc(multiply64(powerOfX64(uint64(length)*8), uint64(first))) ^ second
+}
+
+// powerOfX64 returns x^n modulo the polynomial, by repeated squaring.
+func powerOfX64(n uint64) uint64 {
+	product, square := uint64(1)<<63, uint64(1)<<62
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			product = multiply64(product, square)
+		}
+		square = multiply64(square, square)
+	}
+	return product
+}
+
+// multiply64 multiplies two polynomials modulo the polynomial.
+func multiply64(a, b uint64) uint64 {
+	var product uint64
+	for a != 0 {
+		if a>>63 == 1 {
+			product ^= b
+		}
+		a <<= 1
+		// b times x: x^63 overflows into the polynomial.
+		overflow := b & 1
+		b = b>>1 ^ crc64NVMEPolynomial&(0-overflow)
+	}
+	return product
+}

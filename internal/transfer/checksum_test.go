@@ -1,0 +1,60 @@
+package transfer
+
+import (
+	"bytes"
+	"hash/crc32"
+	"testing"
+
+	"github.com/minio/crc64nvme"
+	"pgregory.net/rapid"
+)
+
+func TestConcatenatedChecksumIsThatOfTheWhole(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 300), 1, 8).Draw(t, "parts")
+		var sums []crc
+		var lengths []int64
+		for _, p := range parts {
+			sums = append(sums, checksumBytes(ChecksumCRC64NVME, p))
+			lengths = append(lengths, int64(len(p)))
+		}
+		want := crc(crc64nvme.Checksum(bytes.Join(parts, nil))).encode(ChecksumCRC64NVME)
+		if got := objectChecksum(ChecksumCRC64NVME, sums, lengths); got != want {
+			t.Fatalf("objectChecksum = %s, want %s", got, want)
+		}
+	})
+}
+
+// The check value of the string 123456789 in the catalogue of parametrised CRC
+// algorithms is ae8b14860a799888 for CRC-64/NVME and e3069283 for CRC-32/ISCSI.
+func TestChecksumOfTheCataloguesString(t *testing.T) {
+	for _, c := range []struct {
+		algorithm string
+		want      crc
+	}{
+		{ChecksumCRC64NVME, 0xae8b14860a799888},
+		{ChecksumCRC32C, 0xe3069283},
+	} {
+		t.Run(c.algorithm, func(t *testing.T) {
+			body := []byte("123456789")
+			if got := checksumBytes(c.algorithm, body); got != c.want {
+				t.Errorf("checksumBytes = %x, want %x", got, c.want)
+			}
+			got, n, err := checksumReader(c.algorithm, bytes.NewReader(body))
+			if err != nil || n != 9 || got != c.want {
+				t.Errorf("checksumReader = %x, %d, %v, want %x, 9, nil", got, n, err, c.want)
+			}
+		})
+	}
+}
+
+func TestCompositeChecksumCountsItsParts(t *testing.T) {
+	a, b := []byte("one"), []byte("two")
+	sums := []crc{checksumBytes(ChecksumCRC32C, a), checksumBytes(ChecksumCRC32C, b)}
+	table := crc32.MakeTable(crc32.Castagnoli)
+	joined := append(sums[0].bytes(ChecksumCRC32C), sums[1].bytes(ChecksumCRC32C)...)
+	want := crc(crc32.Checksum(joined, table)).encode(ChecksumCRC32C) + "-2"
+	if got := objectChecksum(ChecksumCRC32C, sums, []int64{3, 3}); got != want {
+		t.Errorf("objectChecksum = %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,323 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
+)
+
+// maxGet is the largest bookkeeping object that is read back, in bytes.
+const maxGet = 256 << 20
+
+// Client speaks to one bucket. It is safe for concurrent use.
+type Client struct {
+	options     Options
+	s3          *s3.Client
+	credentials *aws.CredentialsCache
+	retrier     *retrier
+	transports  []*http.Transport
+	// patient is the HTTP client for answers that take the server long.
+	patient *http.Client
+
+	mu sync.Mutex
+	// confirmed is the checksum algorithm that the server has verified once.
+	confirmed string
+}
+
+// OpenUpload is a multipart upload that was neither completed nor aborted.
+type OpenUpload struct {
+	Key       string
+	UploadID  string
+	Initiated time.Time
+}
+
+// NewClient returns a client; it sends nothing to the bucket yet. Every error is an *Error.
+func NewClient(ctx context.Context, o Options) (*Client, error) {
+	const op = "configure bucket"
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	roots, err := trustedRoots(o.CAFile)
+	if err != nil {
+		return nil, misconfigured(op, o.Bucket, ReasonCABundleInvalid, err)
+	}
+	base, err := baseConfig(ctx, o)
+	if err != nil {
+		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRefused, err)
+	}
+	quick, slow := newTransport(roots, answerTimeout), newTransport(roots, completeTimeout)
+	c := &Client{
+		options:     o,
+		credentials: aws.NewCredentialsCache(markedProvider{base.Credentials}),
+		retrier:     newRetrier(),
+		transports:  []*http.Transport{quick, slow},
+		patient:     httpClient(slow),
+	}
+	c.s3 = s3.NewFromConfig(base, func(s *s3.Options) {
+		s.Credentials = c.credentials
+		s.HTTPClient = httpClient(quick)
+		s.UsePathStyle = o.PathStyle
+		if o.Endpoint != "" {
+			s.BaseEndpoint = aws.String(o.Endpoint)
+		}
+		s.Retryer = aws.NopRetryer{}
+		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		s.DisableLogOutputChecksumValidationSkipped = true
+	})
+	return c, nil
+}
+
+// baseConfig returns region and credentials. Only without a directory of
+// credentials does the environment have a say.
+func baseConfig(ctx context.Context, o Options) (aws.Config, error) {
+	if o.CredentialsDir == "" {
+		base, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+		if err != nil {
+			return aws.Config{}, err
+		}
+		if o.Region != "" {
+			base.Region = o.Region
+		}
+		if base.Region == "" {
+			base.Region = defaultRegion
+		}
+		return base, nil
+	}
+	region := o.Region
+	if region == "" {
+		region = defaultRegion
+	}
+	return aws.Config{Region: region, Credentials: credentialFiles{o.CredentialsDir}}, nil
+}
+
+// httpClient follows no redirects: S3 redirects to other regions, where the signature
+// does not hold.
+func httpClient(transport http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     timedTransport{transport},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Close ends idle connections. The client must not be used afterwards.
+func (c *Client) Close() {
+	for _, t := range c.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+// Probe asks once whether the bucket is there for these credentials.
+func (c *Client) Probe(ctx context.Context) error {
+	const op = "look up bucket"
+	_, err := c.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.options.Bucket})
+	if err == nil {
+		return nil
+	}
+	if status := statusOf(err); status == 0 || status >= 500 {
+		return c.classify(op, c.options.Bucket, canceled(ctx, err))
+	}
+	// The answer to HEAD has no body that would tell what is wrong.
+	_, listErr := c.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.options.Bucket, MaxKeys: aws.Int32(1)})
+	if listErr == nil {
+		return nil
+	}
+	e := c.classify(op, c.options.Bucket, canceled(ctx, listErr))
+	if e.Class == Source {
+		// No file is involved yet: whatever the server dislikes, it is the bucket.
+		e.Class, e.Reason = Configuration, ReasonConfigurationRefused
+	}
+	return e
+}
+
+// Get reads a bookkeeping object of at most 256 MiB, with retries, and verifies the
+// checksum the server keeps. errors.Is(err, ErrNotFound) when there is none.
+func (c *Client) Get(ctx context.Context, key string) (body []byte, err error) {
+	const op = "get object"
+	err = c.retry(ctx, op, key, func() error {
+		body, err = c.getObject(ctx, op, key)
+		return err
+	})
+	return body, err
+}
+
+func (c *Client) getObject(ctx context.Context, op, key string) ([]byte, error) {
+	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: &c.options.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled,
+	})
+	if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer out.Body.Close() //nolint:errcheck // All that matters has been read by then.
+	body, err := io.ReadAll(io.LimitReader(out.Body, maxGet+1))
+	switch {
+	case err != nil && isChecksumError(err):
+		return nil, &Error{Class: Integrity, Reason: ReasonChecksumMismatch, Op: op, Key: key, Err: err}
+	case err != nil:
+		return nil, err
+	case len(body) > maxGet:
+		return nil, &Error{Class: Source, Reason: ReasonTooLarge, Op: op, Key: key,
+			Err: fmt.Errorf("more than %d bytes", maxGet)}
+	}
+	return body, nil
+}
+
+// List returns the keys that begin with prefix, in the order of the server.
+func (c *Client) List(ctx context.Context, prefix string) ([]string, error) {
+	const op = "list objects"
+	var keys []string
+	request := &s3.ListObjectsV2Input{Bucket: &c.options.Bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl}
+	for {
+		var page *s3.ListObjectsV2Output
+		err := c.retry(ctx, op, prefix, func() (err error) {
+			page, err = c.s3.ListObjectsV2(ctx, request)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range page.Contents {
+			key, err := decodeKey(object.Key, page.EncodingType)
+			if err != nil {
+				return nil, c.classify(op, prefix, err)
+			}
+			keys = append(keys, key)
+		}
+		if !aws.ToBool(page.IsTruncated) || page.NextContinuationToken == nil {
+			return keys, nil
+		}
+		request.ContinuationToken = page.NextContinuationToken
+	}
+}
+
+// OpenUploads returns the multipart uploads whose key begins with prefix; of one key at
+// most a page, which is 1,000.
+func (c *Client) OpenUploads(ctx context.Context, prefix string) ([]OpenUpload, error) {
+	var all []OpenUpload
+	for after := ""; ; {
+		page, next, err := c.uploadsPage(ctx, prefix, after)
+		if err != nil {
+			return nil, err
+		}
+		if next == "" {
+			return append(all, page...), nil
+		}
+		// The uploads of the last key may go on beyond the page. Not every server can
+		// resume within a key, so that key is asked for by itself.
+		sameKey := func(u OpenUpload) bool { return u.Key == next }
+		all = append(all, slices.DeleteFunc(page, sameKey)...)
+		last, _, err := c.uploadsPage(ctx, next, "")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, slices.DeleteFunc(last, func(u OpenUpload) bool { return !sameKey(u) })...)
+		after = next
+	}
+}
+
+// uploadsPage returns the first uploads with the prefix whose key comes after a key, and
+// the last key if there are more, else "".
+func (c *Client) uploadsPage(ctx context.Context, prefix, after string) (uploads []OpenUpload, next string, err error) {
+	const op = "list multipart uploads"
+	in := &s3.ListMultipartUploadsInput{Bucket: &c.options.Bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl}
+	if after != "" {
+		in.KeyMarker = &after
+	}
+	var page *s3.ListMultipartUploadsOutput
+	err = c.retry(ctx, op, prefix, func() (err error) {
+		page, err = c.s3.ListMultipartUploads(ctx, in)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	for _, u := range page.Uploads {
+		key, err := decodeKey(u.Key, page.EncodingType)
+		if err != nil {
+			return nil, "", c.classify(op, prefix, err)
+		}
+		uploads = append(uploads, OpenUpload{
+			Key: key, UploadID: aws.ToString(u.UploadId), Initiated: aws.ToTime(u.Initiated),
+		})
+	}
+	if aws.ToBool(page.IsTruncated) && len(uploads) > 0 {
+		next = uploads[len(uploads)-1].Key
+	}
+	return uploads, next, nil
+}
+
+// AbortUpload aborts a multipart upload; one that is gone already is no error.
+func (c *Client) AbortUpload(ctx context.Context, u OpenUpload) error {
+	return c.retry(ctx, "abort multipart upload", u.Key, func() error { return c.abort(ctx, u) })
+}
+
+func (c *Client) abort(ctx context.Context, u OpenUpload) error {
+	_, err := c.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+		Bucket: &c.options.Bucket, Key: &u.Key, UploadId: &u.UploadID,
+	})
+	if verdictOf(err).reason == ReasonUploadVanished {
+		return nil
+	}
+	return err
+}
+
+// retry repeats attempt within the client's own budget.
+func (c *Client) retry(ctx context.Context, op, key string, attempt func() error) error {
+	return c.retrier.do(ctx, func() *Error {
+		if err := attempt(); err != nil {
+			return c.classify(op, key, canceled(ctx, err))
+		}
+		return nil
+	})
+}
+
+// canceled marks the error of a request whose context has ended, for the HTTP client
+// returns whatever cause the context was given.
+func canceled(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ctx.Err(), err)
+}
+
+// classify classifies err; credentials that were refused are not used again.
+func (c *Client) classify(op, key string, err error) *Error {
+	e := Classify(op, key, err)
+	if e.Class == Credentials {
+		c.credentials.Invalidate()
+	}
+	return e
+}
+
+// decodeKey undoes the encoding that lets XML carry keys of any characters.
+func decodeKey(key *string, encoding types.EncodingType) (string, error) {
+	if encoding != types.EncodingTypeUrl {
+		return aws.ToString(key), nil
+	}
+	return url.QueryUnescape(aws.ToString(key))
+}
+
+// isChecksumError recognises the SDK's error by its words, since it exports no type.
+func isChecksumError(err error) bool {
+	return strings.Contains(err.Error(), "checksum did not match")
+}
+
+func misconfigured(op, key, reason string, err error) *Error {
+	return &Error{Class: Configuration, Reason: reason, Op: op, Key: key, Err: err}
+}

@@ -1,0 +1,337 @@
+package transfer
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cargoship.dev/operator/internal/transfer/s3test"
+)
+
+func TestProbeClassifiesWhatIsWrong(t *testing.T) {
+	server := s3test.Start(t)
+	server.CreateBucket(t, testBucket)
+	good := Options{Bucket: testBucket, Endpoint: server.Endpoint, PathStyle: true, CredentialsDir: server.CredentialsDir(t)}
+	deny := newProxy(t, server.Endpoint)
+	deny.times(always, func(*http.Request) bool { return true }, refuse(403, "AccessDenied"))
+	busy := newProxy(t, server.Endpoint)
+	busy.times(always, func(*http.Request) bool { return true }, refuse(503, "SlowDown"))
+	for _, c := range []struct {
+		name   string
+		change func(*Options)
+		class  Class
+		reason string
+	}{
+		{"unknown key", func(o *Options) { o.CredentialsDir = s3test.CredentialsDir(t, "nobody", "x") }, Credentials, ReasonCredentialsRejected},
+		{"wrong secret", func(o *Options) { o.CredentialsDir = s3test.CredentialsDir(t, server.AccessKey, "x") }, Credentials, ReasonCredentialsRejected},
+		{"empty secret", func(o *Options) { o.CredentialsDir = s3test.CredentialsDir(t, server.AccessKey, "\n") }, Credentials, ReasonCredentialsMissing},
+		{"no credentials", func(o *Options) { o.CredentialsDir = t.TempDir() }, Credentials, ReasonCredentialsMissing},
+		{"wrong region", func(o *Options) { o.Region = "eu-west-1" }, Configuration, ReasonRegionMismatch},
+		{"impossible region", func(o *Options) { o.Region = "mars!" }, Configuration, ReasonConfigurationRefused},
+		{"no bucket", func(o *Options) { o.Bucket = "nowhere" }, Missing, ReasonBucketNotFound},
+		{"impossible bucket", func(o *Options) { o.Bucket = "b" }, Configuration, ReasonConfigurationRefused},
+		{"nobody listens", func(o *Options) { o.Endpoint = "http://127.0.0.1:1" }, Configuration, ReasonEndpointUnreachable},
+		{"no such host", func(o *Options) { o.Endpoint = "http://nowhere.invalid" }, Configuration, ReasonEndpointUnreachable},
+		{"https to http", func(o *Options) { o.Endpoint = strings.Replace(o.Endpoint, "http", "https", 1) }, Configuration, ReasonEndpointUnreachable},
+		{"denied", func(o *Options) { o.Endpoint = deny.server.URL }, Permission, ReasonPermissionDenied},
+		{"throttled", func(o *Options) { o.Endpoint = busy.server.URL }, Throttled, ReasonThrottled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := good
+			c.change(&o)
+			begun := time.Now()
+			e := wantError(t, newUploader(t, o, 0).client.Probe(t.Context()), c.class, c.reason)
+			if e.Blocks() != (c.class != Throttled) {
+				t.Errorf("Blocks = %v", e.Blocks())
+			}
+			if took := time.Since(begun); took > 10*time.Second {
+				t.Errorf("took %v, want seconds", took)
+			}
+			if strings.Contains(e.Error(), server.SecretKey) {
+				t.Errorf("the error tells the secret: %v", e)
+			}
+		})
+	}
+	if err := newUploader(t, good, 0).client.Probe(t.Context()); err != nil {
+		t.Errorf("Probe of what is right: %v", err)
+	}
+}
+
+func TestNewClientRefusesWhatCannotWork(t *testing.T) {
+	notPEM := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(notPEM, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Options)
+		reason string
+	}{
+		{"no bucket", func(o *Options) { o.Bucket = "" }, ReasonConfigurationRefused},
+		{"unknown checksum", func(o *Options) { o.Checksum = "MD5" }, ReasonConfigurationRefused},
+		{"no scheme", func(o *Options) { o.Endpoint = "127.0.0.1:9000" }, ReasonEndpointInvalid},
+		{"odd scheme", func(o *Options) { o.Endpoint = "ftp://host" }, ReasonEndpointInvalid},
+		{"no host", func(o *Options) { o.Endpoint = "http://" }, ReasonEndpointInvalid},
+		{"password in the endpoint", func(o *Options) { o.Endpoint = "http://user:pa55@host" }, ReasonEndpointInvalid},
+		{"no CA bundle", func(o *Options) { o.CAFile = notPEM + ".missing" }, ReasonCABundleInvalid},
+		{"CA bundle without a certificate", func(o *Options) { o.CAFile = notPEM }, ReasonCABundleInvalid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := Options{Bucket: testBucket, CredentialsDir: t.TempDir()}
+			c.change(&o)
+			_, err := NewClient(t.Context(), o)
+			if e := wantError(t, err, Configuration, c.reason); strings.Contains(e.Error(), "pa55") {
+				t.Errorf("the error tells the password: %v", e)
+			}
+		})
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	certFile, keyFile := selfSigned(t)
+	server := s3test.StartTLS(t, certFile, keyFile)
+	server.CreateBucket(t, testBucket)
+	good := Options{
+		Bucket: testBucket, Endpoint: server.Endpoint, PathStyle: true,
+		CredentialsDir: server.CredentialsDir(t), CAFile: certFile,
+	}
+	u := newUploader(t, good, 0)
+	f := newFile(17 * mebi)
+	if _, err := u.Upload(t.Context(), f.file("tls")); err != nil {
+		t.Errorf("Upload over TLS: %v", err)
+	}
+	got, err := os.ReadFile(server.Path(testBucket, "tls"))
+	if err != nil || !bytes.Equal(got, f.content) {
+		t.Errorf("object over TLS: %v, %d bytes, want those of the file", err, len(got))
+	}
+
+	untrusted := good
+	untrusted.CAFile = ""
+	err = newUploader(t, untrusted, 0).client.Probe(t.Context())
+	wantError(t, err, Configuration, ReasonCertificateNotTrusted)
+	misnamed := good
+	misnamed.Endpoint = strings.Replace(good.Endpoint, "127.0.0.1", "localhost", 1)
+	err = newUploader(t, misnamed, 0).client.Probe(t.Context())
+	wantError(t, err, Configuration, ReasonCertificateNotTrusted)
+}
+
+// selfSigned writes a certificate for 127.0.0.1 and its key.
+func selfSigned(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, content []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", encoded)
+}
+
+// Keys of any characters, over more than one page of 1,000, come back as they are.
+func TestPutListGet(t *testing.T) {
+	r := newRig(t, nil)
+	want := []string{"base/a b+c%2Fd&e=ü\n\t<x>", "base/ünï"}
+	for i := range 1100 {
+		want = append(want, fmt.Sprintf("base/many/%04d", i))
+	}
+	slices.Sort(want)
+	for _, key := range append([]string{"bas", "other/x"}, want...) {
+		if err := r.client.Put(t.Context(), key, []byte("body of "+key)); err != nil {
+			t.Fatalf("Put %q: %v", key, err)
+		}
+	}
+	got, err := r.client.List(t.Context(), "base/")
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("List = %d keys, %v, want %d", len(got), err, len(want))
+	}
+	for _, key := range []string{want[0], want[1], "base/many/0999"} {
+		body, err := r.client.Get(t.Context(), key)
+		if err != nil || string(body) != "body of "+key {
+			t.Errorf("Get %q = %q, %v", key, body, err)
+		}
+	}
+	if got, err := r.client.List(t.Context(), "nothing/"); err != nil || len(got) != 0 {
+		t.Errorf("List of nothing = %v, %v", got, err)
+	}
+}
+
+func TestOpenUploadsOverPages(t *testing.T) {
+	r := newRig(t, nil)
+	const uploads = 1005
+	want := map[string]bool{}
+	for i := range uploads {
+		key := fmt.Sprintf("base/%d +ü", i%300)
+		u, err := r.client.createUpload(t.Context(), File{Key: key}, ChecksumCRC64NVME)
+		if err != nil {
+			t.Fatalf("create: %v", err)
+		}
+		want[u.Key+u.UploadID] = true
+	}
+	got, err := r.client.OpenUploads(t.Context(), "base/")
+	if err != nil || len(got) != uploads {
+		t.Fatalf("OpenUploads = %d, %v, want %d", len(got), err, uploads)
+	}
+	for _, u := range got {
+		if !want[u.Key+u.UploadID] {
+			t.Errorf("unknown upload %v", u)
+		}
+	}
+}
+
+func TestGet(t *testing.T) {
+	r := newRig(t, nil)
+	body := bytes.Repeat([]byte("0123456789"), 1000)
+	if err := r.client.Put(t.Context(), "object", body); err != nil {
+		t.Fatalf("Put: %v", err)
+	}
+	_, err := r.client.Get(t.Context(), "missing")
+	if e := wantError(t, err, Missing, ReasonObjectNotFound); !errors.Is(err, ErrNotFound) || e.Blocks() {
+		t.Errorf("error %v is not ErrNotFound, or blocks", err)
+	}
+	for name, f := range map[string]fault{
+		"throttled": refuse(503, "SlowDown"), "reset": reset, "cut short": r.proxy.alter(false), "damaged": r.proxy.alter(true),
+	} {
+		r.proxy.times(2, isGet, f)
+		got, err := r.client.Get(t.Context(), "object")
+		if err != nil || !bytes.Equal(got, body) {
+			t.Errorf("Get of an object that is %s twice = %d bytes, %v", name, len(got), err)
+		}
+	}
+	r.proxy.times(always, isGet, r.proxy.alter(true))
+	_, err = r.client.Get(t.Context(), "object")
+	wantError(t, err, Integrity, ReasonChecksumMismatch)
+}
+
+// alter passes an answer on with its first byte damaged, or without its last bytes.
+func (p *proxy) alter(damage bool) fault {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		p.backend.ServeHTTP(&alteringWriter{ResponseWriter: w, damage: damage}, r)
+		return true
+	}
+}
+
+type alteringWriter struct {
+	http.ResponseWriter
+	damage, done bool
+}
+
+func (w *alteringWriter) Write(b []byte) (int, error) {
+	if w.done || len(b) == 0 {
+		return w.ResponseWriter.Write(b)
+	}
+	w.done = true
+	if !w.damage {
+		_, _ = w.ResponseWriter.Write(b[:len(b)/2])
+		panic(http.ErrAbortHandler)
+	}
+	return w.ResponseWriter.Write(append([]byte{b[0] ^ 1}, b[1:]...))
+}
+
+func TestPutSurvivesFaults(t *testing.T) {
+	r := newRig(t, nil)
+	for name, f := range map[string]fault{
+		"throttled": refuse(503, "SlowDown"), "lost": r.proxy.lose, "damaged": damage, "failed": refuse(500, "InternalError"),
+	} {
+		r.proxy.times(2, isPut, f)
+		if err := r.client.Put(t.Context(), name, []byte("body of "+name)); err != nil {
+			t.Errorf("Put %s: %v", name, err)
+		}
+		r.wantStored(t, name, []byte("body of "+name))
+	}
+}
+
+func TestDefaultCredentialsComeFromTheEnvironment(t *testing.T) {
+	server := s3test.Start(t)
+	server.CreateBucket(t, testBucket)
+	t.Setenv("AWS_ACCESS_KEY_ID", server.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", server.SecretKey)
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
+	o := Options{Bucket: testBucket, Endpoint: server.Endpoint, PathStyle: true}
+	if err := newUploader(t, o, 0).client.Probe(t.Context()); err != nil {
+		t.Errorf("Probe: %v", err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	err := newUploader(t, o, 0).client.Probe(t.Context())
+	wantError(t, err, Credentials, ReasonCredentialsMissing)
+}
+
+// A mounted Secret is replaced by moving a link, and a reading must not mix old and new.
+func TestCredentialFilesAreNeverMixed(t *testing.T) {
+	dir := t.TempDir()
+	provider := credentialFiles{dir}
+	for i := range 2 {
+		version := s3test.CredentialsDir(t, fmt.Sprint("id", i), fmt.Sprint("secret", i))
+		if err := os.Rename(version, filepath.Join(dir, fmt.Sprint("v", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap := func(i int) {
+		if err := os.Symlink(fmt.Sprint("v", i%2), filepath.Join(dir, "..next")); err != nil {
+			t.Error(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..next"), filepath.Join(dir, "..data")); err != nil {
+			t.Error(err)
+		}
+	}
+	swap(0)
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		if err := os.Symlink("..data/"+name, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Microsecond):
+				swap(i)
+			}
+		}
+	}()
+	for range 500 {
+		c, err := provider.Retrieve(t.Context())
+		if err == nil && strings.TrimPrefix(c.AccessKeyID, "id") != strings.TrimPrefix(c.SecretAccessKey, "secret") {
+			t.Errorf("mixed credentials %s and %s", c.AccessKeyID, c.SecretAccessKey)
+		}
+	}
+	close(stop)
+	<-stopped
+}

@@ -1,0 +1,292 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever is set, acquired, released, canceled and throttled, in whatever order: a
+// request starts only inside the window, and only then.
+func TestGateKeepsToTheWindow(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		synctest.Test(t, func(*testing.T) { runGate(rt) })
+	})
+}
+
+func runGate(t *rapid.T) {
+	const lanes = 3
+	names := []string{"a", "b", "c"}
+	g := NewGate()
+	ctx, cancelAll := context.WithCancel(context.Background())
+	defer synctest.Wait()
+	defer cancelAll()
+	type flight struct {
+		lane    int
+		release func()
+	}
+	var windows [lanes]int
+	var waiting, inFlight [lanes]int
+	var cancels []context.CancelFunc
+	started, gone := make(chan flight, 1000), make(chan int, 1000)
+	var flights []flight
+	collect := func() {
+		synctest.Wait()
+		for len(started) > 0 {
+			f := <-started
+			flights = append(flights, f)
+			waiting[f.lane]--
+			inFlight[f.lane]++
+			if inFlight[f.lane] > windows[f.lane] {
+				t.Fatalf("%d in flight on lane %d whose window is %d", inFlight[f.lane], f.lane, windows[f.lane])
+			}
+		}
+		for len(gone) > 0 {
+			waiting[<-gone]--
+		}
+		for i := range lanes {
+			if waiting[i] > 0 && inFlight[i] < windows[i] {
+				t.Fatalf("%d wait on lane %d with %d in flight of %d", waiting[i], i, inFlight[i], windows[i])
+			}
+		}
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"set": func(t *rapid.T) {
+			var limits []Limit
+			for i, name := range names {
+				windows[i] = rapid.IntRange(0, 4).Draw(t, "window")
+				if windows[i] > 0 || rapid.Bool().Draw(t, "named") {
+					limits = append(limits, Limit{Prefix: name, Window: windows[i]})
+				}
+			}
+			g.Set(limits)
+		},
+		"acquire": func(t *rapid.T) {
+			lane := rapid.IntRange(0, lanes-1).Draw(t, "lane")
+			own, cancel := context.WithCancel(ctx)
+			cancels = append(cancels, cancel)
+			waiting[lane]++
+			go func() {
+				release, err := g.Acquire(own, names[lane])
+				if err != nil {
+					gone <- lane
+					return
+				}
+				started <- flight{lane, release}
+			}()
+		},
+		"release": func(t *rapid.T) {
+			if len(flights) == 0 {
+				return
+			}
+			i := rapid.IntRange(0, len(flights)-1).Draw(t, "flight")
+			inFlight[flights[i].lane]--
+			flights[i].release()
+			flights[i].release()
+			flights = slices.Delete(flights, i, i+1)
+		},
+		"cancel": func(t *rapid.T) {
+			if len(cancels) > 0 {
+				cancels[rapid.IntRange(0, len(cancels)-1).Draw(t, "which")]()
+			}
+		},
+		"": func(*rapid.T) { collect() },
+	})
+}
+
+func TestGateIsFirstComeFirstServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		order := make(chan int, 10)
+		for i := range 10 {
+			go func() {
+				release, err := g.Acquire(t.Context(), "lane")
+				if err != nil {
+					t.Errorf("Acquire: %v", err)
+					return
+				}
+				order <- i
+				synctest.Wait()
+				release()
+			}()
+			synctest.Wait()
+		}
+		g.Set([]Limit{{Prefix: "lane", Window: 1}})
+		for want := range 10 {
+			if got := <-order; got != want {
+				t.Fatalf("request %d started, want %d", got, want)
+			}
+		}
+	})
+}
+
+// starts runs requests that take no time through the gate until the end of the
+// duration, and returns when each started.
+func starts(t *testing.T, g *Gate, duration time.Duration) []time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	defer cancel()
+	var at []time.Duration
+	begun := time.Now()
+	for {
+		release, err := g.Acquire(ctx, "lane")
+		if err != nil {
+			return at
+		}
+		at = append(at, time.Since(begun))
+		release()
+		// Without this a lane without a rate would never let the clock move.
+		time.Sleep(time.Microsecond)
+	}
+}
+
+func TestGatePacesStarts(t *testing.T) {
+	for _, rate := range []float64{0.5, 1, 7, 100, 3500, 50_000} {
+		synctest.Test(t, func(t *testing.T) {
+			g := NewGate()
+			g.Set([]Limit{{Prefix: "lane", Window: 2, Rate: rate}})
+			const seconds = 10
+			at := starts(t, g, seconds*time.Second)
+			// What the burst allows on top, and the last start that did not fit.
+			most := rate*(seconds+catchUp.Seconds()) + 1
+			if n := float64(len(at)); n > most || n < rate*seconds-1 {
+				t.Errorf("%v starts in %d s at %v per second, want %v to %v", n, seconds, rate, rate*seconds-1, most)
+			}
+		})
+	}
+}
+
+func TestGateSpreadsStartsEvenly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set([]Limit{{Prefix: "lane", Window: 2, Rate: 10}})
+		at := starts(t, g, 2*time.Second)
+		for i := 1; i < len(at); i++ {
+			if gap := at[i] - at[i-1]; i > 1 && gap < 75*time.Millisecond {
+				t.Errorf("start %d came %v after the one before, want 100 ms", i, gap)
+			}
+		}
+	})
+}
+
+// Starts that were due while nobody asked are not made up for.
+func TestGateForgetsIdleTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set([]Limit{{Prefix: "lane", Window: 100, Rate: 100}})
+		starts(t, g, 100*time.Millisecond)
+		time.Sleep(time.Minute)
+		if n := len(starts(t, g, 100*time.Millisecond)); n > 13 {
+			t.Errorf("%d starts in 100 ms after a pause, want at most 13", n)
+		}
+	})
+}
+
+func TestGateHalvesAfterThrottling(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		granted, want float64
+	}{
+		{"the granted rate", 400, 200},
+		{"the measured rate, without a granted one", 0, 50},
+		{"the measured rate, below the granted one", 2000, 50},
+		{"but not a rate below one per second", 0.5, 0.5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewGate()
+				limit := []Limit{{Prefix: "lane", Window: 1000, Rate: c.granted}}
+				g.Set(limit)
+				use(t, g, c.granted)
+				for range 3 {
+					g.Throttled("lane")
+				}
+				if _, rate := g.limit("lane"); math.Abs(rate-c.want) > 0.1*c.want {
+					t.Errorf("rate after throttling = %v, want %v", rate, c.want)
+				}
+				got := float64(len(starts(t, g, 10*time.Second))) / 10
+				if math.Abs(got-c.want) > 0.1*c.want+0.2 {
+					t.Errorf("%v starts per second after throttling, want %v", got, c.want)
+				}
+				g.Set(limit)
+				if _, rate := g.limit("lane"); rate != c.granted {
+					t.Errorf("rate after Set = %v, want %v", rate, c.granted)
+				}
+			})
+		})
+	}
+}
+
+// use has the gate start requests for 3 s: all that a rate of 400 allows, else 100 per second.
+func use(t *testing.T, g *Gate, granted float64) {
+	t.Helper()
+	if granted == 400 || granted == 0.5 {
+		starts(t, g, 3*time.Second)
+		return
+	}
+	for range 300 {
+		release, err := g.Acquire(t.Context(), "lane")
+		if err != nil {
+			t.Fatalf("Acquire: %v", err)
+		}
+		release()
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Requests that wait for a slow pace start when it is lifted.
+func TestGateSetWakesPacedRequests(t *testing.T) {
+	for _, rate := range []float64{0, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			g := NewGate()
+			g.Set([]Limit{{Prefix: "lane", Window: 10, Rate: 0.01}})
+			if n := len(starts(t, g, time.Second)); n != 1 {
+				t.Fatalf("%d starts at the slow pace, want 1", n)
+			}
+			begun := time.Now()
+			time.AfterFunc(time.Second, func() { g.Set([]Limit{{Prefix: "lane", Window: 10, Rate: rate}}) })
+			release, err := g.Acquire(t.Context(), "lane")
+			if err != nil {
+				t.Fatalf("Acquire: %v", err)
+			}
+			release()
+			if waited := time.Since(begun); waited > time.Second+2*time.Millisecond {
+				t.Errorf("waited %v, want the second until Set", waited)
+			}
+		})
+	}
+}
+
+func TestGateForgetsUnusedPrefixes(t *testing.T) {
+	g := NewGate()
+	g.Set([]Limit{{Prefix: "a", Window: 1}, {Prefix: "b", Window: 1}})
+	release, err := g.Acquire(t.Context(), "a")
+	if err != nil {
+		t.Fatalf("Acquire: %v", err)
+	}
+	g.Set(nil)
+	if len(g.lanes) != 1 {
+		t.Errorf("%d lanes, want the one in flight", len(g.lanes))
+	}
+	release()
+	g.Set(nil)
+	if len(g.lanes) != 0 {
+		t.Errorf("%d lanes, want none", len(g.lanes))
+	}
+}
+
+func TestGateAcquireOfEndedContext(t *testing.T) {
+	g := NewGate()
+	g.Set([]Limit{{Prefix: "lane", Window: 1}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.Acquire(ctx, "lane"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Acquire = %v, want context.Canceled", err)
+	}
+}

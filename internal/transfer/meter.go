@@ -1,0 +1,152 @@
+package transfer
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// PrefixStats are the counters of one prefix since the Meter was made, and the
+// measurements of the interval since the Snapshot before.
+type PrefixStats struct {
+	Prefix string
+	// Started counts requests begun; each ends as Accepted, Throttled or Failed.
+	Started, Accepted, Throttled, Failed int64
+	// Bytes counts the payload of accepted requests.
+	Bytes int64
+	// Busy sums the duration of all requests that ended.
+	Busy time.Duration
+
+	// MaxInFlight is the most requests in flight at once during the interval.
+	MaxInFlight int
+	// AttemptP50 is the median duration of an accepted request that carried data.
+	AttemptP50 time.Duration
+	// ServiceP50 and ServiceP99 are quantiles of the time from the last byte
+	// of the request to the first of the answer, of the same requests.
+	ServiceP50, ServiceP99 time.Duration
+	// Measured counts the requests behind the quantiles; with 0 they are 0.
+	Measured int64
+	// SenderLimited: fewer than 0.8 of the window in flight and fewer than 0.8 of
+	// the rate started, so the sender had too little to send.
+	SenderLimited bool
+}
+
+// Meter counts requests by prefix. It is safe for concurrent use.
+type Meter struct {
+	gate *Gate
+
+	mu    sync.Mutex
+	since time.Time
+	lanes map[string]*laneMeter
+}
+
+// NewMeter returns a meter that compares with the limits of gate.
+func NewMeter(gate *Gate) *Meter {
+	return &Meter{gate: gate, since: time.Now(), lanes: map[string]*laneMeter{}}
+}
+
+// Snapshot returns the stats of every prefix that was ever sent to, by name, and
+// begins a new interval.
+func (m *Meter) Snapshot() []PrefixStats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	elapsed := now.Sub(m.since)
+	m.since = now
+	stats := make([]PrefixStats, 0, len(m.lanes))
+	for prefix, l := range m.lanes {
+		window, rate := m.gate.limit(prefix)
+		stats = append(stats, l.snapshot(prefix, window, rate, elapsed))
+	}
+	slices.SortFunc(stats, func(a, b PrefixStats) int { return strings.Compare(a.Prefix, b.Prefix) })
+	return stats
+}
+
+// laneMeter counts the requests of one prefix. The meter's mutex guards it.
+type laneMeter struct {
+	// total holds the cumulative counters only.
+	total            PrefixStats
+	inFlight         int
+	maxInFlight      int
+	startedBefore    int64
+	attempt, service histogram
+}
+
+// The share of a window or rate below which it is not what limits the sender.
+const usedShare = 0.8
+
+func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed time.Duration) PrefixStats {
+	s := l.total
+	s.Prefix = prefix
+	s.MaxInFlight = l.maxInFlight
+	s.Measured = l.attempt.total
+	s.AttemptP50 = l.attempt.quantile(0.5)
+	s.ServiceP50, s.ServiceP99 = l.service.quantile(0.5), l.service.quantile(0.99)
+	started := float64(s.Started - l.startedBefore)
+	windowUsed := float64(l.maxInFlight) >= usedShare*float64(window)
+	rateUsed := rate > 0 && started >= usedShare*rate*elapsed.Seconds()
+	s.SenderLimited = !windowUsed && !rateUsed
+	l.maxInFlight, l.startedBefore = l.inFlight, s.Started
+	l.attempt.reset()
+	l.service.reset()
+	return s
+}
+
+// measurement is one request being measured.
+type measurement struct {
+	meter *Meter
+	lane  *laneMeter
+	begun time.Time
+}
+
+// begin counts a request on the prefix as started.
+func (m *Meter) begin(prefix string) measurement {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lanes[prefix]
+	if l == nil {
+		l = &laneMeter{}
+		m.lanes[prefix] = l
+	}
+	l.total.Started++
+	l.inFlight++
+	l.maxInFlight = max(l.maxInFlight, l.inFlight)
+	return measurement{meter: m, lane: l, begun: time.Now()}
+}
+
+// accepted ends a request that carried bytes of data; service is 0 when it was not
+// measured. Requests without data have another service time and are only counted.
+func (r measurement) accepted(bytes int64, service time.Duration, data bool) {
+	r.end(func(took time.Duration) {
+		r.lane.total.Accepted++
+		r.lane.total.Bytes += bytes
+		if data {
+			r.lane.attempt.add(took)
+		}
+		if data && service > 0 {
+			r.lane.service.add(service)
+		}
+	})
+}
+
+// refused ends a request that did not succeed. It stays out of the latencies:
+// refusals are answered faster, and time-outs slower, than work.
+func (r measurement) refused(class Class) {
+	r.end(func(time.Duration) {
+		if class == Throttled {
+			r.lane.total.Throttled++
+		} else {
+			r.lane.total.Failed++
+		}
+	})
+}
+
+func (r measurement) end(count func(took time.Duration)) {
+	r.meter.mu.Lock()
+	defer r.meter.mu.Unlock()
+	took := time.Since(r.begun)
+	r.lane.inFlight--
+	r.lane.total.Busy += took
+	count(took)
+}

@@ -1,0 +1,132 @@
+package transfer
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestHistogramQuantilesAreWithinAThirtieth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Int64Range(0, int64(time.Hour/time.Microsecond)), 1, 200).Draw(t, "microseconds")
+		q := rapid.SampledFrom([]float64{0.5, 0.99}).Draw(t, "quantile")
+		var h histogram
+		for _, v := range values {
+			h.add(time.Duration(v) * time.Microsecond)
+		}
+		slices.Sort(values)
+		want := values[max(int(q*float64(len(values))+0.5), 1)-1]
+		got := h.quantile(q).Microseconds()
+		if math.Abs(float64(got-want)) > float64(want)/30 {
+			t.Fatalf("quantile(%v) = %d, want %d", q, got, want)
+		}
+	})
+}
+
+func TestHistogramTakesAnyDuration(t *testing.T) {
+	for _, d := range []time.Duration{math.MinInt64, -1, 0, math.MaxInt64} {
+		var h histogram
+		h.add(d)
+		if h.total != 1 || h.quantile(0.5) < 0 {
+			t.Errorf("after %v: total %d, median %v", d, h.total, h.quantile(0.5))
+		}
+	}
+}
+
+func TestMeterCountsAndMeasures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set([]Limit{{Prefix: "a", Window: 2}, {Prefix: "b", Window: 10}})
+		m := NewMeter(g)
+		first, second := m.begin("a"), m.begin("a")
+		time.Sleep(64 * time.Millisecond)
+		first.accepted(1000, 32*time.Millisecond, true)
+		second.refused(Throttled)
+		other := m.begin("b")
+		time.Sleep(time.Second)
+		other.accepted(0, 5*time.Second, false)
+		m.begin("b").refused(Transient)
+		running := m.begin("b")
+
+		want := []PrefixStats{{
+			Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond,
+			MaxInFlight: 2, AttemptP50: 65 * time.Millisecond, ServiceP50: 32 * time.Millisecond,
+			ServiceP99: 32 * time.Millisecond, Measured: 1,
+		}, {
+			Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, SenderLimited: true,
+		}}
+		rounded := cmp.Transformer("rounded", func(d time.Duration) time.Duration { return d.Round(time.Millisecond) })
+		if diff := cmp.Diff(want, m.Snapshot(), rounded); diff != "" {
+			t.Errorf("Snapshot (-want +got):\n%s", diff)
+		}
+
+		// The counters go on; the measurements begin again, with what is in flight.
+		want = []PrefixStats{
+			{Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond, SenderLimited: true},
+			{Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, SenderLimited: true},
+		}
+		if diff := cmp.Diff(want, m.Snapshot(), rounded); diff != "" {
+			t.Errorf("second Snapshot (-want +got):\n%s", diff)
+		}
+		running.refused(Transient)
+	})
+}
+
+func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		limit    Limit
+		inFlight int
+		started  int
+		want     bool
+	}{
+		{"the window", Limit{Window: 10}, 8, 8, false},
+		{"too little to send", Limit{Window: 10}, 7, 7, true},
+		{"the rate", Limit{Window: 10, Rate: 100}, 1, 80, false},
+		{"too little for either", Limit{Window: 10, Rate: 100}, 7, 79, true},
+		{"the window, below the rate", Limit{Window: 10, Rate: 100}, 9, 9, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewGate()
+				c.limit.Prefix = "lane"
+				g.Set([]Limit{c.limit})
+				m := NewMeter(g)
+				for range c.started - c.inFlight {
+					m.begin("lane").accepted(1, 0, true)
+				}
+				for range c.inFlight {
+					defer m.begin("lane").accepted(1, 0, true)
+				}
+				time.Sleep(time.Second)
+				if got := m.Snapshot()[0].SenderLimited; got != c.want {
+					t.Errorf("SenderLimited = %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// After a cut the lower rate is what the sender is measured against.
+func TestMeterAfterACut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set([]Limit{{Prefix: "lane", Window: 100, Rate: 100}})
+		m := NewMeter(g)
+		starts(t, g, time.Second)
+		g.Throttled("lane")
+		m.Snapshot()
+		for range 45 {
+			m.begin("lane").accepted(1, 0, true)
+		}
+		time.Sleep(time.Second)
+		if m.Snapshot()[0].SenderLimited {
+			t.Error("a sender that used 45 of 50 per second after a cut counts as limited by itself")
+		}
+	})
+}

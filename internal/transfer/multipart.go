@@ -1,0 +1,214 @@
+package transfer
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// abortTimeout bounds how long an upload that failed is being aborted.
+	abortTimeout = 30 * time.Second
+	// abortPatience bounds how long each request of that waits for the gate.
+	abortPatience = time.Second
+)
+
+// partSize returns the size of all parts but the last of an object of this size: the
+// least multiple of 1 MiB, from minPart up, that gives at most maxParts.
+func partSize(size int64) int64 {
+	const mebi = 1 << 20
+	least := (size + maxParts - 1) / maxParts
+	return max((least+mebi-1)/mebi*mebi, minPart)
+}
+
+// putParts sends the file in parts, which become an object only when all stand and the
+// file is still the planned one.
+func (j *job) putParts(ctx context.Context) (Receipt, error) {
+	upload, err := j.create(ctx)
+	if err != nil {
+		return Receipt{}, err
+	}
+	receipt, err := j.fill(ctx, upload)
+	if err != nil {
+		return Receipt{}, j.abandon(ctx, upload, Classify("store", j.file.Key, err))
+	}
+	return receipt, nil
+}
+
+// create opens a multipart upload. An attempt whose answer was lost may have opened one
+// as well; that is aborted.
+func (j *job) create(ctx context.Context) (OpenUpload, error) {
+	var upload OpenUpload
+	var lost bool
+	err := j.control(ctx, "create multipart upload", func(ctx context.Context) error {
+		var err error
+		upload, err = j.client.createUpload(ctx, j.file, j.algorithm)
+		lost = lost || err != nil && verdictOf(err).class == Transient
+		return err
+	})
+	if !lost {
+		return upload, err
+	}
+	if swept := j.sweep(ctx, upload); err == nil && swept != nil {
+		return OpenUpload{}, j.abandon(ctx, upload, Classify("store", j.file.Key, swept))
+	}
+	return upload, err
+}
+
+// fill sends all parts and completes the upload.
+func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
+	size := partSize(j.file.Size)
+	count := int((j.file.Size + size - 1) / size)
+	parts, sums, lengths := make([]types.CompletedPart, count), make([]crc, count), make([]int64, count)
+	group, sending := errgroup.WithContext(ctx)
+	group.SetLimit(j.MaxInFlight() + 2)
+	for i := range count {
+		offset := int64(i) * size
+		lengths[i] = min(size, j.file.Size-offset)
+		group.Go(func() (err error) {
+			parts[i], sums[i], err = j.putPart(sending, upload, int32(i+1), span{offset, lengths[i]})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Receipt{}, err
+	}
+	if err := j.source.Unchanged(); err != nil {
+		return Receipt{}, sourceError("read", j.file.Key, err)
+	}
+	sum := objectChecksum(j.algorithm, sums, lengths)
+	etag, err := j.complete(ctx, upload, parts, sum)
+	return Receipt{
+		ETag: etag, Checksum: sum, ChecksumAlgorithm: j.algorithm, Parts: count, Bytes: j.file.Size,
+	}, err
+}
+
+func (j *job) putPart(ctx context.Context, upload OpenUpload, number int32, s span) (types.CompletedPart, crc, error) {
+	var etag string
+	sum, err := j.sendSpan(ctx, "upload part", s, func(ctx context.Context, b body) error {
+		var err error
+		etag, err = j.client.uploadPart(ctx, upload, number, b.reader, j.algorithm, b.sum)
+		if err != nil && statusOf(err) == 0 {
+			j.cutOff.Store(true)
+		}
+		return err
+	})
+	part := types.CompletedPart{ETag: &etag, PartNumber: &number}
+	setChecksum(j.algorithm, sum.encode(j.algorithm), &part.ChecksumCRC64NVME, &part.ChecksumCRC32C)
+	return part, sum, err
+}
+
+// complete makes the parts an object. When the answer to one attempt was lost, the next
+// may find the upload gone and the object there.
+func (j *job) complete(ctx context.Context, upload OpenUpload, parts []types.CompletedPart, sum string) (etag string, err error) {
+	attempts := 0
+	err = j.control(ctx, "complete multipart upload", func(ctx context.Context) error {
+		attempts++
+		var err error
+		etag, err = j.client.completeUpload(ctx, upload, j.file.Size, parts, j.algorithm, sum)
+		if err == nil {
+			return nil
+		}
+		if attempts > 1 && verdictOf(err).reason == ReasonUploadVanished {
+			if standing, ok := j.client.stands(ctx, upload.Key, j.file.Size, j.algorithm, sum); ok {
+				etag = standing
+				return nil
+			}
+		}
+		// Parts that do not add up will not at the next attempt either.
+		e := j.client.classify("complete multipart upload", upload.Key, err)
+		e.final = e.Class == Integrity
+		return e
+	})
+	return etag, err
+}
+
+// abandon aborts the upload because of cause, also when ctx has ended, and returns the
+// cause, with the upload in LeftOpen if it could not be aborted.
+func (j *job) abandon(ctx context.Context, upload OpenUpload, cause *Error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	err := j.abort(ctx, upload)
+	if err == nil && j.cutOff.Load() {
+		err = j.settle(ctx, upload)
+	}
+	if err == nil {
+		return cause
+	}
+	told := *cause
+	told.LeftOpen = &upload
+	return &told
+}
+
+func (j *job) abort(ctx context.Context, upload OpenUpload) error {
+	return j.cleanup(ctx, "abort multipart upload", func(ctx context.Context) error {
+		return j.client.abort(ctx, upload)
+	})
+}
+
+// settle makes sure that the upload stays aborted. A part that was cut off may still be
+// stored after the abort and bring the upload back; see AbortMultipartUpload in the
+// Amazon S3 API reference.
+func (j *job) settle(ctx context.Context, upload OpenUpload) error {
+	for wait := 50 * time.Millisecond; wait < time.Second; wait *= 4 {
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+		var open bool
+		err := j.cleanup(ctx, "list parts", func(ctx context.Context) (err error) {
+			open, err = j.client.isOpen(ctx, upload)
+			return err
+		})
+		if err == nil && !open {
+			continue
+		}
+		if err := j.abort(ctx, upload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cleanup sends a request that clears away, as often as it takes.
+func (j *job) cleanup(ctx context.Context, op string, send func(context.Context) error) error {
+	return j.retrier.do(ctx, func() *Error {
+		defer j.acquireSoon(ctx)()
+		return j.measured(ctx, op, j.file.Key, j.file.Prefix, payload{}, send)
+	})
+}
+
+// acquireSoon waits for the gate, but not for long and not when it is closed: it may be
+// so for good, and an open upload is worse than one small request beyond the window.
+func (j *job) acquireSoon(ctx context.Context) (release func()) {
+	if window, _ := j.gate.limit(j.file.Prefix); window == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, abortPatience)
+	defer cancel()
+	release, err := j.gate.Acquire(ctx, j.file.Prefix)
+	if err != nil {
+		return func() {}
+	}
+	return release
+}
+
+// sweep aborts all multipart uploads of the file's key but keep.
+func (j *job) sweep(ctx context.Context, keep OpenUpload) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	uploads, err := j.client.OpenUploads(ctx, j.file.Key)
+	if err != nil {
+		return err
+	}
+	for _, u := range uploads {
+		if u.Key != j.file.Key || u.UploadID == keep.UploadID {
+			continue
+		}
+		if err := j.client.AbortUpload(ctx, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}

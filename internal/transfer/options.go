@@ -1,0 +1,71 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+)
+
+// ChecksumCRC64NVME and ChecksumCRC32C are the checksums a Client can have the
+// server verify, by their S3 names.
+const (
+	ChecksumCRC64NVME = "CRC64NVME"
+	ChecksumCRC32C    = "CRC32C"
+)
+
+// Options says where a Client sends and how.
+type Options struct {
+	// Bucket is required.
+	Bucket string
+	// Region signs the requests. Empty: what the default chain finds when
+	// CredentialsDir is empty, else us-east-1.
+	Region string
+	// Endpoint is an http or https URL. Empty: Amazon S3 in Region.
+	Endpoint string
+	// PathStyle puts the bucket into the path rather than the host name.
+	PathStyle bool
+	// CredentialsDir holds the files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and,
+	// optionally, AWS_SESSION_TOKEN; they are read again while the client lives.
+	// Empty: the SDK's default chain (environment, profile, pod identity).
+	CredentialsDir string
+	// CAFile is a PEM bundle trusted besides the system's. Empty: only the system's.
+	CAFile string
+	// StorageClass of the objects. Empty: the bucket's default.
+	StorageClass string
+	// SSE is the server-side encryption, AES256 or aws:kms. Empty: the bucket's default.
+	SSE string
+	// KMSKeyID is the key for aws:kms. Empty: the account's default key.
+	KMSKeyID string
+	// Tags are set on the files' objects, never on bookkeeping objects.
+	Tags map[string]string
+	// Checksum is ChecksumCRC64NVME or ChecksumCRC32C. Empty: the former, or the
+	// latter where the server refuses or does not confirm the former.
+	Checksum string
+}
+
+const defaultRegion = "us-east-1"
+
+// validate finds what no server needs to be asked about.
+func (o Options) validate() error {
+	const op = "configure bucket"
+	if o.Bucket == "" {
+		return misconfigured(op, o.Bucket, ReasonConfigurationRefused, errors.New("name a bucket"))
+	}
+	if !slices.Contains([]string{"", ChecksumCRC64NVME, ChecksumCRC32C}, o.Checksum) {
+		return misconfigured(op, o.Bucket, ReasonConfigurationRefused,
+			fmt.Errorf("checksum %q is neither %s nor %s", o.Checksum, ChecksumCRC64NVME, ChecksumCRC32C))
+	}
+	if o.Endpoint == "" {
+		return nil
+	}
+	endpoint, err := url.Parse(o.Endpoint)
+	if err != nil {
+		return misconfigured(op, o.Bucket, ReasonEndpointInvalid, err)
+	}
+	if endpoint.Scheme != "http" && endpoint.Scheme != "https" || endpoint.Host == "" || endpoint.User != nil {
+		return misconfigured(op, o.Bucket, ReasonEndpointInvalid,
+			fmt.Errorf("endpoint %q is not of the form http[s]://host[:port]", endpoint.Redacted()))
+	}
+	return nil
+}

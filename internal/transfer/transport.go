@@ -1,0 +1,148 @@
+package transfer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	dialTimeout      = 5 * time.Second
+	handshakeTimeout = 10 * time.Second
+	// answerTimeout runs from the last byte of a request to the headers of the answer.
+	answerTimeout = 60 * time.Second
+	// completeTimeout is its place for the completion of a multipart upload, which
+	// copies the object on some servers.
+	completeTimeout = 15 * time.Minute
+	// stallTimeout bounds each write to a connection.
+	stallTimeout = 60 * time.Second
+	// maxIdle is how many idle connections are kept: as many as a large window needs.
+	maxIdle = 1024
+	// socketBuffer is how much is handed to the kernel at once, in bytes.
+	socketBuffer = 128 << 10
+)
+
+// newTransport returns a transport for HTTP/1.1, in which every request in flight
+// has a connection of its own, as windows are counted. It takes a proxy from the
+// environment and nothing else.
+func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return stallConn{conn}, nil
+		},
+		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:   handshakeTimeout,
+		ResponseHeaderTimeout: answer,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       30 * time.Second,
+		MaxIdleConns:          maxIdle,
+		MaxIdleConnsPerHost:   maxIdle,
+		WriteBufferSize:       socketBuffer,
+		DisableCompression:    true,
+		Protocols:             protocols,
+	}
+}
+
+// trustedRoots returns the system's roots and those of the PEM bundle, or nil, which
+// stands for the system's, without a bundle.
+func trustedRoots(caFile string) (*x509.CertPool, error) {
+	if caFile == "" {
+		return nil, nil
+	}
+	bundle, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(bundle) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", caFile)
+	}
+	return roots, nil
+}
+
+// stallConn is a connection whose writes fail when the peer takes nothing for
+// stallTimeout, and that tells of a failed write only after answerGrace.
+type stallConn struct{ net.Conn }
+
+// answerGrace is how long the answer to a request may take to be read once a write of
+// the request has failed. A server that refuses a request answers, and closes the
+// connection while the body is still on its way. The HTTP client returns whichever it
+// learns first, and a refusal for the rate must not pass for a lost connection.
+const answerGrace = 50 * time.Millisecond
+
+// Write implements net.Conn.
+func (c stallConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		time.Sleep(answerGrace)
+	}
+	return n, err
+}
+
+// timing measures how long the server took to answer one request.
+type timing struct {
+	// wrote and answered are nanoseconds since begun; 0 until it happened. They are
+	// set by goroutines of the transport.
+	begun           time.Time
+	wrote, answered atomic.Int64
+}
+
+type timingKey struct{}
+
+// withTiming returns a context under which one request is measured.
+func withTiming(ctx context.Context) (context.Context, *timing) {
+	t := &timing{begun: time.Now()}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			if info.Err == nil {
+				t.wrote.Store(int64(time.Since(t.begun)))
+			}
+		},
+	})
+	return context.WithValue(ctx, timingKey{}, t), t
+}
+
+// service is the time from the last byte of the request to the headers of the
+// answer, or 0 when it was not seen.
+func (t *timing) service() time.Duration {
+	wrote, answered := t.wrote.Load(), t.answered.Load()
+	if wrote == 0 || answered < wrote {
+		return 0
+	}
+	return time.Duration(answered - wrote)
+}
+
+// timedTransport notes when the answer came. The trace's GotFirstResponseByte would
+// fire at "100 Continue" already, before the body is sent.
+type timedTransport struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.RoundTripper.RoundTrip(r)
+	if measured, ok := r.Context().Value(timingKey{}).(*timing); ok && err == nil {
+		measured.answered.Store(int64(time.Since(measured.begun)))
+	}
+	return response, err
+}

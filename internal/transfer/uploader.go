@@ -1,0 +1,257 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// File is one file to send.
+type File struct {
+	// Prefix is the lane of control the file's requests are charged to.
+	Prefix string
+	// Key is the whole object key.
+	Key string
+	// Size in bytes, as planned.
+	Size int64
+	// Metadata is stored with the object; names and values are ASCII.
+	Metadata map[string]string
+	// Open opens the file. It may be called several times, never concurrently.
+	Open func() (SourceFile, error)
+}
+
+// SourceFile is an open file. Errors that have a method Reason() string give
+// the Error its Reason.
+type SourceFile interface {
+	io.ReaderAt
+	io.Closer
+	// Unchanged returns nil while size and modification time are those planned.
+	Unchanged() error
+}
+
+// Receipt tells what stands at the destination.
+type Receipt struct {
+	// ETag without quotes.
+	ETag string
+	// Checksum that the server verified, base64; for a composite checksum with
+	// "-" and the number of parts behind it.
+	Checksum          string
+	ChecksumAlgorithm string
+	// Parts is 0 for an object sent whole.
+	Parts int
+	Bytes int64
+}
+
+// UploaderOptions holds what an Uploader works with. Client, Gate and Meter are required.
+type UploaderOptions struct {
+	Client *Client
+	Gate   *Gate
+	Meter  *Meter
+	// MemoryLimit is how much memory, in bytes, the bodies of requests may take.
+	// 0 means 512 MiB; less than 16 MiB counts as 16 MiB.
+	MemoryLimit int64
+}
+
+// Uploader sends files. It is safe for concurrent use.
+type Uploader struct {
+	client  *Client
+	gate    *Gate
+	meter   *Meter
+	memory  *memory
+	retrier *retrier
+}
+
+// NewUploader returns an Uploader.
+func NewUploader(o UploaderOptions) *Uploader {
+	return &Uploader{
+		client: o.Client, gate: o.Gate, meter: o.Meter,
+		memory:  newMemory(o.MemoryLimit),
+		retrier: newRetrier(),
+	}
+}
+
+// MaxInFlight is the most requests of 8 MiB that the memory lets the Uploader
+// have in flight; at least 1.
+func (u *Uploader) MaxInFlight() int { return max(int(u.memory.limit/minPart), 1) }
+
+// Upload sends one file and returns once the server has confirmed all of it. On
+// failure, also when ctx ends, nothing of the file stays behind, unless the
+// error says so in LeftOpen. Every error is an *Error.
+func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
+	if err := f.validate(); err != nil {
+		return Receipt{}, err
+	}
+	source, err := f.Open()
+	if err != nil {
+		return Receipt{}, sourceError("open", f.Key, err)
+	}
+	defer source.Close() //nolint:errcheck // Nothing was written to it.
+	var receipt Receipt
+	err = u.client.withChecksum(func(algorithm string) error {
+		j := &job{Uploader: u, file: f, source: source, algorithm: algorithm}
+		var err error
+		if f.Size <= wholeLimit {
+			receipt, err = j.putWhole(ctx)
+		} else {
+			receipt, err = j.putParts(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return Receipt{}, Classify("store", f.Key, err)
+	}
+	return receipt, nil
+}
+
+// What S3 takes, see "Amazon S3 multipart upload limits" in its user guide.
+const (
+	maxKeyLength = 1024
+	maxParts     = 10_000
+	maxPart      = 5 << 30
+)
+
+// wholeLimit is the largest file, in bytes, that is sent in one request.
+const wholeLimit = 16 << 20
+
+// minPart is the smallest part size in bytes: smaller ones spend the requests that
+// the destination grants per second.
+const minPart = 8 << 20
+
+func (f File) validate() error {
+	refuse := func(reason, why string) error {
+		return &Error{Class: Source, Reason: reason, Op: "store", Key: f.Key, Err: errors.New(why)}
+	}
+	switch {
+	case len(f.Key) > maxKeyLength:
+		return refuse(ReasonKeyTooLong, fmt.Sprintf("the key has %d bytes, of at most %d", len(f.Key), maxKeyLength))
+	case !utf8.ValidString(f.Key):
+		return refuse(ReasonNameNotUTF8, "the key is not UTF-8")
+	case f.Size < 0 || f.Size > maxParts*maxPart:
+		return refuse(ReasonTooLarge, fmt.Sprintf("the file has %d bytes, of at most %d", f.Size, int64(maxParts*maxPart)))
+	default:
+		return nil
+	}
+}
+
+// job is the upload of one file with one checksum algorithm.
+type job struct {
+	*Uploader
+	file      File
+	source    SourceFile
+	algorithm string
+	// cutOff: a part was sent to which no answer came.
+	cutOff atomic.Bool
+}
+
+// putWhole sends the file in one request.
+func (j *job) putWhole(ctx context.Context) (Receipt, error) {
+	var etag string
+	sum, err := j.sendSpan(ctx, "put object", span{0, j.file.Size}, func(ctx context.Context, b body) error {
+		var err error
+		etag, err = j.client.putObject(ctx, &s3.PutObjectInput{
+			Key:          &j.file.Key,
+			Body:         b.reader,
+			Metadata:     j.file.Metadata,
+			StorageClass: types.StorageClass(j.client.options.StorageClass),
+			Tagging:      j.client.tagging(),
+		}, j.algorithm, b.sum)
+		return err
+	})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return Receipt{
+		ETag: etag, Checksum: sum.encode(j.algorithm), ChecksumAlgorithm: j.algorithm, Bytes: j.file.Size,
+	}, nil
+}
+
+// sendSpan sends a span of the file as the body of one request, as often as it takes.
+// Every attempt reads the span again, so that none waits for its turn holding memory
+// that others need to make progress.
+func (j *job) sendSpan(ctx context.Context, op string, s span, send func(context.Context, body) error) (crc, error) {
+	var sum crc
+	err := j.retrier.do(ctx, func() *Error {
+		return j.attempt(ctx, op, s, func(ctx context.Context, b body) error {
+			sum = b.sum
+			return send(ctx, b)
+		})
+	})
+	return sum, err
+}
+
+// attempt reads ahead while it waits for the gate, if there is memory for that, else it
+// reads when it is through.
+func (j *job) attempt(ctx context.Context, op string, s span, send func(context.Context, body) error) *Error {
+	b, ahead, err := j.readAhead(s)
+	if err != nil {
+		return sourceError("read", j.file.Key, err)
+	}
+	defer b.free()
+	release, err := j.gate.Acquire(ctx, j.file.Prefix)
+	if err != nil {
+		return Classify(op, j.file.Key, err)
+	}
+	defer release()
+	if !ahead {
+		if b, err = j.read(ctx, s); err != nil {
+			return sourceError("read", j.file.Key, err)
+		}
+		defer b.free()
+	}
+	return j.measured(ctx, op, j.file.Key, j.file.Prefix, payload{s.length, true}, func(ctx context.Context) error {
+		return send(ctx, b)
+	})
+}
+
+// control sends a request without data, as often as it takes.
+func (j *job) control(ctx context.Context, op string, send func(context.Context) error) error {
+	return j.retrier.do(ctx, func() *Error {
+		release, err := j.gate.Acquire(ctx, j.file.Prefix)
+		if err != nil {
+			return Classify(op, j.file.Key, err)
+		}
+		defer release()
+		return j.measured(ctx, op, j.file.Key, j.file.Prefix, payload{}, send)
+	})
+}
+
+// payload says how many bytes a request carries, and whether it is one that carries data.
+type payload struct {
+	bytes int64
+	data  bool
+}
+
+// measured sends one request that the gate has let through.
+func (u *Uploader) measured(ctx context.Context, op, key, prefix string, p payload, send func(context.Context) error) *Error {
+	ctx, t := withTiming(ctx)
+	m := u.meter.begin(prefix)
+	err := send(ctx)
+	if err == nil {
+		m.accepted(p.bytes, t.service(), p.data)
+		return nil
+	}
+	e := u.client.classify(op, key, canceled(ctx, err))
+	m.refused(e.Class)
+	if e.Class == Throttled {
+		u.gate.Throttled(prefix)
+	}
+	return e
+}
+
+// sourceError classifies an error of the source by the Reason it gives.
+func sourceError(op, key string, err error) *Error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return Classify(op, key, err)
+	}
+	reason := ReasonUnreadable
+	if given := (interface{ Reason() string })(nil); errors.As(err, &given) {
+		reason = given.Reason()
+	}
+	return &Error{Class: Source, Reason: reason, Op: op, Key: key, Err: err}
+}

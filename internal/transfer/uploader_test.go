@@ -1,0 +1,487 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestUploadStoresEverySizeWhole(t *testing.T) {
+	r := newRig(t, nil)
+	for _, c := range []struct{ size, parts int }{
+		{0, 0}, {1, 0}, {8*mebi - 1, 0}, {8 * mebi, 0}, {8*mebi + 1, 0}, {16 * mebi, 0},
+		{16*mebi + 1, 3}, {17 * mebi, 3}, {24 * mebi, 3}, {24*mebi + 1, 4}, {100 * mebi, 13},
+	} {
+		t.Run(fmt.Sprint(c.size), func(t *testing.T) {
+			f, key := newFile(c.size), fmt.Sprintf("base/dir/%d", c.size)
+			receipt, err := r.Upload(t.Context(), f.file(key))
+			if err != nil {
+				t.Fatalf("Upload: %v", err)
+			}
+			want := Receipt{
+				ETag:              receipt.ETag,
+				Checksum:          checksumBytes(ChecksumCRC64NVME, f.content).encode(ChecksumCRC64NVME),
+				ChecksumAlgorithm: ChecksumCRC64NVME, Parts: c.parts, Bytes: int64(c.size),
+			}
+			if receipt != want || receipt.ETag == "" || strings.Contains(receipt.ETag, `"`) {
+				t.Errorf("receipt = %+v, want %+v with a bare ETag", receipt, want)
+			}
+			r.wantStored(t, key, f.content)
+			if f.closed.Load() != 1 {
+				t.Errorf("the file was closed %d times, want once", f.closed.Load())
+			}
+		})
+	}
+	r.wantNoUploads(t)
+	if got := r.client.ChecksumAlgorithm(); got != ChecksumCRC64NVME {
+		t.Errorf("ChecksumAlgorithm = %q, want %q", got, ChecksumCRC64NVME)
+	}
+}
+
+func TestUploadWithCRC32C(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Checksum = ChecksumCRC32C })
+	for _, c := range []struct {
+		size   int
+		suffix string
+	}{{0, "="}, {5, "="}, {17 * mebi, "-3"}} {
+		f, key := newFile(c.size), fmt.Sprint("crc32c/", c.size)
+		receipt, err := r.Upload(t.Context(), f.file(key))
+		if err != nil {
+			t.Fatalf("Upload of %d bytes: %v", c.size, err)
+		}
+		if receipt.ChecksumAlgorithm != ChecksumCRC32C || !strings.HasSuffix(receipt.Checksum, c.suffix) {
+			t.Errorf("receipt of %d bytes = %+v, want a CRC32C ending in %s", c.size, receipt, c.suffix)
+		}
+		r.wantStored(t, key, f.content)
+	}
+}
+
+// With the least memory a body of 16 MiB is read twice rather than kept, and parts wait
+// for each other.
+func TestUploadInLittleMemory(t *testing.T) {
+	r := newRig(t, nil)
+	r.memory = newMemory(1)
+	var all sync.WaitGroup
+	for i, size := range []int{16 * mebi, 40 * mebi, 12 * mebi, 5} {
+		all.Go(func() {
+			f, key := newFile(size), fmt.Sprint("little/", i)
+			if _, err := r.Upload(t.Context(), f.file(key)); err != nil {
+				t.Errorf("Upload of %d bytes: %v", size, err)
+			}
+			r.wantStored(t, key, f.content)
+		})
+	}
+	all.Wait()
+	if !r.memory.ahead.TryAcquire(r.memory.limit/2) || !r.memory.behind.TryAcquire(r.memory.limit/2) {
+		t.Error("memory was not returned")
+	}
+}
+
+func TestUploadSurvivesFaults(t *testing.T) {
+	r := newRig(t, nil)
+	small, large := newFile(3*mebi), newFile(20*mebi)
+	for _, c := range []struct {
+		name  string
+		file  *memoryFile
+		kind  func(*http.Request) bool
+		times int64
+		fault fault
+	}{
+		{"throttled put", small, isPut, 3, refuse(503, "SlowDown")},
+		{"throttled without a word", small, isPut, 3, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true }},
+		{"throttled part", large, isPart, 5, refuse(503, "SlowDown")},
+		{"throttled create", large, isCreate, 2, refuse(429, "TooManyRequests")},
+		{"internal error on put", small, isPut, 3, refuse(500, "InternalError")},
+		{"internal error on complete", large, isComplete, 2, refuse(500, "InternalError")},
+		{"error in an answer of 200", large, isComplete, 2, refuse(200, "InternalError")},
+		{"reset put", small, isPut, 3, reset},
+		{"reset part", large, isPart, 4, reset},
+		{"lost answer to put", small, isPut, 1, r.proxy.lose},
+		{"lost answer to part", large, isPart, 2, r.proxy.lose},
+		{"lost answer to create", large, isCreate, 2, r.proxy.lose},
+		{"lost answer to complete", large, isComplete, 1, r.proxy.lose},
+		{"damaged put", small, isPut, 2, damage},
+		{"damaged part", large, isPart, 3, damage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.proxy.times(c.times, c.kind, c.fault)
+			key := "faults/" + strings.ReplaceAll(c.name, " ", "-")
+			if _, err := r.Upload(t.Context(), c.file.file(key)); err != nil {
+				t.Fatalf("Upload: %v", err)
+			}
+			r.wantStored(t, key, c.file.content)
+			r.wantNoUploads(t)
+		})
+	}
+	stats := r.meter.Snapshot()[0]
+	if stats.Started != stats.Accepted+stats.Throttled+stats.Failed || stats.Throttled != 13 {
+		t.Errorf("stats = %+v, want 13 throttled and every request ended", stats)
+	}
+}
+
+func TestUploadGivesUp(t *testing.T) {
+	r := newRig(t, nil)
+	small, large := newFile(100), newFile(20*mebi)
+	for _, c := range []struct {
+		name     string
+		file     *memoryFile
+		kind     func(*http.Request) bool
+		fault    fault
+		class    Class
+		reason   string
+		attempts int
+	}{
+		{"damaged put", small, isPut, damage, Integrity, ReasonChecksumMismatch, maxAttempts},
+		{"broken put", small, isPut, reset, Transient, ReasonConnectionLost, maxAttempts},
+		{"denied put", small, isPut, refuse(403, "AccessDenied"), Permission, ReasonPermissionDenied, 1},
+		{"expired put", small, isPut, refuse(400, "ExpiredToken"), Credentials, ReasonCredentialsExpired, 1},
+		{"no bucket", small, isPut, refuse(404, "NoSuchBucket"), Missing, ReasonBucketNotFound, 1},
+		{"moved bucket", small, isPut, refuse(301, "PermanentRedirect"), Configuration, ReasonRegionMismatch, 1},
+		{"odd name", small, isPut, refuse(400, "XMinioInvalidObjectName"), Source, ReasonObjectRefused, 1},
+		{"denied create", large, isCreate, refuse(403, "AccessDenied"), Permission, ReasonPermissionDenied, 1},
+		{"unknown key", large, isCreate, refuse(400, "KMS.NotFoundException"), Configuration, ReasonConfigurationRefused, 1},
+		{"vanished upload", large, isPart, refuse(404, "NoSuchUpload"), Transient, ReasonUploadVanished, 3},
+		{"bad parts", large, isComplete, refuse(400, "InvalidPart"), Integrity, ReasonChecksumMismatch, 1},
+		{"vanished at the end", large, isComplete, refuse(404, "NoSuchUpload"), Transient, ReasonUploadVanished, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.client.confirm(ChecksumCRC64NVME)
+			r.retrier.deposit(retryTokens)
+			before := r.proxy.requests(c.kind)
+			r.proxy.times(always, c.kind, c.fault)
+			key := "gives-up/" + strings.ReplaceAll(c.name, " ", "-")
+			_, err := r.Upload(t.Context(), c.file.file(key))
+			e := wantError(t, err, c.class, c.reason)
+			if attempts := r.proxy.requests(c.kind) - before; attempts > c.attempts || attempts == 0 {
+				t.Errorf("%d attempts, want 1 to %d", attempts, c.attempts)
+			}
+			if e.LeftOpen != nil {
+				t.Errorf("LeftOpen = %v, want none", e.LeftOpen)
+			}
+			r.wantNothing(t, key)
+		})
+	}
+}
+
+// A file is looked at once for each body and once before the parts become an object.
+func TestUploadNeverStoresAChangedFile(t *testing.T) {
+	r := newRig(t, nil)
+	for _, c := range []struct {
+		size, call int
+	}{{0, 0}, {1, 0}, {16 * mebi, 0}, {20 * mebi, 0}, {20 * mebi, 1}, {20 * mebi, 3}} {
+		t.Run(fmt.Sprintf("%d bytes at call %d", c.size, c.call), func(t *testing.T) {
+			f := newFile(c.size)
+			f.change = func(call int) error {
+				if call >= c.call {
+					return changedError{"touched"}
+				}
+				return nil
+			}
+			key := fmt.Sprintf("changed/%d-%d", c.size, c.call)
+			_, err := r.Upload(t.Context(), f.file(key))
+			wantError(t, err, Source, ReasonChanged)
+			r.wantNothing(t, key)
+		})
+	}
+}
+
+func TestUploadOfBadSources(t *testing.T) {
+	r := newRig(t, nil)
+	short := func(size, missing int) File {
+		f := newFile(size - missing).file("bad/short")
+		f.Size = int64(size)
+		return f
+	}
+	unopened := newFile(5).file("bad/unopened")
+	unopened.Open = func() (SourceFile, error) { return nil, fs.ErrPermission }
+	for _, c := range []struct {
+		name   string
+		file   File
+		reason string
+	}{
+		{"shrunk", short(10, 3), ReasonChanged},
+		{"shrunk to nothing", short(10, 10), ReasonChanged},
+		{"shrunk, large", short(20*mebi, 1), ReasonChanged},
+		{"shrunk by parts", short(40*mebi, 20*mebi), ReasonChanged},
+		{"not opened", unopened, ReasonUnreadable},
+		{"long key", newFile(5).file("bad/" + strings.Repeat("k", 1021)), ReasonKeyTooLong},
+		{"odd key", newFile(5).file("bad/\xff"), ReasonNameNotUTF8},
+		{"too large", File{Key: "bad/large", Size: maxParts*maxPart + 1}, ReasonTooLarge},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := r.Upload(t.Context(), c.file)
+			wantError(t, err, Source, c.reason)
+			if !strings.HasPrefix(c.file.Key, "bad/k") && !strings.Contains(c.file.Key, "\xff") {
+				r.wantNothing(t, c.file.Key)
+			}
+		})
+	}
+}
+
+// The second reading of a body that is not kept may fail on its own.
+func TestUploadOfAFileThatFailsWhileSent(t *testing.T) {
+	r := newRig(t, nil)
+	r.memory = newMemory(1)
+	content := newFile(16 * mebi)
+	f := content.file("bad/second")
+	f.Open = func() (SourceFile, error) { return &failsAfterChange{memoryFile: content}, nil }
+	_, err := r.Upload(t.Context(), f)
+	wantError(t, err, Source, ReasonUnreadable)
+	r.wantNothing(t, f.Key)
+}
+
+// failsAfterChange cannot be read any more once it was asked whether it is unchanged.
+type failsAfterChange struct{ *memoryFile }
+
+func (f *failsAfterChange) ReadAt(p []byte, offset int64) (int, error) {
+	if f.calls.Load() > 0 {
+		return 0, errors.New("input/output error")
+	}
+	return f.memoryFile.ReadAt(p, offset)
+}
+
+func TestUploadCanceledLeavesNothing(t *testing.T) {
+	r := newRig(t, nil)
+	for _, size := range []int{5, 40 * mebi} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r.proxy.times(always, func(r *http.Request) bool { return isPart(r) || isPut(r) }, func(_ http.ResponseWriter, hung *http.Request) bool {
+			cancel(errors.New("drained"))
+			return hang(hung)
+		})
+		key := fmt.Sprint("canceled/", size)
+		_, err := r.Upload(ctx, newFile(size).file(key))
+		if e := wantError(t, err, Transient, ReasonCanceled); !errors.Is(e, context.Canceled) {
+			t.Errorf("error %v is not context.Canceled", e)
+		}
+		r.wantNothing(t, key)
+	}
+}
+
+// A drained worker's gate is closed, and its uploads are aborted all the same.
+func TestUploadCanceledAtAClosedGateIsAborted(t *testing.T) {
+	r := newRig(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	r.proxy.times(1, isPart, func(_ http.ResponseWriter, hung *http.Request) bool {
+		r.gate.Set(nil)
+		cancel()
+		return hang(hung)
+	})
+	_, err := r.Upload(ctx, newFile(40*mebi).file("drained"))
+	wantError(t, err, Transient, ReasonCanceled)
+	r.wantNothing(t, "drained")
+}
+
+func TestUploadTellsWhatItLeavesOpen(t *testing.T) {
+	r := newRig(t, nil)
+	failed := fault(func(w http.ResponseWriter, q *http.Request) bool {
+		return (isPart(q) || isAbort(q)) && refuse(403, "AccessDenied")(w, q)
+	})
+	r.proxy.fault.Store(&failed)
+	_, err := r.Upload(t.Context(), newFile(20*mebi).file("left"))
+	e := wantError(t, err, Permission, ReasonPermissionDenied)
+	if e.LeftOpen == nil || !strings.Contains(e.Error(), e.LeftOpen.UploadID) {
+		t.Fatalf("error = %v, LeftOpen = %v, want the upload named in both", e, e.LeftOpen)
+	}
+	r.proxy.fault.Store(nil)
+	uploads, err := r.client.OpenUploads(t.Context(), "le")
+	if err != nil || len(uploads) != 1 || uploads[0].UploadID != e.LeftOpen.UploadID || uploads[0].Initiated.IsZero() {
+		t.Fatalf("open uploads = %v, %v, want %v", uploads, err, e.LeftOpen)
+	}
+	if err := r.client.AbortUpload(t.Context(), *e.LeftOpen); err != nil {
+		t.Fatalf("AbortUpload: %v", err)
+	}
+	if err := r.client.AbortUpload(t.Context(), *e.LeftOpen); err != nil {
+		t.Errorf("AbortUpload of one that is gone: %v", err)
+	}
+	r.wantNothing(t, "left")
+}
+
+func TestUploadSendsWhatWasConfigured(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		o.StorageClass, o.SSE, o.KMSKeyID = "STANDARD_IA", "aws:kms", "key-1"
+		o.Tags = map[string]string{"team": "a b", "p": "1+1"}
+	})
+	want := map[string]string{
+		"X-Amz-Storage-Class": "STANDARD_IA", "X-Amz-Tagging": "p=1%2B1&team=a%20b", "X-Amz-Meta-Mode": "0640",
+		"X-Amz-Server-Side-Encryption": "aws:kms", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": "key-1",
+	}
+	for kind, size := range map[string]int{http.MethodPut: 5, http.MethodPost: 17 * mebi} {
+		var got map[string]string
+		r.proxy.times(1, func(r *http.Request) bool { return isPut(r) || isCreate(r) }, func(w http.ResponseWriter, q *http.Request) bool {
+			got = map[string]string{}
+			for name := range want {
+				got[name] = q.Header.Get(name)
+			}
+			if q.Method == http.MethodPut && q.Header.Get("X-Amz-Content-Sha256") != "UNSIGNED-PAYLOAD" {
+				t.Errorf("payload hash = %q, want it unsigned", q.Header.Get("X-Amz-Content-Sha256"))
+			}
+			return refuse(403, "AccessDenied")(w, q)
+		})
+		f := newFile(size).file("configured")
+		f.Metadata = map[string]string{"mode": "0640"}
+		_, err := r.Upload(t.Context(), f)
+		wantError(t, err, Permission, ReasonPermissionDenied)
+		if !maps.Equal(got, want) {
+			t.Errorf("headers of %s = %v, want %v", kind, got, want)
+		}
+	}
+}
+
+func TestUploadFallsBackToCRC32C(t *testing.T) {
+	usesCRC64 := func(r *http.Request) bool {
+		return r.Header.Get("X-Amz-Checksum-Crc64nvme") != "" || r.Header.Get("X-Amz-Checksum-Algorithm") == ChecksumCRC64NVME
+	}
+	silent := func(p *proxy) fault {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			r.Header.Set("Was-Checked", "no")
+			p.backend.ServeHTTP(silentWriter{w}, r)
+			return true
+		}
+	}
+	for _, size := range []int{5, 17 * mebi} {
+		for name, f := range map[string]func(*proxy) fault{
+			"refused": func(*proxy) fault { return refuse(400, "InvalidRequest") },
+			"ignored": silent,
+		} {
+			t.Run(fmt.Sprintf("%s at %d bytes", name, size), func(t *testing.T) {
+				r := newRig(t, nil)
+				r.proxy.times(always, usesCRC64, f(r.proxy))
+				file := newFile(size)
+				for _, key := range []string{"fallback/1", "fallback/2"} {
+					receipt, err := r.Upload(t.Context(), file.file(key))
+					if err != nil || receipt.ChecksumAlgorithm != ChecksumCRC32C {
+						t.Fatalf("Upload = %+v, %v, want CRC32C", receipt, err)
+					}
+					r.wantStored(t, key, file.content)
+				}
+				if got := r.client.ChecksumAlgorithm(); got != ChecksumCRC32C {
+					t.Errorf("ChecksumAlgorithm = %q, want CRC32C", got)
+				}
+				r.wantNoUploads(t)
+			})
+		}
+	}
+}
+
+// silentWriter keeps quiet about checksums, as servers do that do not know them.
+type silentWriter struct{ http.ResponseWriter }
+
+func (w silentWriter) WriteHeader(status int) {
+	for name := range w.Header() {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+			w.Header().Del(name)
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func TestUploadRefusesAServerThatVerifiesNothing(t *testing.T) {
+	r := newRig(t, nil)
+	r.proxy.times(always, isPart, func(w http.ResponseWriter, q *http.Request) bool {
+		r.proxy.backend.ServeHTTP(silentWriter{w}, q)
+		return true
+	})
+	_, err := r.Upload(t.Context(), newFile(17*mebi).file("unverified"))
+	wantError(t, err, Configuration, ReasonChecksumUnsupported)
+	r.wantNothing(t, "unverified")
+}
+
+func TestUploadStaysWithinTheWindow(t *testing.T) {
+	r := newRig(t, nil)
+	r.gate.Set([]Limit{{Prefix: "lane", Window: 3}, {Prefix: "other", Window: 1}})
+	r.proxy.times(always, func(*http.Request) bool { return true }, func(http.ResponseWriter, *http.Request) bool {
+		time.Sleep(2 * time.Millisecond)
+		return false
+	})
+	var all sync.WaitGroup
+	for i := range 30 {
+		all.Go(func() {
+			f := newFile(1000 + i).file(fmt.Sprint("window/", i))
+			if i%10 == 0 {
+				f = newFile(20 * mebi).file(fmt.Sprint("window/", i))
+				f.Prefix = "other"
+			}
+			if _, err := r.Upload(t.Context(), f); err != nil {
+				t.Errorf("Upload: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if r.proxy.most != 4 {
+		t.Errorf("at most %d requests in flight, want exactly the windows' sum of 4", r.proxy.most)
+	}
+	stats := r.meter.Snapshot()
+	for i, want := range []int{3, 1} {
+		if stats[i].MaxInFlight != want || stats[i].SenderLimited || stats[i].Measured == 0 || stats[i].ServiceP50 < 2*time.Millisecond {
+			t.Errorf("stats = %+v, want %d in flight and a service time of 2 ms and more", stats[i], want)
+		}
+	}
+}
+
+// A server that dies and comes back blocks the upload at once and takes the next one.
+func TestUploadAfterTheServerCameBack(t *testing.T) {
+	r := newRig(t, nil)
+	r.client = newUploader(t, Options{
+		Bucket: testBucket, Endpoint: r.server.Endpoint, PathStyle: true, CredentialsDir: r.server.CredentialsDir(t),
+	}, 0).client
+	f := newFile(10)
+	if _, err := r.Upload(t.Context(), f.file("before")); err != nil {
+		t.Fatalf("Upload: %v", err)
+	}
+	r.server.Stop()
+	_, err := r.Upload(t.Context(), f.file("between"))
+	if e := wantError(t, err, Configuration, ReasonEndpointUnreachable); !e.Blocks() {
+		t.Errorf("%v does not block", e)
+	}
+	r.server.Restart(t)
+	if err := r.client.Probe(t.Context()); err != nil {
+		t.Errorf("Probe: %v", err)
+	}
+	if _, err := r.Upload(t.Context(), f.file("after")); err != nil {
+		t.Errorf("Upload: %v", err)
+	}
+	r.wantStored(t, "after", f.content)
+}
+
+func TestUploadWithRotatedCredentials(t *testing.T) {
+	dir := t.TempDir()
+	write := func(id, secret string) {
+		t.Helper()
+		for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret + "\n"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write("old", "stale")
+	r := newRig(t, func(o *Options) { o.CredentialsDir = dir })
+	f := newFile(10)
+	_, err := r.Upload(t.Context(), f.file("rotated"))
+	wantError(t, err, Credentials, ReasonCredentialsRejected)
+	write(r.server.AccessKey, r.server.SecretKey)
+	if _, err := r.Upload(t.Context(), f.file("rotated")); err != nil {
+		t.Errorf("Upload with new credentials: %v", err)
+	}
+}
+
+func TestPartSize(t *testing.T) {
+	const gibi, tebi = int64(1) << 30, int64(1) << 40
+	for _, c := range []struct{ size, want int64 }{
+		{17 * mebi, 8 * mebi}, {78 * gibi, 8 * mebi}, {79 * gibi, 9 * mebi}, {tebi, 105 * mebi}, {5 * tebi, 525 * mebi},
+		{maxParts * maxPart, maxPart}, {maxParts*maxPart - 1, maxPart},
+	} {
+		got := partSize(c.size)
+		if got != c.want || (c.size+got-1)/got > maxParts {
+			t.Errorf("partSize(%d) = %d, want %d in at most %d parts", c.size, got, c.want, maxParts)
+		}
+	}
+}

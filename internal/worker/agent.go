@@ -1,0 +1,234 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+const (
+	// reportSpacing is the least time between reports that are worth more than usual.
+	reportSpacing = 200 * time.Millisecond
+	// firstInterval is how often to report before a grant has said so.
+	firstInterval = 2 * time.Second
+	// farewell is how long the last report is tried for.
+	farewell = 10 * time.Second
+	// againAfter is the pause before the engine is made again.
+	againAfter = 5 * time.Second
+)
+
+var (
+	// ErrTerminated means that the worker was told to stop before its work was done.
+	ErrTerminated = errors.New("terminated before the work was done")
+	// ErrLeaseGone means that the lease was deleted or belongs to another pod.
+	ErrLeaseGone = errors.New("the lease is gone")
+)
+
+// AgentOptions holds what an Agent works with. All but Logger are required.
+type AgentOptions struct {
+	Leases Leases
+	// PodUID is the UID of the worker's pod; a lease for any other is not its own.
+	PodUID types.UID
+	// Instance identifies the process in its reports.
+	Instance string
+	// NewEngine makes the engine once the lease is known. As long as it fails, the
+	// worker reports that it is blocked, and why.
+	NewEngine func(ctx context.Context, afterReport int64, restarted bool) (*Engine, error)
+	// Logger is where trouble is told; nil discards.
+	Logger *slog.Logger
+}
+
+// Agent carries grants from the worker's lease to its engine, and reports back.
+type Agent struct {
+	options AgentOptions
+	found   chan struct{}
+	gone    chan struct{}
+
+	mu     sync.Mutex
+	lease  *v1alpha1.PrefixLease // the newest; nil until found
+	isGone bool
+	engine *Engine
+}
+
+// NewAgent returns an agent.
+func NewAgent(o AgentOptions) *Agent {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Agent{options: o, found: make(chan struct{}), gone: make(chan struct{})}
+}
+
+// Run waits for the lease of its pod and serves it until a grant says Drain,
+// which is no error, until ctx ends (ErrTerminated), or until the lease is
+// deleted (ErrLeaseGone). In every case the uploads in flight are aborted.
+func (a *Agent) Run(ctx context.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	// The watch goes on while the engine winds down.
+	watched, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	watching.Go(func() { a.options.Leases.Watch(watched, a.take) })
+
+	select {
+	case <-ctx.Done():
+		return ErrTerminated
+	case <-a.found:
+	}
+	engine, err := a.makeEngine(inner)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	watching.Go(func() { ended <- engine.Run(inner) })
+	return a.serve(engine, ended, cancel)
+}
+
+// take takes in the lease as the API server has it; nil when it was deleted.
+func (a *Agent) take(lease *v1alpha1.PrefixLease) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	own := lease != nil && string(lease.Spec.PodUID) == string(a.options.PodUID)
+	switch {
+	case a.isGone:
+	case a.lease == nil && own:
+		a.lease = lease
+		close(a.found)
+	case a.lease == nil:
+	case !own || lease.UID != a.lease.UID:
+		a.isGone = true
+		close(a.gone)
+	default:
+		a.lease = lease
+		if a.engine != nil {
+			a.engine.Apply(lease.Spec)
+		}
+	}
+}
+
+// makeEngine makes the engine, and reports what hinders it until it can.
+func (a *Agent) makeEngine(ctx context.Context) (*Engine, error) {
+	a.mu.Lock()
+	lease := a.lease
+	a.mu.Unlock()
+	restarted := lease.Status.Instance != ""
+	var after int64
+	for _, known := range []*int64{lease.Status.ReportSequence, lease.Spec.AcknowledgedReport} {
+		if known != nil {
+			after = max(after, *known)
+		}
+	}
+	for {
+		engine, err := a.options.NewEngine(ctx, after, restarted)
+		if err == nil {
+			a.employ(engine)
+			return engine, nil
+		}
+		a.options.Logger.Warn("worker can't begin", "error", err.Error())
+		after++
+		if err := a.write(ctx, stalled(a.options.Instance, after, err)); err != nil {
+			a.options.Logger.Warn("report not written", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ErrTerminated
+		case <-a.gone:
+			return nil, ErrLeaseGone
+		case <-time.After(againAfter):
+		}
+	}
+}
+
+// employ hands the engine the newest grant, and all that follow.
+func (a *Agent) employ(engine *Engine) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.engine = engine
+	engine.Apply(a.lease.Spec)
+}
+
+// serve reports until the engine has ended, and once more then.
+func (a *Agent) serve(engine *Engine, ended <-chan error, stop func()) error {
+	for {
+		interval, err := a.report(engine)
+		if err != nil {
+			a.options.Logger.Warn("report not written", "error", err.Error())
+		}
+		pause := time.NewTimer(interval)
+		select {
+		case <-pause.C:
+		case <-engine.Eager():
+			pause.Stop()
+			time.Sleep(reportSpacing)
+		case <-a.gone:
+			pause.Stop()
+			stop()
+			_ = <-ended
+			return ErrLeaseGone
+		case err := <-ended:
+			pause.Stop()
+			return a.conclude(engine, err)
+		}
+	}
+}
+
+// conclude sends the last report and returns what the end of the engine means.
+func (a *Agent) conclude(engine *Engine, err error) error {
+	for deadline := time.Now().Add(farewell); ; time.Sleep(reportSpacing) {
+		_, reportErr := a.report(engine)
+		if reportErr == nil || apierrors.IsNotFound(reportErr) || !time.Now().Before(deadline) {
+			break
+		}
+		a.options.Logger.Warn("last report not written", "error", reportErr.Error())
+	}
+	if err != nil {
+		return ErrTerminated
+	}
+	return nil
+}
+
+// report writes one report, and returns when the next is due.
+func (a *Agent) report(engine *Engine) (time.Duration, error) {
+	a.mu.Lock()
+	interval := a.lease.Spec.ReportInterval.Duration
+	a.mu.Unlock()
+	if interval <= 0 {
+		interval = firstInterval
+	}
+	// Workers that began together shall not report together for ever.
+	interval -= time.Duration(rand.Int64N(int64(interval)/10 + 1))
+	// Reports go on while a terminated engine winds down.
+	return interval, a.write(context.Background(), engine.Report())
+}
+
+// write writes a report. The answer holds the newest grant, so that grants come
+// through even when the watch is broken.
+func (a *Agent) write(ctx context.Context, status v1alpha1.PrefixLeaseStatus) error {
+	lease, err := a.options.Leases.Report(ctx, status)
+	switch {
+	case err == nil:
+		a.takeNewer(lease)
+	case apierrors.IsNotFound(err):
+		a.take(nil)
+	}
+	return err
+}
+
+// takeNewer takes in a lease that may be older than one the watch has told of.
+func (a *Agent) takeNewer(lease *v1alpha1.PrefixLease) {
+	a.mu.Lock()
+	stale := a.lease != nil && lease.UID == a.lease.UID && fenceOf(lease.Spec).before(fenceOf(a.lease.Spec))
+	a.mu.Unlock()
+	if !stale {
+		a.take(lease)
+	}
+}

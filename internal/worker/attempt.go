@@ -1,0 +1,340 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+const (
+	// maxTroubles is after how many failures that another attempt may get over an
+	// attempt begins no more files: the destination is plainly unwell.
+	maxTroubles = 3
+	// mayBeMultipart is a size in bytes below which no file is sent in parts.
+	mayBeMultipart = 8 << 20
+
+	// reasonNotSent is the verdict on files that an attempt has given up on before
+	// they were begun.
+	reasonNotSent = "NotSent"
+	// reasonNotListed: the inventory does not hold the archive assigned.
+	reasonNotListed = "NotInInventory"
+	// reasonUnknown stands for errors that say no word of their own.
+	reasonUnknown = "Error"
+)
+
+// stage is how far an attempt has come.
+type stage int
+
+const (
+	// stageOpen: the content of the archive is to be fetched.
+	stageOpen stage = iota
+	// stageSend: its files are being sent.
+	stageSend
+	// stageClose: its manifest is to be written.
+	stageClose
+)
+
+// attempt is the work on one archive. The engine's lock guards it.
+type attempt struct {
+	assignment
+	ctx    context.Context
+	cancel context.CancelFunc
+	// withdrawn attempts are cancelled and wait for what is running.
+	withdrawn bool
+	stage     stage
+	// running counts the goroutines at work for the attempt.
+	running int
+
+	layout  archive.Layout
+	content archive.Archive
+	// queue holds the entries still to be begun, as places in content.
+	queue   []int
+	members []archive.Member
+	// trouble is the first failure that another attempt may get over.
+	trouble  *verdict
+	troubles int
+}
+
+// verdict is why something failed.
+type verdict struct{ reason, message string }
+
+// unsent says that there are files the attempt has yet to begin.
+func (a *attempt) unsent() bool {
+	return a.stage == stageOpen || a.stage == stageSend && len(a.queue) > 0
+}
+
+// begin makes the attempt that an assignment asks for.
+func (e *Engine) begin(as assignment) *attempt {
+	a := &attempt{assignment: as}
+	a.ctx, a.cancel = context.WithCancel(e.ctx)
+	e.attempts[as.archiveID] = a
+	return a
+}
+
+// advance starts whatever the attempt can do next.
+func (e *Engine) advance(l *lane, a *attempt) {
+	switch {
+	case a.stage == stageOpen && a.running == 0:
+		e.launch(l, a, 0, e.open)
+	case a.stage == stageSend:
+		e.sendFiles(l, a)
+	case a.stage == stageClose && a.running == 0:
+		e.launch(l, a, 0, e.close)
+	}
+}
+
+// launch starts work for an attempt that sends a number of files of the lane. The
+// work runs without the lock and returns what is to be done under it.
+func (e *Engine) launch(l *lane, a *attempt, files int, work func(*attempt) (settle func())) {
+	a.running++
+	l.files += files
+	e.start(func(context.Context) {
+		settle := work(a)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		a.running--
+		l.files -= files
+		if !a.withdrawn && a.ctx.Err() == nil {
+			settle()
+		}
+		e.retire(a)
+		e.pump(l)
+	})
+}
+
+// retire lets go of a withdrawn attempt once nothing runs for it.
+func (e *Engine) retire(a *attempt) {
+	if a.withdrawn && a.running == 0 {
+		delete(e.attempts, a.archiveID)
+		notify(e.wake)
+	}
+}
+
+// open fetches the content of an archive, and clears away what an earlier
+// attempt at it may have left.
+func (e *Engine) open(a *attempt) func() {
+	layout, content, err := e.fetch(a)
+	return func() {
+		if err != nil {
+			e.fail(a, "fetch archive", err)
+			return
+		}
+		a.layout, a.content, a.stage = layout, content, stageSend
+		a.members = make([]archive.Member, len(content.Entries))
+		a.queue = make([]int, 0, len(content.Entries))
+		for i, entry := range content.Entries {
+			a.members[i] = memberOf(entry)
+			if entry.Sendable() {
+				a.queue = append(a.queue, i)
+			}
+		}
+	}
+}
+
+func (e *Engine) fetch(a *attempt) (archive.Layout, archive.Archive, error) {
+	layout, err := e.options.Layout(a.ctx)
+	if err != nil {
+		return layout, archive.Archive{}, err
+	}
+	content, err := e.options.Fetch(a.ctx, a.prefix, a.number)
+	if err != nil {
+		return layout, content, err
+	}
+	if a.attempt > 1 || e.options.Restarted {
+		err = e.sweep(a.ctx, layout, content)
+	}
+	return layout, content, err
+}
+
+// sweep aborts the uploads that an earlier attempt has left open.
+func (e *Engine) sweep(ctx context.Context, layout archive.Layout, content archive.Archive) error {
+	for _, entry := range content.Entries {
+		if !entry.Sendable() || entry.Size < mayBeMultipart {
+			continue
+		}
+		key := layout.Key(content.Prefix, entry.Path)
+		uploads, err := e.options.Destination.OpenUploads(ctx, key)
+		if err != nil {
+			return err
+		}
+		for _, u := range uploads {
+			if u.Key != key {
+				continue
+			}
+			if err := e.options.Destination.AbortUpload(ctx, u); err != nil {
+				return err
+			}
+			e.options.Logger.Info("aborted a multipart upload", "key", key)
+		}
+	}
+	return nil
+}
+
+// fail takes in an error that concerns the archive as a whole: one that blocks
+// leaves the attempt where it is until that is mended.
+func (e *Engine) fail(a *attempt, what string, err error) {
+	if te := blocking(err); te != nil {
+		e.block(te)
+		return
+	}
+	v := verdictOf(fmt.Errorf("%s %d of prefix %q: %w", what, a.number, a.prefix, err))
+	a.trouble = cmp.Or(a.trouble, &v)
+	e.finish(a)
+}
+
+// sendFiles begins as many files as the lane has room for. Once all have ended
+// the attempt closes.
+func (e *Engine) sendFiles(l *lane, a *attempt) {
+	for len(a.queue) > 0 && l.files < l.limit {
+		i := a.queue[0]
+		a.queue = a.queue[1:]
+		e.launch(l, a, 1, func(a *attempt) func() { return e.sendFile(a, i) })
+	}
+	if len(a.queue) == 0 && a.running == 0 {
+		a.stage = stageClose
+		e.launch(l, a, 0, e.close)
+	}
+}
+
+func (e *Engine) sendFile(a *attempt, i int) func() {
+	entry := a.content.Entries[i]
+	receipt, err := e.options.Uploader.Upload(a.ctx, transfer.File{
+		Prefix:   a.prefix,
+		Key:      a.layout.Key(a.prefix, entry.Path),
+		Size:     entry.Size,
+		Metadata: metadata(entry),
+		Open:     func() (transfer.SourceFile, error) { return e.options.Source.Open(entry) },
+	})
+	e.tellLeftOpen(err)
+	return func() { e.sent(a, i, receipt, err) }
+}
+
+// sent takes down what became of a file.
+func (e *Engine) sent(a *attempt, i int, receipt transfer.Receipt, err error) {
+	m := &a.members[i]
+	te, _ := errors.AsType[*transfer.Error](err)
+	switch {
+	case err == nil:
+		e.blockage.mended()
+		m.Outcome, m.Key, m.ETag = archive.Done, a.layout.Key(a.prefix, m.Path), receipt.ETag
+		m.Checksum, m.ChecksumAlgorithm = receipt.Checksum, receipt.ChecksumAlgorithm
+		return
+	case blocking(err) != nil:
+		a.queue = append(a.queue, i)
+		e.block(te)
+		return
+	}
+	v := verdictOf(err)
+	m.Outcome, m.Reason, m.Message = archive.Failed, v.reason, v.message
+	if te != nil && te.Class == transfer.Source {
+		return
+	}
+	a.trouble = cmp.Or(a.trouble, &v)
+	if a.troubles++; a.troubles >= maxTroubles {
+		a.giveUp()
+	}
+}
+
+// giveUp has no more files begin.
+func (a *attempt) giveUp() {
+	for _, i := range a.queue {
+		m := &a.members[i]
+		m.Outcome, m.Reason, m.Message = archive.Failed, reasonNotSent, "not begun after other files of the archive had failed"
+	}
+	a.queue = nil
+}
+
+// close writes the manifest.
+func (e *Engine) close(a *attempt) func() {
+	var err error
+	if e.options.Manifests != nil {
+		err = e.writeManifest(a)
+	}
+	return func() {
+		if err != nil {
+			e.fail(a, "write manifest", err)
+			return
+		}
+		e.finish(a)
+	}
+}
+
+func (e *Engine) writeManifest(a *attempt) error {
+	body, err := archive.Manifest{
+		Transfer: a.layout.UID,
+		Prefix:   a.prefix,
+		Number:   a.number,
+		Attempt:  int(a.attempt),
+		Members:  a.members,
+	}.Encode()
+	if err != nil {
+		return err
+	}
+	return e.options.Manifests.Put(a.ctx, a.layout.ManifestKey(a.layout.Index(a.prefix), a.number), body)
+}
+
+// finish ends an attempt and queues its report.
+func (e *Engine) finish(a *attempt) {
+	a.cancel()
+	delete(e.attempts, a.archiveID)
+	e.ended[a.archiveID] = a.attempt
+	e.finished = append(e.finished, finishedArchive{FinishedArchive: a.result()})
+	if a.trouble != nil {
+		e.options.Logger.Warn("archive not finished", "prefix", a.prefix, "number", a.number,
+			"attempt", a.attempt, "reason", a.trouble.reason, "error", a.trouble.message)
+	}
+	if e.starving(e.lane(a.prefix)) {
+		notify(e.eager)
+	}
+	notify(e.wake)
+}
+
+// tellLeftOpen logs an upload that could not be aborted: the next attempt or the
+// finishing pod clears it away.
+func (e *Engine) tellLeftOpen(err error) {
+	if te, ok := errors.AsType[*transfer.Error](err); ok && te.LeftOpen != nil {
+		e.options.Logger.Warn("multipart upload left open", "key", te.LeftOpen.Key, "error", te.Error())
+	}
+}
+
+func memberOf(entry archive.Entry) archive.Member {
+	m := archive.Member{Path: entry.Path, Size: entry.Size, Mode: entry.Mode, ModTime: entry.ModTime}
+	switch {
+	case entry.Skipped != "":
+		m.Outcome, m.Reason = archive.Skipped, entry.Skipped
+	case entry.Failed != "":
+		m.Outcome, m.Reason = archive.Failed, entry.Failed
+	}
+	return m
+}
+
+// metadata is what is kept of a file beside its content: the time of its last
+// change in seconds since 1970, and its permissions in octal.
+func metadata(entry archive.Entry) map[string]string {
+	t := entry.ModTime
+	return map[string]string{
+		"mtime": strconv.FormatInt(t.Unix(), 10) + fmt.Sprintf(".%09d", t.Nanosecond()),
+		"mode":  archive.FormatMode(entry.Mode),
+	}
+}
+
+// verdictOf puts an error into a machine-readable word and a line for people.
+func verdictOf(err error) verdict {
+	v := verdict{reason: reasonUnknown, message: err.Error()}
+	var worded interface{ Reason() string }
+	te, isTransfer := errors.AsType[*transfer.Error](err)
+	switch {
+	case isTransfer && te.Reason != "":
+		v.reason = te.Reason
+	case errors.As(err, &worded):
+		v.reason = worded.Reason()
+	case errors.Is(err, archive.ErrNotListed):
+		v.reason = reasonNotListed
+	}
+	return v
+}

@@ -1,0 +1,259 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+const (
+	// maxFinished is how many ended archives a report can hold. A worker whose
+	// reports nobody takes in begins no archive that would not fit.
+	maxFinished = 256
+	// filesAhead is how many files beyond the window are under way on a prefix, so
+	// that one is open and read when a request ends.
+	filesAhead = 2
+	// archivesAhead is how many archives of a prefix have files yet to begin: one
+	// whose files are begun, and one that is fetched meanwhile.
+	archivesAhead = 2
+)
+
+// Uploader sends files; *transfer.Uploader is one.
+type Uploader interface {
+	Upload(ctx context.Context, f transfer.File) (transfer.Receipt, error)
+	MaxInFlight() int
+}
+
+// Gate limits requests; *transfer.Gate is one.
+type Gate interface{ Set(limits []transfer.Limit) }
+
+// Meter counts requests; *transfer.Meter is one.
+type Meter interface{ Snapshot() []transfer.PrefixStats }
+
+// Destination is the bucket; *transfer.Client is one.
+type Destination interface {
+	Probe(ctx context.Context) error
+	ChecksumAlgorithm() string
+	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
+	AbortUpload(ctx context.Context, u transfer.OpenUpload) error
+}
+
+// EngineOptions holds what an Engine works with.
+type EngineOptions struct {
+	Uploader    Uploader
+	Gate        Gate
+	Meter       Meter
+	Destination Destination
+	Source      *archive.Source
+	// Layout returns the resolved layout of the transfer, once archives are assigned.
+	Layout func(ctx context.Context) (archive.Layout, error)
+	// Fetch returns the content of an assigned archive.
+	Fetch func(ctx context.Context, prefix string, number int64) (archive.Archive, error)
+	// Manifests keeps the manifests; nil writes none.
+	Manifests archive.Store
+	// Plan walks the source for the planning duty; nil makes the engine ignore that duty.
+	Plan func(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error)
+	// Instance identifies the process in its reports.
+	Instance string
+	// AfterReport is the sequence of the last report that an earlier process has
+	// written into the same lease: the sequences of this one follow it, so that
+	// what was acknowledged to the one is never taken for the other's.
+	AfterReport int64
+	// Restarted says that an earlier process held the same lease and may have left
+	// multipart uploads open.
+	Restarted bool
+	// Logger is where trouble is told; nil discards.
+	Logger *slog.Logger
+}
+
+// Engine does what grants say: it sends the archives assigned within the windows
+// granted, for as long as the lease holds, and reports. Its methods are safe for
+// concurrent use.
+type Engine struct {
+	options EngineOptions
+	wake    chan struct{}
+	eager   chan struct{}
+	work    sync.WaitGroup
+
+	mu  sync.Mutex
+	ctx context.Context // of Run; nil before and after it
+	// grant is the newest grant, obeyed the one whose consequences are all drawn:
+	// nothing of what it withdrew is in flight any more.
+	grant  v1alpha1.PrefixLeaseSpec
+	obeyed fence
+	lease  lease
+	limits []transfer.Limit
+	// over says that Run has returned.
+	over bool
+
+	lanes    map[string]*lane
+	attempts map[archiveID]*attempt
+	// ended are the archives that ended and are still granted, by attempt.
+	ended    map[archiveID]int32
+	finished []finishedArchive
+
+	blockage   blockage
+	planning   planning
+	conditions []metav1.Condition
+}
+
+// fence orders grants.
+type fence struct{ epoch, sequence int64 }
+
+func (f fence) before(o fence) bool {
+	return f.epoch < o.epoch || f.epoch == o.epoch && f.sequence < o.sequence
+}
+
+func fenceOf(g v1alpha1.PrefixLeaseSpec) fence { return fence{g.Epoch, g.Sequence} }
+
+// NewEngine returns an engine that has no grant yet.
+func NewEngine(o EngineOptions) *Engine {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{
+		options:  o,
+		wake:     make(chan struct{}, 1),
+		eager:    make(chan struct{}, 1),
+		lease:    newLease(time.Now(), o.AfterReport),
+		lanes:    map[string]*lane{},
+		attempts: map[archiveID]*attempt{},
+		ended:    map[archiveID]int32{},
+	}
+}
+
+// Eager is signalled when a report is worth more than usual: a prefix has
+// nothing left to send, the engine is blocked or no longer so, the plan begins
+// or is complete, a drain is over.
+func (e *Engine) Eager() <-chan struct{} { return e.eager }
+
+// Apply takes in a grant. It may be called with the same grant again; a grant
+// with a lower epoch or sequence than one before is ignored. When Apply
+// returns, no request starts that the grant does not allow.
+func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if fenceOf(grant).before(fenceOf(e.grant)) {
+		return
+	}
+	renewed := fenceOf(e.grant).before(fenceOf(grant))
+	e.grant = grant
+	var report int64
+	if grant.AcknowledgedReport != nil {
+		report = *grant.AcknowledgedReport
+	}
+	e.forget(e.lease.acknowledge(report, grant.LeaseDuration.Duration))
+	e.assign()
+	e.withdraw()
+	e.setLimits(renewed)
+	notify(e.wake)
+}
+
+// Run works until the grant says Drain and nothing is in flight any more, which
+// is no error, or until ctx ends, which it returns. Either way no goroutine and,
+// if the destination answers, no multipart upload is left.
+func (e *Engine) Run(ctx context.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	e.mu.Lock()
+	e.ctx = inner
+	e.mu.Unlock()
+	err := e.loop(ctx)
+	cancel()
+	e.work.Wait()
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ctx, e.over = nil, true
+	clear(e.attempts)
+	e.options.Gate.Set(nil)
+	return err
+}
+
+func (e *Engine) loop(ctx context.Context) error {
+	turn := time.NewTimer(0)
+	defer turn.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-e.wake:
+		case <-turn.C:
+		}
+		next, drained := e.step()
+		if drained {
+			return nil
+		}
+		turn.Stop()
+		if next > 0 {
+			turn.Reset(next)
+		}
+	}
+}
+
+// step draws the consequences of the time and of the newest grant. It returns
+// when the lease turns, 0 for not by itself, and whether a drain is over.
+func (e *Engine) step() (next time.Duration, drained bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx.Err() != nil {
+		return 0, false
+	}
+	e.setLimits(false)
+	e.plan()
+	for _, l := range e.lanes {
+		e.pump(l)
+	}
+	if e.grant.Mode == v1alpha1.LeaseDrain && e.idle() {
+		return 0, true
+	}
+	if e.grant.Epoch == 0 {
+		return 0, false
+	}
+	return e.lease.remaining(time.Now()), false
+}
+
+// idle says that nothing is in flight and no duty is at work.
+func (e *Engine) idle() bool { return len(e.attempts) == 0 && !e.planning.running }
+
+// forget drops the ended archives that the manager has taken in.
+func (e *Engine) forget(acknowledged int64) {
+	kept := e.finished[:0]
+	for _, f := range e.finished {
+		if f.report == 0 || f.report > acknowledged {
+			kept = append(kept, f)
+		}
+	}
+	clear(e.finished[len(kept):])
+	e.finished = kept
+}
+
+// start runs work on a goroutine that Run waits for. The caller holds the lock,
+// and Run has not returned.
+func (e *Engine) start(work func(ctx context.Context)) {
+	ctx := e.ctx
+	e.work.Go(func() { work(ctx) })
+}
+
+// notify leaves a signal unless one is there.
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// blocking returns the error as one that nothing else will get round either, or nil.
+func blocking(err error) *transfer.Error {
+	if te, ok := errors.AsType[*transfer.Error](err); ok && te.Blocks() {
+		return te
+	}
+	return nil
+}

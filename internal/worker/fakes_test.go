@@ -1,0 +1,271 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+const (
+	testUpload   = 100 * time.Millisecond
+	testLease    = 10 * time.Second
+	testInterval = time.Second
+)
+
+// destination is a made-up bucket behind a real gate: every file takes one
+// request of testUpload, and files answers for it.
+type destination struct {
+	gate *transfer.Gate
+	// answer decides what becomes of a file; nil for success.
+	answer func(key string) error
+	// linger is how long a request goes on after it was cancelled.
+	linger time.Duration
+	probe  func() error
+	open   []transfer.OpenUpload
+
+	mu       sync.Mutex
+	stats    map[string]*transfer.PrefixStats
+	inFlight int
+	most     int
+	// flying counts requests in flight by key, lingering those that were cancelled.
+	flying    map[string]int
+	lingering int
+	began     []string
+	aborted   []string
+	probes    int
+	objects   map[string][]byte
+}
+
+func (d *destination) MaxInFlight() int { return 64 }
+
+func (d *destination) Upload(ctx context.Context, f transfer.File) (transfer.Receipt, error) {
+	release, err := d.gate.Acquire(ctx, f.Prefix)
+	if err != nil {
+		return transfer.Receipt{}, &transfer.Error{Class: transfer.Transient, Reason: transfer.ReasonCanceled, Op: "put object", Key: f.Key, Err: err}
+	}
+	defer release()
+	s := d.begin(f)
+	defer d.end(f)
+	if !wait(ctx, testUpload) {
+		d.lag()
+		err = ctx.Err()
+	} else if d.answer != nil {
+		err = d.answer(f.Key)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		s.Failed++
+		return transfer.Receipt{}, err
+	}
+	s.Accepted++
+	s.Bytes += f.Size
+	return transfer.Receipt{ETag: "etag", Checksum: "sum", ChecksumAlgorithm: transfer.ChecksumCRC64NVME, Bytes: f.Size}, nil
+}
+
+func (d *destination) begin(f transfer.File) *transfer.PrefixStats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inFlight++
+	d.flying[f.Key]++
+	d.most = max(d.most, d.inFlight)
+	d.began = append(d.began, f.Key)
+	s := d.stats[f.Prefix]
+	if s == nil {
+		s = &transfer.PrefixStats{Prefix: f.Prefix}
+		d.stats[f.Prefix] = s
+	}
+	s.Started++
+	return s
+}
+
+func (d *destination) end(f transfer.File) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inFlight--
+	d.flying[f.Key]--
+}
+
+// lag is the time a cancelled request takes to end.
+func (d *destination) lag() {
+	count := func(n int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.lingering += n
+	}
+	count(1)
+	time.Sleep(d.linger)
+	count(-1)
+}
+
+// sinceLast returns the keys begun since it was last called, and the most
+// requests in flight at once meanwhile.
+func (d *destination) sinceLast() (keys []string, most int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	keys, most = d.began, d.most
+	d.began, d.most = nil, d.inFlight
+	return keys, most
+}
+
+func (d *destination) Snapshot() []transfer.PrefixStats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []transfer.PrefixStats
+	for _, s := range d.stats {
+		all = append(all, *s)
+	}
+	return all
+}
+
+func (d *destination) Probe(context.Context) error {
+	d.mu.Lock()
+	d.probes++
+	d.mu.Unlock()
+	if d.probe == nil {
+		return nil
+	}
+	return d.probe()
+}
+
+func (d *destination) ChecksumAlgorithm() string { return transfer.ChecksumCRC64NVME }
+
+func (d *destination) OpenUploads(_ context.Context, prefix string) ([]transfer.OpenUpload, error) {
+	return slices.Clone(d.open), nil
+}
+
+func (d *destination) AbortUpload(_ context.Context, u transfer.OpenUpload) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.aborted = append(d.aborted, u.Key)
+	return nil
+}
+
+// manifests keeps what is put, so that *destination is an archive.Store too.
+func (d *destination) Put(_ context.Context, key string, body []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.objects[key] = body
+	return nil
+}
+
+func (d *destination) Get(context.Context, string) ([]byte, error) {
+	return nil, errors.New("nothing is read back")
+}
+
+func (d *destination) List(context.Context, string) ([]string, error) {
+	return nil, errors.New("nothing is listed")
+}
+
+// bench is an engine at a made-up destination, with a manager made of calls.
+type bench struct {
+	*Engine
+	t       *testing.T
+	dest    *destination
+	grant   v1alpha1.PrefixLeaseSpec
+	options EngineOptions
+	// files is how many files of 1,000 bytes an archive holds.
+	files int
+	ran   chan error
+	stop  context.CancelFunc
+}
+
+// newBench makes an engine that Run has not been called on. Prefixes are a and b.
+func newBench(t *testing.T) *bench {
+	gate := transfer.NewGate()
+	b := &bench{t: t, files: 5, dest: &destination{
+		gate: gate, stats: map[string]*transfer.PrefixStats{}, flying: map[string]int{}, objects: map[string][]byte{},
+	}}
+	layout := archive.Layout{Base: "base", Pattern: archive.Mirror, Names: []string{"a", "b"}, UID: "uid"}
+	b.options = EngineOptions{
+		Uploader: b.dest, Gate: gate, Meter: b.dest, Destination: b.dest, Manifests: b.dest,
+		Layout:   func(context.Context) (archive.Layout, error) { return layout, nil },
+		Fetch:    b.fetch,
+		Instance: "one",
+		Logger:   slog.New(slog.DiscardHandler),
+	}
+	b.grant = v1alpha1.PrefixLeaseSpec{
+		Epoch: 1, Mode: v1alpha1.LeaseActive,
+		LeaseDuration:  metav1.Duration{Duration: testLease},
+		ReportInterval: metav1.Duration{Duration: testInterval},
+	}
+	return b
+}
+
+func (b *bench) fetch(_ context.Context, prefix string, number int64) (archive.Archive, error) {
+	a := archive.Archive{Prefix: prefix, Number: number}
+	for i := range b.files {
+		a.Entries = append(a.Entries, archive.Entry{Path: fmt.Sprintf("%s/%d/%d", prefix, number, i), Size: 1000})
+	}
+	return a, nil
+}
+
+func (b *bench) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.Engine, b.stop, b.ran = NewEngine(b.options), cancel, make(chan error, 1)
+	go func() { b.ran <- b.Run(ctx) }()
+	b.t.Cleanup(cancel)
+}
+
+// send grants as b.grant stands, with the next sequence.
+func (b *bench) send() {
+	b.grant.Sequence++
+	b.Apply(b.grant)
+}
+
+// renew has the manager take in a report and answer it.
+func (b *bench) renew() v1alpha1.PrefixLeaseStatus {
+	r := b.Report()
+	b.grant.AcknowledgedReport = r.ReportSequence
+	b.send()
+	return r
+}
+
+// on grants a window and archives on a prefix, at the first attempt.
+func (b *bench) on(prefix string, window int32, archives ...int64) {
+	g := v1alpha1.PrefixGrant{Name: prefix, Window: &window}
+	for _, n := range archives {
+		g.Archives = append(g.Archives, v1alpha1.ArchiveAssignment{Number: &n, Attempt: 1})
+	}
+	b.grant.Prefixes = slices.DeleteFunc(slices.Clone(b.grant.Prefixes), func(p v1alpha1.PrefixGrant) bool { return p.Name == prefix })
+	b.grant.Prefixes = append(b.grant.Prefixes, g)
+}
+
+// after lets d pass, and everything settle.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func condition(r v1alpha1.PrefixLeaseStatus, kind string) (status metav1.ConditionStatus, reason string) {
+	for _, c := range r.Conditions {
+		if c.Type == kind {
+			return c.Status, c.Reason
+		}
+	}
+	return "", ""
+}
+
+func numbers(r v1alpha1.PrefixLeaseStatus) []string {
+	var list []string
+	for _, f := range r.Finished {
+		text := fmt.Sprintf("%s%d", f.Prefix, *f.Number)
+		if f.Retry != "" {
+			text += "?"
+		}
+		list = append(list, text)
+	}
+	return list
+}

@@ -1,0 +1,254 @@
+package worker
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+const (
+	maxReportedPrefixes = 64
+	maxMessage          = 512
+	maxReason           = 64
+	yes, no             = "Yes", "No"
+
+	reasonWorking  = "Working"
+	reasonDraining = "Draining"
+	reasonDrained  = "Drained"
+)
+
+// finishedArchive is an archive that ended, and the first report that said so; 0
+// for none yet.
+type finishedArchive struct {
+	v1alpha1.FinishedArchive
+	report int64
+}
+
+// Report returns the next report, to be sent at once: the lease is counted from
+// now. Archives that ended are in every report until one is acknowledged.
+func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
+	stats := e.options.Meter.Snapshot()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.obeys(stats) {
+		e.obeyed = fenceOf(e.grant)
+	}
+	e.setConditions()
+	sequence := e.lease.send(time.Now())
+	return v1alpha1.PrefixLeaseStatus{
+		Instance:          e.options.Instance,
+		ReportSequence:    &sequence,
+		ObservedEpoch:     new(e.obeyed.epoch),
+		ObservedSequence:  new(e.obeyed.sequence),
+		MaxInFlight:       new(clamp32(int64(e.options.Uploader.MaxInFlight()))),
+		ChecksumAlgorithm: e.options.Destination.ChecksumAlgorithm(),
+		Prefixes:          e.reportPrefixes(stats),
+		Finished:          e.reportFinished(sequence),
+		Plan:              e.planning.report(),
+		Conditions:        slices.Clone(e.conditions),
+	}
+}
+
+// obeys says that nothing is in flight any more that the newest grant withdrew:
+// only then may the manager give it to somebody else.
+func (e *Engine) obeys(stats []transfer.PrefixStats) bool {
+	for _, s := range stats {
+		if inFlight := s.Started - s.Accepted - s.Throttled - s.Failed; inFlight > e.window(s.Prefix) {
+			return false
+		}
+	}
+	for _, a := range e.attempts {
+		if a.withdrawn {
+			return false
+		}
+	}
+	return e.grant.Duty == v1alpha1.DutyPlan || !e.planning.running
+}
+
+// window returns how many requests may be in flight on a prefix.
+func (e *Engine) window(prefix string) int64 {
+	for _, l := range e.limits {
+		if l.Prefix == prefix {
+			return int64(l.Window)
+		}
+	}
+	return 0
+}
+
+func (e *Engine) reportFinished(sequence int64) []v1alpha1.FinishedArchive {
+	list := make([]v1alpha1.FinishedArchive, len(e.finished))
+	for i := range e.finished {
+		f := &e.finished[i]
+		f.report = cmp.Or(f.report, sequence)
+		list[i] = f.FinishedArchive
+	}
+	return list
+}
+
+// reportPrefixes puts the prefixes granted first: should there be more than a
+// report holds, it is for those that the manager needs the figures.
+func (e *Engine) reportPrefixes(stats []transfer.PrefixStats) []v1alpha1.PrefixReport {
+	isGranted := func(name string) int {
+		if slices.ContainsFunc(e.grant.Prefixes, func(p v1alpha1.PrefixGrant) bool { return p.Name == name }) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(stats, func(a, b transfer.PrefixStats) int {
+		return cmp.Or(cmp.Compare(isGranted(a.Prefix), isGranted(b.Prefix)), cmp.Compare(a.Prefix, b.Prefix))
+	})
+	stats = stats[:min(len(stats), maxReportedPrefixes)]
+	list := make([]v1alpha1.PrefixReport, len(stats))
+	for i, s := range stats {
+		list[i] = prefixReport(s)
+	}
+	return list
+}
+
+func prefixReport(s transfer.PrefixStats) v1alpha1.PrefixReport {
+	r := v1alpha1.PrefixReport{
+		Name:             s.Prefix,
+		Started:          new(s.Started),
+		Accepted:         new(s.Accepted),
+		Throttled:        new(s.Throttled),
+		Failed:           new(s.Failed),
+		Bytes:            new(s.Bytes),
+		BusyMicroseconds: new(s.Busy.Microseconds()),
+		MaxInFlight:      new(clamp32(int64(s.MaxInFlight))),
+		SenderLimited:    no,
+	}
+	if s.SenderLimited {
+		r.SenderLimited = yes
+	}
+	if s.Measured > 0 {
+		r.AttemptP50Microseconds = new(s.AttemptP50.Microseconds())
+		r.ServiceP50Microseconds = new(s.ServiceP50.Microseconds())
+		r.ServiceP99Microseconds = new(s.ServiceP99.Microseconds())
+	}
+	return r
+}
+
+// setConditions brings the conditions up to date; a condition that does not
+// change keeps the time of its last transition.
+func (e *Engine) setConditions() {
+	set := func(kind string, on bool, onReason, offReason, message string) {
+		c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: offReason}
+		if on {
+			c.Status, c.Reason, c.Message = metav1.ConditionTrue, onReason, trim(message, maxMessage)
+		}
+		apimeta.SetStatusCondition(&e.conditions, c)
+	}
+	blocked, v := e.blockage.blocked, e.blockage.verdict
+	if e.planning.verdict != nil && !blocked {
+		blocked, v = true, *e.planning.verdict
+	}
+	set(v1alpha1.LeaseConditionBlocked, blocked, word(v.reason), reasonWorking, v.message)
+	expired := !e.over && e.grant.Epoch > 0 && e.lease.phase(time.Now()) == phaseExpired
+	set(v1alpha1.LeaseConditionDegraded, expired, v1alpha1.ReasonLeaseExpired, v1alpha1.ReasonHealthy,
+		"no report has been acknowledged for a whole lease: one request at a time until one is")
+	if e.over || e.grant.Mode == v1alpha1.LeaseDrain {
+		set(v1alpha1.LeaseConditionDrained, e.over || e.idle(), reasonDrained, reasonDraining, "nothing is in flight")
+	}
+}
+
+// stalled is the report of a worker that cannot begin.
+func stalled(instance string, sequence int64, err error) v1alpha1.PrefixLeaseStatus {
+	v := verdictOf(err)
+	if v.reason == reasonUnknown {
+		v.reason = v1alpha1.ReasonSourceUnavailable
+	}
+	status := v1alpha1.PrefixLeaseStatus{Instance: instance, ReportSequence: &sequence}
+	apimeta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: v1alpha1.LeaseConditionBlocked, Status: metav1.ConditionTrue,
+		Reason: word(v.reason), Message: trim(v.message, maxMessage),
+	})
+	return status
+}
+
+// result sums the attempt up.
+func (a *attempt) result() v1alpha1.FinishedArchive {
+	var done, failed, skipped tally
+	var first verdict
+	for _, m := range a.members {
+		switch m.Outcome {
+		case archive.Done:
+			done.add(m.Size)
+			continue
+		case archive.Skipped:
+			skipped.add(m.Size)
+		default:
+			failed.add(m.Size)
+		}
+		if first == (verdict{}) {
+			first = verdict{m.Reason, cmp.Or(m.Message, fmt.Sprintf("source entry %q: %s", m.Path, m.Reason))}
+		}
+	}
+	f := v1alpha1.FinishedArchive{
+		Prefix: a.prefix, Number: new(a.number),
+		Done: done.api(), Failed: failed.api(), Skipped: skipped.api(),
+	}
+	if a.trouble != nil {
+		f.Retry, first = yes, *a.trouble
+	}
+	f.Reason, f.Message = word(first.reason), trim(first.message, maxMessage)
+	return f
+}
+
+// tally counts files and bytes.
+type tally struct{ files, bytes int64 }
+
+func (t *tally) add(size int64) {
+	t.files++
+	t.bytes += size
+}
+
+// api returns the tally, nil when nothing was counted: reports are kept small.
+func (t tally) api() *v1alpha1.Tally {
+	if t.files == 0 {
+		return nil
+	}
+	return &v1alpha1.Tally{Files: &t.files, Bytes: &t.bytes}
+}
+
+func clamp32(n int64) int32 { return int32(max(0, min(n, math.MaxInt32))) }
+
+// word makes a reason that the API takes of one that a server may have given:
+// letters and digits, beginning with a letter. No reason stays none.
+func word(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	kept := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return -1
+	}, reason)
+	kept = strings.TrimLeft(kept, "0123456789")
+	return cmp.Or(kept[:min(len(kept), maxReason)], reasonUnknown)
+}
+
+// trim makes text valid UTF-8 of at most limit bytes.
+func trim(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= limit {
+		return text
+	}
+	const ellipsis = "…"
+	cut := limit - len(ellipsis)
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + ellipsis
+}

@@ -1,0 +1,205 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// bodyShare is the part of the memory limit, in percent, that request bodies may
+// take; inventory, manifests and the runtime need the rest.
+const bodyShare = 60
+
+// errNoPlan: archives can't be told apart before the planning worker has written its plan.
+var errNoPlan = errors.New("the transfer has no plan yet")
+
+// Site is what a worker pod was given: the transfer, and where things are mounted.
+type Site struct {
+	// Transfer holds name, namespace, UID, source, destination and packing.
+	Transfer v1alpha1.ArchiveTransfer
+	// SourceDir is where the source volume is mounted.
+	SourceDir string
+	// CredentialsDir and CAFile are used if the transfer asks for them.
+	CredentialsDir, CAFile string
+	// MemoryLimit of the pod in bytes; 0 means that it is not known.
+	MemoryLimit int64
+}
+
+// ParseTransfer reads the transfer that the manager hands over in
+// v1alpha1.WorkerConfigEnv.
+func ParseTransfer(text string) (v1alpha1.ArchiveTransfer, error) {
+	var t v1alpha1.ArchiveTransfer
+	if text == "" {
+		return t, fmt.Errorf("%s is not set: the manager sets it in the pods it makes", v1alpha1.WorkerConfigEnv)
+	}
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return t, fmt.Errorf("read the transfer in %s: %w", v1alpha1.WorkerConfigEnv, err)
+	}
+	if t.UID == "" || t.Spec.Destination.Bucket == "" {
+		return t, fmt.Errorf("the transfer in %s lacks its UID or bucket", v1alpha1.WorkerConfigEnv)
+	}
+	return t, nil
+}
+
+// client returns a client for the destination.
+func (s Site) client(ctx context.Context) (*transfer.Client, error) {
+	d := s.Transfer.Spec.Destination
+	o := transfer.Options{
+		Bucket: d.Bucket, Region: d.Region, Endpoint: d.Endpoint,
+		PathStyle:    d.AddressingStyle == v1alpha1.AddressingPath,
+		StorageClass: d.StorageClass,
+	}
+	if d.Credentials.Secret != nil {
+		o.CredentialsDir = s.CredentialsDir
+	}
+	if d.CABundle != nil {
+		o.CAFile = s.CAFile
+	}
+	if sse := d.ServerSideEncryption; sse != nil {
+		o.SSE, o.KMSKeyID = sse.Algorithm, sse.KMSKeyID
+	}
+	for _, tag := range d.ObjectTags {
+		if o.Tags == nil {
+			o.Tags = map[string]string{}
+		}
+		o.Tags[tag.Key] = tag.Value
+	}
+	return transfer.NewClient(ctx, o)
+}
+
+// layout returns the layout that the spec asks for; the plan resolves it.
+func (s Site) layout() archive.Layout {
+	d := s.Transfer.Spec.Destination
+	l := archive.Layout{
+		Base:    strings.Trim(d.Prefix, "/"),
+		Pattern: archive.Pattern(d.Prefixes.Pattern),
+		Names:   d.Prefixes.Names,
+		UID:     string(s.Transfer.UID),
+	}
+	if l.Pattern == "" {
+		l.Pattern = archive.Mirror
+	}
+	if d.Prefixes.Count != nil {
+		l.Count = int(*d.Prefixes.Count)
+	}
+	return l
+}
+
+// Place is a site made ready: connected to the destination, the source open.
+type Place struct {
+	site      Site
+	client    *transfer.Client
+	source    *archive.Source
+	layout    archive.Layout
+	inventory inventory
+}
+
+// Open makes the site ready. It sends nothing to the destination.
+func (s Site) Open(ctx context.Context) (*Place, error) {
+	source, err := archive.OpenSource(s.SourceDir, s.Transfer.Spec.Source.Path)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.client(ctx)
+	if err != nil {
+		return nil, errors.Join(err, source.Close())
+	}
+	p := &Place{site: s, client: client, source: source, layout: s.layout()}
+	p.inventory = inventory{store: client, layout: p.layout}
+	return p, nil
+}
+
+// Close releases what Open has taken.
+func (p *Place) Close() error {
+	p.client.Close()
+	return p.source.Close()
+}
+
+// Serve serves the lease of the worker's pod; see Agent.Run.
+func (s Site) Serve(ctx context.Context, leases Leases, podUID types.UID, instance string, logger *slog.Logger) error {
+	var place *Place
+	err := NewAgent(AgentOptions{
+		Leases: leases, PodUID: podUID, Instance: instance, Logger: logger,
+		NewEngine: func(ctx context.Context, afterReport int64, restarted bool) (_ *Engine, err error) {
+			if place, err = s.Open(ctx); err != nil {
+				return nil, err
+			}
+			return place.Engine(instance, afterReport, restarted, logger), nil
+		},
+	}).Run(ctx)
+	if place != nil {
+		err = errors.Join(err, place.Close())
+	}
+	return err
+}
+
+// Engine returns an engine that works in this place.
+func (p *Place) Engine(instance string, afterReport int64, restarted bool, logger *slog.Logger) *Engine {
+	gate := transfer.NewGate()
+	meter := transfer.NewMeter(gate)
+	spec := p.site.Transfer.Spec.Source
+	planner := &archive.Planner{
+		Source: p.source, Store: p.client, Layout: p.layout,
+		Include: spec.Include, Exclude: spec.Exclude,
+	}
+	return NewEngine(EngineOptions{
+		Uploader: transfer.NewUploader(transfer.UploaderOptions{
+			Client: p.client, Gate: gate, Meter: meter, MemoryLimit: p.site.MemoryLimit / 100 * bodyShare,
+		}),
+		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
+		Layout: p.inventory.Layout, Fetch: p.inventory.Archive, Manifests: p.client,
+		Plan:     planner.Run,
+		Instance: instance, AfterReport: afterReport, Restarted: restarted, Logger: logger,
+	})
+}
+
+// inventory reads the plan once it is there, and the inventory with its layout.
+type inventory struct {
+	store  archive.Store
+	layout archive.Layout
+
+	mu     sync.Mutex
+	opened *archive.Inventory // nil until there is a plan
+}
+
+func (i *inventory) open(ctx context.Context) (*archive.Inventory, archive.Layout, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.opened == nil {
+		plan, found, err := archive.ReadPlan(ctx, i.store, i.layout)
+		if err != nil {
+			return nil, i.layout, err
+		}
+		if !found {
+			return nil, i.layout, errNoPlan
+		}
+		i.layout = plan.Layout
+		i.opened = archive.NewInventory(i.store, i.layout)
+	}
+	return i.opened, i.layout, nil
+}
+
+// Layout returns the resolved layout.
+func (i *inventory) Layout(ctx context.Context) (archive.Layout, error) {
+	_, layout, err := i.open(ctx)
+	return layout, err
+}
+
+// Archive returns one archive.
+func (i *inventory) Archive(ctx context.Context, prefix string, number int64) (archive.Archive, error) {
+	opened, _, err := i.open(ctx)
+	if err != nil {
+		return archive.Archive{}, err
+	}
+	return opened.Archive(ctx, prefix, number)
+}
