@@ -3,11 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/hack/localcluster/product"
 )
 
 func TestPlanIsAboutOneGibibyte(t *testing.T) {
@@ -45,61 +45,8 @@ func TestWriteDependsOnTheSeedOnly(t *testing.T) {
 	}
 }
 
-func TestSourceFilesAreThoseToArchive(t *testing.T) {
-	dir, outside := t.TempDir(), t.TempDir()
-	for path, text := range map[string]string{
-		filepath.Join(dir, "a", "file"): "text", filepath.Join(dir, "empty"): "", filepath.Join(outside, "secret"): "x",
-	} {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for link, target := range map[string]string{
-		"inside": "a/file", "dangling": "nowhere", "directory": "a", "outside": filepath.Join(outside, "secret"),
-	} {
-		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := sourceFiles(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sameNames(map[string]int64{"a/file": 4, "empty": 0, "inside": 4}, got); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestSameNamesSeesEveryDifference(t *testing.T) {
-	files := map[string]int64{"a": 1, "b": 2}
-	for want, objects := range map[string]map[string]int64{
-		`"b" is missing`:                     {"a": 1},
-		`"b" has 3 bytes in place of 2`:      {"a": 1, "b": 3},
-		`"c" is no file of the source`:       {"a": 1, "b": 2, "c": 3},
-		`differs from the source in 2 place`: {"a": 1, "c": 2},
-	} {
-		if err := sameNames(files, objects); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("sameNames(%v) gave %v, want %s", objects, err, want)
-		}
-	}
-	if err := sameNames(files, files); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestWithoutKindsKeepsTheRest(t *testing.T) {
-	stream := "kind: Service\n---\nkind: Role\nrules: []\n---\nkind: Deployment\n"
-	got, err := withoutKinds([]byte(stream), "Service", "Deployment")
-	if err != nil || string(got) != "---\nkind: Role\nrules: []\n" {
-		t.Errorf("kept %q (error %v), want the Role only", got, err)
-	}
-}
-
 func TestLastLine(t *testing.T) {
-	got := tally{files: 3, bytes: 4096}.line(1499 * time.Millisecond)
+	got := lastLine(product.Tally{Files: 3, Bytes: 4096}, 1499*time.Millisecond)
 	if want := "demo: 3 files, 4096 bytes verified in 1 s"; got != want {
 		t.Errorf("the last line is %q, want %q", got, want)
 	}

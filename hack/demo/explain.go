@@ -29,7 +29,7 @@ const (
 func (s *stage) explain(w io.Writer) {
 	ctx, cancel := context.WithTimeout(context.Background(), explainLimit)
 	defer cancel()
-	if s.client != nil {
+	if s.Product != nil {
 		s.explainTransfer(ctx, w)
 		s.explainPods(ctx, w)
 	}
@@ -47,7 +47,7 @@ func (s *stage) explain(w io.Writer) {
 
 func (s *stage) explainTransfer(ctx context.Context, w io.Writer) {
 	transfer := &v1alpha1.ArchiveTransfer{}
-	if err := s.client.Get(ctx, s.key, transfer); err != nil {
+	if err := s.Client.Get(ctx, s.key, transfer); err != nil {
 		return
 	}
 	_, _ = fmt.Fprintf(w, "\nconditions of ArchiveTransfer %s:\n", s.key)
@@ -61,7 +61,7 @@ func (s *stage) explainTransfer(ctx context.Context, w io.Writer) {
 
 func (s *stage) explainPods(ctx context.Context, w io.Writer) {
 	pods := &corev1.PodList{}
-	if err := s.client.List(ctx, pods, client.InNamespace(namespace)); err != nil {
+	if err := s.Client.List(ctx, pods, client.InNamespace(namespace)); err != nil {
 		return
 	}
 	_, _ = fmt.Fprintln(w, "\npods:")

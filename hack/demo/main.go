@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"cargoship.dev/operator/hack/localcluster/product"
 )
 
 // options are what the command line chooses.
@@ -78,17 +80,17 @@ func run(ctx context.Context, opts options) (err error) {
 	if err := s.stop(); err != nil {
 		return err
 	}
-	fmt.Println(result.line(time.Since(begin)))
+	fmt.Println(lastLine(result, time.Since(begin)))
 	return nil
 }
 
 // keepUp tells how to look around and waits for the interrupt, which ends the demo
 // as it should end.
-func (s *stage) keepUp(ctx context.Context, result tally, begin time.Time) error {
-	fmt.Printf("export KUBECONFIG=%s\n", s.cluster.Kubeconfig)
-	fmt.Printf("# S3: %s, bucket %s, access key %s, secret key %s\n", s.s3.Endpoint, bucket, s.s3.AccessKey, s.s3.SecretKey)
+func (s *stage) keepUp(ctx context.Context, result product.Tally, begin time.Time) error {
+	fmt.Printf("export KUBECONFIG=%s\n", s.Cluster.Kubeconfig)
+	fmt.Printf("# S3: %s, bucket %s, access key %s, secret key %s\n", s.S3.Endpoint, bucket, s.S3.AccessKey, s.S3.SecretKey)
 	fmt.Println("# kubectl -n " + namespace + " get archivetransfers; Ctrl-C stops everything")
-	fmt.Println(result.line(time.Since(begin)))
+	fmt.Println(lastLine(result, time.Since(begin)))
 	<-ctx.Done()
 	return nil
 }

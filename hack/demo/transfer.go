@@ -29,11 +29,11 @@ const (
 // transfer applies the sample and shows its progress until it ends.
 func (s *stage) transfer(ctx context.Context, out *os.File) error {
 	sample := filepath.Join(s.root, "config", "samples", "transfer_v1alpha1_archivetransfer.yaml")
-	transfer, err := sampleTransfer(sample, target{region: s.s3.Region, endpoint: s.s3.Endpoint})
+	transfer, err := sampleTransfer(sample, target{region: s.S3.Region, endpoint: s.S3.Endpoint})
 	if err != nil {
 		return err
 	}
-	if err := s.client.Create(ctx, transfer); err != nil {
+	if err := s.Client.Create(ctx, transfer); err != nil {
 		return fmt.Errorf("apply the sample: %w", err)
 	}
 	s.key = client.ObjectKeyFromObject(transfer)
@@ -49,7 +49,7 @@ func (s *stage) follow(ctx context.Context, v *view) error {
 	defer tick.Stop()
 	for {
 		transfer := &v1alpha1.ArchiveTransfer{}
-		if err := s.client.Get(ctx, s.key, transfer); err != nil {
+		if err := s.Client.Get(ctx, s.key, transfer); err != nil {
 			return fmt.Errorf("look at the transfer: %w", err)
 		}
 		conditions := transfer.Status.Conditions
@@ -66,8 +66,8 @@ func (s *stage) follow(ctx context.Context, v *view) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the transfer: %w", context.Cause(ctx))
-		case <-s.manager.Done():
-			return fmt.Errorf("the manager ended before the transfer: %w", cmp.Or(s.manager.Err(), errExitZero))
+		case <-s.Manager.Done():
+			return fmt.Errorf("the manager ended before the transfer: %w", cmp.Or(s.Manager.Err(), errExitZero))
 		case <-tick.C:
 		}
 	}

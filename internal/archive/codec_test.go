@@ -2,6 +2,7 @@ package archive
 
 import (
 	"io/fs"
+	"math"
 	"testing"
 	"time"
 
@@ -155,7 +156,7 @@ func TestShardIsAZstdStreamOfLines(t *testing.T) {
 	}
 }
 
-// Every cut of a shard, and every flipped byte of its header, is noticed.
+// A shard that is cut, or whose lengths do not fit, is noticed.
 func TestShardNoticesDamage(t *testing.T) {
 	data := sampleShard(t)
 	for n := range len(data) {
@@ -165,6 +166,16 @@ func TestShardNoticesDamage(t *testing.T) {
 	}
 	if _, err := decodeShard(append(data, 0)); err == nil {
 		t.Error("a shard with a byte behind it is taken")
+	}
+	// Lengths whose sum wraps around to the right one.
+	wrapping, err := encodeShard(shardHeader{Archives: []shardArchive{
+		{Frame: math.MaxInt64, Files: 1}, {Frame: math.MaxInt64, Files: 1}, {Frame: 2 + 5, Files: 1},
+	}}, make([]byte, 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeShard(wrapping); err == nil {
+		t.Error("a shard whose lengths wrap around is taken")
 	}
 }
 

@@ -130,7 +130,7 @@ func layouts() *rapid.Generator[Layout] {
 }
 
 func paths() *rapid.Generator[string] {
-	part := rapid.SampledFrom([]string{"a", "b", "c", "00", "*", "...", "x y", "é", "a\xff", ".cargoship", "uid", "plan.json"})
+	part := rapid.SampledFrom([]string{"a", "b", "a-b", "00", "*", "...", "x y", "é", "a\xff", ".cargoship", "uid", "plan.json"})
 	return rapid.Custom(func(t *rapid.T) string {
 		return path.Join(rapid.SliceOfN(part, 1, 4).Draw(t, "parts")...)
 	})

@@ -100,23 +100,24 @@ func (p *Planner) put(ctx context.Context, plan Plan) error {
 // have to be written also while a slow source yields nothing. When it returns,
 // the walk has ended.
 func (p *Planner) list(ctx context.Context, w *shardWriter, report func()) error {
-	ctx, cancel := context.WithCancel(ctx)
+	// The walk has a context of its own: it ends before the last shard is written.
+	walking, stop := context.WithCancel(ctx)
 	archives := make(chan Archive)
 	walked := make(chan error, 1)
 	go func() {
 		defer close(archives)
-		_, err := p.Source.Walk(ctx, p.walkOptions(w), func(a Archive) error {
+		_, err := p.Source.Walk(walking, p.walkOptions(w), func(a Archive) error {
 			select {
 			case archives <- a:
 				return nil
-			case <-ctx.Done():
-				return fmt.Errorf("walk source: %w", context.Cause(ctx))
+			case <-walking.Done():
+				return fmt.Errorf("walk source: %w", context.Cause(walking))
 			}
 		})
 		walked <- err
 	}()
 	err := p.write(ctx, w, archives, report)
-	cancel()
+	stop()
 	if walkErr := <-walked; err == nil {
 		err = walkErr
 	}

@@ -129,10 +129,10 @@ func TestWalkBatches(t *testing.T) {
 	for i := range 10 {
 		files[fmt.Sprintf("a/%02d", i)] = 10
 	}
-	files["a/04x"] = 1000
+	files["a/04x"] = 90
 	files["b/0"], files["b/1"], files["b/2"] = 60, 60, 30
 	_, s := tree(t, files)
-	archives, _ := walk(t, s, WalkOptions{Layout: mirror(".", "a", "*"), MaxFiles: 4, MaxBytes: 100, LargeFile: 500})
+	archives, _ := walk(t, s, WalkOptions{Layout: mirror(".", "a", "*"), MaxFiles: 4, MaxBytes: 100, LargeFile: 80})
 	var got []string
 	for _, a := range archives {
 		var names []string

@@ -55,7 +55,7 @@ func TestProbeClassifiesWhatIsWrong(t *testing.T) {
 			o := good
 			c.change(&o)
 			begun := time.Now()
-			e := wantError(t, newUploader(t, o, 0).client.Probe(t.Context()), c.class, c.reason)
+			e := asError(t, newUploader(t, o, 0).client.Probe(t.Context()), c.class, c.reason)
 			if e.Blocks() != (c.class != Throttled) {
 				t.Errorf("Blocks = %v", e.Blocks())
 			}
@@ -95,7 +95,7 @@ func TestNewClientRefusesWhatCannotWork(t *testing.T) {
 			o := Options{Bucket: testBucket, CredentialsDir: t.TempDir()}
 			c.change(&o)
 			_, err := NewClient(t.Context(), o)
-			if e := wantError(t, err, Configuration, c.reason); strings.Contains(e.Error(), "pa55") {
+			if e := asError(t, err, Configuration, c.reason); strings.Contains(e.Error(), "pa55") {
 				t.Errorf("the error tells the password: %v", e)
 			}
 		})
@@ -217,7 +217,7 @@ func TestGet(t *testing.T) {
 		t.Fatalf("Put: %v", err)
 	}
 	_, err := r.client.Get(t.Context(), "missing")
-	if e := wantError(t, err, Missing, ReasonObjectNotFound); !errors.Is(err, ErrNotFound) || e.Blocks() {
+	if e := asError(t, err, Missing, ReasonObjectNotFound); !errors.Is(err, ErrNotFound) || e.Blocks() {
 		t.Errorf("error %v is not ErrNotFound, or blocks", err)
 	}
 	for name, f := range map[string]fault{

@@ -101,7 +101,7 @@ func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
 					m.begin("lane").accepted(1, 0, true)
 				}
 				for range c.inFlight {
-					defer m.begin("lane").accepted(1, 0, true)
+					m.begin("lane")
 				}
 				time.Sleep(time.Second)
 				if got := m.Snapshot()[0].SenderLimited; got != c.want {

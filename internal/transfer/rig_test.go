@@ -97,7 +97,13 @@ func (r *rig) wantNoUploads(t *testing.T) {
 }
 
 // wantError fails unless err is an *Error of this class and reason.
-func wantError(t *testing.T, err error, class Class, reason string) *Error {
+func wantError(t *testing.T, err error, class Class, reason string) {
+	t.Helper()
+	_ = asError(t, err, class, reason)
+}
+
+// asError returns err, which must be an *Error of this class and reason.
+func asError(t *testing.T, err error, class Class, reason string) *Error {
 	t.Helper()
 	var e *Error
 	if !errors.As(err, &e) {

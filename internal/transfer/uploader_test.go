@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -122,6 +123,9 @@ func TestUploadSurvivesFaults(t *testing.T) {
 			r.wantNoUploads(t)
 		})
 	}
+	if _, rate := r.gate.limit("lane"); rate == 0 {
+		t.Error("the gate does not pace requests after throttled ones")
+	}
 	stats := r.meter.Snapshot()[0]
 	if stats.Started != stats.Accepted+stats.Throttled+stats.Failed || stats.Throttled != 13 {
 		t.Errorf("stats = %+v, want 13 throttled and every request ended", stats)
@@ -160,7 +164,7 @@ func TestUploadGivesUp(t *testing.T) {
 			r.proxy.times(always, c.kind, c.fault)
 			key := "gives-up/" + strings.ReplaceAll(c.name, " ", "-")
 			_, err := r.Upload(t.Context(), c.file.file(key))
-			e := wantError(t, err, c.class, c.reason)
+			e := asError(t, err, c.class, c.reason)
 			if attempts := r.proxy.requests(c.kind) - before; attempts > c.attempts || attempts == 0 {
 				t.Errorf("%d attempts, want 1 to %d", attempts, c.attempts)
 			}
@@ -239,14 +243,23 @@ func TestUploadOfAFileThatFailsWhileSent(t *testing.T) {
 	r.wantNothing(t, f.Key)
 }
 
-// failsAfterChange cannot be read any more once it was asked whether it is unchanged.
-type failsAfterChange struct{ *memoryFile }
+// failsAfterChange cannot be read the next time after it was asked whether it is
+// unchanged, which is the second reading of a body.
+type failsAfterChange struct {
+	*memoryFile
+	armed atomic.Bool
+}
 
 func (f *failsAfterChange) ReadAt(p []byte, offset int64) (int, error) {
-	if f.calls.Load() > 0 {
+	if f.armed.Swap(false) {
 		return 0, errors.New("input/output error")
 	}
 	return f.memoryFile.ReadAt(p, offset)
+}
+
+func (f *failsAfterChange) Unchanged() error {
+	f.armed.Store(true)
+	return nil
 }
 
 func TestUploadCanceledLeavesNothing(t *testing.T) {
@@ -259,7 +272,7 @@ func TestUploadCanceledLeavesNothing(t *testing.T) {
 		})
 		key := fmt.Sprint("canceled/", size)
 		_, err := r.Upload(ctx, newFile(size).file(key))
-		if e := wantError(t, err, Transient, ReasonCanceled); !errors.Is(e, context.Canceled) {
+		if e := asError(t, err, Transient, ReasonCanceled); !errors.Is(e, context.Canceled) {
 			t.Errorf("error %v is not context.Canceled", e)
 		}
 		r.wantNothing(t, key)
@@ -280,6 +293,82 @@ func TestUploadCanceledAtAClosedGateIsAborted(t *testing.T) {
 	r.wantNothing(t, "drained")
 }
 
+// A part that was cut off may be stored after the abort and bring the upload back.
+func TestUploadThatComesBackIsAbortedAgain(t *testing.T) {
+	r := newRig(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var aborts atomic.Int64
+	f := fault(func(w http.ResponseWriter, q *http.Request) bool {
+		if isPart(q) {
+			cancel()
+			return hang(q)
+		}
+		if isAbort(q) && aborts.Add(1) == 1 {
+			w.WriteHeader(http.StatusNoContent)
+			return true
+		}
+		return false
+	})
+	r.proxy.fault.Store(&f)
+	_, err := r.Upload(ctx, newFile(20*mebi).file("revived"))
+	wantError(t, err, Transient, ReasonCanceled)
+	r.wantNothing(t, "revived")
+}
+
+// When the answer to a completion was lost, the next attempt may find the upload gone.
+// Then the object that stands decides.
+func TestUploadWhoseCompletionWasDoneUnseen(t *testing.T) {
+	r := newRig(t, nil)
+	f := newFile(20 * mebi)
+	for _, done := range []bool{true, false} {
+		t.Run(fmt.Sprint(done), func(t *testing.T) {
+			key := fmt.Sprint("unseen/", done)
+			if err := r.client.Put(t.Context(), key, []byte("before")); err != nil {
+				t.Fatalf("Put: %v", err)
+			}
+			var completions atomic.Int64
+			r.proxy.times(always, isComplete, func(w http.ResponseWriter, q *http.Request) bool {
+				switch {
+				case completions.Add(1) > 1:
+					return refuse(404, "NoSuchUpload")(w, q)
+				case done:
+					return r.proxy.lose(w, q)
+				default:
+					return reset(w, q)
+				}
+			})
+			receipt, err := r.Upload(t.Context(), f.file(key))
+			if !done {
+				wantError(t, err, Transient, ReasonUploadVanished)
+				r.wantStored(t, key, []byte("before"))
+				r.wantNoUploads(t)
+				return
+			}
+			if err != nil || receipt.ETag == "" || receipt.Parts != 3 {
+				t.Errorf("Upload = %+v, %v, want a receipt", receipt, err)
+			}
+			r.wantStored(t, key, f.content)
+		})
+	}
+}
+
+// The time to send a body is no part of the time to answer it.
+func TestServiceTimeBeginsWithTheLastByteSent(t *testing.T) {
+	r := newRig(t, nil)
+	r.proxy.times(always, isPut, func(_ http.ResponseWriter, q *http.Request) bool {
+		time.Sleep(300 * time.Millisecond)
+		return false
+	})
+	// Of this size the SDK asks for "100 Continue", which comes when the body is read.
+	if _, err := r.Upload(t.Context(), newFile(4*mebi).file("slow")); err != nil {
+		t.Fatalf("Upload: %v", err)
+	}
+	stats := r.meter.Snapshot()[0]
+	if stats.AttemptP50 < 290*time.Millisecond || stats.ServiceP50 == 0 || stats.AttemptP50-stats.ServiceP50 < 250*time.Millisecond {
+		t.Errorf("attempt %v, service %v, want the 300 ms before the body in the first only", stats.AttemptP50, stats.ServiceP50)
+	}
+}
+
 func TestUploadTellsWhatItLeavesOpen(t *testing.T) {
 	r := newRig(t, nil)
 	failed := fault(func(w http.ResponseWriter, q *http.Request) bool {
@@ -287,7 +376,7 @@ func TestUploadTellsWhatItLeavesOpen(t *testing.T) {
 	})
 	r.proxy.fault.Store(&failed)
 	_, err := r.Upload(t.Context(), newFile(20*mebi).file("left"))
-	e := wantError(t, err, Permission, ReasonPermissionDenied)
+	e := asError(t, err, Permission, ReasonPermissionDenied)
 	if e.LeftOpen == nil || !strings.Contains(e.Error(), e.LeftOpen.UploadID) {
 		t.Fatalf("error = %v, LeftOpen = %v, want the upload named in both", e, e.LeftOpen)
 	}
@@ -439,7 +528,7 @@ func TestUploadAfterTheServerCameBack(t *testing.T) {
 	}
 	r.server.Stop()
 	_, err := r.Upload(t.Context(), f.file("between"))
-	if e := wantError(t, err, Configuration, ReasonEndpointUnreachable); !e.Blocks() {
+	if e := asError(t, err, Configuration, ReasonEndpointUnreachable); !e.Blocks() {
 		t.Errorf("%v does not block", e)
 	}
 	r.server.Restart(t)

@@ -172,7 +172,7 @@ func (a *Agent) serve(engine *Engine, ended <-chan error, stop func()) error {
 		case <-a.gone:
 			pause.Stop()
 			stop()
-			_ = <-ended
+			a.options.Logger.Warn("stopped without a lease", "cause", <-ended)
 			return ErrLeaseGone
 		case err := <-ended:
 			pause.Stop()

@@ -23,8 +23,7 @@ func bubble(t *testing.T, test func(t *testing.T, b *bench)) {
 		b := newBench(t)
 		test(t, b)
 		if b.stop != nil {
-			b.stop()
-			_ = <-b.ran
+			b.end()
 		}
 	})
 }

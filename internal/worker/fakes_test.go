@@ -219,6 +219,14 @@ func (b *bench) run() {
 	b.t.Cleanup(cancel)
 }
 
+// end stops the engine and waits for it.
+func (b *bench) end() {
+	b.stop()
+	if err := <-b.ran; err != nil && !errors.Is(err, context.Canceled) {
+		b.t.Errorf("Run returned %v", err)
+	}
+}
+
 // send grants as b.grant stands, with the next sequence.
 func (b *bench) send() {
 	b.grant.Sequence++

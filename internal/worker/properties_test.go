@@ -51,8 +51,7 @@ func TestEngineProperties(t *testing.T) {
 			b.dest.linger = linger
 			b.run()
 			broken = live(b, steps)
-			b.stop()
-			_ = <-b.ran
+			b.end()
 		})
 		if broken != "" {
 			rt.Fatal(broken)

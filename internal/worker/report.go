@@ -179,21 +179,23 @@ func stalled(instance string, sequence int64, err error) v1alpha1.PrefixLeaseSta
 // result sums the attempt up.
 func (a *attempt) result() v1alpha1.FinishedArchive {
 	var done, failed, skipped tally
-	var first verdict
+	// The reason told is that of the first failure, and of the first skip where
+	// nothing failed.
+	var first, firstSkip verdict
 	for _, m := range a.members {
+		why := verdict{m.Reason, cmp.Or(m.Message, fmt.Sprintf("source entry %q: %s", m.Path, m.Reason))}
 		switch m.Outcome {
 		case archive.Done:
 			done.add(m.Size)
-			continue
 		case archive.Skipped:
 			skipped.add(m.Size)
+			firstSkip = cmp.Or(firstSkip, why)
 		default:
 			failed.add(m.Size)
-		}
-		if first == (verdict{}) {
-			first = verdict{m.Reason, cmp.Or(m.Message, fmt.Sprintf("source entry %q: %s", m.Path, m.Reason))}
+			first = cmp.Or(first, why)
 		}
 	}
+	first = cmp.Or(first, firstSkip)
 	f := v1alpha1.FinishedArchive{
 		Prefix: a.prefix, Number: new(a.number),
 		Done: done.api(), Failed: failed.api(), Skipped: skipped.api(),

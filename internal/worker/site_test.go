@@ -188,7 +188,7 @@ func TestEngineMovesATree(t *testing.T) {
 	m := newManager(1, "pod")
 	drive(t, place.Engine("one", 0, false, logTo(t)), m, func(r v1alpha1.PrefixLeaseStatus) {
 		if s, reason := condition(r, v1alpha1.LeaseConditionBlocked); s != metav1.ConditionFalse {
-			t.Errorf("Blocked is %s: %s", s, reason)
+			t.Fatalf("Blocked is %s: %s", s, reason)
 		}
 	})
 
