@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -82,7 +84,7 @@ func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv
 	pod.ServiceAccountName = serviceAccountName(at)
 	// Only a platform identity needs the token; the API server is not asked anything.
 	pod.AutomountServiceAccountToken = ptr.To(at.Spec.Destination.Credentials.PodIdentity != nil)
-	pod.Containers[0].Args = append(args, dataArgs(at)...)
+	pod.Containers[0].Args = slices.Concat(args, dataArgs(at))
 	return job, nil
 }
 
@@ -217,7 +219,8 @@ func workerConfig(at *v1alpha1.ArchiveTransfer) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("writing the workers' configuration of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
 	}
-	return string(b), nil
+	// Kubernetes expands $(NAME) in the values of environment variables; $$ is a $.
+	return strings.ReplaceAll(string(b), "$", "$$"), nil
 }
 
 // workerIdentity is the ServiceAccount of worker pods, unless the user has

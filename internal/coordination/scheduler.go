@@ -192,11 +192,12 @@ func (w *laneWeight) move(throttled float64, state State, config Config) {
 	}
 }
 
-// choosePlanner keeps one live worker on the planning duty.
+// choosePlanner keeps one live worker on the planning duty. A planner that is
+// blocked keeps it: what blocks it, most likely blocks every worker.
 func (t *TransferScheduler) choosePlanner(now time.Time) {
 	fit := func(w *worker) bool { return w.live(now) && !w.leaving() && !w.drained }
 	needed := t.planning && !t.spec.Suspended
-	if !needed || t.planner != nil && (!fit(t.planner) || t.planner.blocked) {
+	if !needed || t.planner != nil && !fit(t.planner) {
 		t.planner = nil
 	}
 	if !needed || t.planner != nil {
@@ -204,7 +205,7 @@ func (t *TransferScheduler) choosePlanner(now time.Time) {
 	}
 	if i := slices.IndexFunc(t.workers, (*worker).mayPlan); i >= 0 {
 		// Two must not plan at once; this one may, so it can as well go on.
-		if w := t.workers[i]; fit(w) && !w.blocked {
+		if w := t.workers[i]; fit(w) {
 			t.planner = w
 		}
 		return

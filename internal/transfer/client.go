@@ -74,6 +74,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 			s.BaseEndpoint = aws.String(o.Endpoint)
 		}
 		s.Retryer = aws.NopRetryer{}
+		s.HTTPSignerV4 = &freshSigner{}
 		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true

@@ -140,6 +140,11 @@ type timedTransport struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	// The SDK asks for "100 Continue" above 2 MiB but names no protocol version, and
+	// without one the transport does not wait for it. A request that is refused for
+	// its rate shall not cost the bandwidth of its body.
+	r = r.WithContext(r.Context())
+	r.ProtoMajor, r.ProtoMinor = 1, 1
 	response, err := t.RoundTripper.RoundTrip(r)
 	if measured, ok := r.Context().Value(timingKey{}).(*timing); ok && err == nil {
 		measured.answered.Store(int64(time.Since(measured.begun)))

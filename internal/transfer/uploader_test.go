@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -422,6 +423,25 @@ func TestUploadSendsWhatWasConfigured(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Errorf("headers of %s = %v, want %v", kind, got, want)
 		}
+	}
+}
+
+// A large body is not sent before the server has agreed to take it.
+func TestRefusedBodiesAreNotSent(t *testing.T) {
+	r := newRig(t, nil)
+	var took atomic.Int64
+	r.proxy.times(3, isPart, func(w http.ResponseWriter, q *http.Request) bool {
+		refuse(503, "SlowDown")(w, q)
+		_ = http.NewResponseController(w).Flush()
+		n, _ := io.Copy(io.Discard, q.Body)
+		took.Add(n)
+		return true
+	})
+	if _, err := r.Upload(t.Context(), newFile(20*mebi).file("refused")); err != nil {
+		t.Fatalf("Upload: %v", err)
+	}
+	if took.Load() != 0 {
+		t.Errorf("%d bytes came after the refusal, want none", took.Load())
 	}
 }
 
