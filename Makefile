@@ -67,7 +67,7 @@ verify: $(TOOLS)/kustomize ## Fail when generated files, formatting or module fi
 	$(TOOLS)/kustomize build config/samples >/dev/null
 
 .PHONY: test
-test: ## Run all tests with the race detector, on a real API server.
+test: build ## Run all tests with the race detector, on a real API server.
 	@echo 'test: finding the control plane' >&2
 	@assets=$$(go run ./hack/controlplane | tail -n 1); \
 	echo "test: go test -race $(TESTFLAGS) $(PKG) with KUBEBUILDER_ASSETS=$$assets" >&2; \

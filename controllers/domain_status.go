@@ -25,7 +25,9 @@ const (
 )
 
 // coordinatorConditions are the conditions that the coordinator writes.
-var coordinatorConditions = []string{v1alpha1.ConditionThrottled, v1alpha1.ConditionDegraded}
+func coordinatorConditions() []string {
+	return []string{v1alpha1.ConditionThrottled, v1alpha1.ConditionDegraded}
+}
 
 // status is the part of a transfer's status that follows from its coordination.
 func (d *domain) status(now time.Time, m *member, c *claim) (v1alpha1.ArchiveTransferStatus, error) {
@@ -95,7 +97,7 @@ func failures(c *claim, progress map[string]coordination.PrefixProgress) []v1alp
 
 func (d *domain) conditions(now time.Time, m *member, s v1alpha1.ArchiveTransferStatus) []metav1.Condition {
 	at := m.transfer
-	conditions := ownConditions(at.Status.Conditions, coordinatorConditions)
+	conditions := ownConditions(at.Status.Conditions, coordinatorConditions())
 	set := conditionSetter(&conditions, at.Generation, metav1.NewTime(now.Truncate(time.Second)))
 	worst := v1alpha1.PrefixStatus{}
 	for _, p := range s.Prefixes {

@@ -320,5 +320,5 @@ func lifecycleUnchanged(was, is v1alpha1.ArchiveTransferStatus) bool {
 		equality.Semantic.DeepEqual(was.StartTime, is.StartTime) &&
 		equality.Semantic.DeepEqual(was.CompletionTime, is.CompletionTime) &&
 		equality.Semantic.DeepEqual(was.Workers, is.Workers) &&
-		equality.Semantic.DeepEqual(ownConditions(was.Conditions, lifecycleConditions), is.Conditions)
+		equality.Semantic.DeepEqual(ownConditions(was.Conditions, lifecycleConditions()), is.Conditions)
 }

@@ -17,8 +17,10 @@ const planningComplete = "Complete"
 const maxMessage = 1024
 
 // lifecycleConditions are the conditions that the lifecycle reconciler writes.
-var lifecycleConditions = []string{
-	v1alpha1.ConditionComplete, v1alpha1.ConditionFailed, v1alpha1.ConditionSuspended, v1alpha1.ConditionProgressing,
+func lifecycleConditions() []string {
+	return []string{
+		v1alpha1.ConditionComplete, v1alpha1.ConditionFailed, v1alpha1.ConditionSuspended, v1alpha1.ConditionProgressing,
+	}
 }
 
 // lifecycleStatus is the part of the status that follows from a decision.
@@ -28,7 +30,7 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 		ObservedGeneration: ptr.To(at.Generation),
 		StartTime:          at.Status.StartTime,
 		CompletionTime:     at.Status.CompletionTime,
-		Conditions:         ownConditions(at.Status.Conditions, lifecycleConditions),
+		Conditions:         ownConditions(at.Status.Conditions, lifecycleConditions()),
 		Workers:            workersStatus(in),
 	}
 	now := metav1.NewTime(in.now.Truncate(time.Second))

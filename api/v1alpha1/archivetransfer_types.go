@@ -420,13 +420,13 @@ type Coordination struct {
 	// +optional
 	// +kubebuilder:default="2s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('500ms') && duration(self) <= duration('1m')",message="must be between 500ms and 1m"
-	UpdateInterval metav1.Duration `json:"updateInterval,omitzero"`
+	UpdateInterval metav1.Duration `json:"updateInterval,omitempty,omitzero"`
 
 	// leaseDuration is how long a worker may go on with a grant that is not renewed.
 	// +optional
 	// +kubebuilder:default="20s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('10m')",message="must be between 5s and 10m"
-	LeaseDuration metav1.Duration `json:"leaseDuration,omitzero"`
+	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty,omitzero"`
 
 	// advancedFlowControl Enabled adds a paced rate and probing to the window.
 	// +optional

@@ -25,24 +25,20 @@ type Metrics struct {
 	decide, tick            *prometheus.HistogramVec
 }
 
-var (
-	transferLabels = []string{"namespace", "transfer", "uid"}
-	tickBuckets    = prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
-)
-
 // New creates the metrics and registers them.
 func New(r prometheus.Registerer) (*Metrics, error) {
-	outcome := append([]string{"outcome"}, transferLabels...)
-	prefix := append([]string{"prefix"}, transferLabels...)
+	transfer := []string{"namespace", "transfer", "uid"}
+	outcome := append([]string{"outcome"}, transfer...)
+	prefix := append([]string{"prefix"}, transfer...)
 	m := &Metrics{
 		bytes:       gauge("transfer_bytes", "Bytes of a transfer by what has become of them: planned, done, failed or skipped.", outcome),
 		files:       gauge("transfer_files", "Files of a transfer by what has become of them: planned, done, failed or skipped.", outcome),
-		throughput:  gauge("transfer_throughput_bytes_per_second", "Present throughput of a transfer over all workers.", transferLabels),
+		throughput:  gauge("transfer_throughput_bytes_per_second", "Present throughput of a transfer over all workers.", transfer),
 		window:      gauge("prefix_window_requests", "Requests granted in flight on a prefix, over all workers.", prefix),
 		rate:        gauge("prefix_rate_requests_per_second", "Paced rate granted on a prefix over all workers; 0 is unpaced.", prefix),
 		throttled:   gauge("prefix_throttled_ratio", "Share of the requests on a prefix lately refused for their rate.", prefix),
 		service:     gauge("prefix_service_seconds", "Service time of the requests on a prefix.", append([]string{"quantile"}, prefix...)),
-		workers:     gauge("transfer_workers", "Workers of a transfer by state: desired, leased, blocked or failed.", append([]string{"state"}, transferLabels...)),
+		workers:     gauge("transfer_workers", "Workers of a transfer by state: desired, leased, blocked or failed.", append([]string{"state"}, transfer...)),
 		transitions: counter("congestion_transitions_total", "Changes of state of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
 		ignored:     counter("reports_ignored_total", "Reports that workers had no right to, or that were impossible.", []string{"domain"}),
 		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind.", []string{"kind"}),
@@ -133,5 +129,6 @@ func counter(name, help string, labels []string) *prometheus.CounterVec {
 
 func histogram(name, help string, labels []string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: namespace, Name: name, Help: help, Buckets: tickBuckets}, labels)
+		Namespace: namespace, Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), // 0.5 ms to 4 s
+	}, labels)
 }

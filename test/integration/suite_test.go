@@ -49,7 +49,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	DeferCleanup(func() error {
 		err := ship.Stop()
 		if failed {
-			fmt.Fprintf(GinkgoWriter, "logs and objects of this run are in %s\n", dir)
+			_, _ = fmt.Fprintf(GinkgoWriter, "logs and objects of this run are in %s\n", dir)
 			return err
 		}
 		return os.RemoveAll(dir)
