@@ -31,7 +31,7 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 		StartTime:          at.Status.StartTime,
 		CompletionTime:     at.Status.CompletionTime,
 		Conditions:         ownConditions(at.Status.Conditions, lifecycleConditions()),
-		Workers:            workersStatus(in),
+		Workers:            workersStatus(in, d.action == actEnd),
 	}
 	now := metav1.NewTime(in.now.Truncate(time.Second))
 	if s.StartTime == nil && (d.action == actRunWorkers || in.workers != nil) {
@@ -84,13 +84,17 @@ func ownConditions(cs []metav1.Condition, types []string) []metav1.Condition {
 	return own
 }
 
-func workersStatus(in input) *v1alpha1.WorkersStatus {
+func workersStatus(in input, ended bool) *v1alpha1.WorkersStatus {
 	var leased, blocked, failed int32
-	for i := range in.leases {
-		if in.leases[i].Status.Instance != "" {
+	leases := in.leases
+	if ended {
+		leases = nil // they are about to be deleted
+	}
+	for i := range leases {
+		if leases[i].Status.Instance != "" {
 			leased++
 		}
-		if meta.IsStatusConditionTrue(in.leases[i].Status.Conditions, v1alpha1.LeaseConditionBlocked) {
+		if meta.IsStatusConditionTrue(leases[i].Status.Conditions, v1alpha1.LeaseConditionBlocked) {
 			blocked++
 		}
 	}
@@ -98,7 +102,7 @@ func workersStatus(in input) *v1alpha1.WorkersStatus {
 		failed = in.workers.Status.Failed
 	}
 	desired := in.transfer.Spec.Workers.Count
-	if suspended(in) {
+	if suspended(in) || ended {
 		desired = 0
 	}
 	return &v1alpha1.WorkersStatus{Desired: ptr.To(desired), Leased: ptr.To(leased), Blocked: ptr.To(blocked), Failed: ptr.To(failed)}

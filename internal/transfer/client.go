@@ -109,7 +109,7 @@ func baseConfig(ctx context.Context, o Options) (aws.Config, error) {
 // does not hold.
 func httpClient(transport http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport:     timedTransport{transport},
+		Transport:     timedTransport{transport, stallTimeout},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -22,7 +23,7 @@ const (
 	// completeTimeout is its place for the completion of a multipart upload, which
 	// copies the object on some servers.
 	completeTimeout = 15 * time.Minute
-	// stallTimeout bounds each write to a connection.
+	// stallTimeout bounds each write to a connection, and each wait for more of an answer.
 	stallTimeout = 60 * time.Second
 	// maxIdle is how many idle connections are kept: as many as a large window needs.
 	maxIdle = 1024
@@ -134,20 +135,52 @@ func (t *timing) service() time.Duration {
 	return time.Duration(answered - wrote)
 }
 
-// timedTransport notes when the answer came. The trace's GotFirstResponseByte would
-// fire at "100 Continue" already, before the body is sent.
-type timedTransport struct{ http.RoundTripper }
+// timedTransport notes when the answer came, and cuts off an answer that stalls. The
+// trace's GotFirstResponseByte would fire at "100 Continue" already, before the body is sent.
+type timedTransport struct {
+	http.RoundTripper
+	// stall bounds each wait for more of an answer whose headers have come.
+	stall time.Duration
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	r = r.WithContext(ctx)
 	// The SDK asks for "100 Continue" above 2 MiB but names no protocol version, and
 	// without one the transport does not wait for it. A request that is refused for
 	// its rate shall not cost the bandwidth of its body.
-	r = r.WithContext(r.Context())
 	r.ProtoMajor, r.ProtoMinor = 1, 1
 	response, err := t.RoundTripper.RoundTrip(r)
-	if measured, ok := r.Context().Value(timingKey{}).(*timing); ok && err == nil {
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	if measured, ok := ctx.Value(timingKey{}).(*timing); ok {
 		measured.answered.Store(int64(time.Since(measured.begun)))
 	}
-	return response, err
+	timer := time.AfterFunc(t.stall, func() { cancel(os.ErrDeadlineExceeded) })
+	response.Body = &answerBody{ReadCloser: response.Body, timer: timer, stall: t.stall, cancel: cancel}
+	return response, nil
+}
+
+// answerBody is the body of an answer, which is canceled when it stalls.
+type answerBody struct {
+	io.ReadCloser
+	timer  *time.Timer
+	stall  time.Duration
+	cancel context.CancelCauseFunc
+}
+
+// Read implements io.Reader.
+func (b *answerBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.stall)
+	return b.ReadCloser.Read(p)
+}
+
+// Close implements io.Closer.
+func (b *answerBody) Close() error {
+	b.timer.Stop()
+	defer b.cancel(nil)
+	return b.ReadCloser.Close()
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -37,6 +38,34 @@ func TestTransportHearsTheAnswerToARequestCutShort(t *testing.T) {
 	defer response.Body.Close() //nolint:errcheck // It has none.
 	if response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status %d, want 503", response.StatusCode)
+	}
+}
+
+func TestTransportCutsOffAnAnswerThatStalls(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for range 3 {
+			_, _ = io.WriteString(w, "some ")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(120 * time.Millisecond)
+		}
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	transport := newTransport(nil, answerTimeout)
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: timedTransport{transport, 300 * time.Millisecond}}
+	response, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if string(body) != "some some some " {
+		t.Errorf("body = %q, want all that came, slowly as it was", body)
+	}
+	wantError(t, Classify("get object", "key", err), Transient, ReasonTimeout)
+	if err := response.Body.Close(); err != nil {
+		t.Errorf("Close: %v", err)
 	}
 }
 

@@ -430,10 +430,16 @@ func TestUploadSendsWhatWasConfigured(t *testing.T) {
 func TestRefusedBodiesAreNotSent(t *testing.T) {
 	r := newRig(t, nil)
 	var took atomic.Int64
-	r.proxy.times(3, isPart, func(w http.ResponseWriter, q *http.Request) bool {
-		refuse(503, "SlowDown")(w, q)
-		_ = http.NewResponseController(w).Flush()
-		n, _ := io.Copy(io.Discard, q.Body)
+	r.proxy.times(3, isPart, func(w http.ResponseWriter, _ *http.Request) bool {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Errorf("Hijack: %v", err)
+			return true
+		}
+		defer conn.Close() //nolint:errcheck // The client has given it up.
+		_, _ = io.WriteString(conn, "HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		n, _ := io.Copy(io.Discard, buffered)
 		took.Add(n)
 		return true
 	})
