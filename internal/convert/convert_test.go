@@ -1,0 +1,112 @@
+package convert
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination"
+)
+
+// A manager that starts anew must read from a lease what the one before wrote.
+func TestGrantSurvivesTheAPI(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := coordination.Grant{
+			Worker: "w", Transfer: "uid",
+			Epoch:              rapid.Int64Range(1, 1e6).Draw(t, "epoch"),
+			Sequence:           rapid.Int64Range(1, 1e6).Draw(t, "sequence"),
+			AcknowledgedReport: rapid.Int64Range(0, 1e6).Draw(t, "acknowledged"),
+			Duration:           time.Duration(rapid.IntRange(1, 600).Draw(t, "duration")) * time.Second,
+			ReportInterval:     time.Duration(rapid.IntRange(1, 60).Draw(t, "interval")) * time.Second,
+			Drain:              rapid.Bool().Draw(t, "drain"),
+			Plan:               rapid.Bool().Draw(t, "plan"),
+		}
+		for i := range rapid.IntRange(0, 3).Draw(t, "prefixes") {
+			p := coordination.PrefixGrant{
+				Prefix: string(rune('a' + i)),
+				Window: rapid.IntRange(0, 1000).Draw(t, "window"),
+				Rate:   float64(rapid.IntRange(0, 4000).Draw(t, "rate")),
+			}
+			for n := range rapid.IntRange(0, 4).Draw(t, "archives") {
+				p.Assignments = append(p.Assignments, coordination.Assignment{
+					Archive: coordination.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n)}, Attempt: n + 1})
+			}
+			want.Prefixes = append(want.Prefixes, p)
+		}
+		encoded, err := json.Marshal(Grant(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease := &v1alpha1.PrefixLease{}
+		lease.Name = "w"
+		if err := json.Unmarshal(encoded, &lease.Spec); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, LeaseGrant("uid", lease)); diff != "" {
+			t.Errorf("a grant changed on its way through the API (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestConfigKeepsDefaultsForWhatIsAbsent(t *testing.T) {
+	if diff := cmp.Diff(coordination.DefaultConfig(), Config(v1alpha1.ArchiveTransferSpec{})); diff != "" {
+		t.Errorf("an empty spec changed the defaults (-want +got):\n%s", diff)
+	}
+	got := Config(v1alpha1.ArchiveTransferSpec{Coordination: v1alpha1.Coordination{
+		Mode: v1alpha1.ModeUncoordinated, AdvancedFlowControl: "Disabled",
+		Adaptive: v1alpha1.AdaptiveParameters{CongestionSensitivityPercent: ptr.To(int32(0)), LearningRatePercent: 25},
+	}})
+	if !got.Uncoordinated || got.AdvancedFlowControl || got.CongestionSensitivity != 0 || got.LearningRate != 0.25 {
+		t.Errorf("Config() = %+v, want what the spec says", got)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	tests := map[string]struct {
+		planning         string
+		archives, ended  int64
+		done, planned    int64
+		wantPercent      *int32
+		wantSummary      string
+		wantRemainingSec float64
+	}{
+		"planning":      {"Running", 4, 1, 1 << 20, 4 << 20, nil, "1.00 MiB/4.00 MiB+", 0},
+		"transferring":  {"Complete", 4, 1, 1 << 20, 4 << 20, ptr.To(int32(25)), "1.00 MiB/4.00 MiB", 3},
+		"almost there":  {"Complete", 4, 3, 4 << 20, 4 << 20, ptr.To(int32(99)), "4.00 MiB/4.00 MiB", 0},
+		"there":         {"Complete", 4, 4, 4 << 20, 4 << 20, ptr.To(int32(100)), "4.00 MiB/4.00 MiB", 0},
+		"nothing to do": {"Complete", 0, 0, 0, 0, ptr.To(int32(100)), "0 B/0 B", 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := Progress(tc.planning, []v1alpha1.PrefixStatus{{
+				Archives: &tc.archives, BytesPerSecond: ptr.To(int64(1 << 20)),
+				Done: &v1alpha1.Tally{Bytes: &tc.done}, Planned: &v1alpha1.Tally{Bytes: &tc.planned},
+			}}, tc.ended)
+			if diff := cmp.Diff(tc.wantPercent, p.Percent); diff != "" {
+				t.Errorf("percent (-want +got):\n%s", diff)
+			}
+			if p.Summary != tc.wantSummary {
+				t.Errorf("summary is %q, want %q", p.Summary, tc.wantSummary)
+			}
+			if left, _ := Remaining(p); left.Seconds() != tc.wantRemainingSec {
+				t.Errorf("remaining is %v, want %v s", left, tc.wantRemainingSec)
+			}
+		})
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 10239: "10.0 KiB", 1 << 20: "1.00 MiB", 1<<20 - 1: "1.00 MiB",
+		118 << 20: "118 MiB", 1 << 62: "4.00 EiB",
+	} {
+		if got := Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
