@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,8 +95,8 @@ type agentBench struct {
 	leases *fakeLeases
 	agent  chan error
 	cancel context.CancelFunc
-	// engineFails is what making the engine fails with.
-	engineFails error
+	// engineFails makes making the engine fail.
+	engineFails atomic.Bool
 }
 
 func startAgent(t *testing.T) *agentBench {
@@ -103,8 +104,8 @@ func startAgent(t *testing.T) *agentBench {
 	agent := NewAgent(AgentOptions{
 		Leases: a.leases, PodUID: "pod", Instance: "one",
 		NewEngine: func(_ context.Context, after int64, restarted bool) (*Engine, error) {
-			if a.engineFails != nil {
-				return nil, a.engineFails
+			if a.engineFails.Load() {
+				return nil, errors.New("open source: no such directory")
 			}
 			a.options.AfterReport, a.options.Restarted = after, restarted
 			a.Engine = NewEngine(a.options)
@@ -281,7 +282,7 @@ func TestAgentWhoseLeaseIsDeletedStops(t *testing.T) {
 
 func TestAgentThatCannotBeginSaysWhy(t *testing.T) {
 	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
-		a.engineFails = errors.New("open source: no such directory")
+		a.engineFails.Store(true)
 		a.leases.set(func(l *v1alpha1.PrefixLease) {
 			l.Status.Instance, l.Status.ReportSequence = "zero", new(int64(7))
 		})
@@ -294,7 +295,7 @@ func TestAgentThatCannotBeginSaysWhy(t *testing.T) {
 		if s, reason := condition(reports[0].status, v1alpha1.LeaseConditionBlocked); s != metav1.ConditionTrue || reason != v1alpha1.ReasonSourceUnavailable {
 			t.Errorf("Blocked is %s %s", s, reason)
 		}
-		a.engineFails = nil
+		a.engineFails.Store(false)
 		after(10 * time.Second)
 		reports = a.leases.taken()
 		if *reports[0].status.ReportSequence != 11 || !a.options.Restarted {

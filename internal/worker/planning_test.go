@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,15 +18,16 @@ import (
 // where it was cut short.
 type walkOf struct {
 	listed, running, most int
-	fail                  error
+	// fails makes the walk fail at once.
+	fails atomic.Bool
 }
 
 func (w *walkOf) run(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error) {
 	w.running++
 	defer func() { w.running-- }()
 	w.most = max(w.most, w.running)
-	if w.fail != nil {
-		return archive.Plan{}, w.fail
+	if w.fails.Load() {
+		return archive.Plan{}, errors.New("open source: input/output error")
 	}
 	plan := func() archive.Plan {
 		return archive.Plan{Complete: w.listed == 10, Prefixes: []archive.PlannedPrefix{{Name: "a", Archives: int64(w.listed)}}}
@@ -94,7 +96,8 @@ func TestPlanningStopsWithTheLeaseAndGoesOnWithTheNext(t *testing.T) {
 
 func TestPlanningHeldUp(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		w := &walkOf{fail: errors.New("open source: input/output error")}
+		w := &walkOf{}
+		w.fails.Store(true)
 		b.options.Plan = w.run
 		b.run()
 		b.grant.Duty = v1alpha1.DutyPlan
@@ -103,7 +106,7 @@ func TestPlanningHeldUp(t *testing.T) {
 		if s, reason := condition(b.renew(), v1alpha1.LeaseConditionBlocked); s != metav1.ConditionTrue || reason != v1alpha1.ReasonSourceUnavailable {
 			t.Errorf("Blocked is %s %s", s, reason)
 		}
-		w.fail = nil
+		w.fails.Store(false)
 		after(5 * time.Second)
 		if s, _ := condition(b.renew(), v1alpha1.LeaseConditionBlocked); s != metav1.ConditionFalse {
 			t.Errorf("Blocked is %s after the walk goes on", s)
