@@ -248,7 +248,8 @@ func TestWorkerProcesses(t *testing.T) {
 	if err := terminated.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitCode(t, terminated); code != exitTerminated {
+	// A fast machine may have ended every archive by now, and the process its work.
+	if code := exitCode(t, terminated); code != exitTerminated && (code != exitDrained || !m.done()) {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
 	if status, _ := condition(k.lease(t).Status, v1alpha1.LeaseConditionDrained); status != metav1.ConditionTrue {
