@@ -129,14 +129,15 @@ type ArchiveAssignment struct {
 // holds the lease alone writes it. Counters are cumulative over the life of the
 // worker process, so a lost or repeated report changes nothing.
 type PrefixLeaseStatus struct {
-	// instance identifies the worker process; a new value means that all
-	// counters start again from zero.
+	// instance identifies the worker process; a new value means that the counters
+	// of the prefixes start again from zero.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Instance string `json:"instance,omitempty"`
 
-	// reportSequence counts the reports of this worker process, from 1.
+	// reportSequence counts the reports into this lease; that of a new worker
+	// process follows those of the one before.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ReportSequence *int64 `json:"reportSequence,omitempty"`

@@ -54,6 +54,17 @@ func TestRound(t *testing.T) {
 			},
 			signal: clean, wantState: SlowStart, wantWindow: 64,
 		},
+		"slow start short of work waits": {
+			state: func() *GlobalCongestionController {
+				return newGlobalCongestionController(DefaultConfig(), newRand(1))
+			},
+			signal: func() Signal {
+				s := clean()
+				s.InFlight = 10
+				return s
+			},
+			wantState: SlowStart, wantWindow: 32,
+		},
 		"nothing completed, nothing changes": {
 			state:  func() *GlobalCongestionController { return settledController(0) },
 			signal: func() Signal { return Signal{Started: 10, InFlight: 100} }, wantState: CongestionAvoidance, wantWindow: 100,
@@ -123,7 +134,7 @@ func TestRound(t *testing.T) {
 				c.Round(start, refused(0.05))
 				return c
 			},
-			signal: func() Signal { return refused(0.05) }, wantState: FastRecovery, wantWindow: 100, wantRate: 0.97 * 950,
+			signal: func() Signal { return refused(0.4) }, wantState: FastRecovery, wantWindow: 100, wantRate: 0.97 * 950,
 		},
 		"heavy throttling after a cut is persistent": {
 			state: func() *GlobalCongestionController {

@@ -361,6 +361,8 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
 		}
 	}
 	w.lease.grant, w.lease.issued, w.lease.issuedAt = g, true, now
+	w.lease.report, w.lease.instance = max(g.AcknowledgedReport, 0), g.Instance
+	w.lease.floor = 1 // the worker may be on the floor of a grant before this one
 	w.lease.add(v)
 	if t.coordinated() {
 		c.group.adopted += w.window()

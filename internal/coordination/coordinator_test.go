@@ -387,6 +387,10 @@ func TestWindowsMoveAfterAcknowledgement(t *testing.T) {
 	if got := f.window("v"); got != 16 {
 		t.Errorf("window %d after the acknowledgement, want 16", got)
 	}
+	// Of three ticks of 32 slots, one withheld 16.
+	if got := f.c.Metrics(f.now).Overhead; math.Abs(got-16.0/96) > 1e-9 {
+		t.Errorf("overhead %v, want %v", got, 16.0/96)
+	}
 }
 
 func TestDrain(t *testing.T) {
@@ -528,7 +532,7 @@ func TestObserveRejects(t *testing.T) {
 		"the same again":    {func(r *Report) { r.Sequence = 5 }, ErrStaleReport},
 		"an older one":      {func(r *Report) { r.Sequence = 4 }, ErrStaleReport},
 		"no instance":       {func(r *Report) { r.Instance = "" }, ErrImpossibleReport},
-		"an old instance":   {func(r *Report) { r.Instance = "0" }, ErrStaleReport},
+		"an old instance":   {func(r *Report) { r.Instance, r.Sequence, r.Epoch, r.GrantSequence = "0", 6, 0, 0 }, ErrStaleReport},
 		"counters go back":  {func(r *Report) { r.Prefixes[0].Accepted = 1 }, ErrImpossibleReport},
 		"more than started": {func(r *Report) { r.Prefixes[0].Accepted = 99 }, ErrImpossibleReport},
 		"negative counter":  {func(r *Report) { r.Prefixes[0].Failed = -1 }, ErrImpossibleReport},
@@ -545,7 +549,7 @@ func TestObserveRejects(t *testing.T) {
 			f := newFixture(t, DefaultConfig())
 			f.schedule("t", "a", 50)
 			f.c.AddWorker(f.now, "w", "t", 100)
-			must(t, f.c.Observe(f.now, Report{Worker: "w", Transfer: "t", Instance: "0", Sequence: 7}))
+			must(t, f.c.Observe(f.now, Report{Worker: "w", Transfer: "t", Instance: "0", Sequence: 4}))
 			f.tick()
 			first := good
 			first.Sequence = 5
@@ -565,7 +569,7 @@ func TestObserveRejects(t *testing.T) {
 	}
 }
 
-// A new process of a worker begins its counters and sequences again.
+// A new process of a worker begins its counters again.
 func TestNewInstance(t *testing.T) {
 	f := newFixture(t, DefaultConfig())
 	f.schedule("t", "a", 50)
@@ -573,11 +577,12 @@ func TestNewInstance(t *testing.T) {
 	f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "a", Started: 100, Accepted: 100}}
 	f.round("w")
 	held := f.assigned("w", "a")
-	f.reports["w"] = &Report{Worker: "w", Transfer: "t", Instance: "2", MaxInFlight: 100}
+	last := f.reports["w"].Sequence
+	f.reports["w"] = &Report{Worker: "w", Transfer: "t", Instance: "2", Sequence: last, MaxInFlight: 100}
 	f.grants["w"] = Grant{}
 	f.round("w")
-	if g := f.grants["w"]; g.Instance != "2" || g.AcknowledgedReport != 1 {
-		t.Errorf("got %+v, want report 1 of instance 2 acknowledged", g)
+	if g := f.grants["w"]; g.Instance != "2" || g.AcknowledgedReport != last+1 {
+		t.Errorf("got %+v, want report %d of instance 2 acknowledged", g, last+1)
 	}
 	if got := f.assigned("w", "a"); !slices.Equal(got, held) {
 		t.Errorf("assigned %v, want the same %v", got, held)
@@ -819,5 +824,198 @@ func TestConfigNamesEveryMistake(t *testing.T) {
 	err := Config{}.Validate()
 	if got := strings.Count(err.Error(), "\n") + 1; got < 13 {
 		t.Errorf("%d mistakes are named in the zero value: %v", got, err)
+	}
+}
+
+// Lost workers may each have a request in flight; those that are left can go on.
+func TestLostWorkersDoNotStarveTheOthers(t *testing.T) {
+	config := DefaultConfig()
+	config.GlobalCongestionWindow = 4
+	f := newFixture(t, config)
+	f.schedule("t", "a", 5000)
+	var lost []WorkerID
+	for i := range 8 {
+		lost = append(lost, WorkerID(fmt.Sprint("lost", i)))
+	}
+	f.start("t", lost...)
+	for range 40 {
+		f.round(lost...) // each has its turn
+	}
+	f.start("t", "w")
+	for range 30 {
+		f.round("w")
+	}
+	if got := f.window("w"); got != 4 {
+		t.Errorf("window %d, want all of 4 once the leases of the others are over", got)
+	}
+}
+
+// A worker that has not seen the adopted grant may be on the floor of the one
+// before, whatever the adopted one says.
+func TestAdoptedWorkersAreChargedAFloor(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.c.AdoptGrant(f.now, Grant{Worker: "w", Transfer: "t", Epoch: 2, Sequence: 9, Duration: 30 * time.Second})
+	charged := func() int { return f.c.Metrics(f.now).Groups[0].Charged }
+	if got := charged(); got != 1 {
+		t.Errorf("%d slots are charged, want a floor of 1", got)
+	}
+	must(t, f.c.Observe(f.now, Report{Worker: "w", Transfer: "t", Instance: "1", Sequence: 4, Epoch: 2, GrantSequence: 9}))
+	if got := charged(); got != 0 {
+		t.Errorf("%d slots are charged once the worker acts on the adopted grant", got)
+	}
+}
+
+// What a worker did before it was known says nothing of the path now.
+func TestFirstReportOnlySetsTheCounters(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.c.AddWorker(f.now, "w", "t", 100)
+	r := &Report{
+		Worker: "w", Transfer: "t", Instance: "1", MaxInFlight: 100,
+		Prefixes: []PrefixCounters{{Prefix: "a", Started: 5000, Accepted: 1000, Throttled: 4000}},
+	}
+	f.reports["w"] = r
+	f.round("w")
+	if f.c.group.controller.begun {
+		t.Error("the first report was judged")
+	}
+	r.Prefixes = []PrefixCounters{{Prefix: "a", Started: 5100, Accepted: 1100, Throttled: 4000, MaxInFlight: 32}}
+	f.round("w")
+	if g := f.c.Metrics(f.now).Groups[0]; g.CongestionEvents != 0 || g.Requests != 50 {
+		t.Errorf("%d cuts and %v requests per second, want none and 50", g.CongestionEvents, g.Requests)
+	}
+}
+
+// A worker whose window shrank below the number of its prefixes finishes what it
+// holds, prefix by prefix, before it is given more.
+func TestStrandedArchivesComeFirst(t *testing.T) {
+	config := DefaultConfig()
+	config.PipelineDepth = 3
+	f := newFixture(t, config)
+	f.schedule("t", "a", 100)
+	f.schedule("t", "b", 100)
+	f.start("t", "w")
+	if a, b := f.assigned("w", "a"), f.assigned("w", "b"); len(a) != 3 || len(b) != 3 {
+		t.Fatalf("assigned %v and %v, want three of each", a, b)
+	}
+	f.c.group.controller.window = 1
+	for range 12 {
+		var finished []Outcome
+		for _, p := range f.grants["w"].Prefixes {
+			if p.Window > 0 && len(p.Assignments) > 0 {
+				finished = append(finished, done(p.Prefix, p.Assignments[0].Archive.Number))
+			}
+		}
+		f.report("w", finished...)
+		f.tick()
+	}
+	if a, b := f.prefix("a").Finished, f.prefix("b").Finished; a.Count() < 3 || b.Count() < 3 {
+		t.Errorf("finished %s of a and %s of b, want the first three of each", a, b)
+	}
+}
+
+// A lease runs from the last report, however often the grant was written since.
+func TestLeaseRunsFromTheReport(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 5)
+	f.start("t", "w")
+	f.start("t", "v") // w's grant is written anew
+	f.c.RemoveWorker(f.now, "w", false)
+	ends := start.Add(lifetime(30 * time.Second))
+	for f.now.Before(ends) {
+		if f.prefix("a").Assigned == 0 || !f.c.HasWorker("w") {
+			t.Fatalf("the lease is over after %v", f.now.Sub(start))
+		}
+		f.round("v")
+	}
+	if f.c.HasWorker("w") {
+		t.Errorf("the lease still holds after %v", f.now.Sub(start))
+	}
+}
+
+// The duty passes from a worker that leaves only once that one has let go of it.
+func TestPlannersDoNotOverlap(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.c.SetPlanning("t", true)
+	f.start("t", "v", "w")
+	if !f.grants["v"].Plan {
+		t.Fatal("v does not plan")
+	}
+	f.c.RemoveWorker(f.now, "v", false)
+	f.round("w")
+	if f.grants["v"].Plan || f.grants["w"].Plan {
+		t.Fatalf("planning: v %v, w %v, want neither before v has let go", f.grants["v"].Plan, f.grants["w"].Plan)
+	}
+	f.round("v", "w")
+	if !f.grants["w"].Plan {
+		t.Error("w does not plan after v has let go")
+	}
+}
+
+// Who has had the only slot for long gives it to who came later.
+func TestNewcomersGetTheirTurn(t *testing.T) {
+	config := DefaultConfig()
+	config.GlobalCongestionWindow = 1
+	f := newFixture(t, config)
+	f.schedule("t", "a", 5000)
+	f.start("t", "old")
+	for range 40 {
+		f.round("old")
+	}
+	f.start("t", "new")
+	for range 5 {
+		f.round("old", "new")
+	}
+	if f.window("new") != 1 || f.window("old") != 0 {
+		t.Errorf("windows %d and %d, want the newcomer's turn", f.window("old"), f.window("new"))
+	}
+}
+
+// What is leased to a worker that is not heard is not there for others.
+func TestSilentWorkersKeepWhatIsLeased(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 500)
+	f.start("t", "v", "w")
+	for range 4 {
+		f.round("v")
+	}
+	f.c.group.controller.window = 20
+	f.round("v")
+	if got := f.window("v"); got != 4 {
+		t.Errorf("window %d of 20, want 4 beside the 16 of the silent worker", got)
+	}
+}
+
+// A round is judged by reports that act on its grants, unless they do not come.
+func TestRoundsWaitForTheirGrants(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 500)
+	f.start("t", "w")
+	send := func() {
+		r := f.reports["w"]
+		sent := 10 * (r.Sequence + 1)
+		r.Prefixes = []PrefixCounters{{Prefix: "a", Started: sent, Accepted: sent, MaxInFlight: 3}}
+		f.round("w")
+	}
+	send()
+	f.c.group.controller.window = 20
+	seen := f.grants["w"]
+	send() // ends a round and writes the new grant
+	began := f.c.group.began
+	waited := 0
+	for f.c.group.began.Equal(began) && waited < 10 {
+		f.grants["w"] = seen
+		send()
+		waited++
+	}
+	// Three times the length of a round, which is nine tenths of an interval.
+	if waited != 3 {
+		t.Errorf("judged after %d intervals of reports on the old grant, want 3", waited)
+	}
+	f.round("w")
+	began = f.c.group.began
+	send()
+	if f.c.group.began.Equal(began) {
+		t.Error("not judged by a report on the newest grant")
 	}
 }

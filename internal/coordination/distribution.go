@@ -14,7 +14,7 @@ const turnIntervals = 15
 // laneShare is a lane's part of one tick's allocation.
 type laneShare struct {
 	// eligible are the workers that hold archives of the lane or can be given
-	// one; open lanes have archives for every worker and list none.
+	// one; open lanes have archives for every free worker and list none.
 	eligible []*worker
 	open     bool
 	demand   int // slots known to be of use
@@ -34,11 +34,11 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 		}
 		claims = append(claims, claim{
 			weight: float64(t.spec.Weight), floor: 1, demand: float64(t.demand), limit: float64(t.limit),
-			current: t.window, rank: t.since.UnixNano(), inTurn: now.Sub(t.since) < turnIntervals*t.interval,
+			current: t.window, rank: rank(now, t.since, t.window > 0), inTurn: now.Sub(t.since) < turnIntervals*t.interval,
 		})
 	}
 	c.allocator.claims = claims
-	c.allocator.divide(c.group.bound(), claims)
+	c.allocator.divide(c.available(now), claims)
 	for i, t := range c.transfers {
 		if !t.coordinated() {
 			continue
@@ -57,9 +57,18 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 	}
 }
 
+// rank puts those first who have waited longest for a slot, and those who had
+// one last.
+func rank(now, since time.Time, serving bool) int64 {
+	if serving {
+		return now.UnixNano()
+	}
+	return since.UnixNano()
+}
+
 // prepare finds who can work on what, and how much.
 func (t *TransferScheduler) prepare(now time.Time) {
-	t.ready, t.demand, t.limit = t.ready[:0], 0, 0
+	t.ready, t.free, t.demand, t.limit = t.ready[:0], t.free[:0], 0, 0
 	for _, w := range t.workers {
 		for _, cell := range w.cells {
 			cell.target = 0
@@ -67,6 +76,10 @@ func (t *TransferScheduler) prepare(now time.Time) {
 		w.used, w.room = 0, 0
 		if w.ready(now) && !t.spec.Suspended {
 			t.ready = append(t.ready, w)
+			w.stranded = w.stalled()
+			if !w.blocked && !w.stranded {
+				t.free = append(t.free, w)
+			}
 		}
 	}
 	t.activate()
@@ -85,23 +98,29 @@ func (t *TransferScheduler) prepare(now time.Time) {
 	t.demand, t.limit = min(t.demand, demand), min(t.limit, limit)
 }
 
-// findEligible lists the workers of each lane that cannot feed them all.
+// findEligible lists the workers of each lane that is not open: one that cannot
+// feed all free workers, or of which a stranded worker holds archives.
 func (t *TransferScheduler) findEligible() {
 	for _, l := range t.lanes {
-		l.share = laneShare{eligible: l.share.eligible[:0], open: l.queued() >= len(t.ready)}
-		if l.share.open && len(t.ready) > 0 && l.active {
-			l.share.demand, l.share.limit = unlimited/maxPrefixes, unlimited/maxPrefixes
+		l.share = laneShare{
+			eligible: l.share.eligible[:0],
+			open:     len(t.free) > 0 && l.queued() >= len(t.free),
 		}
 	}
 	for _, w := range t.ready {
 		for _, cell := range w.cells {
-			if s := &cell.lane.share; len(cell.held) > 0 && !s.open && !w.blocked {
-				s.eligible = append(s.eligible, w)
+			if w.stranded && len(cell.held) > 0 {
+				cell.lane.share.open = false
 			}
 		}
 	}
+	t.listHolders()
 	for _, l := range t.lanes {
-		if l.active && !l.share.open {
+		switch {
+		case !l.active:
+		case l.share.open:
+			l.share.demand, l.share.limit = unlimited/maxPrefixes, unlimited/maxPrefixes
+		default:
 			t.admitOthers(l)
 			l.share.measure(l)
 		}
@@ -109,18 +128,29 @@ func (t *TransferScheduler) findEligible() {
 	t.addBlocked()
 }
 
+// listHolders puts the workers that hold archives of a closed lane on its list.
+func (t *TransferScheduler) listHolders() {
+	for _, w := range t.ready {
+		for _, cell := range w.cells {
+			if s := &cell.lane.share; len(cell.held) > 0 && !s.open && !w.blocked {
+				s.eligible = append(s.eligible, w)
+			}
+		}
+	}
+}
+
 // admitOthers lets as many further workers onto a lane as it has archives
 // queued; those that have a window on it already come first.
 func (t *TransferScheduler) admitOthers(l *lane) {
 	free := l.queued()
 	for _, wanted := range []bool{true, false} {
-		for _, w := range t.ready {
+		for _, w := range t.free {
 			if free == 0 {
 				return
 			}
 			cell := w.cell(l)
 			has := cell != nil && cell.window > 0
-			if w.blocked || has != wanted || cell != nil && len(cell.held) > 0 {
+			if has != wanted || cell != nil && len(cell.held) > 0 {
 				continue
 			}
 			l.share.eligible = append(l.share.eligible, w)
@@ -254,11 +284,11 @@ func (c *PipelineCoordinator) placeClosed(now time.Time, l *lane) int {
 func (w *worker) claim(now time.Time, demand, limit, current int) claim {
 	return claim{
 		weight: 1, base: float64(w.used), demand: float64(min(demand, limit)), limit: float64(limit), current: current,
-		rank: w.since.UnixNano(), inTurn: now.Sub(w.since) < turnIntervals*w.transfer.interval,
+		rank: rank(now, w.since, w.serving), inTurn: now.Sub(w.since) < turnIntervals*w.transfer.interval,
 	}
 }
 
-// placeOpen divides the slots of the open lanes over all workers, then matches
+// placeOpen divides the slots of the open lanes over the free workers, then matches
 // lanes with workers so that as little as possible moves.
 func (c *PipelineCoordinator) placeOpen(now time.Time, t *TransferScheduler, lanes []*lane) {
 	need := 0
@@ -271,21 +301,18 @@ func (c *PipelineCoordinator) placeOpen(now time.Time, t *TransferScheduler, lan
 		return
 	}
 	claims := c.allocator.claims[:0]
-	for _, w := range t.ready {
+	for _, w := range t.free {
 		current, limit := 0, w.capacity()-w.used
 		for _, cell := range w.cells {
 			if cell.lane.share.open {
 				current += cell.window
 			}
 		}
-		if w.blocked {
-			limit = 0
-		}
 		claims = append(claims, w.claim(now, w.demand-w.used, limit, current))
 	}
 	c.allocator.claims = claims
 	c.allocator.divide(need, claims)
-	for i, w := range t.ready {
+	for i, w := range t.free {
 		w.room = claims[i].share
 	}
 	t.match(lanes)
@@ -300,8 +327,8 @@ func (t *TransferScheduler) match(lanes []*lane) {
 	t.eachOpen(func(cell *cell) int { return min(1, cell.window) * unlimited })
 	next := 0
 	for _, l := range lanes {
-		for l.share.open && l.share.need > 0 && next < len(t.ready) {
-			if w := t.ready[next]; w.room > 0 {
+		for l.share.open && l.share.need > 0 && next < len(t.free) {
+			if w := t.free[next]; w.room > 0 {
 				w.ensure(l).place(l.share.need)
 			} else {
 				next++
@@ -312,7 +339,7 @@ func (t *TransferScheduler) match(lanes []*lane) {
 
 // eachOpen places up to wanted slots into each cell of an open lane.
 func (t *TransferScheduler) eachOpen(wanted func(*cell) int) {
-	for _, w := range t.ready {
+	for _, w := range t.free {
 		for _, cell := range w.cells {
 			if w.room == 0 {
 				break

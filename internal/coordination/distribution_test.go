@@ -17,13 +17,13 @@ type fleet struct {
 	workers map[TransferID]int
 }
 
-func drawFleet(t *rapid.T, outer *testing.T) *fleet {
+func drawFleet(t *rapid.T, outer *testing.T, plenty bool) *fleet {
 	config := DefaultConfig()
 	config.GlobalCongestionWindow = rapid.IntRange(1, 200).Draw(t, "window")
 	config.Strategy = rapid.SampledFrom([]Strategy{TCPLike, FairShare, Adaptive}).Draw(t, "strategy")
 	config.MaxActivePrefixes = rapid.IntRange(1, 8).Draw(t, "active")
 	config.PipelineDepth = rapid.IntRange(1, 4).Draw(t, "depth")
-	d := &fleet{t: t, f: newFixture(outer, config), workers: map[TransferID]int{}, plenty: rapid.Bool().Draw(t, "plenty")}
+	d := &fleet{t: t, f: newFixture(outer, config), workers: map[TransferID]int{}, plenty: plenty}
 	for i := range rapid.IntRange(1, 3).Draw(t, "transfers") {
 		id := TransferID("t")
 		if i > 0 {
@@ -123,7 +123,7 @@ func (d *fleet) checkSettled() {
 
 func TestDistribution(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		d := drawFleet(rt, t)
+		d := drawFleet(rt, t, rapid.Bool().Draw(rt, "plenty"))
 		for range 6 {
 			d.round()
 		}
@@ -131,4 +131,49 @@ func TestDistribution(t *testing.T) {
 			d.checkSettled()
 		}
 	})
+}
+
+// However the window jumps about, and however small it ends, no archive is
+// left waiting for ever in the hands of a worker that has no slot for it.
+func TestEveryArchiveIsSent(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		d := drawFleet(rt, t, false)
+		for range 20 {
+			d.f.c.group.controller.window = float64(rapid.IntRange(1, 64).Draw(rt, "window"))
+			d.send(rapid.Bool().Draw(rt, "busy"))
+		}
+		d.f.c.group.controller.window = float64(rapid.IntRange(1, 4).Draw(rt, "last"))
+		for range 1500 {
+			if d.send(true) {
+				return
+			}
+		}
+		rt.Fatalf("archives are left after 1500 rounds: %+v", d.f.c.Progress("t"))
+	})
+}
+
+// send passes a round in which each worker, if busy, finishes one archive of
+// every prefix on which it has a window. It tells whether all are finished.
+func (d *fleet) send(busy bool) bool {
+	for _, id := range d.ids {
+		var finished []Outcome
+		for _, p := range d.f.grants[id].Prefixes {
+			if busy && p.Window > 0 && len(p.Assignments) > 0 {
+				finished = append(finished, Outcome{Archive: p.Assignments[0].Archive, Done: Tally{Files: 1}})
+			}
+		}
+		if err := d.f.tryReport(id, finished...); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	d.f.tick()
+	d.check()
+	for _, t := range d.f.c.transfers {
+		for _, l := range t.lanes {
+			if l.remaining() > 0 {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -12,10 +12,11 @@ import (
 // slots move at once, since it acts on one grant at a time.
 func (c *PipelineCoordinator) limitGrants(now time.Time) {
 	free := c.group.bound()
+	free -= c.chargeFloors(free)
 	c.growing = c.growing[:0]
 	claims := c.allocator.claims[:0]
 	for _, w := range c.ordered {
-		charged := w.lease.charge()
+		charged := w.lease.leased()
 		if w.transfer.coordinated() {
 			free -= charged
 		}
@@ -32,7 +33,7 @@ func (c *PipelineCoordinator) limitGrants(now time.Time) {
 	c.allocator.claims = claims
 	c.allocator.divide(free, claims)
 	for i, w := range c.growing {
-		w.grow(w.lease.charge() + claims[i].share)
+		w.grow(w.lease.leased() + claims[i].share)
 	}
 	for _, w := range c.ordered {
 		if serving := w.window() > 0; serving != w.serving {

@@ -152,17 +152,18 @@ func (w *world) startWorker() {
 	w.created++
 	p := &process{id: id, drift: w.anyDrift()}
 	w.workers[id] = p
-	p.start(w.now)
+	p.start(w.now, 0)
 	if w.manager != nil {
 		w.manager.AddWorker(w.managerTime(), id, testTransfer, 40)
 	}
 }
 
-// start begins a new process, which knows nothing of the one before.
-func (p *process) start(now time.Duration) {
+// start begins a new process, which knows of those before only the sequence of
+// their last report.
+func (p *process) start(now time.Duration, sequence int64) {
 	p.instance++
 	p.alive = true
-	p.report = Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), MaxInFlight: 40}
+	p.report = Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), Sequence: sequence, MaxInFlight: 40}
 	p.sentAt = map[int64]time.Duration{}
 	p.finished = map[ArchiveID]finishedAt{}
 	p.grant, p.leased, p.next = Grant{}, 0, now
@@ -480,7 +481,7 @@ func (w *world) act() {
 	case action == 0 && len(ids) < 6 || p == nil:
 		w.startWorker()
 	case action == 1:
-		p.start(w.now) // the container was restarted
+		p.start(w.now, w.statuses[p.id].Sequence) // the container was restarted
 	case action == 2:
 		p.alive = !p.alive // the node froze, or thawed
 	case action == 3:

@@ -16,9 +16,6 @@ const (
 	// unseenVersions is how many grants a worker may leave unacknowledged before
 	// its grant is frozen likewise.
 	unseenVersions = 4
-	// retiredInstances is how many earlier processes of a worker are remembered,
-	// so that their late reports are known as such.
-	retiredInstances = 8
 )
 
 // lifetime is how long a grant may hold by the manager's clock: it runs fast,
@@ -31,7 +28,6 @@ func lifetime(duration time.Duration) time.Duration {
 type lease struct {
 	// The last report taken in.
 	instance   string
-	retired    []string
 	report     int64
 	reportedAt time.Time
 	reported   bool
@@ -89,12 +85,40 @@ func (l *lease) add(v version) { l.versions = append(l.versions, v) }
 
 // charge is the most requests that the worker may have in flight: it acts on one
 // of the grants that still hold, or on its floor.
-func (l *lease) charge() int {
-	most := l.floor
+func (l *lease) charge() int { return max(l.leased(), l.floor) }
+
+// leased is the charge without the floor, which comes from the reserve.
+func (l *lease) leased() int {
+	most := 0
 	for _, v := range l.versions {
 		most = max(most, v.window)
 	}
 	return most
+}
+
+// chargeFloors gives what the floors of lost workers take of a bound: what the
+// reserve does not hold, but never so much that the others cannot go on.
+func (c *PipelineCoordinator) chargeFloors(bound int) int {
+	floors := 0
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() {
+			floors += w.lease.charge() - w.lease.leased()
+		}
+	}
+	return max(0, min(floors-c.group.reserve, bound-windowFloor))
+}
+
+// available is the part of the group's bound that can be divided over the workers
+// that listen: the others keep what is leased to them.
+func (c *PipelineCoordinator) available(now time.Time) int {
+	bound := c.group.bound()
+	bound -= c.chargeFloors(bound)
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() && w.frozen(now) {
+			bound -= w.lease.leased()
+		}
+	}
+	return max(0, bound)
 }
 
 // live tells that the worker may be granted something: it reported, and not so

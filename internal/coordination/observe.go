@@ -3,7 +3,6 @@ package coordination
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -75,14 +74,14 @@ func (c *PipelineCoordinator) check(w *worker, r Report) error {
 	}
 	l := &w.lease
 	switch {
-	case slices.Contains(l.retired, r.Instance):
+	case r.Sequence <= l.report:
 		return ErrStaleReport
 	case before(l.grant.Epoch, l.grant.Sequence, r.Epoch, r.GrantSequence):
 		return fmt.Errorf("%w: it acts on grant %d of epoch %d, which was never given",
 			ErrImpossibleReport, r.GrantSequence, r.Epoch)
 	case l.instance != r.Instance:
 		return nil // a new process begins anew
-	case r.Sequence <= l.report, before(r.Epoch, r.GrantSequence, l.epoch, l.sequence):
+	case before(r.Epoch, r.GrantSequence, l.epoch, l.sequence):
 		return ErrStaleReport
 	}
 	return w.checkCounters(r)
@@ -181,11 +180,6 @@ func (w *worker) acknowledge(now time.Time, r Report) {
 
 // restart forgets the process that was before: its counters end with it.
 func (w *worker) restart() {
-	l := &w.lease
-	if l.instance != "" {
-		l.retired = append(l.retired, l.instance)
-		l.retired = l.retired[max(0, len(l.retired)-retiredInstances):]
-	}
 	for _, cell := range w.cells {
 		cell.counters, cell.rates = PrefixCounters{}, cellRates{}
 	}
@@ -308,12 +302,10 @@ func (c *PipelineCoordinator) finish(w *worker, r Report, o Outcome) {
 // finishLate counts an archive that a worker completed after it had gone back
 // to the queue, perhaps to another worker, which is then told to leave it.
 func (c *PipelineCoordinator) finishLate(w *worker, l *lane, h *holding, o Outcome) {
-	key := lostArchive{l, o.Archive.Number}
-	if _, lost := w.lost[key]; !lost || o.Retry || o.Failed.Files > 0 {
+	if _, lost := w.lost[lostArchive{l, o.Archive.Number}]; !lost || o.Retry || o.Failed.Files > 0 {
 		c.metrics.OutcomesIgnored++
 		return
 	}
-	delete(w.lost, key)
 	a := archive{number: o.Archive.Number}
 	if h != nil {
 		a = h.archive

@@ -26,6 +26,7 @@ type TransferScheduler struct {
 	since  time.Time // of its last change between some slots and none
 	pace   pace
 	ready  []*worker // in this tick
+	free   []*worker // those of ready that can be given archives
 	demand int       // slots known to be of use, in this tick
 	limit  int       // slots that can be held, in this tick
 }

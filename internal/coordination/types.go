@@ -159,7 +159,8 @@ type Report struct {
 	Transfer TransferID
 	// Instance identifies the worker process; a new one starts its counters at zero.
 	Instance string
-	// Sequence counts the reports of an instance from 1.
+	// Sequence rises with every report of a worker, from 1; a new process goes on
+	// above the last report of the one before.
 	Sequence int64
 	// Epoch and GrantSequence name the grant the worker acts on.
 	Epoch, GrantSequence int64
