@@ -119,7 +119,7 @@ var _ = Describe("A transfer", func() {
 		startManager()
 		Eventually(func() int64 { return a.take(ctx).Spec.Epoch }).Should(BeNumerically(">", epoch))
 		a.finished = append(repeated, v1alpha1.FinishedArchive{
-			Prefix: "a", Number: ptr.To(int64(0)), Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
+			Prefix: "a", Number: ptr.To(a.ended[0]), Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
 		a.report(ctx)
 		Consistently(func() int64 { return *s.transfer(ctx).Status.Progress.ArchivesFinished }).
 			WithTimeout(2 * time.Second).Should(BeNumerically("<=", finished+int64(len(repeated))))

@@ -137,6 +137,7 @@ type puppet struct {
 	name     string
 	sequence int64
 	finished []v1alpha1.FinishedArchive
+	ended    []int64 // every archive that it ever ended, in order
 	held     map[string]bool
 	plan     *v1alpha1.PlanReport
 	blocked  string
@@ -189,12 +190,11 @@ func (p *puppet) finish(n int) {
 		}
 		delete(p.held, id)
 		var number int64
-		var prefix string
 		_, err := fmt.Sscanf(id, "a/%d", &number)
 		Expect(err).NotTo(HaveOccurred())
-		prefix = "a"
+		p.ended = append(p.ended, number)
 		p.finished = append(p.finished, v1alpha1.FinishedArchive{
-			Prefix: prefix, Number: &number, Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
+			Prefix: "a", Number: &number, Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
 	}
 }
 
