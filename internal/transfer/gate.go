@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"cargoship.dev/operator/internal/pace"
 )
 
 // Limit is what may be sent on one prefix.
@@ -17,8 +19,8 @@ type Limit struct {
 	Rate float64
 }
 
-// Gate lets requests start within the limits of their prefix, first come, first
-// served. It is safe for concurrent use.
+// Gate lets requests start as internal/pace has it for their prefix, first come,
+// first served. It is safe for concurrent use.
 type Gate struct {
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -39,8 +41,10 @@ func (g *Gate) Set(limits []Limit) {
 		g.lane(l.Prefix)
 	}
 	for prefix, l := range g.lanes {
-		l.set(granted[prefix], now)
-		if l.idle() {
+		limit := granted[prefix]
+		l.law.Set(now, pace.Limit{Window: limit.Window, Rate: limit.Rate})
+		l.pump(now)
+		if l.idle(now) {
 			delete(g.lanes, prefix)
 		}
 	}
@@ -68,13 +72,22 @@ func (g *Gate) Acquire(ctx context.Context, prefix string) (release func(), err 
 	return sync.OnceFunc(func() { g.release(l) }), nil
 }
 
-// Throttled halves the rate at which requests on the prefix start until the next
-// Set. Without a granted rate it halves the measured one.
+// Accepted tells that a request on the prefix succeeded, Throttled that it was
+// refused: then the rate at which requests start is cut for a while.
+func (g *Gate) Accepted(prefix string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if l := g.lanes[prefix]; l != nil {
+		l.law.Accepted()
+	}
+}
+
+// Throttled is described with Accepted.
 func (g *Gate) Throttled(prefix string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if l := g.lanes[prefix]; l != nil {
-		l.cut(time.Now())
+		l.law.Throttled(time.Now())
 	}
 }
 
@@ -86,7 +99,8 @@ func (g *Gate) limit(prefix string) (window int, rate float64) {
 	if l == nil {
 		return 0, 0
 	}
-	return l.granted.Window, l.rate
+	limit := l.law.Limit(time.Now())
+	return limit.Window, limit.Rate
 }
 
 func (g *Gate) lane(prefix string) *lane {
@@ -109,7 +123,7 @@ func (g *Gate) pumpLane(l *lane) {
 func (g *Gate) release(l *lane) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l.inFlight--
+	l.law.End()
 	l.pump(time.Now())
 }
 
@@ -132,111 +146,29 @@ type waiter struct{ start chan struct{} }
 
 // lane holds the requests of one prefix. The gate's mutex guards it.
 type lane struct {
-	granted Limit
-	// rate in force, in requests per second: the granted one, or less after a cut; 0 for none.
-	rate     float64
-	wasCut   bool
-	inFlight int
-	queue    []*waiter
-	// next is when the next request is due, at the rate in force.
-	next   time.Time
-	starts startRate
-	// timer pumps the lane at next while requests wait for it.
+	law   pace.Lane
+	queue []*waiter
+	// timer pumps the lane when the next request is due, while requests wait for it.
 	timer *time.Timer
 }
 
-// catchUp is how far starts may fall behind the rate and still be made up for: it
-// covers the granularity of timers, and is the length of the longest burst.
-const catchUp = 20 * time.Millisecond
-
-// slowest is the least rate a cut leaves, in requests per second, so that a lane
-// always finds out when it is let through again.
-const slowest = 1.0
-
-func (l *lane) idle() bool {
-	return l.granted.Window == 0 && l.inFlight == 0 && len(l.queue) == 0
-}
-
-func (l *lane) set(granted Limit, now time.Time) {
-	l.granted, l.rate, l.wasCut = granted, granted.Rate, false
-	// A pace that has been lifted or raised must not hold the next start longer.
-	if l.rate == 0 {
-		l.next = now
-	} else if soonest := now.Add(interval(l.rate)); l.next.After(soonest) {
-		l.next = soonest
-	}
-	l.pump(now)
-}
-
-func (l *lane) cut(now time.Time) {
-	if l.wasCut {
-		return
-	}
-	l.wasCut = true
-	rate := l.starts.perSecond(now)
-	if l.granted.Rate > 0 {
-		rate = min(rate, l.granted.Rate)
-	}
-	// The slowest rate must never lift a grant that is slower still.
-	l.rate = max(rate/2, slowest)
-	if l.granted.Rate > 0 {
-		l.rate = min(l.rate, l.granted.Rate)
-	}
-	l.next = now.Add(interval(l.rate))
+func (l *lane) idle(now time.Time) bool {
+	return l.law.Limit(now).Window == 0 && l.law.InFlight() == 0 && len(l.queue) == 0
 }
 
 // pump lets through what may start now, and sets the timer for the next.
 func (l *lane) pump(now time.Time) {
 	l.timer.Stop()
-	for len(l.queue) > 0 && l.inFlight < l.granted.Window {
-		if l.rate > 0 && now.Before(l.next) {
-			l.timer.Reset(l.next.Sub(now))
+	for len(l.queue) > 0 {
+		if ok, wait := l.law.Ready(now); !ok {
+			if wait > 0 {
+				l.timer.Reset(wait)
+			}
 			return
 		}
-		l.start(now)
+		close(l.queue[0].start)
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		l.law.Start(now)
 	}
-}
-
-func (l *lane) start(now time.Time) {
-	close(l.queue[0].start)
-	l.queue[0] = nil
-	l.queue = l.queue[1:]
-	l.inFlight++
-	l.starts.add(now)
-	if l.rate > 0 {
-		if oldest := now.Add(-catchUp); l.next.Before(oldest) {
-			l.next = oldest
-		}
-		l.next = l.next.Add(interval(l.rate))
-	}
-}
-
-// interval is the time between starts at a rate, at most an hour.
-func interval(rate float64) time.Duration {
-	return time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
-}
-
-// startRate estimates how many requests start per second, over about the last second.
-type startRate struct {
-	since, last time.Time
-	// weight sums exp(-age) over all starts, ages in seconds, as of last.
-	weight float64
-}
-
-func (r *startRate) add(now time.Time) {
-	if r.since.IsZero() {
-		r.since, r.last = now, now
-	}
-	r.weight = r.weight*math.Exp(-now.Sub(r.last).Seconds()) + 1
-	r.last = now
-}
-
-// perSecond divides by the weight that a rate of 1/s would have gathered since the
-// first start, so that a young lane is not underestimated.
-func (r *startRate) perSecond(now time.Time) float64 {
-	if r.since.IsZero() {
-		return 0
-	}
-	age := max(now.Sub(r.since), 50*time.Millisecond).Seconds()
-	return r.weight * math.Exp(-now.Sub(r.last).Seconds()) / (1 - math.Exp(-age))
 }

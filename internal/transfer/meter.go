@@ -70,6 +70,7 @@ type laneMeter struct {
 	inFlight         int
 	maxInFlight      int
 	startedBefore    int64
+	rateBefore       float64
 	attempt, service histogram
 }
 
@@ -85,9 +86,14 @@ func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed ti
 	s.ServiceP50, s.ServiceP99 = l.service.quantile(0.5), l.service.quantile(0.99)
 	started := float64(s.Started - l.startedBefore)
 	windowUsed := float64(l.maxInFlight) >= usedShare*float64(window)
-	rateUsed := rate > 0 && started >= usedShare*rate*elapsed.Seconds()
+	// A cut may have grown back within the interval.
+	lowest := rate
+	if l.rateBefore > 0 {
+		lowest = min(rate, l.rateBefore)
+	}
+	rateUsed := rate > 0 && started >= usedShare*lowest*elapsed.Seconds()
 	s.SenderLimited = !windowUsed && !rateUsed
-	l.maxInFlight, l.startedBefore = l.inFlight, s.Started
+	l.maxInFlight, l.startedBefore, l.rateBefore = l.inFlight, s.Started, rate
 	l.attempt.reset()
 	l.service.reset()
 	return s

@@ -234,6 +234,7 @@ func (u *Uploader) measured(ctx context.Context, op, key, prefix string, p paylo
 	err := send(ctx)
 	if err == nil {
 		m.accepted(p.bytes, t.service(), p.data)
+		u.gate.Accepted(prefix)
 		return nil
 	}
 	e := u.client.classify(op, key, canceled(ctx, err))

@@ -1,0 +1,134 @@
+package pace
+
+import (
+	"math"
+	"time"
+)
+
+// Limit is what may be sent on one prefix.
+type Limit struct {
+	// Window is the most requests in flight at once.
+	Window int
+	// Rate is the most requests started per second; 0 means that only the window limits.
+	Rate float64
+}
+
+// Floor is what a worker may send once its lease has ended: one request at a time,
+// on one prefix.
+func Floor() Limit { return Limit{Window: 1} }
+
+// catchUp is how far starts may fall behind the rate and still be made up for: it
+// covers the granularity of timers, and is the length of the longest burst.
+const catchUp = 20 * time.Millisecond
+
+// recheck is the longest wait told while a cut grows back, since the pace rises
+// meanwhile.
+const recheck = 100 * time.Millisecond
+
+// Lane is the local law of one prefix. The zero value lets nothing through. Times
+// passed in must not run backwards. It is not safe for concurrent use.
+type Lane struct {
+	granted  Limit
+	inFlight int
+	// next is when the next request is due, at the rate that was in force at last.
+	next, last time.Time
+	starts     startRate
+	cut        cut
+}
+
+// Set replaces the grant. What is in flight goes on, and nothing starts while it
+// fills a shrunk window. A grant above the one before says that the manager knows
+// better than the last refusals, so it ends a cut.
+func (l *Lane) Set(now time.Time, granted Limit) {
+	if !(granted.Rate > 0) { // also when it is no number
+		granted.Rate = 0
+	}
+	if granted.Window > l.granted.Window || granted.above(l.granted) {
+		l.cut = cut{}
+	}
+	l.granted = granted
+	l.hasten(now)
+}
+
+// above tells that the rate is higher.
+func (l Limit) above(other Limit) bool {
+	return other.Rate > 0 && (l.Rate == 0 || l.Rate > other.Rate)
+}
+
+// Limit returns what is in force: the grant, or less after a cut.
+func (l *Lane) Limit(now time.Time) Limit { return Limit{l.granted.Window, l.rate(now)} }
+
+// InFlight counts the requests that were started and have not ended.
+func (l *Lane) InFlight() int { return l.inFlight }
+
+// Ready tells whether a request may start, and if not, how long to wait before
+// asking again: 0 means until End or Set, as the window is full.
+func (l *Lane) Ready(now time.Time) (ok bool, wait time.Duration) {
+	if l.inFlight >= l.granted.Window {
+		return false, 0
+	}
+	l.hasten(now)
+	wait = l.next.Sub(now)
+	if wait <= 0 || l.rate(now) == 0 {
+		return true, 0
+	}
+	if l.cut.rate > 0 {
+		wait = min(wait, recheck)
+	}
+	return false, wait
+}
+
+// hasten pulls the next start forward after the rate has risen.
+func (l *Lane) hasten(now time.Time) {
+	if rate := l.rate(now); rate == 0 {
+		l.next = now
+	} else if soonest := l.last.Add(interval(rate)); l.next.After(soonest) {
+		l.next = soonest
+	}
+}
+
+// Start counts a request as started. It was Ready.
+func (l *Lane) Start(now time.Time) {
+	l.inFlight++
+	l.starts.add(now)
+	l.last = now
+	if rate := l.rate(now); rate > 0 {
+		if oldest := now.Add(-catchUp); l.next.Before(oldest) {
+			l.next = oldest
+		}
+		l.next = l.next.Add(interval(rate))
+	}
+}
+
+// End counts a request as ended, however it did.
+func (l *Lane) End() { l.inFlight-- }
+
+// interval is the time between starts at a rate, at most an hour.
+func interval(rate float64) time.Duration {
+	return time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
+}
+
+// startRate estimates how many requests start per second, over about the last second.
+type startRate struct {
+	since, last time.Time
+	// weight sums exp(-age) over all starts, ages in seconds, as of last.
+	weight float64
+}
+
+func (r *startRate) add(now time.Time) {
+	if r.since.IsZero() {
+		r.since, r.last = now, now
+	}
+	r.weight = r.weight*math.Exp(-now.Sub(r.last).Seconds()) + 1
+	r.last = now
+}
+
+// perSecond divides by the weight that a rate of 1/s would have gathered since the
+// first start, so that a young lane is not underestimated.
+func (r *startRate) perSecond(now time.Time) float64 {
+	if r.since.IsZero() {
+		return 0
+	}
+	age := max(now.Sub(r.since), 50*time.Millisecond).Seconds()
+	return r.weight * math.Exp(-now.Sub(r.last).Seconds()) / (1 - math.Exp(-age))
+}

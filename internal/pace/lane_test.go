@@ -1,0 +1,221 @@
+package pace
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+var start = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// server answers the requests of a lane: refusals after 25 ms, the others after
+// 100 ms. Time passes in steps of a millisecond.
+type server struct {
+	lane    Lane
+	now     time.Time
+	answers map[time.Time][]bool
+	accept  func() bool
+
+	started, refused int
+}
+
+func newServer(granted Limit) *server {
+	s := &server{now: start, answers: map[time.Time][]bool{}, accept: func() bool { return true }}
+	s.lane.Set(s.now, granted)
+	return s
+}
+
+// capacity has the server accept so many requests per second, evenly.
+func (s *server) capacity(perSecond float64) {
+	last, credit := s.now, 1.0
+	s.accept = func() bool {
+		credit = min(1+perSecond/100, credit+perSecond*s.now.Sub(last).Seconds())
+		last = s.now
+		if credit < 1 {
+			return false
+		}
+		credit--
+		return true
+	}
+}
+
+// run sends all that the lane lets through.
+func (s *server) run(d time.Duration) {
+	s.started, s.refused = 0, 0
+	for end := s.now.Add(d); s.now.Before(end); s.now = s.now.Add(time.Millisecond) {
+		for _, accepted := range s.answers[s.now] {
+			s.lane.End()
+			if accepted {
+				s.lane.Accepted()
+			} else {
+				s.lane.Throttled(s.now)
+				s.refused++
+			}
+		}
+		delete(s.answers, s.now)
+		for ok, _ := s.lane.Ready(s.now); ok; ok, _ = s.lane.Ready(s.now) {
+			s.send()
+		}
+	}
+}
+
+func (s *server) send() {
+	s.lane.Start(s.now)
+	s.started++
+	accepted, answer := s.accept(), 25*time.Millisecond
+	if accepted {
+		answer = 100 * time.Millisecond
+	}
+	at := s.now.Add(answer)
+	s.answers[at] = append(s.answers[at], accepted)
+}
+
+func TestLaneKeepsItsPace(t *testing.T) {
+	for _, rate := range []float64{0.5, 7, 100, 900} {
+		s := newServer(Limit{Window: 1000, Rate: rate})
+		s.run(10 * time.Second)
+		if most := rate*(10+catchUp.Seconds()) + 1; float64(s.started) > most || float64(s.started) < 10*rate-1 {
+			t.Errorf("%d starts in 10 s at %v per second", s.started, rate)
+		}
+	}
+}
+
+func TestLaneKeepsToItsWindow(t *testing.T) {
+	s := newServer(Limit{Window: 10})
+	s.run(10 * time.Second)
+	if s.started < 980 || s.started > 1010 || s.lane.InFlight() > 10 {
+		t.Errorf("%d starts in 10 s with a window of 10 and 100 ms each, %d in flight", s.started, s.lane.InFlight())
+	}
+	if ok, wait := s.lane.Ready(s.now); ok || wait != 0 {
+		t.Errorf("a full window is ready %v, wait %v", ok, wait)
+	}
+}
+
+// The rate falls to what is accepted, wherever that is, within a second, and stays
+// there with few refused although the grant is never renewed.
+func TestLaneFindsWhatIsAccepted(t *testing.T) {
+	for _, capacity := range []float64{20, 100, 350} {
+		s := newServer(Limit{Window: 1000, Rate: 400})
+		s.run(3 * time.Second)
+		s.capacity(capacity)
+		s.run(2 * time.Second)
+		s.run(20 * time.Second)
+		if accepted := float64(s.started-s.refused) / 20; accepted < 0.85*capacity {
+			t.Errorf("%.0f accepted per second of %v", accepted, capacity)
+		}
+		if share := float64(s.refused) / float64(s.started); share > 0.08 {
+			t.Errorf("%.3f refused at a capacity of %v", share, capacity)
+		}
+	}
+}
+
+// A single refusal is nearly nothing, and soon forgotten.
+func TestLaneShrugsOffASingleRefusal(t *testing.T) {
+	s := newServer(Limit{Window: 1000, Rate: 400})
+	s.run(3 * time.Second)
+	s.lane.Throttled(s.now)
+	if rate := s.lane.Limit(s.now).Rate; rate < 360 || rate >= 400 {
+		t.Errorf("rate %v after one refusal, want at least 360", rate)
+	}
+	s.run(3 * time.Second)
+	if rate := s.lane.Limit(s.now).Rate; rate != 400 {
+		t.Errorf("rate %v 3 s after one refusal, want 400", rate)
+	}
+}
+
+func TestLaneWastesLittleInAnOutage(t *testing.T) {
+	for _, granted := range []float64{0, 400} {
+		s := newServer(Limit{Window: 40, Rate: granted})
+		s.run(3 * time.Second)
+		s.capacity(0)
+		s.run(2 * time.Minute)
+		if s.started > 400*120/100 {
+			t.Errorf("%d requests in two dark minutes at a granted rate of %v, want 1%%", s.started, granted)
+		}
+		s.accept = func() bool { return true }
+		s.run(30 * time.Second)
+		if s.run(time.Second); s.started < 390 {
+			t.Errorf("%d requests in the second half a minute after it, want 390", s.started)
+		}
+	}
+}
+
+// More than was granted before says that the manager knows better; the same, or
+// less, does not.
+func TestLaneSetEndsACutOnlyUpwards(t *testing.T) {
+	tests := map[string]struct {
+		from, to Limit
+		lifts    bool
+	}{
+		"same":          {Limit{100, 400}, Limit{100, 400}, false},
+		"less":          {Limit{100, 400}, Limit{90, 390}, false},
+		"more rate":     {Limit{100, 400}, Limit{100, 420}, true},
+		"more window":   {Limit{100, 400}, Limit{110, 400}, true},
+		"rate lifted":   {Limit{100, 400}, Limit{100, 0}, true},
+		"rate imposed":  {Limit{100, 0}, Limit{100, 400}, false},
+		"never a rate":  {Limit{100, 0}, Limit{100, 0}, false},
+		"not a number":  {Limit{100, 400}, Limit{100, math.NaN()}, true},
+		"negative rate": {Limit{100, 400}, Limit{100, -1}, true},
+	}
+	for name, test := range tests {
+		s := newServer(test.from)
+		s.run(3 * time.Second)
+		for range refusedRun {
+			s.lane.Throttled(s.now)
+			s.now = s.now.Add(refractory)
+		}
+		s.lane.Set(s.now, test.to)
+		rate := s.lane.Limit(s.now).Rate
+		granted := max(0, test.to.Rate)
+		if math.IsNaN(test.to.Rate) {
+			granted = 0
+		}
+		if lifted := rate == granted; lifted != test.lifts {
+			t.Errorf("%s: rate %v after Set", name, rate)
+		}
+	}
+}
+
+// Whatever happens, in whatever order: never above the grant, never stuck.
+func TestLaneNeverExceedsItsGrant(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var l Lane
+	granted, now, refusals := Limit{}, start, 0
+	for range 200_000 {
+		now = now.Add(time.Duration(random.ExpFloat64() * float64(20*time.Millisecond)))
+		switch random.IntN(6) {
+		case 0:
+			if random.IntN(50) == 0 {
+				granted = Limit{random.IntN(20), 1000 * random.Float64() * float64(random.IntN(2))}
+				l.Set(now, granted)
+			}
+		case 1:
+			l.Throttled(now)
+			refusals++
+		case 2:
+			l.Accepted()
+		case 3:
+			if l.InFlight() > 0 {
+				l.End()
+			}
+		default:
+			ok, wait := l.Ready(now)
+			if ok != (wait == 0 && l.InFlight() < granted.Window) {
+				t.Fatalf("ready %v, wait %v with %d in flight of %d", ok, wait, l.InFlight(), granted.Window)
+			}
+			if ok {
+				l.Start(now)
+			}
+		}
+		limit := l.Limit(now)
+		if granted.Rate > 0 && !(limit.Rate > 0 && limit.Rate <= granted.Rate) || limit.Rate < 0 || limit.Window != granted.Window {
+			t.Fatalf("limit %+v of the grant %+v", limit, granted)
+		}
+	}
+	now = now.Add(time.Hour)
+	l.Set(now, Limit{Window: 1000, Rate: 5})
+	if ok, _ := l.Ready(now); !ok {
+		t.Errorf("not ready after an hour of rest and %d refusals", refusals)
+	}
+}
