@@ -416,6 +416,7 @@ func (c *PipelineCoordinator) Tick(now time.Time) Plan {
 	c.assign(now)
 	for _, t := range c.transfers {
 		t.choosePlanner(now)
+		t.steal(now)
 	}
 	plan := Plan{Grants: c.issue(now), Transitions: c.transitions}
 	c.transitions = nil

@@ -83,7 +83,8 @@ func (t *TransferScheduler) prepare(now time.Time) {
 		}
 	}
 	t.activate()
-	t.findEligible()
+	t.outlook = t.look()
+	t.findEligible(now)
 	demand, limit := 0, 0
 	for _, w := range t.ready {
 		demand += min(w.demand, w.capacity())
@@ -100,7 +101,7 @@ func (t *TransferScheduler) prepare(now time.Time) {
 
 // findEligible lists the workers of each lane that is not open: one that cannot
 // feed all free workers, or of which a stranded worker holds archives.
-func (t *TransferScheduler) findEligible() {
+func (t *TransferScheduler) findEligible(now time.Time) {
 	for _, l := range t.lanes {
 		l.share = laneShare{
 			eligible: l.share.eligible[:0],
@@ -121,7 +122,7 @@ func (t *TransferScheduler) findEligible() {
 		case l.share.open:
 			l.share.demand, l.share.limit = unlimited/maxPrefixes, unlimited/maxPrefixes
 		default:
-			t.admitOthers(l)
+			t.admitOthers(now, l)
 			l.share.measure(l)
 		}
 	}
@@ -141,7 +142,7 @@ func (t *TransferScheduler) listHolders() {
 
 // admitOthers lets as many further workers onto a lane as it has archives
 // queued; those that have a window on it already come first.
-func (t *TransferScheduler) admitOthers(l *lane) {
+func (t *TransferScheduler) admitOthers(now time.Time, l *lane) {
 	free := l.queued()
 	for _, wanted := range []bool{true, false} {
 		for _, w := range t.free {
@@ -150,7 +151,7 @@ func (t *TransferScheduler) admitOthers(l *lane) {
 			}
 			cell := w.cell(l)
 			has := cell != nil && cell.window > 0
-			if has != wanted || cell != nil && len(cell.held) > 0 {
+			if has != wanted || cell != nil && len(cell.held) > 0 || !w.accepts(now, l) {
 				continue
 			}
 			l.share.eligible = append(l.share.eligible, w)

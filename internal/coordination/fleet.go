@@ -14,9 +14,14 @@ type worker struct {
 	// cells are the worker's prefixes, by lane index; one stands as long as the worker.
 	cells []*cell
 	held  int // archives over all cells
-	// lost are the archives that went to others when the lease ended: the worker
-	// may yet finish them.
-	lost map[lostArchive]struct{}
+	// lost are the archives that others may have been given meanwhile, each with the
+	// last grant that named it: until the worker acts on a later one it may yet
+	// finish them.
+	lost map[lostArchive]fence
+
+	sent  int64   // bytes that the report being taken in tells of
+	speed float64 // bytes per second while it had enough to send
+	tried bool    // it had, at least once
 
 	given, told int // requests it can have in flight: by AddWorker, by its report
 	demand      int // requests it can use, from its last report
@@ -46,6 +51,9 @@ type cell struct {
 	lane   *lane
 	worker *worker
 	held   []*holding
+	// recalled archives are no longer granted; the worker has yet to let go of them.
+	recalled []*holding
+	settled  int64 // counters.Bytes at the last outcome
 
 	target int // slots wanted by the last tick
 	window int // slots in the grant
@@ -54,7 +62,8 @@ type cell struct {
 	counters PrefixCounters
 	rates    cellRates
 	demand   int
-	checked  int64 // the last of the worker's checks that met it
+	useful   float64 // slots of a slow worker that do not wait for it; 0 while it is not slow
+	checked  int64   // the last of the worker's checks that met it
 }
 
 // cellRates are per second, over the last interval.
@@ -110,21 +119,23 @@ func (w *worker) hold(c *cell, a archive) {
 // drop takes an archive out of the hands that hold it.
 func (h *holding) drop(l *lane) {
 	c := h.worker.cell(l)
-	c.held = slices.DeleteFunc(c.held, func(x *holding) bool { return x == h })
 	delete(l.held, h.number)
-	h.worker.held--
+	held := len(c.held)
+	c.held = slices.DeleteFunc(c.held, func(x *holding) bool { return x == h })
+	c.recalled = slices.DeleteFunc(c.recalled, func(x *holding) bool { return x == h })
+	h.worker.held -= held - len(c.held)
+	c.settled = c.counters.Bytes
 }
 
 // release gives the worker's archives back to their queues. Those of a worker
 // that ended in good order have lost no attempt.
 func (w *worker) release(orderly bool) {
-	w.lost = nil
 	for _, c := range w.cells {
-		for _, h := range c.held {
+		for _, h := range append(c.held, c.recalled...) {
 			delete(c.lane.held, h.number)
 			w.giveBack(c.lane, h, orderly)
 		}
-		c.held = nil
+		c.held, c.recalled = nil, nil
 		c.window, c.target, c.rate = 0, 0, 0
 	}
 	w.held = 0
@@ -134,12 +145,17 @@ func (w *worker) giveBack(l *lane, h *holding, orderly bool) {
 	if orderly {
 		h.attempts--
 	} else {
-		if w.lost == nil {
-			w.lost = map[lostArchive]struct{}{}
-		}
-		w.lost[lostArchive{l, h.number}] = struct{}{}
+		w.lose(l, h)
 	}
 	l.retry(h.archive, reasonWorkerLost, "the workers that had the archive were lost")
+}
+
+// lose remembers that the worker may yet finish an archive that others may have.
+func (w *worker) lose(l *lane, h *holding) {
+	if w.lost == nil {
+		w.lost = map[lostArchive]fence{}
+	}
+	w.lost[lostArchive{l, h.number}] = fence{w.lease.grant.Epoch, w.lease.grant.Sequence}
 }
 
 // Reasons that the coordinator itself gives for a failed archive.
@@ -147,7 +163,7 @@ const reasonWorkerLost = "WorkerLost"
 
 // retry queues an archive again, or fails it after its last attempt.
 func (l *lane) retry(a archive, reason, message string) {
-	if a.attempts < l.transfer.spec.Config.MaxAttempts {
+	if a.attempts-a.moves < l.transfer.spec.Config.MaxAttempts {
 		l.putBack(a)
 		return
 	}

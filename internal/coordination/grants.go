@@ -24,6 +24,9 @@ func (c *PipelineCoordinator) limitGrants(now time.Time) {
 			continue
 		}
 		if growth := w.target() - charged; growth > 0 && w.transfer.coordinated() {
+			if w.overdue(now) {
+				growth = 0 // what is leased to a worker that has died helps nobody
+			}
 			c.growing = append(c.growing, w)
 			claims = append(claims, claim{weight: 1, demand: float64(growth), rank: w.since.UnixNano()})
 			continue
@@ -147,6 +150,9 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 	for _, t := range c.transfers {
 		for _, l := range t.lanes {
 			l.sharing = 0
+			if l.queued() == 0 {
+				l.served = now
+			}
 		}
 	}
 	for _, w := range c.ordered {
@@ -159,7 +165,7 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 	for _, w := range c.ordered {
 		if w.ready(now) && !w.blocked && w.due(now) && !w.stalled() && !w.transfer.spec.Suspended {
 			for _, cell := range w.cells {
-				w.refill(cell)
+				w.refill(now, cell)
 			}
 		}
 	}
@@ -170,15 +176,16 @@ func (w *worker) stalled() bool {
 	return slices.ContainsFunc(w.cells, func(c *cell) bool { return len(c.held) > 0 && c.window == 0 })
 }
 
-func (w *worker) refill(c *cell) {
+func (w *worker) refill(now time.Time, c *cell) {
 	if c.window == 0 {
 		return
 	}
-	for len(c.held) < c.depth() && w.held < maxOutstanding {
+	for len(c.held) < c.depth() && w.held < maxOutstanding && w.accepts(now, c.lane) {
 		a, ok := c.lane.take()
 		if !ok {
 			return
 		}
+		c.lane.served = now
 		w.hold(c, a)
 	}
 }
@@ -268,6 +275,11 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		if cell.granted() {
 			l.grant.Prefixes = append(l.grant.Prefixes, cell.grant(&l.grant))
 			v.window += cell.window
+		}
+		for _, h := range cell.recalled {
+			if h.recall == (fence{}) {
+				h.recall = fence{l.grant.Epoch, l.grant.Sequence}
+			}
 		}
 	}
 	if l.reported && now.Before(v.expires) {

@@ -1,6 +1,9 @@
 package coordination
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // lane is one prefix of one transfer: its archives, and what was measured of it.
 type lane struct {
@@ -14,6 +17,9 @@ type lane struct {
 	finished Ranges
 	queue    archiveQueue
 	stale    int // entries of queue that finished since they were queued
+	count    int64
+	bytes    int64     // estimated, of all that were ever queued
+	served   time.Time // when an archive was last taken, or none was queued
 	held     map[int64]*holding
 
 	done, failed, skipped Tally
@@ -36,6 +42,7 @@ type archive struct {
 	size     int64
 	files    int64
 	attempts int // workers that had it
+	moves    int // of these, the ones that gave it back before they began
 }
 
 // holding is an archive in the hands of a worker.
@@ -46,6 +53,9 @@ type holding struct {
 	// Older outcomes are of an earlier attempt. Both are 0 for an adopted archive.
 	granted         bool
 	epoch, sequence int64
+	// recall is the first grant that does not name it any more; zero while none was
+	// written, or while it is not recalled.
+	recall fence
 }
 
 // archiveQueue is a heap: higher priority first, then lower number.
@@ -94,6 +104,9 @@ func (l *lane) queued() int { return len(l.queue) - l.stale }
 // remaining counts archives that are not finished.
 func (l *lane) remaining() int { return l.queued() + len(l.held) }
 
+// meanSize of an archive in bytes, at least 1.
+func (l *lane) meanSize() float64 { return max(1, float64(l.bytes)/max(1, float64(l.count))) }
+
 // schedule queues an archive unless it is known already.
 func (l *lane) schedule(a archive) {
 	if l.finished.Contains(a.number) {
@@ -105,6 +118,8 @@ func (l *lane) schedule(a archive) {
 		return
 	}
 	if l.known.Add(a.number) {
+		l.count++
+		l.bytes = saturate(l.bytes, a.size)
 		l.queue.push(a)
 	}
 }

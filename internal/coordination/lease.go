@@ -54,6 +54,9 @@ type version struct {
 	plan            bool
 }
 
+// fence names a grant.
+type fence struct{ epoch, sequence int64 }
+
 // acknowledge drops the grants before the one that the worker acts on: it never
 // goes back.
 func (l *lease) acknowledge(epoch, sequence int64) {
@@ -131,6 +134,11 @@ func (w *worker) live(now time.Time) bool {
 func (w *worker) silent(now time.Time) bool {
 	l := &w.lease
 	return !l.reported || now.Sub(l.reportedAt) > silentIntervals*w.transfer.interval || len(l.versions) > unseenVersions
+}
+
+// overdue tells that a report of the worker is missing.
+func (w *worker) overdue(now time.Time) bool {
+	return now.Sub(w.lease.reportedAt) >= 2*w.transfer.interval
 }
 
 // frozen tells that the worker's grant stays as it is, to be renewed or to end.

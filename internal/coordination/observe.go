@@ -50,6 +50,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 	for _, o := range r.Finished {
 		c.finish(w, r, o)
 	}
+	w.yield(r)
 	if r.Drained {
 		w.drained = true
 		w.release(true)
@@ -204,8 +205,10 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 		return
 	}
 	cell.setRates(growth, elapsed)
+	cell.limitSlow(growth, elapsed)
 	c.metrics.count(c.now, growth)
 	w.round.count(growth)
+	w.sent += growth.Bytes
 	if !w.blocked && w.transfer.coordinated() {
 		c.group.observe(growth)
 		l.weight.sums.count(growth)
@@ -259,13 +262,14 @@ func (w *worker) use(r Report, elapsed time.Duration, first bool) {
 		inFlight += min(p.MaxInFlight, maxWindow)
 		limited = limited && p.SenderLimited
 	}
-	w.demand = unlimited
+	w.demand = w.slots()
 	limited = limited && inFlight < w.window()
 	if limited && len(r.Prefixes) > 0 {
-		w.demand = headroom(inFlight)
+		w.demand = min(w.demand, headroom(inFlight))
 	}
 	w.round.limited = limited
 	w.round.inFlight = max(w.round.inFlight, inFlight)
+	w.measureSpeed(elapsed, first, limited)
 	w.round.settled = r.GrantSequence == w.lease.grant.Sequence
 	if !first {
 		w.round.seconds += elapsed.Seconds()

@@ -29,6 +29,8 @@ type TransferScheduler struct {
 	free   []*worker // those of ready that can be given archives
 	demand int       // slots known to be of use, in this tick
 	limit  int       // slots that can be held, in this tick
+	// outlook of this tick.
+	outlook outlook
 }
 
 // laneWeight is what the strategies know of a lane.

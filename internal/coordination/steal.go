@@ -1,0 +1,307 @@
+package coordination
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+const (
+	// moveIntervals is how many report intervals pass between the recall of an
+	// archive and its first byte from another worker: the grant is written, the
+	// report acknowledges it, the next grant assigns it.
+	moveIntervals = 3
+	// headGain is how many times sooner another worker must be done with an archive
+	// that is being sent for it to be taken away: what was sent of it is lost.
+	headGain = 2
+	// headProgress is the most of an archive that counts as sent before it ended.
+	headProgress = 0.9
+	// speedMemory is the time constant of the mean speed, in report intervals.
+	speedMemory = 3
+)
+
+// outlook is what a transfer's scheduler expects of the rest of the transfer, in
+// one tick.
+type outlook struct {
+	known   bool
+	horizon time.Duration // until all is sent if every free worker is busy to the end
+	fastest float64       // bytes per second of the fastest free worker
+	mean    float64       // of the free workers whose speed is known
+}
+
+// look sums what remains over the speeds of the workers that can be given work.
+// A worker of unknown speed counts as the mean.
+func (t *TransferScheduler) look() outlook {
+	var o outlook
+	var sum float64
+	measured := 0
+	for _, w := range t.free {
+		if w.speed > 0 {
+			sum += w.speed
+			o.fastest = max(o.fastest, w.speed)
+			measured++
+		}
+	}
+	if measured == 0 {
+		return o
+	}
+	o.mean = sum / float64(measured)
+	sum += o.mean * float64(len(t.free)-measured)
+	remaining := 0.0
+	for _, l := range t.lanes {
+		remaining += float64(l.remaining()) * l.meanSize()
+	}
+	o.known = true
+	o.horizon = duration(remaining / sum)
+	return o
+}
+
+// duration converts seconds, of which there may be more than a Duration holds.
+func duration(seconds float64) time.Duration {
+	return time.Duration(min(seconds*float64(time.Second), math.MaxInt64/2))
+}
+
+// takes is how long the worker needs for so many bytes.
+func (o outlook) takes(w *worker, bytes float64) time.Duration {
+	speed := w.speed
+	if speed <= 0 && !w.tried {
+		speed = o.mean
+	}
+	return duration(bytes / max(speed, 1))
+}
+
+// accepts tells that the worker would be done with one more archive by the time
+// that the rest of the transfer is: a slow worker is left without the last
+// archives, which others finish sooner. An archive that nobody took for a while
+// goes to whoever asks.
+func (w *worker) accepts(now time.Time, l *lane) bool {
+	o := &w.transfer.outlook
+	if !o.known || w.speed >= o.fastest || len(l.queue) == 0 {
+		return true
+	}
+	moving := moveIntervals * w.transfer.interval
+	if now.Sub(l.served) > 2*moving {
+		return true
+	}
+	size := float64(l.queue[0].size)
+	latest := max(o.horizon, duration(size/o.fastest)) + moving
+	return o.takes(w, w.backlog()+size) <= latest
+}
+
+// backlog is how many bytes the worker has yet to send of what it holds.
+func (w *worker) backlog() float64 {
+	var sum float64
+	for _, c := range w.cells {
+		sum += c.backlog()
+	}
+	return sum
+}
+
+func (c *cell) backlog() float64 {
+	var sum float64
+	for i, h := range c.held {
+		if i == 0 {
+			sum += c.unsent(h)
+		} else {
+			sum += float64(h.size)
+		}
+	}
+	return sum
+}
+
+// unsent estimates how much is left of the archive that the worker sends first:
+// the bytes since the outcome before it are taken for its own.
+func (c *cell) unsent(h *holding) float64 {
+	sent := float64(c.counters.Bytes - c.settled)
+	return max(float64(h.size)-sent, (1-headProgress)*float64(h.size))
+}
+
+// steal takes archives from the workers that would be done with them last, for
+// workers that have none and for which nothing is queued. Work that its worker
+// can be asked for is recalled: once the worker has acknowledged a grant without
+// it, it has let go of it, and the archive is queued again. What a silent worker
+// holds is queued at once, while that worker may still be at it: both would put
+// the same objects, and the first outcome counts.
+func (t *TransferScheduler) steal(now time.Time) {
+	room := t.hunger()
+	for _, w := range t.workers {
+		if room > 0 && w.silent(now) {
+			room -= w.hedge()
+		}
+	}
+	for _, w := range t.ready {
+		for _, c := range w.cells {
+			room -= len(c.recalled)
+		}
+	}
+	for ; room > 0 && t.outlook.known; room-- {
+		c := t.last()
+		if c == nil {
+			return
+		}
+		c.recall()
+	}
+}
+
+// hunger counts the archives that workers without any could take over; 0 while
+// something is queued for them.
+func (t *TransferScheduler) hunger() int {
+	count, bytes := int64(0), int64(0)
+	for _, l := range t.lanes {
+		if l.active && l.queued() > 0 {
+			return 0
+		}
+		count += l.count
+		bytes = saturate(bytes, l.bytes)
+	}
+	size, room := max(1, float64(bytes)/max(1, float64(count))), 0.0
+	for _, w := range t.free {
+		if w.held > 0 || w.capacity() == 0 {
+			continue
+		}
+		share := t.outlook.horizon.Seconds() * max(w.speed, t.outlook.mean) / size
+		room += min(max(1, math.Floor(share)), float64(t.spec.Config.PipelineDepth))
+	}
+	return int(room)
+}
+
+// last finds where the archive is held that would be sent last, if another
+// worker would be done with it sooner; nil for nowhere.
+func (t *TransferScheduler) last() *cell {
+	var worst *cell
+	var latest time.Duration
+	for _, w := range t.ready {
+		if w.held == 0 {
+			continue
+		}
+		if ends := t.outlook.ends(w); ends > latest && t.movable(w, ends) {
+			worst, latest = w.longest(), ends
+		}
+	}
+	return worst
+}
+
+// ends is when the worker will have sent all that it holds.
+func (o outlook) ends(w *worker) time.Duration {
+	if w.blocked {
+		return duration(math.Inf(1))
+	}
+	return o.takes(w, w.backlog())
+}
+
+// movable tells that the last archive of a worker that ends then would be sent
+// sooner elsewhere. One that is being sent already must gain more, and has to
+// have an attempt left.
+func (t *TransferScheduler) movable(w *worker, ends time.Duration) bool {
+	c := w.longest()
+	h := c.held[len(c.held)-1]
+	moving := moveIntervals * t.interval
+	elsewhere := moving + duration(float64(h.size)/t.outlook.fastest)
+	if len(c.held) == 1 {
+		if !t.attemptable(h.archive) {
+			return false
+		}
+		elsewhere *= headGain
+	}
+	return ends > max(elsewhere, t.outlook.horizon+moving)
+}
+
+// attemptable tells that an archive may fail once more and still be tried again.
+func (t *TransferScheduler) attemptable(a archive) bool {
+	return a.attempts-a.moves < t.spec.Config.MaxAttempts
+}
+
+// longest is the prefix on which the worker has most to send.
+func (w *worker) longest() *cell {
+	var most *cell
+	var bytes float64
+	for _, c := range w.cells {
+		if len(c.held) == 0 {
+			continue
+		}
+		if backlog := c.backlog(); most == nil || backlog > bytes {
+			most, bytes = c, backlog
+		}
+	}
+	return most
+}
+
+// recall leaves the last archive of the cell out of the grants from now on.
+func (c *cell) recall() {
+	last := len(c.held) - 1
+	h := c.held[last]
+	c.held = c.held[:last]
+	c.worker.held--
+	if !h.granted { // no grant has named it
+		delete(c.lane.held, h.number)
+		h.attempts--
+		c.lane.putBack(h.archive)
+		return
+	}
+	if last > 0 {
+		h.moves++ // it waits behind others, so most likely it was not begun
+	}
+	c.recalled = append(c.recalled, h)
+}
+
+// hedge queues what a silent worker holds, remembers that it may finish it, and
+// gives the number of archives.
+func (w *worker) hedge() int {
+	queued := 0
+	for _, c := range w.cells {
+		before := len(c.held)
+		lose := func(h *holding) bool {
+			if !w.transfer.attemptable(h.archive) {
+				return false
+			}
+			delete(c.lane.held, h.number)
+			w.lose(c.lane, h)
+			c.lane.putBack(h.archive)
+			queued++
+			return true
+		}
+		c.held = slices.DeleteFunc(c.held, lose)
+		c.recalled = slices.DeleteFunc(c.recalled, lose)
+		w.held -= before - len(c.held)
+	}
+	return queued
+}
+
+// yield queues the recalled archives that the worker has let go of: it acts on a
+// grant that does not name them, and has told of what it ended before.
+func (w *worker) yield(r Report) {
+	for _, c := range w.cells {
+		kept := c.recalled[:0]
+		for _, h := range c.recalled {
+			if h.recall == (fence{}) || before(r.Epoch, r.GrantSequence, h.recall.epoch, h.recall.sequence) {
+				kept = append(kept, h)
+				continue
+			}
+			delete(c.lane.held, h.number)
+			c.lane.putBack(h.archive)
+		}
+		c.recalled = kept
+	}
+	for lost, named := range w.lost {
+		if before(named.epoch, named.sequence, r.Epoch, r.GrantSequence) {
+			delete(w.lost, lost)
+		}
+	}
+}
+
+// measureSpeed learns how fast the worker sends. What it sends when it lacks
+// slots or archives tells only that it is no slower.
+func (w *worker) measureSpeed(elapsed time.Duration, first, limited bool) {
+	bytes := w.sent
+	w.sent = 0
+	if first || elapsed <= 0 || w.window() == 0 {
+		return
+	}
+	speed := float64(bytes) / elapsed.Seconds()
+	loaded := w.held > 0 && !limited
+	w.tried = w.tried || loaded
+	if speed > w.speed || loaded {
+		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.interval.Seconds()))
+		w.speed += weight * (speed - w.speed)
+	}
+}
