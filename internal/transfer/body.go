@@ -1,12 +1,13 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -14,31 +15,43 @@ import (
 // span is a run of bytes of a file.
 type span struct{ offset, length int64 }
 
-// body is what one request sends, and its checksum.
+// body is what one request sends, and its checksum. A small one is kept in memory. A
+// larger one is read twice, for the checksum and to be sent, in pieces that stay in the
+// processor's cache: that is cheaper than to keep it, and leaves it to the page cache.
+// Should it read otherwise the second time, the server refuses it.
 type body struct {
-	reader io.ReadSeeker
+	length int64
 	sum    crc
-	// free returns the memory.
-	free func()
+	// content is nil for a body that is read twice.
+	content []byte
+	source  io.ReaderAt
+	offset  int64
+	key     string
+	buffers *bufferPool
+
+	// users are the reader of the body, which the transport may be done with only
+	// after the answer, and who made it.
+	users   atomic.Int32
+	release func()
 }
 
 const (
 	defaultMemory = 512 << 20
 	leastMemory   = 16 << 20
-	// largestBuffer is the largest body kept in memory, in bytes. Larger ones are
-	// read twice, for the checksum and to be sent.
-	largestBuffer = 64 << 20
-	// streamMemory is what a body that is read twice is charged for.
-	streamMemory = 256 << 10
+	// pieceSize is the size, in bytes, of the largest body that is kept in memory and of
+	// the pieces in which larger ones are read.
+	pieceSize = 256 << 10
+	// requestMemory is what a request in flight may take, in bytes: two pieces, and what
+	// the kernel has yet to send.
+	requestMemory = 2 << 20
 )
 
-// memory bounds the bytes that bodies take. One half is for bodies read ahead of the
-// gate, and only for those that find room at once; the other is for requests that
-// are through. So requests that wait at a closed gate cannot starve the others.
+// memory bounds the bytes that bodies take, in the page cache as well. One half is for
+// bodies read ahead of the gate, and only for those that find room at once; the other is
+// for requests that are through. So requests that wait at a closed gate cannot starve
+// the others.
 type memory struct {
-	limit int64
-	// largest is the largest buffer, in bytes.
-	largest       int64
+	limit         int64
 	ahead, behind *semaphore.Weighted
 	buffers       bufferPool
 }
@@ -49,96 +62,179 @@ func newMemory(limit int64) *memory {
 	}
 	limit = max(limit, leastMemory)
 	return &memory{
-		limit: limit, largest: min(limit/2, largestBuffer),
+		limit: limit,
 		ahead: semaphore.NewWeighted(limit / 2), behind: semaphore.NewWeighted(limit / 2),
 	}
 }
 
-// cost is what the body of a span is charged for, and streamed whether it is read twice
-// rather than kept.
-func (m *memory) cost(s span) (bytes int64, streamed bool) {
-	if size := bufferSize(s.length); size <= m.largest {
-		return size, false
-	}
-	return streamMemory, true
-}
-
-// readAhead reads a span if there is memory for it; ahead tells whether there was.
-func (j *job) readAhead(s span) (b body, ahead bool, err error) {
-	cost, _ := j.memory.cost(s)
+// readAhead reads a span if there is memory for it, else it returns nil.
+func (j *job) readAhead(s span) (*body, error) {
+	cost := max(s.length, bufferSize(min(s.length, pieceSize)))
 	if !j.memory.ahead.TryAcquire(cost) {
-		return body{free: func() {}}, false, nil
+		return nil, nil
 	}
-	b, err = j.load(s, func() { j.memory.ahead.Release(cost) })
-	return b, true, err
+	return j.load(s, func() { j.memory.ahead.Release(cost) })
 }
 
 // read waits for memory and reads a span.
-func (j *job) read(ctx context.Context, s span) (body, error) {
-	cost, _ := j.memory.cost(s)
+func (j *job) read(ctx context.Context, s span) (*body, error) {
+	cost := bufferSize(min(s.length, pieceSize))
 	if err := j.memory.behind.Acquire(ctx, cost); err != nil {
-		return body{}, err
+		return nil, err
 	}
 	return j.load(s, func() { j.memory.behind.Release(cost) })
 }
 
 // load reads a span and makes sure that the file was still the planned one afterwards;
 // release is called once the body is freed, or at once on an error.
-func (j *job) load(s span, release func()) (body, error) {
-	load := j.buffer
-	if _, streamed := j.memory.cost(s); streamed {
-		load = j.stream
-	}
-	b, err := load(s, release)
+func (j *job) load(s span, release func()) (*body, error) {
+	b := &body{length: s.length, source: j.source, offset: s.offset, key: j.file.Key, buffers: &j.memory.buffers, release: release}
+	b.users.Store(1)
+	err := b.load(j.algorithm)
 	if err == nil {
 		err = j.source.Unchanged()
 	}
 	if err != nil {
 		b.free()
-		return body{}, err
+		return nil, err
 	}
 	return b, nil
 }
 
-// buffer reads a span into memory.
-func (j *job) buffer(s span, release func()) (body, error) {
-	buffer := j.memory.buffers.get(s.length)
-	b := body{free: func() { j.memory.buffers.put(buffer); release() }}
-	content := (*buffer)[:s.length]
-	if n, err := j.source.ReadAt(content, s.offset); int64(n) < s.length {
-		return b, shortRead(s, int64(n), err)
-	}
-	b.sum = checksumBytes(j.algorithm, content)
-	b.reader = bytes.NewReader(content)
-	return b, nil
+// bodyOf returns the body of what is in memory already.
+func bodyOf(algorithm string, content []byte) *body {
+	b := &body{length: int64(len(content)), content: content, sum: checksumBytes(algorithm, content), release: func() {}}
+	b.users.Store(1)
+	return b
 }
 
-// stream reads a span for its checksum only. If it reads otherwise the second time, the
-// server refuses it.
-func (j *job) stream(s span, release func()) (body, error) {
-	b := body{free: release, reader: sourceReader{io.NewSectionReader(j.source, s.offset, s.length), j.file.Key}}
-	sum, n, err := checksumReader(j.algorithm, io.NewSectionReader(j.source, s.offset, s.length))
-	if err != nil || n < s.length {
-		return b, shortRead(s, n, err)
+// load reads the body into a buffer if it is small, and takes its checksum.
+func (b *body) load(algorithm string) error {
+	if b.length > pieceSize {
+		var err error
+		b.sum, err = b.checksum(algorithm)
+		return err
 	}
-	b.sum = sum
-	return b, nil
+	buffer, release := b.buffers.get(b.length), b.release
+	b.release = func() { b.buffers.put(buffer); release() }
+	b.content = (*buffer)[:b.length]
+	if n, err := b.source.ReadAt(b.content, b.offset); int64(n) < b.length {
+		return b.short(int64(n), err)
+	}
+	b.sum = checksumBytes(algorithm, b.content)
+	return nil
 }
 
-// sourceReader marks its errors as the source's, for the HTTP client passes them on
-// like its own.
-type sourceReader struct {
-	*io.SectionReader
-	key string
+func (b *body) checksum(algorithm string) (crc, error) {
+	piece := b.buffers.get(pieceSize)
+	defer b.buffers.put(piece)
+	var sum crc
+	for done := int64(0); done < b.length; {
+		part := (*piece)[:min(pieceSize, b.length-done)]
+		n, err := b.source.ReadAt(part, b.offset+done)
+		if n < len(part) {
+			return 0, b.short(done+int64(n), err)
+		}
+		sum = sum.update(algorithm, part)
+		done += int64(n)
+	}
+	return sum, nil
+}
+
+// short tells a file that has shrunk from one that cannot be read.
+func (b *body) short(got int64, err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return changedError{fmt.Sprintf("the file ends at %d, %d bytes early", b.offset+got, b.length-got)}
+	}
+	return err
+}
+
+// free gives the memory back once nobody reads the body any more. A nil body has none.
+func (b *body) free() {
+	if b != nil && b.users.Add(-1) == 0 {
+		b.release()
+	}
+}
+
+// open returns a new reader of the body, which must be closed.
+func (b *body) open() *bodyReader {
+	b.users.Add(1)
+	return &bodyReader{body: b}
+}
+
+// bodyReader reads a body once.
+type bodyReader struct {
+	*body
+	done   int64
+	closed sync.Once
+}
+
+// Close implements io.Closer.
+func (r *bodyReader) Close() error {
+	r.closed.Do(r.free)
+	return nil
 }
 
 // Read implements io.Reader.
-func (r sourceReader) Read(p []byte) (int, error) {
-	n, err := r.SectionReader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = sourceError("read", r.key, err)
+func (r *bodyReader) Read(p []byte) (int, error) {
+	if r.done == r.length {
+		return 0, io.EOF
 	}
-	return n, err
+	p = p[:min(int64(len(p)), r.length-r.done)]
+	n := 0
+	if r.content != nil {
+		n = copy(p, r.content[r.done:])
+	} else {
+		var err error
+		if n, err = r.source.ReadAt(p, r.offset+r.done); n < len(p) {
+			return n, sourceError("read", r.key, r.short(r.done+int64(n), err))
+		}
+	}
+	r.done += int64(n)
+	return n, nil
+}
+
+// Seek implements io.Seeker.
+func (r *bodyReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.done
+	case io.SeekEnd:
+		offset += r.length
+	}
+	if offset < 0 || offset > r.length {
+		return 0, fmt.Errorf("seek to %d in a body of %d bytes", offset, r.length)
+	}
+	r.done = offset
+	return offset, nil
+}
+
+// WriteTo implements io.WriterTo: it writes what is in memory as it is, and the rest in
+// pieces.
+func (r *bodyReader) WriteTo(w io.Writer) (written int64, err error) {
+	var piece *[]byte
+	if r.content == nil {
+		piece = r.buffers.get(pieceSize)
+		defer r.buffers.put(piece)
+	}
+	for r.done < r.length && err == nil {
+		var part []byte
+		if r.content != nil {
+			part = r.content[r.done:]
+			r.done = r.length
+		} else {
+			part = *piece
+			n := 0
+			if n, err = r.Read(part); err != nil {
+				return written, err
+			}
+			part = part[:n]
+		}
+		n := 0
+		n, err = w.Write(part)
+		written += int64(n)
+	}
+	return written, err
 }
 
 // changedError says that a file is not the planned one any more.
@@ -149,46 +245,31 @@ func (e changedError) Error() string { return e.text }
 // Reason is the verdict on the file.
 func (e changedError) Reason() string { return ReasonChanged }
 
-// shortRead tells a file that has shrunk from one that cannot be read.
-func shortRead(s span, got int64, err error) error {
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return changedError{fmt.Sprintf("the file ends at %d, %d bytes early", s.offset+got, s.length-got)}
-	}
-	return err
-}
-
-// bufferPool keeps buffers by size. Its zero value is ready for use.
-type bufferPool struct {
-	mu    sync.Mutex
-	pools map[int64]*sync.Pool
-}
+// bufferPool keeps buffers of the sizes that bufferSize returns, up to pieceSize. Its
+// zero value is ready for use.
+type bufferPool struct{ pools [7]sync.Pool }
 
 func (p *bufferPool) pool(size int64) *sync.Pool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pools == nil {
-		p.pools = map[int64]*sync.Pool{}
-	}
-	if p.pools[size] == nil {
-		p.pools[size] = &sync.Pool{New: func() any { b := make([]byte, size); return &b }}
-	}
-	return p.pools[size]
+	return &p.pools[bits.Len64(uint64(size/leastBuffer))-1]
 }
 
 func (p *bufferPool) get(length int64) *[]byte {
-	return p.pool(bufferSize(length)).Get().(*[]byte)
+	size := bufferSize(length)
+	if buffer, ok := p.pool(size).Get().(*[]byte); ok {
+		return buffer
+	}
+	buffer := make([]byte, size)
+	return &buffer
 }
 
 func (p *bufferPool) put(buffer *[]byte) { p.pool(int64(len(*buffer))).Put(buffer) }
 
-// bufferSize rounds up to a power of two from 4 KiB to 1 MiB, and to a multiple of
-// 1 MiB beyond, which part sizes are: at most 72 sizes.
+// leastBuffer is the size of the smallest buffer in bytes.
+const leastBuffer = 4 << 10
+
+// bufferSize rounds a length up to a power of two from leastBuffer on.
 func bufferSize(length int64) int64 {
-	const mebi = 1 << 20
-	if length > mebi {
-		return (length + mebi - 1) / mebi * mebi
-	}
-	size := int64(4 << 10)
+	size := int64(leastBuffer)
 	for size < length {
 		size *= 2
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
 
 	"github.com/minio/crc64nvme"
 )
@@ -21,16 +20,12 @@ func checksumBytes(algorithm string, body []byte) crc {
 	return crc(crc64nvme.Checksum(body))
 }
 
-// checksumReader reads r to its end and returns the checksum and the length.
-func checksumReader(algorithm string, r io.Reader) (crc, int64, error) {
+// update returns the checksum of the bytes that c is the checksum of and more.
+func (c crc) update(algorithm string, more []byte) crc {
 	if algorithm == ChecksumCRC32C {
-		h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-		n, err := io.Copy(h, r)
-		return crc(h.Sum32()), n, err
+		return crc(crc32.Update(uint32(c), crc32.MakeTable(crc32.Castagnoli), more))
 	}
-	h := crc64nvme.New()
-	n, err := io.Copy(h, r)
-	return crc(h.Sum64()), n, err
+	return crc(crc64nvme.Update(uint64(c), more))
 }
 
 // encode returns the checksum as S3 writes it: base64 of the big-endian bytes.

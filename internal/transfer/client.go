@@ -31,6 +31,10 @@ type Client struct {
 	transports  []*http.Transport
 	// patient is the HTTP client for answers that take the server long.
 	patient *http.Client
+	// wire is nil where only the SDK knows how to sign.
+	wire *wire
+	// tags of the files' objects as S3 wants them in a header.
+	tags string
 
 	mu sync.Mutex
 	// confirmed is the checksum algorithm that the server has verified once.
@@ -65,10 +69,12 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		retrier:     newRetrier(),
 		transports:  []*http.Transport{quick, slow},
 		patient:     httpClient(slow),
+		tags:        encodeTags(o.Tags),
 	}
+	sending := httpClient(quick)
 	c.s3 = s3.NewFromConfig(base, func(s *s3.Options) {
 		s.Credentials = c.credentials
-		s.HTTPClient = httpClient(quick)
+		s.HTTPClient = sending
 		s.UsePathStyle = o.PathStyle
 		if o.Endpoint != "" {
 			s.BaseEndpoint = aws.String(o.Endpoint)
@@ -79,6 +85,9 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
 	})
+	if c.wire, err = newWire(ctx, c.s3.Options(), o.Bucket, sending.Transport); err != nil {
+		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRefused, err)
+	}
 	return c, nil
 }
 

@@ -87,9 +87,9 @@ func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
 
 func (j *job) putPart(ctx context.Context, upload OpenUpload, number int32, s span) (types.CompletedPart, crc, error) {
 	var etag string
-	sum, err := j.sendSpan(ctx, "upload part", s, func(ctx context.Context, b body) error {
+	sum, err := j.sendSpan(ctx, "upload part", s, func(ctx context.Context, b *body) error {
 		var err error
-		etag, err = j.client.uploadPart(ctx, upload, number, b.reader, j.algorithm, b.sum)
+		etag, err = j.client.uploadPart(ctx, upload, number, j.algorithm, b)
 		if err != nil && statusOf(err) == 0 {
 			j.cutOff.Store(true)
 		}

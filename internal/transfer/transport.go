@@ -27,8 +27,9 @@ const (
 	stallTimeout = 60 * time.Second
 	// maxIdle is how many idle connections are kept: as many as a large window needs.
 	maxIdle = 1024
-	// socketBuffer is how much is handed to the kernel at once, in bytes.
-	socketBuffer = 128 << 10
+	// socketBuffer is how much of a request, in bytes, is gathered before it is handed to
+	// the kernel: a small file with its headers.
+	socketBuffer = 32 << 10
 )
 
 // newTransport returns a transport for HTTP/1.1, in which every request in flight
@@ -102,6 +103,22 @@ func (c stallConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadFrom implements io.ReaderFrom, which the transport uses for what follows the first
+// bytes of a body. A body is written in pieces as large as they come.
+func (c stallConn) ReadFrom(r io.Reader) (int64, error) {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c}, r)
+	}
+	body, ok := limited.R.(*bodyReader)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c}, r)
+	}
+	n, err := body.WriteTo(c)
+	limited.N -= n
+	return n, err
+}
+
 // timing measures how long the server took to answer one request.
 type timing struct {
 	// wrote and answered are nanoseconds since begun; 0 until it happened. They are
@@ -159,6 +176,10 @@ func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if measured, ok := ctx.Value(timingKey{}).(*timing); ok {
 		measured.answered.Store(int64(time.Since(measured.begun)))
 	}
+	if response.ContentLength == 0 {
+		response.Body = &answerBody{ReadCloser: response.Body, cancel: cancel}
+		return response, nil
+	}
 	timer := time.AfterFunc(t.stall, func() { cancel(os.ErrDeadlineExceeded) })
 	response.Body = &answerBody{ReadCloser: response.Body, timer: timer, stall: t.stall, cancel: cancel}
 	return response, nil
@@ -167,6 +188,7 @@ func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // answerBody is the body of an answer, which is canceled when it stalls.
 type answerBody struct {
 	io.ReadCloser
+	// timer is nil for an empty body.
 	timer  *time.Timer
 	stall  time.Duration
 	cancel context.CancelCauseFunc
@@ -174,13 +196,17 @@ type answerBody struct {
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.stall)
+	if b.timer != nil {
+		b.timer.Reset(b.stall)
+	}
 	return b.ReadCloser.Read(p)
 }
 
 // Close implements io.Closer.
 func (b *answerBody) Close() error {
-	b.timer.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	defer b.cancel(nil)
 	return b.ReadCloser.Close()
 }

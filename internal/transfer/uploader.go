@@ -7,9 +7,6 @@ import (
 	"io"
 	"sync/atomic"
 	"unicode/utf8"
-
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 // File is one file to send.
@@ -76,9 +73,8 @@ func NewUploader(o UploaderOptions) *Uploader {
 	}
 }
 
-// MaxInFlight is the most requests of 8 MiB that the memory lets the Uploader
-// have in flight; at least 1.
-func (u *Uploader) MaxInFlight() int { return max(int(u.memory.limit/minPart), 1) }
+// MaxInFlight is the most requests that the memory lets the Uploader have in flight.
+func (u *Uploader) MaxInFlight() int { return int(u.memory.limit / requestMemory) }
 
 // Upload sends one file and returns once the server has confirmed all of it. On
 // failure, also when ctx ends, nothing of the file stays behind, unless the
@@ -152,15 +148,9 @@ type job struct {
 // putWhole sends the file in one request.
 func (j *job) putWhole(ctx context.Context) (Receipt, error) {
 	var etag string
-	sum, err := j.sendSpan(ctx, "put object", span{0, j.file.Size}, func(ctx context.Context, b body) error {
+	sum, err := j.sendSpan(ctx, "put object", span{0, j.file.Size}, func(ctx context.Context, b *body) error {
 		var err error
-		etag, err = j.client.putObject(ctx, &s3.PutObjectInput{
-			Key:          &j.file.Key,
-			Body:         b.reader,
-			Metadata:     j.file.Metadata,
-			StorageClass: types.StorageClass(j.client.options.StorageClass),
-			Tagging:      j.client.tagging(),
-		}, j.algorithm, b.sum)
+		etag, err = j.client.putObject(ctx, j.file.Key, j.client.attributesOf(j.file), j.algorithm, b)
 		return err
 	})
 	if err != nil {
@@ -174,10 +164,10 @@ func (j *job) putWhole(ctx context.Context) (Receipt, error) {
 // sendSpan sends a span of the file as the body of one request, as often as it takes.
 // Every attempt reads the span again, so that none waits for its turn holding memory
 // that others need to make progress.
-func (j *job) sendSpan(ctx context.Context, op string, s span, send func(context.Context, body) error) (crc, error) {
+func (j *job) sendSpan(ctx context.Context, op string, s span, send func(context.Context, *body) error) (crc, error) {
 	var sum crc
 	err := j.retrier.do(ctx, func() *Error {
-		return j.attempt(ctx, op, s, func(ctx context.Context, b body) error {
+		return j.attempt(ctx, op, s, func(ctx context.Context, b *body) error {
 			sum = b.sum
 			return send(ctx, b)
 		})
@@ -187,22 +177,21 @@ func (j *job) sendSpan(ctx context.Context, op string, s span, send func(context
 
 // attempt reads ahead while it waits for the gate, if there is memory for that, else it
 // reads when it is through.
-func (j *job) attempt(ctx context.Context, op string, s span, send func(context.Context, body) error) *Error {
-	b, ahead, err := j.readAhead(s)
+func (j *job) attempt(ctx context.Context, op string, s span, send func(context.Context, *body) error) *Error {
+	b, err := j.readAhead(s)
 	if err != nil {
 		return sourceError("read", j.file.Key, err)
 	}
-	defer b.free()
+	defer func() { b.free() }()
 	release, err := j.gate.Acquire(ctx, j.file.Prefix)
 	if err != nil {
 		return Classify(op, j.file.Key, err)
 	}
 	defer release()
-	if !ahead {
+	if b == nil {
 		if b, err = j.read(ctx, s); err != nil {
 			return sourceError("read", j.file.Key, err)
 		}
-		defer b.free()
 	}
 	return j.measured(ctx, op, j.file.Key, j.file.Prefix, payload{s.length, true}, func(ctx context.Context) error {
 		return send(ctx, b)

@@ -1,15 +1,14 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
+	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
@@ -23,11 +22,11 @@ func (c *Client) ChecksumAlgorithm() string {
 }
 
 // Put stores a bookkeeping object, with a checksum and with retries.
-func (c *Client) Put(ctx context.Context, key string, body []byte) error {
+func (c *Client) Put(ctx context.Context, key string, content []byte) error {
 	return c.withChecksum(func(algorithm string) error {
-		sum := checksumBytes(algorithm, body)
+		b := bodyOf(algorithm, content)
 		return c.retry(ctx, "put object", key, func() error {
-			_, err := c.putObject(ctx, &s3.PutObjectInput{Key: &key, Body: bytes.NewReader(body)}, algorithm, sum)
+			_, err := c.putObject(ctx, key, attributes{}, algorithm, b)
 			return err
 		})
 	})
@@ -80,33 +79,85 @@ func refusesChecksum(err error) bool {
 	return errors.As(err, &e) && (e.Reason == ReasonChecksumUnsupported || e.Reason == ReasonConfigurationRefused)
 }
 
-// putObject stores in.Body, whose checksum is sum, and returns the ETag once the
-// server has confirmed the checksum.
-func (c *Client) putObject(ctx context.Context, in *s3.PutObjectInput, algorithm string, sum crc) (etag string, err error) {
-	in.Bucket = &c.options.Bucket
-	c.encrypt(&in.ServerSideEncryption, &in.SSEKMSKeyId)
-	setChecksum(algorithm, sum.encode(algorithm), &in.ChecksumCRC64NVME, &in.ChecksumCRC32C)
-	out, err := c.s3.PutObject(ctx, in, unsigned)
-	if err != nil {
-		return "", err
-	}
-	err = confirmed(*in.Key, algorithm, sum.encode(algorithm), out.ChecksumCRC64NVME, out.ChecksumCRC32C)
-	return unquote(out.ETag), err
+// attributes are what is stored of an object beside its content. Bookkeeping objects have none.
+type attributes struct {
+	metadata     map[string]string
+	storageClass string
+	// tags as S3 wants them in a header.
+	tags string
 }
 
-// uploadPart stores one part of an upload, and returns its ETag once the server has
-// confirmed the checksum.
-func (c *Client) uploadPart(ctx context.Context, u OpenUpload, number int32, body io.ReadSeeker, algorithm string, sum crc) (etag string, err error) {
-	in := &s3.UploadPartInput{
-		Bucket: &c.options.Bucket, Key: &u.Key, UploadId: &u.UploadID, PartNumber: &number, Body: body,
+func (c *Client) attributesOf(f File) attributes {
+	return attributes{metadata: f.Metadata, storageClass: c.options.StorageClass, tags: c.tags}
+}
+
+// putObject stores an object, and returns its ETag once the server has confirmed the
+// checksum.
+func (c *Client) putObject(ctx context.Context, key string, a attributes, algorithm string, b *body) (etag string, err error) {
+	sum := b.sum.encode(algorithm)
+	var got stored
+	if c.wire == nil {
+		got, err = c.sdkPutObject(ctx, key, a, algorithm, sum, b)
+	} else {
+		header := make(http.Header, 16)
+		for name, value := range a.metadata {
+			header.Set("X-Amz-Meta-"+name, value)
+		}
+		c.describe(header, a)
+		got, err = c.put(ctx, key, "", header, algorithm, sum, b)
 	}
-	setChecksum(algorithm, sum.encode(algorithm), &in.ChecksumCRC64NVME, &in.ChecksumCRC32C)
-	out, err := c.s3.UploadPart(ctx, in, unsigned)
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = confirmed(key, algorithm, sum, got.checksum)
 	}
-	err = confirmed(u.Key, algorithm, sum.encode(algorithm), out.ChecksumCRC64NVME, out.ChecksumCRC32C)
-	return aws.ToString(out.ETag), err
+	return strings.Trim(got.etag, `"`), err
+}
+
+// uploadPart stores one part of an upload, and returns its ETag, quotes and all, once
+// the server has confirmed the checksum.
+func (c *Client) uploadPart(ctx context.Context, u OpenUpload, number int32, algorithm string, b *body) (etag string, err error) {
+	sum := b.sum.encode(algorithm)
+	var got stored
+	if c.wire == nil {
+		got, err = c.sdkUploadPart(ctx, u, number, algorithm, sum, b)
+	} else {
+		query := "partNumber=" + strconv.Itoa(int(number)) + "&uploadId=" + url.QueryEscape(u.UploadID)
+		got, err = c.put(ctx, u.Key, query, make(http.Header, 16), algorithm, sum, b)
+	}
+	if err == nil {
+		err = confirmed(u.Key, algorithm, sum, got.checksum)
+	}
+	return got.etag, err
+}
+
+// stored is what the server says of what it has stored.
+type stored struct{ etag, checksum string }
+
+// checksumHeader is the name of the header that carries a checksum.
+func checksumHeader(algorithm string) string {
+	if algorithm == ChecksumCRC32C {
+		return "X-Amz-Checksum-Crc32c"
+	}
+	return "X-Amz-Checksum-Crc64nvme"
+}
+
+func (c *Client) put(ctx context.Context, key, query string, header http.Header, algorithm, sum string, b *body) (stored, error) {
+	header[checksumHeader(algorithm)] = []string{sum}
+	answer, err := c.wire.put(ctx, key, query, header, b)
+	return stored{answer.Get("ETag"), answer.Get(checksumHeader(algorithm))}, err
+}
+
+// describe puts the attributes and the encryption of an object into the headers of a request.
+func (c *Client) describe(header http.Header, a attributes) {
+	for name, value := range map[string]string{
+		"X-Amz-Storage-Class":                         a.storageClass,
+		"X-Amz-Tagging":                               a.tags,
+		"X-Amz-Server-Side-Encryption":                c.options.SSE,
+		"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": c.options.KMSKeyID,
+	} {
+		if value != "" {
+			header[name] = []string{value}
+		}
+	}
 }
 
 func (c *Client) createUpload(ctx context.Context, f File, algorithm string) (OpenUpload, error) {
@@ -115,7 +166,7 @@ func (c *Client) createUpload(ctx context.Context, f File, algorithm string) (Op
 		Key:               &f.Key,
 		Metadata:          f.Metadata,
 		StorageClass:      types.StorageClass(c.options.StorageClass),
-		Tagging:           c.tagging(),
+		Tagging:           optional(c.tags),
 		ChecksumAlgorithm: types.ChecksumAlgorithm(algorithm),
 		ChecksumType:      checksumType(algorithm),
 	}
@@ -173,22 +224,25 @@ func (c *Client) stands(ctx context.Context, key string, size int64, algorithm, 
 
 func (c *Client) encrypt(sse *types.ServerSideEncryption, key **string) {
 	*sse = types.ServerSideEncryption(c.options.SSE)
-	if c.options.KMSKeyID != "" {
-		*key = &c.options.KMSKeyID
-	}
+	*key = optional(c.options.KMSKeyID)
 }
 
-// tagging returns the tags as S3 wants them in a header, nil for none.
-func (c *Client) tagging() *string {
-	if len(c.options.Tags) == 0 {
-		return nil
-	}
+// encodeTags returns the tags as S3 wants them in a header, "" for none.
+func encodeTags(all map[string]string) string {
 	tags := url.Values{}
-	for name, value := range c.options.Tags {
+	for name, value := range all {
 		tags.Set(name, value)
 	}
 	// Not every server takes "+" for a space; all take "%20".
-	return aws.String(strings.ReplaceAll(tags.Encode(), "+", "%20"))
+	return strings.ReplaceAll(tags.Encode(), "+", "%20")
+}
+
+// optional returns nil for "".
+func optional(value string) *string {
+	if value == "" {
+		return nil
+	}
+	return &value
 }
 
 func setChecksum(algorithm, sum string, crc64nvme, crc32c **string) {
@@ -208,8 +262,8 @@ func checksumOf(algorithm string, crc64nvme, crc32c *string) string {
 
 // confirmed compares the checksum that the server confirms with the one sent. A server
 // that is silent about it has ignored it, and so has verified nothing.
-func confirmed(key, algorithm, sent string, crc64nvme, crc32c *string) error {
-	switch got := checksumOf(algorithm, crc64nvme, crc32c); got {
+func confirmed(key, algorithm, sent, got string) error {
+	switch got {
 	case sent:
 		return nil
 	case "":
@@ -239,8 +293,3 @@ func checksumType(algorithm string) types.ChecksumType {
 }
 
 func unquote(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
-
-// unsigned leaves the body out of the signature: its checksum, in a signed header, covers it.
-func unsigned(o *s3.Options) {
-	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
-}
