@@ -35,8 +35,14 @@ demo: build ## Run the whole product on this machine and verify every byte (DEMO
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/demo bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/demo bin/s3lab bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
+
+bin/s3lab: FORCE
+	@go build -o $@ ./hack/s3lab
+
+.PHONY: FORCE
+FORCE:
 
 ##@ Generated files
 

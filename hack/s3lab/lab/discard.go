@@ -1,0 +1,409 @@
+package lab
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/xml"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Discard is a backend that takes everything and keeps nothing but names, sizes and
+// checksums, to measure what a client costs. It checks neither signatures nor digests:
+// it answers with those that the client gives.
+type Discard struct {
+	mu      sync.Mutex
+	objects map[string]stored
+	uploads map[string]*openUpload
+}
+
+// stored is what is known of an object or a part.
+type stored struct {
+	size int64
+	etag string
+	// checksum is the name and the value of the header that carried it.
+	checksum [2]string
+	at       time.Time
+}
+
+type openUpload struct {
+	bucket, key string
+	begun       time.Time
+	parts       map[int]stored
+}
+
+// NewDiscard returns a backend without objects, in which every bucket exists.
+func NewDiscard() *Discard {
+	return &Discard{objects: map[string]stored{}, uploads: map[string]*openUpload{}}
+}
+
+// Objects is the number of objects that stand, and Bytes their size.
+func (d *Discard) Objects() (objects int, bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, o := range d.objects {
+		bytes += o.size
+	}
+	return len(d.objects), bytes
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Discard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := parseTarget(r, "")
+	name := t.bucket + "/" + t.key
+	switch t.operation {
+	case opPutObject:
+		d.put(w, r, name)
+	case opUploadPart:
+		d.putPart(w, r, t)
+	case opCreateUpload:
+		d.create(w, t)
+	case opCompleteUpload:
+		d.complete(w, r, t, name)
+	case opAbortUpload:
+		d.abort(w, r, t)
+	case opListParts:
+		d.listParts(w, r, t)
+	case opListUploads:
+		d.listUploads(w, r, t)
+	case opListObjects:
+		d.list(w, r, t)
+	case opHeadObject:
+		d.head(w, r, name)
+	case opDeleteObject:
+		d.mu.Lock()
+		delete(d.objects, name)
+		d.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
+	case opHeadBucket:
+	case opGetObject:
+		refusal{http.StatusNotFound, "NoSuchKey", "This server keeps no contents."}.write(w, r)
+	default:
+		notImplemented().write(w, r)
+	}
+}
+
+// take reads a body to its end and makes up what S3 would answer to it.
+func take(r *http.Request) (stored, error) {
+	body := &tail{}
+	size, err := io.CopyBuffer(onlyWriter{body}, r.Body, make([]byte, bufferSize))
+	if err != nil {
+		return stored{}, err
+	}
+	if decoded, err := strconv.ParseInt(r.Header.Get("X-Amz-Decoded-Content-Length"), 10, 64); err == nil {
+		size = decoded
+	}
+	s := stored{size: size, etag: etag(r.Header.Get("Content-Md5")), at: time.Now()}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") && name != "X-Amz-Checksum-Algorithm" && name != "X-Amz-Checksum-Type" {
+			s.checksum = [2]string{name, r.Header.Get(name)}
+		}
+	}
+	if trailer := r.Header.Get("X-Amz-Trailer"); trailer != "" {
+		match := regexp.MustCompile(`(?i)` + regexp.QuoteMeta(trailer) + `:(\S+)`).FindSubmatch(body.end)
+		if match != nil {
+			s.checksum = [2]string{http.CanonicalHeaderKey(trailer), string(match[1])}
+		}
+	}
+	return s, nil
+}
+
+// onlyWriter hides everything but Write, so that copying uses the buffer given.
+type onlyWriter struct{ io.Writer }
+
+// tail keeps the end of what is written, where trailers are.
+type tail struct{ end []byte }
+
+// tailBytes holds the longest trailer with its signature.
+const tailBytes = 512
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.end = append(t.end, p[max(0, len(p)-tailBytes):]...)
+	if len(t.end) > tailBytes {
+		t.end = append(t.end[:0], t.end[len(t.end)-tailBytes:]...)
+	}
+	return len(p), nil
+}
+
+// etag is the MD5 digest that the client gives, base64 as in its header, or else one
+// that no client takes for a digest.
+func etag(md5 string) string {
+	if sum, err := base64.StdEncoding.DecodeString(md5); err == nil && len(sum) == 16 {
+		return strconv.Quote(hex.EncodeToString(sum))
+	}
+	return `"` + strings.ToLower(rand.Text()) + `-1"`
+}
+
+func (s stored) write(h http.Header) {
+	h.Set("ETag", s.etag)
+	if s.checksum[0] != "" {
+		h.Set(s.checksum[0], s.checksum[1])
+	}
+}
+
+func (d *Discard) put(w http.ResponseWriter, r *http.Request, name string) {
+	s, err := take(r)
+	if err != nil {
+		return
+	}
+	d.mu.Lock()
+	_, there := d.objects[name]
+	refused := there && r.Header.Get("If-None-Match") == "*"
+	if !refused {
+		d.objects[name] = s
+	}
+	d.mu.Unlock()
+	if refused {
+		preconditionFailed().write(w, r)
+		return
+	}
+	s.write(w.Header())
+	w.Header().Set("Content-Length", "0")
+}
+
+func preconditionFailed() refusal {
+	return refusal{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
+}
+
+func noSuchUpload() refusal {
+	return refusal{http.StatusNotFound, "NoSuchUpload", "The specified multipart upload does not exist."}
+}
+
+func (d *Discard) create(w http.ResponseWriter, t target) {
+	id := rand.Text()
+	d.mu.Lock()
+	d.uploads[id] = &openUpload{t.bucket, t.key, time.Now(), map[int]stored{}}
+	d.mu.Unlock()
+	writeXML(w, struct {
+		XMLName     xml.Name `xml:"InitiateMultipartUploadResult"`
+		Bucket, Key string
+		UploadID    string `xml:"UploadId"`
+	}{Bucket: t.bucket, Key: t.key, UploadID: id})
+}
+
+func (d *Discard) putPart(w http.ResponseWriter, r *http.Request, t target) {
+	number, err := strconv.Atoi(t.part)
+	if err != nil || number < 1 || number > 10_000 {
+		refusal{http.StatusBadRequest, "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive"}.write(w, r)
+		return
+	}
+	s, err := take(r)
+	if err != nil {
+		return
+	}
+	d.mu.Lock()
+	u := d.uploads[t.uploadID]
+	if u != nil {
+		u.parts[number] = s
+	}
+	d.mu.Unlock()
+	if u == nil {
+		noSuchUpload().write(w, r)
+		return
+	}
+	s.write(w.Header())
+	w.Header().Set("Content-Length", "0")
+}
+
+func (d *Discard) complete(w http.ResponseWriter, r *http.Request, t target, name string) {
+	asked, err := take(r)
+	if err != nil {
+		return
+	}
+	d.mu.Lock()
+	u := d.uploads[t.uploadID]
+	if u != nil {
+		delete(d.uploads, t.uploadID)
+		whole := stored{etag: etag(""), checksum: asked.checksum, at: time.Now()}
+		for _, p := range u.parts {
+			whole.size += p.size
+		}
+		d.objects[name] = whole
+		asked = whole
+	}
+	d.mu.Unlock()
+	if u == nil {
+		noSuchUpload().write(w, r)
+		return
+	}
+	writeXML(w, struct {
+		XMLName           xml.Name `xml:"CompleteMultipartUploadResult"`
+		Bucket, Key, ETag string
+		Checksum          []any
+	}{Bucket: t.bucket, Key: t.key, ETag: asked.etag, Checksum: asked.elements()})
+}
+
+// elements is the checksum as an element such as ChecksumCRC32.
+func (s stored) elements() []any {
+	algorithm, ok := strings.CutPrefix(s.checksum[0], "X-Amz-Checksum-")
+	if !ok {
+		return nil
+	}
+	type element struct {
+		XMLName xml.Name
+		Value   string `xml:",chardata"`
+	}
+	return []any{element{xml.Name{Local: "Checksum" + strings.ToUpper(algorithm)}, s.checksum[1]}}
+}
+
+func (d *Discard) abort(w http.ResponseWriter, r *http.Request, t target) {
+	d.mu.Lock()
+	_, there := d.uploads[t.uploadID]
+	delete(d.uploads, t.uploadID)
+	d.mu.Unlock()
+	if !there {
+		noSuchUpload().write(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// listedPart is a part as ListParts tells of it.
+type listedPart struct {
+	PartNumber   int
+	LastModified string
+	ETag         string
+	Size         int64
+	Checksum     []any
+}
+
+// pageSize is the most that a listing tells at once.
+const pageSize = 1000
+
+func (d *Discard) listParts(w http.ResponseWriter, r *http.Request, t target) {
+	after, _ := strconv.Atoi(r.URL.Query().Get("part-number-marker")) // Absent is 0.
+	d.mu.Lock()
+	u := d.uploads[t.uploadID]
+	var parts []listedPart
+	if u != nil {
+		for _, n := range slices.Sorted(maps.Keys(u.parts)) {
+			if p := u.parts[n]; n > after {
+				parts = append(parts, listedPart{n, stamp(p.at), p.etag, p.size, p.elements()})
+			}
+		}
+	}
+	d.mu.Unlock()
+	if u == nil {
+		noSuchUpload().write(w, r)
+		return
+	}
+	more := len(parts) > pageSize
+	parts = parts[:min(len(parts), pageSize)]
+	next := 0
+	if more {
+		next = parts[pageSize-1].PartNumber
+	}
+	writeXML(w, struct {
+		XMLName              xml.Name `xml:"ListPartsResult"`
+		Bucket, Key          string
+		UploadID             string `xml:"UploadId"`
+		NextPartNumberMarker int
+		MaxParts             int
+		IsTruncated          bool
+		Part                 []listedPart
+	}{
+		Bucket: t.bucket, Key: t.key, UploadID: t.uploadID,
+		NextPartNumberMarker: next, MaxParts: pageSize, IsTruncated: more, Part: parts,
+	})
+}
+
+func (d *Discard) listUploads(w http.ResponseWriter, r *http.Request, t target) {
+	type upload struct {
+		Key       string
+		UploadID  string `xml:"UploadId"`
+		Initiated string
+	}
+	prefix, after := r.URL.Query().Get("prefix"), r.URL.Query().Get("key-marker")
+	var uploads []upload
+	d.mu.Lock()
+	for id, u := range d.uploads {
+		if u.bucket == t.bucket && strings.HasPrefix(u.key, prefix) && u.key > after {
+			uploads = append(uploads, upload{u.key, id, stamp(u.begun)})
+		}
+	}
+	d.mu.Unlock()
+	slices.SortFunc(uploads, func(a, b upload) int { return cmp.Compare(a.Key, b.Key) })
+	writeXML(w, struct {
+		XMLName     xml.Name `xml:"ListMultipartUploadsResult"`
+		Bucket      string
+		IsTruncated bool
+		Upload      []upload
+	}{Bucket: t.bucket, Upload: uploads})
+}
+
+// list tells the objects that begin with the prefix, page by page, without folding them
+// by delimiter.
+func (d *Discard) list(w http.ResponseWriter, r *http.Request, t target) {
+	type content struct {
+		Key          string
+		LastModified string
+		ETag         string
+		Size         int64
+		StorageClass string
+	}
+	query := r.URL.Query()
+	after := cmp.Or(query.Get("continuation-token"), query.Get("start-after"), query.Get("marker"))
+	var all []content
+	d.mu.Lock()
+	for name, o := range d.objects {
+		key, ok := strings.CutPrefix(name, t.bucket+"/")
+		if ok && strings.HasPrefix(key, query.Get("prefix")) && key > after {
+			all = append(all, content{key, stamp(o.at), o.etag, o.size, "STANDARD"})
+		}
+	}
+	d.mu.Unlock()
+	slices.SortFunc(all, func(a, b content) int { return cmp.Compare(a.Key, b.Key) })
+	more, next := len(all) > pageSize, ""
+	if all = all[:min(len(all), pageSize)]; more {
+		next = all[pageSize-1].Key
+	}
+	writeXML(w, struct {
+		XMLName               xml.Name `xml:"ListBucketResult"`
+		Name, Prefix          string
+		KeyCount, MaxKeys     int
+		IsTruncated           bool
+		NextContinuationToken string `xml:",omitempty"`
+		NextMarker            string `xml:",omitempty"`
+		Contents              []content
+	}{
+		Name: t.bucket, Prefix: query.Get("prefix"), KeyCount: len(all), MaxKeys: pageSize,
+		IsTruncated: more, NextContinuationToken: next, NextMarker: next, Contents: all,
+	})
+}
+
+func (d *Discard) head(w http.ResponseWriter, r *http.Request, name string) {
+	d.mu.Lock()
+	o, there := d.objects[name]
+	d.mu.Unlock()
+	if !there {
+		refusal{http.StatusNotFound, "NoSuchKey", ""}.write(w, r)
+		return
+	}
+	o.write(w.Header())
+	w.Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
+	w.Header().Set("Last-Modified", o.at.UTC().Format(http.TimeFormat))
+}
+
+// stamp is a time as S3 writes it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func writeXML(w http.ResponseWriter, answer any) {
+	body, err := xml.Marshal(answer)
+	if err != nil {
+		panic(err) // strings and numbers always marshal
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("Content-Length", strconv.Itoa(len(xml.Header)+len(body)))
+	// A client that has gone away needs no answer.
+	_, _ = w.Write(append([]byte(xml.Header), body...))
+}
