@@ -1,0 +1,359 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination"
+)
+
+// fleet is the product: workers, an API that keeps the last grant and report of
+// each, and the manager around the production coordinator.
+type fleet struct {
+	*run
+	config   coordination.Config
+	api      api
+	manager  *manager
+	pods     []*pod
+	byID     map[coordination.WorkerID]*worker
+	messages *rand.Rand
+}
+
+// pod is one place in the Job: when its worker's pod dies, another takes it.
+type pod struct {
+	fleet      *fleet
+	work       *work
+	group      *WorkerGroup
+	name       string
+	generation int
+	worker     *worker
+}
+
+// api is what the API server holds, and the way to it.
+type api struct {
+	fleet   *fleet
+	grants  map[coordination.WorkerID]coordination.Grant
+	reports map[coordination.WorkerID]coordination.Report
+}
+
+func newFleet(r *run, config coordination.Config) *fleet {
+	f := &fleet{run: r, config: config, messages: stream(r.seed, "messages"), byID: map[coordination.WorkerID]*worker{}}
+	f.api = api{f, map[coordination.WorkerID]coordination.Grant{}, map[coordination.WorkerID]coordination.Report{}}
+	f.manager = &manager{
+		fleet: f, random: stream(r.seed, "manager"),
+		done: map[string]coordination.Ranges{}, removed: map[coordination.WorkerID]bool{},
+	}
+	r.record.faultManager = f.manager.kill
+	for _, w := range r.works {
+		for i := range w.spec.Workers {
+			g := &w.spec.Workers[i]
+			for n := range g.Count {
+				p := &pod{fleet: f, work: w, group: g, name: fmt.Sprintf("%s-%04d", g.Name, n)}
+				p.start()
+				f.pods = append(f.pods, p)
+				r.hosts = append(r.hosts, &process{group: g, work: w, name: p.name, victim: p, host: p.worker.host})
+			}
+		}
+	}
+	f.manager.start()
+	return f
+}
+
+// start creates a pod and its worker.
+func (p *pod) start() {
+	name := p.name
+	if p.generation > 0 {
+		name = fmt.Sprintf("%s-%d", p.name, p.generation)
+	}
+	p.generation++
+	var machine *host
+	if p.worker != nil {
+		machine = p.worker.host // the same NIC, as far as changes have come
+	} else {
+		machine = p.fleet.host(p.group.Link, float64(p.group.NIC))
+	}
+	p.worker = newWorker(p.fleet, p.work, p.group, machine, name)
+	p.fleet.byID[p.worker.id] = p.worker
+}
+
+func (p *pod) hang()            { p.worker.hang() }
+func (p *pod) thaw()            { p.worker.thaw() }
+func (p *pod) isolate(yes bool) { p.worker.isolated = yes }
+
+func (p *pod) crash(after time.Duration) {
+	dead := p.worker
+	if dead.dead {
+		return
+	}
+	dead.end()
+	dead.dead = true
+	p.fleet.manager.gone = append(p.fleet.manager.gone, dead.id)
+	p.fleet.after(max(after, time.Second), func() {
+		if p.worker == dead {
+			p.start()
+		}
+	})
+}
+
+func (p *pod) restart(after time.Duration) {
+	x := p.worker
+	if !x.alive {
+		return
+	}
+	x.end()
+	p.fleet.after(max(after, time.Second), func() {
+		if p.worker == x && !x.alive && !x.dead {
+			x.begin(max(p.fleet.api.reports[x.id].Sequence, p.fleet.api.grants[x.id].AcknowledgedReport))
+		}
+	})
+}
+
+// send lets a message arrive, unless it is lost; it may be late, or come twice.
+func (f *fleet) send(arrive func()) {
+	m := &f.scenario.Messages
+	if f.messages.Float64() < float64(m.Loss) {
+		return
+	}
+	copies := 1
+	if f.messages.Float64() < float64(m.Duplicates) {
+		copies = 2
+	}
+	for range copies {
+		delay := float64(m.Delay) + f.messages.Float64()*float64(m.Jitter)
+		if f.messages.Float64() < float64(m.Late) {
+			delay += f.messages.Float64() * float64(m.LateBy)
+		}
+		f.after(time.Duration(delay), arrive)
+	}
+}
+
+// putReport writes a report; the answer holds the newest grant.
+func (a *api) putReport(x *worker, r coordination.Report) {
+	if x.isolated {
+		return
+	}
+	a.fleet.send(func() {
+		if a.fleet.manager.removed[r.Worker] {
+			return
+		}
+		a.reports[r.Worker] = r
+		if g, ok := a.grants[r.Worker]; ok {
+			a.tell(x, g)
+		}
+	})
+}
+
+// tell lets a worker know its grant.
+func (a *api) tell(x *worker, g coordination.Grant) {
+	a.fleet.send(func() {
+		if !x.isolated {
+			x.unlessHung(func() { x.take(g) })
+		}
+	})
+}
+
+// manager is the coordinator's process.
+type manager struct {
+	fleet  *fleet
+	random *rand.Rand
+	core   *coordination.PipelineCoordinator // nil while it is down
+	epoch  int64
+	drift  float64
+	tick   event
+	dying  bool // it dies in the middle of its next writes
+
+	saved     coordination.Snapshot
+	done      map[string]coordination.Ranges // by transfer and prefix, as recorded
+	observed  map[coordination.WorkerID]observation
+	scheduled map[*prefix]int64
+	gone      []coordination.WorkerID // pods that have ended
+	removed   map[coordination.WorkerID]bool // whose leases were deleted
+}
+
+type observation struct {
+	instance string
+	sequence int64
+}
+
+// clock is the time by the manager's clock.
+func (m *manager) clock() time.Time { return m.fleet.time(drifted(m.fleet.now, m.drift)) }
+
+// must stops a run whose coordinator refuses what every manager asks of it.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// start begins to lead from what the API holds.
+func (m *manager) start() {
+	f := m.fleet
+	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: rand.New(rand.NewPCG(m.random.Uint64(), 1))})
+	must(err)
+	m.core, m.dying = core, false
+	m.epoch++
+	m.drift = (2*m.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
+	m.observed, m.scheduled = map[coordination.WorkerID]observation{}, map[*prefix]int64{}
+	now := m.clock()
+	snapshot := m.saved
+	snapshot.Epoch = m.epoch
+	must(core.Start(now, snapshot))
+	for _, w := range f.works {
+		m.admit(now, w)
+	}
+	f.check.began(m)
+	m.tick.act = m.work
+	f.set(&m.tick, f.now)
+}
+
+// admit hands a transfer to the coordinator.
+func (m *manager) admit(now time.Time, w *work) {
+	id := coordination.TransferID(w.spec.Name)
+	finished := map[string]coordination.Ranges{}
+	for _, p := range w.prefixes {
+		finished[p.name] = m.done[w.spec.Name+"/"+p.name]
+	}
+	must(m.core.PutTransfer(now, coordination.Transfer{ID: id, Weight: w.spec.Weight, Config: m.fleet.config, Finished: finished}))
+	for _, p := range m.fleet.pods {
+		if g, ok := m.fleet.api.grants[p.worker.id]; ok && p.work == w {
+			m.core.AdoptGrant(now, g)
+		}
+	}
+	for _, p := range w.prefixes {
+		must(m.core.RegisterPrefix(now, id, p.name, 0))
+	}
+}
+
+// work is one round: take in the reports, decide, record, write.
+func (m *manager) work() {
+	f := m.fleet
+	if m.core == nil {
+		return
+	}
+	f.set(&m.tick, f.now+time.Duration(float64(f.config.UpdateInterval)/(1+m.drift)))
+	now := m.clock()
+	for _, w := range f.works {
+		m.schedule(w)
+	}
+	for _, p := range f.pods {
+		m.observe(now, p)
+	}
+	m.remove(now)
+	plan := m.core.Tick(now)
+	m.saved = m.core.Snapshot()
+	f.check.ticked(m, plan)
+	m.recordProgress()
+	m.write(plan)
+}
+
+// schedule queues what has appeared; of endless work, so much that every worker
+// can be given its share.
+func (m *manager) schedule(w *work) {
+	workers := 0
+	for _, g := range w.spec.Workers {
+		workers += g.Count
+	}
+	for _, p := range w.prefixes {
+		want := int64(len(p.archives))
+		if w.endless {
+			want = p.ended + int64(4*workers*m.fleet.config.PipelineDepth)
+		}
+		for n := m.scheduled[p]; n < want; n++ {
+			must(m.core.ScheduleUpload(coordination.Upload{
+				Archive:       coordination.ArchiveID{Transfer: coordination.TransferID(w.spec.Name), Prefix: p.name, Number: n},
+				EstimatedSize: w.spec.archiveSize(), Files: 1,
+			}))
+		}
+		m.scheduled[p] = max(m.scheduled[p], want)
+	}
+}
+
+// observe takes in the newest report of a pod's worker.
+func (m *manager) observe(now time.Time, p *pod) {
+	id := p.worker.id
+	if p.worker.dead {
+		return
+	}
+	if !m.core.HasWorker(id) {
+		m.core.AddWorker(now, id, coordination.TransferID(p.work.spec.Name), 0)
+	}
+	r, ok := m.fleet.api.reports[id]
+	seen := observation{r.Instance, r.Sequence}
+	if !ok || m.observed[id] == seen {
+		return
+	}
+	m.observed[id] = seen
+	err := m.core.Observe(now, r)
+	if err == nil {
+		m.fleet.check.observed(r)
+	}
+	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
+		m.fleet.check.violation("I3", "report %d of %s was refused: %v", r.Sequence, id, err)
+	}
+}
+
+// remove tells of the pods that have ended, and deletes their leases.
+func (m *manager) remove(now time.Time) {
+	for _, id := range m.gone {
+		m.core.RemoveWorker(now, id, true)
+		delete(m.fleet.api.grants, id)
+		delete(m.fleet.api.reports, id)
+		m.removed[id] = true
+	}
+	m.gone = nil
+}
+
+// recordProgress keeps what a later manager begins with.
+func (m *manager) recordProgress() {
+	if !slices.ContainsFunc(m.fleet.scenario.Faults, func(f Fault) bool { return f.Kind == FaultManager }) {
+		return
+	}
+	for _, w := range m.fleet.works {
+		for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
+			m.done[w.spec.Name+"/"+p.Prefix] = p.Finished
+		}
+	}
+}
+
+// write writes the grants that changed.
+func (m *manager) write(plan coordination.Plan) {
+	f := m.fleet
+	for i, g := range plan.Grants {
+		if m.dying && i >= len(plan.Grants)/2 {
+			m.core = nil
+			f.cancel(&m.tick)
+			return
+		}
+		old, known := f.api.grants[g.Worker]
+		next := fence{g.Epoch, g.Sequence}
+		switch {
+		case known && next == fence{old.Epoch, old.Sequence}:
+			continue
+		case known && next.before(fence{old.Epoch, old.Sequence}):
+			f.check.violation("I3", "grant %v of %s follows grant %d of epoch %d", next, g.Worker, old.Sequence, old.Epoch)
+		}
+		f.api.grants[g.Worker] = g
+		if x := f.byID[g.Worker]; x != nil {
+			f.api.tell(x, g)
+		}
+	}
+}
+
+// kill ends the manager, half of the time in the middle of its writes; another
+// begins after a time.
+func (m *manager) kill(after time.Duration) {
+	f := m.fleet
+	if m.core == nil {
+		return
+	}
+	if m.random.IntN(2) == 0 {
+		m.dying = true
+	} else {
+		m.core = nil
+		f.cancel(&m.tick)
+	}
+	f.after(max(after, 2*f.config.UpdateInterval), m.start)
+}

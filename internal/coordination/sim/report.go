@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/sim/baseline"
+)
+
+// meter counts the requests of one prefix as internal/transfer's does.
+type meter struct {
+	total            coordination.PrefixCounters
+	used             bool
+	inFlight         int
+	maxInFlight      int
+	startedBefore    int64
+	attempt, service *sketch
+	withdrawn        []*attempt
+}
+
+func (m *meter) begin() {
+	m.used = true
+	m.total.Started++
+	m.inFlight++
+	m.maxInFlight = max(m.maxInFlight, m.inFlight)
+}
+
+func (m *meter) end(took time.Duration, r *request) {
+	m.inFlight--
+	m.total.Busy += took
+	switch r.outcome {
+	case baseline.Accepted:
+		m.total.Accepted++
+		m.total.Bytes += int64(r.size)
+		m.attempt.add(took)
+		m.service.add(r.served)
+	case baseline.Throttled:
+		m.total.Throttled++
+	default:
+		m.total.Failed++
+	}
+}
+
+// usedShare of a window or rate in use makes it what limits the sender.
+const usedShare = 0.8
+
+// snapshot gives the counters, and begins a new interval.
+func (m *meter) snapshot(prefix string, limits limit, elapsed time.Duration) coordination.PrefixCounters {
+	c := m.total
+	c.Prefix = prefix
+	c.MaxInFlight = m.maxInFlight
+	c.AttemptP50 = m.attempt.quantile(0.5)
+	c.ServiceP50, c.ServiceP99 = m.service.quantile(0.5), m.service.quantile(0.99)
+	started := float64(c.Started - m.startedBefore)
+	windowUsed := float64(m.maxInFlight) >= usedShare*float64(limits.Window)
+	rateUsed := limits.Rate > 0 && started >= usedShare*limits.Rate*elapsed.Seconds()
+	c.SenderLimited = !windowUsed && !rateUsed
+	m.maxInFlight, m.startedBefore = m.inFlight, c.Started
+	m.attempt.reset()
+	m.service.reset()
+	return c
+}
+
+// report sends the next report, and sets when the one after it is due.
+func (x *worker) report() {
+	interval := x.grant.ReportInterval
+	if interval <= 0 {
+		interval = firstInterval
+	}
+	interval -= time.Duration(x.random.Int64N(int64(interval)/10 + 1))
+	x.eager = false
+	x.fleet.set(&x.reporting, x.fleet.now+time.Duration(float64(interval)/(1+x.drift)))
+	x.fleet.api.putReport(x, x.nextReport())
+}
+
+func (x *worker) nextReport() coordination.Report {
+	if x.obeys() {
+		x.obeyed = fence{x.grant.Epoch, x.grant.Sequence}
+	}
+	now := x.fleet.now
+	r := coordination.Report{
+		Worker: x.id, Transfer: coordination.TransferID(x.work.spec.Name),
+		Instance: fmt.Sprint(x.instance), Sequence: x.lease.send(x.clock()),
+		Epoch: x.obeyed.epoch, GrantSequence: x.obeyed.sequence,
+		MaxInFlight: x.group.MaxInFlight,
+		Drained:     x.grant.Drain && x.attempts == 0,
+	}
+	for _, l := range x.lanes {
+		if l != nil && l.meter.used {
+			r.Prefixes = append(r.Prefixes, l.meter.snapshot(l.prefix.name, l.limits, now-x.lastReport))
+		}
+	}
+	x.lastReport = now
+	for i := range x.finished {
+		f := &x.finished[i]
+		if f.report == 0 {
+			f.report = r.Sequence
+		}
+		r.Finished = append(r.Finished, f.outcome)
+	}
+	return r
+}
+
+// obeys says that nothing is in flight any more that the newest grant withdrew.
+func (x *worker) obeys() bool {
+	for _, l := range x.lanes {
+		if l != nil && (l.meter.inFlight > l.limits.Window || len(l.meter.withdrawn) > 0) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,189 @@
+package sim
+
+// Scenario is one situation to be simulated; docs/simulator.md describes the file.
+type Scenario struct {
+	// Name is the file's name without its ending where it is not given.
+	Name        string   `yaml:"name"`
+	Description string   `yaml:"description"`
+	Duration    Duration `yaml:"duration"`
+	Service     Service  `yaml:"service"`
+	// RequestTimeout is when a client gives up a request that is not answered.
+	RequestTimeout Duration `yaml:"requestTimeout"`
+	// ConnectionRate bounds each connection.
+	ConnectionRate Bandwidth   `yaml:"connectionRate"`
+	Links          []Link      `yaml:"links"`
+	Partitions     []Partition `yaml:"partitions"`
+	Transfers      []Transfer  `yaml:"transfers"`
+	Tenants        []Tenant    `yaml:"tenants"`
+	Changes        []Change    `yaml:"changes"`
+	Faults         []Fault     `yaml:"faults"`
+	Messages       Messages    `yaml:"messages"`
+	// Targets are conditions on results of the adaptive controller, such as
+	// goodputOfOracle: ">= 0.97".
+	Targets map[string]Target `yaml:"targets"`
+}
+
+// Service is how long the destination takes to answer: a lognormal time, a
+// refusal's time between RefusalMin and RefusalMax.
+type Service struct {
+	Median    Duration `yaml:"median"`
+	Sigma     float64  `yaml:"sigma"`
+	SlowShare Share    `yaml:"slowShare"`
+	SlowTime  Duration `yaml:"slowTime"`
+	// ErrorShare of the requests is answered 500.
+	ErrorShare Share    `yaml:"errorShare"`
+	RefusalMin Duration `yaml:"refusalMin"`
+	RefusalMax Duration `yaml:"refusalMax"`
+}
+
+// Link is shared evenly by all requests whose bodies are under way on it.
+type Link struct {
+	Name      string    `yaml:"name"`
+	Bandwidth Bandwidth `yaml:"bandwidth"`
+}
+
+// Partition admits requests at a rate, by a token bucket.
+type Partition struct {
+	Name string `yaml:"name"`
+	Rate Rate   `yaml:"rate"`
+	// Depth of the bucket, in requests; a tenth of a second of the rate if 0.
+	Depth int    `yaml:"depth"`
+	Split *Split `yaml:"split"`
+	Merge *Merge `yaml:"merge"`
+}
+
+// Split is when a partition becomes several.
+type Split struct {
+	// Into is how many each becomes.
+	Into int `yaml:"into"`
+	// By keys: every prefix is spread over all of them. By prefixes: each prefix
+	// belongs to one of them.
+	By string `yaml:"by"`
+	// After so long under Pressure, as a share of the rate, it splits.
+	After    Duration `yaml:"after"`
+	Pressure Share    `yaml:"pressure"`
+	// At splits once at a time, whatever the pressure.
+	At Duration `yaml:"at"`
+	// Limit bounds the sum of the rates.
+	Limit Rate `yaml:"limit"`
+}
+
+// Merge is when the parts of a partition become one again: after so long below
+// a share of the rate.
+type Merge struct {
+	After Duration `yaml:"after"`
+	Below Share    `yaml:"below"`
+}
+
+// Transfer is one claim on the destination, with workers of its own.
+type Transfer struct {
+	Name   string `yaml:"name"`
+	Weight int    `yaml:"weight"`
+	// PartSize is the payload of one request.
+	PartSize Size `yaml:"partSize"`
+	// ArchiveParts is how many parts an archive has.
+	ArchiveParts int `yaml:"archiveParts"`
+	// Archives in all; 0 for more than can be sent. Arrivals take its place where
+	// archives appear over time.
+	Archives int           `yaml:"archives"`
+	Arrivals []Arrival     `yaml:"arrivals"`
+	Prefixes []Prefix      `yaml:"prefixes"`
+	Workers  []WorkerGroup `yaml:"workers"`
+}
+
+// Prefix is a number of prefixes on one partition.
+type Prefix struct {
+	Name      string `yaml:"name"`
+	Partition string `yaml:"partition"`
+	Count     int    `yaml:"count"`
+}
+
+// Arrival is a number of archives that appear at a time, once or again and again.
+type Arrival struct {
+	At       Duration `yaml:"at"`
+	Archives int      `yaml:"archives"`
+	Every    Duration `yaml:"every"`
+	Until    Duration `yaml:"until"`
+}
+
+// WorkerGroup is a number of workers alike.
+type WorkerGroup struct {
+	Name  string    `yaml:"name"`
+	Count int       `yaml:"count"`
+	NIC   Bandwidth `yaml:"nic"`
+	Link  string    `yaml:"link"`
+	// MaxInFlight is the most requests that memory allows.
+	MaxInFlight int `yaml:"maxInFlight"`
+}
+
+// Tenant is somebody else who uses a partition and a link, from From to Until.
+type Tenant struct {
+	Name      string `yaml:"name"`
+	Partition string `yaml:"partition"`
+	Link      string `yaml:"link"`
+	PartSize  Size   `yaml:"partSize"`
+	// InFlight requests at once (closed loop) or Rate of requests (open loop).
+	InFlight int      `yaml:"inFlight"`
+	Rate     Rate     `yaml:"rate"`
+	From     Duration `yaml:"from"`
+	Until    Duration `yaml:"until"`
+}
+
+// Change is something that is otherwise from a time on.
+type Change struct {
+	At Duration `yaml:"at"`
+	// One of them, by name.
+	Link      string `yaml:"link"`
+	Partition string `yaml:"partition"`
+	Workers   string `yaml:"workers"`
+	// What it becomes.
+	Bandwidth Bandwidth `yaml:"bandwidth"`
+	Rate      Rate      `yaml:"rate"`
+	NIC       Bandwidth `yaml:"nic"`
+}
+
+// Fault is something that breaks, at a time, for a while, once or again and again.
+type Fault struct {
+	Kind  string   `yaml:"kind"`
+	At    Duration `yaml:"at"`
+	For   Duration `yaml:"for"`
+	Every Duration `yaml:"every"`
+	Until Duration `yaml:"until"`
+	// Partition that goes dark; all if empty.
+	Partition string `yaml:"partition"`
+	// Workers is a worker group, Count how many of it; all if empty or 0.
+	Workers string `yaml:"workers"`
+	Count   int    `yaml:"count"`
+}
+
+// The kinds of faults.
+const (
+	// FaultRefusals answers every request 503, FaultTimeouts none, FaultErrors 500.
+	FaultRefusals = "refusals"
+	FaultTimeouts = "timeouts"
+	FaultErrors   = "errors"
+	// FaultHang freezes worker processes, FaultCrash kills pods, which others
+	// replace, FaultRestart kills processes, which begin again in the same pod,
+	// FaultIsolate cuts workers off from the API.
+	FaultHang    = "hang"
+	FaultCrash   = "crash"
+	FaultRestart = "restart"
+	FaultIsolate = "isolate"
+	// FaultManager kills the manager; another begins after For.
+	FaultManager = "manager"
+)
+
+// Messages is what the messages between workers, API and manager suffer.
+type Messages struct {
+	// Delay of each, and up to Jitter more.
+	Delay  Duration `yaml:"delay"`
+	Jitter Duration `yaml:"jitter"`
+	// Loss, Duplicates and Late are shares of the messages; late ones come up to
+	// LateBy after those behind them.
+	Loss       Share    `yaml:"loss"`
+	Duplicates Share    `yaml:"duplicates"`
+	Late       Share    `yaml:"late"`
+	LateBy     Duration `yaml:"lateBy"`
+	// Drift bounds how far each clock runs off, relative to true time.
+	Drift Share `yaml:"drift"`
+}
