@@ -83,6 +83,17 @@ test: build ## Run all tests with the race detector, on a real API server.
 test-integration: ## Run only the tests that start a control plane, with their names.
 	@$(MAKE) test PKG='./controllers/... ./hack/... ./test/...' TESTFLAGS='-v -count=1 $(TESTFLAGS)'
 
+##@ Coordination
+
+# What to simulate: make simulate SCENARIO=FILE|DIR CONTROLLER=adaptive,polars SEEDS=30
+SCENARIO ?= internal/coordination/sim/scenarios
+CONTROLLER ?= adaptive
+SEEDS ?= 5
+
+.PHONY: simulate
+simulate: ## Simulate scenarios with the production coordinator or a baseline (SCENARIO, CONTROLLER, SEEDS).
+	@go run ./hack/simulate --scenario '$(SCENARIO)' --controller '$(CONTROLLER)' --seeds $(SEEDS)
+
 ##@ Tools, built on demand from the versions that hack/tools pins
 
 tool_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen

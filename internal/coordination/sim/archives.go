@@ -117,8 +117,5 @@ func (a *archive) fail() {
 	a.credit(-stored)
 }
 
-// whole tells that every part was accepted at some time.
-func (a *archive) whole() bool { return a.count == a.transfer.spec.ArchiveParts }
-
 // size in bytes.
 func (t *Transfer) archiveSize() int64 { return int64(t.PartSize) * int64(t.ArchiveParts) }

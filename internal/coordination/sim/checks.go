@@ -21,12 +21,12 @@ type checks struct {
 	violations int
 	first      string // the first violation
 
-	bounds    []boundAt // the windows of all groups, oldest first
-	recorded  int       // sum of the windows in the snapshot that the manager began with
-	inForce   int       // sum of the windows in force under leases that hold
-	forces    map[*worker]int
-	heard     map[heardReport]time.Duration // when the manager took a report in, true time
-	lifetime  time.Duration
+	bounds   []boundAt // the windows of all groups, oldest first
+	recorded int       // sum of the windows in the snapshot that the manager began with
+	inForce  int       // sum of the windows in force under leases that hold
+	forces   map[*worker]int
+	heard    map[heardReport]time.Duration // when the manager took a report in, true time
+	lifetime time.Duration
 }
 
 type boundAt struct {

@@ -115,7 +115,7 @@ func (c *client) startAll() {
 			return
 		}
 		if rate > 0 {
-			c.next = max(c.next, c.run.now-gateCatchUp) + spacing(rate)
+			c.next = max(c.next, c.run.now-catchUp) + spacing(rate)
 		}
 		c.start(k)
 	}
@@ -318,4 +318,13 @@ func sortCalls(calls []*call) {
 		return cmp.Or(cmp.Compare(a.request.started, b.request.started), cmp.Compare(a.lane.prefix.index, b.lane.prefix.index),
 			cmp.Compare(a.archive.number, b.archive.number), cmp.Compare(a.part, b.part))
 	})
+}
+
+// catchUp is how far a client's starts may fall behind its rate and still be made
+// up for.
+const catchUp = 20 * time.Millisecond
+
+// spacing is the time between starts at a rate, at most an hour.
+func spacing(rate float64) time.Duration {
+	return time.Duration(min(float64(time.Second)/rate, float64(time.Hour)))
 }

@@ -99,9 +99,9 @@ func fixedLaw(name string, window int) baseline.Law {
 // fixedWindow is a number of requests in flight.
 type fixedWindow int
 
-func (w fixedWindow) Limit(time.Time) (int, float64)   { return int(w), 0 }
-func (w fixedWindow) Start(time.Time, int)             {}
-func (w fixedWindow) Done(time.Time, baseline.Result)  {}
+func (w fixedWindow) Limit(time.Time) (int, float64)  { return int(w), 0 }
+func (w fixedWindow) Start(time.Time, int)            {}
+func (w fixedWindow) Done(time.Time, baseline.Result) {}
 
 // override sets parameters of a configuration by their names in the API.
 func override(config *coordination.Config, list string) error {

@@ -169,7 +169,7 @@ type manager struct {
 	done      map[string]coordination.Ranges // by transfer and prefix, as recorded
 	observed  map[coordination.WorkerID]observation
 	scheduled map[*prefix]int64
-	gone      []coordination.WorkerID // pods that have ended
+	gone      []coordination.WorkerID        // pods that have ended
 	removed   map[coordination.WorkerID]bool // whose leases were deleted
 }
 

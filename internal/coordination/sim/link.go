@@ -125,10 +125,10 @@ func (l *link) divide() {
 // bind finds the level of rate that fills the link: hosts bound below it keep
 // their bound.
 func (l *link) bind(bodies float64) {
-	left, level := l.capacity, l.capacity/bodies
+	level := l.capacity / bodies
 	for settled := false; !settled; {
 		settled = true
-		left, bodies = l.capacity, 0
+		left, bodies := l.capacity, 0.0
 		for _, h := range l.hosts {
 			n := float64(len(h.bodies))
 			if n > 0 && h.rate <= level {

@@ -186,9 +186,10 @@ func defaults[T any](c *checker, p place, key string, field *T, value T) {
 
 // within checks a field against its bounds, NaN included.
 func within[T number](c *checker, p place, key string, value, low, high T) {
-	if !(value >= low && value <= high) {
-		c.fail(p.with(key), "must be between %v and %v", low, high)
+	if value >= low && value <= high {
+		return
 	}
+	c.fail(p.with(key), "must be between %v and %v", low, high)
 }
 
 // positive checks that a field is above zero.
@@ -204,7 +205,7 @@ func positive[T number](c *checker, p place, key string, value T) {
 
 // notNegative checks that a field is not below zero.
 func notNegative[T number](c *checker, p place, key string, value T) {
-	if !(value >= 0) {
+	if value < 0 {
 		c.fail(p.with(key), "must not be negative")
 	}
 }

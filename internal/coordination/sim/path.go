@@ -145,16 +145,6 @@ func (r *request) timeOut() {
 	r.end()
 }
 
-// abort breaks the connection: the request ends as failed.
-func (r *request) abort() {
-	if !r.running {
-		return
-	}
-	r.drop()
-	r.outcome, r.served = baseline.Failed, 0
-	r.end()
-}
-
 // drop lets the request vanish with the process that sent it.
 func (r *request) drop() {
 	r.body.stop()

@@ -12,13 +12,13 @@ const binWidth = 100 * time.Millisecond
 // recorder takes down what happens in a run.
 type recorder struct {
 	begun, accepted, throttled, failed int64
-	acceptedBytes                         float64
-	attempt, service                      *sketch
-	bins                                  []bin
-	disturbances                          []time.Duration
-	inFlight                              int
-	cuts                                  int64         // of windows or rates, for congestion; -1 where nobody counts them
-	last time.Duration // when the last part was accepted
+	acceptedBytes                      float64
+	attempt, service                   *sketch
+	bins                               []bin
+	disturbances                       []time.Duration
+	inFlight                           int
+	cuts                               int64         // of windows or rates, for congestion; -1 where nobody counts them
+	last                               time.Duration // when the last part was accepted
 	// state gives the window and the rate in force.
 	state func() (window int, rate float64)
 	// faultManager lets a fault of the manager happen.
@@ -30,7 +30,7 @@ type recorder struct {
 // bin is what happened in one width of time; the window, the rate and the requests
 // in flight are those at its end.
 type bin struct {
-	bytes, capacity              float64
+	bytes float64
 	started, accepted, throttled int32
 	window, inFlight             int32
 	rate                         float64

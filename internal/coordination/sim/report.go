@@ -6,6 +6,7 @@ import (
 
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/sim/baseline"
+	"cargoship.dev/operator/internal/pace"
 )
 
 // meter counts the requests of one prefix as internal/transfer's does.
@@ -46,7 +47,7 @@ func (m *meter) end(took time.Duration, r *request) {
 const usedShare = 0.8
 
 // snapshot gives the counters, and begins a new interval.
-func (m *meter) snapshot(prefix string, limits limit, elapsed time.Duration) coordination.PrefixCounters {
+func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration) coordination.PrefixCounters {
 	c := m.total
 	c.Prefix = prefix
 	c.MaxInFlight = m.maxInFlight
@@ -88,7 +89,7 @@ func (x *worker) nextReport() coordination.Report {
 	}
 	for _, l := range x.lanes {
 		if l != nil && l.meter.used {
-			r.Prefixes = append(r.Prefixes, l.meter.snapshot(l.prefix.name, l.limits, now-x.lastReport))
+			r.Prefixes = append(r.Prefixes, l.meter.snapshot(l.prefix.name, l.law.Limit(x.fleet.time(now)), now-x.lastReport))
 		}
 	}
 	x.lastReport = now

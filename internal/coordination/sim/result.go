@@ -101,7 +101,7 @@ func (t Target) Met(value float64) bool {
 	}
 }
 
-func (t Target) String() string { return fmt.Sprintf("%s %v", t.Operator, t.Value) }
+func (t Target) String() string { return fmt.Sprintf("%s %.6g", t.Operator, t.Value) }
 
 // results judges a run against the optimum.
 func (r *run) results(best *optimum) Result {

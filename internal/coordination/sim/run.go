@@ -8,11 +8,11 @@ import (
 // run is one simulation: the path, what is to be sent, and what was seen.
 type run struct {
 	*path
-	seed   uint64
-	works  []*work
-	record *recorder
-	check  *checks
-	hosts  []*process
+	seed     uint64
+	works    []*work
+	record   *recorder
+	check    *checks
+	hosts    []*process
 	conclude func()
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/sim/baseline"
+	"cargoship.dev/operator/internal/pace"
 )
 
 // What internal/worker does; the names are the same there.
@@ -33,7 +34,7 @@ type worker struct {
 	instance int
 
 	alive, hung, isolated bool
-	dead                  bool // its pod has ended
+	dead                  bool     // its pod has ended
 	deferred              []func() // what happens once it is no longer hung
 	grant                 coordination.Grant
 	obeyed                fence
@@ -68,8 +69,8 @@ type finishedArchive struct {
 type lane struct {
 	worker   *worker
 	prefix   *prefix
-	law      localLaw
-	limits   limit
+	law      pace.Lane
+	limits   pace.Limit
 	meter    meter
 	assigned []assigned
 	limit    int // parts that may be under way
@@ -231,7 +232,7 @@ func (x *worker) lane(name string) *lane {
 	}
 	l := x.lanes[p.index]
 	if l == nil {
-		l = &lane{worker: x, prefix: p, law: newLocalLaw()}
+		l = &lane{worker: x, prefix: p}
 		l.meter.attempt, l.meter.service = newSketch(), newSketch()
 		l.paced.act = func() { x.unlessHung(l.pumpGate) }
 		x.lanes[p.index] = l
@@ -313,14 +314,14 @@ func (x *worker) setLimits(renewed bool) {
 }
 
 // allowed gives the limits that hold now, by prefix.
-func (x *worker) allowed() map[int]limit {
-	limits := map[int]limit{}
+func (x *worker) allowed() map[int]pace.Limit {
+	limits := map[int]pace.Limit{}
 	switch now := x.clock(); {
 	case x.grant.Drain || x.grant.Epoch == 0:
 	case x.lease.held(now):
 		for _, p := range x.grant.Prefixes {
 			if l := x.lane(p.Prefix); l != nil {
-				limits[l.prefix.index] = limit{Window: p.Window, Rate: p.Rate}
+				limits[l.prefix.index] = pace.Limit{Window: p.Window, Rate: p.Rate}
 			}
 		}
 	case x.lease.expired(now):
@@ -330,14 +331,14 @@ func (x *worker) allowed() map[int]limit {
 }
 
 // floor is one request at a time, on the first prefix that has archives left.
-func (x *worker) floor(limits map[int]limit) {
+func (x *worker) floor(limits map[int]pace.Limit) {
 	for _, withWindow := range []bool{true, false} {
 		for _, p := range x.grant.Prefixes {
 			l := x.lane(p.Prefix)
 			if l == nil || (p.Window > 0) != withWindow || !slices.ContainsFunc(l.assigned, x.unfinished) {
 				continue
 			}
-			limits[l.prefix.index] = limit{Window: 1}
+			limits[l.prefix.index] = pace.Floor()
 			return
 		}
 	}
