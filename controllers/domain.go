@@ -99,7 +99,10 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 		errs = append(errs, d.record(ctx, now, m), d.deleteLeases(ctx, m))
 	}
 	errs = append(errs, d.writeGrants(ctx, members, plan))
-	d.Metrics.Tick(d.name, decided.Sub(began), d.Clock.Since(began))
+	whole := d.Clock.Since(began)
+	d.core.Spend(whole)
+	d.Metrics.Tick(d.name, decided.Sub(began), whole)
+	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(d.core.Metrics(now)))
 	return errors.Join(errs...)
 }
 

@@ -883,21 +883,22 @@ type CoordinationStatus struct {
 
 // CoordinationMetrics judge the coordination; internal/coordination holds the formulas.
 type CoordinationMetrics struct {
-	// overheadPerMille is the part of the window that nobody could use, because it
-	// was still charged to workers that had not acknowledged its withdrawal.
+	// overheadPerMille is what coordination costs: the part of the window that nobody
+	// could use, because it was still charged to workers that had not acknowledged its
+	// withdrawal, and the part of the time that the control loop took.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	OverheadPerMille *int32 `json:"overheadPerMille,omitempty"`
 
-	// loadBalancePercent is Jain's index, over the workers with windows, of requests
-	// in flight per slot: 100 when all use theirs alike.
+	// loadBalancePercent is the mean over the greatest, over the workers with windows,
+	// of requests in flight per slot: 100 when all use theirs alike.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	LoadBalancePercent *int32 `json:"loadBalancePercent,omitempty"`
 
-	// pipelineUtilizationPercent is the part of the granted windows that was in
-	// use in the last round.
+	// pipelineUtilizationPercent is the mean of requests in flight over the granted
+	// windows, in the last round.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
@@ -908,12 +909,57 @@ type CoordinationMetrics struct {
 	// +kubebuilder:validation:Minimum=0
 	CongestionEvents *int64 `json:"congestionEvents,omitempty"`
 
-	// improvementPercent is the throughput of the last round against the baseline
-	// measured in the first ten seconds of sending: 100 is the same. Absent until
-	// then.
+	// congestionCauses counts the changes of state that congestion caused.
+	// +optional
+	// +listType=map
+	// +listMapKey=cause
+	// +kubebuilder:validation:MaxItems=16
+	CongestionCauses []CongestionCause `json:"congestionCauses,omitempty"`
+
+	// bytesPerSecond is the throughput of all transfers into the domain.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
+
+	// adaptationPerMille is how much the law moves the window, as the mean of |Δ ln W|
+	// per minute: 0 is steady, 693 is a window that doubles or halves each minute.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	AdaptationPerMille *int32 `json:"adaptationPerMille,omitempty"`
+
+	// archivesMoved counts archives taken from one worker because another would be
+	// done with them sooner.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ArchivesMoved *int64 `json:"archivesMoved,omitempty"`
+
+	// improvementPercent is the mean throughput since the baseline against that of the
+	// baseline: the rounds under the window that the transfer began with. 100 is the
+	// same. Absent until the baseline is complete.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ImprovementPercent *int32 `json:"improvementPercent,omitempty"`
+
+	// latencyReductionPercent is how much shorter requests have taken since the
+	// baseline than in it; negative when they took longer. Absent until the baseline
+	// is complete.
+	// +optional
+	// +kubebuilder:validation:Maximum=100
+	LatencyReductionPercent *int32 `json:"latencyReductionPercent,omitempty"`
+}
+
+// CongestionCause counts the changes of state of one cause.
+type CongestionCause struct {
+	// cause is Throttled, QueueGrowth, NoSuccess or PersistentThrottling.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Cause string `json:"cause,omitempty"`
+
+	// count since the manager took control.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Count *int64 `json:"count,omitempty"`
 }
 
 // WorkersStatus counts the worker pods.

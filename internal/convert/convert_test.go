@@ -100,6 +100,30 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// What was not measured is absent, not 0.
+func TestCoordinationMetrics(t *testing.T) {
+	m := coordination.CoordinationMetrics{
+		Overhead: 0.0314, LoadBalance: 0.75, PipelineUtilization: 0.5, Throughput: 1e9, AdaptationRate: 0.69, ArchivesMoved: 3,
+		CongestionCauses: map[string]int64{"Throttled": 2, "NoSuccess": 1},
+		Groups:           []coordination.GroupMetrics{{CongestionEvents: 3}, {CongestionEvents: 4}},
+	}
+	want := &v1alpha1.CoordinationMetrics{
+		OverheadPerMille: ptr.To(int32(31)), LoadBalancePercent: ptr.To(int32(75)), PipelineUtilizationPercent: ptr.To(int32(50)),
+		CongestionEvents: ptr.To(int64(7)), BytesPerSecond: ptr.To(int64(1e9)), AdaptationPerMille: ptr.To(int32(690)),
+		ArchivesMoved: ptr.To(int64(3)),
+		CongestionCauses: []v1alpha1.CongestionCause{
+			{Cause: "NoSuccess", Count: ptr.To(int64(1))}, {Cause: "Throttled", Count: ptr.To(int64(2))}},
+	}
+	if diff := cmp.Diff(want, CoordinationMetrics(m)); diff != "" {
+		t.Errorf("before the baseline (-want +got):\n%s", diff)
+	}
+	m.Baseline.Measured, m.Improvement, m.LatencyReduction = true, 0.3, -0.25
+	want.ImprovementPercent, want.LatencyReductionPercent = ptr.To(int32(130)), ptr.To(int32(-25))
+	if diff := cmp.Diff(want, CoordinationMetrics(m)); diff != "" {
+		t.Errorf("after the baseline (-want +got):\n%s", diff)
+	}
+}
+
 func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 10239: "10.0 KiB", 1 << 20: "1.00 MiB", 1<<20 - 1: "1.00 MiB",

@@ -2,7 +2,9 @@ package convert
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -89,19 +91,25 @@ func Remaining(p *v1alpha1.Progress) (time.Duration, bool) {
 // CoordinationMetrics writes what judges the coordination.
 func CoordinationMetrics(m coordination.CoordinationMetrics) *v1alpha1.CoordinationMetrics {
 	var events int64
-	var inFlight, granted int
 	for _, g := range m.Groups {
 		events += g.CongestionEvents
-		inFlight, granted = inFlight+g.InFlight, granted+g.Granted
 	}
 	out := &v1alpha1.CoordinationMetrics{
 		OverheadPerMille:           ptr.To(int32Of(int(whole(m.Overhead * 1000)))),
 		LoadBalancePercent:         ptr.To(percent(m.LoadBalance)),
-		PipelineUtilizationPercent: ptr.To(percent(float64(inFlight) / float64(max(1, granted)))),
+		PipelineUtilizationPercent: ptr.To(percent(m.PipelineUtilization)),
 		CongestionEvents:           ptr.To(events),
+		BytesPerSecond:             ptr.To(whole(m.Throughput)),
+		AdaptationPerMille:         ptr.To(int32Of(int(whole(m.AdaptationRate * 1000)))),
+		ArchivesMoved:              ptr.To(m.ArchivesMoved),
+	}
+	for _, cause := range slices.Sorted(maps.Keys(m.CongestionCauses)) {
+		out.CongestionCauses = append(out.CongestionCauses,
+			v1alpha1.CongestionCause{Cause: cause, Count: ptr.To(m.CongestionCauses[cause])})
 	}
 	if m.Baseline.Measured {
 		out.ImprovementPercent = ptr.To(int32Of(int(whole((1 + m.Improvement) * 100))))
+		out.LatencyReductionPercent = ptr.To(int32(math.Round(100 * math.Max(-1e6, m.LatencyReduction))))
 	}
 	return out
 }

@@ -416,11 +416,11 @@ func (c *PipelineCoordinator) Tick(now time.Time) Plan {
 	c.assign(now)
 	for _, t := range c.transfers {
 		t.choosePlanner(now)
-		t.steal(now)
+		c.metrics.ArchivesMoved += t.steal(now)
 	}
 	plan := Plan{Grants: c.issue(now), Transitions: c.transitions}
-	c.transitions = nil
 	c.metrics.tick(c, now)
+	c.transitions = nil
 	c.ticked = now
 	return plan
 }

@@ -86,7 +86,8 @@ func checkBounded(t *testing.T, c *PipelineCoordinator, plan Plan) {
 		t.Fatalf("%d archives, want 10", archives)
 	}
 	m := c.Metrics(c.now)
-	for _, x := range []float64{m.Overhead, m.LoadBalance, m.Fairness, m.Improvement, m.Groups[0].Rate, m.Groups[0].Profile.Trend, m.Groups[0].Profile.Confidence} {
+	for _, x := range []float64{m.Overhead, m.LoadBalance, m.Fairness, m.PipelineUtilization, m.Throughput,
+		m.AdaptationRate, m.Improvement, m.LatencyReduction, m.Groups[0].Rate, m.Groups[0].Profile.Trend, m.Groups[0].Profile.Confidence} {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			t.Fatalf("a metric is not finite: %+v", m)
 		}

@@ -2,11 +2,10 @@ package coordination
 
 import (
 	"errors"
+	"maps"
+	"math"
 	"time"
 )
-
-// baselinePeriod is how long the baseline is measured.
-const baselinePeriod = 10 * time.Second
 
 // CoordinationMetrics tell how the coordination works, for the whole domain.
 // Counts run from Start.
@@ -14,17 +13,36 @@ type CoordinationMetrics struct {
 	Groups []GroupMetrics
 	// Workers counts those known, LiveWorkers those that hold a lease.
 	Workers, LiveWorkers int
-	// Overhead is the part of the group's window, from 0 to 1 over the time since
-	// Start, that nobody could use because it was still charged to workers that
-	// had not acknowledged its withdrawal: the integral of charged minus granted
-	// over the integral of the window.
+	// Overhead is Withheld plus LoopShare, 1 at most.
 	Overhead float64
-	// LoadBalance is Jain's index over the workers with windows in the last round
-	// of requests in flight per slot: 1 when all use theirs alike, 1/n when one of
-	// n does all. Fairness is the same over transfers with windows, of bytes per
-	// second per weight. (Jain, Chiu and Hawe, DEC-TR-301, 1984.) Both are 0 while
-	// nothing was measured.
-	LoadBalance, Fairness float64
+	// Withheld is the part of the windows, from 0 to 1 over the time since Start,
+	// that nobody could use because it was still charged to workers that had not
+	// acknowledged its withdrawal: the integral of charged minus granted over the
+	// integral of the window.
+	Withheld float64
+	// LoopShare is the part of the time since Start that the control loop took, by
+	// what Spend was told.
+	LoopShare float64
+	// LoadBalance is the mean over the greatest, over the workers with windows in
+	// the last round, of requests in flight per slot: 1 when all use theirs alike,
+	// 1/n when one of n does all. It is the load balance efficiency of the POP
+	// methodology (Performance Optimisation and Productivity, pop-coe.eu).
+	LoadBalance float64
+	// Fairness is Jain's index over transfers with windows of bytes per second per
+	// weight: 1 when all get alike, 1/n when one of n gets all. (Jain, Chiu and
+	// Hawe, DEC-TR-301, 1984.) It and LoadBalance are 0 while nothing was measured.
+	Fairness float64
+	// PipelineUtilization is the mean of requests in flight over the sum of the
+	// granted windows in the last round, 1 at most.
+	PipelineUtilization float64
+	// Throughput in bytes per second is that of all workers in the last round.
+	Throughput float64
+	// CongestionCauses counts the changes of state that congestion caused, by cause.
+	CongestionCauses map[string]int64
+	// AdaptationRate tells how much the law moves the window: the mean of |Δ ln W|
+	// per minute with a time constant of a minute. 0 is steady, 0.69 is a window
+	// that doubles or halves each minute.
+	AdaptationRate float64
 	// ReportsAccepted, ReportsStale and ReportsImpossible count reports by what
 	// Observe made of them; the rest was from unknown workers or epochs.
 	ReportsAccepted, ReportsStale, ReportsImpossible int64
@@ -33,23 +51,16 @@ type CoordinationMetrics struct {
 	ArchivesFinished, Retries, OutcomesIgnored int64
 	// LeasesExpired counts workers that fell silent for a lease lifetime.
 	LeasesExpired int64
-	// Baseline is what the domain gave in the first seconds of sending, and
-	// Improvement the last round's throughput over it, minus 1.
-	Baseline    PerformanceBaseline
-	Improvement float64
-}
-
-// PerformanceBaseline is the mean over the first ten seconds from the first
-// accepted request on.
-type PerformanceBaseline struct {
-	// Measured is false until the ten seconds are over.
-	Measured bool
-	// Throughput in bytes per second, RequestRate in accepted requests per second.
-	Throughput, RequestRate float64
-	// ThrottledShare from 0 to 1 of the completed requests.
-	ThrottledShare float64
-	// Latency is the mean over the requests of their workers' median attempts.
-	Latency time.Duration
+	// ArchivesMoved counts archives taken from one worker for the sake of others.
+	ArchivesMoved int64
+	// Baseline is what the domain gave before the law had changed anything.
+	Baseline PerformanceBaseline
+	// Improvement is the mean throughput since the baseline over the baseline's,
+	// minus 1; LatencyReduction is 1 minus the mean latency since over the
+	// baseline's, below 0 when requests take longer. Rounds in which the workers had
+	// too little to send count for neither. Both are 0 until something was measured
+	// on either side.
+	Improvement, LatencyReduction float64
 }
 
 // GroupMetrics tell what a group's congestion controller does.
@@ -78,14 +89,13 @@ type GroupMetrics struct {
 type metrics struct {
 	CoordinationMetrics
 	withheld, offered float64 // slot-seconds
-	baseline          baselineSums
+	spent, elapsed    float64 // seconds
+	comparison        comparison
 }
 
-type baselineSums struct {
-	from, to                              time.Time
-	accepted, completed, throttled, bytes int64
-	latency                               float64 // seconds times accepted requests
-}
+// Spend tells how long the caller's control loop took for a turn: to take in the
+// reports, decide and hand out the grants. The core has no clock of its own.
+func (c *PipelineCoordinator) Spend(d time.Duration) { c.metrics.spent += max(0, d).Seconds() }
 
 // Metrics gives the metrics of the domain.
 func (c *PipelineCoordinator) Metrics(now time.Time) CoordinationMetrics {
@@ -97,14 +107,12 @@ func (c *PipelineCoordinator) Metrics(now time.Time) CoordinationMetrics {
 			m.LiveWorkers++
 		}
 	}
-	if c.metrics.offered > 0 {
-		m.Overhead = c.metrics.withheld / c.metrics.offered
-	}
+	m.Withheld = ratio(c.metrics.withheld, c.metrics.offered)
+	m.LoopShare = ratio(c.metrics.spent, c.metrics.elapsed)
+	m.Overhead = min(1, m.Withheld+m.LoopShare)
 	m.Fairness = c.fairness()
-	m.Baseline = c.metrics.baseline.result(now)
-	if m.Baseline.Measured && m.Baseline.Throughput > 0 {
-		m.Improvement = c.group.last.Bytes/m.Baseline.Throughput - 1
-	}
+	m.CongestionCauses = maps.Clone(m.CongestionCauses)
+	m.Baseline, m.Improvement, m.LatencyReduction = c.metrics.comparison.result()
 	m.Groups = []GroupMetrics{c.groupMetrics()}
 	return m
 }
@@ -135,29 +143,66 @@ func (c *PipelineCoordinator) grantedAndCharged() (granted, charged int) {
 	return granted, charged
 }
 
-// tick integrates the overhead over the time since the tick before.
-func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
-	seconds := now.Sub(c.ticked).Seconds()
-	if seconds <= 0 {
-		return
+// ratio is 0 where nothing was measured.
+func ratio(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
 	}
-	granted, charged := c.grantedAndCharged()
-	m.withheld += seconds * float64(max(0, charged-granted))
-	m.offered += seconds * float64(c.group.bound())
+	return part / whole
 }
 
-// endRound measures how alike the workers used their slots.
-func (m *metrics) endRound(c *PipelineCoordinator) {
-	var sum, squares, n float64
+// adaptationMemory is the time constant of the adaptation rate.
+const adaptationMemory = time.Minute
+
+// tick takes in the time since the tick before, and what this one decided.
+func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
+	m.countCauses(c.transitions)
+	elapsed := now.Sub(c.ticked)
+	if elapsed <= 0 {
+		return
+	}
+	bound := c.group.bound()
+	granted, charged := c.grantedAndCharged()
+	m.elapsed += elapsed.Seconds()
+	m.withheld += elapsed.Seconds() * float64(max(0, charged-granted))
+	m.offered += elapsed.Seconds() * float64(bound)
+	if before := m.comparison.bound; before > 0 && bound > 0 {
+		moved := math.Abs(math.Log(float64(bound)/float64(before))) / elapsed.Minutes()
+		weight := 1 - math.Exp(-elapsed.Seconds()/adaptationMemory.Seconds())
+		m.AdaptationRate += weight * (moved - m.AdaptationRate)
+	}
+	m.comparison.grant(bound)
+}
+
+func (m *metrics) countCauses(transitions []Transition) {
+	for _, t := range transitions {
+		switch t.Cause {
+		case CauseThrottled, CauseQueueGrowth, CauseNoSuccess, CausePersistent:
+			if m.CongestionCauses == nil {
+				m.CongestionCauses = map[string]int64{}
+			}
+			m.CongestionCauses[t.Cause]++
+		}
+	}
+}
+
+// endRound measures how the workers used their slots in the round that ends.
+func (m *metrics) endRound(c *PipelineCoordinator, now time.Time, s Signal) {
+	var used, greatest, busy, windows, n float64
+	m.Throughput = 0
 	for _, w := range c.coordinatedWorkers() {
-		if window := w.window(); window > 0 && !w.blocked {
-			x := w.round.last.busy / float64(window)
-			sum += x
-			squares += x * x
+		m.Throughput += w.round.last.bytes
+		if window := float64(w.window()); window > 0 && !w.blocked {
+			used += w.round.last.busy / window
+			greatest = max(greatest, w.round.last.busy/window)
+			busy += w.round.last.busy
+			windows += window
 			n++
 		}
 	}
-	m.LoadBalance = jain(sum, squares, n)
+	m.LoadBalance = ratio(used, n*greatest)
+	m.PipelineUtilization = min(1, ratio(busy, windows))
+	m.comparison.endRound(now, s)
 }
 
 // fairness is over the transfers with windows that were not short of work.
@@ -194,43 +239,4 @@ func (m *metrics) rejected(err error) {
 	case errors.Is(err, ErrImpossibleReport):
 		m.ReportsImpossible++
 	}
-}
-
-// count adds the growth of a worker's counters to the baseline.
-func (m *metrics) count(now time.Time, growth PrefixCounters) {
-	b := &m.baseline
-	if b.from.IsZero() {
-		// What this report counts was sent before.
-		if growth.Accepted > 0 {
-			b.from = now
-		}
-		return
-	}
-	if !now.After(b.from) || now.Sub(b.from) > baselinePeriod {
-		return
-	}
-	b.to = now
-	b.accepted += growth.Accepted
-	b.completed += growth.Accepted + growth.Throttled + growth.Failed
-	b.throttled += growth.Throttled
-	b.bytes = saturate(b.bytes, growth.Bytes)
-	b.latency += float64(growth.Accepted) * growth.latency().Seconds()
-}
-
-func (b *baselineSums) result(now time.Time) PerformanceBaseline {
-	var p PerformanceBaseline
-	if b.from.IsZero() || now.Sub(b.from) <= baselinePeriod {
-		return p
-	}
-	seconds := max(b.to.Sub(b.from), time.Second).Seconds()
-	p.Measured = true
-	p.Throughput = float64(b.bytes) / seconds
-	p.RequestRate = float64(b.accepted) / seconds
-	if b.completed > 0 {
-		p.ThrottledShare = float64(b.throttled) / float64(b.completed)
-	}
-	if b.accepted > 0 {
-		p.Latency = time.Duration(b.latency / float64(b.accepted) * float64(time.Second))
-	}
-	return p
 }

@@ -206,7 +206,6 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 	}
 	cell.setRates(growth, elapsed)
 	cell.limitSlow(growth, elapsed)
-	c.metrics.count(c.now, growth)
 	w.round.count(growth)
 	w.sent += growth.Bytes
 	if !w.blocked && w.transfer.coordinated() {

@@ -110,7 +110,7 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 	for _, l := range g.lanes {
 		l.endRound(now, elapsed, decision.State)
 	}
-	c.metrics.endRound(c)
+	c.metrics.endRound(c, now, signal)
 	g.last = signal
 	g.begin(now)
 }

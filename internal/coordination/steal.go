@@ -121,12 +121,14 @@ func (c *cell) unsent(h *holding) float64 {
 // can be asked for is recalled: once the worker has acknowledged a grant without
 // it, it has let go of it, and the archive is queued again. What a silent worker
 // holds is queued at once, while that worker may still be at it: both would put
-// the same objects, and the first outcome counts.
-func (t *TransferScheduler) steal(now time.Time) {
+// the same objects, and the first outcome counts. It gives the number of archives.
+func (t *TransferScheduler) steal(now time.Time) (moved int64) {
 	room := t.hunger()
 	for _, w := range t.workers {
 		if room > 0 && w.silent(now) {
-			room -= w.hedge()
+			n := w.hedge()
+			room -= n
+			moved += int64(n)
 		}
 	}
 	for _, w := range t.ready {
@@ -137,10 +139,12 @@ func (t *TransferScheduler) steal(now time.Time) {
 	for ; room > 0 && t.outlook.known; room-- {
 		c := t.last()
 		if c == nil {
-			return
+			return moved
 		}
 		c.recall()
+		moved++
 	}
+	return moved
 }
 
 // hunger counts the archives that workers without any could take over; 0 while

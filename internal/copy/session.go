@@ -131,9 +131,11 @@ func (s *session) control(ctx context.Context) error {
 		case <-s.engine.Eager():
 			clock.hurry()
 		case <-clock.timer.C:
-			if err := s.turn(time.Now()); err != nil {
+			began := time.Now()
+			if err := s.turn(began); err != nil {
 				return err
 			}
+			s.coordinator.Spend(time.Since(began))
 			s.report(found == nil)
 			if found == nil && (s.feed.err != nil || s.feed.empty()) {
 				return s.feed.err

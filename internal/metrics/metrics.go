@@ -23,6 +23,13 @@ type Metrics struct {
 	ignored                 *prometheus.CounterVec
 	writes                  *prometheus.CounterVec
 	decide, tick            *prometheus.HistogramVec
+	domain                  []domainGauge
+}
+
+// domainGauge shows one figure of a domain's coordination; nil is one not measured yet.
+type domainGauge struct {
+	*prometheus.GaugeVec
+	value func(*v1alpha1.CoordinationMetrics) *float64
 }
 
 // New creates the metrics and registers them.
@@ -46,6 +53,12 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 			"Time the coordinator took to take in reports and decide, by domain.", []string{"domain"}),
 		tick: histogram("coordinator_tick_seconds", "Time of a whole tick, API writes included, by domain.", []string{"domain"}),
 	}
+	m.domain = domainGauges()
+	for _, g := range m.domain {
+		if err := r.Register(g); err != nil {
+			return nil, err
+		}
+	}
 	for _, c := range []prometheus.Collector{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service,
 		m.workers, m.transitions, m.ignored, m.writes, m.decide, m.tick} {
 		if err := r.Register(c); err != nil {
@@ -53,6 +66,48 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// domainGauges are the gauges of what judges the coordination.
+func domainGauges() []domainGauge {
+	of := func(name, help string, value func(*v1alpha1.CoordinationMetrics) *float64) domainGauge {
+		return domainGauge{gauge(name, help, []string{"domain"}), value}
+	}
+	return []domainGauge{
+		of("coordination_overhead_ratio", "Share of the window that waits for acknowledgements, plus share of the time that the control loop takes.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.OverheadPerMille, 1000) }),
+		of("coordination_load_balance_ratio", "Mean over greatest of the workers' requests in flight per slot.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LoadBalancePercent, 100) }),
+		of("coordination_pipeline_utilization_ratio", "Mean requests in flight over the granted windows.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.PipelineUtilizationPercent, 100) }),
+		of("coordination_throughput_bytes_per_second", "Throughput of all transfers into the domain.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.BytesPerSecond, 1) }),
+		of("coordination_adaptation_per_minute", "Mean change of the logarithm of the window per minute.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.AdaptationPerMille, 1000) }),
+		of("coordination_archives_moved", "Archives taken from one worker for the sake of others since the manager took control.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ArchivesMoved, 1) }),
+		of("coordination_improvement_ratio", "Mean throughput since the baseline over that of the baseline.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ImprovementPercent, 100) }),
+		of("coordination_latency_reduction_ratio", "1 minus the mean latency since the baseline over that of the baseline.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LatencyReductionPercent, 100) }),
+	}
+}
+
+// scaled is a whole number of the API as a part of unit; nil stays nil.
+func scaled[T int32 | int64](n *T, unit float64) *float64 {
+	if n == nil {
+		return nil
+	}
+	return ptr.To(float64(*n) / unit)
+}
+
+// Coordination shows what judges the coordination of a domain.
+func (m *Metrics) Coordination(domain string, c *v1alpha1.CoordinationMetrics) {
+	for _, g := range m.domain {
+		if v := g.value(c); v != nil {
+			g.WithLabelValues(domain).Set(*v)
+		}
+	}
 }
 
 // Transfer shows the status that the coordinator writes of a transfer.
@@ -100,6 +155,9 @@ func (m *Metrics) ForgetDomain(domain string) {
 	m.ignored.DeletePartialMatch(by)
 	m.decide.DeletePartialMatch(by)
 	m.tick.DeletePartialMatch(by)
+	for _, g := range m.domain {
+		g.DeletePartialMatch(by)
+	}
 }
 
 // Transition counts a change of state of a domain's congestion controller.
