@@ -169,6 +169,9 @@ type manager struct {
 	done      map[string]coordination.Ranges // by transfer and prefix, as recorded
 	observed  map[coordination.WorkerID]observation
 	scheduled map[*prefix]int64
+	cuts      int64                          // that this coordinator has made
+	hung      int                            // workers that hang whose slots are used again
+	hungAt    time.Duration                  // when more began to hang; 0 for none
 	gone      []coordination.WorkerID        // pods that have ended
 	removed   map[coordination.WorkerID]bool // whose leases were deleted
 }
@@ -193,7 +196,7 @@ func (m *manager) start() {
 	f := m.fleet
 	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: rand.New(rand.NewPCG(m.random.Uint64(), 1))})
 	must(err)
-	m.core, m.dying = core, false
+	m.core, m.dying, m.cuts = core, false, 0
 	m.epoch++
 	m.drift = (2*m.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
 	m.observed, m.scheduled = map[coordination.WorkerID]observation{}, map[*prefix]int64{}
@@ -243,10 +246,48 @@ func (m *manager) work() {
 	}
 	m.remove(now)
 	plan := m.core.Tick(now)
+	m.count()
 	m.saved = m.core.Snapshot()
 	f.check.ticked(m, plan)
 	m.recordProgress()
 	m.write(plan)
+}
+
+// count takes down the cuts, and when the slots of hung workers are used again.
+func (m *manager) count() {
+	f := m.fleet
+	cuts, window := int64(0), 0
+	for _, g := range m.core.Metrics(m.clock()).Groups {
+		cuts += g.CongestionEvents + g.Recoveries
+		window += g.Window
+	}
+	f.record.cuts += max(0, cuts-m.cuts)
+	m.cuts = cuts
+	m.countHung(window)
+}
+
+// countHung compares what workers that are well are granted with the whole window.
+func (m *manager) countHung(window int) {
+	f := m.fleet
+	hung, granted := 0, 0
+	for _, p := range f.pods {
+		if p.worker.hung {
+			hung++
+			continue
+		}
+		for _, g := range f.api.grants[p.worker.id].Prefixes {
+			granted += g.Window
+		}
+	}
+	switch {
+	case hung <= m.hung:
+		m.hung = hung
+	case m.hungAt == 0:
+		m.hungAt = f.now
+	case float64(granted) >= 0.9*float64(window):
+		f.record.reused = max(f.record.reused, f.now-m.hungAt)
+		m.hung, m.hungAt = hung, 0
+	}
 }
 
 // schedule queues what has appeared; of endless work, so much that every worker

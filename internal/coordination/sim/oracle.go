@@ -311,7 +311,7 @@ func (o *oracle) fill() {
 			}
 			f.rate += rise * f.weight
 			for _, b := range f.limits {
-				f.fixed = f.fixed || left[b] <= 1e-9*b.capacity
+				f.fixed = f.fixed || left[b] <= 1e-9*b.capacity && !math.IsInf(b.capacity, 1)
 			}
 		}
 	}

@@ -17,7 +17,8 @@ type recorder struct {
 	bins                               []bin
 	disturbances                       []time.Duration
 	inFlight                           int
-	cuts                               int64         // of windows or rates, for congestion; -1 where nobody counts them
+	cuts                               int64         // of windows or rates by the coordinator, for congestion
+	reused                             time.Duration // longest time until the slots of hung workers were used again; -1 for none
 	last                               time.Duration // when the last part was accepted
 	// state gives the window and the rate in force.
 	state func() (window int, rate float64)
@@ -30,7 +31,7 @@ type recorder struct {
 // bin is what happened in one width of time; the window, the rate and the requests
 // in flight are those at its end.
 type bin struct {
-	bytes float64
+	bytes                        float64
 	started, accepted, throttled int32
 	window, inFlight             int32
 	rate                         float64
@@ -39,7 +40,7 @@ type bin struct {
 func newRecorder(s *Scenario) *recorder {
 	count := int(time.Duration(s.Duration)/binWidth) + 1
 	return &recorder{
-		cuts: -1, attempt: newSketch(), service: newSketch(), bins: make([]bin, count),
+		reused: -1, attempt: newSketch(), service: newSketch(), bins: make([]bin, count),
 		state: func() (int, float64) { return 0, 0 }, faultManager: func(time.Duration) {},
 	}
 }

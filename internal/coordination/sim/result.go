@@ -37,6 +37,7 @@ func Metrics() []Metric {
 		{"ttfbP50", "s", "median time from the start of an accepted request to the first byte of its answer"},
 		{"serviceP50", "s", "median service time"},
 		{"cutsPerHour", "1/h", "cuts and recoveries of the coordinator"},
+		{"reuseSeconds", "s", "from when workers hang until the others are granted nine tenths of the window again; the longest"},
 		{"violations", "1", "violations of I1 to I7"},
 	}
 }
@@ -138,8 +139,11 @@ func (r *run) results(best *optimum) Result {
 	if cv, ok := c.windowCV(); ok {
 		result["windowCV"] = cv
 	}
-	if c.cuts >= 0 {
+	if r.conclude != nil {
 		result["cutsPerHour"] = float64(c.cuts) / end.Hours()
+	}
+	if c.reused >= 0 {
+		result["reuseSeconds"] = c.reused.Seconds()
 	}
 	return result
 }

@@ -104,6 +104,9 @@ func (r *run) plan() {
 			w.appear(w.spec.Archives)
 		}
 		for _, a := range w.spec.Arrivals {
+			if a.Every == 0 {
+				r.after(time.Duration(a.At), func() { r.record.disturbance(r.now) })
+			}
 			r.repeat(a.At, a.Every, a.Until, func() { w.appear(a.Archives) })
 		}
 	}
