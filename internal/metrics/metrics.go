@@ -78,7 +78,7 @@ func domainGauges() []domainGauge {
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.OverheadPerMille, 1000) }),
 		of("coordination_load_balance_ratio", "Mean over greatest of the workers' requests in flight per slot.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LoadBalancePercent, 100) }),
-		of("coordination_pipeline_utilization_ratio", "Mean requests in flight over the granted windows.",
+		of("coordination_pipeline_usage_ratio", "Mean requests in flight over the granted windows.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.PipelineUtilizationPercent, 100) }),
 		of("coordination_throughput_bytes_per_second", "Throughput of all transfers into the domain.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.BytesPerSecond, 1) }),

@@ -25,7 +25,8 @@ type checks struct {
 	recorded int       // sum of the windows in the snapshot that the manager began with
 	inForce  int       // sum of the windows in force under leases that hold
 	forces   map[*worker]int
-	heard    map[heardReport]time.Duration // when the manager took a report in, true time
+	heard    map[heardReport]time.Duration           // when the manager took a report in, true time
+	last     map[coordination.WorkerID]time.Duration // when it took in the last of a worker
 	lifetime time.Duration
 }
 
@@ -41,7 +42,7 @@ type heardReport struct {
 }
 
 func newChecks(r *run) *checks {
-	return &checks{run: r, forces: map[*worker]int{}, heard: map[heardReport]time.Duration{}}
+	return &checks{run: r, forces: map[*worker]int{}, heard: map[heardReport]time.Duration{}, last: map[coordination.WorkerID]time.Duration{}}
 }
 
 // violation counts a broken invariant.
@@ -122,6 +123,7 @@ func (c *checks) compare() {
 // observed takes down when the manager heard a report.
 func (c *checks) observed(r coordination.Report) {
 	c.heard[heardReport{r.Worker, r.Instance, r.Sequence}] = c.run.now
+	c.last[r.Worker] = c.run.now
 }
 
 // leased holds the end of a worker's lease against what the manager believes (I2):
@@ -139,13 +141,18 @@ func (c *checks) leased(x *worker) {
 	}
 }
 
+// silence without a report lets the manager give a worker's archives to others
+// before its lease has ended, in report intervals.
+const silence = 3
+
 // begins holds an archive that a worker begins against what the API says (I3, I6).
 func (c *checks) begins(x *worker, a *attempt) {
 	stored := x.fleet.api.grants[x.id]
 	if (fence{stored.Epoch, stored.Sequence}).before(fence{x.grant.Epoch, x.grant.Sequence}) && !x.fleet.manager.removed[x.id] {
 		c.violation("I6", "%s begins archive %d under a grant that the API does not hold", x.id, a.number)
 	}
-	if a.archive.holder != nil && a.archive.holder != x && a.archive.holder.works(a.archive) && x.lease.held(x.clock()) {
+	if a.archive.holder != nil && a.archive.holder != x && a.archive.holder.works(a.archive) &&
+		x.lease.held(x.clock()) && c.run.now-c.last[a.archive.holder.id] <= silence*a.archive.holder.grant.ReportInterval {
 		c.violation("I6", "%s begins archive %d of %s, which %s sends under a lease that holds",
 			x.id, a.number, a.archive.prefix.name, a.archive.holder.id)
 	}
