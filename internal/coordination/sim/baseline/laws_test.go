@@ -84,6 +84,11 @@ func TestGradient2BlindToDrops(t *testing.T) {
 	sum := total(log, 5, 10)
 	near(t, "throttled share", float64(sum.throttled)/float64(sum.throttled+sum.accepted), 0.8, 1)
 
+	g := newLimiter(t, "gradient2").(*gradient2)
+	now := time.Unix(0, 0)
+	g.Done(now, Result{Started: now.Add(-refusal), Outcome: Throttled, InFlight: gradientInitial})
+	near(t, "window after a 503", g.limit, gradientInitial+0.5, gradientInitial+1)
+
 	log = drive(link(), newLimiter(t, "gradient2"), mib, 60)
 	near(t, "requests over a second on a link", total(log, 10, 60).longer, 0, 500)
 }
@@ -96,6 +101,12 @@ func TestAWSAdaptiveCollapses(t *testing.T) {
 	near(t, "requests in the first three seconds", total(log, 0, 3).accepted, 1, 200)
 	share := float64(total(log, 30, 180).accepted) / (150 * 400)
 	near(t, "share of the policer's rate", share, 0.3, 0.8)
+	a := newLimiter(t, "aws-adaptive").(*awsAdaptive)
+	a.measured = 100
+	for _, want := range []float64{70, 49, 34.3} {
+		a.Done(time.Time{}, Result{Outcome: Throttled})
+		near(t, "rate after one more 503 of a burst", a.fill, want-1e-9, want+1e-9)
+	}
 	if _, rate := newLimiter(t, "aws-adaptive").Limit(time.Unix(0, 0)); rate != 0 {
 		t.Errorf("paces at %v/s before the first throttle", rate)
 	}
