@@ -10,7 +10,8 @@ import (
 )
 
 // client is one process of a baseline: it takes every n-th archive of each prefix,
-// and sends what its limiter lets it, prefix by prefix in turn.
+// and sends what its limiter lets it, prefix by prefix in turn. As with an SDK, the
+// caller of a part waits through its pauses: no other part takes its place.
 type client struct {
 	run      *run
 	work     *work
@@ -27,6 +28,8 @@ type client struct {
 	lanes    []*clientLane
 	turn     int
 	inFlight int
+	waiting  int // parts to be tried again; each keeps its place in the window, and its memory
+	allowed  int // parts at once
 	alive    bool
 	hung     bool
 	next     time.Duration // when the next request may start
@@ -44,6 +47,7 @@ type clientLane struct {
 	open     map[*archive]int // parts that have not ended, by archive
 	retries  []*call
 	inFlight int
+	waiting  int
 }
 
 // call is one part on its way.
@@ -73,7 +77,7 @@ func newClient(r *run, w *work, g *WorkerGroup, law baseline.Law, share, shares 
 func (c *client) begin() {
 	c.alive, c.hung = true, false
 	c.limiter = c.law.New(c.env)
-	c.inFlight, c.turn = 0, c.share
+	c.inFlight, c.waiting, c.turn = 0, 0, c.share
 	c.running = map[*call]bool{}
 	before := c.lanes
 	c.lanes = nil
@@ -101,7 +105,8 @@ func (l *clientLane) first(c *client) int64 {
 func (c *client) startAll() {
 	for c.alive && !c.hung {
 		window, rate := c.limiter.Limit(c.run.time(c.run.now))
-		if c.inFlight >= min(window, c.most) {
+		c.allowed = min(window, c.most)
+		if c.inFlight >= c.allowed {
 			// A limit that grows with time alone is looked at again.
 			c.lookAgain(100 * time.Millisecond)
 			return
@@ -150,10 +155,15 @@ func (c *client) takeFrom(l *clientLane) *call {
 	for len(l.retries) > 0 {
 		k := l.retries[0]
 		l.retries = l.retries[1:]
+		c.waiting--
+		l.waiting--
 		if !k.archive.failed {
 			return k
 		}
 		c.settle(k)
+	}
+	if c.inFlight+c.waiting >= c.allowed || c.perLane > 0 && l.inFlight+l.waiting >= c.perLane {
+		return nil
 	}
 	if l.sending == nil {
 		a := l.prefix.archive(l.number)
@@ -218,6 +228,8 @@ func (k *call) ended(r *request) {
 	case k.tries >= c.law.Attempts:
 		c.fail(k)
 	default:
+		c.waiting++
+		k.lane.waiting++
 		c.run.set(&k.timer, c.run.now+c.pause(k.tries))
 	}
 	c.startAll()

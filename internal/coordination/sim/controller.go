@@ -27,7 +27,7 @@ type Controller struct {
 const (
 	bestFixed    = "best-fixed"
 	oracleName   = "oracle"
-	sdkAttempts  = 3 // the default of the AWS SDKs
+	sdkAttempts  = 3 // the default of the AWS SDKs, with pauses from a second on
 	fixedActive  = 4 // prefixes that one uncoordinated worker sends to at once
 	fixedLargest = 256
 )
@@ -91,7 +91,7 @@ func fixed(name, window string) (Controller, error) {
 
 func fixedLaw(name string, window int) baseline.Law {
 	return baseline.Law{
-		Name: name, Attempts: sdkAttempts,
+		Name: name, Attempts: sdkAttempts, Backoff: time.Second,
 		New: func(baseline.Env) baseline.Limiter { return fixedWindow(window) },
 	}
 }

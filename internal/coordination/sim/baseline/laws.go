@@ -21,8 +21,8 @@ func Laws() []Law {
 		{Name: "polars", Attempts: 11, New: newPolars},
 		{Name: "falcon", Attempts: attempts, New: newFalcon},
 		{Name: "bbr", Attempts: attempts, New: newBBR},
-		{Name: "crt", Attempts: 6, New: newCRT},
-		{Name: "seed", Attempts: 3, New: newSeed},
+		{Name: "crt", Attempts: 6, Backoff: 500 * time.Millisecond, New: newCRT},
+		{Name: "seed", Attempts: 3, Backoff: time.Second, New: newSeed},
 	}
 }
 
