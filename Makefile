@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw
+MODULES := . hack/tools hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/benchtransfer/rclone hack/benchtransfer/s5cmd
 
 ##@ Everyday
 
@@ -35,8 +35,29 @@ demo: build ## Run the whole product on this machine and verify every byte (DEMO
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/demo bin/s3lab bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/demo bin/s3lab bin/benchtransfer bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
+
+##@ Benchmarks
+
+# Rounds, and which SCENARIO:CLIENT to run: make bench-transfer RUNS=1 ONLY='http/big:(cargoship|s5cmd)'
+RUNS ?= 5
+ONLY ?=
+
+.PHONY: bench-transfer
+bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure worker copy against other S3 clients (RUNS=5, ONLY=regexp).
+	@go build -o bin/benchtransfer ./hack/benchtransfer
+	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' --out $(if $(ONLY),bin/bench,docs/benchmarks)
+
+bin/peers/rclone: hack/benchtransfer/rclone/go.mod hack/benchtransfer/rclone/go.sum hack/benchtransfer/rclone/main.go
+	@echo 'building rclone' >&2
+	@cd hack/benchtransfer/rclone && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+	@touch $@
+
+bin/peers/s5cmd: hack/benchtransfer/s5cmd/go.mod hack/benchtransfer/s5cmd/go.sum
+	@echo 'building s5cmd' >&2
+	@cd hack/benchtransfer/s5cmd && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/peak/s5cmd/v2
+	@touch $@
 
 bin/s3lab: FORCE
 	@go build -o $@ ./hack/s3lab

@@ -62,41 +62,61 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "s3lab: unexpected argument %q\n", flags.Arg(0))
 		return exitUsage
 	}
-	l, err := configure(o)
+	b, err := configure(o)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "s3lab:", err)
 		return exitUsage
 	}
-	if err := serve(ctx, o, l, stdout, stderr); err != nil {
+	if err := serve(ctx, o, b, stdout, stderr); err != nil {
 		_, _ = fmt.Fprintln(stderr, "s3lab:", err)
 		return exitFailed
 	}
 	return 0
 }
 
+// bench is a lab and, if it is the server as well, that.
+type bench struct {
+	*lab.Lab
+	discard *lab.Discard
+}
+
+// stats adds to those of the lab what stands at the server, if it is ours.
+func (b bench) stats() any {
+	if b.discard == nil {
+		return b.Stats()
+	}
+	objects, bytes := b.discard.Objects()
+	return struct {
+		lab.Stats
+		Objects     int   `json:"objects"`
+		ObjectBytes int64 `json:"objectBytes"`
+	}{b.Stats(), objects, bytes}
+}
+
 // configure makes a lab of the options, which it finds all faults in that need no network.
-func configure(o options) (*lab.Lab, error) {
+func configure(o options) (bench, error) {
 	var plan lab.Plan
 	if o.conditions != "" {
 		text, err := os.ReadFile(o.conditions)
 		if err != nil {
-			return nil, fmt.Errorf("read the conditions: %w", err)
+			return bench{}, fmt.Errorf("read the conditions: %w", err)
 		}
 		if plan, err = lab.Parse(o.conditions, text); err != nil {
-			return nil, err
+			return bench{}, err
 		}
 	}
 	if o.seed != 0 {
 		plan.Seed = o.seed
 	}
 	if o.certificate != "" && !o.tls {
-		return nil, errors.New("--certificate needs --tls")
+		return bench{}, errors.New("--certificate needs --tls")
 	}
 	backend, err := newBackend(o.backend)
 	if err != nil {
-		return nil, err
+		return bench{}, err
 	}
-	return lab.New(lab.Options{Backend: backend, Plan: plan, HostSuffix: o.hostSuffix}), nil
+	discard, _ := backend.(*lab.Discard)
+	return bench{lab.New(lab.Options{Backend: backend, Plan: plan, HostSuffix: o.hostSuffix}), discard}, nil
 }
 
 func newBackend(backend string) (http.Handler, error) {
@@ -111,7 +131,7 @@ func newBackend(backend string) (http.Handler, error) {
 }
 
 // serve runs the lab and its statistics, and prints them at the end.
-func serve(ctx context.Context, o options, l *lab.Lab, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, o options, b bench, stdout, stderr io.Writer) error {
 	on, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -131,14 +151,14 @@ func serve(ctx context.Context, o options, l *lab.Lab, stdout, stderr io.Writer)
 			return errors.Join(fmt.Errorf("listen for statistics: %w", err), on.Close())
 		}
 		_, _ = fmt.Fprintf(stderr, "s3lab: statistics at http://%s/\n", side.Addr())
-		group.Go(func() error { return serveStats(running, side, l) })
+		group.Go(func() error { return serveStats(running, side, b) })
 	}
 	_, _ = fmt.Fprintf(stderr, "s3lab: serving at %s://%s\n", scheme, on.Addr())
-	group.Go(func() error { return l.Serve(running, on, config) })
+	group.Go(func() error { return b.Serve(running, on, config) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return printStats(stdout, l)
+	return printStats(stdout, b)
 }
 
 // secure returns the TLS configuration, nil for none.
@@ -159,13 +179,13 @@ func secure(o options) (*tls.Config, error) {
 }
 
 // serveStats serves statistics until ctx ends.
-func serveStats(ctx context.Context, on net.Listener, l *lab.Lab) error {
+func serveStats(ctx context.Context, on net.Listener, b bench) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = printStats(w, l) // A client that has gone away needs no answer.
+		_ = printStats(w, b) // A client that has gone away needs no answer.
 	})
-	mux.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) { l.Reset() })
+	mux.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) { b.Reset() })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // Serve returns whatever Close says.
 	defer stop()
@@ -175,10 +195,10 @@ func serveStats(ctx context.Context, on net.Listener, l *lab.Lab) error {
 	return nil
 }
 
-func printStats(w io.Writer, l *lab.Lab) error {
+func printStats(w io.Writer, b bench) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(l.Stats()); err != nil {
+	if err := encoder.Encode(b.stats()); err != nil {
 		return fmt.Errorf("print the statistics: %w", err)
 	}
 	return nil

@@ -57,6 +57,7 @@ func (l *Lab) Set(c Conditions) {
 	l.dice.arm(c.Faults)
 	old := l.current.Swap(&setting{Conditions: c, replaced: make(chan struct{})})
 	if old != nil {
+		l.ledger.change()
 		close(old.replaced)
 	}
 }

@@ -21,7 +21,7 @@ type Stats struct {
 	// Operations counts requests by their S3 names, Faults those that a fault struck.
 	Operations map[string]int64    `json:"operations"`
 	Faults     map[FaultKind]int64 `json:"faults"`
-	// Conditions that changed by schedule or by Set.
+	// Changes counts changes of the conditions, by schedule or by Set.
 	Changes int `json:"changes"`
 }
 
@@ -117,11 +117,17 @@ func newPartition(name string) *partition {
 func (l *ledger) police(partitions []Partition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.changes++
 	l.rules = nil
 	for _, p := range partitions {
 		l.rules = append(l.rules, rule{newPattern(p.Keys), p})
 	}
+}
+
+// change counts a change of conditions.
+func (l *ledger) change() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changes++
 }
 
 // begin counts a request and says which partition it belongs to, and whether that may

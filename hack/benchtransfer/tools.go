@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The names of our own rows.
+const (
+	ours       = "cargoship"
+	oursPacked = "cargoship, packed"
+)
+
+const (
+	bucket    = "bench"
+	accessKey = "benchbenchbench"
+	secretKey = "benchbenchbenchbenchbench"
+	region    = "us-east-1"
+)
+
+// tool is a client under test.
+type tool struct {
+	name, path string
+	// packs: many files become one object.
+	packs bool
+	// version prints what it says of itself.
+	version []string
+	// arguments to copy a directory to the bucket; environment besides the keys.
+	arguments   func(j job) []string
+	environment func(j job) []string
+}
+
+// job is one copy.
+type job struct {
+	dir, endpoint string
+	// certificate is what to trust; "" over plain HTTP.
+	certificate string
+}
+
+func (j job) host() string {
+	_, host, _ := strings.Cut(j.endpoint, "://")
+	return host
+}
+
+// when returns arguments over TLS, none without.
+func (j job) when(arguments ...string) []string {
+	if j.certificate == "" {
+		return nil
+	}
+	return arguments
+}
+
+// findTools returns the programs that are there. Ours and those built from Go modules are
+// in bin, the others on PATH or where a distribution puts them.
+func findTools(bin string) ([]tool, error) {
+	var found []tool
+	for _, t := range []tool{worker(bin, false), worker(bin, true), s5cmd(bin), rclone(bin), awsCLI(), s3cmd()} {
+		path, err := exec.LookPath(t.path)
+		if err != nil && strings.HasPrefix(t.name, ours) {
+			return nil, fmt.Errorf("find %s: %w: run make build", t.name, err)
+		}
+		if err == nil && (!t.packs || canPack(path)) {
+			t.path = path
+			found = append(found, t)
+		}
+	}
+	return found, nil
+}
+
+// canPack tells whether this worker knows how to pack.
+func canPack(path string) bool {
+	help, err := exec.Command(path, "copy", "--help").CombinedOutput()
+	return err == nil && regexp.MustCompile(`--packing.*\btar\b`).Match(help)
+}
+
+// describe returns the first line that a tool says about its version.
+func (t tool) describe(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, t.path, t.version...).CombinedOutput()
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
+	return line
+}
+
+func worker(bin string, packs bool) tool {
+	t := tool{
+		name: ours, path: filepath.Join(bin, "worker"), packs: packs, version: []string{"version"},
+		arguments: func(j job) []string {
+			return slices.Concat([]string{
+				"copy", j.dir, "s3://" + bucket + "/data", "--endpoint-url", j.endpoint, "--path-style", "--region", region, "--json",
+			}, j.when("--ca-file", j.certificate))
+		},
+	}
+	if packs {
+		t.name = oursPacked
+		single := t.arguments
+		t.arguments = func(j job) []string { return append(single(j), "--packing", "tar") }
+	}
+	return t
+}
+
+func s5cmd(bin string) tool {
+	return tool{
+		name: "s5cmd", path: filepath.Join(bin, "peers", "s5cmd"), version: []string{"version"},
+		arguments: func(j job) []string {
+			return []string{"--endpoint-url", j.endpoint, "--log", "error", "cp", j.dir + "/", "s3://" + bucket + "/data/"}
+		},
+		environment: func(j job) []string { return j.when("AWS_CA_BUNDLE=" + j.certificate) },
+	}
+}
+
+// rclone gets as many transfers as help it; by default it has four. It is spared the
+// listing of the destination, which is known to be empty.
+func rclone(bin string) tool {
+	return tool{
+		name: "rclone", path: filepath.Join(bin, "peers", "rclone"), version: []string{"version"},
+		arguments: func(j job) []string {
+			return slices.Concat([]string{
+				"copy", j.dir, "bench:" + bucket + "/data", "--transfers", "32", "--s3-upload-concurrency", "8",
+				"--no-check-dest", "--s3-no-check-bucket", "--config", "/dev/null", "--log-level", "ERROR",
+			}, j.when("--ca-cert", j.certificate))
+		},
+		environment: func(j job) []string {
+			return []string{
+				"RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Other", "RCLONE_CONFIG_BENCH_ENV_AUTH=true",
+				"RCLONE_CONFIG_BENCH_ENDPOINT=" + j.endpoint, "RCLONE_CONFIG_BENCH_REGION=" + region,
+			}
+		},
+	}
+}
+
+func awsCLI() tool {
+	path := "/usr/bin/aws"
+	if _, err := exec.LookPath(path); err != nil {
+		path = "aws"
+	}
+	return tool{
+		name: "AWS CLI", path: path, version: []string{"--version"},
+		arguments: func(j job) []string {
+			return slices.Concat([]string{
+				"s3", "cp", "--recursive", "--only-show-errors", "--endpoint-url", j.endpoint, j.dir, "s3://" + bucket + "/data",
+			}, j.when("--ca-bundle", j.certificate))
+		},
+	}
+}
+
+func s3cmd() tool {
+	return tool{
+		name: "s3cmd", path: "s3cmd", version: []string{"--version"},
+		arguments: func(j job) []string {
+			protocol := []string{"--no-ssl"}
+			if j.certificate != "" {
+				protocol = []string{"--ssl", "--ca-certs", j.certificate}
+			}
+			return slices.Concat([]string{
+				"--config", "/dev/null", "--host", j.host(), "--host-bucket", j.host(), "--access_key", accessKey, "--secret_key", secretKey,
+				"--region", region, "--quiet", "--no-progress", "--no-preserve",
+			}, protocol, []string{"--recursive", "put", j.dir + "/", "s3://" + bucket + "/data/"})
+		},
+	}
+}
