@@ -19,6 +19,7 @@ type lane struct {
 	stale    int // entries of queue that finished since they were queued
 	count    int64
 	bytes    int64     // estimated, of all that were ever queued
+	passed   int       // archives taken in a row that were not the first in turn
 	served   time.Time // when an archive was last taken, or none was queued
 	held     map[int64]*holding
 
@@ -56,46 +57,6 @@ type holding struct {
 	// recall is the first grant that does not name it any more; zero while none was
 	// written, or while it is not recalled.
 	recall fence
-}
-
-// archiveQueue is a heap: higher priority first, then lower number.
-type archiveQueue []archive
-
-func (q archiveQueue) before(i, j int) bool {
-	if q[i].priority != q[j].priority {
-		return q[i].priority > q[j].priority
-	}
-	return q[i].number < q[j].number
-}
-
-func (q *archiveQueue) push(a archive) {
-	*q = append(*q, a)
-	for child := len(*q) - 1; child > 0; {
-		parent := (child - 1) / 2
-		if !q.before(child, parent) {
-			return
-		}
-		(*q)[child], (*q)[parent] = (*q)[parent], (*q)[child]
-		child = parent
-	}
-}
-
-// pop takes the first of a queue that is not empty.
-func (q *archiveQueue) pop() archive {
-	first, last := (*q)[0], len(*q)-1
-	(*q)[0] = (*q)[last]
-	*q = (*q)[:last]
-	for parent := 0; ; {
-		child := 2*parent + 1
-		if child+1 < last && q.before(child+1, child) {
-			child++
-		}
-		if child >= last || !q.before(child, parent) {
-			return first
-		}
-		(*q)[child], (*q)[parent] = (*q)[parent], (*q)[child]
-		parent = child
-	}
 }
 
 // queued counts archives that no worker holds.
@@ -140,10 +101,19 @@ func (l *lane) finish(numbers Ranges) {
 	}
 }
 
-// take removes the most urgent archive from the queue.
+// take removes the archive that is to be sent next: the most urgent one, or
+// among the last few, the longest.
 func (l *lane) take() (archive, bool) {
 	for len(l.queue) > 0 {
-		a := l.queue.pop()
+		next := 0
+		if len(l.queue) <= l.transfer.tail() && l.passed < maxTail {
+			next = l.queue.longest()
+		}
+		l.passed++
+		if next == 0 {
+			l.passed = 0
+		}
+		a := l.queue.remove(next)
 		if !l.finished.Contains(a.number) {
 			return a, true
 		}

@@ -15,6 +15,7 @@ type yard struct {
 	f       *fixture
 	workers map[WorkerID]*hauler
 	counted map[int64]int // outcomes that a worker told of, by archive
+	sizes   map[int64]float64
 }
 
 // hauler is a worker of a yard. Hung ones neither work nor report.
@@ -27,11 +28,12 @@ type hauler struct {
 	ended map[Assignment]bool
 }
 
-const yardArchive = 64e6 // bytes
+// yardArchive is the size in bytes of an archive unless the yard gives another.
+const yardArchive = 64e6
 
 func newYard(t *testing.T, config Config, archives int64, speeds ...float64) *yard {
 	t.Helper()
-	y := &yard{t: t, f: newFixture(t, config), workers: map[WorkerID]*hauler{}, counted: map[int64]int{}}
+	y := &yard{t: t, f: newFixture(t, config), workers: map[WorkerID]*hauler{}, counted: map[int64]int{}, sizes: map[int64]float64{}}
 	for n := range archives {
 		must(t, y.f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", n}, EstimatedSize: yardArchive, Files: 1}))
 	}
@@ -53,7 +55,7 @@ func (y *yard) haul() {
 		if h.hung {
 			continue
 		}
-		finished := h.move(y.f.grants[id], 2)
+		finished := h.move(y.f.grants[id], 2, y.size)
 		for _, o := range finished {
 			y.counted[o.Archive.Number]++
 		}
@@ -67,9 +69,16 @@ func (y *yard) haul() {
 	y.f.tick()
 }
 
+func (y *yard) size(a Assignment) float64 {
+	if size := y.sizes[a.Archive.Number]; size > 0 {
+		return size
+	}
+	return yardArchive
+}
+
 // move works on the assignments of a grant for some seconds. Work that is no
 // longer granted is lost.
-func (h *hauler) move(g Grant, seconds float64) []Outcome {
+func (h *hauler) move(g Grant, seconds float64, size func(Assignment) float64) []Outcome {
 	h.work = h.work[:0]
 	var first Assignment
 	for _, p := range g.Prefixes {
@@ -85,14 +94,14 @@ func (h *hauler) move(g Grant, seconds float64) []Outcome {
 	var outcomes []Outcome
 	budget := h.speed * seconds
 	for len(h.work) > 0 && budget > 0 {
-		part := min(budget, yardArchive-h.sent)
+		part := min(budget, size(first)-h.sent)
 		h.sent += part
 		h.sum += part
 		budget -= part
-		if h.sent < yardArchive {
+		if h.sent < size(first) {
 			break
 		}
-		outcomes = append(outcomes, Outcome{Archive: first.Archive, Done: Tally{Files: 1, Bytes: yardArchive}})
+		outcomes = append(outcomes, Outcome{Archive: first.Archive, Done: Tally{Files: 1, Bytes: 1}})
 		h.ended[first] = true
 		h.work, h.sent = h.work[1:], 0
 		if len(h.work) > 0 {
