@@ -62,7 +62,7 @@ func newDomain(c *Coordinator, name string, members []*member) (*domain, error) 
 	d := &domain{Coordinator: c, name: name, core: core, claims: map[coordination.TransferID]*claim{}}
 	snapshot := coordination.Snapshot{}
 	for _, m := range members {
-		if s := m.transfer.Status.Coordination; s != nil && s.Snapshot != "" && len(snapshot.Groups) == 0 {
+		if s := m.transfer.Status.Coordination; s != nil && s.Snapshot != "" && snapshot.Path == nil {
 			if err := json.Unmarshal([]byte(s.Snapshot), &snapshot); err != nil {
 				return nil, fmt.Errorf("reading status.coordination.snapshot of ArchiveTransfer %s: %w",
 					client.ObjectKeyFromObject(m.transfer), err)
@@ -79,7 +79,6 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	if now.Before(d.due) {
 		return nil
 	}
-	d.due = now.Add(interval(members))
 	began := now
 	var errs []error
 	for _, m := range members {
@@ -87,6 +86,7 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	}
 	d.dropAbsent(now, members)
 	plan := d.core.Tick(now)
+	d.due = now.Add(d.core.Interval())
 	for _, t := range plan.Transitions {
 		log.FromContext(ctx).WithName("coordinator").Info("changed state", "domain", d.name, "group", t.Group,
 			"from", t.From, "to", t.To, "cause", t.Cause)
@@ -104,18 +104,6 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	d.Metrics.Tick(d.name, decided.Sub(began), whole)
 	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(d.core.Metrics(now)))
 	return errors.Join(errs...)
-}
-
-// interval is the shortest updateInterval of a domain's transfers.
-func interval(members []*member) time.Duration {
-	shortest := time.Duration(0)
-	for _, m := range members {
-		i := convert.Config(m.transfer.Spec).UpdateInterval
-		if shortest == 0 || i < shortest {
-			shortest = i
-		}
-	}
-	return shortest
 }
 
 // admit tells the core of a transfer, or of a change of its spec.

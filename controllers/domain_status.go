@@ -73,8 +73,8 @@ func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID) (
 	// The state shown is that of the group that the transfer's first prefix is in.
 	if prefixes := d.core.Progress(id).Prefixes; len(prefixes) > 0 {
 		for _, g := range snapshot.Groups {
-			if g.Name == prefixes[0].Group {
-				out.State, out.Window = string(g.State), ptr.To(int32(min(g.Window, 1<<30)))
+			if g.Name == prefixes[0].Group && snapshot.Path != nil {
+				out.State, out.Window = string(prefixes[0].State), ptr.To(int32(min(snapshot.Path.Window, 1<<30)))
 				out.MilliRequestsPerSecond = ptr.To(int64(g.Rate * 1000))
 			}
 		}

@@ -2,6 +2,7 @@ package coordination
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,172 +27,150 @@ func refused(share float64) Signal {
 }
 
 // settledController is in congestion avoidance, with a window of 100 on a path
-// whose latency without a queue is 100 ms.
+// whose latency without a queue is 100 ms, and a rate, 0 for none.
 func settledController(rate float64) *GlobalCongestionController {
 	c := newGlobalCongestionController(DefaultConfig(), newRand(1))
+	c.groups[0].join(&lane{name: "a"})
 	c.path.observe(start, clean(), false)
-	c.window, c.rate = 100, rate
-	c.avoid(start)
-	c.good = operatingPoint{100, rate}
+	c.window.size = 100
+	c.avoid()
+	r := &c.groups[0].rate
+	r.perSecond, r.good = rate, 1000
+	r.scheduleProbe(start, c.view(Signal{}))
 	return c
 }
 
+// judge has the only lane of the only group seen all of the signal.
+func judge(c *GlobalCongestionController, now time.Time, s Signal) []Transition {
+	c.groups[0].lanes[0].signal = s
+	return c.Round(now, s)
+}
+
+// fresh is a controller in slow start with one lane.
+func fresh(config Config) *GlobalCongestionController {
+	c := newGlobalCongestionController(config, newRand(1))
+	c.groups[0].join(&lane{name: "a"})
+	return c
+}
+
+func after(rate float64, signals ...Signal) func() *GlobalCongestionController {
+	return func() *GlobalCongestionController {
+		c := settledController(rate)
+		for _, s := range signals {
+			judge(c, start, s)
+		}
+		return c
+	}
+}
+
+func with(change func(s *Signal)) Signal {
+	s := clean()
+	change(&s)
+	return s
+}
+
 func TestRound(t *testing.T) {
-	slow := func(d time.Duration) func() Signal {
-		return func() Signal { s := clean(); s.Latency = d; return s }
+	slow := func(d time.Duration) Signal { return with(func(s *Signal) { s.Latency = d }) }
+	due := func() *GlobalCongestionController {
+		c := settledController(1000)
+		c.groups[0].rate.probe.due = start
+		return c
 	}
 	tests := map[string]struct {
 		state      func() *GlobalCongestionController
-		signal     func() Signal
+		signal     Signal
 		wantState  State
 		wantWindow int
 		wantRate   float64
 		wantCause  string
 	}{
 		"slow start doubles": {
-			state: func() *GlobalCongestionController {
-				return newGlobalCongestionController(DefaultConfig(), newRand(1))
-			},
-			signal: clean, wantState: SlowStart, wantWindow: 64,
+			state:  func() *GlobalCongestionController { return fresh(DefaultConfig()) },
+			signal: clean(), wantState: SlowStart, wantWindow: 64,
 		},
 		"slow start short of work waits": {
-			state: func() *GlobalCongestionController {
-				return newGlobalCongestionController(DefaultConfig(), newRand(1))
-			},
-			signal: func() Signal {
-				s := clean()
-				s.InFlight = 10
-				return s
-			},
+			state:     func() *GlobalCongestionController { return fresh(DefaultConfig()) },
+			signal:    with(func(s *Signal) { s.InFlight, s.SenderLimited = 10, true }),
 			wantState: SlowStart, wantWindow: 32,
 		},
 		"nothing completed, nothing changes": {
-			state:  func() *GlobalCongestionController { return settledController(0) },
-			signal: func() Signal { return Signal{Started: 10, InFlight: 100} }, wantState: CongestionAvoidance, wantWindow: 100,
+			state: after(0), signal: Signal{Started: 10, InFlight: 100}, wantState: CongestionAvoidance, wantWindow: 100,
 		},
 		"no queue, one more": {
-			state:  func() *GlobalCongestionController { return settledController(0) },
-			signal: clean, wantState: CongestionAvoidance, wantWindow: 101,
+			state: after(0), signal: clean(), wantState: CongestionAvoidance, wantWindow: 101,
 		},
 		// T doubles to 200 ms, smoothed 150 ms: a third of 100 waits, target 20.
 		"a queue, fewer": {
-			state:  func() *GlobalCongestionController { return settledController(0) },
-			signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 83,
+			state: after(0), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 83,
 		},
 		"a small queue stays": {
-			state:  func() *GlobalCongestionController { return settledController(0) },
-			signal: slow(130 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
+			state: after(0), signal: slow(130 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
 		},
 		"short of work, all stays": {
-			state: func() *GlobalCongestionController { return settledController(0) },
-			signal: func() Signal {
-				s := slow(300 * time.Millisecond)()
-				s.InFlight = 50
-				return s
-			},
+			state: after(0), signal: with(func(s *Signal) { s.Latency, s.InFlight, s.SenderLimited = time.Second, 50, true }),
 			wantState: CongestionAvoidance, wantWindow: 100,
 		},
+		// Twice the 40 in flight, and four; but at most a tenth less at once.
+		"what rates leave of the window is given up slowly": {
+			state: after(1000), signal: with(func(s *Signal) { s.InFlight = 40 }),
+			wantState: CongestionAvoidance, wantWindow: 90, wantRate: 1000,
+		},
 		"two throttles are noise": {
-			state: func() *GlobalCongestionController { return settledController(0) },
-			signal: func() Signal {
-				s := refused(0.1)
-				s.Throttles = 2
-				return s
-			},
+			state: after(0), signal: with(func(s *Signal) { s.Throttled, s.Accepted, s.Throttles = 100, 900, 2 }),
 			wantState: CongestionAvoidance, wantWindow: 101,
 		},
-		// 950/s were accepted: R = 0.97·950, W = 1.3·R·T + 4.
 		"throttling cuts to what was accepted": {
-			state:  func() *GlobalCongestionController { return settledController(0) },
-			signal: func() Signal { return refused(0.05) }, wantState: FastRecovery,
+			state: after(0), signal: refused(0.05), wantState: FastRecovery,
 			wantWindow: 100, wantRate: 0.97 * 950, wantCause: CauseThrottled,
 		},
-		"throttling while short of work cuts too": {
-			state: func() *GlobalCongestionController { return settledController(0) },
-			signal: func() Signal {
-				s := refused(0.5)
-				s.InFlight = 40
-				return s
-			},
-			wantState: FastRecovery, wantWindow: 67, wantRate: 0.97 * 500, wantCause: CauseThrottled,
-		},
 		"an outage goes straight to recovery": {
-			state:  func() *GlobalCongestionController { return settledController(900) },
-			signal: func() Signal { return refused(1) }, wantState: Recovery,
-			wantWindow: 4, wantRate: lowestRate, wantCause: CauseNoSuccess,
+			state: after(900), signal: refused(1), wantState: Recovery,
+			wantWindow: 100, wantRate: 5, wantCause: CauseNoSuccess,
 		},
 		"a clean round ends fast recovery": {
-			state: func() *GlobalCongestionController {
-				c := settledController(0)
-				c.Round(start, refused(0.05))
-				return c
-			},
-			signal: clean, wantState: CongestionAvoidance, wantWindow: 100, wantRate: 0.97 * 950, wantCause: CauseClean,
+			state: after(0, refused(0.05)), signal: clean(), wantState: CongestionAvoidance,
+			wantWindow: 101, wantRate: 0.97 * 950, wantCause: CauseClean,
 		},
 		"throttling right after a cut was sent before it": {
-			state: func() *GlobalCongestionController {
-				c := settledController(0)
-				c.Round(start, refused(0.05))
-				return c
-			},
-			signal: func() Signal { return refused(0.4) }, wantState: FastRecovery, wantWindow: 100, wantRate: 0.97 * 950,
+			state: after(0, refused(0.05)), signal: refused(0.4), wantState: FastRecovery, wantWindow: 101, wantRate: 0.97 * 950,
 		},
 		"heavy throttling after a cut is persistent": {
-			state: func() *GlobalCongestionController {
-				c := settledController(0)
-				c.Round(start, refused(0.05))
-				c.Round(start, refused(0.05))
-				return c
-			},
-			signal: func() Signal { return refused(0.4) }, wantState: Recovery, wantWindow: 4, wantRate: 300, wantCause: CausePersistent,
+			state: after(0, refused(0.05), refused(0.05)), signal: refused(0.4), wantState: Recovery,
+			wantWindow: 103, wantRate: 300, wantCause: CausePersistent,
 		},
-		"the first clean round of a recovery": {
-			state: func() *GlobalCongestionController {
-				c := settledController(0)
-				c.Round(start, refused(1))
-				return c
-			},
-			signal: clean, wantState: Recovery, wantWindow: 4, wantRate: halfOpenRate,
+		"the dark goes on": {
+			state: after(900, refused(1)), signal: refused(1), wantState: Recovery, wantWindow: 100, wantRate: 5,
 		},
-		// A quarter of 0.9 times the last good window.
-		"the second begins again": {
-			state: func() *GlobalCongestionController {
-				c := settledController(0)
-				c.Round(start, refused(1))
-				c.Round(start, clean())
-				return c
-			},
-			signal: clean, wantState: SlowStart, wantWindow: 22, wantCause: CauseClean,
+		// Four times the rate, and an eighth of the 1000 of before.
+		"the first success after an outage": {
+			state: after(900, refused(1)), signal: clean(), wantState: SlowStart,
+			wantWindow: 101, wantRate: 125, wantCause: CauseClean,
 		},
-		"regaining grows by the aggressiveness": {
-			state: func() *GlobalCongestionController {
-				c := settledController(0)
-				for _, s := range []Signal{refused(1), clean(), clean()} {
-					c.Round(start, s)
-				}
-				return c
-			},
-			signal: clean, wantState: SlowStart, wantWindow: 49,
+		"then the rate grows": {
+			state: after(900, refused(1), clean()), signal: clean(), wantState: SlowStart, wantWindow: 103, wantRate: 500,
+		},
+		"until it is what it was": {
+			state: after(900, refused(1), clean(), clean()), signal: clean(), wantState: CongestionAvoidance,
+			wantWindow: 107, wantRate: 900, wantCause: CauseRegained,
 		},
 		"a rate that binds is probed when due": {
-			state: func() *GlobalCongestionController {
-				c := settledController(1000)
-				c.probe.due = start
-				return c
-			},
-			signal: clean, wantState: CongestionAvoidance, wantWindow: 125, wantRate: 1050,
+			state: due, signal: clean(), wantState: CongestionAvoidance, wantWindow: 101, wantRate: 1050,
 		},
-		"a queue where a rate was set drops the rate": {
-			state:  func() *GlobalCongestionController { return settledController(2000) },
-			signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 83,
+		"a queue where a rate does not bind lifts the rate": {
+			state: after(2000), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 83,
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := test.state().Round(start, test.signal())
-			if got.State != test.wantState || got.Window != test.wantWindow || got.Cause != test.wantCause ||
-				math.Abs(got.Rate-test.wantRate) > 1e-6 {
-				t.Errorf("got %+v, want {%d %v %s %s}", got, test.wantWindow, test.wantRate, test.wantState, test.wantCause)
+			c, cause := test.state(), ""
+			for _, change := range judge(c, start, test.signal) {
+				cause = change.Cause
+			}
+			g := c.groups[0]
+			if state := c.state(g); state != test.wantState || int(c.window.size) != test.wantWindow || cause != test.wantCause ||
+				math.Abs(g.rate.perSecond-test.wantRate) > 1e-6 {
+				t.Errorf("got {%d %v %s %s}, want {%d %v %s %s}", int(c.window.size), g.rate.perSecond, state, cause,
+					test.wantWindow, test.wantRate, test.wantState, test.wantCause)
 			}
 		})
 	}
@@ -199,36 +178,29 @@ func TestRound(t *testing.T) {
 
 func TestSlowStartStops(t *testing.T) {
 	tests := map[string]struct {
-		next      func(window int, round int) Signal
+		next      func(s *Signal, round int)
 		wantCause string
 	}{
-		"at a plateau": {func(window, _ int) Signal {
-			s := clean()
-			s.InFlight = window
-			return s
-		}, CausePlateau},
-		"at a queue": {func(window, round int) Signal {
-			s := clean()
-			s.InFlight = window
+		"at a plateau": {func(*Signal, int) {}, CausePlateau},
+		"at a queue": {func(s *Signal, round int) {
 			s.Latency <<= round
 			s.Accepted *= float64(int(1) << round)
-			return s
 		}, CauseQueueGrowth},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := newGlobalCongestionController(DefaultConfig(), newRand(1))
+			c := fresh(DefaultConfig())
 			for round := range 10 {
-				d := c.Round(start.Add(time.Duration(round)*time.Second), test.next(int(c.window), round))
-				if d.State == SlowStart {
-					continue
+				s := with(func(s *Signal) { s.InFlight = int(c.window.size) })
+				test.next(&s, round)
+				for _, change := range judge(c, start.Add(time.Duration(round)*time.Second), s) {
+					if change.To != CongestionAvoidance || change.Cause != test.wantCause {
+						t.Errorf("round %d ends in %s for %s, want %s", round, change.To, change.Cause, test.wantCause)
+					}
+					return
 				}
-				if d.State != CongestionAvoidance || d.Cause != test.wantCause {
-					t.Fatalf("round %d ends in %s for %s, want %s", round, d.State, d.Cause, test.wantCause)
-				}
-				return
 			}
-			t.Fatalf("still in slow start after ten rounds, window %v", c.window)
+			t.Fatalf("still in slow start after ten rounds, window %v", c.window.size)
 		})
 	}
 }
@@ -237,64 +209,109 @@ func TestSlowStartStops(t *testing.T) {
 func TestSlowStartBelowItsThreshold(t *testing.T) {
 	config := DefaultConfig()
 	config.GlobalCongestionWindow, config.SlowStartThreshold = 4, 256
-	c := newGlobalCongestionController(config, newRand(1))
-	for c.window < 256 {
-		s := clean()
-		s.InFlight = int(c.window)
-		if d := c.Round(start, s); d.State != SlowStart {
-			t.Fatalf("left slow start at %d for %s", d.Window, d.Cause)
+	c := fresh(config)
+	for c.window.size < 256 {
+		s := with(func(s *Signal) { s.InFlight = int(c.window.size) })
+		if changes := judge(c, start, s); changes != nil {
+			t.Fatalf("left slow start at %v: %+v", c.window.size, changes)
 		}
+	}
+}
+
+// A window that costs throughput to shrink is not shrunk for the queue that it
+// seems to have; one that does not is.
+func TestKnee(t *testing.T) {
+	for name, test := range map[string]struct {
+		accepted  func(window float64) float64
+		low, high float64
+	}{
+		"a server that does more at once": {func(w float64) float64 { return 1000 * w / (w + 20) }, 30, 120},
+		"a link that is full from 20 on":  {func(w float64) float64 { return min(1000, 50*w) }, 18, 36},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := settledController(0)
+			c.path = pathModel{learningRate: 0.1}
+			now := start
+			quick := with(func(s *Signal) { s.Latency = 20 * time.Millisecond })
+			c.path.observe(now, quick, false)
+			for range 60 {
+				now = now.Add(2 * time.Second)
+				x := test.accepted(c.window.size)
+				judge(c, now, with(func(s *Signal) {
+					s.Started, s.Accepted, s.Bytes = x, x, x*float64(1<<20)
+					s.InFlight = int(c.window.size)
+					s.Latency = time.Duration(max(0.020, c.window.size/x) * float64(time.Second))
+				}))
+			}
+			if c.window.size < test.low || c.window.size > test.high {
+				t.Errorf("window %.1f, want %v to %v", c.window.size, test.low, test.high)
+			}
+		})
 	}
 }
 
 func TestProbe(t *testing.T) {
 	raised := func() *GlobalCongestionController {
 		c := settledController(1000)
-		c.probe.due = start
-		c.Round(start, clean())
+		c.groups[0].rate.probe.due = start
+		judge(c, start, clean())
 		return c
 	}
 	at := func(accepted, throttled float64) Signal {
-		s := clean()
-		s.Started, s.Accepted, s.Throttled = accepted+throttled, accepted, throttled
-		s.Throttles = int64(2 * throttled)
-		s.InFlight = 125
-		return s
+		return with(func(s *Signal) {
+			s.Started, s.Accepted, s.Throttled = accepted+throttled, accepted, throttled
+			s.Throttles = int64(2 * throttled)
+		})
 	}
 	t.Run("accepted", func(t *testing.T) {
-		if d := raised().Round(start, at(1050, 0)); math.Abs(d.Rate-1050*1.1) > 1e-6 {
-			t.Errorf("the next step gives %v, want %v", d.Rate, 1050*1.1)
+		c := raised()
+		judge(c, start, at(1050, 0))
+		if got, want := c.groups[0].rate.perSecond, 1050*1.05; math.Abs(got-want) > 1e-6 {
+			t.Errorf("the next step gives %v, want %v", got, want)
+		}
+		judge(c, start, at(1102.5, 0))
+		if got, want := c.groups[0].rate.perSecond, 1050*1.05*1.1; math.Abs(got-want) > 1e-6 {
+			t.Errorf("the step after it gives %v, want %v", got, want)
 		}
 	})
 	t.Run("at the edge", func(t *testing.T) {
-		if d := raised().Round(start, at(1040, 10)); math.Abs(d.Rate-0.99*1040) > 1e-6 || d.State != CongestionAvoidance {
-			t.Errorf("got %v in %s, want %v", d.Rate, d.State, 0.99*1040)
+		c := raised()
+		judge(c, start, at(1040, 10))
+		if got := c.groups[0].rate.perSecond; math.Abs(got-0.99*1040) > 1e-6 || c.groups[0].rate.probe.active {
+			t.Errorf("got %v, want %v and no probe", got, 0.99*1040)
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
 		c := raised()
-		wait := c.probe.wait
-		if d := c.Round(start, at(1010, 40)); d.Rate != 1000 || d.State != CongestionAvoidance {
-			t.Errorf("got %v in %s, want the rate before", d.Rate, d.State)
-		}
-		if c.probe.wait <= wait {
-			t.Errorf("the next probe waits %v, as long as before", c.probe.wait)
+		judge(c, start, at(1010, 40))
+		if r := c.groups[0].rate; r.perSecond != 1000 || r.state != CongestionAvoidance || !r.probe.due.After(start) {
+			t.Errorf("got %v in %s, want the rate before", r.perSecond, r.state)
 		}
 	})
 }
 
-// Without advanced flow control there is no rate at all.
+// Without advanced flow control there is no rate at all, and the window answers.
 func TestRoundWithoutAdvancedFlowControl(t *testing.T) {
 	c := settledController(0)
 	c.config.AdvancedFlowControl = false
-	for _, s := range []Signal{refused(0.3), refused(0.3), refused(0.3), refused(0.3), refused(1), clean(), clean(), clean()} {
-		before := c.window
-		if d := c.Round(start, s); d.Rate != 0 {
-			t.Fatalf("rate %v in %s", d.Rate, d.State)
+	for _, s := range []Signal{refused(0.3), refused(0.3), refused(0.3), refused(1), refused(1)} {
+		before := c.window.size
+		judge(c, start, s)
+		if c.groups[0].rate.perSecond != 0 {
+			t.Fatalf("rate %v", c.groups[0].rate.perSecond)
 		}
-		if s.Throttles > 0 && c.window > before {
-			t.Fatalf("the window rose from %v to %v while throttled", before, c.window)
+		if c.window.size > before {
+			t.Fatalf("the window rose from %v to %v while throttled", before, c.window.size)
 		}
+	}
+	if c.window.size != windowFloor || c.state(c.groups[0]) != Recovery {
+		t.Errorf("window %v in %s after an outage, want the floor", c.window.size, c.state(c.groups[0]))
+	}
+	for range 8 {
+		judge(c, start, with(func(s *Signal) { s.InFlight = int(c.window.size) }))
+	}
+	if c.window.size < 30 || c.state(c.groups[0]) != CongestionAvoidance {
+		t.Errorf("window %v in %s after eight clean rounds", c.window.size, c.state(c.groups[0]))
 	}
 }
 
@@ -306,28 +323,61 @@ func TestRoundStaysBounded(t *testing.T) {
 		config.GlobalCongestionWindow = rapid.IntRange(1, maxWindow).Draw(t, "window")
 		config.CongestionSensitivity = rapid.Float64Range(0, 0.999).Draw(t, "sensitivity")
 		config.RecoveryAggressiveness = rapid.Float64Range(0.1, 10).Draw(t, "aggressiveness")
-		c := newGlobalCongestionController(config, newRand(1))
-		floor := min(windowFloor, config.GlobalCongestionWindow)
+		c := fresh(config)
+		for _, name := range []string{"b", "c", "d"} {
+			c.groups[0].join(&lane{name: name})
+		}
+		lanes := slices.Clone(c.groups[0].lanes)
+		floor := float64(min(windowFloor, config.GlobalCongestionWindow))
 		now := start
 		rate := rapid.OneOf(rapid.Float64Range(0, 1e5), rapid.Just(0.0), rapid.Just(float64(maxCounter)))
+		count := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, maxCounter))
 		for range 30 {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "passed")))
-			d := c.Round(now, Signal{
-				Started: rate.Draw(t, "started"), Accepted: rate.Draw(t, "accepted"), Throttled: rate.Draw(t, "throttled"),
-				Failed: rate.Draw(t, "failed"), Bytes: rate.Draw(t, "bytes"),
-				Completions: rapid.Int64Range(0, maxCounter).Draw(t, "completions"),
-				Throttles:   rapid.Int64Range(0, maxCounter).Draw(t, "throttles"),
-				Latency:     time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "latency")),
-				InFlight:    rapid.IntRange(0, maxWindow).Draw(t, "inFlight"), SenderLimited: rapid.Bool().Draw(t, "limited"),
-			})
-			if d.Window < floor || d.Window > maxWindow {
-				t.Fatalf("window %d, must be between %d and %d", d.Window, floor, maxWindow)
+			total := Signal{
+				Latency:  time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "latency")),
+				InFlight: rapid.IntRange(0, maxWindow).Draw(t, "inFlight"), SenderLimited: rapid.Bool().Draw(t, "limited"),
 			}
-			if !(d.Rate >= 0) || math.IsInf(d.Rate, 0) || d.Rate > 0 && !config.AdvancedFlowControl {
-				t.Fatalf("rate %v", d.Rate)
+			for _, l := range lanes {
+				l.signal = Signal{
+					Started: rate.Draw(t, "started"), Accepted: rate.Draw(t, "accepted"), Throttled: rate.Draw(t, "throttled"),
+					Failed: rate.Draw(t, "failed"), Bytes: rate.Draw(t, "bytes"),
+					Completions: count.Draw(t, "completions"), Throttles: count.Draw(t, "throttles"),
+				}
+				total.add(l.signal)
 			}
+			c.Round(now, total)
+			if !(c.window.size >= floor) || c.window.size > maxWindow {
+				t.Fatalf("window %v, must be between %v and %d", c.window.size, floor, maxWindow)
+			}
+			checkGroups(t, c, lanes)
 		}
 	})
+}
+
+// checkGroups finds lanes that are not in one group, and rates that cannot be.
+func checkGroups(t *rapid.T, c *GlobalCongestionController, lanes []*lane) {
+	if len(c.groups) > maxGroups {
+		t.Fatalf("%d groups", len(c.groups))
+	}
+	members := 0
+	for i, g := range c.groups {
+		members += len(g.lanes)
+		for _, l := range g.lanes {
+			if l.group != g {
+				t.Fatalf("lane %s is listed in a group that it is not in", l.name)
+			}
+		}
+		if r := g.rate.perSecond; !(r >= 0) || math.IsInf(r, 0) || r > 0 && !c.config.AdvancedFlowControl {
+			t.Fatalf("rate %v", r)
+		}
+		if i > 0 && g.name == groupName {
+			t.Fatalf("two groups are named %s", g.name)
+		}
+	}
+	if members != len(lanes) {
+		t.Fatalf("%d lanes are in groups, of %d", members, len(lanes))
+	}
 }
 
 func TestBaseLatencyIsOfOneSize(t *testing.T) {
@@ -349,12 +399,12 @@ func TestBaseLatencyIsOfOneSize(t *testing.T) {
 
 // An unconfirmed smallest latency does not outlive a change of the path.
 func TestBaseLatencyExpires(t *testing.T) {
-	var m pathModel
+	m := pathModel{learningRate: 0.1}
 	slow := clean()
 	slow.Latency *= 2
 	m.observe(start, clean(), false)
 	now := start
-	for range 40 {
+	for range 60 {
 		now = now.Add(time.Second)
 		m.observe(now, slow, false)
 	}

@@ -18,6 +18,8 @@ const defaultReserve = windowFloor
 type Options struct {
 	// Rand spreads probes in time; required.
 	Rand *rand.Rand
+	// Without are the parts of the law to leave out; for simulations only.
+	Without Mechanism
 	// Reserve is how many requests in flight workers share that appear while the
 	// coordinator learns what an earlier one granted; 4 if 0.
 	Reserve int
@@ -37,7 +39,7 @@ type PipelineCoordinator struct {
 	now     time.Time // of the last call that gave a time
 	ticked  time.Time
 
-	group     *group
+	control   *GlobalCongestionController
 	transfers []*TransferScheduler // by ID
 	workers   map[WorkerID]*worker
 	ordered   []*worker // by ID
@@ -65,21 +67,13 @@ func NewPipelineCoordinator(options Options) (*PipelineCoordinator, error) {
 	if options.Reserve == 0 {
 		options.Reserve = defaultReserve
 	}
-	return &PipelineCoordinator{
-		options: options,
-		group: &group{
-			name: groupName, reserve: options.Reserve, recorded: maxWindow,
-			controller: newGlobalCongestionController(DefaultConfig(), options.Rand),
-		},
-		workers: map[WorkerID]*worker{},
-	}, nil
+	control := newGlobalCongestionController(DefaultConfig(), options.Rand)
+	control.reserve, control.without = options.Reserve, options.Without
+	return &PipelineCoordinator{options: options, control: control, workers: map[WorkerID]*worker{}}, nil
 }
 
-// groupName is the name of the one group that all prefixes of a domain start in.
-const groupName = "shared"
-
 // Start begins to lead with the epoch of the snapshot, which must be above every
-// earlier one. With groups in the snapshot the coordinator learns for one lease
+// earlier one. With a path in the snapshot the coordinator learns for one lease
 // lifetime: grants of before stand, and nothing beyond them is given out but
 // the reserve.
 func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
@@ -89,26 +83,15 @@ func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
 	if s.Epoch < 1 {
 		return fmt.Errorf("start coordinator: epoch is %d, must be at least 1", s.Epoch)
 	}
-	for _, g := range s.Groups {
-		if g.Name != groupName {
-			continue
-		}
-		if err := c.group.restore(now, g); err != nil {
+	if s.Path != nil {
+		if err := c.restore(now, s); err != nil {
 			return fmt.Errorf("start coordinator: %w", err)
 		}
-		c.group.learn(now.Add(max(s.LeaseLifetime, lifetime(DefaultConfig().LeaseDuration))))
+		c.control.learn(now.Add(max(s.LeaseLifetime, lifetime(DefaultConfig().LeaseDuration))))
 	}
 	c.started, c.epoch = true, s.Epoch
-	c.now, c.ticked, c.group.began = now, now, now
+	c.now, c.ticked, c.control.began = now, now, now
 	return nil
-}
-
-// learn bounds the group by what was recorded and adopted, until a time.
-func (g *group) learn(until time.Time) {
-	g.learning = true
-	if until.After(g.until) {
-		g.until = until
-	}
 }
 
 // Stop ends all grants: the plan tells every worker to drain.
@@ -169,8 +152,8 @@ func (c *PipelineCoordinator) configure() {
 	stretched := time.Duration(len(c.workers)/writesPerSecond*2) * time.Second / 2
 	var leading *TransferScheduler
 	for _, t := range c.transfers {
-		t.interval = max(t.spec.Config.UpdateInterval, stretched)
-		t.duration = max(t.spec.Config.LeaseDuration, 4*t.interval)
+		t.leisure = max(t.spec.Config.UpdateInterval, stretched)
+		t.duration = max(t.spec.Config.LeaseDuration, 4*t.leisure)
 		t.lifetime = lifetime(t.duration)
 		if t.removed || !t.coordinated() || t.spec.Suspended {
 			continue
@@ -180,19 +163,38 @@ func (c *PipelineCoordinator) configure() {
 		}
 	}
 	if leading != nil {
-		c.group.configure(leading.spec.Config)
+		c.control.configure(leading.spec.Config)
+	}
+	c.hasten()
+}
+
+// shortestInterval is the shortest report interval while the law moves fast.
+const shortestInterval = 500 * time.Millisecond
+
+// hasten sets the intervals at which workers report and grants may change: short
+// while the law moves fast, as far as the size of the fleet allows.
+func (c *PipelineCoordinator) hasten() {
+	granted, _ := c.grantedAndCharged()
+	hasty := granted > 0 && c.control.hasty()
+	step := shortestInterval
+	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
+	for _, t := range c.transfers {
+		t.interval = t.leisure
+		if hasty {
+			t.interval = min(t.leisure, max(step, fastest))
+		}
 	}
 }
 
-// configure hands the law its parameters. A group that has done nothing yet
-// begins at the configured window.
-func (g *group) configure(config Config) {
-	controller := g.controller
-	controller.configure(config)
-	if !controller.begun {
-		controller.window = float64(config.GlobalCongestionWindow)
-		controller.threshold = float64(config.SlowStartThreshold)
+// Interval is how long after a Tick the next should come.
+func (c *PipelineCoordinator) Interval() time.Duration {
+	shortest := DefaultConfig().UpdateInterval
+	for i, t := range c.transfers {
+		if period := min(t.interval, t.spec.Config.UpdateInterval); i == 0 || period < shortest {
+			shortest = period
+		}
 	}
+	return shortest
 }
 
 // RemoveTransfer asks the workers of a transfer to end, and forgets the transfer
@@ -215,7 +217,9 @@ func (c *PipelineCoordinator) forget(t *TransferScheduler) {
 		return
 	}
 	c.transfers = slices.DeleteFunc(c.transfers, func(x *TransferScheduler) bool { return x == t })
-	c.group.lanes = slices.DeleteFunc(c.group.lanes, func(l *lane) bool { return l.transfer == t })
+	for _, l := range t.lanes {
+		l.group.leave(l)
+	}
 }
 
 // RegisterPrefix adds a prefix to a transfer; expectedBandwidth in bytes per
@@ -238,8 +242,7 @@ func (c *PipelineCoordinator) register(t *TransferScheduler, prefix string) (*la
 	known := len(t.lanes)
 	l, err := t.register(prefix)
 	if err == nil && len(t.lanes) > known {
-		l.group = c.group
-		c.group.lanes = append(c.group.lanes, l)
+		c.control.admit(l)
 	}
 	return l, err
 }
@@ -365,12 +368,12 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
 	w.lease.floor = 1 // the worker may be on the floor of a grant before this one
 	w.lease.add(v)
 	if t.coordinated() {
-		c.group.adopted += w.window()
+		c.control.adopted += w.window()
 	}
 	if g.Plan && t.planner == nil && !t.removed {
 		t.planner = w
 	}
-	c.group.learn(ends)
+	c.control.learn(ends)
 }
 
 // adopt takes over the windows and archives of one prefix. Of two workers that
@@ -406,10 +409,11 @@ func (c *PipelineCoordinator) Tick(now time.Time) Plan {
 	}
 	c.now = now
 	c.expire(now)
-	if c.group.learning && !now.Before(c.group.until) {
-		c.group.learning = false
+	if c.control.learning && !now.Before(c.control.until) {
+		c.control.learning = false
 	}
 	c.endRounds(now)
+	c.hasten()
 	c.distribute(now)
 	c.limitGrants(now)
 	c.paceGrants()

@@ -411,7 +411,7 @@ func TestDrain(t *testing.T) {
 	if p := f.prefix("a"); p.Assigned != 0 || p.Queued != 50 {
 		t.Errorf("%d assigned, %d queued after draining, want 0 and 50", p.Assigned, p.Queued)
 	}
-	if charged := f.c.Metrics(f.now).Groups[0].Charged; charged != 0 {
+	if charged := f.c.Metrics(f.now).Charged; charged != 0 {
 		t.Errorf("%d slots are charged after draining", charged)
 	}
 	f.start("t", "v")
@@ -470,8 +470,8 @@ func TestBlockedWorker(t *testing.T) {
 	if got := f.assigned("w", "a"); !slices.Equal(got, held[5:]) {
 		t.Errorf("assigned %v, want the rest of %v and nothing new", got, held[5:])
 	}
-	if g := f.c.Metrics(f.now).Groups[0]; g.Window != 32 || g.CongestionEvents != 0 {
-		t.Errorf("the window is %d after %d cuts, want 32: what a blocked worker meets is no congestion", g.Window, g.CongestionEvents)
+	if m, g := f.c.Metrics(f.now), f.c.Metrics(f.now).Groups[0]; m.Window != 32 || g.CongestionEvents != 0 {
+		t.Errorf("the window is %d after %d cuts, want 32: what a blocked worker meets is no congestion", m.Window, g.CongestionEvents)
 	}
 	r.Blocked = false
 	f.round("w", "v")
@@ -616,7 +616,7 @@ func TestUncoordinatedWindowsAreFixed(t *testing.T) {
 	if a, b := f.grants["v"].Prefixes[0].Prefix, f.grants["w"].Prefixes[0].Prefix; a == b {
 		t.Errorf("both workers send to prefix %s", a)
 	}
-	if charged := f.c.Metrics(f.now).Groups[0].Charged; charged != 0 {
+	if charged := f.c.Metrics(f.now).Charged; charged != 0 {
 		t.Errorf("%d slots are charged, want none", charged)
 	}
 }
@@ -726,7 +726,7 @@ func TestLearningReserve(t *testing.T) {
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1), Reserve: 6})
 	must(t, err)
 	f := &fixture{t: t, c: c, now: start, reports: map[WorkerID]*Report{}, grants: map[WorkerID]Grant{}}
-	must(t, c.Start(start, Snapshot{Epoch: 2, Groups: []GroupSnapshot{{Name: groupName, Window: 400, State: CongestionAvoidance}}}))
+	must(t, c.Start(start, Snapshot{Epoch: 2, Path: &PathSnapshot{Window: 400, State: CongestionAvoidance}}))
 	f.transfer("t", 1, DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "v")
@@ -738,8 +738,8 @@ func TestLearningReserve(t *testing.T) {
 func TestStartRejects(t *testing.T) {
 	tests := map[string]Snapshot{
 		"no epoch":          {},
-		"no window":         {Epoch: 1, Groups: []GroupSnapshot{{Name: groupName}}},
-		"rate not a number": {Epoch: 1, Groups: []GroupSnapshot{{Name: groupName, Window: 8, Rate: math.NaN()}}},
+		"no window":         {Epoch: 1, Path: &PathSnapshot{}},
+		"rate not a number": {Epoch: 1, Path: &PathSnapshot{Window: 8}, Groups: []GroupSnapshot{{Name: groupName, Rate: math.NaN()}}},
 	}
 	for name, snapshot := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -765,15 +765,15 @@ func TestAdoptGrantOfAnUnknownTransfer(t *testing.T) {
 	if g := f.grants["w"]; !g.Drain || g.Epoch != 3 || g.Sequence != 10 {
 		t.Errorf("got %+v, want to drain", g)
 	}
-	if charged := f.c.Metrics(f.now).Groups[0].Charged; charged != 5 {
+	if charged := f.c.Metrics(f.now).Charged; charged != 5 {
 		t.Errorf("%d slots are charged, want 5 until the lease is over", charged)
 	}
 	f.c.RemoveWorker(f.now, "w", false)
 	for range 17 {
 		f.tick()
 	}
-	if m := f.c.Metrics(f.now); m.Workers != 0 || m.Groups[0].Charged != 0 {
-		t.Errorf("%d workers and %d slots are left", m.Workers, m.Groups[0].Charged)
+	if m := f.c.Metrics(f.now); m.Workers != 0 || m.Charged != 0 {
+		t.Errorf("%d workers and %d slots are left", m.Workers, m.Charged)
 	}
 }
 
@@ -855,7 +855,7 @@ func TestLostWorkersDoNotStarveTheOthers(t *testing.T) {
 func TestAdoptedWorkersAreChargedAFloor(t *testing.T) {
 	f := newFixture(t, DefaultConfig())
 	f.c.AdoptGrant(f.now, Grant{Worker: "w", Transfer: "t", Epoch: 2, Sequence: 9, Duration: 30 * time.Second})
-	charged := func() int { return f.c.Metrics(f.now).Groups[0].Charged }
+	charged := func() int { return f.c.Metrics(f.now).Charged }
 	if got := charged(); got != 1 {
 		t.Errorf("%d slots are charged, want a floor of 1", got)
 	}
@@ -876,7 +876,7 @@ func TestFirstReportOnlySetsTheCounters(t *testing.T) {
 	}
 	f.reports["w"] = r
 	f.round("w")
-	if f.c.group.controller.begun {
+	if f.c.control.begun {
 		t.Error("the first report was judged")
 	}
 	r.Prefixes = []PrefixCounters{{Prefix: "a", Started: 5100, Accepted: 1100, Throttled: 4000, MaxInFlight: 32}}
@@ -898,7 +898,7 @@ func TestStrandedArchivesComeFirst(t *testing.T) {
 	if a, b := f.assigned("w", "a"), f.assigned("w", "b"); len(a) != 3 || len(b) != 3 {
 		t.Fatalf("assigned %v and %v, want three of each", a, b)
 	}
-	f.c.group.controller.window = 1
+	f.c.control.window.size = 1
 	for range 12 {
 		var finished []Outcome
 		for _, p := range f.grants["w"].Prefixes {
@@ -979,7 +979,7 @@ func TestSilentWorkersKeepWhatIsLeased(t *testing.T) {
 	for range 4 {
 		f.round("v")
 	}
-	f.c.group.controller.window = 20
+	f.c.control.window.size = 20
 	f.round("v")
 	if got := f.window("v"); got != 4 {
 		t.Errorf("window %d of 20, want 4 beside the 16 of the silent worker", got)
@@ -998,12 +998,12 @@ func TestRoundsWaitForTheirGrants(t *testing.T) {
 		f.round("w")
 	}
 	send()
-	f.c.group.controller.window = 20
+	f.c.control.window.size = 20
 	seen := f.grants["w"]
 	send() // ends a round and writes the new grant
-	began := f.c.group.began
+	began := f.c.control.began
 	waited := 0
-	for f.c.group.began.Equal(began) && waited < 10 {
+	for f.c.control.began.Equal(began) && waited < 10 {
 		f.grants["w"] = seen
 		send()
 		waited++
@@ -1013,9 +1013,9 @@ func TestRoundsWaitForTheirGrants(t *testing.T) {
 		t.Errorf("judged after %d intervals of reports on the old grant, want 3", waited)
 	}
 	f.round("w")
-	began = f.c.group.began
+	began = f.c.control.began
 	send()
-	if f.c.group.began.Equal(began) {
+	if f.c.control.began.Equal(began) {
 		t.Error("not judged by a report on the newest grant")
 	}
 }

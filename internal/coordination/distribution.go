@@ -27,6 +27,7 @@ type laneShare struct {
 func (c *PipelineCoordinator) distribute(now time.Time) {
 	claims := c.allocator.claims[:0]
 	for _, t := range c.transfers {
+		c.boundLanes(t)
 		t.prepare(now)
 		if !t.coordinated() {
 			t.fixWindows()
@@ -34,7 +35,7 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 		}
 		claims = append(claims, claim{
 			weight: float64(t.spec.Weight), floor: 1, demand: float64(t.demand), limit: float64(t.limit),
-			current: t.window, rank: rank(now, t.since, t.window > 0), inTurn: now.Sub(t.since) < turnIntervals*t.interval,
+			current: t.window, rank: rank(now, t.since, t.window > 0), inTurn: now.Sub(t.since) < turnIntervals*t.leisure,
 		})
 	}
 	c.allocator.claims = claims
@@ -53,6 +54,16 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 	for _, t := range c.transfers {
 		if t.coordinated() {
 			c.distributeTransfer(now, t)
+		}
+	}
+}
+
+// boundLanes finds how many slots the rates of a transfer's lanes can use.
+func (c *PipelineCoordinator) boundLanes(t *TransferScheduler) {
+	for _, l := range t.lanes {
+		l.slots = unlimited
+		if !c.options.Without.has(Slots) {
+			l.slots = l.usable(c.control.path.current())
 		}
 	}
 }
@@ -92,6 +103,7 @@ func (t *TransferScheduler) prepare(now time.Time) {
 	}
 	for _, l := range t.lanes {
 		if l.active {
+			l.share.bound(l.slots)
 			t.demand += l.share.demand
 			t.limit += l.share.limit
 		}
@@ -170,6 +182,11 @@ func (s *laneShare) measure(l *lane) {
 		s.demand += min(demand, w.capacity())
 		s.limit += w.capacity()
 	}
+}
+
+// bound holds a lane to the slots that its rate can use.
+func (s *laneShare) bound(slots int) {
+	s.demand, s.limit = min(s.demand, slots), min(s.limit, slots)
 }
 
 // addBlocked makes room for the one request by which a blocked worker finds out
@@ -285,7 +302,7 @@ func (c *PipelineCoordinator) placeClosed(now time.Time, l *lane) int {
 func (w *worker) claim(now time.Time, demand, limit, current int) claim {
 	return claim{
 		weight: 1, base: float64(w.used), demand: float64(min(demand, limit)), limit: float64(limit), current: current,
-		rank: rank(now, w.since, w.serving), inTurn: now.Sub(w.since) < turnIntervals*w.transfer.interval,
+		rank: rank(now, w.since, w.serving), inTurn: now.Sub(w.since) < turnIntervals*w.transfer.leisure,
 	}
 }
 

@@ -75,7 +75,7 @@ func (d *fleet) check() {
 			d.t.Fatalf("%s is blocked and has a window of %d", id, w)
 		}
 	}
-	if bound := d.f.c.group.bound(); sum > bound {
+	if bound := d.f.c.control.bound(); sum > bound {
 		d.t.Fatalf("windows sum to %d, bound is %d", sum, bound)
 	}
 	for _, t := range d.f.c.transfers {
@@ -110,7 +110,7 @@ func (d *fleet) checkSettled() {
 		windows[d.f.reports[id].Transfer] += w
 		usable += d.f.reports[id].MaxInFlight
 	}
-	bound := d.f.c.group.bound()
+	bound := d.f.c.control.bound()
 	if want := min(bound, usable); sum != want {
 		d.t.Fatalf("windows sum to %d, want %d", sum, want)
 	}
@@ -139,10 +139,10 @@ func TestEveryArchiveIsSent(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := drawFleet(rt, t, false)
 		for range 20 {
-			d.f.c.group.controller.window = float64(rapid.IntRange(1, 64).Draw(rt, "window"))
+			d.f.c.control.window.size = float64(rapid.IntRange(1, 64).Draw(rt, "window"))
 			d.send(rapid.Bool().Draw(rt, "busy"))
 		}
-		d.f.c.group.controller.window = float64(rapid.IntRange(1, 4).Draw(rt, "last"))
+		d.f.c.control.window.size = float64(rapid.IntRange(1, 4).Draw(rt, "last"))
 		for range 1500 {
 			if d.send(true) {
 				return

@@ -61,6 +61,7 @@ type cell struct {
 
 	counters PrefixCounters
 	rates    cellRates
+	round    cellRound
 	demand   int
 	useful   float64 // slots of a slow worker that do not wait for it; 0 while it is not slow
 	checked  int64   // the last of the worker's checks that met it

@@ -87,7 +87,7 @@ func checkBounded(t *testing.T, c *PipelineCoordinator, plan Plan) {
 	}
 	m := c.Metrics(c.now)
 	for _, x := range []float64{m.Overhead, m.LoadBalance, m.Fairness, m.PipelineUtilization, m.Throughput,
-		m.AdaptationRate, m.Improvement, m.LatencyReduction, m.Groups[0].Rate, m.Groups[0].Profile.Trend, m.Groups[0].Profile.Confidence} {
+		m.AdaptationRate, m.Improvement, m.LatencyReduction, m.Groups[0].Rate, m.Profile.Trend, m.Profile.Confidence} {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			t.Fatalf("a metric is not finite: %+v", m)
 		}

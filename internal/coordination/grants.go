@@ -11,7 +11,7 @@ import (
 // once the first has acknowledged that, or its lease is over. Within one worker
 // slots move at once, since it acts on one grant at a time.
 func (c *PipelineCoordinator) limitGrants(now time.Time) {
-	free := c.group.bound()
+	free := c.control.bound()
 	free -= c.chargeFloors(free)
 	c.growing = c.growing[:0]
 	claims := c.allocator.claims[:0]
@@ -65,14 +65,19 @@ func (w *worker) grow(most int) {
 	}
 }
 
-// paceGrants divides the group's rate over the cells with windows.
+// paceGrants divides the rate of each group that has one over the cells with windows.
 func (c *PipelineCoordinator) paceGrants() {
-	rate := c.group.controller.decision("").Rate
 	c.cells = c.cells[:0]
+	for _, t := range c.transfers {
+		for _, l := range t.lanes {
+			l.pace = pace{}
+		}
+	}
 	for _, w := range c.ordered {
 		for _, cell := range w.cells {
 			cell.rate = 0
-			if rate > 0 && cell.window > 0 && w.transfer.coordinated() {
+			if cell.window > 0 && w.transfer.coordinated() && cell.lane.group.rate.perSecond > 0 {
+				cell.lane.pace.window += cell.window
 				c.cells = append(c.cells, cell)
 			}
 		}
@@ -80,17 +85,11 @@ func (c *PipelineCoordinator) paceGrants() {
 	if len(c.cells) == 0 {
 		return
 	}
-	for _, t := range c.transfers {
-		t.pace = pace{}
-		for _, l := range t.lanes {
-			l.pace = pace{}
+	for _, g := range c.control.groups {
+		if g.rate.perSecond > 0 {
+			c.paceTransfers(g)
 		}
 	}
-	for _, cell := range c.cells {
-		cell.lane.pace.window += cell.window
-		cell.lane.transfer.pace.window += cell.window
-	}
-	c.paceTransfers(rate)
 	for _, cell := range c.cells {
 		l := cell.lane
 		cell.rate = max(slowestPace, l.pace.rate*float64(cell.window)/float64(l.pace.window))
@@ -100,45 +99,65 @@ func (c *PipelineCoordinator) paceGrants() {
 // slowestPace in requests per second is the least that a grant can say.
 const slowestPace = 0.001
 
-// pace is a transfer's or a lane's part of the group's rate.
+// pace is a transfer's or a lane's part of a group's rate.
 type pace struct {
 	window int     // granted
 	rate   float64 // requests per second
 }
 
-// paceTransfers divides a rate over transfers by weight, then over prefixes. No
-// party is given more than its window can use: by Little's law window/latency
-// requests per second, and half as many again for the scatter.
-func (c *PipelineCoordinator) paceTransfers(rate float64) {
-	latency := c.group.controller.path.current()
+// paceTransfers divides the rate of a group over transfers by weight, then over
+// prefixes. No party is given more than its window can use: by Little's law
+// window/latency requests per second, and half as many again for the scatter.
+func (c *PipelineCoordinator) paceTransfers(g *group) {
+	latency := c.control.path.current()
 	usable := func(window int) float64 {
 		if latency <= 0 && window > 0 {
 			return unlimited
 		}
 		return 1.5 * float64(window) / max(latency, 1e-9)
 	}
+	for _, t := range c.transfers {
+		t.pace = pace{}
+	}
+	for _, l := range g.lanes {
+		l.transfer.pace.window += l.pace.window
+	}
 	claims := c.allocator.claims[:0]
 	for _, t := range c.transfers {
 		claims = append(claims, claim{weight: float64(t.spec.Weight), demand: usable(t.pace.window)})
 	}
 	c.allocator.claims = claims
-	c.allocator.fill(rate, claims)
+	c.allocator.fill(g.rate.perSecond, claims)
 	for i, t := range c.transfers {
 		t.pace.rate = claims[i].fair
 	}
 	for _, t := range c.transfers {
-		claims = c.allocator.claims[:0]
-		for _, l := range t.lanes {
-			weight := 1.0
-			if t.spec.Config.BandwidthStrategy == BandwidthProportional {
-				weight = float64(max(1, l.pace.window))
-			}
-			claims = append(claims, claim{weight: weight, demand: usable(l.pace.window)})
+		if t.pace.window > 0 {
+			c.paceLanes(g, t, usable)
 		}
-		c.allocator.claims = claims
-		c.allocator.fill(t.pace.rate, claims)
-		for i, l := range t.lanes {
+	}
+}
+
+// paceLanes divides a transfer's part of the rate of a group over its prefixes.
+func (c *PipelineCoordinator) paceLanes(g *group, t *TransferScheduler, usable func(window int) float64) {
+	claims := c.allocator.claims[:0]
+	for _, l := range g.lanes {
+		if l.transfer != t {
+			continue
+		}
+		weight := 1.0
+		if t.spec.Config.BandwidthStrategy == BandwidthProportional {
+			weight = float64(max(1, l.pace.window))
+		}
+		claims = append(claims, claim{weight: weight, demand: usable(l.pace.window)})
+	}
+	c.allocator.claims = claims
+	c.allocator.fill(t.pace.rate, claims)
+	i := 0
+	for _, l := range g.lanes {
+		if l.transfer == t {
 			l.pace.rate = claims[i].fair
+			i++
 		}
 	}
 }

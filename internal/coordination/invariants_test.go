@@ -324,7 +324,7 @@ func (w *world) finishArchives(p *process) {
 // it in between.
 func (w *world) tick(crash bool) {
 	plan := w.manager.Tick(w.managerTime())
-	w.bounds = append(w.bounds, boundAt{w.now, w.manager.group.bound()})
+	w.bounds = append(w.bounds, boundAt{w.now, w.manager.control.bound()})
 	w.checkManager()
 	w.saved = w.manager.Snapshot()
 	for _, p := range w.manager.Progress(testTransfer).Prefixes {
@@ -378,7 +378,7 @@ func (w *world) checkWorkers() {
 	if limit := most + defaultReserve; sum > limit {
 		w.t.Fatalf("I1: %d requests may be in flight, at most %d were to be", sum, limit)
 	}
-	if w.manager == nil || w.manager.group.learning {
+	if w.manager == nil || w.manager.control.learning {
 		return
 	}
 	for _, p := range w.workers {
@@ -400,7 +400,7 @@ func (w *world) checkWorkers() {
 
 // checkManager holds the books of the coordinator against each other.
 func (w *world) checkManager() {
-	g := w.manager.group
+	g := w.manager.control
 	granted, charged := w.manager.grantedAndCharged()
 	if granted > charged {
 		w.t.Fatalf("I1: %d granted, %d charged", granted, charged)

@@ -28,6 +28,9 @@ type lane struct {
 	failures              []FailedArchive
 
 	group   *group
+	signal  Signal // of the last round
+	fate    fate
+	slots   int  // that its rate can use, in this tick
 	active  bool // may hold a window
 	window  int  // allocated by the last tick
 	sharing int  // workers with a window, in this tick

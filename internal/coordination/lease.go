@@ -14,8 +14,9 @@ const (
 	// cannot be heard is not told new things.
 	silentIntervals = 3
 	// unseenVersions is how many grants a worker may leave unacknowledged before
-	// its grant is frozen likewise.
-	unseenVersions = 4
+	// its grant is frozen likewise: as many as are written in haste until one that
+	// is told of it reports.
+	unseenVersions = 8
 )
 
 // lifetime is how long a grant may hold by the manager's clock: it runs fast,
@@ -108,13 +109,13 @@ func (c *PipelineCoordinator) chargeFloors(bound int) int {
 			floors += w.lease.charge() - w.lease.leased()
 		}
 	}
-	return max(0, min(floors-c.group.reserve, bound-windowFloor))
+	return max(0, min(floors-c.control.reserve, bound-windowFloor))
 }
 
-// available is the part of the group's bound that can be divided over the workers
+// available is the part of the bound that can be divided over the workers
 // that listen: the others keep what is leased to them.
 func (c *PipelineCoordinator) available(now time.Time) int {
-	bound := c.group.bound()
+	bound := c.control.bound()
 	bound -= c.chargeFloors(bound)
 	for _, w := range c.ordered {
 		if w.transfer.coordinated() && w.frozen(now) {
@@ -133,12 +134,12 @@ func (w *worker) live(now time.Time) bool {
 // silent tells that the worker has not been heard lately, or does not hear us.
 func (w *worker) silent(now time.Time) bool {
 	l := &w.lease
-	return !l.reported || now.Sub(l.reportedAt) > silentIntervals*w.transfer.interval || len(l.versions) > unseenVersions
+	return !l.reported || now.Sub(l.reportedAt) > silentIntervals*w.transfer.leisure || len(l.versions) > unseenVersions
 }
 
 // overdue tells that a report of the worker is missing.
 func (w *worker) overdue(now time.Time) bool {
-	return now.Sub(w.lease.reportedAt) >= 2*w.transfer.interval
+	return now.Sub(w.lease.reportedAt) >= 2*w.transfer.leisure
 }
 
 // frozen tells that the worker's grant stays as it is, to be renewed or to end.

@@ -209,7 +209,7 @@ func TestLinkIsFilledWithLittleQueue(t *testing.T) {
 	if rate, _ := l.measure(3 * time.Minute); rate < 0.97*capacity {
 		t.Errorf("%.1f requests per second, want 97%% of %.1f", rate, capacity)
 	}
-	if latency := l.c.Metrics(l.now).Groups[0].Latency.Seconds(); latency > 1.6*l.path.service {
+	if latency := l.c.Metrics(l.now).Latency.Seconds(); latency > 1.6*l.path.service {
 		t.Errorf("latency %.3f s, want at most 1.6 times %.3f s", latency, l.path.service)
 	}
 }
@@ -220,7 +220,7 @@ func TestQueueStaysSmallForHours(t *testing.T) {
 	l.path.link = 1.25e9
 	for range 60 {
 		l.run(2 * time.Minute)
-		if g := l.c.Metrics(l.now).Groups[0]; g.Window > 60 {
+		if g := l.c.Metrics(l.now); g.Window > 60 {
 			t.Fatalf("window %d after %v, 18 requests fill the path", g.Window, l.now.Sub(start))
 		}
 	}
@@ -287,11 +287,12 @@ func TestShortageOfWorkChangesNothing(t *testing.T) {
 	l := newLoop(t, 4, DefaultConfig())
 	l.path.link = 1.25e9
 	l.run(time.Minute)
-	before := l.c.Metrics(l.now).Groups[0]
+	before := l.c.Metrics(l.now)
 	l.wanted = 5
 	l.run(5 * time.Minute)
-	after := l.c.Metrics(l.now).Groups[0]
-	if after.Window < before.Window*7/10 || after.CongestionEvents != before.CongestionEvents || after.State != before.State {
+	after := l.c.Metrics(l.now)
+	if after.Window < before.Window*7/10 || after.Groups[0].CongestionEvents != before.Groups[0].CongestionEvents ||
+		after.Groups[0].State != before.Groups[0].State {
 		t.Errorf("from %+v to %+v", before, after)
 	}
 	l.wanted = 0
@@ -347,7 +348,7 @@ func TestMetricsOfALoop(t *testing.T) {
 	if m.CongestionCauses[CauseThrottled] < 1 || m.PipelineUtilization < 0.5 || math.Abs(m.Throughput-g.Throughput) > 1 {
 		t.Errorf("causes %v, utilisation %v, throughput %v of %v", m.CongestionCauses, m.PipelineUtilization, m.Throughput, g.Throughput)
 	}
-	if g.CongestionEvents < 1 || g.Profile.Samples == 0 || g.Profile.Confidence < 0.5 {
+	if g.CongestionEvents < 1 || m.Profile.Samples == 0 || m.Profile.Confidence < 0.5 {
 		t.Errorf("group %+v", g)
 	}
 	p := l.c.Progress("t").Prefixes[0]

@@ -11,6 +11,15 @@ import (
 // Counts run from Start.
 type CoordinationMetrics struct {
 	Groups []GroupMetrics
+	// Window is what may be in flight over all groups, Charged what workers may be
+	// using of it. Learning: it is bound by what an earlier leader recorded.
+	Window, Charged int
+	Learning        bool
+	// Latency is the median attempt of the last round; Queue is the estimate of how
+	// many of the requests in flight waited.
+	Latency time.Duration
+	Queue   float64
+	Profile NetworkProfile
 	// Workers counts those known, LiveWorkers those that hold a lease.
 	Workers, LiveWorkers int
 	// Overhead is Withheld plus LoopShare, 1 at most.
@@ -63,26 +72,22 @@ type CoordinationMetrics struct {
 	Improvement, LatencyReduction float64
 }
 
-// GroupMetrics tell what a group's congestion controller does.
+// GroupMetrics tell what the rate of a group does.
 type GroupMetrics struct {
 	Name  string
 	State State
-	// Window in requests in flight; Granted and Charged are what is given of it and
-	// what workers may be using. Rate in requests per second, 0 for none.
-	Window, Granted, Charged int
-	Rate                     float64
-	Learning                 bool
-	// Throughput in bytes per second, Requests in accepted requests per second,
-	// ThrottledShare from 0 to 1, Latency and InFlight are of the last round.
+	// Prefixes counts those of the group.
+	Prefixes int
+	// Rate in requests per second, 0 for none. Granted sums the windows of its
+	// prefixes, InFlight what was in flight of them at most since the report before.
+	Rate              float64
+	Granted, InFlight int
+	// Throughput in bytes per second, Requests in accepted requests per second and
+	// ThrottledShare from 0 to 1 are of the last round.
 	Throughput, Requests, ThrottledShare float64
-	Latency                              time.Duration
-	InFlight                             int
-	// Queue is the estimate of how many of the requests in flight waited.
-	Queue float64
 	// CongestionEvents counts cuts, Recoveries how often cuts did not help, ProbesWon
 	// and ProbesLost the probes for more rate.
 	CongestionEvents, Recoveries, ProbesWon, ProbesLost int64
-	Profile                                             NetworkProfile
 }
 
 // metrics gathers what CoordinationMetrics report.
@@ -113,24 +118,36 @@ func (c *PipelineCoordinator) Metrics(now time.Time) CoordinationMetrics {
 	m.Fairness = c.fairness()
 	m.CongestionCauses = maps.Clone(m.CongestionCauses)
 	m.Baseline, m.Improvement, m.LatencyReduction = c.metrics.comparison.result()
-	m.Groups = []GroupMetrics{c.groupMetrics()}
+	m.Window, m.Learning = c.control.bound(), c.control.learning
+	_, m.Charged = c.grantedAndCharged()
+	m.Latency, m.Queue = c.control.last.Latency, c.control.path.queue(c.control.inFlight(c.control.last))
+	m.Profile = c.control.path.NetworkProfile
+	m.Groups = c.groupMetrics()
 	return m
 }
 
-func (c *PipelineCoordinator) groupMetrics() GroupMetrics {
-	g := c.group
-	k := g.controller
-	decision := k.decision("")
-	granted, charged := c.grantedAndCharged()
-	return GroupMetrics{
-		Name: g.name, State: decision.State, Window: g.bound(), Rate: decision.Rate,
-		Granted: granted, Charged: charged, Learning: g.learning,
-		Throughput: g.last.Bytes, Requests: g.last.Accepted, ThrottledShare: g.last.throttledShare(),
-		Latency: g.last.Latency, InFlight: g.last.InFlight, Queue: k.path.queue(k.inFlight(g.last)),
-		CongestionEvents: k.events.cuts, Recoveries: k.events.recoveries,
-		ProbesWon: k.events.probesWon, ProbesLost: k.events.probesLost,
-		Profile: k.path.NetworkProfile,
+func (c *PipelineCoordinator) groupMetrics() []GroupMetrics {
+	of := map[*group]*GroupMetrics{}
+	list := make([]GroupMetrics, len(c.control.groups))
+	for i, g := range c.control.groups {
+		e := g.rate.events
+		list[i] = GroupMetrics{
+			Name: g.name, State: c.control.state(g), Rate: g.rate.perSecond, Prefixes: len(g.lanes),
+			Throughput: g.signal.Bytes, Requests: g.signal.Accepted, ThrottledShare: g.signal.throttledShare(),
+			CongestionEvents: e.cuts, Recoveries: e.recoveries, ProbesWon: e.probesWon, ProbesLost: e.probesLost,
+		}
+		of[g] = &list[i]
 	}
+	list[0].CongestionEvents += c.control.window.cuts
+	for _, w := range c.ordered {
+		for _, cell := range w.cells {
+			if m := of[cell.lane.group]; m != nil && w.transfer.coordinated() {
+				m.Granted += cell.window
+				m.InFlight += cell.counters.MaxInFlight
+			}
+		}
+	}
+	return list
 }
 
 func (c *PipelineCoordinator) grantedAndCharged() (granted, charged int) {
@@ -161,7 +178,7 @@ func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
 	if elapsed <= 0 {
 		return
 	}
-	bound := c.group.bound()
+	bound := c.control.bound()
 	granted, charged := c.grantedAndCharged()
 	m.elapsed += elapsed.Seconds()
 	m.withheld += elapsed.Seconds() * float64(max(0, charged-granted))

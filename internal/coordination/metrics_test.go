@@ -55,7 +55,7 @@ func TestAdaptationRate(t *testing.T) {
 	f := newFixture(t, DefaultConfig())
 	f.tick()
 	for range 300 { // twice the window or half of it, every 2 s
-		f.c.group.controller.window = 96 - f.c.group.controller.window
+		f.c.control.window.size = 96 - f.c.control.window.size
 		f.tick()
 	}
 	want := 30 * math.Log(2)

@@ -162,6 +162,17 @@ func (p PrefixCounters) since(q PrefixCounters) PrefixCounters {
 	return p
 }
 
+// plus gives the sum of two growths; each is bounded by what a report may say.
+func (p PrefixCounters) plus(q PrefixCounters) PrefixCounters {
+	p.Started = saturate(p.Started, q.Started)
+	p.Accepted = saturate(p.Accepted, q.Accepted)
+	p.Throttled = saturate(p.Throttled, q.Throttled)
+	p.Failed = saturate(p.Failed, q.Failed)
+	p.Bytes = saturate(p.Bytes, q.Bytes)
+	p.Busy = time.Duration(saturate(int64(p.Busy), int64(q.Busy)))
+	return p
+}
+
 func (p PrefixCounters) decreased() bool {
 	return min(p.Started, p.Accepted, p.Throttled, p.Failed, p.Bytes, int64(p.Busy)) < 0
 }
@@ -182,7 +193,7 @@ func (w *worker) acknowledge(now time.Time, r Report) {
 // restart forgets the process that was before: its counters end with it.
 func (w *worker) restart() {
 	for _, cell := range w.cells {
-		cell.counters, cell.rates = PrefixCounters{}, cellRates{}
+		cell.counters, cell.rates, cell.round = PrefixCounters{}, cellRates{}, cellRound{}
 	}
 	w.round = workerRound{}
 }
@@ -206,10 +217,10 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 	}
 	cell.setRates(growth, elapsed)
 	cell.limitSlow(growth, elapsed)
-	w.round.count(growth)
 	w.sent += growth.Bytes
+	cell.round.growth = cell.round.growth.plus(growth)
 	if !w.blocked && w.transfer.coordinated() {
-		c.group.observe(growth)
+		c.control.observe(growth)
 		l.weight.sums.count(growth)
 	}
 }
@@ -227,15 +238,6 @@ func (c *cell) setRates(growth PrefixCounters, elapsed time.Duration) {
 			failed:    float64(growth.Failed) / seconds,
 		}
 	}
-}
-
-func (r *workerRound) count(growth PrefixCounters) {
-	r.started += float64(growth.Started)
-	r.accepted += float64(growth.Accepted)
-	r.throttled += float64(growth.Throttled)
-	r.failed += float64(growth.Failed)
-	r.bytes += float64(growth.Bytes)
-	r.busy += growth.Busy.Seconds()
 }
 
 func (s *laneSums) count(growth PrefixCounters) {

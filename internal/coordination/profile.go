@@ -2,7 +2,6 @@ package coordination
 
 import (
 	"math"
-	"math/bits"
 	"time"
 )
 
@@ -13,19 +12,22 @@ const (
 	bandwidthRounds = 10
 	// baseLifetime is how long a smallest latency stands unconfirmed: a path's
 	// propagation time changes rarely, its queue often (BBR uses 10 s).
-	baseLifetime = 30 * time.Second
+	baseLifetime = 45 * time.Second
 	// baseSlack is how far above the smallest latency a round still confirms it.
 	baseSlack = 1.05
 	// sizeClasses covers requests of up to 2^62 bytes in steps of a factor of four.
 	sizeClasses = 32
+	// classSlack, in classes, is how far the mean size may move before the class
+	// does: a mix of sizes on the border of two must not flap between them.
+	classSlack = 0.8
 )
 
 // NetworkProfile is what was learnt of the path to a group's destination.
 type NetworkProfile struct {
 	// BaseLatency is the median duration of an attempt that waits in no queue.
 	BaseLatency time.Duration `json:"baseLatency"`
-	// SizeClass is the size of request that BaseLatency is true of: 4^SizeClass
-	// bytes or more, below 4^(SizeClass+1).
+	// SizeClass is the size of request that BaseLatency is true of: about
+	// 4^SizeClass bytes.
 	SizeClass int `json:"sizeClass"`
 	// Bandwidth in bytes per second and RequestRate in accepted requests per
 	// second are exponentially weighted means over rounds that were not limited
@@ -66,8 +68,8 @@ func (m *pathModel) observe(now time.Time, s Signal, limited bool) {
 	if s.Accepted <= 0 {
 		return
 	}
-	if class := sizeClass(s.Bytes / s.Accepted); class != m.SizeClass {
-		m.SizeClass = class
+	if size := sizeOf(s.Bytes / s.Accepted); math.Abs(size-float64(m.SizeClass)) > classSlack || m.rates.count == 0 {
+		m.SizeClass = int(math.Round(size))
 		m.latency = 0
 		m.rates = ring{}
 	}
@@ -88,7 +90,7 @@ func (m *pathModel) observeLatency(now time.Time, seconds float64) {
 	if m.latency == 0 {
 		m.latency = seconds
 	} else {
-		m.latency = (m.latency + seconds) / 2
+		m.latency += m.smoothing() * (seconds - m.latency)
 	}
 	base := &m.bases[m.SizeClass]
 	switch {
@@ -147,11 +149,15 @@ func (m *pathModel) restore(now time.Time, p NetworkProfile) {
 	}
 }
 
-func sizeClass(bytes float64) int {
-	if !(bytes >= 1) || bytes >= 1<<62 {
+// smoothing is the weight of a new round in what follows the path closely.
+func (m *pathModel) smoothing() float64 { return min(1, 5*m.learningRate) }
+
+// sizeOf is the logarithm of a size to the base of four, within the classes.
+func sizeOf(bytes float64) float64 {
+	if !(bytes >= 1) {
 		return 0
 	}
-	return (bits.Len64(uint64(bytes)) - 1) / 2
+	return min(math.Log2(bytes)/2, sizeClasses-1)
 }
 
 // ring holds the last few measurements.

@@ -2,8 +2,6 @@ package coordination
 
 import (
 	"cmp"
-	"fmt"
-	"math"
 	"slices"
 	"time"
 )
@@ -23,6 +21,7 @@ func (c *PipelineCoordinator) Progress(id TransferID) Progress {
 	p := Progress{Prefixes: make([]PrefixProgress, len(t.lanes))}
 	for i, l := range t.lanes {
 		p.Prefixes[i] = l.progress(sums[i])
+		p.Prefixes[i].State = c.control.state(l.group)
 	}
 	slices.SortFunc(p.Prefixes, func(x, y PrefixProgress) int { return cmp.Compare(x.Prefix, y.Prefix) })
 	return p
@@ -56,7 +55,7 @@ func (s *progressSums) add(c *cell, heard bool) {
 func (l *lane) progress(s progressSums) PrefixProgress {
 	p := PrefixProgress{
 		Prefix: l.name, Path: l.path,
-		Group: l.group.name, State: l.group.controller.state,
+		Group:  l.group.name,
 		Queued: int64(l.queued()), Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
 		Done: l.done, Failed: l.failed, Skipped: l.skipped,
 		FailedArchives: l.failedArchives, Failures: slices.Clone(l.failures),
@@ -79,45 +78,8 @@ func (c *PipelineCoordinator) Snapshot() Snapshot {
 	for _, t := range c.transfers {
 		s.LeaseLifetime = max(s.LeaseLifetime, t.lifetime)
 	}
-	if granted, _ := c.grantedAndCharged(); granted > 0 || c.group.controller.begun {
-		s.Groups = []GroupSnapshot{c.group.snapshot()}
+	if granted, _ := c.grantedAndCharged(); granted > 0 || c.control.begun {
+		s.Path, s.Groups = c.control.snapshot()
 	}
 	return s
-}
-
-func (g *group) snapshot() GroupSnapshot {
-	k := g.controller
-	return GroupSnapshot{
-		Name: g.name, Window: k.decision("").Window, Rate: k.rate, State: k.state,
-		Threshold: int(k.threshold), GoodWindow: int(k.good.window), GoodRate: k.good.rate,
-		Profile: k.path.NetworkProfile,
-	}
-}
-
-// restore takes over the state of a group. One that was cutting when it was
-// recorded goes on in congestion avoidance: what it waited for is over.
-func (g *group) restore(now time.Time, s GroupSnapshot) error {
-	for _, x := range []float64{s.Rate, s.GoodRate, s.Profile.Bandwidth, s.Profile.RequestRate, s.Profile.Trend, s.Profile.Confidence} {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return fmt.Errorf("restore group %s: a number of the snapshot is not finite", s.Name)
-		}
-	}
-	if s.Window < 1 || s.Window > maxWindow || s.Rate < 0 || s.GoodRate < 0 {
-		return fmt.Errorf("restore group %s: window %d or rate %v is out of bounds", s.Name, s.Window, s.Rate)
-	}
-	k := g.controller
-	k.begun = true
-	k.window, k.rate = float64(s.Window), s.Rate
-	k.threshold = float64(min(max(s.Threshold, 1), maxWindow))
-	k.good = operatingPoint{float64(min(max(s.GoodWindow, 0), maxWindow)), s.GoodRate}
-	k.resume = s.GoodRate
-	k.path.restore(now, s.Profile)
-	g.recorded = s.Window
-	switch s.State {
-	case SlowStart, Recovery:
-		k.state = s.State
-	default:
-		k.avoid(now)
-	}
-	return nil
 }

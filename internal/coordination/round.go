@@ -7,7 +7,7 @@ import (
 
 const (
 	// shortestRound bounds how often the law is applied.
-	shortestRound = time.Second
+	shortestRound = 400 * time.Millisecond
 	// roundLatencies is the length of a round in median attempts: most requests
 	// sent in a round should come back in it.
 	roundLatencies = 1.5
@@ -19,100 +19,83 @@ const (
 	earlyThrottling = 0.05
 )
 
-// group is a set of prefixes that share fate: what throttles one throttles all.
-type group struct {
-	name       string
-	lanes      []*lane
-	controller *GlobalCongestionController
-
-	began       time.Time // of the round
-	latencies   latencySketch
-	completions int64
-	throttles   int64
-	last        Signal // of the round before
-
-	// While learning, the window is bounded by what was recorded and adopted.
-	learning bool
-	until    time.Time
-	recorded int
-	adopted  int
-	reserve  int
-}
-
 // workerRound sums a worker's reports of one round.
 type workerRound struct {
-	seconds                                           float64
-	started, accepted, throttled, failed, bytes, busy float64
-	inFlight                                          int
-	limited                                           bool
-	settled                                           bool // it acted on its newest grant
-	last                                              workerRates
+	seconds  float64
+	inFlight int
+	limited  bool
+	settled  bool // it acted on its newest grant
+	last     workerRates
+}
+
+// cellRound sums the reports on one of a worker's prefixes in one round.
+type cellRound struct {
+	growth PrefixCounters
+	last   workerRates
 }
 
 // workerRates are per second; busy is the mean number of requests in flight.
 type workerRates struct{ started, accepted, throttled, failed, bytes, busy float64 }
 
-// bound is the largest sum of windows that may be granted.
-func (g *group) bound() int {
-	window := g.controller.decision("").Window
-	if g.learning {
-		window = min(window, min(g.recorded, g.adopted)+g.reserve)
-	}
-	return window
-}
-
 // observe adds what a worker reported on one lane to the round.
-func (g *group) observe(d PrefixCounters) {
-	g.completions += d.Accepted + d.Throttled + d.Failed
-	g.throttles += d.Throttled
-	g.latencies.add(d.latency(), float64(d.Accepted))
+func (c *GlobalCongestionController) observe(d PrefixCounters) {
+	c.completions += d.Accepted + d.Throttled + d.Failed
+	c.throttles += d.Throttled
+	c.latencies.add(d.latency(), float64(d.Accepted))
 }
 
 // length is the shortest the round may last.
-func (g *group) length(interval time.Duration) time.Duration {
-	latency := g.controller.path.current() * float64(time.Second)
+func (c *GlobalCongestionController) length(interval time.Duration) time.Duration {
+	latency := c.path.current() * float64(time.Second)
 	return max(shortestRound, time.Duration(roundLatencies*latency), interval*9/10)
 }
 
 // over tells that the round has seen enough to judge.
-func (g *group) over(now time.Time, interval time.Duration, coverage float64) bool {
-	if g.completions == 0 {
+func (c *GlobalCongestionController) over(now time.Time, interval time.Duration, coverage float64) bool {
+	if c.completions == 0 {
 		return false
 	}
-	if g.throttles >= enoughThrottles && !g.controller.settling &&
-		float64(g.throttles) > earlyThrottling*float64(g.completions) {
+	if c.throttles >= enoughThrottles && !c.settling() &&
+		float64(c.throttles) > earlyThrottling*float64(c.completions) {
 		return true
 	}
-	elapsed, length := now.Sub(g.began), g.length(interval)
+	elapsed, length := now.Sub(c.began), c.length(interval)
 	return elapsed >= length && (coverage >= roundCoverage || elapsed >= roundPatience*length)
 }
 
+// settling tells that some of what comes back was sent before a cut.
+func (c *GlobalCongestionController) settling() bool {
+	for _, g := range c.groups {
+		if g.rate.settling {
+			return true
+		}
+	}
+	return c.window.settling
+}
+
 // begin starts a round.
-func (g *group) begin(now time.Time) {
-	g.began = now
-	g.latencies.reset()
-	g.completions, g.throttles = 0, 0
+func (c *GlobalCongestionController) begin(now time.Time) {
+	c.began = now
+	c.latencies.reset()
+	c.completions, c.throttles = 0, 0
 }
 
 // endRounds ends the round when it has seen enough, and applies the law to it.
 func (c *PipelineCoordinator) endRounds(now time.Time) {
-	g := c.group
-	if !g.over(now, c.interval(), c.coverage(now)) {
+	k := c.control
+	if !k.over(now, c.interval(), c.coverage(now)) {
 		return
 	}
+	elapsed := now.Sub(k.began)
 	signal := c.signal(now)
-	elapsed := now.Sub(g.began)
-	before := g.controller.state
-	decision := g.controller.Round(now, signal)
-	if decision.Cause != "" {
-		c.transitions = append(c.transitions, Transition{g.name, before, decision.State, decision.Cause})
-	}
-	for _, l := range g.lanes {
-		l.endRound(now, elapsed, decision.State)
+	c.transitions = append(c.transitions, k.Round(now, signal)...)
+	for _, t := range c.transfers {
+		for _, l := range t.lanes {
+			l.endRound(now, elapsed, k.state(l.group))
+		}
 	}
 	c.metrics.endRound(c, now, signal)
-	g.last = signal
-	g.begin(now)
+	k.begin(now)
 }
 
 // interval is the shortest report interval of the transfers with windows.
@@ -155,52 +138,86 @@ func (w *worker) window() int {
 	return sum
 }
 
-// signal sums the round over the workers. A rate is taken over the time that a
-// worker's reports span, not over the round: the two do not begin together.
+// signal sums the round over the workers, and over those of each lane. A rate is
+// taken over the time that a worker's reports span, not over the round: the two do
+// not begin together.
 func (c *PipelineCoordinator) signal(now time.Time) Signal {
-	g := c.group
-	s := Signal{
-		Completions: g.completions, Throttles: g.throttles,
-		Latency: g.latencies.quantile(0.5),
+	s := Signal{Latency: c.control.latencies.quantile(0.5)}
+	for _, t := range c.transfers {
+		for _, l := range t.lanes {
+			l.signal = Signal{}
+		}
 	}
 	var windows, limited int
 	for _, w := range c.coordinatedWorkers() {
+		w.endRound(now)
 		if w.blocked {
-			w.round = workerRound{}
 			continue
 		}
-		r := w.endRound(now)
-		s.Started += r.started
-		s.Accepted += r.accepted
-		s.Throttled += r.throttled
-		s.Failed += r.failed
-		s.Bytes += r.bytes
 		s.InFlight += w.round.inFlight
 		window := w.window()
 		windows += window
 		if w.round.limited {
 			limited += window
 		}
-		w.round = workerRound{last: r}
+		w.round = workerRound{last: w.round.last}
+	}
+	for _, t := range c.transfers {
+		for _, l := range t.lanes {
+			s.add(l.signal)
+		}
 	}
 	s.SenderLimited = windows > 0 && 2*limited >= windows
 	return s
 }
 
-// endRound gives the worker's rates in the round. One that did not report in it
-// counts as it last did, unless it has fallen silent.
-func (w *worker) endRound(now time.Time) workerRates {
-	r := &w.round
-	switch {
-	case r.seconds > 0:
-		r.last = workerRates{
-			r.started / r.seconds, r.accepted / r.seconds, r.throttled / r.seconds,
-			r.failed / r.seconds, r.bytes / r.seconds, r.busy / r.seconds,
+// endRound adds the worker's rates in the round to those of its lanes. One that did
+// not report in it counts as it last did, unless it has fallen silent.
+func (w *worker) endRound(now time.Time) {
+	w.round.last = workerRates{}
+	for _, cell := range w.cells {
+		r := &cell.round
+		switch {
+		case w.round.seconds > 0:
+			r.last = ratesOf(r.growth, w.round.seconds)
+		case w.silent(now):
+			r.last = workerRates{}
 		}
-	case w.silent(now):
-		r.last = workerRates{}
+		if !w.blocked {
+			cell.lane.signal.count(r)
+			w.round.last.add(r.last)
+		}
+		r.growth = PrefixCounters{}
 	}
-	return r.last
+	if w.blocked {
+		w.round = workerRound{}
+	}
+}
+
+func ratesOf(p PrefixCounters, seconds float64) workerRates {
+	return workerRates{
+		float64(p.Started) / seconds, float64(p.Accepted) / seconds, float64(p.Throttled) / seconds,
+		float64(p.Failed) / seconds, float64(p.Bytes) / seconds, p.Busy.Seconds() / seconds,
+	}
+}
+
+func (r *workerRates) add(s workerRates) {
+	r.started += s.started
+	r.accepted += s.accepted
+	r.throttled += s.throttled
+	r.failed += s.failed
+	r.bytes += s.bytes
+	r.busy += s.busy
+}
+
+func (s *Signal) count(r *cellRound) {
+	s.Started += r.last.started
+	s.Accepted += r.last.accepted
+	s.Throttled += r.last.throttled
+	s.Failed += r.last.failed
+	s.Bytes += r.last.bytes
+	s.Completions += r.growth.Accepted + r.growth.Throttled + r.growth.Failed
+	s.Throttles += r.growth.Throttled
 }
 
 // latencySketch counts latencies in buckets of 2 % from 100 µs to 100 s, enough

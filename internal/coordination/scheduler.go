@@ -19,8 +19,9 @@ type TransferScheduler struct {
 	planning bool
 	planner  *worker
 
-	// interval, duration and lifetime of the leases of its workers.
-	interval, duration, lifetime time.Duration
+	// interval between the reports of its workers, and leisure where nothing makes
+	// haste; duration and lifetime of their leases.
+	interval, leisure, duration, lifetime time.Duration
 
 	window int       // allocated by the last tick
 	since  time.Time // of its last change between some slots and none

@@ -79,7 +79,7 @@ func (w *worker) accepts(now time.Time, l *lane) bool {
 	if !o.known || w.speed >= o.fastest || len(l.queue) == 0 {
 		return true
 	}
-	moving := moveIntervals * w.transfer.interval
+	moving := moveIntervals * w.transfer.leisure
 	if now.Sub(l.served) > 2*moving {
 		return true
 	}
@@ -199,7 +199,7 @@ func (o outlook) ends(w *worker) time.Duration {
 func (t *TransferScheduler) movable(w *worker, ends time.Duration) bool {
 	c := w.longest()
 	h := c.held[len(c.held)-1]
-	moving := moveIntervals * t.interval
+	moving := moveIntervals * t.leisure
 	elsewhere := moving + duration(float64(h.size)/t.outlook.fastest)
 	if len(c.held) == 1 {
 		if !t.attemptable(h.archive) {
@@ -305,7 +305,7 @@ func (w *worker) measureSpeed(elapsed time.Duration, first, limited bool) {
 	loaded := w.held > 0 && !limited
 	w.tried = w.tried || loaded
 	if speed > w.speed || loaded {
-		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.interval.Seconds()))
+		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.leisure.Seconds()))
 		w.speed += weight * (speed - w.speed)
 	}
 }

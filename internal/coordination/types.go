@@ -279,20 +279,37 @@ type Snapshot struct {
 	// Epoch of the leader: in Start the one that begins, in Snapshot the one that ran.
 	Epoch int64 `json:"epoch"`
 	// LeaseLifetime is how long the longest grant may still hold, clock drift included.
-	LeaseLifetime time.Duration   `json:"leaseLifetime"`
-	Groups        []GroupSnapshot `json:"groups,omitempty"`
+	LeaseLifetime time.Duration `json:"leaseLifetime"`
+	// Path is absent, and Groups with it, until something was granted.
+	Path   *PathSnapshot   `json:"path,omitempty"`
+	Groups []GroupSnapshot `json:"groups,omitempty"`
 }
 
-// GroupSnapshot is the state of the congestion controller of one group.
-type GroupSnapshot struct {
-	Name string `json:"name"`
-	// Window in requests in flight, Rate in requests per second.
-	Window    int     `json:"window"`
-	Rate      float64 `json:"rate,omitempty"`
-	State     State   `json:"state"`
-	Threshold int     `json:"threshold"`
-	// GoodWindow and GoodRate held in the last clean and loaded round.
+// PathSnapshot is the state of the window that all groups share.
+type PathSnapshot struct {
+	// Window in requests in flight; GoodWindow held in the last clean and loaded round.
+	Window     int            `json:"window"`
+	State      State          `json:"state"`
+	Threshold  int            `json:"threshold"`
 	GoodWindow int            `json:"goodWindow,omitempty"`
-	GoodRate   float64        `json:"goodRate,omitempty"`
 	Profile    NetworkProfile `json:"profile"`
+}
+
+// GroupSnapshot is the state of the rate of one group.
+type GroupSnapshot struct {
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	// Rate in requests per second, 0 for none; GoodRate was accepted in the last
+	// clean and loaded round.
+	Rate     float64 `json:"rate,omitempty"`
+	GoodRate float64 `json:"goodRate,omitempty"`
+	// Members are the prefixes of the group, but for the first group, which has all
+	// that are in no other.
+	Members []Member `json:"members,omitempty"`
+}
+
+// Member names a prefix of a transfer.
+type Member struct {
+	Transfer TransferID `json:"transfer"`
+	Prefix   string     `json:"prefix"`
 }

@@ -61,23 +61,22 @@ func lifetimeOf(duration time.Duration) time.Duration {
 // began takes down what a manager begins with.
 func (c *checks) began(m *manager) {
 	c.recorded = 0
-	for _, g := range m.saved.Groups {
-		c.recorded += g.Window
+	if m.saved.Path != nil {
+		c.recorded = m.saved.Path.Window
 	}
 }
 
 // ticked holds the coordinator's books against the grants that it gives (I1, I4).
 func (c *checks) ticked(m *manager, plan coordination.Plan) {
 	metrics := m.core.Metrics(m.clock())
-	window, learning := 0, false
+	granted := 0
 	for _, g := range metrics.Groups {
-		window += g.Window
-		learning = learning || g.Learning
-		if g.Granted > g.Charged {
-			c.violation("I1", "group %s has granted %d and charges %d", g.Name, g.Granted, g.Charged)
-		}
+		granted += g.Granted
 	}
-	c.bounds = append(c.bounds, boundAt{c.run.now, window})
+	if granted > metrics.Charged {
+		c.violation("I1", "%d granted and %d charged", granted, metrics.Charged)
+	}
+	c.bounds = append(c.bounds, boundAt{c.run.now, metrics.Window})
 	sum := 0
 	for _, g := range plan.Grants {
 		if g.Epoch != m.epoch {
@@ -88,7 +87,7 @@ func (c *checks) ticked(m *manager, plan coordination.Plan) {
 		}
 		c.lifetime = max(c.lifetime, lifetimeOf(lifetimeOf(g.Duration)))
 	}
-	if learning && sum > c.recorded+reserve {
+	if metrics.Learning && sum > c.recorded+reserve {
 		c.violation("I4", "%d granted while learning, %d recorded", sum, c.recorded)
 	}
 	c.forget()

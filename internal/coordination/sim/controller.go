@@ -17,7 +17,9 @@ type Controller struct {
 	Name string
 	// config is that of the production coordinator; nil for a baseline.
 	config *coordination.Config
-	law    baseline.Law
+	// without are the parts of the coordinator that are left out.
+	without coordination.Mechanism
+	law     baseline.Law
 	// perPrefix is, for a fixed window per prefix, that window.
 	perPrefix int
 	// special is best-fixed or oracle.
@@ -33,10 +35,14 @@ const (
 )
 
 // FindController gives a controller by its name: adaptive, tcp_like, fair_share,
-// fixed-N, fixed-Np, best-fixed, oracle, or a law of package baseline. Parameters
+// each also with -without-NAME for a mechanism of package coordination, fixed-N, fixed-Np, best-fixed, oracle, or a law of package baseline. Parameters
 // of ours may follow, as in adaptive:learningRate=0.3,leaseDuration=20s.
 func FindController(name string) (Controller, error) {
 	base, overrides, _ := strings.Cut(name, ":")
+	base, without, err := cutMechanisms(base)
+	if err != nil {
+		return Controller{}, fmt.Errorf("find controller %q: %w", name, err)
+	}
 	strategies := map[string]coordination.Strategy{
 		"adaptive": coordination.Adaptive, "tcp_like": coordination.TCPLike, "fair_share": coordination.FairShare,
 	}
@@ -46,7 +52,10 @@ func FindController(name string) (Controller, error) {
 		if err := override(&config, overrides); err != nil {
 			return Controller{}, fmt.Errorf("find controller %q: %w", name, err)
 		}
-		return Controller{Name: name, config: &config}, nil
+		return Controller{Name: name, config: &config, without: without}, nil
+	}
+	if without != 0 {
+		return Controller{}, fmt.Errorf("find controller %q: only ours can do without a mechanism", name)
 	}
 	if overrides != "" {
 		return Controller{}, fmt.Errorf("find controller %q: only ours take parameters", name)
@@ -63,6 +72,19 @@ func FindController(name string) (Controller, error) {
 		}
 	}
 	return Controller{}, fmt.Errorf("find controller %q: there is none; there are %s", name, strings.Join(ControllerNames(), ", "))
+}
+
+// cutMechanisms takes the mechanisms to leave out from the end of a name.
+func cutMechanisms(name string) (base string, without coordination.Mechanism, err error) {
+	parts := strings.Split(name, "-without-")
+	for _, part := range parts[1:] {
+		m, err := coordination.MechanismNamed(part)
+		if err != nil {
+			return "", 0, err
+		}
+		without |= m
+	}
+	return parts[0], without, nil
 }
 
 // ControllerNames lists the controllers; N stands for a number.
@@ -149,7 +171,7 @@ func (c Controller) Ours() bool { return c.config != nil }
 // control puts the workers of a run under the controller.
 func (c Controller) control(r *run) {
 	if c.config != nil {
-		f := newFleet(r, *c.config)
+		f := newFleet(r, c)
 		r.record.state = f.state
 		r.conclude = func() { r.check.concluded(f) }
 		return

@@ -15,6 +15,7 @@ import (
 type fleet struct {
 	*run
 	config   coordination.Config
+	without  coordination.Mechanism
 	api      api
 	manager  *manager
 	pods     []*pod
@@ -39,8 +40,8 @@ type api struct {
 	reports map[coordination.WorkerID]coordination.Report
 }
 
-func newFleet(r *run, config coordination.Config) *fleet {
-	f := &fleet{run: r, config: config, messages: stream(r.seed, "messages"), byID: map[coordination.WorkerID]*worker{}}
+func newFleet(r *run, c Controller) *fleet {
+	f := &fleet{run: r, config: *c.config, without: c.without, messages: stream(r.seed, "messages"), byID: map[coordination.WorkerID]*worker{}}
 	f.api = api{f, map[coordination.WorkerID]coordination.Grant{}, map[coordination.WorkerID]coordination.Report{}}
 	f.manager = &manager{
 		fleet: f, random: stream(r.seed, "manager"),
@@ -194,7 +195,9 @@ func must(err error) {
 // start begins to lead from what the API holds.
 func (m *manager) start() {
 	f := m.fleet
-	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: rand.New(rand.NewPCG(m.random.Uint64(), 1))})
+	core, err := coordination.NewPipelineCoordinator(coordination.Options{
+		Rand: rand.New(rand.NewPCG(m.random.Uint64(), 1)), Without: m.fleet.without,
+	})
 	must(err)
 	m.core, m.dying, m.cuts = core, false, 0
 	m.epoch++
@@ -236,7 +239,6 @@ func (m *manager) work() {
 	if m.core == nil {
 		return
 	}
-	f.set(&m.tick, f.now+time.Duration(float64(f.config.UpdateInterval)/(1+m.drift)))
 	now := m.clock()
 	for _, w := range f.works {
 		m.schedule(w)
@@ -247,6 +249,7 @@ func (m *manager) work() {
 	m.remove(now)
 	plan := m.core.Tick(now)
 	m.count()
+	f.set(&m.tick, f.now+time.Duration(float64(m.core.Interval())/(1+m.drift)))
 	m.saved = m.core.Snapshot()
 	f.check.ticked(m, plan)
 	m.recordProgress()
@@ -256,14 +259,13 @@ func (m *manager) work() {
 // count takes down the cuts, and when the slots of hung workers are used again.
 func (m *manager) count() {
 	f := m.fleet
-	cuts, window := int64(0), 0
-	for _, g := range m.core.Metrics(m.clock()).Groups {
+	cuts, metrics := int64(0), m.core.Metrics(m.clock())
+	for _, g := range metrics.Groups {
 		cuts += g.CongestionEvents + g.Recoveries
-		window += g.Window
 	}
 	f.record.cuts += max(0, cuts-m.cuts)
 	m.cuts = cuts
-	m.countHung(window)
+	m.countHung(metrics.Window)
 }
 
 // countHung compares what workers that are well are granted with the whole window.

@@ -1,0 +1,254 @@
+package coordination
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+const (
+	// maxGroups bounds the groups of a domain.
+	maxGroups = 64
+	// fateMemory is the part of a prefix's evidence that is kept from round to round.
+	fateMemory = 0.9
+	// fateEvidence is how many refusals must have been expected of a prefix that
+	// had next to none, for it to share nobody's fate: by chance that happens once
+	// in a thousand times (Poisson with a mean of 8, at most a quarter of it).
+	fateEvidence = 8
+	// fateDeviations above what was expected of it, in standard deviations of a
+	// Poisson count, sets a prefix apart that was refused.
+	fateDeviations = 4
+	// coincidences of refusals, with next to none of one group alone, merge two.
+	coincidences = 3
+	// idleGroup without a request is given up: what it knew is out of date.
+	idleGroup = time.Minute
+)
+
+// group is a set of prefixes that share fate: what polices one polices all.
+type group struct {
+	name  string
+	lanes []*lane
+	rate  rateLaw
+	// signal of the round that is being judged.
+	signal Signal
+	// refused and loaded tell of the last rounds, the latest in the lowest bit,
+	// whether some requests were refused, and whether enough were sent that some
+	// would have been.
+	refused, loaded uint16
+	active          time.Time // when it last sent
+}
+
+// fate is the evidence of which group a prefix belongs to: how many requests ended
+// lately, and how many of them were refused.
+type fate struct{ ended, refused float64 }
+
+// addGroup makes a group with a name of its own.
+func (c *GlobalCongestionController) addGroup() *group {
+	g := &group{name: groupName, rate: rateLaw{state: CongestionAvoidance}}
+	if c.named > 0 {
+		g.name = fmt.Sprintf("%s-%d", groupName, c.named)
+	}
+	c.named++
+	c.groups = append(c.groups, g)
+	return g
+}
+
+// groupName is the name of the group that all prefixes of a domain begin in.
+const groupName = "shared"
+
+// join moves a lane into the group.
+func (g *group) join(l *lane) {
+	if l.group != nil {
+		l.group.leave(l)
+	}
+	l.group = g
+	g.lanes = append(g.lanes, l)
+}
+
+func (g *group) leave(l *lane) {
+	g.lanes = slices.DeleteFunc(g.lanes, func(x *lane) bool { return x == l })
+}
+
+// sum makes the group's signal of those of its lanes.
+func (g *group) sum() {
+	g.signal = Signal{}
+	for _, l := range g.lanes {
+		g.signal.add(l.signal)
+	}
+}
+
+func (s *Signal) add(t Signal) {
+	s.Started += t.Started
+	s.Accepted += t.Accepted
+	s.Throttled += t.Throttled
+	s.Failed += t.Failed
+	s.Bytes += t.Bytes
+	s.Completions += t.Completions
+	s.Throttles += t.Throttles
+}
+
+// regroup sums the signals of the groups, splits those whose prefixes were not
+// refused alike, and merges those that were refused together.
+func (c *GlobalCongestionController) regroup(now time.Time) {
+	for _, g := range c.groups {
+		g.sum()
+		if g.signal.Started > 0 || g.active.IsZero() {
+			g.active = now
+		}
+		for _, l := range g.lanes {
+			l.fate.ended = fateMemory*l.fate.ended + float64(l.signal.Completions)
+			l.fate.refused = fateMemory*l.fate.refused + float64(l.signal.Throttles)
+		}
+	}
+	if c.without.has(Groups) || !c.config.AdvancedFlowControl {
+		return
+	}
+	for _, g := range slices.Clone(c.groups) {
+		c.split(now, g)
+	}
+	for _, g := range c.groups {
+		g.remember()
+	}
+	c.merge(now)
+}
+
+// split gives the prefixes that were refused a group of their own, if there are
+// others in theirs that were loaded and not refused.
+func (c *GlobalCongestionController) split(now time.Time, g *group) {
+	if g.signal.Throttles < enoughThrottles || len(c.groups) >= maxGroups {
+		return
+	}
+	var all fate
+	for _, l := range g.lanes {
+		all.ended += l.fate.ended
+		all.refused += l.fate.refused
+	}
+	var hot []*lane
+	spared := false
+	for _, l := range g.lanes {
+		expected := all.refused * l.fate.ended / max(all.ended, 1)
+		switch {
+		case l.fate.refused >= expected+fateDeviations*math.Sqrt(expected)+enoughThrottles:
+			hot = append(hot, l)
+		case expected >= fateEvidence && l.fate.refused <= expected/4:
+			spared = true
+		}
+	}
+	if len(hot) == 0 || !spared {
+		return
+	}
+	c.part(now, g, hot)
+}
+
+// part moves lanes into a group of their own, which takes its part of the rate. What
+// bound the others was never their limit, so their rate is probed at once.
+func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*lane) {
+	other := c.addGroup()
+	other.active = now
+	for _, l := range hot {
+		other.join(l)
+	}
+	g.sum()
+	other.sum()
+	for _, l := range slices.Concat(g.lanes, other.lanes) {
+		l.fate = fate{}
+	}
+	g.refused, g.loaded = 0, 0
+	if whole := g.signal.Accepted + other.signal.Accepted; g.rate.perSecond > 0 && whole > 0 {
+		share := other.signal.Accepted / whole
+		other.rate.perSecond = max(share*g.rate.perSecond, other.rate.lowest())
+		other.rate.good = share * g.rate.good
+		g.rate = rateLaw{
+			state: CongestionAvoidance, good: (1 - share) * g.rate.good, events: g.rate.events,
+			perSecond: max((1-share)*g.rate.perSecond, g.rate.lowest()),
+			probe:     probe{due: now, won: 3},
+		}
+	}
+}
+
+// remember shifts the round into the group's record. An outage says nothing of who
+// shares what: it is refused everywhere.
+func (g *group) remember() {
+	refused := g.signal.Throttles >= enoughThrottles
+	outage := g.signal.Accepted == 0 && g.signal.Completions > 0 || g.rate.state == Recovery
+	if outage || g.signal.Completions == 0 {
+		return
+	}
+	loaded := refused || g.rate.perSecond == 0 || g.signal.Started >= bindingShare*g.rate.perSecond
+	g.refused, g.loaded = g.refused<<1, g.loaded<<1
+	if refused {
+		g.refused |= 1
+	}
+	if loaded {
+		g.loaded |= 1
+	}
+}
+
+// alike tells that two groups were refused together, and hardly ever alone.
+func (g *group) alike(h *group) bool {
+	together := bits.OnesCount16(g.refused & h.refused)
+	alone := bits.OnesCount16((g.refused ^ h.refused) & g.loaded & h.loaded)
+	return together >= coincidences && together > 3*alone
+}
+
+// merge joins groups that were refused together, and gives up those that sent
+// nothing for long.
+func (c *GlobalCongestionController) merge(now time.Time) {
+	for i := 0; i < len(c.groups); i++ {
+		for j := len(c.groups) - 1; j > i; j-- {
+			if g, h := c.groups[i], c.groups[j]; g.alike(h) {
+				g.rate.absorb(h.rate)
+				c.dissolve(h, g)
+			}
+		}
+	}
+	for _, g := range slices.Clone(c.groups[1:]) {
+		if len(g.lanes) == 0 || now.Sub(g.active) > idleGroup {
+			c.dissolve(g, c.groups[0])
+		}
+	}
+}
+
+// dissolve moves the lanes of a group into another and forgets it.
+func (c *GlobalCongestionController) dissolve(g, into *group) {
+	for _, l := range slices.Clone(g.lanes) {
+		l.fate = fate{}
+		into.join(l)
+	}
+	into.sum()
+	into.rate.events.add(g.rate.events)
+	into.refused, into.loaded = 0, 0
+	c.groups = slices.DeleteFunc(c.groups, func(x *group) bool { return x == g })
+}
+
+// absorb adds the rate of a group that shares the policer.
+func (r *rateLaw) absorb(other rateLaw) {
+	if r.perSecond > 0 && other.perSecond > 0 {
+		r.perSecond += other.perSecond
+		r.probe.active = false
+	} else {
+		r.perSecond, r.probe = 0, probe{}
+	}
+	r.good += other.good
+	r.goal += other.goal
+}
+
+func (e *congestionEvents) add(other congestionEvents) {
+	e.cuts += other.cuts
+	e.recoveries += other.recoveries
+	e.probesWon += other.probesWon
+	e.probesLost += other.probesLost
+}
+
+// usable is the most requests in flight that the lane's rate can use, a probe
+// included; unlimited where only the window limits.
+func (l *lane) usable(latency float64) int {
+	rate := l.group.rate.perSecond
+	if rate == 0 || latency <= 0 {
+		return unlimited
+	}
+	share := min(rate, max(l.pace.rate, rate/float64(len(l.group.lanes))))
+	return int(pacedHeadroom*share*latency) + 2
+}

@@ -1,0 +1,267 @@
+package coordination
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// heavyThrottling is the throttled share that a cut ought to have ended.
+	heavyThrottling = 0.3
+	// bindingShare of the rate must be started for the rate to be what limits.
+	bindingShare = 0.85
+	// cutShare of the accepted rate is kept at a cut: while a policer refuses, the
+	// accepted rate is its capacity, and a deep cut wastes it.
+	cutShare = 0.97
+	// edgeShare is kept where a probe met the edge: so few were refused that the
+	// accepted rate is the capacity within noise.
+	edgeShare = 0.99
+	// probeWait is the mean time from the end of one probe to the next; each wait is
+	// between half of it and half more, so that senders that share a policer do not
+	// probe together.
+	probeWait = 8 * time.Second
+	// probeStepMost bounds a step, relative to the rate.
+	probeStepMost = 0.5
+	// lowestShare of the good rate, and never less than lowestRate per second, finds
+	// out whether an outage is over.
+	lowestShare = 0.005
+	lowestRate  = 0.1
+	// rampStart of the good rate follows the first success after an outage.
+	rampStart = 0.125
+)
+
+// rateLaw keeps what a group of prefixes starts per second below a policer.
+type rateLaw struct {
+	// state is CongestionAvoidance also while nothing polices: SlowStart is the way
+	// back from an outage.
+	state State
+	// perSecond is the most requests started per second; 0 for no bound.
+	perSecond float64
+	// good is what was accepted per second in the last clean and loaded round.
+	good float64
+	// goal is where slow start ends, resume the bound from there on.
+	goal, resume float64
+	cuts         int  // in this fast recovery
+	settling     bool // the next round still holds what was sent before the cut
+	starved      int  // rounds with completions but no success
+	probe        probe
+	events       congestionEvents
+}
+
+// congestionEvents counts since the start.
+type congestionEvents struct{ cuts, recoveries, probesWon, probesLost int64 }
+
+// probe is the search for a higher rate.
+type probe struct {
+	active  bool
+	from    float64 // the rate before
+	settled float64 // accepted rate before
+	step    float64 // relative to from
+	won     int     // steps in a row
+	due     time.Time
+}
+
+// pathView is what a rate needs to know beyond its own signal.
+type pathView struct {
+	config  Config
+	rand    *rand.Rand
+	without Mechanism
+	idle    bool // the workers had too little to send
+	queued  bool // the path has more of a queue than it should
+}
+
+// free lifts the bound.
+func (r *rateLaw) free() { *r = rateLaw{state: CongestionAvoidance, good: r.good, events: r.events} }
+
+// hasty tells that the rate moves fast, or waits to hear that an outage is over.
+func (r *rateLaw) hasty() bool { return r.state != CongestionAvoidance || r.probe.active || r.settling }
+
+func (r *rateLaw) lowest() float64 { return max(lowestRate, lowestShare*r.good) }
+
+// round judges a round of the group, and gives the cause of a change of state.
+func (r *rateLaw) round(now time.Time, s Signal, v pathView) string {
+	if s.Completions <= 0 {
+		return ""
+	}
+	before := r.state
+	cause := r.apply(now, s, v)
+	if r.state == before {
+		return ""
+	}
+	return cause
+}
+
+func (r *rateLaw) apply(now time.Time, s Signal, v pathView) string {
+	if s.Accepted > 0 {
+		r.starved = 0
+	} else if r.starved++; r.state != Recovery && (r.starved >= starvedRounds || s.Throttles >= manyThrottles) {
+		r.recover(s)
+		return CauseNoSuccess
+	}
+	switch r.state {
+	case SlowStart:
+		return r.regain(now, s, v)
+	case FastRecovery:
+		return r.fastRecovery(now, s, v)
+	case Recovery:
+		return r.recovery(s, v)
+	default:
+		return r.avoidance(now, s, v)
+	}
+}
+
+func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
+	settling := r.settling
+	r.settling = false
+	switch {
+	case s.congested(v.config) && r.probe.active:
+		r.loseProbe(now, s, v)
+		return ""
+	case s.congested(v.config) && settling:
+		return "" // still the requests of the lost probe
+	case s.congested(v.config):
+		r.state, r.cuts = FastRecovery, 0
+		r.cut(s)
+		return CauseThrottled
+	}
+	binding := s.Started >= bindingShare*r.perSecond
+	if !v.idle && (r.perSecond == 0 || binding) {
+		r.good = s.Accepted
+	}
+	switch {
+	case r.perSecond == 0:
+	case !binding && v.queued:
+		r.free() // the path is what limits
+	case r.probe.active:
+		r.judgeProbe(now, s, v)
+	case s.throttledShare() > v.config.tolerated()/4:
+		// The edge itself: what is refused here is wasted without being congestion.
+		r.perSecond = max(r.lowest(), min(r.perSecond, s.Accepted))
+	case binding && !now.Before(r.probe.due) && !v.without.has(Probing):
+		r.raise(s, v)
+	}
+	return ""
+}
+
+// judgeProbe goes on from a raised rate that was accepted, further each time; at
+// the edge it keeps what was accepted.
+func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
+	if s.Throttles > 0 {
+		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*edgeShare))
+		r.endProbe(now, v)
+		return
+	}
+	gained := s.Accepted - r.probe.settled
+	if s.Started < bindingShare*r.perSecond && gained < r.probe.from*r.probe.step/2 {
+		return // the senders have not followed yet
+	}
+	r.events.probesWon++
+	r.probe.won++
+	r.raise(s, v)
+}
+
+// raise begins the next step of a probe. The first two are alike, as a policer lets
+// a short burst through; then they double.
+func (r *rateLaw) raise(s Signal, v pathView) {
+	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.Accepted
+	step := v.config.BandwidthProbingRate * float64(int(1)<<min(max(r.probe.won-1, 0), 10))
+	r.probe.step = min(step, max(probeStepMost, v.config.BandwidthProbingRate))
+	r.perSecond *= 1 + r.probe.step
+}
+
+// loseProbe returns to the rate before, or to what was accepted if that is far
+// above or at all below.
+func (r *rateLaw) loseProbe(now time.Time, s Signal, v pathView) {
+	rate := max(r.probe.from, s.Accepted*cutShare)
+	if s.Accepted < r.probe.from {
+		rate = s.Accepted * cutShare
+	}
+	r.perSecond = max(r.lowest(), min(r.perSecond, rate))
+	r.settling = true
+	r.endProbe(now, v)
+}
+
+func (r *rateLaw) endProbe(now time.Time, v pathView) {
+	r.events.probesLost++
+	r.scheduleProbe(now, v)
+}
+
+func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
+	wait := time.Duration((0.5 + v.rand.Float64()) * float64(probeWait))
+	r.probe = probe{due: now.Add(wait)}
+}
+
+// cut falls back to just below what was accepted.
+func (r *rateLaw) cut(s Signal) {
+	r.cuts++
+	r.events.cuts++
+	r.settling = true
+	r.probe.active = false
+	r.perSecond = max(r.lowest(), cutShare*s.Accepted)
+}
+
+func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
+	settling := r.settling
+	r.settling = false
+	switch {
+	case s.Accepted == 0:
+		return "" // apply counts these rounds
+	case !s.congested(v.config):
+		r.state = CongestionAvoidance
+		r.scheduleProbe(now, v)
+		return CauseClean
+	case settling:
+		return "" // still the requests of before the cut
+	case r.cuts >= 2 || s.throttledShare() > heavyThrottling:
+		r.recover(s)
+		return CausePersistent
+	}
+	r.cut(s)
+	return ""
+}
+
+// recover enters recovery, at half of what was accepted. What was accepted while
+// others were refused is the capacity; without any, it is unknown, and what was
+// good before is the best guess.
+func (r *rateLaw) recover(s Signal) {
+	r.events.recoveries++
+	r.goal, r.resume = cutShare*s.Accepted, cutShare*s.Accepted
+	if s.Accepted == 0 {
+		r.goal, r.resume = r.good, r.perSecond
+	}
+	r.state, r.settling, r.probe = Recovery, false, probe{}
+	r.perSecond = max(r.lowest(), s.Accepted/2)
+}
+
+func (r *rateLaw) recovery(s Signal, v pathView) string {
+	if s.Accepted <= 0 || s.throttledShare() > v.config.tolerated() {
+		r.perSecond = max(r.lowest(), r.perSecond/2)
+		return ""
+	}
+	r.state = SlowStart
+	r.perSecond = max(r.ramp(v)*r.perSecond, rampStart*r.goal)
+	return CauseClean
+}
+
+// ramp is the growth per clean round on the way back from an outage.
+func (r *rateLaw) ramp(v pathView) float64 { return 1 + 2.5*v.config.RecoveryAggressiveness }
+
+// regain grows back towards what was good before.
+func (r *rateLaw) regain(now time.Time, s Signal, v pathView) string {
+	switch {
+	case s.Accepted == 0:
+		return "" // apply counts these rounds
+	case s.congested(v.config):
+		r.state, r.cuts = FastRecovery, 0
+		r.cut(s)
+		return CauseThrottled
+	case s.Started < r.perSecond/2 && s.Completions < manyThrottles:
+		return "" // too little was sent to tell
+	}
+	if r.perSecond *= r.ramp(v); r.perSecond < r.goal {
+		return ""
+	}
+	r.state, r.perSecond = CongestionAvoidance, r.resume
+	r.scheduleProbe(now, v)
+	return CauseRegained
+}

@@ -1,0 +1,319 @@
+package coordination
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// windowFloor is the smallest window, in requests.
+	windowFloor = 4
+	// plateauGrowth is the growth of the accepted rate below which doubling has
+	// found the path full, three rounds in a row (BBR).
+	plateauGrowth = 1.25
+	plateauRounds = 3
+	// drainAge is the age of the smallest latency at which one round is sent with
+	// drainShare of the pipe, so that the queue empties and T₀ shows again.
+	drainAge   = 30 * time.Second
+	drainShare = 0.85
+	// drainFall of the smallest latency in a drain says that there was a queue in
+	// what it was measured from, and may still be.
+	drainFall = 0.1
+	// pacedHeadroom times what paced rates have in flight is the window that lets
+	// the rates, and the longest step of a probe, through.
+	pacedHeadroom = 1.5
+	// starvedRounds without any success are an outage.
+	starvedRounds = 3
+	// regainShare of the threshold is where slow start begins after an outage that
+	// only the window can answer.
+	regainShare = 0.25
+)
+
+// windowLaw bounds the requests in flight over all groups, so that the path is full
+// and its queue small. Where no rates are used it answers refusals as well.
+type windowLaw struct {
+	state     State
+	size      float64
+	threshold float64 // slow start doubles up to it whatever it measures
+
+	good      float64 // the window of the last round that was clean and loaded
+	best      float64 // accepted rate that a doubling must exceed by a quarter
+	plateau   int     // rounds in which it did not
+	stride    float64 // next growth in congestion avoidance
+	draining  bool    // this round empties the queue
+	drained   float64 // window to return to after it
+	emptied   bool    // the round before emptied the queue
+	doubted   float64 // smallest latency before the drain
+	redrain   bool    // the smallest latency may hold a queue
+	knee      kneeMemory
+	settling  bool // the next round still holds what was sent before a cut
+	starved   int  // rounds with completions but no success
+	regaining bool // slow start after an outage
+	cuts      int64
+}
+
+// floor is the smallest window; a smaller configured start is respected.
+func (c *GlobalCongestionController) floor() float64 {
+	return float64(min(windowFloor, c.config.GlobalCongestionWindow))
+}
+
+// hasty tells that the window moves fast.
+func (w *windowLaw) hasty() bool { return w.state == SlowStart || w.draining || w.stride > 2 }
+
+// observeDrain forgets the smoothed latency where a drain begins or ends: what was
+// smoothed belongs to another window.
+func (w *windowLaw) observeDrain(path *pathModel) {
+	if w.emptied != w.draining {
+		path.latency = 0
+		w.emptied = w.draining
+	}
+}
+
+// steer sets the window after a round, and gives the cause of a change of state.
+func (c *GlobalCongestionController) steer(now time.Time, s Signal) string {
+	before := c.window.state
+	cause := c.applyWindowLaw(now, s)
+	c.window.size = min(max(c.window.size, c.floor()), maxWindow)
+	if c.window.state == before {
+		return ""
+	}
+	return cause
+}
+
+func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) string {
+	w := &c.window
+	if !c.config.AdvancedFlowControl && (s.congested(c.config) || s.Accepted == 0 || w.state == FastRecovery || w.state == Recovery) {
+		return c.answerRefusals(s)
+	}
+	w.settling, w.starved = false, 0
+	switch {
+	case s.Accepted == 0:
+		return "" // an outage is for the rates
+	case w.draining:
+		w.size, w.draining = w.drained, false
+		w.redrain = c.path.base() < (1-drainFall)*w.doubted
+		return ""
+	case c.unpacedRefused():
+		w.size = min(w.size, c.filled()) // its rate is about to be set
+		return ""
+	case c.idle(s):
+		return ""
+	case c.slack(s):
+		c.followRates(s)
+		return ""
+	}
+	w.good = w.size
+	w.knee.record(now, w.size, s.Accepted, c.path.smoothing())
+	if w.state == SlowStart {
+		return c.slowStart(s)
+	}
+	c.follow(now, s)
+	return ""
+}
+
+// unpacedRefused tells that a group without a rate was refused.
+func (c *GlobalCongestionController) unpacedRefused() bool {
+	for _, g := range c.groups {
+		if g.rate.perSecond == 0 && g.signal.congested(c.config) {
+			return true
+		}
+	}
+	return false
+}
+
+// followRates keeps the window a multiple of what is in flight where rates limit:
+// large enough for them to grow, small enough for nothing to flood the path
+// should they be lifted.
+func (c *GlobalCongestionController) followRates(s Signal) {
+	wanted := pacedHeadroom*float64(s.InFlight) + windowFloor
+	paced := false
+	for _, g := range c.groups {
+		paced = paced || g.rate.perSecond > 0
+	}
+	if paced {
+		c.window.size = max(wanted, 0.9*c.window.size)
+	}
+}
+
+func (c *GlobalCongestionController) slowStart(s Signal) string {
+	w := &c.window
+	if w.regaining {
+		return c.regain()
+	}
+	if s.Accepted >= plateauGrowth*w.best {
+		w.best, w.plateau = s.Accepted, 0
+	} else {
+		w.plateau++
+	}
+	cause := ""
+	if queue := c.path.queue(c.inFlight(s)); queue > max(6, 0.3*w.size) {
+		cause = CauseQueueGrowth
+	} else if w.plateau >= plateauRounds {
+		cause = CausePlateau
+	}
+	if cause == "" || w.size < w.threshold {
+		w.size *= 2
+		return ""
+	}
+	w.size = min(w.size, c.filled())
+	c.avoid()
+	w.redrain = true
+	return cause
+}
+
+// filled is a window that fills the path and lets a little queue show.
+func (c *GlobalCongestionController) filled() float64 { return 1.25*c.path.pipe() + 2 }
+
+// avoid enters congestion avoidance.
+func (c *GlobalCongestionController) avoid() {
+	w := &c.window
+	w.state, w.regaining = CongestionAvoidance, false
+	w.plateau, w.best, w.stride = 0, 0, 1
+}
+
+func (c *GlobalCongestionController) queueTarget() float64 {
+	return max(4, (1-c.config.CongestionSensitivity)*c.window.size)
+}
+
+// follow steers the window by the queue that it causes.
+func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
+	w := &c.window
+	target := c.queueTarget()
+	queue := c.path.queue(c.inFlight(s))
+	switch {
+	case queue > target:
+		w.size -= 0.7 * (queue - target/2)
+		w.stride = 1
+		if !c.without.has(Knee) {
+			// What was measured to cost throughput is no queue.
+			w.size = max(w.size, w.knee.window(now))
+		}
+	case queue >= target/2:
+		w.stride = 1
+	default:
+		// While no queue shows, the path may have grown by any factor.
+		w.size += min(w.stride, w.size/2)
+		if c.config.AdvancedFlowControl {
+			w.stride = min(2*w.stride, maxWindow)
+		}
+	}
+	if !c.without.has(Drain) && (w.redrain || c.path.baseAge(now) > drainAge) {
+		w.draining, w.drained, w.doubted = true, w.size, c.path.base()
+		w.size = drainShare * min(w.size, max(c.path.pipe(), c.floor()))
+	}
+}
+
+// answerRefusals is the law without rates: the window is cut at refusals, and falls
+// to the floor in an outage.
+func (c *GlobalCongestionController) answerRefusals(s Signal) string {
+	w := &c.window
+	settling := w.settling
+	w.settling = false
+	if s.Accepted > 0 {
+		w.starved = 0
+	} else if w.starved++; w.starved >= starvedRounds || s.Throttles >= manyThrottles {
+		w.state, w.regaining, w.draining = Recovery, false, false
+		w.size = c.floor()
+		return CauseNoSuccess
+	}
+	switch {
+	case s.Accepted == 0:
+		return ""
+	case w.state == Recovery && !s.congested(c.config):
+		w.state, w.best, w.plateau = SlowStart, 0, 0
+		w.regaining = w.good > 0
+		w.threshold = max(c.floor(), 0.9*w.good)
+		w.size = max(w.size, regainShare*w.threshold)
+		return CauseClean
+	case !s.congested(c.config):
+		c.avoid()
+		return CauseClean
+	case settling || w.state == Recovery:
+		return "" // still the requests of before the cut
+	}
+	w.state, w.settling, w.regaining, w.draining = FastRecovery, true, false, false
+	w.cuts++
+	w.size = min(0.9*w.size, max(s.Accepted*c.path.current(), w.size/2))
+	return CauseThrottled
+}
+
+// regain grows back, unconditionally, towards the window that was good before.
+func (c *GlobalCongestionController) regain() string {
+	w := &c.window
+	w.size = min(w.size*min(max(1+c.config.RecoveryAggressiveness, 1.1), 4), w.threshold)
+	if w.size < w.threshold {
+		return ""
+	}
+	c.avoid()
+	return CauseRegained
+}
+
+const (
+	// kneeRatio between neighbouring windows that are told apart.
+	kneeRatio = 1.2
+	// kneeLifetime is how long a measurement at a window stands.
+	kneeLifetime = time.Minute
+	// kneeLoss of the accepted rate is what a smaller window may cost.
+	kneeLoss = 0.1
+	// kneeChange of the rate at one window says that the path has changed.
+	kneeChange  = 0.25
+	kneeWindows = 64 // 1.2^63 is about maxWindow
+)
+
+// kneeMemory remembers what was accepted per second at each window lately. Latency
+// alone cannot tell a queue from a server that does more at once but each thing
+// slower; throughput can.
+type kneeMemory [kneeWindows]kneePoint
+
+type kneePoint struct {
+	rate   float64
+	rounds int
+	at     time.Time
+}
+
+func kneeIndex(window float64) int {
+	return min(int(math.Round(math.Log(max(window, 1))/math.Log(kneeRatio))), kneeWindows-1)
+}
+
+// record takes in the accepted rate of a loaded round.
+func (m *kneeMemory) record(now time.Time, window, accepted, weight float64) {
+	p := &m[kneeIndex(window)]
+	if p.rounds > 0 && now.Sub(p.at) <= kneeLifetime && math.Abs(accepted-p.rate) > kneeChange*p.rate {
+		*m = kneeMemory{}
+	}
+	if p.rounds == 0 || now.Sub(p.at) > kneeLifetime {
+		*p = kneePoint{accepted, 1, now}
+		return
+	}
+	p.rate += weight * (accepted - p.rate)
+	p.rounds++
+	p.at = now
+}
+
+// window is the smallest at which all but kneeLoss of the most was accepted, as far
+// as a smaller one is known to have cost more; 0 when none is.
+func (m *kneeMemory) window(now time.Time) float64 {
+	most := 0.0
+	for i := range m {
+		if m[i].counts(now) {
+			most = max(most, m[i].rate)
+		}
+	}
+	below := false
+	for i := range m {
+		switch p := &m[i]; {
+		case !p.counts(now):
+		case p.rate < (1-kneeLoss)*most:
+			below = true
+		case below:
+			return math.Pow(kneeRatio, float64(i))
+		default:
+			return 0
+		}
+	}
+	return 0
+}
+
+func (p *kneePoint) counts(now time.Time) bool {
+	return p.rounds > 0 && now.Sub(p.at) <= kneeLifetime
+}
