@@ -26,7 +26,9 @@ const (
 	epoch                              = 1
 
 	// minTurn is the least time between two reports, however eager.
-	minTurn = 20 * time.Millisecond
+	minTurn = 10 * time.Millisecond
+	// never is longer than any copy takes.
+	never = 1000 * time.Hour
 
 	// How long nothing may get through before the copy gives up: long where the
 	// network may come back by itself, short where somebody has to mend something.
@@ -241,9 +243,12 @@ type clock struct {
 	last, due time.Time
 }
 
+// newClock returns a clock that stands until it is hurried: before there is something to
+// assign, a turn would only put off the next.
 func newClock() *clock {
-	now := time.Now()
-	return &clock{timer: time.NewTimer(0), last: now, due: now}
+	c := &clock{timer: time.NewTimer(never)}
+	c.due = time.Now().Add(never)
+	return c
 }
 
 // next sets the turn after one just taken.

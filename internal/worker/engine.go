@@ -81,7 +81,9 @@ type Engine struct {
 	options EngineOptions
 	wake    chan struct{}
 	eager   chan struct{}
-	work    sync.WaitGroup
+	// tasks hands work to goroutines that wait for some.
+	tasks chan func(ctx context.Context)
+	work  sync.WaitGroup
 
 	mu  sync.Mutex
 	ctx context.Context // of Run; nil before and after it
@@ -123,6 +125,7 @@ func NewEngine(o EngineOptions) *Engine {
 		options:  o,
 		wake:     make(chan struct{}, 1),
 		eager:    make(chan struct{}, 1),
+		tasks:    make(chan func(ctx context.Context)),
 		lease:    newLease(time.Now(), o.AfterReport),
 		lanes:    map[string]*lane{},
 		attempts: map[archiveID]*attempt{},
@@ -236,10 +239,25 @@ func (e *Engine) forget(acknowledged int64) {
 }
 
 // start runs work on a goroutine that Run waits for. The caller holds the lock,
-// and Run has not returned.
+// and Run has not returned. A goroutine that is done takes on what is started next,
+// since its stack has grown to what sending a file takes.
 func (e *Engine) start(work func(ctx context.Context)) {
+	select {
+	case e.tasks <- work:
+		return
+	default:
+	}
 	ctx := e.ctx
-	e.work.Go(func() { work(ctx) })
+	e.work.Go(func() {
+		for {
+			work(ctx)
+			select {
+			case work = <-e.tasks:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 }
 
 // notify leaves a signal unless one is there.
