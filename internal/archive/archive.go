@@ -35,6 +35,21 @@ const (
 // MaxKeyBytes is the longest object key, in bytes of UTF-8, that S3 takes.
 const MaxKeyBytes = 1024
 
+// Kind says what an entry is. With packing Objects every entry counts as a file.
+type Kind string
+
+const (
+	// File is a regular file, or with packing Objects whatever stands in its place.
+	File Kind = ""
+	// Directory, Symlink and HardLink are members of a tar that have no content.
+	Directory Kind = "Directory"
+	// Symlink leads to Link, which may be anything.
+	Symlink Kind = "Symlink"
+	// HardLink is another name of the file at the path Link, which comes earlier in
+	// the same archive.
+	HardLink Kind = "HardLink"
+)
+
 // Entry is one file of the source as the walk found it, or something in its
 // place that has no content to send.
 type Entry struct {
@@ -46,6 +61,15 @@ type Entry struct {
 	ModTime time.Time
 	// Mode holds the permission, set-ID and sticky bits.
 	Mode fs.FileMode
+	// Kind and Link, the target of a link, are set with packing Tar only; so are UID
+	// and GID, the owner, and Object, which makes a large file an object of its own.
+	Kind     Kind
+	Link     string
+	UID, GID int
+	Object   bool
+	// Stored is how many bytes the file system keeps of a file that takes less
+	// than its size, as one with holes does; else 0. It is set with Tar only.
+	Stored int64
 	// Skipped or Failed, at most one of them, is the reason why the entry is not sent.
 	Skipped, Failed string
 }

@@ -1,5 +1,7 @@
 package archive
 
+import "cmp"
+
 // Bounds of an archive.
 const (
 	DefaultMaxFiles  = 1000
@@ -11,12 +13,20 @@ const (
 	maxBatchNames = 512 << 10
 )
 
+// Bounds of a tar. Its members are many, since each costs no request.
+const (
+	maxTarFiles = 10_000
+	maxTarNames = 2 << 20
+)
+
 // batcher groups entries into archives, those of one prefix in the order in
 // which they come. The archives follow from the entries alone.
 type batcher struct {
 	maxFiles  int
+	maxNames  int64
 	maxBytes  int64
 	largeFile int64
+	layout    Layout
 	open      map[string]*batch
 	emit      func(Archive) error
 	totals    Totals
@@ -27,15 +37,22 @@ type batch struct {
 	number       int64
 	entries      []Entry
 	bytes, names int64
+	// linked are the files with several names, by the first of them.
+	linked map[inode]string
 }
 
 func newBatcher(o WalkOptions, emit func(Archive) error) *batcher {
 	b := &batcher{
 		maxFiles:  o.MaxFiles,
+		maxNames:  maxBatchNames,
 		maxBytes:  o.MaxBytes,
 		largeFile: o.LargeFile,
+		layout:    o.Layout,
 		open:      map[string]*batch{},
 		emit:      emit,
+	}
+	if t := o.Layout.Tar; t != nil {
+		b.maxFiles, b.maxNames, b.maxBytes, b.largeFile = maxTarFiles, maxTarNames, t.TargetSize, t.LargeFile
 	}
 	if b.maxFiles <= 0 {
 		b.maxFiles = DefaultMaxFiles
@@ -55,29 +72,61 @@ func newBatcher(o WalkOptions, emit func(Archive) error) *batcher {
 // add puts an entry into the open archive of its prefix. A large file closes
 // that first, rather than overtake it: what is listed of a prefix is then
 // always everything up to some path, which is what a walk can be resumed from.
-func (b *batcher) add(prefix string, e Entry) error {
+func (b *batcher) add(prefix string, f found) error {
 	t := b.open[prefix]
 	if t == nil {
 		t = &batch{}
 		b.open[prefix] = t
 	}
-	var size int64
-	if e.Sendable() {
-		size = e.Size
-	}
-	large := size > b.largeFile
-	if large || t.bytes+size > b.maxBytes || t.names+int64(len(e.Path)) > maxBatchNames {
+	size, large := b.measure(&f)
+	if large || t.bytes+size > b.maxBytes || t.names+int64(len(f.Path)) > b.maxNames {
 		if err := b.close(prefix); err != nil {
 			return err
 		}
 	}
-	t.entries = append(t.entries, e)
+	if t.link(&f) {
+		size = headerReserve
+	}
+	t.entries = append(t.entries, f.Entry)
 	t.bytes += size
-	t.names += int64(len(e.Path))
+	t.names += int64(len(f.Path) + len(f.Link))
 	if large || len(t.entries) >= b.maxFiles {
 		return b.close(prefix)
 	}
 	return nil
+}
+
+// measure returns what an entry takes of its archive, and whether it is to be
+// alone in it. A file with holes never is, since only a tar can leave them out;
+// nor is one in a tar whose path makes no key.
+func (b *batcher) measure(f *found) (size int64, large bool) {
+	if !f.Sendable() {
+		return 0, false
+	}
+	if b.layout.Tar == nil {
+		return f.Size, f.Size > b.largeFile
+	}
+	f.Object = f.Kind == File && f.Size > b.largeFile && f.Stored == 0 && b.layout.verdict(f.Path) == ""
+	if f.Object {
+		return f.Size, true
+	}
+	return memberSize(f.Entry, cmp.Or(f.Stored, f.Size)), false
+}
+
+// link makes a hard link of a further name of a file that the archive holds.
+func (t *batch) link(f *found) bool {
+	if f.inode == (inode{}) || f.Object || !f.Sendable() {
+		return false
+	}
+	if first, ok := t.linked[f.inode]; ok {
+		f.Kind, f.Link, f.Size, f.Stored = HardLink, first, 0, 0
+		return true
+	}
+	if t.linked == nil {
+		t.linked = map[inode]string{}
+	}
+	t.linked[f.inode] = f.Path
+	return false
 }
 
 // close emits the open archive of a prefix, if there is one.

@@ -53,18 +53,61 @@ func toWireTime(t time.Time) wireTime { return wireTime{t.Unix(), int32(t.Nanose
 
 func (w wireTime) time() time.Time { return time.Unix(w.Sec, int64(w.Nsec)) }
 
+// wireTar holds what only entries of a tar have.
+type wireTar struct {
+	Kind       Kind   `json:"kind,omitempty"`
+	Link       string `json:"link,omitempty"`
+	LinkBase64 []byte `json:"linkBase64,omitempty"`
+	UID        int    `json:"uid,omitempty"`
+	GID        int    `json:"gid,omitempty"`
+}
+
+func toWireTar(kind Kind, link string, uid, gid int) wireTar {
+	w := wireTar{Kind: kind, UID: uid, GID: gid}
+	if utf8.ValidString(link) {
+		w.Link = link
+	} else {
+		w.LinkBase64 = []byte(link)
+	}
+	return w
+}
+
+func (w wireTar) link() string {
+	if w.Link != "" {
+		return w.Link
+	}
+	return string(w.LinkBase64)
+}
+
+// consistent says that links, and only they, have a target.
+func (w wireTar) consistent() bool {
+	switch w.Kind {
+	case File, Directory:
+		return w.link() == ""
+	case Symlink, HardLink:
+		return w.link() != "" && (w.Link == "" || len(w.LinkBase64) == 0)
+	default:
+		return false
+	}
+}
+
 // keptModeBits are the bits of a mode that are recorded.
 const keptModeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
 // FormatMode writes a mode the way chmod takes it, in octal.
 func FormatMode(m fs.FileMode) string {
-	bits := uint64(m.Perm())
+	return fmt.Sprintf("%04o", octalMode(m))
+}
+
+// octalMode returns a mode as the bits that chmod takes.
+func octalMode(m fs.FileMode) int64 {
+	bits := int64(m.Perm())
 	for _, b := range specialBits() {
 		if m&b.mode != 0 {
-			bits |= b.octal
+			bits |= int64(b.octal)
 		}
 	}
-	return fmt.Sprintf("%04o", bits)
+	return bits
 }
 
 // ParseMode reads what FormatMode has written.

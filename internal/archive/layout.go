@@ -51,6 +51,8 @@ type Layout struct {
 	Names []string `json:"names,omitempty"`
 	// UID is the transfer's; it keeps the bookkeeping objects of transfers apart.
 	UID string `json:"uid"`
+	// Tar packs the files; nil makes every file an object of its own.
+	Tar *Tar `json:"tar,omitempty"`
 }
 
 // Validate reports what in the layout could make two files share a key.
@@ -60,6 +62,11 @@ func (l Layout) Validate() error {
 	}
 	if l.Count < 0 || l.Count > MaxPrefixes {
 		return fmt.Errorf("%d prefixes: must be between 0 and %d", l.Count, MaxPrefixes)
+	}
+	if l.Tar != nil {
+		if err := l.Tar.validate(l.Pattern); err != nil {
+			return err
+		}
 	}
 	switch l.Pattern {
 	case Mirror, Hash:
@@ -139,10 +146,8 @@ func (l Layout) Index(prefix string) int {
 // Prefix returns the prefix that a path belongs to.
 func (l Layout) Prefix(p string) string {
 	switch l.Pattern {
-	case Hash:
-		return hashName(int(pathHash(p) % uint64(l.Count)))
-	case Explicit:
-		return l.Names[pathHash(p)%uint64(len(l.Names))]
+	case Hash, Explicit:
+		return l.prefixOf(pathHash(p))
 	default:
 		top, _, below := strings.Cut(p, "/")
 		if !below {
@@ -153,6 +158,14 @@ func (l Layout) Prefix(p string) string {
 		}
 		return RestPrefix
 	}
+}
+
+// prefixOf returns the prefix of Hash or Explicit that a number falls on.
+func (l Layout) prefixOf(n uint64) string {
+	if l.Pattern == Hash {
+		return hashName(int(n % uint64(l.Count)))
+	}
+	return l.Names[n%uint64(len(l.Names))]
 }
 
 // pathHash is FNV-1a of 64 bits, folded since its low bits mix least.
@@ -166,10 +179,14 @@ func pathHash(p string) uint64 {
 // Key returns the object key of a file. Different paths have different keys,
 // as long as prefix is the one that the path belongs to.
 func (l Layout) Key(prefix, p string) string {
-	if l.Pattern == Mirror {
+	switch {
+	case l.Tar != nil:
+		return l.under(prefix + "/" + largeDir + "/" + p)
+	case l.Pattern == Mirror:
 		return l.under(p)
+	default:
+		return l.under(prefix + "/" + p)
 	}
-	return l.under(prefix + "/" + p)
 }
 
 // Locate is the inverse of Key: the prefix and path whose object has the key.
@@ -187,9 +204,20 @@ func (l Layout) Locate(key string) (prefix, p string, ok bool) {
 	if l.Pattern == Mirror {
 		return l.Prefix(p), p, true
 	}
+	name, rest, ok := l.cutPrefix(p)
+	if ok && l.Tar != nil {
+		// The prefix of a file with several names doesn't follow from its path.
+		rest, ok = strings.CutPrefix(rest, largeDir+"/")
+		return name, rest, ok
+	}
+	return name, rest, ok && l.Prefix(rest) == name
+}
+
+// cutPrefix splits what follows the base in a key of Hash or Explicit.
+func (l Layout) cutPrefix(p string) (prefix, rest string, ok bool) {
 	for _, name := range l.Prefixes() {
-		if rest, below := strings.CutPrefix(p, name+"/"); below {
-			return name, rest, l.Prefix(rest) == name
+		if rest, ok = strings.CutPrefix(p, name+"/"); ok {
+			return name, rest, true
 		}
 	}
 	return "", "", false
@@ -198,6 +226,15 @@ func (l Layout) Locate(key string) (prefix, p string, ok bool) {
 // verdict returns the reason why no object can stand for the path, or "".
 func (l Layout) verdict(p string) string {
 	key := l.Key(l.Prefix(p), p)
+	if l.Tar != nil {
+		// Prefixes of Explicit differ in length, and a file with several names may
+		// come under any of them.
+		for _, name := range l.Prefixes() {
+			if other := l.Key(name, p); len(other) > len(key) {
+				key = other
+			}
+		}
+	}
 	switch {
 	case !utf8.ValidString(p):
 		return ReasonNameNotUTF8

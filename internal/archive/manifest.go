@@ -32,14 +32,35 @@ type Manifest struct {
 	Number   int64
 	// Attempt counts the workers that were given the archive, from 1.
 	Attempt int
+	// Object holds the members that have no key of their own; nil if there are none.
+	Object  *Object
 	Members []Member
+}
+
+// Object is the tar of an archive.
+type Object struct {
+	Key string `json:"key"`
+	// Size of the object in bytes.
+	Size        int64       `json:"size"`
+	Compression Compression `json:"compression"`
+	// ETag and Checksum are those of the object, as S3 gave them.
+	ETag              string `json:"etag,omitempty"`
+	Checksum          string `json:"checksum,omitempty"`
+	ChecksumAlgorithm string `json:"checksumAlgorithm,omitempty"`
 }
 
 // Member is one entry of an archive.
 type Member struct {
 	Path string
-	// Key is the object's key; it is empty when there is no object.
-	Key     string
+	// Key is that of the member's own object; it is empty when there is none.
+	Key string
+	// Kind, Link, UID and GID are those of the entry.
+	Kind     Kind
+	Link     string
+	UID, GID int
+	// Tar is where the member is in the archive's object; nil if it isn't.
+	Tar     *Place
+	Size    int64
 	Size    int64
 	Mode    fs.FileMode
 	ModTime time.Time
@@ -50,12 +71,29 @@ type Member struct {
 	Reason, Message string
 }
 
+// Place is where a member is in the archive's object.
+type Place struct {
+	// Offset and Length are those of the member in the tar, headers and padding
+	// included. Data is where its content begins; that of a sparse member lacks the holes.
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+	Data   int64 `json:"data"`
+	// Frame is what has to be fetched of the object.
+	Frame Range `json:"frame"`
+	// SHA256 is the digest of a file's content, in hexadecimal, holes read as zeros.
+	SHA256 string `json:"sha256,omitempty"`
+	Sparse bool   `json:"sparse,omitempty"`
+	// Attributes name the extended attributes in the tar.
+	Attributes []string `json:"xattrs,omitempty"`
+}
+
 type wireManifest struct {
 	Version  int          `json:"version"`
 	Transfer string       `json:"transfer"`
 	Prefix   string       `json:"prefix"`
 	Number   int64        `json:"number"`
 	Attempt  int          `json:"attempt"`
+	Object   *Object      `json:"object,omitempty"`
 	Members  []wireMember `json:"members"`
 }
 
@@ -65,6 +103,8 @@ type wireMember struct {
 	Size int64  `json:"size"`
 	Mode string `json:"mode"`
 	wireTime
+	wireTar
+	Tar               *Place  `json:"tar,omitempty"`
 	ETag              string  `json:"etag,omitempty"`
 	Checksum          string  `json:"checksum,omitempty"`
 	ChecksumAlgorithm string  `json:"checksumAlgorithm,omitempty"`
@@ -75,11 +115,11 @@ type wireMember struct {
 
 // Encode returns the manifest as compressed JSON.
 func (m Manifest) Encode() ([]byte, error) {
-	w := wireManifest{FormatVersion, m.Transfer, m.Prefix, m.Number, m.Attempt, make([]wireMember, len(m.Members))}
+	w := wireManifest{FormatVersion, m.Transfer, m.Prefix, m.Number, m.Attempt, m.Object, make([]wireMember, len(m.Members))}
 	for i, f := range m.Members {
 		w.Members[i] = wireMember{
 			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),
-			f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Reason, f.Message,
+			toWireTar(f.Kind, f.Link, f.UID, f.GID), f.Tar, f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Reason, f.Message,
 		}
 	}
 	raw, err := json.Marshal(w)
@@ -99,7 +139,7 @@ func DecodeManifest(data []byte) (Manifest, error) {
 	if err := decodeVersioned(raw, &w, &w.Version); err != nil {
 		return Manifest{}, fmt.Errorf("decode manifest: %w", err)
 	}
-	m := Manifest{w.Version, w.Transfer, w.Prefix, w.Number, w.Attempt, make([]Member, len(w.Members))}
+	m := Manifest{w.Version, w.Transfer, w.Prefix, w.Number, w.Attempt, w.Object, make([]Member, len(w.Members))}
 	for i, f := range w.Members {
 		p, err := f.name()
 		if err != nil {
@@ -109,8 +149,11 @@ func DecodeManifest(data []byte) (Manifest, error) {
 		if err != nil {
 			return Manifest{}, fmt.Errorf("decode manifest: member %q: %w", p, err)
 		}
+		if !f.consistent() || f.Tar != nil && m.Object == nil {
+			return Manifest{}, fmt.Errorf("decode manifest: member %q contradicts itself", p)
+		}
 		m.Members[i] = Member{
-			p, f.Key, f.Size, mode, f.time(),
+			p, f.Key, f.Kind, f.link(), f.UID, f.GID, f.Tar, f.Size, mode, f.time(),
 			f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Reason, f.Message,
 		}
 	}

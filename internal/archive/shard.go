@@ -47,6 +47,9 @@ type shardLine struct {
 	Size int64  `json:"size"`
 	Mode string `json:"mode"`
 	wireTime
+	wireTar
+	Object  bool   `json:"object,omitempty"`
+	Stored  int64  `json:"stored,omitempty"`
 	Skipped string `json:"skipped,omitempty"`
 	Failed  string `json:"failed,omitempty"`
 }
@@ -57,7 +60,10 @@ func encodeFrame(enc *zstd.Encoder, a Archive) ([]byte, error) {
 	w := json.NewEncoder(&lines)
 	w.SetEscapeHTML(false)
 	for _, e := range a.Entries {
-		line := shardLine{a.Number, toWireName(e.Path), e.Size, FormatMode(e.Mode), toWireTime(e.ModTime), e.Skipped, e.Failed}
+		line := shardLine{
+			a.Number, toWireName(e.Path), e.Size, FormatMode(e.Mode), toWireTime(e.ModTime),
+			toWireTar(e.Kind, e.Link, e.UID, e.GID), e.Object, e.Stored, e.Skipped, e.Failed,
+		}
 		if err := w.Encode(line); err != nil {
 			return nil, fmt.Errorf("encode %q: %w", e.Path, err)
 		}
@@ -161,10 +167,14 @@ func decodeLine(line []byte, number int64) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if w.Archive != number || w.Size < 0 || (w.Skipped != "" && w.Failed != "") {
+	if w.Archive != number || w.Size < 0 || w.Stored < 0 || (w.Skipped != "" && w.Failed != "") || !w.consistent() {
 		return Entry{}, errors.New("it contradicts itself")
 	}
-	return Entry{p, w.Size, w.time(), mode, w.Skipped, w.Failed}, nil
+	return Entry{
+		Path: p, Size: w.Size, ModTime: w.time(), Mode: mode,
+		Kind: w.Kind, Link: w.link(), UID: w.UID, GID: w.GID, Object: w.Object, Stored: w.Stored,
+		Skipped: w.Skipped, Failed: w.Failed,
+	}, nil
 }
 
 // totals sums up the shard and all before it.

@@ -85,16 +85,13 @@ func (s *Source) Close() error { return s.root.Close() }
 
 // Open opens a planned file. Its error is a *FileError, in particular when the
 // file is no longer the one that was planned.
-func (s *Source) Open(e Entry) (*File, error) {
+func (s *Source) Open(e Entry) (*SourceFile, error) {
 	// Without O_NONBLOCK, a pipe that has taken the file's place would block.
 	f, err := s.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &FileError{e.Path, ErrVanished, nil}
-	}
 	if err != nil {
-		return nil, &FileError{e.Path, ErrUnreadable, cause(err)}
+		return nil, openError(e.Path, err)
 	}
-	file := &File{entry: e, file: f}
+	file := &SourceFile{entry: e, file: f}
 	if err := file.Unchanged(); err != nil {
 		release(f)
 		return nil, err
@@ -102,14 +99,22 @@ func (s *Source) Open(e Entry) (*File, error) {
 	return file, nil
 }
 
-// File is an open file of the source.
-type File struct {
+// openError tells what is gone from what cannot be read.
+func openError(path string, err error) *FileError {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &FileError{path, ErrVanished, nil}
+	}
+	return &FileError{path, ErrUnreadable, cause(err)}
+}
+
+// SourceFile is an open file of the source.
+type SourceFile struct {
 	entry Entry
 	file  *os.File
 }
 
 // ReadAt implements io.ReaderAt; an error other than io.EOF is a *FileError.
-func (f *File) ReadAt(p []byte, off int64) (int, error) {
+func (f *SourceFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.file.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = &FileError{f.entry.Path, ErrUnreadable, cause(err)}
@@ -119,7 +124,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // Unchanged returns nil while the file has the size and modification time with
 // which it was planned, else a *FileError.
-func (f *File) Unchanged() error {
+func (f *SourceFile) Unchanged() error {
 	info, err := f.file.Stat()
 	if err != nil {
 		return &FileError{f.entry.Path, ErrUnreadable, cause(err)}
@@ -138,7 +143,7 @@ func (f *File) Unchanged() error {
 }
 
 // Close closes the file.
-func (f *File) Close() error { return f.file.Close() }
+func (f *SourceFile) Close() error { return f.file.Close() }
 
 // release closes what was only read, where nothing can be lost by it.
 func release(c io.Closer) { _ = c.Close() }

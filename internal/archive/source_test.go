@@ -54,7 +54,7 @@ func TestOpenTellsWhatBecameOfAFile(t *testing.T) {
 			if err := tc.change(filepath.Join(dir, "d", "f")); err != nil {
 				t.Fatal(err)
 			}
-			var f *File
+			var f *SourceFile
 			var err error
 			asNobody(t, func() { f, err = s.Open(archives[0].Entries[0]) })
 			if f != nil {

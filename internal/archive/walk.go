@@ -100,7 +100,7 @@ func (w *walker) unreadable(dir, after string, err error) error {
 	case dir == "" || after != "":
 		return fmt.Errorf("list source directory %q: %w", orDot(dir), cause(err))
 	default:
-		return w.add(Entry{Path: dir, Failed: ReasonUnreadable})
+		return w.add(found{Entry: Entry{Path: dir, Failed: ReasonUnreadable}})
 	}
 }
 
@@ -135,6 +135,11 @@ func (w *walker) page(ctx context.Context, dir string, names []string, included 
 		}
 		release(at)
 		at = nil
+		if w.tar() && (included || w.filter.includes(p)) {
+			if err := w.add(w.found(p, info)); err != nil {
+				return err
+			}
+		}
 		if err := w.below(ctx, p, included); err != nil {
 			return err
 		}
@@ -181,24 +186,41 @@ func (w *walker) file(p string, info fs.FileInfo, err error, included bool) erro
 		return nil
 	}
 	if err != nil {
-		return w.add(Entry{Path: p, Failed: ReasonUnreadable})
+		return w.add(found{Entry: Entry{Path: p, Failed: ReasonUnreadable}})
 	}
-	if info.Mode()&fs.ModeSymlink != 0 {
+	switch symlink := info.Mode()&fs.ModeSymlink != 0; {
+	case symlink && !w.tar():
 		return w.link(p)
+	case symlink:
+		return w.symlink(p, info)
+	default:
+		return w.add(w.found(p, info))
 	}
-	return w.add(w.entry(p, info))
+}
+
+// tar says that the walk is for packing Tar.
+func (w *walker) tar() bool { return w.options.Layout.Tar != nil }
+
+// symlink records a symbolic link as a member of a tar.
+func (w *walker) symlink(p string, info fs.FileInfo) error {
+	f := w.found(p, info)
+	var err error
+	if f.Link, err = w.source.root.Readlink(p); err != nil {
+		f.Link, f.Kind, f.Failed = "", File, ReasonUnreadable
+	}
+	return w.add(f)
 }
 
 // link records a symbolic link as what it leads to.
 func (w *walker) link(p string) error {
 	info, err := w.source.root.Stat(p)
 	if err != nil {
-		return w.add(linkVerdict(p, cause(err)))
+		return w.add(found{Entry: linkVerdict(p, cause(err))})
 	}
 	if info.IsDir() {
-		return w.add(Entry{Path: p, Skipped: ReasonLinkToDirectory})
+		return w.add(found{Entry: Entry{Path: p, Skipped: ReasonLinkToDirectory}})
 	}
-	return w.add(w.entry(p, info))
+	return w.add(w.found(p, info))
 }
 
 // linkVerdict tells why a link cannot be followed. The os package reports a way
@@ -215,29 +237,73 @@ func linkVerdict(p string, err error) Entry {
 	}
 }
 
-// entry describes anything but a directory.
-func (w *walker) entry(p string, info fs.FileInfo) Entry {
-	e := Entry{Path: p, ModTime: info.ModTime(), Mode: info.Mode() & keptModeBits}
-	switch m := info.Mode(); {
-	case m.IsRegular():
-		e.Size = info.Size()
-		e.Failed = w.options.Layout.verdict(p)
-	case m&fs.ModeSocket != 0:
-		e.Skipped = ReasonSocket
-	case m&fs.ModeNamedPipe != 0:
-		e.Skipped = ReasonNamedPipe
-	default:
-		e.Skipped = ReasonDevice
-	}
-	return e
+// found is an entry with what only the walk needs to know of it.
+type found struct {
+	Entry
+	// inode is set for a file that has several names.
+	inode inode
 }
 
-func (w *walker) add(e Entry) error {
-	prefix := w.options.Layout.Prefix(e.Path)
-	if after := w.options.Resume[prefix].After; after != "" && comparePaths(e.Path, after) <= 0 {
+// inode names a file within its machine.
+type inode struct{ device, number uint64 }
+
+// found describes what lies at p.
+func (w *walker) found(p string, info fs.FileInfo) found {
+	f := found{Entry: Entry{Path: p, ModTime: info.ModTime(), Mode: info.Mode() & keptModeBits}}
+	switch m := info.Mode(); {
+	case m.IsRegular():
+		f.Size = info.Size()
+		if !w.tar() {
+			f.Failed = w.options.Layout.verdict(p)
+		}
+	case m.IsDir():
+		f.Kind = Directory
+	case m&fs.ModeSymlink != 0:
+		f.Kind, f.Mode = Symlink, fs.ModePerm
+	case m&fs.ModeSocket != 0:
+		f.Skipped = ReasonSocket
+	case m&fs.ModeNamedPipe != 0:
+		f.Skipped = ReasonNamedPipe
+	default:
+		f.Skipped = ReasonDevice
+	}
+	if w.tar() {
+		f.own(info)
+	}
+	return f
+}
+
+// own takes down the owner, and the inode and the space taken of a file.
+func (f *found) own(info fs.FileInfo) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return
+	}
+	f.UID, f.GID = int(st.Uid), int(st.Gid)
+	if f.Kind != File {
+		return
+	}
+	if st.Nlink > 1 {
+		f.inode = inode{uint64(st.Dev), st.Ino}
+	}
+	if stored := st.Blocks * statBlock; stored < f.Size {
+		f.Stored = max(stored, statBlock)
+	}
+}
+
+// statBlock is the unit of Stat_t.Blocks in bytes.
+const statBlock = 512
+
+func (w *walker) add(f found) error {
+	prefix := w.options.Layout.Prefix(f.Path)
+	if f.inode != (inode{}) {
+		// Names of one file meet in one archive only if they share a prefix.
+		prefix = w.options.Layout.prefixOf(f.inode.number)
+	}
+	if after := w.options.Resume[prefix].After; after != "" && comparePaths(f.Path, after) <= 0 {
 		return nil
 	}
-	return w.batcher.add(prefix, e)
+	return w.batcher.add(prefix, f)
 }
 
 func join(dir, name string) string {

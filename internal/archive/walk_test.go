@@ -171,7 +171,7 @@ func TestWalkBoundsTheNamesInAnArchive(t *testing.T) {
 		return nil
 	})
 	for i := range maxBatchNames / 1000 {
-		if err := b.add("*", Entry{Path: strings.Repeat("x", 4000) + fmt.Sprint(i)}); err != nil {
+		if err := b.add("*", found{Entry: Entry{Path: strings.Repeat("x", 4000) + fmt.Sprint(i)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

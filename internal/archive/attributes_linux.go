@@ -1,0 +1,95 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// attributes returns the extended attributes of an open file as records, sorted.
+func attributes(f *os.File) ([]record, error) {
+	names, err := attributeNames(int(f.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("list extended attributes: %w", err)
+	}
+	var list []record
+	for _, name := range names {
+		if !keptAttribute(name) || strings.ContainsRune(name, '=') {
+			continue
+		}
+		value, err := sized(func(buf []byte) (int, error) { return unix.Fgetxattr(int(f.Fd()), name, buf) })
+		if errors.Is(err, unix.ENODATA) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read extended attribute %s: %w", name, err)
+		}
+		list = append(list, record{xattrKeyword + name, string(value)})
+	}
+	sortRecords(list)
+	return list, nil
+}
+
+func attributeNames(fd int) ([]string, error) {
+	names, err := sized(func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) })
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS) || len(names) == 0 {
+		return nil, nil
+	}
+	return strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00"), err
+}
+
+// sized asks for the size of a value, then for the value, and again should it
+// have grown between.
+func sized(get func([]byte) (int, error)) ([]byte, error) {
+	for {
+		n, err := get(nil)
+		if n <= 0 || err != nil {
+			return nil, err
+		}
+		buf := make([]byte, n)
+		n, err = get(buf)
+		if errors.Is(err, unix.ERANGE) {
+			continue
+		}
+		return buf[:max(n, 0)], err
+	}
+}
+
+// dataFragments returns where a file has content, and whether it has holes. A
+// file that fills the space it takes is not asked about them.
+func dataFragments(f *os.File, size int64) ([]fragment, bool, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, false, err
+	}
+	if st.Blocks*statBlock >= size {
+		return wholeFile(size), false, nil
+	}
+	var list []fragment
+	for at := int64(0); at < size && len(list) <= maxFragments; {
+		start, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break
+		}
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+			// This file system keeps no account of holes.
+			return wholeFile(size), false, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		end, err := unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
+		if err != nil {
+			return nil, false, err
+		}
+		if start < size {
+			list = append(list, fragment{start, min(end, size) - start})
+		}
+		at = end
+	}
+	list, sparse := alignFragments(list, size)
+	return list, sparse, nil
+}

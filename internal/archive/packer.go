@@ -1,0 +1,398 @@
+package archive
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// FrameSize is the most bytes of a tar that one zstd frame holds.
+const FrameSize = 2 << 20
+
+// Packer makes the parts of one archive's object: a tar, compressed if the
+// layout says so. What a file no longer is as it was planned is left out, or,
+// if that shows only while it is read, counts as failed. It is safe for
+// concurrent use.
+type Packer struct {
+	source  *Source
+	entries []Entry
+	// encoder is nil for a plain tar.
+	encoder *zstd.Encoder
+
+	mu sync.Mutex
+	// next is the entry to be opened, current the one being read, from at on.
+	next    int
+	current *member
+	at      int64
+	digest  hash.Hash
+	// size is that of the tar so far, sent that of the object; ended: the trailer is in.
+	size, sent int64
+	ended      bool
+	raw        []byte
+	packed     []Packed
+	frames     []frame
+	// parts hold where each part begins in the tar, and its first frame.
+	parts []part
+}
+
+// Packed tells what became of an entry.
+type Packed struct {
+	// In says that the entry is in the tar, where Place tells.
+	In bool
+	Place
+	// Err says why the entry is not in the tar, or not whole; a *FileError.
+	Err error
+}
+
+// Range is a run of bytes of an object. Of a compressed archive these are whole
+// frames, which expand to the tar from TarOffset on.
+type Range struct {
+	Offset    int64 `json:"offset"`
+	Length    int64 `json:"length"`
+	TarOffset int64 `json:"tarOffset"`
+}
+
+type frame struct{ tar, tarLength, object, length int64 }
+
+type part struct {
+	tar   int64
+	frame int
+}
+
+// NewPacker returns a packer of an archive that makes a tar. It opens nothing yet.
+func NewPacker(s *Source, t Tar, a Archive) (*Packer, error) {
+	p := &Packer{source: s, entries: a.Entries, packed: make([]Packed, len(a.Entries))}
+	if t.Compression != Zstd {
+		return p, nil
+	}
+	var err error
+	p.encoder, err = zstd.NewWriter(nil,
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(t.Level)),
+		zstd.WithWindowSize(FrameSize), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, fmt.Errorf("start zstd encoder: %w", err)
+	}
+	p.raw = make([]byte, 0, FrameSize)
+	return p, nil
+}
+
+// maxFileRatio is how much more than a file system keeps of a file it is
+// expected to hold, apart from holes.
+const maxFileRatio = 4
+
+// PlannedSize bounds the object of an archive in bytes, unless extended
+// attributes make headers larger than they commonly are.
+func PlannedSize(a Archive) int64 {
+	size := int64(trailerSize)
+	for _, e := range a.Entries {
+		if !e.Sendable() {
+			continue
+		}
+		stored := e.Size
+		if e.Stored > 0 {
+			// A file system that compresses keeps less than there is to be read.
+			stored = min(e.Size, maxFileRatio*e.Stored)
+		}
+		size += memberSize(e, stored)
+	}
+	// Frames of content that does not compress are a little larger than it.
+	return size + size/1024 + blockSize
+}
+
+// Fill makes part n, counted from 0, of the object in buf and returns its
+// length, and whether it is the last. Parts are made in order the first time;
+// a part made before can be made again and is the same, or else the error says
+// that the source has changed. All but the last fill buf, but for less than
+// one compressed frame. The error is of the source as a whole or a *FileError.
+func (p *Packer) Fill(n int, buf []byte) (length int, last bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case n < len(p.parts):
+		return p.refill(n, buf)
+	case n > len(p.parts) || p.ended:
+		return 0, false, fmt.Errorf("part %d of a tar of which %d are made", n, len(p.parts))
+	}
+	p.parts = append(p.parts, part{p.size, len(p.frames)})
+	if p.encoder == nil {
+		length, err = p.read(buf)
+		p.sent += int64(length)
+	} else {
+		length, err = p.compress(buf)
+	}
+	if err == nil {
+		// What comes next decides whether this is the last part.
+		err = p.advance()
+	}
+	return length, p.ended && p.current == nil, err
+}
+
+// compress fills buf with as many frames as are sure to fit.
+func (p *Packer) compress(buf []byte) (int, error) {
+	out := buf[:0]
+	for len(out)+p.encoder.MaxEncodedSize(FrameSize) <= len(buf) {
+		if err := p.advance(); err != nil {
+			return 0, err
+		}
+		if p.done() {
+			break
+		}
+		start := p.size
+		raw, err := p.frame()
+		if err != nil {
+			return 0, err
+		}
+		before := len(out)
+		out = p.encoder.EncodeAll(raw, out)
+		made := int64(len(out) - before)
+		p.frames = append(p.frames, frame{start, int64(len(raw)), p.sent, made})
+		p.sent += made
+	}
+	return len(out), nil
+}
+
+// frame reads what the next frame is to hold: whole members, as many as fit, or
+// a piece of one that is larger than a frame. So a member that fits into a frame
+// is never spread over two.
+func (p *Packer) frame() ([]byte, error) {
+	raw := p.raw[:0]
+	for {
+		if err := p.advance(); err != nil {
+			return nil, err
+		}
+		if p.done() {
+			return raw, nil
+		}
+		if p.at == 0 && len(raw) > 0 && int64(len(raw))+p.current.length() > FrameSize {
+			return raw, nil
+		}
+		raw = raw[:len(raw)+p.step(raw[len(raw):FrameSize])]
+		if len(raw) == FrameSize {
+			return raw, nil
+		}
+	}
+}
+
+// read fills buf with what comes next of the tar.
+func (p *Packer) read(buf []byte) (int, error) {
+	filled := 0
+	for filled < len(buf) {
+		if err := p.advance(); err != nil || p.done() {
+			return filled, err
+		}
+		filled += p.step(buf[filled:])
+	}
+	return filled, nil
+}
+
+// done says that nothing of the tar is left.
+func (p *Packer) done() bool { return p.ended && p.current == nil }
+
+// advance sees to it that a member is open, unless there is none left: those
+// that can no longer be had are passed over. The trailer comes as the last one.
+func (p *Packer) advance() error {
+	for p.current == nil && !p.ended {
+		if p.next == len(p.entries) {
+			p.ended = true
+			p.current, p.at = &member{header: make([]byte, trailerSize)}, 0
+			return nil
+		}
+		e, packed := p.entries[p.next], &p.packed[p.next]
+		p.next++
+		if !e.Sendable() || e.Object {
+			continue
+		}
+		m, err := p.open(e)
+		if _, ok := errors.AsType[*FileError](err); err != nil && !ok {
+			return err
+		}
+		if packed.Err = err; err != nil {
+			continue
+		}
+		packed.In, packed.Offset, packed.Length = true, p.size, m.length()
+		packed.Data = p.size + int64(len(m.header))
+		packed.Attributes, packed.Sparse = m.attributes, m.sparse
+		p.current, p.at, p.digest = m, 0, nil
+		if e.Kind == File {
+			p.digest = sha256.New()
+		}
+	}
+	return nil
+}
+
+// open opens a member, unless it is another name of one that the tar lacks.
+func (p *Packer) open(e Entry) (*member, error) {
+	if e.Kind == HardLink {
+		at, found := slices.BinarySearchFunc(p.entries, e.Link, func(e Entry, path string) int { return comparePaths(e.Path, path) })
+		if !found || !p.packed[at].In || p.packed[at].Err != nil {
+			return nil, &FileError{e.Path, ErrVanished, fmt.Errorf("%q, which it is another name of, is not in the archive", e.Link)}
+		}
+	}
+	return p.source.openMember(e)
+}
+
+// step reads what buf takes of the current member, and finishes it at its end.
+func (p *Packer) step(buf []byte) int {
+	m := p.current
+	n := min(int64(len(buf)), m.length()-p.at)
+	m.readAt(buf[:n], p.at, p.digest)
+	p.at += n
+	p.size += n
+	if p.at == m.length() {
+		p.finish(m)
+	}
+	return int(n)
+}
+
+// finish takes down what became of the current member.
+func (p *Packer) finish(m *member) {
+	p.current = nil
+	defer m.close()
+	if m.entry.Path == "" {
+		return
+	}
+	packed := &p.packed[p.next-1]
+	if packed.Err = m.whole(); packed.Err == nil && p.digest != nil {
+		m.finishDigest(p.digest)
+		packed.SHA256 = hex.EncodeToString(p.digest.Sum(nil))
+	}
+}
+
+// refill makes a part again.
+func (p *Packer) refill(n int, buf []byte) (length int, last bool, err error) {
+	from, to := p.parts[n], part{p.size, len(p.frames)}
+	if n+1 < len(p.parts) {
+		to = p.parts[n+1]
+	}
+	last = n+1 == len(p.parts) && p.done()
+	if p.encoder == nil {
+		length = int(to.tar - from.tar)
+		return length, last, p.readAt(buf[:length], from.tar)
+	}
+	out := buf[:0]
+	raw := make([]byte, FrameSize)
+	for _, f := range p.frames[from.frame:to.frame] {
+		if err := p.readAt(raw[:f.tarLength], f.tar); err != nil {
+			return 0, false, err
+		}
+		out = p.encoder.EncodeAll(raw[:f.tarLength], out)
+	}
+	return len(out), last, nil
+}
+
+// readAt reads a piece of the tar that was made before.
+func (p *Packer) readAt(buf []byte, off int64) error {
+	for i := p.memberAt(off); len(buf) > 0 && i < len(p.entries); i++ {
+		packed := p.packed[i]
+		if !packed.In || packed.Length == 0 {
+			continue
+		}
+		if packed.Offset > off {
+			break
+		}
+		n := min(int64(len(buf)), packed.Offset+packed.Length-off)
+		if n <= 0 {
+			continue
+		}
+		if err := p.reread(p.entries[i], packed, buf[:n], off-packed.Offset); err != nil {
+			return err
+		}
+		buf, off = buf[n:], off+n
+	}
+	clear(buf)
+	return nil
+}
+
+// memberAt returns the first entry that may reach beyond a place in the tar.
+func (p *Packer) memberAt(off int64) int {
+	// Entries that are not in the tar have no offset; the search goes by those opened,
+	// from the last that begins at or before off.
+	at := sort.Search(p.next, func(k int) bool { return p.offsetFrom(k) > off })
+	for at > 0 {
+		at--
+		if p.packed[at].In {
+			return at
+		}
+	}
+	return 0
+}
+
+// offsetFrom returns where the first member from entry k on begins.
+func (p *Packer) offsetFrom(k int) int64 {
+	for ; k < p.next; k++ {
+		if p.packed[k].In {
+			return p.packed[k].Offset
+		}
+	}
+	return p.size
+}
+
+func (p *Packer) reread(e Entry, packed Packed, buf []byte, off int64) error {
+	m, err := p.source.openMember(e)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	if m.length() != packed.Length {
+		return &FileError{e.Path, ErrChanged, errors.New("its attributes or holes are others")}
+	}
+	m.readAt(buf, off, nil)
+	return nil
+}
+
+// Packed returns what became of each entry, in their order, once all parts are made.
+func (p *Packer) Packed() []Packed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := slices.Clone(p.packed)
+	for i := range list {
+		if list[i].In {
+			list[i].Frame = p.rangeOf(list[i].Offset, list[i].Length)
+		}
+	}
+	return list
+}
+
+// rangeOf returns where the object holds a run of bytes of the tar.
+func (p *Packer) rangeOf(off, length int64) Range {
+	if p.encoder == nil {
+		return Range{off, length, off}
+	}
+	first := sort.Search(len(p.frames), func(k int) bool { return p.frames[k].tar > off }) - 1
+	r := Range{Offset: p.frames[first].object, TarOffset: p.frames[first].tar}
+	for _, f := range p.frames[first:] {
+		if f.tar >= off+length {
+			break
+		}
+		r.Length += f.length
+	}
+	return r
+}
+
+// Size is that of the object, once all parts are made.
+func (p *Packer) Size() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent
+}
+
+// Close releases what is open. The packer must not be used afterwards.
+func (p *Packer) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current != nil {
+		p.current.close()
+		p.current = nil
+	}
+	if p.encoder != nil {
+		return p.encoder.Close()
+	}
+	return nil
+}

@@ -1,0 +1,425 @@
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+)
+
+const testPart = 8 << 20
+
+func tarLayout(c Compression) Layout {
+	return Layout{Pattern: Hash, Count: 1, UID: "uid", Tar: &Tar{
+		Name: "data", TargetSize: DefaultTargetSize, LargeFile: DefaultTarLargeFile, Compression: c, Level: DefaultLevel,
+	}}
+}
+
+// pack makes all parts of an archive, and makes each of them a second time.
+func pack(tb testing.TB, s *Source, l Layout, a Archive) ([]byte, []Packed) {
+	tb.Helper()
+	p, err := NewPacker(s, *l.Tar, a)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer p.Close()
+	var object []byte
+	var parts [][]byte
+	for last := false; !last; {
+		buf := make([]byte, testPart)
+		var n int
+		if n, last, err = p.Fill(len(parts), buf); err != nil {
+			tb.Fatal(err)
+		}
+		parts = append(parts, buf[:n])
+		object = append(object, buf[:n]...)
+	}
+	for i, part := range parts {
+		again := make([]byte, testPart)
+		n, last, err := p.Fill(i, again)
+		if err != nil || last != (i == len(parts)-1) || !bytes.Equal(again[:n], part) {
+			tb.Fatalf("part %d of %d made again: %d bytes instead of %d, last %v, %v", i, len(parts), n, len(part), last, err)
+		}
+		if i < len(parts)-1 && n < 5<<20 {
+			tb.Errorf("part %d has %d bytes, fewer than S3 takes", i, n)
+		}
+	}
+	return object, p.Packed()
+}
+
+// plainTar returns the tar in an object.
+func plainTar(tb testing.TB, l Layout, object []byte) []byte {
+	tb.Helper()
+	if l.Tar.Compression == Plain {
+		return object
+	}
+	d, err := zstd.NewReader(bytes.NewReader(object))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer d.Close()
+	raw, err := io.ReadAll(d)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return raw
+}
+
+// motley makes a tree with one of everything that a tar can hold.
+func motley(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	long := strings.Repeat("long-name-", 20)
+	random := rand.NewChaCha8([32]byte{1})
+	for name, size := range map[string]int{
+		"empty": 0, "a/one": 1, "a/block": blockSize, "a/odd": 70_001, "two-frames": 2*FrameSize + 17, "large": 9 << 20,
+		"deep/" + long + "/" + long + "/file": 3, "grüße/übung": 5, "b/\xff\xfe": 7,
+		strings.Repeat("d", 60) + "/" + strings.Repeat("e", 60) + "/" + strings.Repeat("f", 90): 11,
+	} {
+		content := make([]byte, size)
+		_, _ = random.Read(content)
+		writeContent(tb, dir, name, content)
+	}
+	must := func(err error) {
+		if err != nil {
+			tb.Helper()
+			tb.Fatal(err)
+		}
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	must(os.MkdirAll(in("hollow/empty-directory"), 0o750))
+	must(os.Symlink("../a/one", in("b/link")))
+	must(os.Symlink(long+long, in("dangling")))
+	must(os.Link(in("a/odd"), in("b/odd-too")))
+	must(os.Link(in("a/odd"), in("odd-three")))
+	sparse, err := os.Create(in("sparse"))
+	must(err)
+	_, err = sparse.WriteAt(bytes.Repeat([]byte("x"), 100), 1<<20)
+	must(err)
+	_, err = sparse.WriteAt(bytes.Repeat([]byte("y"), 5000), 10<<20)
+	must(err)
+	must(sparse.Truncate(30 << 20))
+	must(sparse.Close())
+	must(os.WriteFile(in("hole"), nil, 0o600))
+	must(os.Truncate(in("hole"), 1<<20))
+	must(os.Chmod(in("a/one"), 0o4755))
+	must(os.Chmod(in("a"), 0o1777))
+	must(unix.Setxattr(in("a/one"), "user.origin", []byte("line 1\nline 2\x00"), 0))
+	must(unix.Setxattr(in("a"), "user.kind", []byte("directory"), 0))
+	// Times last, and those of directories after what changes them.
+	var names []string
+	must(filepath.WalkDir(dir, func(p string, _ fs.DirEntry, err error) error { names = append(names, p); return err }))
+	slices.Reverse(names)
+	for i, p := range names {
+		when := time.Date(1975+i, 1, 2, 3, 4, 5, 600_700_800+i, time.UTC)
+		if i == 0 {
+			when = time.Date(1965, 1, 2, 3, 4, 5, 0, time.UTC)
+		}
+		at := unix.NsecToTimespec(when.UnixNano())
+		must(unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW))
+	}
+	return dir
+}
+
+func writeContent(tb testing.TB, dir, name string, content []byte) {
+	tb.Helper()
+	p := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(p, content, 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// thing is what is to be the same of a file in two trees.
+type thing struct {
+	Mode         fs.FileMode
+	Size         int64
+	ModTime      string
+	UID, GID     uint32
+	Content      string
+	Link         string
+	Attributes   string
+	Names        uint64
+	TakesItsSize bool
+}
+
+// things describes the tree below a directory, by path.
+func things(tb testing.TB, dir string) map[string]thing {
+	tb.Helper()
+	all := map[string]thing{}
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		x := thing{
+			Mode: info.Mode(), ModTime: info.ModTime().UTC().Format(time.RFC3339Nano),
+			UID: st.Uid, GID: st.Gid, Names: uint64(st.Nlink),
+		}
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			x.Link, err = os.Readlink(p)
+		case info.Mode().IsRegular():
+			x.Size, x.TakesItsSize = info.Size(), st.Blocks*statBlock >= info.Size()
+			x.Content, err = contentDigest(p)
+		}
+		if err == nil && info.Mode()&fs.ModeSymlink == 0 {
+			x.Attributes, err = userAttributes(p)
+		}
+		rel, _ := filepath.Rel(dir, p)
+		all[rel] = x
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+func contentDigest(p string) (string, error) {
+	f, err := os.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer release(f)
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return fmt.Sprintf("%x", h.Sum(nil)), err
+}
+
+func userAttributes(p string) (string, error) {
+	f, err := os.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer release(f)
+	list, err := attributes(f)
+	return fmt.Sprintf("%q", list), err
+}
+
+// one walks a source whose entries make a single archive.
+func one(tb testing.TB, s *Source, l Layout) Archive {
+	tb.Helper()
+	all, _ := walk(tb, s, WalkOptions{Layout: l})
+	if len(all) != 1 {
+		tb.Fatalf("%d archives, want one", len(all))
+	}
+	return all[0]
+}
+
+func TestOtherProgramsExtractArchives(t *testing.T) {
+	dir := motley(t)
+	want := things(t, dir)
+	s := openSource(t, dir)
+	for _, c := range []Compression{Plain, Zstd} {
+		l := tarLayout(c)
+		object, _ := pack(t, s, l, one(t, s, l))
+		file := filepath.Join(t.TempDir(), "archive"+l.Tar.suffix())
+		if err := os.WriteFile(file, object, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for name, command := range map[string][]string{
+			"GNU tar": {"tar", "--extract", "--preserve-permissions", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--warning=no-timestamp", "--file", file},
+			"bsdtar":  {"bsdtar", "-x", "-p", "-f", file},
+		} {
+			t.Run(fmt.Sprintf("%s, compression %s", name, c), func(t *testing.T) {
+				to := t.TempDir()
+				cmd := exec.Command(command[0], command[1:]...)
+				cmd.Dir = to
+				if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+					t.Fatalf("%v: %s: install it, see CONTRIBUTING.md", err, out)
+				}
+				if diff := cmp.Diff(want, things(t, to)); diff != "" {
+					t.Errorf("extracted (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestPackedRangesLeadToTheContent(t *testing.T) {
+	dir := motley(t)
+	s := openSource(t, dir)
+	for _, c := range []Compression{Plain, Zstd} {
+		t.Run(string(c), func(t *testing.T) {
+			l := tarLayout(c)
+			a := one(t, s, l)
+			object, packed := pack(t, s, l, a)
+			raw := plainTar(t, l, object)
+			for i, e := range a.Entries {
+				p := packed[i]
+				if !p.In || p.Err != nil {
+					t.Errorf("%q is not in the tar: %v", e.Path, p.Err)
+					continue
+				}
+				piece := plainTar(t, l, object[p.Frame.Offset:p.Frame.Offset+p.Frame.Length])
+				within := p.Offset - p.Frame.TarOffset
+				if !bytes.Equal(piece[within:within+p.Length], raw[p.Offset:p.Offset+p.Length]) {
+					t.Errorf("%q: the range %+v does not hold it", e.Path, p.Frame)
+				}
+				if c == Zstd && p.Length <= FrameSize && len(piece) > FrameSize {
+					t.Errorf("%q: %d bytes are spread over %d", e.Path, p.Length, len(piece))
+				}
+				h, err := tar.NewReader(bytes.NewReader(piece[within:])).Next()
+				if err != nil || strings.TrimSuffix(h.Name, "/") != e.Path {
+					t.Fatalf("%q: header %+v, %v", e.Path, h, err)
+				}
+				if e.Kind == File && !p.Sparse {
+					sum := sha256.Sum256(raw[p.Data : p.Data+e.Size])
+					if fmt.Sprintf("%x", sum) != p.SHA256 {
+						t.Errorf("%q: digest %s, content has %x", e.Path, p.SHA256, sum)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestDigestOfSparseFileIsThatOfItsContent(t *testing.T) {
+	dir := motley(t)
+	s := openSource(t, dir)
+	l := tarLayout(Zstd)
+	a := one(t, s, l)
+	object, packed := pack(t, s, l, a)
+	if len(object) > 20<<20 {
+		t.Errorf("the object has %d bytes: the holes are in it", len(object))
+	}
+	sparse := 0
+	for i, e := range a.Entries {
+		if packed[i].Sparse {
+			sparse++
+			want, err := contentDigest(filepath.Join(dir, e.Path))
+			if got := packed[i].SHA256; err != nil || got != want {
+				t.Errorf("%q: digest %s, want %s, %v", e.Path, got, want, err)
+			}
+		}
+	}
+	if sparse != 2 {
+		t.Errorf("%d sparse files, want 2", sparse)
+	}
+}
+
+func TestPackingIsDeterministic(t *testing.T) {
+	s := openSource(t, motley(t))
+	l := tarLayout(Zstd)
+	first, _ := pack(t, s, l, one(t, s, l))
+	second, _ := pack(t, s, l, one(t, s, l))
+	if !bytes.Equal(first, second) {
+		t.Error("the same source gives other bytes")
+	}
+}
+
+func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(p string) error
+		// while: the change comes while the file is read rather than before.
+		while bool
+		want  error
+	}{
+		"vanished before": {os.Remove, false, ErrVanished},
+		"grown before":    {func(p string) error { return os.Truncate(p, 30<<20) }, false, ErrChanged},
+		"shrunk while":    {func(p string) error { return os.Truncate(p, 10<<20) }, true, ErrChanged},
+		"grown while":     {func(p string) error { return os.Truncate(p, 30<<20) }, true, ErrChanged},
+		"touched while":   {func(p string) error { return os.Chtimes(p, time.Now(), time.Now()) }, true, ErrChanged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, file := range []string{"a", "b", "c"} {
+				writeContent(t, dir, file, bytes.Repeat([]byte(file), 20<<20))
+			}
+			if err := os.Link(filepath.Join(dir, "b"), filepath.Join(dir, "d")); err != nil {
+				t.Fatal(err)
+			}
+			s := openSource(t, dir)
+			l := tarLayout(Plain)
+			a := one(t, s, l)
+			p, err := NewPacker(s, *l.Tar, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			var object []byte
+			for n, last := 0, false; !last; n++ {
+				if n == 0 && !tc.while || n == 3 && tc.while {
+					if err := tc.change(filepath.Join(dir, "b")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				buf := make([]byte, testPart)
+				var length int
+				if length, last, err = p.Fill(n, buf); err != nil {
+					t.Fatal(err)
+				}
+				object = append(object, buf[:length]...)
+			}
+			packed := p.Packed()
+			for i, want := range []error{nil, tc.want, nil, ErrVanished} {
+				if err := packed[i].Err; (err == nil) != (want == nil) || err != nil && !strings.Contains(err.Error(), want.Error()) {
+					t.Errorf("%q: %v, want %v", a.Entries[i].Path, err, want)
+				}
+			}
+			if packed[1].SHA256 != "" {
+				t.Error("a file that is not whole has a digest")
+			}
+			var names []string
+			for r := tar.NewReader(bytes.NewReader(object)); ; {
+				h, err := r.Next()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatalf("the tar is damaged: %v", err)
+				}
+				names = append(names, h.Name)
+			}
+			want := []string{"a", "b", "c"}
+			if !tc.while {
+				want = []string{"a", "c"}
+			}
+			if diff := cmp.Diff(want, names); diff != "" {
+				t.Errorf("members (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFormatTime(t *testing.T) {
+	for want, at := range map[string]time.Time{
+		"0": time.Unix(0, 0), "1.5": time.Unix(1, 500_000_000), "-1": time.Unix(-1, 0),
+		"-0.5": time.Unix(-1, 500_000_000), "-1.25": time.Unix(-2, 750_000_000), "12.000000001": time.Unix(12, 1),
+	} {
+		if got := formatTime(at); got != want {
+			t.Errorf("%v: %q, want %q", at, got, want)
+		}
+	}
+}
+
+func TestRecordLengthCountsItself(t *testing.T) {
+	for n := range 1200 {
+		r := record{"path", strings.Repeat("x", n)}.encode()
+		if got := fmt.Sprint(len(r)); !strings.HasPrefix(r, got+" path=") {
+			t.Fatalf("record of %d bytes begins with %.12q", len(r), r)
+		}
+	}
+}
