@@ -2,10 +2,12 @@ package v1alpha1
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // ArchiveTransferSpec describes what to archive, whereto and how.
+// +kubebuilder:validation:XValidation:rule="self.packing.format != 'Tar' || !has(self.destination.prefixes.pattern) || self.destination.prefixes.pattern != 'Mirror'",message="prefix pattern Mirror keeps the tree, which a tar hides: use Hash or Explicit with packing Tar"
 type ArchiveTransferSpec struct {
 	// source is the volume to archive. It is mounted read-only and can't be changed.
 	// +required
@@ -209,7 +211,7 @@ type Destination struct {
 
 	// prefixes says how keys are spread. Prefixes are what the windows are leased on.
 	// +optional
-	// +kubebuilder:default={pattern: Mirror}
+	// +kubebuilder:default={}
 	Prefixes Prefixes `json:"prefixes,omitzero"`
 }
 
@@ -306,12 +308,12 @@ const (
 )
 
 // Prefixes says how keys are spread.
-// +kubebuilder:validation:XValidation:rule="self.pattern == 'Explicit' ? has(self.names) && size(self.names) > 0 : !has(self.names)",message="names are required with pattern Explicit and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="self.pattern != 'Explicit' || !has(self.count)",message="count is the number of names with pattern Explicit; leave it out"
+// +kubebuilder:validation:XValidation:rule="has(self.pattern) && self.pattern == 'Explicit' ? has(self.names) && size(self.names) > 0 : !has(self.names)",message="names are required with pattern Explicit and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="!has(self.pattern) || self.pattern != 'Explicit' || !has(self.count)",message="count is the number of names with pattern Explicit; leave it out"
 type Prefixes struct {
-	// pattern is Mirror, Hash or Explicit.
+	// pattern is Mirror, Hash or Explicit. Absent means Mirror with packing Objects
+	// and Hash with packing Tar, which has no Mirror.
 	// +optional
-	// +kubebuilder:default=Mirror
 	Pattern PrefixPattern `json:"pattern,omitempty"`
 
 	// count is the number of prefixes with Hash, and the most with Mirror. Absent
@@ -333,18 +335,74 @@ type Prefixes struct {
 }
 
 // PackingFormat chooses how files become objects.
-// +kubebuilder:validation:Enum=Objects
+// +kubebuilder:validation:Enum=Objects;Tar
 type PackingFormat string
 
-// PackingObjects makes every file an object of its own.
-const PackingObjects PackingFormat = "Objects"
+const (
+	// PackingObjects makes every file an object of its own.
+	PackingObjects PackingFormat = "Objects"
+	// PackingTar packs files into tar archives.
+	PackingTar PackingFormat = "Tar"
+)
 
 // Packing chooses how files become objects. It is a union whose format names the member.
+// +kubebuilder:validation:XValidation:rule="self.format == 'Tar' || !has(self.tar)",message="tar goes with format Tar only"
 type Packing struct {
-	// format is Objects: every file becomes an object of its own.
+	// format is Objects, where every file becomes an object of its own, or Tar,
+	// where files, directories and links become members of tar archives.
 	// +optional
 	// +kubebuilder:default=Objects
 	Format PackingFormat `json:"format,omitempty"`
+
+	// tar shapes the archives of format Tar.
+	// +optional
+	Tar *TarPacking `json:"tar,omitempty"`
+}
+
+// TarCompression chooses whether archives are compressed.
+// +kubebuilder:validation:Enum=None;Zstd
+type TarCompression string
+
+const (
+	// CompressionNone leaves archives as they are.
+	CompressionNone TarCompression = "None"
+	// CompressionZstd compresses archives in frames that can be read one by one.
+	CompressionZstd TarCompression = "Zstd"
+)
+
+// TarPacking shapes tar archives. What is absent takes the same defaults as where
+// all of it is absent.
+// +kubebuilder:validation:XValidation:rule="self.compression == 'Zstd' || !has(self.level)",message="level goes with compression Zstd only"
+type TarPacking struct {
+	// targetSize is what an archive is filled up to, before compression: from 1Mi
+	// to 64Gi. It holds at most 10,000 members in any case.
+	// +optional
+	// +kubebuilder:default="1Gi"
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('1Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Gi')) <= 0",message="must be a quantity of bytes between 1Mi and 64Gi"
+	TargetSize *resource.Quantity `json:"targetSize,omitempty"`
+
+	// compression is Zstd or None.
+	// +optional
+	// +kubebuilder:default=Zstd
+	Compression TarCompression `json:"compression,omitempty"`
+
+	// level of the compression, as the zstd tool counts it. Absent means 3. Four
+	// of them differ: up to 2, 3 to 5, 6 to 9, and from 10 on.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=22
+	Level int32 `json:"level,omitempty"`
+
+	// largeFileThreshold is the size of a file above which it is an object of its
+	// own; 0 for every file that is not empty. A file with holes never is.
+	// +optional
+	// +kubebuilder:default="64Mi"
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0 && quantity(string(self)).compareTo(quantity('1Ei')) <= 0",message="must be a quantity of bytes between 0 and 1Ei"
+	LargeFileThreshold *resource.Quantity `json:"largeFileThreshold,omitempty"`
 }
 
 // CoordinationMode chooses between shared and fixed windows.

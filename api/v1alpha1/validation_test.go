@@ -65,8 +65,24 @@ var _ = Describe("ArchiveTransfer", func() {
 		Expect(c.Uncoordinated).To(Equal(v1alpha1.FixedWindows{MaxPrefixes: 4, MaxConcurrentUploads: 3}))
 		Expect(at.Spec.Workers.Count).To(Equal(int32(3)))
 		Expect(at.Spec.Packing.Format).To(Equal(v1alpha1.PackingObjects))
-		Expect(at.Spec.Destination.Prefixes.Pattern).To(Equal(v1alpha1.PatternMirror))
+		Expect(at.Spec.Destination.Prefixes.Pattern).To(BeEmpty(), "it follows from the packing")
 		Expect(at.Spec.FailurePolicy.OnFailure).To(Equal(v1alpha1.FailureContinue))
+	})
+
+	It("fills in the defaults of packing Tar", func(ctx SpecContext) {
+		u := manifest(`{format: Tar, tar: {}}`, "spec", "packing")
+		Expect(api.Create(ctx, u)).To(Succeed())
+		at := &v1alpha1.ArchiveTransfer{}
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(u), at)).To(Succeed())
+		t := at.Spec.Packing.Tar
+		Expect([]string{t.TargetSize.String(), t.LargeFileThreshold.String()}).To(Equal([]string{"1Gi", "64Mi"}))
+		Expect(t.Compression).To(Equal(v1alpha1.CompressionZstd))
+	})
+
+	It("has no tar with prefix pattern Mirror", func(ctx SpecContext) {
+		u := manifest(`{format: Tar}`, "spec", "packing")
+		Expect(unstructured.SetNestedField(u.Object, "Mirror", "spec", "destination", "prefixes", "pattern")).To(Succeed())
+		Expect(api.Create(ctx, u)).To(MatchError(ContainSubstring("use Hash or Explicit with packing Tar")))
 	})
 
 	DescribeTable("is refused, naming the field and the rule",
@@ -76,6 +92,13 @@ var _ = Describe("ArchiveTransfer", func() {
 			Expect(err.Error()).To(ContainSubstring(wantField))
 			Expect(err.Error()).To(ContainSubstring(wantRule))
 		},
+		Entry("tar without its format", `{format: Objects, tar: {}}`, at("spec.packing"), "spec.packing", "format Tar only"),
+		Entry("a level of nothing", `{format: Tar, tar: {compression: None, level: 3}}`, at("spec.packing"),
+			"spec.packing.tar", "level goes with compression Zstd only"),
+		Entry("tiny archives", `{format: Tar, tar: {targetSize: 100Ki}}`, at("spec.packing"),
+			"spec.packing.tar.targetSize", "between 1Mi and 64Gi"),
+		Entry("no quantity", `{format: Tar, tar: {largeFileThreshold: many}}`, at("spec.packing"),
+			"spec.packing.tar.largeFileThreshold", "must be a quantity"),
 		Entry("no prefixes", `{pattern: Hash, count: 0}`, at("spec.destination.prefixes"),
 			"spec.destination.prefixes.count", "greater than or equal to 1"),
 		Entry("an unknown strategy", "Reckless", at("spec.coordination.strategy"),

@@ -19,61 +19,58 @@ import (
 // maxListed bounds the failed files that are named on the terminal.
 const maxListed = 20
 
+// copyFlags are those of `worker copy`.
+type copyFlags struct {
+	copy.Options
+	packing packingFlags
+	asJSON  bool
+}
+
 func newCopyCommand() *cobra.Command {
-	o := copy.Options{Layout: archive.Layout{Pattern: archive.Mirror}}
-	var asJSON bool
+	var f copyFlags
 	cmd := &cobra.Command{
 		Use:   "copy DIR s3://BUCKET[/PREFIX]",
 		Short: "Copy a directory into a bucket, without a cluster",
-		Long: "Copy the files of a directory into a bucket, each as one object whose checksum the server verifies.\n" +
+		Long: "Copy the files of a directory into a bucket, each as one object or packed into tar archives,\n" +
+			"whose checksums the server verifies. Archives come with manifests, for ls, restore and verify.\n" +
 			"Credentials come from --credentials-dir, or from the environment as with the AWS tools.",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := complete(&o, args); err != nil {
+			if err := f.complete(args); err != nil {
 				return usageError{err}
 			}
-			return runCopy(cmd, o, asJSON)
+			return runCopy(cmd, f.Options, f.asJSON)
 		},
 	}
-	addCopyFlags(cmd, &o)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a summary object on the last line of standard output")
+	f.add(cmd)
 	return cmd
 }
 
-func addCopyFlags(cmd *cobra.Command, o *copy.Options) {
-	f, d := cmd.Flags(), &o.Destination
-	f.StringVar(&d.Endpoint, "endpoint-url", "", "URL of the S3 server; Amazon S3 by default")
-	f.StringVar(&d.Region, "region", "", "region of the bucket")
-	f.BoolVar(&d.PathStyle, "path-style", false, "put the bucket into the path rather than the host name")
-	f.StringVar(&d.CredentialsDir, "credentials-dir", "", "directory with the files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN")
-	f.StringVar(&d.CAFile, "ca-file", "", "certificates, as PEM, to trust besides the system's")
-	f.StringVar(&d.StorageClass, "storage-class", "", "storage class of the objects; the bucket's default otherwise")
-	f.StringArrayVar(&o.Include, "include", nil, "copy only what this pattern matches, such as 'logs/**/*.gz'; may be repeated")
-	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out what this pattern matches; may be repeated and wins over --include")
-	f.IntVar(&o.Layout.Count, "prefixes", 0, "the most key prefixes to control separately; automatic by default")
-	f.Var(choice(&o.Layout.Pattern, archive.Mirror, archive.Hash), "pattern", "mirror keeps the tree, hash spreads the files over two-digit prefixes")
-	f.Var(choice(&o.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or, by default, Adaptive")
-	packing := packingObjects
-	f.Var(choice(&packing, packingObjects), "packing", "objects makes an object of each file")
-	f.BoolVar(&o.Uncoordinated, "uncoordinated", false, "use fixed windows instead of congestion control")
+func (f *copyFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	addDestinationFlags(flags, &f.Destination)
+	flags.StringVar(&f.Destination.StorageClass, "storage-class", "", "storage class of the objects; the bucket's default otherwise")
+	addSourceFlags(flags, &f.Include, &f.Exclude)
+	f.packing.add(flags, &f.Layout)
+	flags.Var(choice(&f.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or, by default, Adaptive")
+	flags.BoolVar(&f.Uncoordinated, "uncoordinated", false, "use fixed windows instead of congestion control")
+	flags.BoolVar(&f.asJSON, "json", false, "print a summary object on the last line of standard output")
 }
 
-const packingObjects = "objects"
-
 // complete takes in the arguments and checks what belongs together.
-func complete(o *copy.Options, args []string) error {
+func (f *copyFlags) complete(args []string) error {
+	f.Source = args[0]
+	if err := f.packing.complete(&f.Layout, f.Source); err != nil {
+		return err
+	}
 	var err error
-	o.Source = args[0]
-	if o.Destination.Bucket, o.Layout.Base, err = copy.ParseTarget(args[1]); err != nil {
+	if f.Layout.Base, err = completeTarget(args[1], &f.Destination); err != nil {
 		return err
 	}
-	if err := copy.ParseEndpoint(o.Destination.Endpoint); err != nil {
+	if err := archive.CheckPatterns(f.Include, f.Exclude); err != nil {
 		return err
 	}
-	if err := archive.CheckPatterns(o.Include, o.Exclude); err != nil {
-		return err
-	}
-	return o.Layout.Validate()
+	return f.Layout.Validate()
 }
 
 func runCopy(cmd *cobra.Command, o copy.Options, asJSON bool) error {

@@ -34,9 +34,10 @@ type batcher struct {
 
 // batch is an archive that still grows.
 type batch struct {
-	number       int64
-	entries      []Entry
-	bytes, names int64
+	number  int64
+	entries []Entry
+	// bytes, names and apart sum what entries take of the bounds.
+	bytes, names, apart int64
 	// linked are the files with several names, by the first of them.
 	linked map[inode]string
 }
@@ -53,6 +54,7 @@ func newBatcher(o WalkOptions, emit func(Archive) error) *batcher {
 	}
 	if t := o.Layout.Tar; t != nil {
 		b.maxFiles, b.maxNames, b.maxBytes, b.largeFile = maxTarFiles, maxTarNames, t.TargetSize, t.LargeFile
+		return b.resume(o)
 	}
 	if b.maxFiles <= 0 {
 		b.maxFiles = DefaultMaxFiles
@@ -63,54 +65,69 @@ func newBatcher(o WalkOptions, emit func(Archive) error) *batcher {
 	if b.largeFile <= 0 {
 		b.largeFile = DefaultLargeFile
 	}
+	return b.resume(o)
+}
+
+// resume has the numbers of archives go on where an earlier walk has come to.
+func (b *batcher) resume(o WalkOptions) *batcher {
 	for prefix, at := range o.Resume {
 		b.open[prefix] = &batch{number: at.Next}
 	}
 	return b
 }
 
-// add puts an entry into the open archive of its prefix. A large file closes
-// that first, rather than overtake it: what is listed of a prefix is then
-// always everything up to some path, which is what a walk can be resumed from.
+// add puts an entry into the open archive of its prefix, and closes that once it
+// is full. What is listed of a prefix is always everything up to some path, which
+// is what a walk can be resumed from.
 func (b *batcher) add(prefix string, f found) error {
 	t := b.open[prefix]
 	if t == nil {
 		t = &batch{}
 		b.open[prefix] = t
 	}
-	size, large := b.measure(&f)
-	if large || t.bytes+size > b.maxBytes || t.names+int64(len(f.Path)) > b.maxNames {
+	cost := b.cost(&f)
+	if cost.alone || t.bytes+cost.bytes > b.maxBytes || t.apart+cost.apart > b.maxBytes || t.names+int64(len(f.Path)) > b.maxNames {
 		if err := b.close(prefix); err != nil {
 			return err
 		}
 	}
 	if t.link(&f) {
-		size = headerReserve
+		cost.bytes = headerReserve
 	}
 	t.entries = append(t.entries, f.Entry)
-	t.bytes += size
+	t.bytes += cost.bytes
+	t.apart += cost.apart
 	t.names += int64(len(f.Path) + len(f.Link))
-	if large || len(t.entries) >= b.maxFiles {
+	if cost.alone || len(t.entries) >= b.maxFiles {
 		return b.close(prefix)
 	}
 	return nil
 }
 
-// measure returns what an entry takes of its archive, and whether it is to be
-// alone in it. A file with holes never is, since only a tar can leave them out;
-// nor is one in a tar whose path makes no key.
-func (b *batcher) measure(f *found) (size int64, large bool) {
-	if !f.Sendable() {
-		return 0, false
-	}
-	if b.layout.Tar == nil {
-		return f.Size, f.Size > b.largeFile
+// cost is what an entry takes of the bounds of its archive, in bytes.
+type cost struct {
+	bytes int64
+	// apart are those of files that a tar doesn't hold.
+	apart int64
+	// alone: nothing else shares the archive.
+	alone bool
+}
+
+// cost also decides whether an entry becomes an object apart from its tar. A file
+// with holes never does, since only a tar can leave them out; nor does one whose
+// path makes no key.
+func (b *batcher) cost(f *found) cost {
+	switch {
+	case !f.Sendable():
+		return cost{}
+	case b.layout.Tar == nil:
+		return cost{bytes: f.Size, alone: f.Size > b.largeFile}
 	}
 	f.Object = f.Kind == File && f.Size > b.largeFile && f.Stored == 0 && b.layout.verdict(f.Path) == ""
 	if f.Object {
-		return f.Size, true
+		return cost{apart: f.Size}
 	}
-	return memberSize(f.Entry, cmp.Or(f.Stored, f.Size)), false
+	return cost{bytes: memberSize(f.Entry, cmp.Or(f.Stored, f.Size))}
 }
 
 // link makes a hard link of a further name of a file that the archive holds.

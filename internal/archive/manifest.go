@@ -61,7 +61,6 @@ type Member struct {
 	// Tar is where the member is in the archive's object; nil if it isn't.
 	Tar     *Place
 	Size    int64
-	Size    int64
 	Mode    fs.FileMode
 	ModTime time.Time
 	// ETag and Checksum are those of the object, as S3 gave them.
@@ -179,6 +178,8 @@ type Index struct {
 	Transfer  string `json:"transfer"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
+	// Written is when the transfer ended.
+	Written time.Time `json:"written"`
 	// Layout tells which keys the files have.
 	Layout Layout `json:"layout"`
 	// Prefixes tell where the manifests stand and what they hold.

@@ -92,7 +92,7 @@ const maxFileRatio = 4
 func PlannedSize(a Archive) int64 {
 	size := int64(trailerSize)
 	for _, e := range a.Entries {
-		if !e.Sendable() {
+		if !e.Packable() {
 			continue
 		}
 		stored := e.Size
@@ -206,7 +206,7 @@ func (p *Packer) advance() error {
 		}
 		e, packed := p.entries[p.next], &p.packed[p.next]
 		p.next++
-		if !e.Sendable() || e.Object {
+		if !e.Packable() {
 			continue
 		}
 		m, err := p.open(e)

@@ -37,7 +37,7 @@ func pack(tb testing.TB, s *Source, l Layout, a Archive) ([]byte, []Packed) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer p.Close()
+	defer release(p)
 	var object []byte
 	var parts [][]byte
 	for last := false; !last; {
@@ -358,7 +358,7 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer p.Close()
+			defer release(p)
 			var object []byte
 			for n, last := 0, false; !last; n++ {
 				if n == 0 && !tc.while || n == 3 && tc.while {

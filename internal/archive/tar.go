@@ -3,6 +3,7 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -97,15 +98,13 @@ func (l Layout) LocateArchive(key string) (prefix string, number int64, ok bool)
 }
 
 // TarKey is where the tar of the archive stands; it is false if it makes none,
-// since its one file is an object or nothing in it can be sent.
+// since nothing in it can be sent or all of it are objects of their own.
 func (l Layout) TarKey(a Archive) (string, bool) {
-	if l.Tar == nil {
+	if l.Tar == nil || !slices.ContainsFunc(a.Entries, Entry.Packable) {
 		return "", false
 	}
-	for _, e := range a.Entries {
-		if e.Sendable() {
-			return l.ArchiveKey(a.Prefix, a.Number), !e.Object
-		}
-	}
-	return "", false
+	return l.ArchiveKey(a.Prefix, a.Number), true
 }
+
+// Packable says that, with packing Tar, the entry is to be a member of the tar.
+func (e Entry) Packable() bool { return e.Sendable() && !e.Object }

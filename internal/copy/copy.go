@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/transfer"
@@ -108,6 +110,11 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := client.Probe(ctx); err != nil {
 		return Summary{}, err
 	}
+	if o.Layout.Tar != nil {
+		// What is packed can only be read back with its manifests, which stand apart
+		// from those of every other run.
+		o.Layout.UID = uuid.NewString()
+	}
 	if o.Layout, err = source.Resolve(ctx, o.Layout, o.Include, o.Exclude); err != nil {
 		return Summary{}, err
 	}
@@ -116,6 +123,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	err = s.run(ctx)
+	if err == nil && o.Layout.Tar != nil {
+		err = s.writeIndex(ctx, client)
+	}
 	return s.summary(time.Since(begun)), err
 }
 
@@ -146,6 +156,26 @@ func (s *session) run(ctx context.Context) error {
 	cancel()
 	work.Wait()
 	return err
+}
+
+// writeIndex writes the index of a copy that has written manifests.
+func (s *session) writeIndex(ctx context.Context, store archive.Store) error {
+	layout := s.options.Layout
+	index := archive.Index{Transfer: layout.UID, Name: layout.Tar.Name, Written: time.Now().UTC(), Layout: layout}
+	for i, name := range layout.Prefixes() {
+		if p, ok := s.tally.prefixes[name]; ok {
+			p.Name, p.ManifestPrefix = name, layout.ManifestPrefix(i)
+			index.Prefixes = append(index.Prefixes, p)
+		}
+	}
+	body, err := index.Encode()
+	if err != nil {
+		return err
+	}
+	if err := store.Put(ctx, layout.IndexKey(), body); err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	return nil
 }
 
 func (s *session) walkOptions() archive.WalkOptions {

@@ -21,17 +21,20 @@ type Failure struct {
 	Reason, Message string
 }
 
-// outcomes takes the manifests that the engine writes, in place of a bucket, and
-// keeps what they say of failed files. A later attempt at an archive replaces
-// an earlier one.
+// outcomes takes the manifests that the engine writes and keeps what they say of
+// failed files. A later attempt at an archive replaces an earlier one.
 type outcomes struct {
+	// store is where the manifests go; nil keeps none, since the objects that stand
+	// for one file each tell all that a manifest would.
+	store archive.Store
+
 	mu       sync.Mutex
 	failures map[string][]Failure // by key of the manifest
 	kept     int
 }
 
 // errNotKept is what reading from outcomes gives: the engine only ever writes.
-var errNotKept = errors.New("a copy keeps no bookkeeping objects")
+var errNotKept = errors.New("a copy reads no bookkeeping objects")
 
 // Get implements archive.Store.
 func (o *outcomes) Get(context.Context, string) ([]byte, error) { return nil, errNotKept }
@@ -40,10 +43,15 @@ func (o *outcomes) Get(context.Context, string) ([]byte, error) { return nil, er
 func (o *outcomes) List(context.Context, string) ([]string, error) { return nil, errNotKept }
 
 // Put implements archive.Store.
-func (o *outcomes) Put(_ context.Context, key string, body []byte) error {
+func (o *outcomes) Put(ctx context.Context, key string, body []byte) error {
 	m, err := archive.DecodeManifest(body)
 	if err != nil {
 		return err
+	}
+	if o.store != nil {
+		if err := o.store.Put(ctx, key, body); err != nil {
+			return err
+		}
 	}
 	var failed []Failure
 	for _, f := range m.Members {

@@ -31,7 +31,7 @@ func (s *session) report(allFound bool) {
 	}
 	t := &s.tally
 	p := Progress{
-		Files: s.sent.files.Load(), Sent: t.sent,
+		Files: max(s.sent.files.Load(), t.done.files), Sent: t.sent,
 		FoundFiles: t.found.Files, FoundBytes: t.found.Bytes, AllFound: allFound,
 		Failed: t.failed.files, State: s.state,
 	}

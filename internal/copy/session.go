@@ -59,6 +59,9 @@ type session struct {
 
 func newSession(o Options, source *archive.Source, client *transfer.Client) (*session, error) {
 	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
+	if o.Layout.Tar != nil {
+		s.outcomes.store = client
+	}
 	gate := transfer.NewGate()
 	meter := transfer.NewMeter(gate)
 	s.sent = &counting{Uploader: transfer.NewUploader(transfer.UploaderOptions{Client: client, Gate: gate, Meter: meter})}

@@ -11,6 +11,8 @@ import (
 type tally struct {
 	found    archive.Totals
 	archives int64
+	// prefixes are what the index tells of each.
+	prefixes map[string]archive.IndexedPrefix
 
 	done, failed, skipped count
 
@@ -41,6 +43,15 @@ func (t *tally) find(a archive.Archive) {
 	t.found.Archives++
 	t.found.Files += a.Files()
 	t.found.Bytes += a.Bytes()
+	p := t.prefixes[a.Prefix]
+	p.Archives++
+	p.Manifests++
+	p.Files += a.Files()
+	p.Bytes += a.Bytes()
+	if t.prefixes == nil {
+		t.prefixes = map[string]archive.IndexedPrefix{}
+	}
+	t.prefixes[a.Prefix] = p
 }
 
 // finish counts an archive that ended.

@@ -55,6 +55,10 @@ type attempt struct {
 	// queue holds the entries still to be begun, as places in content.
 	queue   []int
 	members []archive.Member
+	// packs: there are entries that go into a tar, for which the first of them stands
+	// in the queue. object tells of it once it stands.
+	packs  bool
+	object *archive.Object
 	// trouble is the first failure that another attempt may get over.
 	trouble  *verdict
 	troubles int
@@ -129,8 +133,9 @@ func (e *Engine) open(a *attempt) func() {
 		a.queue = make([]int, 0, len(content.Entries))
 		for i, entry := range content.Entries {
 			a.members[i] = memberOf(entry)
-			if entry.Sendable() {
+			if entry.Sendable() && (!a.packs || entry.Object) {
 				a.queue = append(a.queue, i)
+				a.packs = layout.Tar != nil && (a.packs || entry.Packable())
 			}
 		}
 	}
@@ -153,11 +158,7 @@ func (e *Engine) fetch(a *attempt) (archive.Layout, archive.Archive, error) {
 
 // sweep aborts the uploads that an earlier attempt has left open.
 func (e *Engine) sweep(ctx context.Context, layout archive.Layout, content archive.Archive) error {
-	for _, entry := range content.Entries {
-		if !entry.Sendable() || entry.Size < mayBeMultipart {
-			continue
-		}
-		key := layout.Key(content.Prefix, entry.Path)
+	for _, key := range multipartKeys(layout, content) {
 		uploads, err := e.options.Destination.OpenUploads(ctx, key)
 		if err != nil {
 			return err
@@ -173,6 +174,21 @@ func (e *Engine) sweep(ctx context.Context, layout archive.Layout, content archi
 		}
 	}
 	return nil
+}
+
+// multipartKeys returns the keys of an archive that may have been sent in parts.
+func multipartKeys(layout archive.Layout, content archive.Archive) []string {
+	var keys []string
+	tar, packs := layout.TarKey(content)
+	if packs {
+		keys = append(keys, tar)
+	}
+	for _, entry := range content.Entries {
+		if entry.Sendable() && entry.Size >= mayBeMultipart && (!packs || entry.Object) {
+			keys = append(keys, layout.Key(content.Prefix, entry.Path))
+		}
+	}
+	return keys
 }
 
 // fail takes in an error that concerns the archive as a whole: one that blocks
@@ -193,7 +209,11 @@ func (e *Engine) sendFiles(l *lane, a *attempt) {
 	for len(a.queue) > 0 && l.files < l.limit {
 		i := a.queue[0]
 		a.queue = a.queue[1:]
-		e.launch(l, a, 1, func(a *attempt) func() { return e.sendFile(a, i) })
+		send := func(a *attempt) func() { return e.sendFile(a, i) }
+		if a.packs && a.content.Entries[i].Packable() {
+			send = func(a *attempt) func() { return e.sendTar(a, i) }
+		}
+		e.launch(l, a, 1, send)
 	}
 	if len(a.queue) == 0 && a.running == 0 {
 		a.stage = stageClose
@@ -243,11 +263,17 @@ func (e *Engine) sent(a *attempt, i int, receipt transfer.Receipt, err error) {
 // giveUp has no more files begin.
 func (a *attempt) giveUp() {
 	for _, i := range a.queue {
+		if a.packs && a.content.Entries[i].Packable() {
+			a.failTar(verdict{reasonNotSent, notBegun})
+			continue
+		}
 		m := &a.members[i]
-		m.Outcome, m.Reason, m.Message = archive.Failed, reasonNotSent, "not begun after other files of the archive had failed"
+		m.Outcome, m.Reason, m.Message = archive.Failed, reasonNotSent, notBegun
 	}
 	a.queue = nil
 }
+
+const notBegun = "not begun after other files of the archive had failed"
 
 // close writes the manifest.
 func (e *Engine) close(a *attempt) func() {
@@ -270,6 +296,7 @@ func (e *Engine) writeManifest(a *attempt) error {
 		Prefix:   a.prefix,
 		Number:   a.number,
 		Attempt:  int(a.attempt),
+		Object:   a.object,
 		Members:  a.members,
 	}.Encode()
 	if err != nil {
@@ -303,7 +330,10 @@ func (e *Engine) tellLeftOpen(err error) {
 }
 
 func memberOf(entry archive.Entry) archive.Member {
-	m := archive.Member{Path: entry.Path, Size: entry.Size, Mode: entry.Mode, ModTime: entry.ModTime}
+	m := archive.Member{
+		Path: entry.Path, Size: entry.Size, Mode: entry.Mode, ModTime: entry.ModTime,
+		Kind: entry.Kind, Link: entry.Link, UID: entry.UID, GID: entry.GID,
+	}
 	switch {
 	case entry.Skipped != "":
 		m.Outcome, m.Reason = archive.Skipped, entry.Skipped

@@ -29,6 +29,7 @@ const (
 // Uploader sends files; *transfer.Uploader is one.
 type Uploader interface {
 	Upload(ctx context.Context, f transfer.File) (transfer.Receipt, error)
+	UploadStream(ctx context.Context, s transfer.Stream) (transfer.Receipt, error)
 	MaxInFlight() int
 }
 

@@ -88,16 +88,12 @@ func (f finisher) abortUploads(ctx context.Context, layout archive.Layout) error
 	}
 	inventory := archive.NewInventory(f.client, layout)
 	for _, u := range uploads {
-		prefix, path, ok := layout.Locate(u.Key)
-		if !ok {
-			continue
-		}
-		_, _, err := inventory.Find(ctx, prefix, path)
-		if errors.Is(err, archive.ErrNotListed) {
-			continue
-		}
+		planned, err := isPlanned(ctx, inventory, layout, u.Key)
 		if err != nil {
 			return err
+		}
+		if !planned {
+			continue
 		}
 		if err := f.client.AbortUpload(ctx, u); err != nil {
 			return err
@@ -105,6 +101,22 @@ func (f finisher) abortUploads(ctx context.Context, layout archive.Layout) error
 		f.logger.Info("aborted a multipart upload", "key", u.Key)
 	}
 	return nil
+}
+
+// isPlanned says that the object of a key is one of the transfer's.
+func isPlanned(ctx context.Context, inventory *archive.Inventory, layout archive.Layout, key string) (bool, error) {
+	var err error
+	if prefix, number, ok := layout.LocateArchive(key); ok {
+		_, err = inventory.Archive(ctx, prefix, number)
+	} else if prefix, path, ok := layout.Locate(key); ok {
+		_, _, err = inventory.Find(ctx, prefix, path)
+	} else {
+		return false, nil
+	}
+	if errors.Is(err, archive.ErrNotListed) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // writeIndex writes the index from the plan and the manifests that stand.
@@ -115,7 +127,7 @@ func (f finisher) writeIndex(ctx context.Context, plan archive.Plan) error {
 	}
 	index := archive.Index{
 		Transfer: string(f.site.Transfer.UID), Namespace: f.site.Transfer.Namespace, Name: f.site.Transfer.Name,
-		Layout: plan.Layout,
+		Layout: plan.Layout, Written: time.Now().UTC(),
 	}
 	for i, name := range plan.Layout.Prefixes() {
 		below := plan.Layout.ManifestPrefix(i)

@@ -86,13 +86,46 @@ func (s Site) layout() archive.Layout {
 		Names:   d.Prefixes.Names,
 		UID:     string(s.Transfer.UID),
 	}
-	if l.Pattern == "" {
+	if s.Transfer.Spec.Packing.Format == v1alpha1.PackingTar {
+		l.Tar = tarOf(s.Transfer)
+	}
+	switch {
+	case l.Pattern != "":
+	case l.Tar != nil:
+		l.Pattern = archive.Hash
+	default:
 		l.Pattern = archive.Mirror
 	}
 	if d.Prefixes.Count != nil {
 		l.Count = int(*d.Prefixes.Count)
 	}
 	return l
+}
+
+// tarOf returns how the transfer packs archives, which bear its name. A transfer
+// that no API server has filled the defaults of gets the same ones here.
+func tarOf(t v1alpha1.ArchiveTransfer) *archive.Tar {
+	tar := &archive.Tar{
+		Name: t.Name, TargetSize: archive.DefaultTargetSize, LargeFile: archive.DefaultTarLargeFile,
+		Compression: archive.Zstd, Level: archive.DefaultLevel,
+	}
+	spec := t.Spec.Packing.Tar
+	if spec == nil {
+		return tar
+	}
+	if spec.TargetSize != nil {
+		tar.TargetSize = spec.TargetSize.Value()
+	}
+	if spec.LargeFileThreshold != nil {
+		tar.LargeFile = spec.LargeFileThreshold.Value()
+	}
+	switch {
+	case spec.Compression == v1alpha1.CompressionNone:
+		tar.Compression, tar.Level = archive.Plain, 0
+	case spec.Level > 0:
+		tar.Level = int(spec.Level)
+	}
+	return tar
 }
 
 // Place is a site made ready: connected to the destination, the source open.

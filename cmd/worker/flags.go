@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/copy"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// addDestinationFlags adds what every command needs to reach a bucket.
+func addDestinationFlags(flags *pflag.FlagSet, d *transfer.Options) {
+	flags.StringVar(&d.Endpoint, "endpoint-url", "", "URL of the S3 server; Amazon S3 by default")
+	flags.StringVar(&d.Region, "region", "", "region of the bucket")
+	flags.BoolVar(&d.PathStyle, "path-style", false, "put the bucket into the path rather than the host name")
+	flags.StringVar(&d.CredentialsDir, "credentials-dir", "", "directory with the files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN")
+	flags.StringVar(&d.CAFile, "ca-file", "", "certificates, as PEM, to trust besides the system's")
+}
+
+// completeTarget takes in s3://BUCKET/PREFIX and returns the prefix.
+func completeTarget(target string, d *transfer.Options) (base string, err error) {
+	if d.Bucket, base, err = copy.ParseTarget(target); err != nil {
+		return "", err
+	}
+	return base, copy.ParseEndpoint(d.Endpoint)
+}
+
+func addSourceFlags(flags *pflag.FlagSet, include, exclude *[]string) {
+	flags.StringArrayVar(include, "include", nil, "take only what this pattern matches, such as 'logs/**/*.gz'; may be repeated")
+	flags.StringArrayVar(exclude, "exclude", nil, "leave out what this pattern matches; may be repeated and wins over --include")
+}
+
+const (
+	packingObjects = "objects"
+	packingTar     = "tar"
+)
+
+// packingFlags say how files become objects and keys.
+type packingFlags struct {
+	format      string
+	compression archive.Compression
+	level       int
+	target      string
+	large       string
+}
+
+func (p *packingFlags) add(flags *pflag.FlagSet, l *archive.Layout) {
+	p.format, p.compression = packingObjects, archive.Zstd
+	flags.IntVar(&l.Count, "prefixes", 0, "the most key prefixes to control separately; automatic by default")
+	flags.Var(choice(&l.Pattern, archive.Mirror, archive.Hash), "pattern", "mirror keeps the tree, hash spreads over two-digit prefixes; the latter is the only one for tar")
+	flags.Var(choice(&p.format, packingObjects, packingTar), "packing", "objects makes an object of each file, tar packs files, directories and links into archives")
+	flags.Var(choice(&p.compression, archive.Plain, archive.Zstd), "compression", "of archives: none or zstd")
+	flags.IntVar(&p.level, "level", archive.DefaultLevel, "of zstd, from 1 to 22")
+	flags.StringVar(&p.target, "target-size", "1Gi", "what an archive is filled up to, before compression")
+	flags.StringVar(&p.large, "large-file-threshold", "64Mi", "size above which a file is an object of its own")
+}
+
+// complete sets up the layout for what is copied from a directory.
+func (p *packingFlags) complete(l *archive.Layout, source string) error {
+	if p.format != packingTar {
+		if l.Pattern == "" {
+			l.Pattern = archive.Mirror
+		}
+		return nil
+	}
+	target, err := parseSize(p.target)
+	if err != nil {
+		return fmt.Errorf("--target-size: %w", err)
+	}
+	large, err := parseSize(p.large)
+	if err != nil {
+		return fmt.Errorf("--large-file-threshold: %w", err)
+	}
+	l.Tar = &archive.Tar{Name: archiveName(source), TargetSize: target, LargeFile: large, Compression: p.compression}
+	if p.compression == archive.Zstd {
+		l.Tar.Level = p.level
+	}
+	if l.Pattern == "" {
+		l.Pattern = archive.Hash
+	}
+	return nil
+}
+
+// parseSize reads a number of bytes as Kubernetes writes it, such as 64Mi.
+func parseSize(text string) (int64, error) {
+	q, err := resource.ParseQuantity(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no size: write a number of bytes, such as 64Mi", text)
+	}
+	n, exact := q.AsInt64()
+	if !exact || n < 0 {
+		return 0, errors.New("must be a whole number of bytes that is not negative")
+	}
+	return n, nil
+}
+
+// archiveName is the name of the directory that is packed.
+func archiveName(source string) string {
+	if path, err := filepath.Abs(source); err == nil {
+		if name := filepath.Base(path); name != string(filepath.Separator) {
+			return name
+		}
+	}
+	return "archive"
+}

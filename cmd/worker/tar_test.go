@@ -1,0 +1,190 @@
+package main
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+	"github.com/minio/minio-go/v7"
+
+	"cargoship.dev/operator/internal/archive"
+)
+
+// members reads all archives below a prefix with programs that aren't ours, and
+// returns the digest of every regular file, and the target of every link, by path.
+func (d *destination) members(tb testing.TB, prefix string) map[string]string {
+	tb.Helper()
+	all := map[string]string{}
+	for o := range d.client.ListObjects(tb.Context(), bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+		plain := strings.HasSuffix(o.Key, ".tar")
+		if o.Err != nil || !plain && !strings.HasSuffix(o.Key, ".tar.zst") {
+			continue
+		}
+		object, err := d.client.GetObject(tb.Context(), bucket, o.Key, minio.GetObjectOptions{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		var raw io.Reader = object
+		if !plain {
+			z, err := zstd.NewReader(object)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			raw = z.IOReadCloser()
+		}
+		readTar(tb, raw, all)
+		_ = object.Close()
+	}
+	return all
+}
+
+func readTar(tb testing.TB, raw io.Reader, into map[string]string) {
+	tb.Helper()
+	for r := tar.NewReader(raw); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if _, twice := into[h.Name]; twice {
+			tb.Errorf("%q is there twice", h.Name)
+		}
+		switch h.Typeflag {
+		case tar.TypeReg:
+			into[h.Name] = digest(tb, r)
+		case tar.TypeDir:
+			into[h.Name] = "directory"
+		default:
+			into[h.Name] = h.Linkname
+		}
+	}
+}
+
+// manifests returns all manifests below a base prefix.
+func (d *destination) manifests(tb testing.TB, base string) []archive.Manifest {
+	tb.Helper()
+	var all []archive.Manifest
+	for o := range d.client.ListObjects(tb.Context(), bucket, minio.ListObjectsOptions{Prefix: base + "/.cargoship/", Recursive: true}) {
+		if !strings.Contains(o.Key, "/manifests/") {
+			continue
+		}
+		object, err := d.client.GetObject(tb.Context(), bucket, o.Key, minio.GetObjectOptions{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		body, err := io.ReadAll(object)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		m, err := archive.DecodeManifest(body)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// written writes a file and returns its digest.
+func written(tb testing.TB, dir, name string, size int) string {
+	tb.Helper()
+	write(tb, dir, name, size)
+	f, err := os.Open(filepath.Join(dir, name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	return digest(tb, f)
+}
+
+func TestCopyPacked(t *testing.T) {
+	for _, compression := range []string{"none", "zstd"} {
+		t.Run(compression, func(t *testing.T) {
+			t.Parallel()
+			d := newDestination(t)
+			dir := t.TempDir()
+			want := map[string]string{"a/": "directory", "b/": "directory", "empty/": "directory", "b/link": "../a/file-1", "b/odd": "a/odd"}
+			for i := range 40 {
+				name := fmt.Sprintf("a/file-%d", i)
+				want[name] = written(t, dir, name, i*10_000)
+			}
+			want["a/odd"] = written(t, dir, "a/odd", 12_345)
+			want["b/big"] = written(t, dir, "b/big", 30<<20)
+			large := written(t, dir, "b/large", 40<<20)
+			if err := errors.Join(
+				os.Mkdir(filepath.Join(dir, "empty"), 0o755),
+				os.Symlink("../a/file-1", filepath.Join(dir, "b/link")),
+				os.Link(filepath.Join(dir, "a/odd"), filepath.Join(dir, "b/odd")),
+			); err != nil {
+				t.Fatal(err)
+			}
+			r := work(t, d.args(dir, "base", "--packing", "tar", "--compression", compression, "--large-file-threshold", "32Mi", "--prefixes", "2", "--json")...)
+			if r.code != 0 {
+				t.Fatalf("exit code %d: %s", r.code, r.stderr)
+			}
+			if s := r.summary(t); s.Files != int64(len(want))+1 || s.Failed != 0 || s.Skipped != 0 {
+				t.Errorf("summary %+v, want %d files", s, len(want)+1)
+			}
+			if diff := cmp.Diff(want, d.members(t, "base/")); diff != "" {
+				t.Errorf("members (-want +got):\n%s", diff)
+			}
+			found := false
+			for key, digest := range d.digests(t, "base/") {
+				found = found || strings.HasSuffix(key, "/files/b/large") && digest == large
+			}
+			if !found {
+				t.Error("the large file is not an object of its own")
+			}
+			d.wantNoUploads(t)
+			for _, m := range d.manifests(t, "base") {
+				for _, f := range m.Members {
+					if f.Outcome != archive.Done || (f.Tar == nil) == (f.Key == "") {
+						t.Errorf("member %+v", f)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestCopyPackedThrottled(t *testing.T) {
+	d := newDestination(t)
+	f := newFaults(t, d.Endpoint)
+	d.Endpoint = f.url
+	dir := t.TempDir()
+	want := map[string]string{"a/": "directory"}
+	for i := range 8 {
+		name := fmt.Sprintf("a/%d", i)
+		want[name] = written(t, dir, name, 5<<20)
+	}
+	var parts atomic.Int32
+	f.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("partNumber") == "" || parts.Add(1)%3 != 0 {
+			return false
+		}
+		refuse(w, http.StatusServiceUnavailable, "SlowDown")
+		return true
+	})
+	r := work(t, d.args(dir, "base", "--packing", "tar", "--prefixes", "1", "--json")...)
+	if r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	if diff := cmp.Diff(want, d.members(t, "base/")); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	if s := r.summary(t); s.Retries == 0 {
+		t.Error("nothing was sent again")
+	}
+	d.wantNoUploads(t)
+}

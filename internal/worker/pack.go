@@ -1,0 +1,77 @@
+package worker
+
+import (
+	"cmp"
+	"errors"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// sendTar sends the tar of the archive, which is packed on the way; i is the entry
+// that stands for it.
+func (e *Engine) sendTar(a *attempt, i int) func() {
+	key, _ := a.layout.TarKey(a.content)
+	packer, err := archive.NewPacker(e.options.Source, *a.layout.Tar, a.content)
+	if err != nil {
+		return func() { e.tarFailed(a, i, err) }
+	}
+	receipt, err := e.options.Uploader.UploadStream(a.ctx, transfer.Stream{
+		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
+		Open: func() (transfer.Parts, error) { return packer, nil },
+	})
+	if err != nil {
+		e.tellLeftOpen(err)
+		return func() { e.tarFailed(a, i, err) }
+	}
+	object := &archive.Object{
+		Key: key, Size: receipt.Bytes, Compression: a.layout.Tar.Compression,
+		ETag: receipt.ETag, Checksum: receipt.Checksum, ChecksumAlgorithm: receipt.ChecksumAlgorithm,
+	}
+	return func() {
+		e.blockage.mended()
+		a.object = object
+		for k, p := range packer.Packed() {
+			if a.content.Entries[k].Packable() {
+				settle(&a.members[k], p)
+			}
+		}
+	}
+}
+
+// tarFailed takes down that there is no tar. Another attempt leaves out what has
+// changed meanwhile, so it may always get over it.
+func (e *Engine) tarFailed(a *attempt, i int, err error) {
+	if te := blocking(err); te != nil {
+		a.queue = append(a.queue, i)
+		e.block(te)
+		return
+	}
+	v := verdictOf(err)
+	a.trouble = cmp.Or(a.trouble, &v)
+	a.failTar(v)
+}
+
+// failTar gives all members of the tar the same verdict.
+func (a *attempt) failTar(v verdict) {
+	for k, entry := range a.content.Entries {
+		if m := &a.members[k]; entry.Packable() {
+			m.Outcome, m.Reason, m.Message = archive.Failed, v.reason, v.message
+		}
+	}
+}
+
+// settle takes down what became of a member of a tar that stands.
+func settle(m *archive.Member, p archive.Packed) {
+	m.Outcome = archive.Done
+	if p.In {
+		place := p.Place
+		m.Tar = &place
+	}
+	if p.Err != nil {
+		m.Outcome, m.Reason, m.Message = archive.Failed, reasonUnknown, p.Err.Error()
+		if fe, ok := errors.AsType[*archive.FileError](p.Err); ok {
+			m.Reason = fe.Reason()
+		}
+	}
+}
