@@ -1,13 +1,11 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
 )
@@ -95,14 +93,8 @@ type madePart struct {
 // more than one part.
 func (j *streamJob) putWhole(ctx context.Context) (Receipt, error) {
 	var etag string
-	err := j.sendPart(ctx, partRequest{op: "put object", whole: true, made: func() {}, send: func(ctx context.Context, content []byte, m madePart) (err error) {
-		etag, err = j.client.putObject(ctx, &s3.PutObjectInput{
-			Key:          &j.file.Key,
-			Body:         bytes.NewReader(content),
-			Metadata:     j.file.Metadata,
-			StorageClass: types.StorageClass(j.client.options.StorageClass),
-			Tagging:      j.client.tagging(),
-		}, j.algorithm, m.sum)
+	err := j.sendPart(ctx, partRequest{op: "put object", whole: true, made: func() {}, send: func(ctx context.Context, b *body) (err error) {
+		etag, err = j.client.putObject(ctx, j.file.Key, j.client.attributesOf(j.file), j.algorithm, b)
 		return err
 	}})
 	if err != nil {
@@ -168,8 +160,8 @@ func (j *streamJob) fill(ctx context.Context, upload OpenUpload) (Receipt, error
 
 // putPart sends one part of an upload, and calls made once it is made.
 func (j *streamJob) putPart(ctx context.Context, upload OpenUpload, n int, made func()) error {
-	return j.sendPart(ctx, partRequest{op: "upload part", n: n, made: made, send: func(ctx context.Context, content []byte, m madePart) error {
-		etag, err := j.client.uploadPart(ctx, upload, int32(n+1), bytes.NewReader(content), j.algorithm, m.sum)
+	return j.sendPart(ctx, partRequest{op: "upload part", n: n, made: made, send: func(ctx context.Context, b *body) error {
+		etag, err := j.client.uploadPart(ctx, upload, int32(n+1), j.algorithm, b)
 		if err != nil {
 			if statusOf(err) == 0 {
 				j.cutOff.Store(true)
@@ -201,7 +193,7 @@ type partRequest struct {
 	whole bool
 	// made is called once the part is made.
 	made func()
-	send func(ctx context.Context, content []byte, m madePart) error
+	send func(ctx context.Context, b *body) error
 }
 
 // sendPart sends a part as often as it takes. Every attempt makes the part again,
@@ -214,52 +206,74 @@ func (j *streamJob) sendPart(ctx context.Context, r partRequest) error {
 // that, else when it is through.
 func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
 	cost := min(j.size, j.memory.limit/2)
-	var buf []byte
-	var m madePart
-	ahead := j.memory.ahead.TryAcquire(cost)
-	if ahead {
-		defer j.memory.ahead.Release(cost)
-		var err error
-		if buf, m, err = j.makePart(r); err != nil {
+	var b *body
+	var err error
+	if j.memory.ahead.TryAcquire(cost) {
+		if b, err = j.makePart(r, func() { j.memory.ahead.Release(cost) }); err != nil {
 			return sourceError("read", j.file.Key, err)
 		}
 	}
+	defer func() { b.free() }()
 	release, err := j.gate.Acquire(ctx, j.file.Prefix)
 	if err != nil {
 		return Classify(r.op, j.file.Key, err)
 	}
 	defer release()
-	if !ahead {
+	if b == nil {
 		if err := j.memory.behind.Acquire(ctx, cost); err != nil {
 			return sourceError("read", j.file.Key, err)
 		}
-		defer j.memory.behind.Release(cost)
-		if buf, m, err = j.makePart(r); err != nil {
+		if b, err = j.makePart(r, func() { j.memory.behind.Release(cost) }); err != nil {
 			return sourceError("read", j.file.Key, err)
 		}
 	}
-	return j.measured(ctx, r.op, j.file.Key, j.file.Prefix, payload{m.length, true}, func(ctx context.Context) error {
-		return r.send(ctx, buf, m)
+	return j.measured(ctx, r.op, j.file.Key, j.file.Prefix, payload{b.length, true}, func(ctx context.Context) error {
+		return r.send(ctx, b)
 	})
 }
 
-// makePart makes a part; one that was made before must come out the same.
-func (j *streamJob) makePart(r partRequest) ([]byte, madePart, error) {
-	buf := make([]byte, j.size)
-	length, last, err := j.parts.Fill(r.n, buf)
+// makePart makes a part; one that was made before must come out the same. release is
+// called once the body is freed, or at once on an error.
+func (j *streamJob) makePart(r partRequest, release func()) (*body, error) {
+	buffer := j.streams.get(j.size)
+	b := &body{key: j.file.Key, release: func() { j.streams.put(buffer); release() }}
+	b.users.Store(1)
+	last, err := j.fillBody(b, r, (*buffer)[:j.size])
+	if err == nil && r.whole && !last {
+		err = errLonger
+	}
 	if err != nil {
-		return nil, madePart{}, err
-	}
-	m := madePart{sum: checksumBytes(j.algorithm, buf[:length]), length: int64(length), last: last}
-	if err := j.takeDown(r.n, m); err != nil {
-		return nil, m, err
-	}
-	if r.whole && !last {
-		return nil, m, errLonger
+		b.free()
+		return nil, err
 	}
 	r.made()
-	return buf[:length], m, nil
+	return b, nil
 }
+
+// fillBody makes the part in a buffer.
+func (j *streamJob) fillBody(b *body, r partRequest, buffer []byte) (last bool, err error) {
+	length, last, err := j.parts.Fill(r.n, buffer)
+	if err != nil {
+		return last, err
+	}
+	b.length, b.content = int64(length), buffer[:length]
+	b.sum = checksumBytes(j.algorithm, b.content)
+	return last, j.takeDown(r.n, madePart{sum: b.sum, length: b.length, last: last})
+}
+
+// partPool keeps the buffers of streams, most of which have the same size. Its zero
+// value is ready for use.
+type partPool struct{ pool sync.Pool }
+
+func (p *partPool) get(size int64) *[]byte {
+	if buffer, ok := p.pool.Get().(*[]byte); ok && int64(len(*buffer)) >= size {
+		return buffer
+	}
+	buffer := make([]byte, size)
+	return &buffer
+}
+
+func (p *partPool) put(buffer *[]byte) { p.pool.Put(buffer) }
 
 func (j *streamJob) takeDown(n int, m madePart) error {
 	j.mu.Lock()

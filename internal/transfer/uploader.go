@@ -61,6 +61,7 @@ type Uploader struct {
 	gate    *Gate
 	meter   *Meter
 	memory  *memory
+	streams partPool
 	retrier *retrier
 }
 
