@@ -115,6 +115,16 @@ SEEDS ?= 5
 simulate: ## Simulate scenarios with the production coordinator or a baseline (SCENARIO, CONTROLLER, SEEDS).
 	@go run ./hack/simulate --scenario '$(SCENARIO)' --controller '$(CONTROLLER)' --seeds $(SEEDS)
 
+# Runs for each controller, and for each variant of the coordinator (0: no variants); mechanisms to take out.
+BENCH_SEEDS ?= 10
+STUDY_SEEDS ?= 5
+ABLATIONS ?=
+
+.PHONY: bench-coordination
+bench-coordination: ## Compare the coordinator with all baselines, docs/benchmarks/coordination.md (BENCH_SEEDS, STUDY_SEEDS).
+	@go run ./hack/benchcoordination --seeds $(BENCH_SEEDS) --study-seeds $(STUDY_SEEDS) --ablations '$(ABLATIONS)' \
+		--command 'make bench-coordination BENCH_SEEDS=$(BENCH_SEEDS) STUDY_SEEDS=$(STUDY_SEEDS)'
+
 ##@ Tools, built on demand from the versions that hack/tools pins
 
 tool_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen

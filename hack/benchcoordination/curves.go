@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"cargoship.dev/operator/internal/coordination/sim"
+)
+
+// pointsDrawn bounds the points of a curve, and so the size of a figure.
+const pointsDrawn = 240
+
+// curve is what one controller did over time.
+type curve struct {
+	name   string
+	points []sim.Point
+}
+
+// panel is one quantity of a figure.
+type panel struct {
+	label string
+	value func(sim.Point) float64
+}
+
+func panels() []panel {
+	return []panel{
+		{"throughput, MB/s", func(p sim.Point) float64 { return p.Throughput / 1e6 }},
+		{"window, requests", func(p sim.Point) float64 { return float64(p.Window) }},
+		{"rate allowed, 1/s", func(p sim.Point) float64 {
+			if p.Rate <= 0 {
+				return math.NaN() // only the window limits
+			}
+			return p.Rate
+		}},
+		{"refused, 1/s", func(p sim.Point) float64 { return p.Throttled }},
+	}
+}
+
+// Colours that also differ for those who see few.
+func ink(i int) color.Color {
+	return []color.Color{
+		color.RGBA{R: 0x00, G: 0x5a, B: 0xb5, A: 0xff},
+		color.RGBA{R: 0xdc, G: 0x6a, B: 0x00, A: 0xff},
+	}[i]
+}
+
+func pencil() color.Color { return color.Gray{Y: 0x90} }
+
+// drawCurves writes a figure of the curves as SVG, ours first.
+func drawCurves(to io.Writer, title string, curves []curve) error {
+	const width, height = 9 * vg.Inch, 8 * vg.Inch
+	canvas := vgsvg.New(width, height)
+	if err := drawPanels(draw.New(canvas), title, curves); err != nil {
+		return fmt.Errorf("drawing %q: %w", title, err)
+	}
+	var text bytes.Buffer
+	if _, err := canvas.WriteTo(&text); err != nil {
+		return fmt.Errorf("drawing %q: %w", title, err)
+	}
+	// Fonts to fall back on, where Liberation is not there.
+	svg := bytes.ReplaceAll(text.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,sans-serif"))
+	if _, err := to.Write(svg); err != nil {
+		return fmt.Errorf("writing the figure %q: %w", title, err)
+	}
+	return nil
+}
+
+func drawPanels(canvas draw.Canvas, title string, curves []curve) error {
+	var rows [][]*plot.Plot
+	for i, p := range panels() {
+		drawn, err := p.plot(curves)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			drawn.Title.Text = title
+		}
+		if i == len(panels())-1 {
+			drawn.X.Label.Text = "time, s"
+		}
+		rows = append(rows, []*plot.Plot{drawn})
+	}
+	tiles := draw.Tiles{
+		Rows: len(rows), Cols: 1, PadY: vg.Points(8),
+		PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12),
+	}
+	canvases := plot.Align(rows, tiles, canvas)
+	for i, row := range rows {
+		row[0].Draw(canvases[i][0])
+	}
+	return nil
+}
+
+// plot draws one quantity of all curves.
+func (p panel) plot(curves []curve) (*plot.Plot, error) {
+	drawn := plot.New()
+	style(drawn)
+	drawn.Y.Label.Text = p.label
+	drawn.Y.Min, drawn.Y.Max = 0, 1
+	drawn.X.Min, drawn.X.Tick.Marker = 0, seconds{}
+	drawn.Add(plotter.NewGrid())
+	if p.label == panels()[0].label {
+		if err := capacity(drawn, curves[0]); err != nil {
+			return nil, err
+		}
+	}
+	// Ours last, so that it lies on top.
+	for i := len(curves) - 1; i >= 0; i-- {
+		lines, err := p.lines(curves[i], ink(i))
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range lines {
+			drawn.Add(line)
+		}
+		if p.label == panels()[0].label && len(lines) > 0 {
+			drawn.Legend.Add(curves[i].name, lines[0])
+		}
+	}
+	drawn.Y.Max *= 1.05
+	if points := curves[0].points; len(points) > 0 {
+		drawn.X.Max = points[len(points)-1].Seconds
+	}
+	return drawn, nil
+}
+
+// lines of one curve, interrupted where there is no value.
+func (p panel) lines(c curve, ink color.Color) ([]*plotter.Line, error) {
+	var lines []*plotter.Line
+	for _, run := range p.runs(c) {
+		line, err := plotter.NewLine(run)
+		if err != nil {
+			return nil, fmt.Errorf("drawing %s of %s: %w", p.label, c.name, err)
+		}
+		line.Color, line.Width = ink, vg.Points(1.2)
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+// runs are the stretches of at least two points with a value.
+func (p panel) runs(c curve) []plotter.XYs {
+	var runs []plotter.XYs
+	var run plotter.XYs
+	for _, x := range thin(c.points, pointsDrawn) {
+		y := p.value(x)
+		if !math.IsNaN(y) {
+			run = append(run, plotter.XY{X: x.Seconds, Y: y})
+			continue
+		}
+		if len(run) > 1 {
+			runs = append(runs, run)
+		}
+		run = nil
+	}
+	if len(run) > 1 {
+		runs = append(runs, run)
+	}
+	return runs
+}
+
+// capacity draws what the optimum carries.
+func capacity(drawn *plot.Plot, c curve) error {
+	var points plotter.XYs
+	for _, p := range thin(c.points, pointsDrawn) {
+		points = append(points, plotter.XY{X: p.Seconds, Y: p.Capacity / 1e6})
+	}
+	line, err := plotter.NewLine(points)
+	if err != nil {
+		return fmt.Errorf("drawing the optimum: %w", err)
+	}
+	line.Color, line.Width = pencil(), vg.Points(1.2)
+	line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
+	drawn.Add(line)
+	drawn.Legend.Add("optimum", line)
+	return nil
+}
+
+// style sets fonts and sizes, which gonum keeps for each text.
+func style(p *plot.Plot) {
+	sans := func(size float64) font.Font {
+		return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}
+	}
+	p.Title.TextStyle.Font = sans(13)
+	p.Title.Padding = vg.Points(6)
+	p.X.Label.TextStyle.Font, p.Y.Label.TextStyle.Font = sans(11), sans(11)
+	p.X.Tick.Label.Font, p.Y.Tick.Label.Font = sans(10), sans(10)
+	p.Legend.TextStyle.Font = sans(10)
+	p.Legend.Top = false
+	p.Legend.Padding = vg.Points(2)
+	p.Legend.XOffs, p.Legend.YOffs = vg.Points(-6), vg.Points(4)
+}
+
+// seconds marks an axis of time at round numbers, about ten of them.
+type seconds struct{}
+
+// Ticks implements plot.Ticker.
+func (seconds) Ticks(from, to float64) []plot.Tick {
+	step := 1.
+	for _, step = range []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600} {
+		if (to-from)/step <= 10 {
+			break
+		}
+	}
+	var ticks []plot.Tick
+	for at := math.Ceil(from/step) * step; at <= to; at += step {
+		ticks = append(ticks, plot.Tick{Value: at, Label: fmt.Sprintf("%.0f", at)})
+	}
+	return ticks
+}
+
+// thin makes of the points at most so many: flows averaged, the window, the rate and
+// what the optimum carries as the last of each.
+func thin(points []sim.Point, most int) []sim.Point {
+	step := (len(points) + most - 1) / most
+	if step <= 1 {
+		return points
+	}
+	var kept []sim.Point
+	for i := 0; i < len(points); i += step {
+		part := points[i:min(i+step, len(points))]
+		p := part[len(part)-1]
+		p.Throughput, p.Throttled = 0, 0
+		for _, x := range part {
+			p.Throughput += x.Throughput / float64(len(part))
+			p.Throttled += x.Throttled / float64(len(part))
+		}
+		kept = append(kept, p)
+	}
+	return kept
+}
