@@ -63,6 +63,7 @@ type cell struct {
 	rates    cellRates
 	round    cellRound
 	demand   int
+	jitter   float64 // of its score
 	useful   float64 // slots of a slow worker that do not wait for it; 0 while it is not slow
 	checked  int64   // the last of the worker's checks that met it
 }
@@ -82,7 +83,7 @@ func (w *worker) cell(l *lane) *cell {
 func (w *worker) ensure(l *lane) *cell {
 	i, ok := w.find(l)
 	if !ok {
-		w.cells = slices.Insert(w.cells, i, &cell{lane: l, worker: w, demand: unlimited})
+		w.cells = slices.Insert(w.cells, i, &cell{lane: l, worker: w, demand: unlimited, jitter: jitter(w.id, l.name)})
 	}
 	return w.cells[i]
 }

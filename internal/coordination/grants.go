@@ -167,6 +167,7 @@ func (c *PipelineCoordinator) paceLanes(g *group, t *TransferScheduler, usable f
 // those come first, or they would wait for ever.
 func (c *PipelineCoordinator) assign(now time.Time) {
 	for _, t := range c.transfers {
+		t.measureDrains()
 		for _, l := range t.lanes {
 			l.sharing = 0
 			if l.queued() == 0 {
@@ -183,9 +184,7 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 	}
 	for _, w := range c.ordered {
 		if w.ready(now) && !w.blocked && w.due(now) && !w.stalled() && !w.transfer.spec.Suspended {
-			for _, cell := range w.cells {
-				w.refill(now, cell)
-			}
+			w.refill(now)
 		}
 	}
 }
@@ -195,17 +194,16 @@ func (w *worker) stalled() bool {
 	return slices.ContainsFunc(w.cells, func(c *cell) bool { return len(c.held) > 0 && c.window == 0 })
 }
 
-func (w *worker) refill(now time.Time, c *cell) {
-	if c.window == 0 {
-		return
-	}
-	for len(c.held) < c.depth() && w.held < maxOutstanding && w.accepts(now, c.lane) {
-		a, ok := c.lane.take()
-		if !ok {
+func (w *worker) refill(now time.Time) {
+	for w.held < maxOutstanding {
+		c := w.choose(now)
+		if c == nil {
 			return
 		}
-		c.lane.served = now
-		w.hold(c, a)
+		if a, ok := c.lane.take(); ok {
+			c.lane.served = now
+			w.hold(c, a)
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ type lane struct {
 	pace    pace
 	weight  laneWeight
 	share   laneShare
+	drain   float64 // seconds until it is empty at its throughput; 0 unknown
 }
 
 // archive is one queued archive.
@@ -73,6 +74,7 @@ func (l *lane) meanSize() float64 { return max(1, float64(l.bytes)/max(1, float6
 
 // schedule queues an archive unless it is known already.
 func (l *lane) schedule(a archive) {
+	a.priority = min(max(a.priority, -maxPriority), maxPriority)
 	if l.finished.Contains(a.number) {
 		return
 	}

@@ -20,9 +20,7 @@ func (q archiveQueue) before(i, j int) bool {
 // maxPriority bounds a priority either way.
 const maxPriority = 1 << 20
 
-func (a *archive) turn() int64 {
-	return a.number - overtaking*int64(min(max(a.priority, -maxPriority), maxPriority))
-}
+func (a *archive) turn() int64 { return a.number - overtaking*int64(a.priority) }
 
 func (q *archiveQueue) push(a archive) {
 	*q = append(*q, a)

@@ -32,12 +32,14 @@ type TransferScheduler struct {
 	limit  int       // slots that can be held, in this tick
 	// outlook of this tick.
 	outlook outlook
+	drain   float64 // seconds until its slowest prefix is empty; 0 unknown
 }
 
 // laneWeight is what the strategies know of a lane.
 type laneWeight struct {
 	path       pathModel
 	efficiency float64 // smoothed; 0 until measured
+	failures   float64 // part of the requests that did not succeed, smoothed
 	window     float64 // TCPLike's own window
 	sums       laneSums
 }
@@ -164,18 +166,20 @@ func (l *lane) endRound(now time.Time, elapsed time.Duration, state State) {
 	w.path.learningRate = config.LearningRate
 	w.path.observe(now, signal, false)
 	throttled := float64(s.throttled) / float64(completions)
-	w.measure(throttled, config.LearningRate)
+	failed := float64(s.throttled+s.failed) / float64(completions)
+	w.failures += (1 - failureMemory) * (failed - w.failures)
+	w.measure(failed, config.LearningRate)
 	w.move(throttled, state, config)
 }
 
 // measure smooths the part of a further slot's worth that the lane can turn
 // into goodput: where slots queue or are refused, another adds nothing. By
 // Little's law base/current is goodput per slot over its value without a queue.
-func (w *laneWeight) measure(throttled, learningRate float64) {
+func (w *laneWeight) measure(failed, learningRate float64) {
 	if w.path.current() <= 0 {
 		return
 	}
-	efficiency := max(0.01, w.path.base()/w.path.current()*(1-throttled))
+	efficiency := max(0.01, w.path.base()/w.path.current()*(1-failed))
 	if w.efficiency == 0 {
 		w.efficiency = efficiency
 		return

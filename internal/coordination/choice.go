@@ -1,0 +1,87 @@
+package coordination
+
+import (
+	"hash/fnv"
+	"time"
+)
+
+// The weights of what is looked at when a worker takes its next archive, each a
+// figure from 0 to 1 by which more is better. They sum to 1. None of them is the
+// size of a prefix's window or its throughput: a choice by those would feed the
+// prefixes that have got most already.
+const (
+	// windowFactor weighs the part of the worker's window on the prefix that is free.
+	windowFactor = 0.30
+	// throughputFactor weighs how long the prefix still takes at its throughput, over
+	// the one that takes longest, so that all end together; 1 while that is unknown.
+	throughputFactor = 0.25
+	// latencyFactor weighs the smallest latency over the present one.
+	latencyFactor = 0.20
+	// errorFactor weighs the requests that neither failed nor were refused.
+	errorFactor = 0.15
+	// loadFactor weighs how many archives more the worker may hold of the prefix.
+	loadFactor = 0.10
+	// spread is the greatest difference that names alone make, so that workers that
+	// see the same do not all choose the same.
+	spread = 0.02
+)
+
+// failureMemory is the weight of the past, by rounds, in the part of a prefix's
+// requests that did not succeed.
+const failureMemory = 0.5
+
+// choose finds the prefix of which the worker takes its next archive, nil for none:
+// among those with a window and room for more, one whose next archive is most
+// urgent, and among these the one that scores best.
+func (w *worker) choose(now time.Time) *cell {
+	var best *cell
+	var highest float64
+	priority := 0
+	for _, c := range w.cells {
+		l := c.lane
+		if c.window == 0 || l.queued() == 0 || len(c.held) >= c.depth() || !w.accepts(now, l) {
+			continue
+		}
+		score, urgency := c.score(), l.queue[0].priority
+		if best == nil || urgency > priority || urgency == priority && score > highest {
+			best, highest, priority = c, score, urgency
+		}
+	}
+	return best
+}
+
+// score rates the prefix for the worker's next archive, from 0 to 1 + spread.
+func (c *cell) score() float64 {
+	l := c.lane
+	free := 1 - min(1, float64(c.counters.MaxInFlight)/float64(max(1, c.window)))
+	drain := 1.0
+	if longest := l.transfer.drain; l.drain > 0 && longest > 0 {
+		drain = l.drain / longest
+	}
+	latency := 1.0
+	if current := l.weight.path.current(); current > 0 {
+		latency = min(1, l.weight.path.base()/current)
+	}
+	room := 1 - float64(len(c.held))/float64(c.depth())
+	return windowFactor*free + throughputFactor*drain + latencyFactor*latency +
+		errorFactor*(1-l.weight.failures) + loadFactor*room + c.jitter
+}
+
+// jitter of a worker on a prefix, from 0 to spread, by their names.
+func jitter(id WorkerID, prefix string) float64 {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	h.Write([]byte{0})
+	h.Write([]byte(prefix))
+	return spread * float64(h.Sum32()) / (1 << 32)
+}
+
+// measureDrains sets how many seconds each prefix still takes at its throughput, 0
+// where that is unknown.
+func (t *TransferScheduler) measureDrains() {
+	t.drain = 0
+	for _, l := range t.lanes {
+		l.drain = ratio(float64(l.remaining())*l.meanSize(), l.weight.path.Bandwidth)
+		t.drain = max(t.drain, l.drain)
+	}
+}

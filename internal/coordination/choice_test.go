@@ -1,0 +1,118 @@
+package coordination
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Each factor decides where the others are alike, and the best of all scores 1.
+func TestScore(t *testing.T) {
+	base := func() (*cell, *TransferScheduler) {
+		tr := &TransferScheduler{spec: Transfer{Config: DefaultConfig()}, drain: 100}
+		l := &lane{transfer: tr, drain: 100, sharing: 1}
+		for n := range int64(100) {
+			l.schedule(archive{number: n})
+		}
+		return &cell{lane: l, window: 10, worker: &worker{transfer: tr}}, tr
+	}
+	tests := map[string]struct {
+		change func(*cell)
+		want   float64
+	}{
+		"best":                      {func(*cell) {}, 1},
+		"window in use":             {func(c *cell) { c.counters.MaxInFlight = 5 }, 1 - windowFactor/2},
+		"more in flight than slots": {func(c *cell) { c.counters.MaxInFlight = 50 }, 1 - windowFactor},
+		"soon empty":                {func(c *cell) { c.lane.drain = 50 }, 1 - throughputFactor/2},
+		"throughput unknown":        {func(c *cell) { c.lane.drain = 0 }, 1},
+		"requests wait": {func(c *cell) {
+			c.lane.weight.path.latency = 0.4
+			c.lane.weight.path.bases[0] = baseLatency{0.1, start}
+		}, 1 - latencyFactor*0.75},
+		"half fail":  {func(c *cell) { c.lane.weight.failures = 0.5 }, 1 - errorFactor/2},
+		"hands full": {func(c *cell) { c.held = make([]*holding, 8) }, 1 - loadFactor/2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, _ := base()
+			test.change(c)
+			if got := c.score(); got < test.want-1e-9 || got > test.want+1e-9 {
+				t.Errorf("score %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// Where a worker can hold fewer archives than its prefixes could take, each of
+// them has some.
+func TestHandsAreSharedByThePrefixes(t *testing.T) {
+	config := DefaultConfig()
+	config.PipelineDepth = 64
+	f := newFixture(t, config)
+	for i := range 8 {
+		prefix := fmt.Sprint("p", i)
+		must(t, f.c.RegisterPrefix(f.now, "t", prefix, 0))
+		f.schedule("t", prefix, 1000)
+	}
+	f.start("t", "w")
+	for i := range 8 {
+		if got := len(f.assigned("w", fmt.Sprint("p", i))); got < maxOutstanding/8-2 {
+			t.Errorf("prefix p%d: %d archives, want about %d", i, got, maxOutstanding/8)
+		}
+	}
+}
+
+// Workers that see the same begin with different prefixes, the same ones in every run.
+func TestWorkersSpread(t *testing.T) {
+	first := map[string]int{}
+	for i := range 100 {
+		id := WorkerID(fmt.Sprint("w", i))
+		best, name := -1.0, ""
+		for p := range 4 {
+			prefix := fmt.Sprint("p", p)
+			if x := jitter(id, prefix); x > best {
+				best, name = x, prefix
+			}
+		}
+		if best < 0 || best > spread {
+			t.Fatalf("jitter %v, must be between 0 and %v", best, spread)
+		}
+		first[name]++
+	}
+	for p := range 4 {
+		if n := first[fmt.Sprint("p", p)]; n < 10 || n > 40 {
+			t.Errorf("%d of 100 workers begin with p%d: %v", n, p, first)
+		}
+	}
+}
+
+// A prefix of which half the requests fail keeps its slots only as far as the
+// floor, and has them back once it has healed.
+func TestFailingPrefixGivesUpSlots(t *testing.T) {
+	l := &lane{transfer: &TransferScheduler{spec: Transfer{Config: DefaultConfig()}}}
+	now := start
+	round := func(accepted, failed int64) {
+		now = now.Add(2 * time.Second)
+		l.weight.sums.count(PrefixCounters{Accepted: accepted, Failed: failed, AttemptP50: 100 * time.Millisecond})
+		l.endRound(now, 2*time.Second, CongestionAvoidance)
+	}
+	l.transfer.spec.Config.Strategy = Adaptive
+	for range 100 {
+		round(10, 0)
+	}
+	if got := l.transfer.weigh(l, 1, 0); got < 0.95 {
+		t.Errorf("weight %v of a prefix without failures, want 1", got)
+	}
+	for range 100 {
+		round(1, 9)
+	}
+	if got := l.transfer.weigh(l, 1, 0); got != 0.25 {
+		t.Errorf("weight %v of a prefix that fails, want the floor of 0.25", got)
+	}
+	for range 100 {
+		round(10, 0)
+	}
+	if got := l.transfer.weigh(l, 1, 0); got < 0.95 {
+		t.Errorf("weight %v of a prefix that has healed, want 1", got)
+	}
+}
