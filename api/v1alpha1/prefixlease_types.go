@@ -142,6 +142,13 @@ type PrefixLeaseStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	ReportSequence *int64 `json:"reportSequence,omitempty"`
 
+	// uptimeMilliseconds is how long the worker process had run when it wrote the
+	// report, by its own monotonic clock: the time between two reports, over which
+	// rates are taken.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	UptimeMilliseconds *int64 `json:"uptimeMilliseconds,omitempty"`
+
 	// observedEpoch is the epoch of the grant the worker acts on.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

@@ -801,6 +801,11 @@ func (in *PrefixLeaseStatus) DeepCopyInto(out *PrefixLeaseStatus) {
 		*out = new(int64)
 		**out = **in
 	}
+	if in.UptimeMilliseconds != nil {
+		in, out := &in.UptimeMilliseconds, &out.UptimeMilliseconds
+		*out = new(int64)
+		**out = **in
+	}
 	if in.ObservedEpoch != nil {
 		in, out := &in.ObservedEpoch, &out.ObservedEpoch
 		*out = new(int64)

@@ -80,6 +80,7 @@ func Report(worker coordination.WorkerID, transfer coordination.TransferID, s v1
 	r := coordination.Report{
 		Worker: worker, Transfer: transfer, Instance: s.Instance,
 		Sequence:      ptr.Deref(s.ReportSequence, 0),
+		Uptime:        time.Duration(min(ptr.Deref(s.UptimeMilliseconds, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond,
 		Epoch:         ptr.Deref(s.ObservedEpoch, 0),
 		GrantSequence: ptr.Deref(s.ObservedSequence, 0),
 		MaxInFlight:   int(ptr.Deref(s.MaxInFlight, 0)),

@@ -31,6 +31,7 @@ type lease struct {
 	instance   string
 	report     int64
 	reportedAt time.Time
+	uptime     time.Duration // of the worker process, when it sent that report
 	reported   bool
 	// The grant that the worker said it acts on.
 	epoch, sequence int64

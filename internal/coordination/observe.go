@@ -40,7 +40,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 		return fmt.Errorf("observe report %d of worker %s: %w", r.Sequence, r.Worker, err)
 	}
 	restarted := w.lease.instance != r.Instance
-	elapsed := now.Sub(w.lease.reportedAt)
+	elapsed := w.elapsed(now, r)
 	first := restarted || !w.lease.reported
 	w.acknowledge(now, r)
 	for _, p := range r.Prefixes {
@@ -58,6 +58,15 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 	}
 	c.metrics.ReportsAccepted++
 	return nil
+}
+
+// elapsed is the time between the report before and this one, by the worker's clock
+// where it tells.
+func (w *worker) elapsed(now time.Time, r Report) time.Duration {
+	if r.Uptime > 0 && w.lease.uptime > 0 {
+		return r.Uptime - w.lease.uptime
+	}
+	return now.Sub(w.lease.reportedAt)
 }
 
 // check tells why a report is to be ignored.
@@ -85,6 +94,9 @@ func (c *PipelineCoordinator) check(w *worker, r Report) error {
 	case before(r.Epoch, r.GrantSequence, l.epoch, l.sequence):
 		return ErrStaleReport
 	}
+	if r.Uptime < l.uptime {
+		return fmt.Errorf("%w: its uptime of %v went back from %v", ErrImpossibleReport, r.Uptime, l.uptime)
+	}
 	return w.checkCounters(r)
 }
 
@@ -93,6 +105,8 @@ func (r Report) validate() error {
 	switch {
 	case r.Instance == "":
 		return errors.New("it names no instance")
+	case r.Uptime < 0:
+		return errors.New("its uptime is negative")
 	case r.Sequence < 1 || r.Epoch < 0 || r.GrantSequence < 0 || r.MaxInFlight < 0:
 		return errors.New("a sequence, epoch or bound is negative, or the sequence is 0")
 	case len(r.Prefixes) > maxReported || len(r.Finished) > maxReported:
@@ -184,6 +198,7 @@ func (w *worker) acknowledge(now time.Time, r Report) {
 		w.restart()
 	}
 	l.instance, l.report, l.reportedAt, l.reported = r.Instance, r.Sequence, now, true
+	l.uptime = r.Uptime
 	l.acknowledge(r.Epoch, r.GrantSequence)
 	w.told = min(r.MaxInFlight, maxWindow)
 	w.blocked = r.Blocked

@@ -12,10 +12,7 @@ const (
 	bindingShare = 0.85
 	// cutShare of the accepted rate is kept at a cut: while a policer refuses, the
 	// accepted rate is its capacity, and a deep cut wastes it.
-	cutShare = 0.97
-	// edgeShare is kept where a probe met the edge: so few were refused that the
-	// accepted rate is the capacity within noise.
-	edgeShare = 0.99
+	cutShare = 0.99
 	// probeWait is the mean time from the end of one probe to the next; each wait is
 	// between half of it and half more, so that senders that share a policer do not
 	// probe together.
@@ -147,7 +144,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 // the edge it keeps what was accepted.
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 	if s.Throttles > 0 {
-		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*edgeShare))
+		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, v)
 		return
 	}
@@ -169,14 +166,10 @@ func (r *rateLaw) raise(s Signal, v pathView) {
 	r.perSecond *= 1 + r.probe.step
 }
 
-// loseProbe returns to the rate before, or to what was accepted if that is far
-// above or at all below.
+// loseProbe falls back to just below what was accepted: that is what the probe has
+// found out.
 func (r *rateLaw) loseProbe(now time.Time, s Signal, v pathView) {
-	rate := max(r.probe.from, s.Accepted*cutShare)
-	if s.Accepted < r.probe.from {
-		rate = s.Accepted * cutShare
-	}
-	r.perSecond = max(r.lowest(), min(r.perSecond, rate))
+	r.perSecond = max(r.lowest(), min(r.perSecond, s.Accepted*cutShare))
 	r.settling = true
 	r.endProbe(now, v)
 }
@@ -212,7 +205,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		return CauseClean
 	case settling:
 		return "" // still the requests of before the cut
-	case r.cuts >= 2 || s.throttledShare() > heavyThrottling:
+	case s.throttledShare() > heavyThrottling:
 		r.recover(s)
 		return CausePersistent
 	}

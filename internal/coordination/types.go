@@ -162,6 +162,10 @@ type Report struct {
 	// Sequence rises with every report of a worker, from 1; a new process goes on
 	// above the last report of the one before.
 	Sequence int64
+	// Uptime is how long the process had run when it sent the report, by its own
+	// clock: rates are over the time between two reports, not between their being
+	// heard. 0 when unknown.
+	Uptime time.Duration
 	// Epoch and GrantSequence name the grant the worker acts on.
 	Epoch, GrantSequence int64
 	// MaxInFlight bounds what the worker can use, from its memory.

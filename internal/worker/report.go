@@ -45,18 +45,20 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 		e.obeyed = fenceOf(e.grant)
 	}
 	e.setConditions()
-	sequence := e.lease.send(time.Now())
+	now := time.Now()
+	sequence := e.lease.send(now)
 	return v1alpha1.PrefixLeaseStatus{
-		Instance:          e.options.Instance,
-		ReportSequence:    &sequence,
-		ObservedEpoch:     new(e.obeyed.epoch),
-		ObservedSequence:  new(e.obeyed.sequence),
-		MaxInFlight:       new(clamp32(int64(e.options.Uploader.MaxInFlight()))),
-		ChecksumAlgorithm: e.options.Destination.ChecksumAlgorithm(),
-		Prefixes:          e.reportPrefixes(stats),
-		Finished:          e.reportFinished(sequence),
-		Plan:              e.planning.report(),
-		Conditions:        slices.Clone(e.conditions),
+		UptimeMilliseconds: new(now.Sub(e.lease.started).Milliseconds()),
+		Instance:           e.options.Instance,
+		ReportSequence:     &sequence,
+		ObservedEpoch:      new(e.obeyed.epoch),
+		ObservedSequence:   new(e.obeyed.sequence),
+		MaxInFlight:        new(clamp32(int64(e.options.Uploader.MaxInFlight()))),
+		ChecksumAlgorithm:  e.options.Destination.ChecksumAlgorithm(),
+		Prefixes:           e.reportPrefixes(stats),
+		Finished:           e.reportFinished(sequence),
+		Plan:               e.planning.report(),
+		Conditions:         slices.Clone(e.conditions),
 	}
 }
 

@@ -83,7 +83,7 @@ func (x *worker) nextReport() coordination.Report {
 	r := coordination.Report{
 		Worker: x.id, Transfer: coordination.TransferID(x.work.spec.Name),
 		Instance: fmt.Sprint(x.instance), Sequence: x.lease.send(x.clock()),
-		Epoch: x.obeyed.epoch, GrantSequence: x.obeyed.sequence,
+		Uptime: x.clock() - x.began, Epoch: x.obeyed.epoch, GrantSequence: x.obeyed.sequence,
 		MaxInFlight: x.group.MaxInFlight,
 		Drained:     x.grant.Drain && x.attempts == 0,
 	}

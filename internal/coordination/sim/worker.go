@@ -32,6 +32,7 @@ type worker struct {
 	random   *rand.Rand
 	drift    float64 // of its clock
 	instance int
+	began    time.Duration // of the process, by its clock
 
 	alive, hung, isolated bool
 	dead                  bool     // its pod has ended
@@ -117,7 +118,8 @@ func (x *worker) begin(after int64) {
 	x.instance++
 	x.alive, x.hung, x.eager = true, false, false
 	x.grant, x.obeyed, x.inForce, x.floored = coordination.Grant{}, fence{}, 0, 0
-	x.lease = newLease(x.clock(), after)
+	x.began = x.clock()
+	x.lease = newLease(x.began, after)
 	x.lanes = make([]*lane, len(x.work.prefixes))
 	x.finished, x.attempts = nil, 0
 	x.retries = newRetryBudget(x.fleet.now)
