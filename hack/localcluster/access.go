@@ -28,6 +28,16 @@ func (c *Cluster) AddUser(name string, groups ...string) (*rest.Config, error) {
 	return user.Config(), nil
 }
 
+// UserKubeconfig writes a kubeconfig for a user with a client certificate to a file.
+func (c *Cluster) UserKubeconfig(path, name string, groups ...string) error {
+	user, err := c.AddUser(name, groups...)
+	if err != nil {
+		return err
+	}
+	auth := &clientcmdapi.AuthInfo{ClientCertificateData: user.CertData, ClientKeyData: user.KeyData}
+	return WriteKubeconfig(path, c.Config, metav1.NamespaceDefault, auth)
+}
+
 // ServiceAccountKubeconfig writes a kubeconfig that acts as a service account, with
 // no right but its own, and returns the file's path.
 func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name string) (string, error) {

@@ -35,6 +35,11 @@ type Options struct {
 	Assets string
 	// Dir receives logs, kubeconfigs and data. It must exist; it is not removed.
 	Dir string
+	// Address is the IP address that nodes and pods reach this machine at: there the
+	// API server listens on port 6443 and the S3 server on 7070. Empty means that all
+	// clients are programs of this machine: loopback, any free port, and no more
+	// controllers than a transfer needs.
+	Address string
 }
 
 // Cluster is a running control plane: etcd, kube-apiserver, kube-controller-manager.
@@ -105,12 +110,18 @@ func (c *Cluster) startAPIServer() error {
 	// envtest switches ServiceAccount admission off, but pods must get their
 	// tokens as they do elsewhere.
 	server.Configure().Disable("disable-admission-plugins")
+	if c.opts.Address != "" {
+		if err := c.exposeToNodes(server); err != nil {
+			return err
+		}
+	}
 	c.environment = environment
 	c.Config, err = environment.Start()
 	return err
 }
 
-// startControllers starts only the controllers that transfers and their pods need.
+// startControllers starts the controllers: all, or where there are no nodes only
+// those that transfers and their pods need.
 func (c *Cluster) startControllers() error {
 	log, err := c.log("kube-controller-manager")
 	if err != nil {
@@ -122,14 +133,17 @@ func (c *Cluster) startControllers() error {
 		"--secure-port=0",
 		"--kube-api-qps=200", "--kube-api-burst=400",
 		"--root-ca-file="+c.rootCAFile(),
-		"--controllers="+strings.Join(controllerNames(), ","),
+		"--controllers="+strings.Join(c.controllerNames(), ","),
 	)
 	cmd.Stdout, cmd.Stderr = log, log
 	c.controllers, err = process.Start(cmd)
 	return err
 }
 
-func controllerNames() []string {
+func (c *Cluster) controllerNames() []string {
+	if c.opts.Address != "" {
+		return []string{"*"}
+	}
 	return []string{
 		"job-controller",
 		"garbage-collector-controller",

@@ -26,41 +26,49 @@ const (
 	s3Region = "us-east-1"
 )
 
-// S3 is a running versitygw whose objects are files under a directory.
-type S3 struct {
-	// Endpoint is the URL of the server, such as http://127.0.0.1:41234. It stays
+// S3Access is what a client of an S3 server needs to know.
+type S3Access struct {
+	// Endpoint is the URL that workers use, such as http://127.0.0.1:41234. It stays
 	// the same over restarts.
 	Endpoint string
+	// Address is the host and port at which programs of this machine reach it.
+	Address string
 	// Region is what requests must be signed for.
 	Region string
 	// AccessKey and SecretKey are random for each server.
 	AccessKey, SecretKey string
+}
+
+// S3 is a running versitygw whose objects are files under a directory.
+type S3 struct {
+	S3Access
 
 	program string
-	address string
 	data    string
 	log     *os.File
 	child   *process.Process
 }
 
-// StartS3 starts an S3 server on a free loopback port with its objects in the
-// directory s3 under opts.Dir, which must allow extended attributes.
+// StartS3 starts an S3 server, on a free loopback port or at opts.Address, with its
+// objects in the directory s3 under opts.Dir, which must allow extended attributes.
 func StartS3(ctx context.Context, opts Options) (*S3, error) {
 	s := &S3{
-		Region:    s3Region,
-		AccessKey: "local" + rand.Text()[:11],
-		SecretKey: rand.Text() + rand.Text()[:14],
-		program:   filepath.Join(opts.Assets, assets.S3Server),
-		data:      filepath.Join(opts.Dir, "s3"),
+		S3Access: S3Access{
+			Region:    s3Region,
+			AccessKey: "local" + rand.Text()[:11],
+			SecretKey: rand.Text() + rand.Text()[:14],
+		},
+		program: filepath.Join(opts.Assets, assets.S3Server),
+		data:    filepath.Join(opts.Dir, "s3"),
 	}
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return nil, fmt.Errorf("create the S3 server's directory: %w", err)
 	}
 	var err error
-	if s.address, err = freeAddress(); err != nil {
+	if s.Address, err = opts.s3Address(); err != nil {
 		return nil, err
 	}
-	s.Endpoint = "http://" + s.address
+	s.Endpoint = "http://" + s.Address
 	s.log, err = os.OpenFile(filepath.Join(opts.Dir, "versitygw.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the S3 server's log: %w", err)
@@ -74,7 +82,7 @@ func StartS3(ctx context.Context, opts Options) (*S3, error) {
 // Restart starts the server again after Kill, on the same port with the same
 // objects and keys, and waits until it serves.
 func (s *S3) Restart(ctx context.Context) error {
-	cmd := exec.Command(s.program, "--port", s.address, "--region", s.Region, "--health", s3Health,
+	cmd := exec.Command(s.program, "--port", s.Address, "--region", s.Region, "--health", s3Health,
 		"--keep-alive", "--quiet", "posix", s.data)
 	cmd.Env = []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey}
 	cmd.Stdout, cmd.Stderr = s.log, s.log
@@ -134,16 +142,24 @@ func (s *S3) Stop() error {
 }
 
 // Client returns an S3 client that shares no code with the one under test.
-func (s *S3) Client() (*minio.Client, error) {
-	client, err := minio.New(s.address, &minio.Options{
-		Creds:        credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""),
-		Region:       s.Region,
+func (a S3Access) Client() (*minio.Client, error) {
+	client, err := minio.New(a.Address, &minio.Options{
+		Creds:        credentials.NewStaticV4(a.AccessKey, a.SecretKey, ""),
+		Region:       a.Region,
 		BucketLookup: minio.BucketLookupPath,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make an S3 client: %w", err)
 	}
 	return client, nil
+}
+
+// s3Address is where the S3 server listens.
+func (o Options) s3Address() (string, error) {
+	if o.Address != "" {
+		return net.JoinHostPort(o.Address, S3Port), nil
+	}
+	return freeAddress()
 }
 
 // freeAddress finds a loopback port that nobody listens on.

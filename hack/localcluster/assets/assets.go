@@ -1,6 +1,7 @@
 package assets
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,6 +23,14 @@ const (
 	S3Server          = "versitygw"
 )
 
+// Names of the programs in a directory for nodes.
+const (
+	Scheduler = "kube-scheduler"
+	Kubelet   = "kubelet"
+	Proxy     = "kube-proxy"
+	DNS       = "coredns"
+)
+
 // EnvAssets names a directory of ready programs, as envtest does.
 const EnvAssets = "KUBEBUILDER_ASSETS"
 
@@ -40,6 +49,11 @@ func all() []string {
 	return []string{Etcd, APIServer, ControllerManager, Kubectl, S3Server}
 }
 
+// controlPlaneModules and nodeModules pin the versions of the two sets, each under
+// hack/controlplane and each cached on its own.
+func controlPlaneModules() []string { return []string{"etcd", "kubernetes", "versitygw"} }
+func nodeModules() []string         { return []string{"node", "coredns"} }
+
 func fetchable() []string { return []string{Etcd, APIServer, Kubectl} }
 
 // Ensure returns a directory that holds all programs. It takes the first of:
@@ -47,7 +61,7 @@ func fetchable() []string { return []string{Etcd, APIServer, Kubectl} }
 // the modules that hack/controlplane pins. What KUBEBUILDER_ASSETS lacks is
 // added beside links to what it has.
 func Ensure(ctx context.Context, opts Options) (string, error) {
-	f, err := newFinder(opts)
+	f, err := newFinder(opts, controlPlaneModules())
 	if err != nil {
 		return "", err
 	}
@@ -73,6 +87,27 @@ func Ensure(ctx context.Context, opts Options) (string, error) {
 	return f.cache, f.build(ctx, missing(f.cache, all()))
 }
 
+// EnsureNode returns a directory that holds what nodes need beside the control
+// plane, a scheduler and a name server included. It takes the cache under bin/k8s or
+// builds from the modules that hack/controlplane pins.
+func EnsureNode(ctx context.Context, opts Options) (string, error) {
+	f, err := newFinder(opts, nodeModules())
+	if err != nil {
+		return "", err
+	}
+	programs := []string{Scheduler, Kubelet, Proxy, DNS}
+	if len(missing(f.cache, programs)) == 0 {
+		f.say("using the cache %s", f.cache)
+		return f.cache, nil
+	}
+	unlock, err := f.lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	return f.cache, f.build(ctx, missing(f.cache, programs))
+}
+
 // usable tells whether a directory holds at least what an envtest archive holds.
 func usable(dir string) bool { return dir != "" && len(missing(dir, fetchable())) == 0 }
 
@@ -90,14 +125,15 @@ func missing(dir string, names []string) []string {
 
 // finder holds the places of one search.
 type finder struct {
-	root  string
-	base  string // bin/k8s
-	cache string // the directory under base for exactly the pinned versions
-	log   io.Writer
+	root    string
+	base    string   // bin/k8s
+	cache   string   // the directory under base for exactly the pinned versions
+	modules []string // what pins them
+	log     io.Writer
 }
 
-func newFinder(opts Options) (*finder, error) {
-	f := &finder{root: opts.Root, log: opts.Log}
+func newFinder(opts Options, modules []string) (*finder, error) {
+	f := &finder{root: opts.Root, log: opts.Log, modules: modules}
 	if f.log == nil {
 		f.log = io.Discard
 	}
@@ -146,18 +182,16 @@ func RepositoryRoot() (string, error) {
 func (f *finder) versionKey() (string, error) {
 	sum := sha256.New()
 	version := ""
-	for _, module := range []string{"etcd", "kubernetes", "versitygw"} {
+	for _, module := range f.modules {
 		text, err := os.ReadFile(f.moduleFile(module))
 		if err != nil {
 			return "", fmt.Errorf("read the pinned versions: %w", err)
 		}
 		sum.Write(text)
-		if module == "kubernetes" {
-			version = kubernetesVersion(text)
-		}
+		version = cmp.Or(version, kubernetesVersion(text))
 	}
 	if version == "" {
-		return "", fmt.Errorf("read the pinned versions: %s requires no k8s.io/kubernetes", f.moduleFile("kubernetes"))
+		return "", fmt.Errorf("read the pinned versions: none of the modules %v of hack/controlplane requires k8s.io/kubernetes", f.modules)
 	}
 	digest := hex.EncodeToString(sum.Sum(nil))[:8]
 	return fmt.Sprintf("%s-%s-%s-%s", version, runtime.GOOS, runtime.GOARCH, digest), nil

@@ -31,7 +31,7 @@ func TestEnsureTakesWhatIsGiven(t *testing.T) {
 func TestEnsureTakesTheCache(t *testing.T) {
 	t.Setenv(EnvAssets, "")
 	root := repository(t)
-	f, err := newFinder(Options{Root: root})
+	f, err := newFinder(Options{Root: root}, controlPlaneModules())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,9 +44,27 @@ func TestEnsureTakesTheCache(t *testing.T) {
 	}
 }
 
+func TestNodesAreCachedApart(t *testing.T) {
+	root := repository(t)
+	f, err := newFinder(Options{Root: root}, nodeModules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{Scheduler, Kubelet, Proxy, DNS} {
+		program(t, f.cache, name)
+	}
+	got, err := EnsureNode(t.Context(), Options{Root: root})
+	if err != nil || got != f.cache {
+		t.Errorf("EnsureNode gave %q (error %v), want %q", got, err, f.cache)
+	}
+	if lacking := missing(got, all()); len(lacking) != len(all()) {
+		t.Errorf("a directory for nodes lacks only %q of the control plane's programs", lacking)
+	}
+}
+
 func TestEnsureAddsWhatAnArchiveLacks(t *testing.T) {
 	root := repository(t)
-	f, err := newFinder(Options{Root: root})
+	f, err := newFinder(Options{Root: root}, controlPlaneModules())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +92,7 @@ func TestEnsureAddsWhatAnArchiveLacks(t *testing.T) {
 func TestVersionKeyFollowsEveryPin(t *testing.T) {
 	root := repository(t)
 	key := func() string {
-		f, err := newFinder(Options{Root: root})
+		f, err := newFinder(Options{Root: root}, controlPlaneModules())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,6 +149,8 @@ func repository(t *testing.T) string {
 	pin(t, root, "etcd", "require go.etcd.io/etcd/server/v3 v3.7.3\n")
 	pin(t, root, "kubernetes", "require k8s.io/kubernetes v1.37.2\n")
 	pin(t, root, "versitygw", "require github.com/versity/versitygw v1.8.0\n")
+	pin(t, root, "node", "require k8s.io/kubernetes v1.37.2\n")
+	pin(t, root, "coredns", "require github.com/coredns/coredns v1.15.0\n")
 	return root
 }
 

@@ -38,6 +38,12 @@ func components() []component {
 			"k8s.io/kubernetes/cmd/kube-controller-manager",
 			"k8s.io/kubernetes/cmd/kubectl",
 		}, programs: []string{APIServer, ControllerManager, Kubectl}},
+		{module: "coredns", packages: []string{"cargoship.dev/operator/hack/controlplane/coredns"}, programs: []string{DNS}},
+		{module: "node", packages: []string{
+			"k8s.io/kubernetes/cmd/kube-scheduler",
+			"k8s.io/kubernetes/cmd/kubelet",
+			"k8s.io/kubernetes/cmd/kube-proxy",
+		}, programs: []string{Scheduler, Kubelet, Proxy}},
 	}
 }
 
@@ -86,9 +92,6 @@ func (f *finder) buildPrograms(ctx context.Context, module string, packages, pro
 // server that has none.
 func (f *finder) linkerFlags(module string) string {
 	flags := "-s -w"
-	if module != "kubernetes" {
-		return flags
-	}
 	text, err := os.ReadFile(f.moduleFile(module))
 	if err != nil {
 		return flags // versionKey has read the file already; the build will say what is wrong

@@ -1,0 +1,107 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const cgroupMount = "/sys/fs/cgroup"
+
+// hierarchies are the control group trees of this machine: one for each controller
+// with version 1, or the only one of version 2.
+func hierarchies() ([]string, error) {
+	if _, err := os.Stat(filepath.Join(cgroupMount, "cgroup.controllers")); err == nil {
+		return []string{cgroupMount}, nil
+	}
+	found, err := filepath.Glob(filepath.Join(cgroupMount, "*", "cgroup.procs"))
+	if err != nil {
+		return nil, err
+	}
+	var trees []string
+	for _, path := range found {
+		trees = append(trees, filepath.Dir(path))
+	}
+	return trees, nil
+}
+
+// makeCgroups makes a node's control group in every tree. In that of CPU sets a new
+// group is of no use until it is told which it has.
+func makeCgroups(root string) error {
+	trees, err := hierarchies()
+	if err != nil {
+		return fmt.Errorf("find the control groups: %w", err)
+	}
+	for _, tree := range trees {
+		path := tree
+		for part := range strings.SplitSeq(strings.Trim(root, "/"), "/") {
+			path = filepath.Join(path, part)
+			if err := os.MkdirAll(path, 0o755); err != nil {
+				return fmt.Errorf("make a control group: %w", err)
+			}
+			for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+				if err := inherit(path, name); err != nil {
+					return fmt.Errorf("fill a control group: %w", err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// inherit copies a setting from the parent, where this tree has it.
+func inherit(path, name string) error {
+	if _, err := os.Stat(filepath.Join(cgroupMount, "cgroup.controllers")); err == nil {
+		return nil // version 2 inherits by itself
+	}
+	value, err := os.ReadFile(filepath.Join(filepath.Dir(path), name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(path, name), value, 0o644)
+}
+
+// removeCgroups removes a control group with all below it from every tree. None of
+// its processes may be left.
+func removeCgroups(root string) error {
+	trees, err := hierarchies()
+	if err != nil {
+		return fmt.Errorf("find the control groups: %w", err)
+	}
+	var errs []error
+	for _, tree := range trees {
+		groups, err := groupsBelow(filepath.Join(tree, root))
+		errs = append(errs, err)
+		for _, group := range slices.Backward(groups) {
+			if err := os.Remove(group); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("remove a control group: %w", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// groupsBelow lists a group and those below it, each after its parent.
+func groupsBelow(top string) ([]string, error) {
+	var groups []string
+	err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for control groups: %w", err)
+		}
+		if entry.IsDir() {
+			groups = append(groups, path)
+		}
+		return nil
+	})
+	return groups, err
+}
