@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/benchtransfer/rclone hack/benchtransfer/s5cmd
+MODULES := . hack/tools hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
 
 ##@ Everyday
 
@@ -33,9 +33,19 @@ demo: build ## Run the whole product on this machine and verify every byte (DEMO
 	@go build -o bin/demo ./hack/demo
 	@exec bin/demo $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
 
+.PHONY: cluster-up
+cluster-up: build ## Start a Kubernetes cluster of three nodes on this machine, with our images (root, Linux).
+	@go build -o bin/cluster ./hack/cluster
+	@bin/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Stop that cluster and clear what it left.
+	@go build -o bin/cluster ./hack/cluster
+	@bin/cluster down
+
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/demo bin/s3lab bin/benchtransfer bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"debug/elf"
 	"fmt"
 	"io"
 	"os"
@@ -75,11 +76,22 @@ func writeImage(path, ref, binary string) error {
 	return tarball.WriteToFile(path, tag, image)
 }
 
-// programLayer is a file system with one executable in it.
+// programLayer is a file system with one executable in it, which must need no other.
 func programLayer(binary string) (io.ReadCloser, error) {
 	content, err := os.ReadFile(binary)
 	if err != nil {
 		return nil, err
+	}
+	program, err := elf.NewFile(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	libraries, err := program.ImportedLibraries()
+	if err != nil {
+		return nil, err
+	}
+	if len(libraries) > 0 {
+		return nil, fmt.Errorf("it needs the libraries %v; build it with CGO_ENABLED=0", libraries)
 	}
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)

@@ -132,14 +132,17 @@ func start(ctx context.Context, s setup) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the setup: %w", err)
 	}
-	var listeners [2]net.Listener
-	for i := range listeners {
-		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return nil, fmt.Errorf("listen for clients of the cluster: %w", err)
-		}
-		defer func() { _ = listeners[i].Close() }() // the sandbox has its own descriptor
+	api, apiAddress, err := listener()
+	if err != nil {
+		return nil, err
 	}
-	told, err := launch(s.Dir, string(text), listeners)
+	defer func() { _ = api.Close() }() // the sandbox has its own descriptor
+	s3, s3Address, err := listener()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s3.Close() }()
+	told, err := launch(s.Dir, string(text), api, s3)
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +159,28 @@ func start(ctx context.Context, s setup) (*State, error) {
 		return nil, err
 	}
 	state.S3, state.Nodes, state.Ready = out.S3, out.Nodes, true
-	state.S3.Address = listeners[1].Addr().String()
-	if err := outsideKubeconfig(s.Dir, listeners[0].Addr().String()); err != nil {
+	state.S3.Address = s3Address
+	if err := outsideKubeconfig(s.Dir, apiAddress); err != nil {
 		return nil, err
 	}
-	return state, state.record()
+	if err := state.record(); err != nil {
+		return nil, err
+	}
+	return state, nil
+}
+
+// listener listens on a free loopback port of this machine's own network, for another
+// process to accept from.
+func listener() (file *os.File, address string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", fmt.Errorf("listen for clients of the cluster: %w", err)
+	}
+	defer func() { _ = l.Close() }()
+	if file, err = l.(*net.TCPListener).File(); err != nil {
+		return nil, "", fmt.Errorf("share a listener: %w", err)
+	}
+	return file, l.Addr().String(), nil
 }
 
 // launched is a sandbox that has not yet told how its start went.
@@ -171,7 +191,7 @@ type launched struct {
 
 // launch starts the sandbox's first process in namespaces of its own: when it dies,
 // the kernel ends the others, and mounts and links go with the namespaces.
-func launch(dir, text string, listeners [2]net.Listener) (*launched, error) {
+func launch(dir, text string, api, s3 *os.File) (*launched, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -190,15 +210,7 @@ func launch(dir, text string, listeners [2]net.Listener) (*launched, error) {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/run", setupEnv + "=" + text}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = isolated()
-	for _, l := range listeners {
-		file, err := l.(*net.TCPListener).File()
-		if err != nil {
-			return nil, fmt.Errorf("share a listener: %w", err)
-		}
-		defer func() { _ = file.Close() }()
-		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
-	}
-	cmd.ExtraFiles = append(cmd.ExtraFiles, write)
+	cmd.ExtraFiles = []*os.File{api, s3, write} // apiListenerFD, s3ListenerFD, outcomeFD
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the sandbox: %w", err), read.Close())
 	}
