@@ -138,6 +138,10 @@ func simulate(s *Scenario, best *optimum, c Controller, seed uint64, traced bool
 // chooseSeeds is how many seeds a fixed window is chosen with.
 const chooseSeeds = 3
 
+// hopeless is the archive success below which no larger window is tried: more in
+// flight is refused more.
+const hopeless = 0.5
+
 // chooseFixed gives the fixed window with the most goodput among those that keep
 // the archives whole, or where none does, that keeps most of them.
 func chooseFixed(s *Scenario, best *optimum, o Options) Controller {
@@ -157,6 +161,9 @@ func chooseFixed(s *Scenario, best *optimum, o Options) Controller {
 		x, y := median(ok), median(good)
 		if chosen.Name == "" || x > success || x == success && y > goodput {
 			chosen, success, goodput = c, x, y
+		}
+		if x < hopeless {
+			break
 		}
 	}
 	return chosen
