@@ -188,3 +188,48 @@ func TestCopyPackedThrottled(t *testing.T) {
 	}
 	d.wantNoUploads(t)
 }
+
+func TestArchivesComeBack(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	manyFiles(t, dir, 300)
+	write(t, dir, "large", 20<<20)
+	if r := work(t, d.args(dir, "base", "--packing", "tar", "--large-file-threshold", "16Mi", "--target-size", "1Mi")...); r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	reach := []string{"--endpoint-url", d.Endpoint, "--region", d.Region, "--path-style", "--credentials-dir", d.creds, "--json"}
+	run := func(args ...string) result {
+		t.Helper()
+		r := work(t, append(args, reach...)...)
+		if r.code != 0 {
+			t.Fatalf("%q: exit code %d: %s", args, r.code, r.stderr)
+		}
+		return r
+	}
+	target := "s3://" + bucket + "/base"
+	for _, how := range [][]string{{"verify", target}, {"verify", target, "--read-back"}} {
+		if r := run(how...); !strings.Contains(r.stdout, `"wrong":0,"missing":0`) || !strings.Contains(r.stdout, `"files":`) {
+			t.Errorf("%q says %s", how, r.stdout)
+		}
+	}
+	if lines := strings.Count(run("ls", target).stdout, "\n"); lines < 301 {
+		t.Errorf("ls has %d lines", lines)
+	}
+	if r := run("ls", target, "large"); !strings.Contains(r.stdout, `"size":20971520`) {
+		t.Errorf("ls says %s", r.stdout)
+	}
+	to := filepath.Join(t.TempDir(), "to")
+	run("restore", target, to)
+	if diff := cmp.Diff(fileDigests(t, dir, ""), fileDigests(t, to, "")); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
+	}
+	if r := run("restore", target, to); !strings.Contains(r.stdout, `"present":301`) {
+		t.Errorf("a second restore says %s", r.stdout)
+	}
+	if r := work(t, append([]string{"restore", target, to, "no/such"}, reach...)...); r.code != exitFailure || !strings.Contains(r.lastLine(), "nothing matches") {
+		t.Errorf("exit code %d, %s", r.code, r.stderr)
+	}
+	if r := work(t, append([]string{"ls", target + "/elsewhere"}, reach...)...); r.code != exitFailure || !strings.Contains(r.lastLine(), "no finished transfer") {
+		t.Errorf("exit code %d, %s", r.code, r.stderr)
+	}
+}

@@ -27,7 +27,7 @@ func attributes(f *os.File) ([]record, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read extended attribute %s: %w", name, err)
 		}
-		list = append(list, record{xattrKeyword + name, string(value)})
+		list = append(list, record{AttributeKeyword + name, string(value)})
 	}
 	sortRecords(list)
 	return list, nil

@@ -258,6 +258,25 @@ func (l Layout) PlanKey() string { return l.BookkeepingPrefix() + "plan.json" }
 // IndexKey is where the index of the finished transfer stands.
 func (l Layout) IndexKey() string { return l.BookkeepingPrefix() + "index.json" }
 
+// IndexPrefix is what the keys of all indexes below a base begin with, or that of
+// the transfer with the UID, if one is given.
+func IndexPrefix(base, uid string) string {
+	l := Layout{Base: base, UID: uid}
+	if uid == "" {
+		return l.under(bookkeepingDir + "/")
+	}
+	return l.IndexKey()
+}
+
+// IsIndexKey says that a key below a base is that of an index.
+func IsIndexKey(base, key string) bool {
+	uid, ok := strings.CutPrefix(key, IndexPrefix(base, ""))
+	if ok {
+		uid, _, _ = strings.Cut(uid, "/")
+	}
+	return ok && key == Layout{Base: base, UID: uid}.IndexKey()
+}
+
 // ShardPrefix is what the keys of a prefix's inventory shards begin with.
 func (l Layout) ShardPrefix(prefixIndex int) string {
 	return fmt.Sprintf("%sinventory/%02d/", l.BookkeepingPrefix(), prefixIndex)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -84,6 +85,18 @@ type Place struct {
 	Sparse bool   `json:"sparse,omitempty"`
 	// Attributes name the extended attributes in the tar.
 	Attributes []string `json:"xattrs,omitempty"`
+}
+
+// Target returns the file that a hard link of the manifest is another name of,
+// with the link's path; its Link is the path that the tar has it under.
+func (m Manifest) Target(link Member) (Member, bool) {
+	at := slices.IndexFunc(m.Members, func(f Member) bool { return f.Path == link.Link && f.Kind == File && f.Outcome == Done })
+	if at < 0 {
+		return Member{}, false
+	}
+	target := m.Members[at]
+	target.Path, target.Link = link.Path, link.Link
+	return target, true
 }
 
 type wireManifest struct {

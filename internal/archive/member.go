@@ -64,7 +64,7 @@ func (s *Source) openMember(e Entry) (*member, error) {
 		}
 	}
 	for _, x := range h.xattrs {
-		m.attributes = append(m.attributes, strings.TrimPrefix(x.key, xattrKeyword))
+		m.attributes = append(m.attributes, strings.TrimPrefix(x.key, AttributeKeyword))
 	}
 	m.header = append(h.encode(), m.header...)
 	return m, nil
@@ -242,9 +242,9 @@ func alignFragments(list []fragment, size int64) ([]fragment, bool) {
 	return out, true
 }
 
-// xattrKeyword is what the keyword of an extended attribute begins with; GNU
+// AttributeKeyword is what the keyword of an extended attribute begins with in a PAX header; GNU
 // tar, bsdtar and star know it.
-const xattrKeyword = "SCHILY.xattr."
+const AttributeKeyword = "SCHILY.xattr."
 
 // keptAttribute says that an extended attribute belongs to the data: those of
 // users, of administrators, and what lets a program run with privileges.

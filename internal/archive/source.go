@@ -80,6 +80,9 @@ func OpenSource(dir, sub string) (*Source, error) {
 	return &Source{below, defaultPageNames}, nil
 }
 
+// Name is the directory as it was opened.
+func (s *Source) Name() string { return s.root.Name() }
+
 // Close releases the directory. Files already open remain so.
 func (s *Source) Close() error { return s.root.Close() }
 

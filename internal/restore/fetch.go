@@ -1,0 +1,184 @@
+package restore
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+const (
+	// fetchAttempts is how often a read that breaks off is begun again without
+	// having come any further.
+	fetchAttempts = 6
+	fetchPause    = 200 * time.Millisecond
+)
+
+// visitor takes a member as it is in the tar. It needn't read its content.
+type visitor func(m archive.Member, h *tar.Header, content io.Reader) error
+
+// fetch reads the members of a run one after the other. A read that breaks off is
+// begun again at the member it came to. An error of the visitor ends it, unless it
+// stems from the reading.
+func fetch(ctx context.Context, b Bucket, r run, visit visitor) error {
+	for attempt := 1; len(r.members) > 0; attempt++ {
+		done, err := fetchOnce(ctx, b, r, visit)
+		r.members = r.members[done:]
+		if err == nil {
+			return nil
+		}
+		if done > 0 {
+			attempt = 1
+		}
+		if attempt == fetchAttempts || ctx.Err() != nil || !errors.As(err, new(readError)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(fetchPause << attempt):
+		}
+	}
+	return nil
+}
+
+// readError is trouble with the connection rather than with what it brought.
+type readError struct{ error }
+
+// Unwrap lets errors.Is find the cause.
+func (e readError) Unwrap() error { return e.error }
+
+// connection marks the errors of a body.
+type connection struct{ body io.ReadCloser }
+
+// Read implements io.Reader.
+func (c connection) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = readError{err}
+	}
+	return n, err
+}
+
+// fetchOnce reads members with one request and returns how many it has done.
+func fetchOnce(ctx context.Context, b Bucket, r run, visit visitor) (done int, err error) {
+	first, last := r.members[0].Tar.Frame, r.members[len(r.members)-1].Tar.Frame
+	length := last.Offset + last.Length - first.Offset
+	body, err := b.OpenRange(ctx, r.object.Key, r.object.ETag, first.Offset, length)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = body.Close() }()
+	raw, closeRaw, err := expanded(connection{body}, r.object.Compression)
+	if err != nil {
+		return 0, err
+	}
+	defer closeRaw()
+	at := first.TarOffset
+	for _, m := range r.members {
+		if _, err := io.CopyN(io.Discard, raw, m.Tar.Offset-at); err != nil {
+			return done, fmt.Errorf("%s: find member %q: %w", r.object.Key, m.Path, truncated(err))
+		}
+		part := &io.LimitedReader{R: raw, N: m.Tar.Length}
+		if err := open(m, part, visit); err != nil {
+			return done, fmt.Errorf("%s: member %q: %w", r.object.Key, m.Path, truncated(err))
+		}
+		if _, err := io.Copy(io.Discard, part); err != nil {
+			return done, fmt.Errorf("%s: pass member %q: %w", r.object.Key, m.Path, err)
+		}
+		at = m.Tar.Offset + m.Tar.Length
+		done++
+	}
+	return done, nil
+}
+
+// truncated names the end of the data where a member should be.
+func truncated(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the archive ends before it: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// expanded returns the tar in the frames of an object.
+func expanded(r io.Reader, c archive.Compression) (io.Reader, func(), error) {
+	if c != archive.Zstd {
+		return r, func() {}, nil
+	}
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, nil, fmt.Errorf("start zstd decoder: %w", err)
+	}
+	return d, d.Close, nil
+}
+
+// open checks that what is there is the member.
+func open(m archive.Member, raw io.Reader, visit visitor) error {
+	r := tar.NewReader(raw)
+	h, err := r.Next()
+	if err != nil {
+		return fmt.Errorf("read header: %w", err)
+	}
+	want := m.Path
+	if m.Kind == archive.File && m.Link != "" {
+		want = m.Link
+	}
+	if name := strings.TrimSuffix(h.Name, "/"); name != want {
+		return fmt.Errorf("the archive has %q in its place", name)
+	}
+	return visit(m, h, r)
+}
+
+// fetchObject reads an object that is one file, begun again where a read breaks
+// off, and compares its checksum unless that is one of parts.
+func fetchObject(ctx context.Context, b Bucket, m archive.Member, to io.Writer) error {
+	sum := transfer.Checksum(m.ChecksumAlgorithm)
+	if sum != nil {
+		to = io.MultiWriter(to, sum)
+	}
+	attempt := 0
+	for at := int64(0); at < m.Size; {
+		n, err := copyRange(ctx, b, m, at, to)
+		at += n
+		if err == nil {
+			continue
+		}
+		if attempt++; n > 0 {
+			attempt = 1
+		}
+		if attempt == fetchAttempts || ctx.Err() != nil || !errors.As(err, new(readError)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(fetchPause << attempt):
+		}
+	}
+	if sum == nil || strings.Contains(m.Checksum, "-") {
+		return nil
+	}
+	if got := transfer.EncodeChecksum(sum); got != m.Checksum {
+		return fmt.Errorf("checksum of %s is %s, the manifest has %s", m.Key, got, m.Checksum)
+	}
+	return nil
+}
+
+func copyRange(ctx context.Context, b Bucket, m archive.Member, at int64, to io.Writer) (int64, error) {
+	body, err := b.OpenRange(ctx, m.Key, m.ETag, at, m.Size-at)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = body.Close() }()
+	n, err := io.Copy(to, connection{body})
+	if err == nil && n < m.Size-at {
+		err = readError{io.ErrUnexpectedEOF}
+	}
+	return n, err
+}

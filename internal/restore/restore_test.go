@@ -1,0 +1,454 @@
+package restore_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// bucket is a bucket in memory that counts what is read of it.
+type bucket struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	// read counts the bytes that ranges have asked for, by key.
+	read map[string]int64
+	// breaks has that many reads break off halfway.
+	breaks int
+}
+
+func (b *bucket) Get(_ context.Context, key string) ([]byte, error) {
+	body, ok := b.objects[key]
+	if !ok {
+		return nil, transfer.ErrNotFound
+	}
+	return body, nil
+}
+
+func (b *bucket) List(_ context.Context, prefix string) (keys []string, err error) {
+	for key := range b.objects {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+func (b *bucket) Stat(_ context.Context, key string) (transfer.ObjectInfo, error) {
+	body, ok := b.objects[key]
+	if !ok {
+		return transfer.ObjectInfo{}, transfer.ErrNotFound
+	}
+	return transfer.ObjectInfo{Size: int64(len(body)), Checksums: map[string]string{transfer.ChecksumCRC64NVME: checksum(body)}}, nil
+}
+
+func checksum(body []byte) string {
+	h := transfer.Checksum(transfer.ChecksumCRC64NVME)
+	_, _ = h.Write(body)
+	return transfer.EncodeChecksum(h)
+}
+
+func (b *bucket) OpenRange(_ context.Context, key, _ string, offset, length int64) (io.ReadCloser, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	body, ok := b.objects[key]
+	if !ok {
+		return nil, transfer.ErrNotFound
+	}
+	if b.read == nil {
+		b.read = map[string]int64{}
+	}
+	b.read[key] += length
+	var r io.Reader = bytes.NewReader(body[offset : offset+length])
+	if b.breaks > 0 {
+		b.breaks--
+		r = io.MultiReader(io.LimitReader(r, length/2), broken{})
+	}
+	return io.NopCloser(r), nil
+}
+
+// broken is a connection that was reset.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
+
+// archived packs a directory into a bucket in memory.
+func archived(tb testing.TB, dir string, t archive.Tar) *bucket {
+	tb.Helper()
+	source, err := archive.OpenSource(dir, "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	layout := archive.Layout{Base: "base", Pattern: archive.Hash, Count: 1, UID: "uid", Tar: &t}
+	b := &bucket{objects: map[string][]byte{}}
+	prefix := archive.IndexedPrefix{Name: "00", ManifestPrefix: layout.ManifestPrefix(0)}
+	_, err = source.Walk(tb.Context(), archive.WalkOptions{Layout: layout}, func(a archive.Archive) error {
+		m := b.pack(tb, source, layout, a)
+		prefix.Archives++
+		prefix.Bytes += a.Bytes()
+		return b.putManifest(layout, m)
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	index := archive.Index{Transfer: "uid", Layout: layout, Written: time.Now(), Prefixes: []archive.IndexedPrefix{prefix}}
+	if b.objects[layout.IndexKey()], err = index.Encode(); err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func (b *bucket) putManifest(l archive.Layout, m archive.Manifest) error {
+	body, err := m.Encode()
+	b.objects[l.ManifestKey(0, m.Number)] = body
+	return err
+}
+
+// pack stores an archive and returns its manifest.
+func (b *bucket) pack(tb testing.TB, source *archive.Source, l archive.Layout, a archive.Archive) archive.Manifest {
+	tb.Helper()
+	p, err := archive.NewPacker(source, *l.Tar, a)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	var object []byte
+	for n, last := 0, false; !last; n++ {
+		buf := make([]byte, 8<<20)
+		var length int
+		if length, last, err = p.Fill(n, buf); err != nil {
+			tb.Fatal(err)
+		}
+		object = append(object, buf[:length]...)
+	}
+	key := l.ArchiveKey(a.Prefix, a.Number)
+	b.objects[key] = object
+	m := archive.Manifest{Transfer: l.UID, Prefix: a.Prefix, Number: a.Number, Attempt: 1, Object: &archive.Object{
+		Key: key, Size: int64(len(object)), Compression: l.Tar.Compression,
+		Checksum: checksum(object), ChecksumAlgorithm: transfer.ChecksumCRC64NVME,
+	}}
+	packed := p.Packed()
+	for i, e := range a.Entries {
+		f := archive.Member{
+			Path: e.Path, Kind: e.Kind, Link: e.Link, UID: e.UID, GID: e.GID, Size: e.Size, Mode: e.Mode, ModTime: e.ModTime,
+			Outcome: archive.Done,
+		}
+		if e.Packable() {
+			f.Tar = &packed[i].Place
+		} else {
+			content, err := os.ReadFile(filepath.Join(source.Name(), e.Path))
+			if err != nil {
+				tb.Fatal(err)
+			}
+			f.Key, f.Checksum, f.ChecksumAlgorithm = l.Key(a.Prefix, e.Path), checksum(content), transfer.ChecksumCRC64NVME
+			b.objects[f.Key] = content
+		}
+		m.Members = append(m.Members, f)
+	}
+	return m
+}
+
+func catalog(tb testing.TB, b *bucket) *restore.Catalog {
+	tb.Helper()
+	c, err := restore.Open(tb.Context(), b, "base", "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func zstd() archive.Tar {
+	return archive.Tar{Name: "data", TargetSize: 16 << 20, LargeFile: 12 << 20, Compression: archive.Zstd, Level: 1}
+}
+
+func write(tb testing.TB, dir, name string, size int) {
+	tb.Helper()
+	content := make([]byte, size)
+	_, _ = rand.Read(content)
+	p := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(p, content, 0o640); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.Chtimes(p, time.Time{}, time.Unix(1_600_000_000, int64(size)+1)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// describe returns what is to be restored of every entry of a tree.
+func describe(tb testing.TB, dir string) map[string]string {
+	tb.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err != nil || p == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		text := fmt.Sprintf("%v %v", info.Mode(), info.ModTime().UnixNano())
+		switch {
+		case info.Mode()&os.ModeSymlink != 0:
+			link, _ := os.Readlink(p)
+			text += " -> " + link
+		case info.Mode().IsRegular():
+			content, _ := os.ReadFile(p)
+			text += fmt.Sprintf(" %d %s", info.Size(), checksum(content))
+		}
+		rel, _ := filepath.Rel(dir, p)
+		all[rel] = text
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// sample makes a tree with more than one archive.
+func sample(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	for i := range 60 {
+		write(tb, dir, fmt.Sprintf("d%d/f%02d", i%3, i), i*20_000)
+	}
+	write(tb, dir, "large", 13<<20)
+	write(tb, dir, "two-frames", 5<<20)
+	write(tb, dir, "empty", 0)
+	write(tb, dir, "sparse", 5000)
+	if err := errors.Join(
+		os.Truncate(filepath.Join(dir, "sparse"), 3<<20+77),
+		os.Mkdir(filepath.Join(dir, "hollow"), 0o700),
+		os.Symlink("../f01", filepath.Join(dir, "d1/link")),
+		os.Symlink("/etc", filepath.Join(dir, "out")),
+		os.Link(filepath.Join(dir, "d0/f03"), filepath.Join(dir, "d0/other-name")),
+		os.Chmod(filepath.Join(dir, "d2"), 0o500),
+	); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
+func TestRestoreBringsTheTreeBack(t *testing.T) {
+	dir := sample(t)
+	b := archived(t, dir, zstd())
+	b.breaks = 3
+	to := t.TempDir()
+	s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: to})
+	if err != nil || s.Failed+s.Missing+s.Present != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	want := describe(t, dir)
+	if diff := cmp.Diff(want, describe(t, to)); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
+	}
+	if s.Files != int64(len(want)) {
+		t.Errorf("%d files, want %d", s.Files, len(want))
+	}
+}
+
+func TestRestoreAgainFetchesOnlyWhatIsMissing(t *testing.T) {
+	dir := sample(t)
+	b := archived(t, dir, zstd())
+	to := t.TempDir()
+	run := func() restore.Summary {
+		s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: to})
+		if err != nil || s.Failed != 0 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		return s
+	}
+	run()
+	if err := os.Remove(filepath.Join(to, "d1/f40")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(to, "empty"), []byte("not"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.read = nil
+	s := run()
+	var read int64
+	for _, n := range b.read {
+		read += n
+	}
+	if s.Present != 62 || read > 3*archive.FrameSize {
+		t.Errorf("%+v, %d bytes read", s, read)
+	}
+	if diff := cmp.Diff(describe(t, dir), describe(t, to)); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneFileTakesOneFrame(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 100 {
+		write(t, dir, fmt.Sprintf("f%03d", i), 300_000+i)
+	}
+	t1 := zstd()
+	t1.TargetSize = 1 << 30
+	b := archived(t, dir, t1)
+	for _, name := range []string{"f000", "f050", "f099"} {
+		b.read = nil
+		to := t.TempDir()
+		s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: to, Selection: restore.Selection{name}})
+		if err != nil || s.Files != 1 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		for key, n := range b.read {
+			if n > archive.FrameSize+archive.FrameSize/100 {
+				t.Errorf("%s: %d bytes of %s were fetched, a frame has %d", name, n, key, archive.FrameSize)
+			}
+		}
+		if want := describe(t, dir)[name]; describe(t, to)[name] != want {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+func TestSelectedHardLinkBringsItsContent(t *testing.T) {
+	dir := sample(t)
+	b := archived(t, dir, zstd())
+	to := t.TempDir()
+	s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: to, Selection: restore.Selection{"**/other-name"}})
+	if err != nil || s.Files != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	want, _ := os.ReadFile(filepath.Join(dir, "d0/f03"))
+	if got, err := os.ReadFile(filepath.Join(to, "d0/other-name")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func TestDamageNeverTakesTheFilesName(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 5 {
+		write(t, dir, fmt.Sprintf("f%d", i), 100_000)
+	}
+	plain := zstd()
+	plain.Compression, plain.Level = archive.Plain, 0
+	b := archived(t, dir, plain)
+	for key, object := range b.objects {
+		if strings.HasSuffix(key, ".tar") {
+			object[len(object)/2] ^= 1
+		}
+	}
+	to := t.TempDir()
+	s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: to})
+	if err != nil || s.Failed != 1 || s.Files != 4 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if names, _ := filepath.Glob(filepath.Join(to, "*")); len(names) != 4 {
+		t.Errorf("%q", names)
+	}
+	if left, _ := filepath.Glob(filepath.Join(to, ".*")); len(left) != 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	v, err := restore.Verify(t.Context(), restore.VerifyOptions{Catalog: catalog(t, b), ReadBack: true})
+	if err != nil || v.Wrong != 1 {
+		t.Errorf("read back: %+v, %v", v, err)
+	}
+	v, err = restore.Verify(t.Context(), restore.VerifyOptions{Catalog: catalog(t, b)})
+	if err != nil || v.Wrong != 1 {
+		t.Errorf("by checksum: %+v, %v", v, err)
+	}
+}
+
+// A manifest and a tar made by somebody else must not reach outside.
+func TestRestoreStaysInItsDirectory(t *testing.T) {
+	for _, evil := range []string{"../evil", "/evil", "a/../../evil", "up/evil"} {
+		t.Run(evil, func(t *testing.T) {
+			var raw bytes.Buffer
+			w := tar.NewWriter(&raw)
+			if err := errors.Join(w.WriteHeader(&tar.Header{Name: evil, Mode: 0o644, Size: 1}), func() error {
+				_, err := w.Write([]byte("x"))
+				return err
+			}(), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			l := archive.Layout{Base: "base", Pattern: archive.Hash, Count: 1, UID: "uid", Tar: new(zstd())}
+			b := &bucket{objects: map[string][]byte{"evil.tar": raw.Bytes()}}
+			m := archive.Manifest{
+				Transfer: "uid", Prefix: "00", Object: &archive.Object{Key: "evil.tar", Compression: archive.Plain},
+				Members: []archive.Member{
+					{Path: "up", Kind: archive.Symlink, Link: "..", Outcome: archive.Done},
+					{Path: evil, Size: 1, Outcome: archive.Done, Tar: &archive.Place{
+						Length: 1024, Data: 512, Frame: archive.Range{Length: 1024},
+						SHA256: "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+					}},
+				},
+			}
+			index := archive.Index{Layout: l, Prefixes: []archive.IndexedPrefix{{Name: "00", ManifestPrefix: l.ManifestPrefix(0), Archives: 1}}}
+			var err error
+			if b.objects[l.IndexKey()], err = index.Encode(); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.putManifest(l, m); err != nil {
+				t.Fatal(err)
+			}
+			above := t.TempDir()
+			to := filepath.Join(above, "to")
+			if err := errors.Join(os.Mkdir(to, 0o755), os.Symlink("..", filepath.Join(to, "up"))); err != nil {
+				t.Fatal(err)
+			}
+			s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: to})
+			if err != nil || s.Failed != 1 {
+				t.Errorf("%+v, %v", s, err)
+			}
+			if entries, _ := os.ReadDir(above); len(entries) != 1 {
+				t.Errorf("something was written outside: %v", entries)
+			}
+		})
+	}
+}
+
+func TestVerifyFindsWhatIsMissing(t *testing.T) {
+	b := archived(t, sample(t), zstd())
+	v, err := restore.Verify(t.Context(), restore.VerifyOptions{Catalog: catalog(t, b), ReadBack: true})
+	if err != nil || v.Wrong != 0 || v.Files != 71 {
+		t.Errorf("%+v, %v", v, err)
+	}
+	var keys []string
+	for key := range b.objects {
+		if strings.HasSuffix(key, ".tar.zst") {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	delete(b.objects, keys[0])
+	want := restore.Verification{Wrong: 1}
+	v, err = restore.Verify(t.Context(), restore.VerifyOptions{Catalog: catalog(t, b)})
+	if diff := cmp.Diff(want, v, cmpopts.IgnoreFields(restore.Verification{}, "Objects", "Files", "Bytes", "Failures")); diff != "" || err != nil {
+		t.Errorf("(-want +got):\n%s%v", diff, err)
+	}
+}
+
+func TestSelection(t *testing.T) {
+	for pattern, want := range map[string]bool{
+		"a/b/c": true, "a": true, "a/": true, "./a/b": true, "**/c": true, "*": true, "b": false, "a/*/c": true, "*.c": false,
+	} {
+		if got := (restore.Selection{pattern}).Takes("a/b/c"); got != want {
+			t.Errorf("%q takes a/b/c: %v", pattern, got)
+		}
+	}
+}

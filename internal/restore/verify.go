@@ -1,0 +1,185 @@
+package restore
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"cargoship.dev/operator/internal/archive"
+)
+
+// VerifyOptions says what to verify.
+type VerifyOptions struct {
+	Catalog *Catalog
+	// ReadBack reads every byte again instead of asking for what the server keeps.
+	ReadBack bool
+	// Progress is called with every archive, never twice at a time; nil for no one.
+	Progress func(Verification)
+}
+
+// Verification tells what was found.
+type Verification struct {
+	// Objects counts the objects looked at, Files the members that they hold, Bytes
+	// the sizes of these.
+	Objects int64 `json:"objects"`
+	Files   int64 `json:"files"`
+	Bytes   int64 `json:"bytes"`
+	// Wrong counts objects or members that are not as the manifests say, Missing
+	// what was never archived.
+	Wrong   int64 `json:"wrong"`
+	Missing int64 `json:"missing"`
+
+	// Failures names what is wrong, at least the first 1,000.
+	Failures []Failure `json:"-"`
+}
+
+// Verify compares what stands with the manifests.
+func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+	v := &verifier{options: o}
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(4 * parallel)
+	for m, err := range o.Catalog.Manifests(working) {
+		if err != nil {
+			group.Go(func() error { return err })
+			break
+		}
+		group.Go(func() error { return v.archive(working, m) })
+	}
+	err := group.Wait()
+	return v.found, err
+}
+
+type verifier struct {
+	options VerifyOptions
+	mu      sync.Mutex
+	found   Verification
+}
+
+// archive verifies one archive. Its error is ctx's.
+func (v *verifier) archive(ctx context.Context, m archive.Manifest) error {
+	var packed []archive.Member
+	for _, f := range m.Members {
+		switch {
+		case f.Outcome != archive.Done:
+			v.count(func(n *Verification) { n.Missing++ })
+		case f.Tar != nil:
+			packed = append(packed, f)
+		default:
+			v.object(ctx, f.Path, archive.Object{
+				Key: f.Key, Size: f.Size, ETag: f.ETag, Checksum: f.Checksum, ChecksumAlgorithm: f.ChecksumAlgorithm,
+			}, []archive.Member{f})
+		}
+	}
+	if m.Object != nil {
+		v.object(ctx, m.Object.Key, *m.Object, packed)
+	}
+	return ctx.Err()
+}
+
+// object verifies an object and the members that it holds.
+func (v *verifier) object(ctx context.Context, name string, o archive.Object, members []archive.Member) {
+	var bytes int64
+	for _, m := range members {
+		bytes += m.Size
+	}
+	var err error
+	switch {
+	case !v.options.ReadBack:
+		err = v.stat(ctx, o)
+	case members[0].Tar == nil:
+		err = fetchObject(ctx, v.options.Catalog.bucket, members[0], io.Discard)
+	default:
+		err = v.readBack(ctx, o, members)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	v.count(func(n *Verification) {
+		n.Objects++
+		n.Files += int64(len(members))
+		n.Bytes += bytes
+		if err != nil {
+			n.fail(name, err)
+		}
+	})
+}
+
+// stat asks for size and checksum, which the server has verified on arrival and
+// keeps with the object.
+func (v *verifier) stat(ctx context.Context, o archive.Object) error {
+	info, err := v.options.Catalog.bucket.Stat(ctx, o.Key)
+	if err != nil {
+		return err
+	}
+	if info.Size != o.Size {
+		return fmt.Errorf("it has %d bytes, the manifest has %d", info.Size, o.Size)
+	}
+	if got := info.Checksums[o.ChecksumAlgorithm]; got != o.Checksum {
+		return fmt.Errorf("its %s is %q, the manifest has %q: replaced or damaged", o.ChecksumAlgorithm, got, o.Checksum)
+	}
+	return nil
+}
+
+// readBack reads a tar and compares every member.
+func (v *verifier) readBack(ctx context.Context, o archive.Object, members []archive.Member) error {
+	for _, r := range runs(o, members) {
+		err := fetch(ctx, v.options.Catalog.bucket, r, func(m archive.Member, h *tar.Header, content io.Reader) error {
+			if err := compare(m, h, content); err != nil {
+				if errors.As(err, new(readError)) {
+					return err
+				}
+				v.count(func(n *Verification) { n.fail(m.Path, err) })
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare compares a member with what the manifest says of it.
+func compare(m archive.Member, h *tar.Header, content io.Reader) error {
+	if h.ModTime.Compare(m.ModTime) != 0 || h.Uid != m.UID || h.Gid != m.GID {
+		return errors.New("time or owner are not those of the manifest")
+	}
+	if (m.Kind == archive.Symlink || m.Kind == archive.HardLink) && h.Linkname != m.Link {
+		return fmt.Errorf("it leads to %q, the manifest has %q", h.Linkname, m.Link)
+	}
+	if m.Kind != archive.File {
+		return nil
+	}
+	digest := sha256.New()
+	n, err := io.Copy(digest, content)
+	if err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(digest.Sum(nil)); n != m.Size || got != m.Tar.SHA256 {
+		return fmt.Errorf("it has %d bytes with SHA-256 %s, the manifest has %d with %s", n, got, m.Size, m.Tar.SHA256)
+	}
+	return nil
+}
+
+func (v *verifier) count(add func(*Verification)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	add(&v.found)
+	if v.options.Progress != nil {
+		v.options.Progress(v.found)
+	}
+}
+
+func (n *Verification) fail(name string, err error) {
+	n.Wrong++
+	if len(n.Failures) < maxFailures {
+		n.Failures = append(n.Failures, Failure{name, err.Error()})
+	}
+}
