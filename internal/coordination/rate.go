@@ -23,6 +23,9 @@ const (
 	// out whether an outage is over.
 	lowestShare = 0.005
 	lowestRate  = 0.1
+	// outageShare of the good rate, or less of it accepted, is an outage rather
+	// than a limit.
+	outageShare = 0.1
 	// rampStart of the good rate follows the first success after an outage.
 	rampStart = 0.125
 )
@@ -36,9 +39,10 @@ type rateLaw struct {
 	perSecond float64
 	// good is what was accepted per second in the last clean and loaded round.
 	good float64
+	// prior is the bound before the cuts of this fast recovery.
+	prior float64
 	// goal is where slow start ends, resume the bound from there on.
 	goal, resume float64
-	cuts         int  // in this fast recovery
 	settling     bool // the next round still holds what was sent before the cut
 	starved      int  // rounds with completions but no success
 	probe        probe
@@ -117,8 +121,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	case s.congested(v.config) && settling:
 		return "" // still the requests of the lost probe
 	case s.congested(v.config):
-		r.state, r.cuts = FastRecovery, 0
-		r.cut(s)
+		r.enterFastRecovery(s, r.perSecond)
 		return CauseThrottled
 	}
 	binding := s.Started >= bindingShare*r.perSecond
@@ -184,9 +187,13 @@ func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
 	r.probe = probe{due: now.Add(wait)}
 }
 
+func (r *rateLaw) enterFastRecovery(s Signal, prior float64) {
+	r.state, r.prior = FastRecovery, prior
+	r.cut(s)
+}
+
 // cut falls back to just below what was accepted.
 func (r *rateLaw) cut(s Signal) {
-	r.cuts++
 	r.events.cuts++
 	r.settling = true
 	r.probe.active = false
@@ -214,13 +221,16 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 }
 
 // recover enters recovery, at half of what was accepted. What was accepted while
-// others were refused is the capacity; without any, it is unknown, and what was
-// good before is the best guess.
+// others were refused is the capacity; where next to nothing was, that is unknown,
+// and what was good before is the best guess.
 func (r *rateLaw) recover(s Signal) {
 	r.events.recoveries++
+	if r.state != FastRecovery {
+		r.prior = r.perSecond
+	}
 	r.goal, r.resume = cutShare*s.Accepted, cutShare*s.Accepted
-	if s.Accepted == 0 {
-		r.goal, r.resume = r.good, r.perSecond
+	if s.Accepted <= outageShare*r.good {
+		r.goal, r.resume = r.good, r.prior
 	}
 	r.state, r.settling, r.probe = Recovery, false, probe{}
 	r.perSecond = max(r.lowest(), s.Accepted/2)
@@ -245,8 +255,7 @@ func (r *rateLaw) regain(now time.Time, s Signal, v pathView) string {
 	case s.Accepted == 0:
 		return "" // apply counts these rounds
 	case s.congested(v.config):
-		r.state, r.cuts = FastRecovery, 0
-		r.cut(s)
+		r.enterFastRecovery(s, r.resume)
 		return CauseThrottled
 	case s.Started < r.perSecond/2 && s.Completions < manyThrottles:
 		return "" // too little was sent to tell

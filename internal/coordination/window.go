@@ -128,6 +128,9 @@ func (c *GlobalCongestionController) followRates(s Signal) {
 	wanted := pacedHeadroom*float64(s.InFlight) + windowFloor
 	paced := false
 	for _, g := range c.groups {
+		if g.rate.state != CongestionAvoidance {
+			return // what an outage leaves in flight says nothing of what comes after
+		}
 		paced = paced || g.rate.perSecond > 0
 	}
 	if paced {

@@ -13,9 +13,10 @@ const (
 	memory = 64
 	// deepest is the least part of the rate that one cut leaves.
 	deepest = 0.5
-	// refusedRun of requests in a row, without one accepted, are an outage rather
-	// than a limit: only the slowest rate is left.
-	refusedRun = 16
+	// suspectRun of requests refused in a row cut as deep as a cut may; darkRun of
+	// them are an outage rather than a limit, and only the slowest rate is left.
+	suspectRun = 4
+	darkRun    = 12
 	// slowest is the least rate that a cut leaves, in requests per second, so that
 	// a lane always finds out when it is let through again.
 	slowest = 1.0
@@ -106,8 +107,11 @@ func (c *cut) count(refused float64) {
 
 // kept is the part of the rate that a cut leaves.
 func (c *cut) kept() float64 {
-	if c.run >= refusedRun {
+	switch {
+	case c.run >= darkRun:
 		return 0
+	case c.run >= suspectRun:
+		return deepest
 	}
 	return max(deepest, 1-c.refused/(c.ended+prior))
 }

@@ -161,7 +161,7 @@ func TestLaneSetEndsACutOnlyUpwards(t *testing.T) {
 	for name, test := range tests {
 		s := newServer(test.from)
 		s.run(3 * time.Second)
-		for range refusedRun {
+		for range darkRun {
 			s.lane.Throttled(s.now)
 			s.now = s.now.Add(refractory)
 		}

@@ -51,6 +51,7 @@ type Agent struct {
 	options AgentOptions
 	found   chan struct{}
 	gone    chan struct{}
+	sooner  chan struct{} // a grant asks for reports more often
 
 	mu     sync.Mutex
 	lease  *v1alpha1.PrefixLease // the newest; nil until found
@@ -63,7 +64,7 @@ func NewAgent(o AgentOptions) *Agent {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Agent{options: o, found: make(chan struct{}), gone: make(chan struct{})}
+	return &Agent{options: o, found: make(chan struct{}), gone: make(chan struct{}), sooner: make(chan struct{}, 1)}
 }
 
 // Run waits for the lease of its pod and serves it until a grant says Drain,
@@ -108,6 +109,9 @@ func (a *Agent) take(lease *v1alpha1.PrefixLease) {
 		a.isGone = true
 		close(a.gone)
 	default:
+		if lease.Spec.ReportInterval.Duration < a.lease.Spec.ReportInterval.Duration {
+			notify(a.sooner)
+		}
 		a.lease = lease
 		if a.engine != nil {
 			a.engine.Apply(lease.Spec)
@@ -158,33 +162,36 @@ func (a *Agent) employ(engine *Engine) {
 
 // serve reports until the engine has ended, and once more then.
 func (a *Agent) serve(engine *Engine, ended <-chan error, stop func()) error {
+	due := time.NewTimer(0)
+	defer due.Stop()
+	var sent time.Time
 	for {
-		interval, err := a.report(engine)
-		if err != nil {
-			a.options.Logger.Warn("report not written", "error", err.Error())
-		}
-		pause := time.NewTimer(interval)
 		select {
-		case <-pause.C:
+		case <-due.C:
+		case <-a.sooner:
+			due.Reset(time.Until(sent.Add(a.interval())))
+			continue
 		case <-engine.Eager():
-			pause.Stop()
 			time.Sleep(reportSpacing)
 		case <-a.gone:
-			pause.Stop()
 			stop()
 			a.options.Logger.Warn("stopped without a lease", "cause", <-ended)
 			return ErrLeaseGone
 		case err := <-ended:
-			pause.Stop()
 			return a.conclude(engine, err)
 		}
+		sent = time.Now()
+		if err := a.report(engine); err != nil {
+			a.options.Logger.Warn("report not written", "error", err.Error())
+		}
+		due.Reset(a.interval())
 	}
 }
 
 // conclude sends the last report and returns what the end of the engine means.
 func (a *Agent) conclude(engine *Engine, err error) error {
 	for deadline := time.Now().Add(farewell); ; time.Sleep(reportSpacing) {
-		_, reportErr := a.report(engine)
+		reportErr := a.report(engine)
 		if reportErr == nil || apierrors.IsNotFound(reportErr) || !time.Now().Before(deadline) {
 			break
 		}
@@ -196,8 +203,8 @@ func (a *Agent) conclude(engine *Engine, err error) error {
 	return nil
 }
 
-// report writes one report, and returns when the next is due.
-func (a *Agent) report(engine *Engine) (time.Duration, error) {
+// interval returns how long to wait between reports, by the newest grant.
+func (a *Agent) interval() time.Duration {
 	a.mu.Lock()
 	interval := a.lease.Spec.ReportInterval.Duration
 	a.mu.Unlock()
@@ -205,9 +212,12 @@ func (a *Agent) report(engine *Engine) (time.Duration, error) {
 		interval = firstInterval
 	}
 	// Workers that began together shall not report together for ever.
-	interval -= time.Duration(rand.Int64N(int64(interval)/10 + 1))
-	// Reports go on while a terminated engine winds down.
-	return interval, a.write(context.Background(), engine.Report())
+	return interval - time.Duration(rand.Int64N(int64(interval)/10+1))
+}
+
+// report writes one report. Reports go on while a terminated engine winds down.
+func (a *Agent) report(engine *Engine) error {
+	return a.write(context.Background(), engine.Report())
 }
 
 // write writes a report. The answer holds the newest grant, so that grants come

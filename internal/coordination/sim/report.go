@@ -63,15 +63,20 @@ func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration
 	return c
 }
 
-// report sends the next report, and sets when the one after it is due.
-func (x *worker) report() {
+// interval gives the time between reports, as the agent's.
+func (x *worker) interval() time.Duration {
 	interval := x.grant.ReportInterval
 	if interval <= 0 {
 		interval = firstInterval
 	}
 	interval -= time.Duration(x.random.Int64N(int64(interval)/10 + 1))
+	return time.Duration(float64(interval) / (1 + x.drift))
+}
+
+// report sends the next report, and sets when the one after it is due.
+func (x *worker) report() {
 	x.eager = false
-	x.fleet.set(&x.reporting, x.fleet.now+time.Duration(float64(interval)/(1+x.drift)))
+	x.fleet.set(&x.reporting, x.fleet.now+x.interval())
 	x.fleet.api.putReport(x, x.nextReport())
 }
 

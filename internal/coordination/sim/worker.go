@@ -204,7 +204,11 @@ func (x *worker) take(g coordination.Grant) {
 		return
 	}
 	renewed := fence{x.grant.Epoch, x.grant.Sequence}.before(newer)
+	sooner := g.ReportInterval < x.grant.ReportInterval
 	x.grant, x.lastGrant = g, x.fleet.now
+	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
+		x.fleet.set(&x.reporting, max(x.fleet.now, due))
+	}
 	x.lease.acknowledge(g.AcknowledgedReport, g.Duration)
 	x.fleet.check.leased(x)
 	x.forget()
