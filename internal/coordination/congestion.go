@@ -71,12 +71,13 @@ type GlobalCongestionController struct {
 	rand    *rand.Rand
 	without Mechanism
 
-	path   pathModel
-	window windowLaw
-	groups []*group // the first is the one that prefixes begin in
-	named  int      // groups ever made
-	begun  bool     // a round has been judged
-	last   Signal   // of the round before
+	path      pathModel
+	window    windowLaw
+	groups    []*group // the first is the one that prefixes begin in
+	named     int      // groups ever made
+	begun     bool     // a round has been judged
+	slackened bool     // the window did not limit that round
+	last      Signal   // of the round before
 	// remembered are the groups of prefixes that an earlier leader recorded.
 	remembered map[Member]*group
 
@@ -141,7 +142,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 	if s.Completions <= 0 {
 		return nil // nothing came back, so nothing is known
 	}
-	c.begun = true
+	c.begun, c.slackened = true, c.slack(s)
 	c.window.observeDrain(&c.path)
 	c.path.observe(now, s, c.idle(s))
 	c.regroup(now)
@@ -203,7 +204,7 @@ func (c *GlobalCongestionController) hasty() bool {
 	if c.completions == 0 && !c.begun {
 		return false // nothing is sent yet
 	}
-	if c.window.hasty() && !(c.begun && c.slack(c.last)) {
+	if c.window.hasty() && !c.slackened {
 		return true
 	}
 	for _, g := range c.groups {

@@ -99,12 +99,12 @@ func TestRound(t *testing.T) {
 		"no queue, one more": {
 			state: after(0), signal: clean(), wantState: CongestionAvoidance, wantWindow: 101,
 		},
-		// T doubles to 200 ms, smoothed 150 ms: a third of 100 waits, target 20.
+		// T doubles to 200 ms, smoothed 150 ms: a third of 100 waits, target 30.
 		"a queue, fewer": {
-			state: after(0), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 83,
+			state: after(0), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
 		},
 		"a small queue stays": {
-			state: after(0), signal: slow(130 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
+			state: after(0), signal: slow(150 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
 		},
 		"short of work, all stays": {
 			state: after(0), signal: with(func(s *Signal) { s.Latency, s.InFlight, s.SenderLimited = time.Second, 50, true }),
@@ -157,7 +157,7 @@ func TestRound(t *testing.T) {
 			state: due, signal: clean(), wantState: CongestionAvoidance, wantWindow: 101, wantRate: 1050,
 		},
 		"a queue where a rate does not bind lifts the rate": {
-			state: after(2000), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 83,
+			state: after(2000), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
 		},
 	}
 	for name, test := range tests {

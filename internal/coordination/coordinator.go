@@ -186,13 +186,17 @@ func (c *PipelineCoordinator) hasten() {
 	}
 }
 
-// Interval is how long after a Tick the next should come.
+// Interval is how long after a Tick the next should come: soon while a worker has
+// no lease yet, since nothing is sent until then.
 func (c *PipelineCoordinator) Interval() time.Duration {
 	shortest := DefaultConfig().UpdateInterval
-	for i, t := range c.transfers {
-		if period := min(t.interval, t.spec.Config.UpdateInterval); i == 0 || period < shortest {
-			shortest = period
+	for _, w := range c.ordered {
+		if len(w.lease.versions) == 0 && !w.leaving() {
+			shortest = min(shortest, shortestInterval/2)
 		}
+	}
+	for _, t := range c.transfers {
+		shortest = min(shortest, t.interval, t.spec.Config.UpdateInterval)
 	}
 	return shortest
 }

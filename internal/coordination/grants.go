@@ -276,6 +276,7 @@ func (c *cell) differs(g *PrefixGrant) bool {
 // that has not reported for long gets a grant that is over already.
 func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	l, t := &w.lease, w.transfer
+	former := l.grant
 	l.grant = Grant{
 		Worker: w.id, Transfer: t.spec.ID,
 		Epoch: c.epoch, Sequence: l.grant.Sequence + 1,
@@ -302,6 +303,16 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	if l.reported && now.Before(v.expires) {
 		l.add(v)
 	}
+	if !l.grant.limitsAs(former) {
+		l.limited = l.grant.Sequence
+	}
+}
+
+// limitsAs tells that two grants differ in archives at most.
+func (g Grant) limitsAs(h Grant) bool {
+	return g.Epoch == h.Epoch && slices.EqualFunc(g.Prefixes, h.Prefixes, func(p, q PrefixGrant) bool {
+		return p.Prefix == q.Prefix && p.Window == q.Window && p.Rate == q.Rate
+	})
 }
 
 // grant writes the cell's part of a grant, and notes in which grant each

@@ -38,6 +38,7 @@ type lease struct {
 	// The grant as issued last, and when; versions are the grants that the worker
 	// may act on, oldest first, the last one being the issued one.
 	grant    Grant
+	limited  int64 // sequence of the first grant with its windows and rates
 	issued   bool
 	issuedAt time.Time
 	basis    time.Time // when the report that the grant acknowledges was taken in
@@ -148,13 +149,16 @@ func (w *worker) frozen(now time.Time) bool {
 	return len(w.lease.versions) > 0 && !w.leaving() && w.silent(now)
 }
 
+// waits tells that the worker has been heard and holds no lease yet.
+func (w *worker) waits(now time.Time) bool { return len(w.lease.versions) == 0 && w.live(now) }
+
 // due tells that the worker's grant may be written again: not more often than
 // it reports, which bounds the writes to the API by the size of the fleet.
 func (w *worker) due(now time.Time) bool {
 	if w.frozen(now) {
 		return false
 	}
-	if !w.lease.issued || w.leaving() != w.lease.grant.Drain {
+	if !w.lease.issued || w.leaving() != w.lease.grant.Drain || w.waits(now) {
 		return true
 	}
 	return now.Sub(w.lease.issuedAt) >= w.transfer.interval*9/10

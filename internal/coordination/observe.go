@@ -286,7 +286,7 @@ func (w *worker) use(r Report, elapsed time.Duration, first bool) {
 	w.round.limited = limited
 	w.round.inFlight = max(w.round.inFlight, inFlight)
 	w.measureSpeed(elapsed, first, limited)
-	w.round.settled = r.GrantSequence == w.lease.grant.Sequence
+	w.round.settled = r.Epoch == w.lease.grant.Epoch && r.GrantSequence >= w.lease.limited
 	if !first {
 		w.round.seconds += elapsed.Seconds()
 	}

@@ -174,8 +174,10 @@ func (c *GlobalCongestionController) avoid() {
 	w.plateau, w.best, w.stride = 0, 0, 1
 }
 
+// queueTarget is the most requests that may wait. A path that is full by the last
+// request alone is idle whenever one is late, so some always do.
 func (c *GlobalCongestionController) queueTarget() float64 {
-	return max(4, (1-c.config.CongestionSensitivity)*c.window.size)
+	return max(4, 1.5*(1-c.config.CongestionSensitivity)*c.window.size)
 }
 
 // follow steers the window by the queue that it causes.
