@@ -135,6 +135,15 @@ bench-coordination: ## Compare the coordinator with all baselines, docs/benchmar
 	@go run ./hack/benchcoordination --seeds $(BENCH_SEEDS) --study-seeds $(STUDY_SEEDS) --ablations '$(ABLATIONS)' \
 		--command 'make bench-coordination BENCH_SEEDS=$(BENCH_SEEDS) STUDY_SEEDS=$(STUDY_SEEDS)'
 
+# How many copies to kill, and the seed: make test-faults KILLS=50 SEED=7
+KILLS ?= 300
+SEED ?= 1
+
+.PHONY: test-faults
+test-faults: ## Prove that faults on the way, at the server and at the source change nothing (KILLS=300, SEED=1).
+	@assets=$$(go run ./hack/controlplane | tail -n 1); \
+	KUBEBUILDER_ASSETS=$$assets go test -count=1 -v -timeout 60m ./test/faults -args -full -kills $(KILLS) -seed $(SEED)
+
 ##@ Tools, built on demand from the versions that hack/tools pins
 
 tool_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen

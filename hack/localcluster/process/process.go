@@ -18,9 +18,14 @@ type Process struct {
 }
 
 // Start starts a command in a process group of its own. On Linux the kernel
-// kills the child when this process dies, however it dies.
+// kills the child when this process dies, however it dies. Of cmd.SysProcAttr only a
+// Credential counts.
 func Start(cmd *exec.Cmd) (*Process, error) {
-	cmd.SysProcAttr = groupAttributes()
+	attributes := groupAttributes()
+	if given := cmd.SysProcAttr; given != nil {
+		attributes.Credential = given.Credential
+	}
+	cmd.SysProcAttr = attributes
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}

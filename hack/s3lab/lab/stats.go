@@ -39,9 +39,11 @@ type PartitionStats struct {
 	BytesIn  int64 `json:"bytesIn"`
 	BytesOut int64 `json:"bytesOut"`
 	// DataBytesIn counts the bodies of PutObject and UploadPart alone.
-	DataBytesIn  int64 `json:"dataBytesIn"`
-	InFlight     int64 `json:"inFlight"`
-	MostInFlight int64 `json:"mostInFlight"`
+	DataBytesIn int64 `json:"dataBytesIn"`
+	// AcceptedBytesIn counts those of them that the server has accepted.
+	AcceptedBytesIn int64 `json:"acceptedBytesIn"`
+	InFlight        int64 `json:"inFlight"`
+	MostInFlight    int64 `json:"mostInFlight"`
 	// OpenUploads counts multipart uploads neither completed nor aborted.
 	OpenUploads int `json:"openUploads"`
 	// P50 and P99, in seconds, of the time from the end of a request to the headers of
@@ -202,6 +204,9 @@ func (l *ledger) end(name string, x exchange) {
 	p.BytesOut += x.out
 	if x.operation == opPutObject || x.operation == opUploadPart {
 		p.DataBytesIn += x.in
+		if x.passed {
+			p.AcceptedBytesIn += x.in
+		}
 	}
 	switch {
 	case x.status == 0:
@@ -273,6 +278,7 @@ func (p *partition) add(o *partition) {
 	p.BytesIn += o.BytesIn
 	p.BytesOut += o.BytesOut
 	p.DataBytesIn += o.DataBytesIn
+	p.AcceptedBytesIn += o.AcceptedBytesIn
 	p.InFlight += o.InFlight
 	p.MostInFlight = max(p.MostInFlight, o.MostInFlight)
 	p.OpenUploads += o.OpenUploads

@@ -1,0 +1,83 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"cargoship.dev/operator/hack/s3lab/lab"
+)
+
+// TestKill kills copies at random times and copies again until one is done. All must stand.
+func TestKill(t *testing.T) {
+	r := newRig(t, lab.Conditions{
+		Bandwidth: &lab.Bandwidth{SharedMegabits: 800},
+		// For the statistics alone: what is sent of the large file is counted by itself.
+		Partitions: []lab.Partition{{Keys: "base/huge", RequestsPerSecond: 1e9, Burst: 1e9}},
+	})
+	const size = 11*partSize + 4321
+	r.write(t, "huge", size)
+	for i := range 10 {
+		r.write(t, fmt.Sprintf("small/%d", i), 2*kibi)
+	}
+	random := rand.New(rand.NewPCG(chosen.seed, 1))
+	for done := 0; done < chosen.kills; {
+		done += r.killed(t, random, size)
+		if t.Failed() {
+			t.Fatalf("after %d kills with seed %d", done, chosen.seed)
+		}
+		if err := os.RemoveAll(r.server.Path(bucket, "base")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// killed kills one, two or three copies, lets the next one end, and returns how many died.
+func (r *rig) killed(t *testing.T, random *rand.Rand, size int64) (died int) {
+	t.Helper()
+	r.Reset()
+	// allowed is one part for each request under way at a kill.
+	var allowed int64
+	for died < 1+random.IntN(3) && !r.stands("huge") {
+		c := r.begin(t)
+		time.Sleep(time.Duration(random.Int64N(int64(time.Second))))
+		if err := c.child.Stop(0); err != nil {
+			t.Fatal(err)
+		}
+		if code, _ := c.child.ExitCode(); code == 0 {
+			break // It was done before it was killed.
+		}
+		died++
+		await(t, "requests of the killed copy to end", func() bool { return r.Stats().Total.InFlight == 0 })
+		allowed += r.huge().MostInFlight * partSize
+	}
+	counted.kills.Add(int64(died))
+	// What stands already, another copy sends again as it is told to.
+	resumes := died > 0 && !r.stands("huge")
+	if o := r.copy(t); o.code != 0 {
+		t.Errorf("exit code %d, want 0: %s", o.code, o.stderr)
+	}
+	r.wantSame(t)
+	if resumes {
+		counted.resent.Add(r.huge().DataBytesIn - size)
+		counted.allowed.Add(allowed)
+	}
+	return max(died, 1)
+}
+
+func (r *rig) stands(name string) bool {
+	_, err := os.Stat(r.server.Path(bucket, "base/"+name))
+	return err == nil
+}
+
+// huge is what the lab has seen of the large file.
+func (r *rig) huge() lab.PartitionStats {
+	for _, p := range r.Stats().Partitions {
+		if p.Name == "base/huge" {
+			return p
+		}
+	}
+	return lab.PartitionStats{}
+}

@@ -1,0 +1,96 @@
+package faults
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"cargoship.dev/operator/hack/s3lab/lab"
+)
+
+func TestServersWithoutFeatures(t *testing.T) {
+	for _, c := range []struct {
+		feature      lab.Feature
+		wantChecksum string
+	}{
+		{lab.CRC64NVME, "CRC32C"},
+		{lab.Trailers, "CRC64NVME"},
+		{lab.ConditionalWrites, "CRC64NVME"},
+		{lab.ListParts, "CRC64NVME"},
+		{lab.MD5ETags, "CRC64NVME"},
+	} {
+		t.Run(string(c.feature), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, lab.Conditions{Without: []lab.Feature{c.feature}})
+			r.mixture(t)
+			o := r.copy(t)
+			r.wantWhole(t, o)
+			if o.Checksum != c.wantChecksum {
+				t.Errorf("checksum %q, want %s", o.Checksum, c.wantChecksum)
+			}
+			// A second copy finds objects, and whatever it asks of them it must not be misled.
+			r.wantWhole(t, r.copy(t))
+		})
+	}
+}
+
+// TestExpiredCredentials has the credentials expire, and renews them.
+func TestExpiredCredentials(t *testing.T) {
+	t.Parallel()
+	slow := &lab.Bandwidth{SharedMegabits: 400}
+	r := newRig(t, lab.Conditions{Bandwidth: slow, Faults: []lab.Fault{{Kind: lab.ExpiredToken, Share: 1, Skip: 6}}})
+	r.mixture(t)
+	c := r.begin(t)
+	await(t, "the credentials to expire", func() bool { return r.Stats().Faults[lab.ExpiredToken] > 0 })
+	time.Sleep(time.Second)
+	r.Set(lab.Conditions{Bandwidth: slow})
+	// The same keys again, as files that are newer: the server knows only these.
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		file := filepath.Join(r.credentials, name)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o := c.end(t); o.code != 0 {
+		t.Errorf("exit code %d, want 0: %s", o.code, o.stderr)
+	}
+	r.wantSame(t)
+}
+
+// TestBucketBecomesReadOnlyForAWhile must not end the copy.
+func TestBucketBecomesReadOnlyForAWhile(t *testing.T) {
+	t.Parallel()
+	slow := &lab.Bandwidth{SharedMegabits: 250}
+	r := newRig(t, lab.Conditions{Bandwidth: slow})
+	r.mixture(t)
+	c := r.begin(t)
+	await(t, "the copy to be under way", func() bool { return r.sent() > partSize })
+	r.Set(lab.Conditions{Bandwidth: slow, ReadOnly: []string{bucket}})
+	time.Sleep(1500 * time.Millisecond)
+	r.Set(lab.Conditions{Bandwidth: slow})
+	if o := c.end(t); o.code != 0 {
+		t.Errorf("exit code %d, want 0: %s", o.code, o.stderr)
+	}
+	r.wantSame(t)
+}
+
+// TestBucketBecomesReadOnly must end the copy with a reason. The next copy succeeds.
+func TestBucketBecomesReadOnly(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Conditions{Bandwidth: &lab.Bandwidth{SharedMegabits: 400}})
+	r.mixture(t)
+	c := r.begin(t)
+	await(t, "the copy to be under way", func() bool { return r.sent() > partSize })
+	r.Set(lab.Conditions{ReadOnly: []string{bucket}})
+	wantRefused(t, c.end(t), "AccessDenied.*policy")
+	r.Set(lab.Conditions{})
+	if o := r.copy(t); o.code != 0 {
+		t.Errorf("exit code %d, want 0: %s", o.code, o.stderr)
+	}
+	r.wantSame(t)
+}
