@@ -86,33 +86,32 @@ func TestWorkersSpread(t *testing.T) {
 	}
 }
 
-// A prefix of which half the requests fail keeps its slots only as far as the
-// floor, and has them back once it has healed.
-func TestFailingPrefixGivesUpSlots(t *testing.T) {
+// A prefix whose requests wait four times as long as the others' keeps its slots
+// only as far as the floor, and has them back once it has healed. Refusals, and
+// differences that may be noise, move none.
+func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 	l := &lane{transfer: &TransferScheduler{spec: Transfer{Config: DefaultConfig()}}}
-	now := start
-	round := func(accepted, failed int64) {
-		now = now.Add(2 * time.Second)
-		l.weight.sums.count(PrefixCounters{Accepted: accepted, Failed: failed, AttemptP50: 100 * time.Millisecond})
-		l.endRound(now, 2*time.Second, CongestionAvoidance)
-	}
 	l.transfer.spec.Config.Strategy = Adaptive
-	for range 100 {
-		round(10, 0)
+	now := start
+	rounds := func(latency time.Duration, throttled int64) float64 {
+		for range 13 { // 26 s: the smallest latency is remembered
+			now = now.Add(2 * time.Second)
+			l.weight.sums.count(PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
+			l.endRound(now, 2*time.Second, CongestionAvoidance)
+		}
+		return l.transfer.weigh(l, 1, 0)
 	}
-	if got := l.transfer.weigh(l, 1, 0); got < 0.95 {
-		t.Errorf("weight %v of a prefix without failures, want 1", got)
-	}
-	for range 100 {
-		round(1, 9)
-	}
-	if got := l.transfer.weigh(l, 1, 0); got != 0.25 {
-		t.Errorf("weight %v of a prefix that fails, want the floor of 0.25", got)
-	}
-	for range 100 {
-		round(10, 0)
-	}
-	if got := l.transfer.weigh(l, 1, 0); got < 0.95 {
-		t.Errorf("weight %v of a prefix that has healed, want 1", got)
+	l.transfer.spec.Config.LearningRate = 0.5
+	for _, step := range []struct {
+		latency   time.Duration
+		throttled int64
+		want      float64
+	}{
+		{100 * time.Millisecond, 0, 1}, {100 * time.Millisecond, 90, 1}, {120 * time.Millisecond, 0, 1},
+		{100 * time.Millisecond, 0, 1}, {500 * time.Millisecond, 0, 0.25}, {100 * time.Millisecond, 0, 1},
+	} {
+		if got := rounds(step.latency, step.throttled); got != step.want {
+			t.Errorf("weight %v after rounds of %v with %d refusals each, want %v", got, step.latency, step.throttled, step.want)
+		}
 	}
 }

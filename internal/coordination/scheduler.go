@@ -116,16 +116,24 @@ func (t *TransferScheduler) weigh(l *lane, meanEfficiency, meanExpected float64)
 	case TCPLike:
 		return l.weight.window
 	case Adaptive:
-		// Never below a quarter of the fair share, so that a slow prefix goes on
-		// being measured.
 		switch {
 		case l.weight.efficiency > 0 && meanEfficiency > 0:
-			return max(0.25, l.weight.efficiency/meanEfficiency)
+			return distinct(l.weight.efficiency / meanEfficiency)
 		case l.expected > 0 && meanExpected > 0:
 			return min(max(0.25, l.expected/meanExpected), 4)
 		}
 	}
 	return 1
+}
+
+// distinct is a weight relative to the mean: none, unless it differs by half, since
+// each change of a window costs its wait for acknowledgement; and never below a
+// quarter of the fair share, so that a slow prefix goes on being measured.
+func distinct(relative float64) float64 {
+	if relative > 1/1.5 && relative < 1.5 {
+		return 1
+	}
+	return max(0.25, relative)
 }
 
 // means gives the mean efficiency and expected bandwidth of the active lanes of
@@ -168,18 +176,20 @@ func (l *lane) endRound(now time.Time, elapsed time.Duration, state State) {
 	throttled := float64(s.throttled) / float64(completions)
 	failed := float64(s.throttled+s.failed) / float64(completions)
 	w.failures += (1 - failureMemory) * (failed - w.failures)
-	w.measure(failed, config.LearningRate)
+	w.measure(config.LearningRate)
 	w.move(throttled, state, config)
 }
 
 // measure smooths the part of a further slot's worth that the lane can turn
-// into goodput: where slots queue or are refused, another adds nothing. By
-// Little's law base/current is goodput per slot over its value without a queue.
-func (w *laneWeight) measure(failed, learningRate float64) {
+// into goodput: where slots queue, another adds nothing. By Little's law
+// base/current is goodput per slot over its value without a queue. Refusals are no
+// part of it: the rate of the lane's group bounds the slots that it can use, and a
+// lane that is given fewer takes longer to show whose fate it shares.
+func (w *laneWeight) measure(learningRate float64) {
 	if w.path.current() <= 0 {
 		return
 	}
-	efficiency := max(0.01, w.path.base()/w.path.current()*(1-failed))
+	efficiency := max(0.01, w.path.base()/w.path.current())
 	if w.efficiency == 0 {
 		w.efficiency = efficiency
 		return

@@ -21,12 +21,17 @@ type Strategy string
 
 const (
 	// TCPLike gives every prefix a window of its own, grown and cut like a TCP
-	// flow's, and scales them so that their sum is the group's window.
+	// flow's, and scales them so that their sum is the domain's window. It is right
+	// where prefixes are policed apart, and change so fast that halving at a refusal
+	// beats finding out their rates; it favours prefixes that are seldom refused.
 	TCPLike Strategy = "TCPLike"
-	// FairShare fills the demand of the prefixes evenly, by weight.
+	// FairShare fills the demand of the prefixes evenly, by weight. It is right where
+	// each prefix should get on alike, whatever it costs.
 	FairShare Strategy = "FairShare"
-	// Adaptive weighs the prefixes by their measured marginal goodput, never
-	// below a quarter of the fair share.
+	// Adaptive shares as FairShare does until prefixes differ clearly in what a
+	// further slot adds to their goodput, and then by that, never below a quarter of
+	// the fair share. It is right where it is not known beforehand whether some
+	// prefixes have a queue of their own, which more slots only lengthen.
 	Adaptive Strategy = "Adaptive"
 )
 
