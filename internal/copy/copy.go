@@ -118,7 +118,11 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if o.Layout, err = source.Resolve(ctx, o.Layout, o.Include, o.Exclude); err != nil {
 		return Summary{}, err
 	}
-	s, err := newSession(o, source, client)
+	left, err := openUploads(ctx, client, o.Layout.Base)
+	if err != nil {
+		return Summary{}, err
+	}
+	s, err := newSession(o, source, client, left)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -127,6 +131,19 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		err = s.writeIndex(ctx, client)
 	}
 	return s.summary(time.Since(begun)), err
+}
+
+// openUploads returns the uploads that an earlier copy may have left open. Where they may
+// not be listed, there is nothing to go on with.
+func openUploads(ctx context.Context, client *transfer.Client, base string) ([]transfer.OpenUpload, error) {
+	if base != "" {
+		base += "/"
+	}
+	left, err := client.OpenUploads(ctx, base)
+	if te, ok := errors.AsType[*transfer.Error](err); ok && te.Class != transfer.Transient && te.Class != transfer.Throttled {
+		return nil, nil
+	}
+	return left, err
 }
 
 func openSource(dir string) (*archive.Source, error) {

@@ -57,7 +57,7 @@ type session struct {
 	quietSince time.Time
 }
 
-func newSession(o Options, source *archive.Source, client *transfer.Client) (*session, error) {
+func newSession(o Options, source *archive.Source, client *transfer.Client, left []transfer.OpenUpload) (*session, error) {
 	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
 	if o.Layout.Tar != nil {
 		s.outcomes.store = client
@@ -71,6 +71,7 @@ func newSession(o Options, source *archive.Source, client *transfer.Client) (*se
 		Fetch:     s.feed.fetch,
 		Manifests: &s.outcomes,
 		Instance:  string(workerID),
+		Left:      left,
 		Logger:    o.Logger,
 	})
 	var err error

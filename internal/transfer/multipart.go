@@ -23,18 +23,59 @@ func partSize(size int64) int64 {
 	return max((least+mebi-1)/mebi*mebi, minPart)
 }
 
+// pacedPart is the largest part, in bytes, that is made larger only because requests are
+// paced: what is lost with a request must stay little.
+const pacedPart = 64 << 20
+
+// choosePartSize returns the part size of the file. Where the destination grants requests by
+// the second, larger parts carry more in each, as long as there are enough to fill the
+// window twice.
+func (j *job) choosePartSize() int64 {
+	const mebi = 1 << 20
+	size := partSize(j.file.Size)
+	window, rate := j.gate.limit(j.file.Prefix)
+	if rate == 0 || window == 0 {
+		return size
+	}
+	return max(size, min(j.file.Size/int64(2*window)/mebi*mebi, pacedPart))
+}
+
 // putParts sends the file in parts, which become an object only when all stand and the
 // file is still the planned one.
 func (j *job) putParts(ctx context.Context) (Receipt, error) {
-	upload, err := j.create(ctx)
-	if err != nil {
+	j.partSize = j.choosePartSize()
+	upload, err := j.resume(ctx, j.known)
+	switch {
+	case err != nil:
 		return Receipt{}, err
+	case upload.UploadID != "":
+		j.partSize = j.standing.partSize
+	default:
+		if j.file.Again {
+			if receipt, stands, err := j.standsWhole(ctx); stands || err != nil {
+				return receipt, err
+			}
+		}
+		if upload, err = j.create(ctx); err != nil {
+			return Receipt{}, err
+		}
 	}
 	receipt, err := j.fill(ctx, upload)
 	if err != nil {
-		return Receipt{}, j.abandon(ctx, upload, Classify("store", j.file.Key, err))
+		return j.givenUp(ctx, upload, Classify("store", j.file.Key, err))
 	}
 	return receipt, nil
+}
+
+// givenUp says what becomes of a file when an upload of it cannot go on. If the upload is
+// gone, another attempt at the file may have completed it.
+func (j *job) givenUp(ctx context.Context, upload OpenUpload, cause *Error) (Receipt, error) {
+	if cause.Reason == ReasonUploadVanished {
+		if receipt, stands, _ := j.standsWhole(ctx); stands {
+			return receipt, nil
+		}
+	}
+	return Receipt{}, j.abandon(ctx, upload, cause)
 }
 
 // create opens a multipart upload. An attempt whose answer was lost may have opened one
@@ -59,7 +100,7 @@ func (j *job) create(ctx context.Context) (OpenUpload, error) {
 
 // fill sends all parts and completes the upload.
 func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
-	size := partSize(j.file.Size)
+	size := j.partSize
 	count := int((j.file.Size + size - 1) / size)
 	parts, sums, lengths := make([]types.CompletedPart, count), make([]crc, count), make([]int64, count)
 	group, sending := errgroup.WithContext(ctx)
@@ -85,7 +126,17 @@ func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
 	}, err
 }
 
+// putPart sends a part, unless it stands already.
 func (j *job) putPart(ctx context.Context, upload OpenUpload, number int32, s span) (types.CompletedPart, crc, error) {
+	if _, listed := j.standing.parts[number]; listed {
+		sum, err := j.checksum(s)
+		if err != nil {
+			return types.CompletedPart{}, 0, err
+		}
+		if etag := j.standing.holds(number, sum.encode(j.algorithm), s.length); etag != "" {
+			return completed(number, etag, j.algorithm, sum), sum, ctx.Err()
+		}
+	}
 	var etag string
 	sum, err := j.sendSpan(ctx, "upload part", s, func(ctx context.Context, b *body) error {
 		var err error
@@ -95,9 +146,13 @@ func (j *job) putPart(ctx context.Context, upload OpenUpload, number int32, s sp
 		}
 		return err
 	})
+	return completed(number, etag, j.algorithm, sum), sum, err
+}
+
+func completed(number int32, etag, algorithm string, sum crc) types.CompletedPart {
 	part := types.CompletedPart{ETag: &etag, PartNumber: &number}
-	setChecksum(j.algorithm, sum.encode(j.algorithm), &part.ChecksumCRC64NVME, &part.ChecksumCRC32C)
-	return part, sum, err
+	setChecksum(algorithm, sum.encode(algorithm), &part.ChecksumCRC64NVME, &part.ChecksumCRC32C)
+	return part
 }
 
 // complete makes the parts an object. When the answer to one attempt was lost, the next
@@ -126,8 +181,14 @@ func (j *job) complete(ctx context.Context, upload OpenUpload, parts []types.Com
 }
 
 // abandon aborts the upload because of cause, also when ctx has ended, and returns the
-// cause, with the upload in LeftOpen if it could not be aborted.
+// cause, with the upload in LeftOpen if it could not be aborted. An upload that may go on
+// is left open as well if uploads are to be kept.
 func (j *job) abandon(ctx context.Context, upload OpenUpload, cause *Error) error {
+	if j.keepOpen && cause.Class != Source && cause.Class != Integrity && cause.Reason != ReasonUploadVanished {
+		told := *cause
+		told.LeftOpen = &upload
+		return &told
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
 	err := j.abort(ctx, upload)
@@ -194,7 +255,8 @@ func (j *job) acquireSoon(ctx context.Context) (release func()) {
 	return release
 }
 
-// sweep aborts all multipart uploads of the file's key but keep.
+// sweep aborts the multipart uploads of the file's key that answers now lost have opened:
+// those without parts, but keep.
 func (j *job) sweep(ctx context.Context, keep OpenUpload) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
@@ -206,7 +268,14 @@ func (j *job) sweep(ctx context.Context, keep OpenUpload) error {
 		if u.Key != j.file.Key || u.UploadID == keep.UploadID {
 			continue
 		}
-		if err := j.client.AbortUpload(ctx, u); err != nil {
+		found, err := j.client.listParts(ctx, u, j.algorithm)
+		if verdictOf(err).reason == ReasonUploadVanished || len(found.parts) > 0 || err == nil && found.algorithm != j.algorithm {
+			continue
+		}
+		if err == nil {
+			err = j.client.AbortUpload(ctx, u)
+		}
+		if err != nil {
 			return err
 		}
 	}

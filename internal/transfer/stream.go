@@ -22,6 +22,8 @@ type Stream struct {
 	Metadata map[string]string
 	// Open opens what makes the object.
 	Open func() (Parts, error)
+	// Left are uploads found open at the key, as those of File.
+	Left []OpenUpload
 }
 
 // Parts makes an object part by part.
@@ -40,7 +42,7 @@ var errLonger = errors.New("the object is larger than expected")
 // it. On failure nothing of it stays behind, unless the error says so in
 // LeftOpen. Every error is an *Error.
 func (u *Uploader) UploadStream(ctx context.Context, s Stream) (Receipt, error) {
-	f := File{Prefix: s.Prefix, Key: s.Key, Metadata: s.Metadata}
+	f := File{Prefix: s.Prefix, Key: s.Key, Metadata: s.Metadata, Left: s.Left}
 	if err := f.validate(); err != nil {
 		return Receipt{}, err
 	}
@@ -108,7 +110,10 @@ func (j *streamJob) putWhole(ctx context.Context) (Receipt, error) {
 
 // putParts sends the object in parts.
 func (j *streamJob) putParts(ctx context.Context) (Receipt, error) {
-	upload, err := j.create(ctx)
+	upload, err := j.resume(ctx, func(found standingParts) (int64, error) { return j.known(ctx, found) })
+	if err == nil && upload.UploadID == "" {
+		upload, err = j.create(ctx)
+	}
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -117,6 +122,40 @@ func (j *streamJob) putParts(ctx context.Context) (Receipt, error) {
 		return Receipt{}, j.abandon(ctx, upload, Classify("store", j.file.Key, err))
 	}
 	return receipt, nil
+}
+
+// known returns the part size if the parts found are of the object: the first is.
+func (j *streamJob) known(ctx context.Context, found standingParts) (int64, error) {
+	if len(j.made) == 0 {
+		cost := min(j.size, j.memory.limit/2)
+		if err := j.memory.behind.Acquire(ctx, cost); err != nil {
+			return 0, err
+		}
+		first, err := j.makePart(partRequest{made: func() {}}, func() { j.memory.behind.Release(cost) })
+		if err != nil {
+			return 0, sourceError("read", j.file.Key, err)
+		}
+		first.free()
+	}
+	if first := j.made[0]; found.holds(1, first.sum.encode(j.algorithm), first.length) == "" {
+		return 0, nil
+	}
+	return j.size, nil
+}
+
+// stood reports whether a part that was made stands already.
+func (j *streamJob) stood(r partRequest, b *body) bool {
+	if b == nil {
+		return false
+	}
+	etag := j.standing.holds(int32(r.n+1), b.sum.encode(j.algorithm), b.length)
+	if etag == "" {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.made[r.n].etag = etag
+	return true
 }
 
 // fill sends all parts and completes the upload. A part is begun once the one
@@ -214,6 +253,9 @@ func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
 		}
 	}
 	defer func() { b.free() }()
+	if j.stood(r, b) {
+		return nil
+	}
 	release, err := j.gate.Acquire(ctx, j.file.Prefix)
 	if err != nil {
 		return Classify(r.op, j.file.Key, err)
@@ -225,6 +267,9 @@ func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
 		}
 		if b, err = j.makePart(r, func() { j.memory.behind.Release(cost) }); err != nil {
 			return sourceError("read", j.file.Key, err)
+		}
+		if j.stood(r, b) {
+			return nil
 		}
 	}
 	return j.measured(ctx, r.op, j.file.Key, j.file.Prefix, payload{b.length, true}, func(ctx context.Context) error {

@@ -21,6 +21,12 @@ type File struct {
 	Metadata map[string]string
 	// Open opens the file. It may be called several times, never concurrently.
 	Open func() (SourceFile, error)
+	// Left are uploads found open at the key. One that holds parts of the file is gone on
+	// with; one that is somebody else's stays as it is.
+	Left []OpenUpload
+	// Again says that an earlier attempt may have stored the file: of a large one, the
+	// server is asked first.
+	Again bool
 }
 
 // SourceFile is an open file. Errors that have a method Reason() string give
@@ -53,6 +59,9 @@ type UploaderOptions struct {
 	// MemoryLimit is how much memory, in bytes, the bodies of requests may take.
 	// 0 means 512 MiB; less than 16 MiB counts as 16 MiB.
 	MemoryLimit int64
+	// KeepOpen leaves an upload that is cut short open, for a later attempt to go on
+	// with; the error tells in LeftOpen.
+	KeepOpen bool
 }
 
 // Uploader sends files. It is safe for concurrent use.
@@ -63,14 +72,17 @@ type Uploader struct {
 	memory  *memory
 	streams partPool
 	retrier *retrier
+	// keepOpen is UploaderOptions.KeepOpen.
+	keepOpen bool
 }
 
 // NewUploader returns an Uploader.
 func NewUploader(o UploaderOptions) *Uploader {
 	return &Uploader{
 		client: o.Client, gate: o.Gate, meter: o.Meter,
-		memory:  newMemory(o.MemoryLimit),
-		retrier: newRetrier(),
+		memory:   newMemory(o.MemoryLimit),
+		retrier:  newRetrier(),
+		keepOpen: o.KeepOpen,
 	}
 }
 
@@ -116,6 +128,9 @@ const (
 // wholeLimit is the largest file, in bytes, that is sent in one request.
 const wholeLimit = 16 << 20
 
+// leastPart is the least that S3 takes for a part, but for the last, in bytes.
+const leastPart = 5 << 20
+
 // minPart is the smallest part size in bytes: smaller ones spend the requests that
 // the destination grants per second.
 const minPart = 8 << 20
@@ -144,6 +159,10 @@ type job struct {
 	algorithm string
 	// cutOff: a part was sent to which no answer came.
 	cutOff atomic.Bool
+	// partSize is the size of all parts but the last, in bytes.
+	partSize int64
+	// standing is what stands of the object in the upload that is gone on with.
+	standing standingParts
 }
 
 // putWhole sends the file in one request.

@@ -119,8 +119,8 @@ func (e *Engine) retire(a *attempt) {
 	}
 }
 
-// open fetches the content of an archive, and clears away what an earlier
-// attempt at it may have left.
+// open fetches the content of an archive, and finds what an earlier attempt at it may
+// have left.
 func (e *Engine) open(a *attempt) func() {
 	layout, content, err := e.fetch(a)
 	return func() {
@@ -150,46 +150,14 @@ func (e *Engine) fetch(a *attempt) (archive.Layout, archive.Archive, error) {
 	if err != nil {
 		return layout, content, err
 	}
-	if a.attempt > 1 || e.options.Restarted {
-		err = e.sweep(a.ctx, layout, content)
+	if e.again(a) {
+		err = e.findLeft(a.ctx, layout, content)
 	}
 	return layout, content, err
 }
 
-// sweep aborts the uploads that an earlier attempt has left open.
-func (e *Engine) sweep(ctx context.Context, layout archive.Layout, content archive.Archive) error {
-	for _, key := range multipartKeys(layout, content) {
-		uploads, err := e.options.Destination.OpenUploads(ctx, key)
-		if err != nil {
-			return err
-		}
-		for _, u := range uploads {
-			if u.Key != key {
-				continue
-			}
-			if err := e.options.Destination.AbortUpload(ctx, u); err != nil {
-				return err
-			}
-			e.options.Logger.Info("aborted a multipart upload", "key", key)
-		}
-	}
-	return nil
-}
-
-// multipartKeys returns the keys of an archive that may have been sent in parts.
-func multipartKeys(layout archive.Layout, content archive.Archive) []string {
-	var keys []string
-	tar, packs := layout.TarKey(content)
-	if packs {
-		keys = append(keys, tar)
-	}
-	for _, entry := range content.Entries {
-		if entry.Sendable() && entry.Size >= mayBeMultipart && (!packs || entry.Object) {
-			keys = append(keys, layout.Key(content.Prefix, entry.Path))
-		}
-	}
-	return keys
-}
+// again says that there may have been an attempt before this one.
+func (e *Engine) again(a *attempt) bool { return a.attempt > 1 || e.options.Restarted }
 
 // fail takes in an error that concerns the archive as a whole: one that blocks
 // leaves the attempt where it is until that is mended.
@@ -223,14 +191,17 @@ func (e *Engine) sendFiles(l *lane, a *attempt) {
 
 func (e *Engine) sendFile(a *attempt, i int) func() {
 	entry := a.content.Entries[i]
+	key := a.layout.Key(a.prefix, entry.Path)
 	receipt, err := e.options.Uploader.Upload(a.ctx, transfer.File{
 		Prefix:   a.prefix,
-		Key:      a.layout.Key(a.prefix, entry.Path),
+		Key:      key,
 		Size:     entry.Size,
 		Metadata: metadata(entry),
 		Open:     func() (transfer.SourceFile, error) { return e.options.Source.Open(entry) },
+		Left:     e.left.take(key),
+		Again:    e.again(a),
 	})
-	e.tellLeftOpen(err)
+	e.leave(err)
 	return func() { e.sent(a, i, receipt, err) }
 }
 
@@ -319,14 +290,6 @@ func (e *Engine) finish(a *attempt) {
 		notify(e.eager)
 	}
 	notify(e.wake)
-}
-
-// tellLeftOpen logs an upload that could not be aborted: the next attempt or the
-// finishing pod clears it away.
-func (e *Engine) tellLeftOpen(err error) {
-	if te, ok := errors.AsType[*transfer.Error](err); ok && te.LeftOpen != nil {
-		e.options.Logger.Warn("multipart upload left open", "key", te.LeftOpen.Key, "error", te.Error())
-	}
 }
 
 func memberOf(entry archive.Entry) archive.Member {

@@ -44,7 +44,6 @@ type Destination interface {
 	Probe(ctx context.Context) error
 	ChecksumAlgorithm() string
 	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
-	AbortUpload(ctx context.Context, u transfer.OpenUpload) error
 }
 
 // EngineOptions holds what an Engine works with.
@@ -71,6 +70,9 @@ type EngineOptions struct {
 	// Restarted says that an earlier process held the same lease and may have left
 	// multipart uploads open.
 	Restarted bool
+	// Left are uploads found open at the destination; those of archives that are assigned
+	// are gone on with.
+	Left []transfer.OpenUpload
 	// Logger is where trouble is told; nil discards.
 	Logger *slog.Logger
 }
@@ -85,6 +87,7 @@ type Engine struct {
 	// tasks hands work to goroutines that wait for some.
 	tasks chan func(ctx context.Context)
 	work  sync.WaitGroup
+	left  leftovers
 
 	mu  sync.Mutex
 	ctx context.Context // of Run; nil before and after it
@@ -122,7 +125,7 @@ func NewEngine(o EngineOptions) *Engine {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{
+	e := &Engine{
 		options:  o,
 		wake:     make(chan struct{}, 1),
 		eager:    make(chan struct{}, 1),
@@ -132,6 +135,8 @@ func NewEngine(o EngineOptions) *Engine {
 		attempts: map[archiveID]*attempt{},
 		ended:    map[archiveID]int32{},
 	}
+	e.left.add(o.Left...)
+	return e
 }
 
 // Eager is signalled when a report is worth more than usual: a prefix has
@@ -162,8 +167,8 @@ func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 }
 
 // Run works until the grant says Drain and nothing is in flight any more, which
-// is no error, or until ctx ends, which it returns. Either way no goroutine and,
-// if the destination answers, no multipart upload is left.
+// is no error, or until ctx ends, which it returns. Either way no goroutine is
+// left, and no multipart upload but those that the Uploader keeps.
 func (e *Engine) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	e.mu.Lock()

@@ -279,7 +279,7 @@ func TestShrunkWindowIsAcknowledgedOnceItIsKept(t *testing.T) {
 	})
 }
 
-func TestSecondAttemptIsBegunAnew(t *testing.T) {
+func TestSecondAttemptGoesOnWithWhatTheFirstHasLeft(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.options.Fetch = func(context.Context, string, int64) (archive.Archive, error) {
 			return archive.Archive{Prefix: "a", Number: 0, Entries: []archive.Entry{{Path: "a/big", Size: 1 << 30}}}, nil
@@ -290,14 +290,14 @@ func TestSecondAttemptIsBegunAnew(t *testing.T) {
 		b.renew()
 		b.renew()
 		after(time.Second)
-		if len(b.dest.aborted) > 0 {
-			t.Fatalf("the first attempt has aborted %q", b.dest.aborted)
+		if len(b.dest.left) > 0 || b.dest.again > 0 {
+			t.Fatalf("the first attempt goes on with %v, asks for %d files that may stand", b.dest.left, b.dest.again)
 		}
 		b.grant.Prefixes[0].Archives[0].Attempt = 2
 		b.renew()
 		after(time.Second)
-		if diff := cmp.Diff([]string{"base/a/big"}, b.dest.aborted); diff != "" {
-			t.Errorf("aborted (-want +got):\n%s", diff)
+		if diff := cmp.Diff(b.dest.open[:1], b.dest.left); diff != "" || b.dest.again != 1 {
+			t.Errorf("gone on with (-want +got):\n%s, %d files that may stand, want 1", diff, b.dest.again)
 		}
 		if keys, _ := b.dest.sinceLast(); len(keys) != 2 {
 			t.Errorf("sent %q, want the file twice", keys)

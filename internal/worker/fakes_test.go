@@ -43,7 +43,8 @@ type destination struct {
 	flying    map[string]int
 	lingering int
 	began     []string
-	aborted   []string
+	left      []transfer.OpenUpload // that were to be gone on with
+	again     int                   // files that may stand already
 	probes    int
 	objects   map[string][]byte
 }
@@ -91,7 +92,7 @@ func (d *destination) UploadStream(ctx context.Context, s transfer.Stream) (tran
 		}
 		size += int64(length)
 	}
-	return d.Upload(ctx, transfer.File{Prefix: s.Prefix, Key: s.Key, Size: size})
+	return d.Upload(ctx, transfer.File{Prefix: s.Prefix, Key: s.Key, Size: size, Left: s.Left})
 }
 
 func (d *destination) begin(f transfer.File) *transfer.PrefixStats {
@@ -101,6 +102,10 @@ func (d *destination) begin(f transfer.File) *transfer.PrefixStats {
 	d.flying[f.Key]++
 	d.most = max(d.most, d.inFlight)
 	d.began = append(d.began, f.Key)
+	d.left = append(d.left, f.Left...)
+	if f.Again {
+		d.again++
+	}
 	s := d.stats[f.Prefix]
 	if s == nil {
 		s = &transfer.PrefixStats{Prefix: f.Prefix}
@@ -163,13 +168,6 @@ func (d *destination) ChecksumAlgorithm() string { return transfer.ChecksumCRC64
 
 func (d *destination) OpenUploads(_ context.Context, prefix string) ([]transfer.OpenUpload, error) {
 	return slices.Clone(d.open), nil
-}
-
-func (d *destination) AbortUpload(_ context.Context, u transfer.OpenUpload) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.aborted = append(d.aborted, u.Key)
-	return nil
 }
 
 // manifests keeps what is put, so that *destination is an archive.Store too.

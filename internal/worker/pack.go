@@ -19,9 +19,10 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 	receipt, err := e.options.Uploader.UploadStream(a.ctx, transfer.Stream{
 		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
 		Open: func() (transfer.Parts, error) { return packer, nil },
+		Left: e.left.take(key),
 	})
 	if err != nil {
-		e.tellLeftOpen(err)
+		e.leave(err)
 		return func() { e.tarFailed(a, i, err) }
 	}
 	object := &archive.Object{

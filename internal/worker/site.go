@@ -188,6 +188,7 @@ func (p *Place) Engine(instance string, afterReport int64, restarted bool, logge
 	return NewEngine(EngineOptions{
 		Uploader: transfer.NewUploader(transfer.UploaderOptions{
 			Client: p.client, Gate: gate, Meter: meter, MemoryLimit: p.site.MemoryLimit / 100 * bodyShare,
+			KeepOpen: true, // The next attempt goes on with it, or the finishing pod aborts it.
 		}),
 		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
 		Layout: p.inventory.Layout, Fetch: p.inventory.Archive, Manifests: p.client,

@@ -1,0 +1,230 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// standingPart is a part of an open upload, as the server lists it.
+type standingPart struct {
+	etag, checksum string
+	bytes          int64
+}
+
+// standingParts are the parts of an open upload by number.
+type standingParts struct {
+	// algorithm is the upload's checksum, "" if the server does not say.
+	algorithm string
+	parts     map[int32]standingPart
+	// partSize is that of the object, once it is known to have these parts.
+	partSize int64
+}
+
+// bytes is how much stands.
+func (s standingParts) bytes() (sum int64) {
+	for _, p := range s.parts {
+		sum += p.bytes
+	}
+	return sum
+}
+
+// fits reports whether all parts have the places and lengths of a file's parts.
+func (s standingParts) fits(file, part int64) bool {
+	for number, p := range s.parts {
+		offset := int64(number-1) * part
+		if offset >= file || p.bytes != min(part, file-offset) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds returns the ETag of a part that stands with this checksum and length; "" if it does not.
+func (s standingParts) holds(number int32, checksum string, bytes int64) string {
+	if p := s.parts[number]; p.bytes == bytes && p.checksum == checksum {
+		return p.etag
+	}
+	return ""
+}
+
+// An upload carries no mark of who began it. But one in which a part stands that this
+// object has is of this object; and one without parts, that would be checked as this
+// one, holds nothing of anybody's.
+
+// resume returns the open upload in which most of the object stands already, and sets what
+// stands; the upload's ID is empty if there is none. Others that earlier attempts have
+// left open are aborted, and those that may be somebody else's are left alone. known
+// returns the part size with which the parts are those of the object, 0 if they are not.
+func (j *job) resume(ctx context.Context, known func(standingParts) (int64, error)) (best OpenUpload, err error) {
+	for _, u := range j.file.Left {
+		found, err := j.listParts(ctx, u)
+		if err != nil {
+			return best, err
+		}
+		ours := found.algorithm == j.algorithm
+		if len(found.parts) > 0 {
+			if found.partSize, err = known(found); err != nil {
+				return best, err
+			}
+			ours = found.partSize > 0
+		}
+		if !ours {
+			continue
+		}
+		if found.bytes() > j.standing.bytes() {
+			u, best, j.standing = best, u, found
+		}
+		if u.UploadID == "" {
+			continue
+		}
+		if err := j.abort(ctx, u); err != nil {
+			return best, err
+		}
+	}
+	return best, nil
+}
+
+// listParts returns what stands of an upload; of one that is gone, nothing that is ours.
+func (j *job) listParts(ctx context.Context, u OpenUpload) (found standingParts, err error) {
+	err = j.control(ctx, "list parts", func(ctx context.Context) (err error) {
+		found, err = j.client.listParts(ctx, u, j.algorithm)
+		return err
+	})
+	if e, ok := errors.AsType[*Error](err); ok && e.Reason == ReasonUploadVanished {
+		return standingParts{}, nil
+	}
+	return found, err
+}
+
+// known returns the part size with which the parts found are those of the file: they lie
+// as with its own or with the largest of their lengths, and the first or the last holds
+// what the file holds there. It returns 0 if they are not.
+func (j *job) known(found standingParts) (int64, error) {
+	var largest int64
+	for _, p := range found.parts {
+		largest = max(largest, p.bytes)
+	}
+	for _, size := range []int64{j.partSize, largest} {
+		if size < leastPart || !found.fits(j.file.Size, size) {
+			continue
+		}
+		if known, err := j.recognise(found, size); !known {
+			return 0, err
+		}
+		return size, nil
+	}
+	return 0, nil
+}
+
+// recognise reports whether the first or the last part that stands is one of the file.
+func (j *job) recognise(found standingParts, size int64) (bool, error) {
+	first, last := int32(maxParts), int32(1)
+	for number := range found.parts {
+		first, last = min(first, number), max(last, number)
+	}
+	for _, number := range []int32{first, last} {
+		offset := int64(number-1) * size
+		s := span{offset, min(size, j.file.Size-offset)}
+		sum, err := j.checksum(s)
+		if err != nil {
+			return false, err
+		}
+		if found.holds(number, sum.encode(j.algorithm), s.length) != "" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// checksum reads a span of the file for its checksum alone.
+func (j *job) checksum(s span) (crc, error) {
+	b := &body{length: s.length, source: j.source, offset: s.offset, key: j.file.Key, buffers: &j.memory.buffers}
+	sum, err := b.checksum(j.algorithm)
+	if err != nil {
+		return 0, sourceError("read", j.file.Key, err)
+	}
+	return sum, nil
+}
+
+// standsWhole returns a receipt if an earlier attempt has stored the whole file, the
+// answer to which nobody has lived to see.
+func (j *job) standsWhole(ctx context.Context) (Receipt, bool, error) {
+	var object storedObject
+	err := j.control(ctx, "look up object", func(ctx context.Context) (err error) {
+		object, err = j.client.head(ctx, j.file.Key, j.algorithm)
+		return err
+	})
+	if err != nil || object.bytes != j.file.Size || object.checksum == "" || object.metadata["mtime"] != j.file.Metadata["mtime"] {
+		return Receipt{}, false, err
+	}
+	var sums []crc
+	var lengths []int64
+	for offset := int64(0); offset < j.file.Size; offset += j.partSize {
+		s := span{offset, min(j.partSize, j.file.Size-offset)}
+		sum, err := j.checksum(s)
+		if err != nil || ctx.Err() != nil {
+			return Receipt{}, false, err
+		}
+		sums, lengths = append(sums, sum), append(lengths, s.length)
+	}
+	if err := j.source.Unchanged(); err != nil {
+		return Receipt{}, false, sourceError("read", j.file.Key, err)
+	}
+	sum := objectChecksum(j.algorithm, sums, lengths)
+	return Receipt{
+		ETag: object.etag, Checksum: sum, ChecksumAlgorithm: j.algorithm, Parts: len(sums), Bytes: j.file.Size,
+	}, sum == object.checksum, nil
+}
+
+// listParts returns all parts of an upload.
+func (c *Client) listParts(ctx context.Context, u OpenUpload, algorithm string) (standingParts, error) {
+	all := standingParts{parts: map[int32]standingPart{}}
+	pages := s3.NewListPartsPaginator(c.s3, &s3.ListPartsInput{Bucket: &c.options.Bucket, Key: &u.Key, UploadId: &u.UploadID})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return all, err
+		}
+		all.algorithm = string(page.ChecksumAlgorithm)
+		for _, p := range page.Parts {
+			all.parts[aws.ToInt32(p.PartNumber)] = standingPart{
+				etag: aws.ToString(p.ETag), bytes: aws.ToInt64(p.Size),
+				checksum: checksumOf(algorithm, p.ChecksumCRC64NVME, p.ChecksumCRC32C),
+			}
+		}
+	}
+	return all, nil
+}
+
+// storedObject is what the server says of an object; all zero if there is none.
+type storedObject struct {
+	etag, checksum string
+	bytes          int64
+	metadata       map[string]string
+}
+
+func (c *Client) head(ctx context.Context, key, algorithm string) (storedObject, error) {
+	out, err := c.s3.HeadObject(ctx, &s3.HeadObjectInput{
+		Bucket: &c.options.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled,
+	})
+	if statusOf(err) == http.StatusNotFound {
+		return storedObject{}, nil
+	}
+	if err != nil {
+		return storedObject{}, err
+	}
+	metadata := make(map[string]string, len(out.Metadata))
+	for name, value := range out.Metadata {
+		metadata[strings.ToLower(name)] = value
+	}
+	return storedObject{
+		etag: unquote(out.ETag), bytes: aws.ToInt64(out.ContentLength), metadata: metadata,
+		checksum: checksumOf(algorithm, out.ChecksumCRC64NVME, out.ChecksumCRC32C),
+	}, nil
+}

@@ -1,0 +1,77 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// leftovers are the multipart uploads that earlier attempts have left open, by key. They
+// are safe for concurrent use; the zero value is ready.
+type leftovers struct {
+	mu      sync.Mutex
+	uploads map[string][]transfer.OpenUpload
+}
+
+func (l *leftovers) add(uploads ...transfer.OpenUpload) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, u := range uploads {
+		same := func(o transfer.OpenUpload) bool { return o.UploadID == u.UploadID }
+		if l.uploads == nil {
+			l.uploads = map[string][]transfer.OpenUpload{}
+		}
+		if !slices.ContainsFunc(l.uploads[u.Key], same) {
+			l.uploads[u.Key] = append(l.uploads[u.Key], u)
+		}
+	}
+}
+
+// take returns the uploads of a key, which are the caller's from then on.
+func (l *leftovers) take(key string) []transfer.OpenUpload {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	uploads := l.uploads[key]
+	delete(l.uploads, key)
+	return uploads
+}
+
+// findLeft finds the uploads that an earlier attempt at an archive has left open.
+func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content archive.Archive) error {
+	for _, key := range multipartKeys(layout, content) {
+		uploads, err := e.options.Destination.OpenUploads(ctx, key)
+		if err != nil {
+			return err
+		}
+		e.left.add(slices.DeleteFunc(uploads, func(u transfer.OpenUpload) bool { return u.Key != key })...)
+	}
+	return nil
+}
+
+// leave keeps an upload that an error has left open for the next attempt in this process.
+// Of another, findLeft does.
+func (e *Engine) leave(err error) {
+	if te, ok := errors.AsType[*transfer.Error](err); ok && te.LeftOpen != nil {
+		e.left.add(*te.LeftOpen)
+		e.options.Logger.Warn("multipart upload left open", "key", te.LeftOpen.Key, "uploadID", te.LeftOpen.UploadID, "reason", te.Reason)
+	}
+}
+
+// multipartKeys returns the keys of an archive that may have been sent in parts.
+func multipartKeys(layout archive.Layout, content archive.Archive) []string {
+	var keys []string
+	tar, packs := layout.TarKey(content)
+	if packs {
+		keys = append(keys, tar)
+	}
+	for _, entry := range content.Entries {
+		if entry.Sendable() && entry.Size >= mayBeMultipart && (!packs || entry.Object) {
+			keys = append(keys, layout.Key(content.Prefix, entry.Path))
+		}
+	}
+	return keys
+}
