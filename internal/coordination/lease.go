@@ -161,7 +161,7 @@ func (w *worker) due(now time.Time) bool {
 	if !w.lease.issued || w.leaving() != w.lease.grant.Drain || w.waits(now) {
 		return true
 	}
-	return now.Sub(w.lease.issuedAt) >= w.transfer.interval*9/10
+	return now.Sub(w.lease.issuedAt) >= min(w.transfer.interval, w.lease.grant.ReportInterval)*9/10
 }
 
 // stale tells that the issued grant should be renewed with the last report.

@@ -16,6 +16,10 @@ const (
 	// drainShare of the pipe, so that the queue empties and T₀ shows again.
 	drainAge   = 30 * time.Second
 	drainShare = 0.85
+	// drainSlack times the window of the drain may have been in flight in a round
+	// that tells; without one the drain ends after drainMost.
+	drainSlack = 1.1
+	drainMost  = 3 * time.Second
 	// drainFall of the smallest latency in a drain says that there was a queue in
 	// what it was measured from, and may still be.
 	drainFall = 0.1
@@ -43,6 +47,7 @@ type windowLaw struct {
 	draining  bool    // this round empties the queue
 	drained   float64 // window to return to after it
 	emptied   bool    // the round before emptied the queue
+	drainEnds time.Time
 	doubted   float64 // smallest latency before the drain
 	redrain   bool    // the smallest latency may hold a queue
 	knee      kneeMemory
@@ -89,6 +94,8 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	switch {
 	case s.Accepted == 0:
 		return "" // an outage is for the rates
+	case w.draining && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
+		return "" // some of the round was before the drain
 	case w.draining:
 		w.size, w.draining = w.drained, false
 		w.redrain = c.path.base() < (1-drainFall)*w.doubted
@@ -204,6 +211,7 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	}
 	if !c.without.has(Drain) && (w.redrain || c.path.baseAge(now) > drainAge) {
 		w.draining, w.drained, w.doubted = true, w.size, c.path.base()
+		w.drainEnds = now.Add(drainMost)
 		w.size = drainShare * min(w.size, max(c.path.pipe(), c.floor()))
 	}
 }
