@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"io"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -58,9 +59,9 @@ func pencil() color.Color { return color.Gray{Y: 0x90} }
 
 // drawCurves writes a figure of the curves as SVG, ours first.
 func drawCurves(to io.Writer, title string, curves []curve) error {
-	const width, height = 9 * vg.Inch, 8 * vg.Inch
-	canvas := vgsvg.New(width, height)
-	if err := drawPanels(draw.New(canvas), title, curves); err != nil {
+	shown := withValues(curves)
+	canvas := vgsvg.New(9*vg.Inch, vg.Length(len(shown))*2*vg.Inch)
+	if err := drawPanels(draw.New(canvas), title, shown, curves); err != nil {
 		return fmt.Errorf("drawing %q: %w", title, err)
 	}
 	var text bytes.Buffer
@@ -75,9 +76,19 @@ func drawCurves(to io.Writer, title string, curves []curve) error {
 	return nil
 }
 
-func drawPanels(canvas draw.Canvas, title string, curves []curve) error {
+// withValues are the panels that have something to show: where nobody paces or nothing
+// is refused, those would be empty.
+func withValues(curves []curve) []panel {
+	return slices.DeleteFunc(panels(), func(p panel) bool {
+		return !slices.ContainsFunc(curves, func(c curve) bool {
+			return slices.ContainsFunc(c.points, func(x sim.Point) bool { return p.value(x) > 0 })
+		})
+	})
+}
+
+func drawPanels(canvas draw.Canvas, title string, shown []panel, curves []curve) error {
 	var rows [][]*plot.Plot
-	for i, p := range panels() {
+	for i, p := range shown {
 		drawn, err := p.plot(curves)
 		if err != nil {
 			return err
@@ -85,7 +96,7 @@ func drawPanels(canvas draw.Canvas, title string, curves []curve) error {
 		if i == 0 {
 			drawn.Title.Text = title
 		}
-		if i == len(panels())-1 {
+		if i == len(shown)-1 {
 			drawn.X.Label.Text = "time, s"
 		}
 		rows = append(rows, []*plot.Plot{drawn})

@@ -44,3 +44,19 @@ func TestFigureIsSmallAndRepeatable(t *testing.T) {
 		}
 	}
 }
+
+func TestEmptyPanelsAreLeftOut(t *testing.T) {
+	points := wave(1000, 0)
+	for i := range points {
+		points[i].Rate, points[i].Throttled = 0, 0
+	}
+	var svg bytes.Buffer
+	if err := drawCurves(&svg, "a scenario", []curve{{"adaptive", points}}); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{"throughput, MB/s": true, "window, requests": true, "rate allowed, 1/s": false, "refused, 1/s": false} {
+		if got := bytes.Contains(svg.Bytes(), []byte(text)); got != want {
+			t.Errorf("the figure says %q: %v, want %v", text, got, want)
+		}
+	}
+}

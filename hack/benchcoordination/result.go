@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"cargoship.dev/operator/internal/coordination/sim"
 )
@@ -22,6 +23,8 @@ const (
 type entry struct {
 	Row   sim.Row
 	Trace *sim.Trace
+	// Took is how long it was computed.
+	Took time.Duration
 }
 
 // get gives a result; NaN when it does not apply.

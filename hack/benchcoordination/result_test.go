@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"cargoship.dev/operator/internal/coordination/sim"
@@ -96,6 +97,22 @@ func TestTargets(t *testing.T) {
 	for what, met := range want {
 		if got[what] != met {
 			t.Errorf("%s is met: %v, want %v", what, got[what], met)
+		}
+	}
+}
+
+func TestStudyShowsWhatIsCertain(t *testing.T) {
+	variant := subject + ":learningRate=1"
+	s := study{seeds: 3, compared: []comparison{
+		compare(&sim.Scenario{Name: "loses"}, []entry{did(subject, 1, 0, 0.9, 0.8, 0.7), did(variant, 1, 0, 0.8, 0.7, 0.6)}),
+		compare(&sim.Scenario{Name: "wavers"}, []entry{did(subject, 1, 0, 0.9, 0.8, 0.7), did(variant, 1, 0, 1, 0.7, 0.6)}),
+		compare(&sim.Scenario{Name: "floods"}, []entry{did(subject, 1, 0, 0.9, 0.9, 0.9), did(variant, 1, 0.1, 1, 1, 1)}),
+	}}
+	var b strings.Builder
+	s.table(&b, []string{variant}, func(string) string { return "1" })
+	for _, want := range []string{"| loses | 0.800 | -10.00 |", "| wavers | 0.800 | · |", "| floods | 0.900 | +10.00 ! |"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the table does not hold %q:\n%s", want, b.String())
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"cargoship.dev/operator/internal/coordination/sim"
 )
@@ -138,12 +139,14 @@ func (s *store) compare(x *sim.Scenario, controllers []string, seeds int) (compa
 // run adds what the controllers do to found, and keeps it.
 func (s *store) run(x *sim.Scenario, controllers []sim.Controller, seeds int, found map[string]entry, path func(string) string) error {
 	var trace *sim.Trace
+	begun := time.Now()
 	options := sim.Options{Seeds: seeds, Seed: 1, Parallel: s.parallel, Trace: func(t *sim.Trace) error {
 		trace = t
 		return nil
 	}}
 	return sim.Compare([]*sim.Scenario{x}, controllers, options, func(row sim.Row) error {
-		e := entry{Row: row, Trace: trace}
+		e := entry{Row: row, Trace: trace, Took: time.Since(begun)}
+		begun = time.Now()
 		found[row.Controller] = e
 		s.computed++
 		return s.save(path(row.Controller), e)

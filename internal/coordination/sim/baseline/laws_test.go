@@ -247,3 +247,20 @@ func TestSeedSlowStartShrinks(t *testing.T) {
 	s.Done(now.Add(10*time.Millisecond), Result{Started: now, Bytes: 10 * mib})
 	near(t, "window after a success", s.prefixes[0].window, seedThreshold, seedThreshold)
 }
+
+// A probe that meets drops lowers the bound on what is in flight, one that does not
+// raises it, by steps that double.
+func TestBBRBoundsWhatIsInFlight(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		drops float64
+		want  float64
+	}{{"drops", 3, 70}, {"few drops", 2, 104}} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := time.Unix(0, 0)
+			b := &bbr{phase: bbrUp, round: now, current: 1000, bound: 1e9, high: 100, step: 4, minRTT: service, mostInFlight: 100, delivered: 100, drops: tt.drops}
+			b.endRound(now.Add(time.Second))
+			near(t, "bound", b.high, tt.want, tt.want)
+		})
+	}
+}
