@@ -29,6 +29,7 @@ type Client struct {
 	credentials *aws.CredentialsCache
 	retrier     *retrier
 	transports  []*http.Transport
+	clock       *serverClock
 	// patient is the HTTP client for answers that take the server long.
 	patient *http.Client
 	// wire is nil where only the SDK knows how to sign.
@@ -68,10 +69,11 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		credentials: aws.NewCredentialsCache(markedProvider{base.Credentials}),
 		retrier:     newRetrier(),
 		transports:  []*http.Transport{quick, slow},
-		patient:     httpClient(slow),
+		clock:       new(serverClock),
 		tags:        encodeTags(o.Tags),
 	}
-	sending := httpClient(quick)
+	sending := httpClient(quick, c.clock)
+	c.patient = httpClient(slow, c.clock)
 	c.s3 = s3.NewFromConfig(base, func(s *s3.Options) {
 		s.Credentials = c.credentials
 		s.HTTPClient = sending
@@ -80,7 +82,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 			s.BaseEndpoint = aws.String(o.Endpoint)
 		}
 		s.Retryer = aws.NopRetryer{}
-		s.HTTPSignerV4 = &freshSigner{}
+		s.HTTPSignerV4 = &freshSigner{clock: c.clock}
 		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
@@ -116,9 +118,9 @@ func baseConfig(ctx context.Context, o Options) (aws.Config, error) {
 
 // httpClient follows no redirects: S3 redirects to other regions, where the signature
 // does not hold.
-func httpClient(transport http.RoundTripper) *http.Client {
+func httpClient(transport http.RoundTripper, clock *serverClock) *http.Client {
 	return &http.Client{
-		Transport:     timedTransport{transport, stallTimeout},
+		Transport:     timedTransport{transport, stallTimeout, clock},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -306,9 +308,13 @@ func canceled(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
-// classify classifies err; credentials that were refused are not used again.
+// classify classifies err; credentials that were refused are not used again. A request
+// that was refused for the time in it is signed by the server's clock next time.
 func (c *Client) classify(op, key string, err error) *Error {
 	e := Classify(op, key, err)
+	if e.Reason == ReasonClockSkewed && c.clock.corrected() {
+		e.Class = Transient
+	}
 	if e.Class == Credentials {
 		c.credentials.Invalidate()
 	}

@@ -17,6 +17,9 @@ const maxAttempts = 10
 type retrier struct {
 	// sleep waits for a while or until ctx ends.
 	sleep func(context.Context, time.Duration) error
+	// gated says that a gate holds back what is refused for its rate, which then needs no
+	// budget.
+	gated bool
 
 	mu     sync.Mutex
 	tokens float64
@@ -48,7 +51,10 @@ func (r *retrier) do(ctx context.Context, attempt func() *Error) error {
 		if n == maxAttempts || !err.retryable() || ctx.Err() != nil {
 			return err
 		}
-		if r.sleep(ctx, max(backoff(err.Class, n), retryAfter(err))) != nil || r.await(ctx) != nil {
+		if r.sleep(ctx, max(backoff(err.Class, n), retryAfter(err))) != nil {
+			return err
+		}
+		if gated := r.gated && err.Class == Throttled; !gated && r.await(ctx) != nil {
 			return err
 		}
 	}

@@ -12,8 +12,11 @@ import (
 
 // freshSigner signs as the SDK's signer does, which keeps the keys it derives by
 // access key ID alone: when a secret is corrected under the same ID, it would go on
-// with keys derived from the wrong one until the day ends. This one begins anew.
+// with keys derived from the wrong one until the day ends. This one begins anew. It
+// signs by the server's clock.
 type freshSigner struct {
+	clock *serverClock
+
 	mu     sync.Mutex
 	secret string
 	signer *v4.Signer
@@ -21,9 +24,9 @@ type freshSigner struct {
 
 // SignHTTP implements s3.HTTPSignerV4.
 func (f *freshSigner) SignHTTP(ctx context.Context, c aws.Credentials, r *http.Request, payloadHash, service, region string,
-	at time.Time, options ...func(*v4.SignerOptions),
+	_ time.Time, options ...func(*v4.SignerOptions),
 ) error {
-	return f.of(c.SecretAccessKey).SignHTTP(ctx, c, r, payloadHash, service, region, at, options...)
+	return f.of(c.SecretAccessKey).SignHTTP(ctx, c, r, payloadHash, service, region, f.clock.now(), options...)
 }
 
 // of returns the signer for a secret.

@@ -21,11 +21,11 @@ func TestSignerUsesASecretThatWasCorrectedUnderTheSameID(t *testing.T) {
 		}
 		return r.Header.Get("Authorization")
 	}
-	reused := &freshSigner{}
-	if sign(reused, "wrong") == sign(&freshSigner{}, "right") {
+	reused := &freshSigner{clock: new(serverClock)}
+	if sign(reused, "wrong") == sign(&freshSigner{clock: new(serverClock)}, "right") {
 		t.Fatal("signatures do not depend on the secret")
 	}
-	if got, want := sign(reused, "right"), sign(&freshSigner{}, "right"); got != want {
+	if got, want := sign(reused, "right"), sign(&freshSigner{clock: new(serverClock)}, "right"); got != want {
 		t.Errorf("after a correction the signature is %q, want %q", got, want)
 	}
 }

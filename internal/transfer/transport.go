@@ -158,6 +158,7 @@ type timedTransport struct {
 	http.RoundTripper
 	// stall bounds each wait for more of an answer whose headers have come.
 	stall time.Duration
+	clock *serverClock
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -173,6 +174,7 @@ func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
+	t.clock.compare(response)
 	if measured, ok := ctx.Value(timingKey{}).(*timing); ok {
 		measured.answered.Store(int64(time.Since(measured.begun)))
 	}

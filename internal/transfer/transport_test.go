@@ -54,7 +54,7 @@ func TestTransportCutsOffAnAnswerThatStalls(t *testing.T) {
 	defer server.Close()
 	transport := newTransport(nil, answerTimeout)
 	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: timedTransport{transport, 300 * time.Millisecond}}
+	client := http.Client{Transport: timedTransport{transport, 300 * time.Millisecond, new(serverClock)}}
 	response, err := client.Get(server.URL)
 	if err != nil {
 		t.Fatalf("Get: %v", err)

@@ -78,12 +78,14 @@ type Uploader struct {
 
 // NewUploader returns an Uploader.
 func NewUploader(o UploaderOptions) *Uploader {
-	return &Uploader{
+	u := &Uploader{
 		client: o.Client, gate: o.Gate, meter: o.Meter,
 		memory:   newMemory(o.MemoryLimit),
 		retrier:  newRetrier(),
 		keepOpen: o.KeepOpen,
 	}
+	u.retrier.gated = true
+	return u
 }
 
 // MaxInFlight is the most requests that the memory lets the Uploader have in flight.
