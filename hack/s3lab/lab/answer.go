@@ -77,12 +77,17 @@ func (a *answer) strike(status int) {
 	}
 }
 
+// tellTime sets the date of an answer to what the server's clock says.
+func (c Conditions) tellTime(header http.Header) {
+	if skew := c.skew(); skew != 0 {
+		header.Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
+	}
+}
+
 // disguise makes the headers those of the server that the conditions describe.
 func (a *answer) disguise() {
 	conditions := a.lab.conditions()
-	if skew := conditions.skew(); skew != 0 {
-		a.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
-	}
+	conditions.tellTime(a.Header())
 	etag := a.Header().Get("ETag")
 	if conditions.lacks(MD5ETags) && etag != "" && a.x.operation != opUploadPart {
 		sum := sha256.Sum256([]byte(etag))

@@ -85,6 +85,7 @@ func (l *Lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if f, ok := now.refused(r, t); ok {
 		x.status = f.status
+		now.tellTime(w.Header())
 		f.write(w, r)
 		return
 	}
