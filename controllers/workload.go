@@ -213,7 +213,7 @@ func workerConfig(at *v1alpha1.ArchiveTransfer) (string, error) {
 	trimmed := v1alpha1.ArchiveTransfer{
 		ObjectMeta: metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, UID: at.UID},
 		Spec: v1alpha1.ArchiveTransferSpec{
-			Source: at.Spec.Source, Destination: at.Spec.Destination, Packing: at.Spec.Packing},
+			Source: at.Spec.Source, Destination: at.Spec.Destination, Packing: at.Spec.Packing, Sync: at.Spec.Sync},
 	}
 	b, err := json.Marshal(trimmed)
 	if err != nil {

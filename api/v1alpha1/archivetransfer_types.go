@@ -25,6 +25,13 @@ type ArchiveTransferSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the packing of a transfer can't be changed; create another ArchiveTransfer"
 	Packing Packing `json:"packing,omitzero"`
 
+	// sync chooses whether what stands at the destination already is kept rather than
+	// sent again. What is no longer in the source is never deleted. It can't be changed.
+	// +optional
+	// +kubebuilder:default=None
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the sync mode of a transfer can't be changed; create another ArchiveTransfer"
+	Sync SyncMode `json:"sync,omitempty"`
+
 	// coordination tunes the control that all workers share.
 	// +optional
 	// +kubebuilder:default={}
@@ -333,6 +340,22 @@ type Prefixes struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')",message="must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
 	Names []string `json:"names,omitempty"`
 }
+
+// SyncMode chooses whether what stands at the destination already is kept.
+// +kubebuilder:validation:Enum=None;SizeAndTime;Checksum
+type SyncMode string
+
+const (
+	// SyncNone sends everything.
+	SyncNone SyncMode = "None"
+	// SyncSizeAndTime keeps an object of the same size and modification time. With
+	// packing Tar it keeps an archive whose members are all the same in that way, if
+	// the last transfer to the same prefix was packed alike.
+	SyncSizeAndTime SyncMode = "SizeAndTime"
+	// SyncChecksum keeps an object whose size and checksum are those of the file, which
+	// is read for it. Archives of packing Tar are compared as with SizeAndTime.
+	SyncChecksum SyncMode = "Checksum"
+)
 
 // PackingFormat chooses how files become objects.
 // +kubebuilder:validation:Enum=Objects;Tar

@@ -67,6 +67,8 @@ type Member struct {
 	// ETag and Checksum are those of the object, as S3 gave them.
 	ETag, Checksum, ChecksumAlgorithm string
 	Outcome                           Outcome
+	// Kept says that what stood already was the same, and nothing was sent.
+	Kept bool
 	// Reason is a machine-readable word and Message a sentence, unless Done.
 	Reason, Message string
 }
@@ -99,6 +101,23 @@ func (m Manifest) Target(link Member) (Member, bool) {
 	return target, true
 }
 
+// Holds says that the manifest's tar holds just what another archive would pack. Of
+// files, size and time tell that they are the same.
+func (m Manifest) Holds(a Archive) bool {
+	if m.Object == nil || len(m.Members) != len(a.Entries) {
+		return false
+	}
+	for i, e := range a.Entries {
+		f := m.Members[i]
+		same := f.Path == e.Path && f.Kind == e.Kind && f.Link == e.Link && f.Size == e.Size &&
+			f.ModTime.Equal(e.ModTime) && f.Mode == e.Mode && f.UID == e.UID && f.GID == e.GID
+		if !same || e.Packable() != (f.Tar != nil) || e.Packable() && f.Outcome != Done {
+			return false
+		}
+	}
+	return true
+}
+
 type wireManifest struct {
 	Version  int          `json:"version"`
 	Transfer string       `json:"transfer"`
@@ -121,6 +140,7 @@ type wireMember struct {
 	Checksum          string  `json:"checksum,omitempty"`
 	ChecksumAlgorithm string  `json:"checksumAlgorithm,omitempty"`
 	Outcome           Outcome `json:"outcome"`
+	Kept              bool    `json:"kept,omitempty"`
 	Reason            string  `json:"reason,omitempty"`
 	Message           string  `json:"message,omitempty"`
 }
@@ -131,7 +151,7 @@ func (m Manifest) Encode() ([]byte, error) {
 	for i, f := range m.Members {
 		w.Members[i] = wireMember{
 			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),
-			toWireTar(f.Kind, f.Link, f.UID, f.GID), f.Tar, f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Reason, f.Message,
+			toWireTar(f.Kind, f.Link, f.UID, f.GID), f.Tar, f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Kept, f.Reason, f.Message,
 		}
 	}
 	raw, err := json.Marshal(w)
@@ -166,7 +186,7 @@ func DecodeManifest(data []byte) (Manifest, error) {
 		}
 		m.Members[i] = Member{
 			p, f.Key, f.Kind, f.link(), f.UID, f.GID, f.Tar, f.Size, mode, f.time(),
-			f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Reason, f.Message,
+			f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Kept, f.Reason, f.Message,
 		}
 	}
 	return m, nil

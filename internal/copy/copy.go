@@ -35,6 +35,8 @@ type Options struct {
 	Destination      transfer.Options
 	// Layout gives base, pattern and, if not automatic, the number of prefixes.
 	Layout archive.Layout
+	// Sync may have what stands already kept; empty sends everything.
+	Sync transfer.Sync
 	// Strategy divides the window over the prefixes; empty means Adaptive.
 	Strategy coordination.Strategy
 	// Uncoordinated fixes the windows instead of controlling them.
@@ -66,6 +68,8 @@ type Summary struct {
 	Files    int64 `json:"files"`
 	Archives int64 `json:"archives"`
 	Bytes    int64 `json:"bytes"`
+	// Kept counts those of Files that stood already and were not sent.
+	Kept int64 `json:"kept"`
 	// Skipped counts entries without content to send; Failed counts files.
 	Skipped int64 `json:"skipped"`
 	Failed  int64 `json:"failed"`

@@ -28,7 +28,9 @@ type outcomes struct {
 	// for one file each tell all that a manifest would.
 	store archive.Store
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// same counts the members that were kept, by key of the manifest.
+	same     map[string]int64
 	failures map[string][]Failure // by key of the manifest
 	kept     int
 }
@@ -54,13 +56,23 @@ func (o *outcomes) Put(ctx context.Context, key string, body []byte) error {
 		}
 	}
 	var failed []Failure
+	var same int64
 	for _, f := range m.Members {
+		if f.Kept {
+			same++
+		}
 		if f.Outcome == archive.Failed {
 			failed = append(failed, Failure{f.Path, f.Reason, f.Message})
 		}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.same == nil {
+		o.same = map[string]int64{}
+	}
+	if same > 0 || o.same[key] > 0 {
+		o.same[key] = same
+	}
 	o.kept -= len(o.failures[key])
 	delete(o.failures, key)
 	failed = failed[:min(len(failed), maxFailures-o.kept)]
@@ -73,6 +85,16 @@ func (o *outcomes) Put(ctx context.Context, key string, body []byte) error {
 	o.failures[key] = failed
 	o.kept += len(failed)
 	return nil
+}
+
+// keptFiles counts the files that stood already.
+func (o *outcomes) keptFiles() (sum int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, n := range o.same {
+		sum += n
+	}
+	return sum
 }
 
 // list returns the failures by path.

@@ -67,7 +67,8 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, left
 	s.sent = &counting{Uploader: transfer.NewUploader(transfer.UploaderOptions{Client: client, Gate: gate, Meter: meter})}
 	s.engine = worker.NewEngine(worker.EngineOptions{
 		Uploader: s.sent, Gate: gate, Meter: meter, Destination: client, Source: source,
-		Layout:    func(context.Context) (archive.Layout, error) { return o.Layout, nil },
+		Sync: o.Sync, Earlier: s.earlier(client),
+		Layout:    s.layout,
 		Fetch:     s.feed.fetch,
 		Manifests: &s.outcomes,
 		Instance:  string(workerID),
@@ -77,6 +78,16 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, left
 	var err error
 	s.coordinator, err = newCoordinator(time.Now(), o.Config(), s.sent.MaxInFlight())
 	return s, err
+}
+
+func (s *session) layout(context.Context) (archive.Layout, error) { return s.options.Layout, nil }
+
+// earlier finds what the last copy has left; see worker.EngineOptions.
+func (s *session) earlier(client *transfer.Client) func(context.Context, string, int64) (archive.Manifest, bool, error) {
+	if s.options.Layout.Tar == nil || s.options.Sync == "" || s.options.Sync == transfer.SyncNone {
+		return nil
+	}
+	return worker.Earlier(client, s.layout)
 }
 
 // counting counts the files that get through, which reports tell only once

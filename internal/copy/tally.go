@@ -94,7 +94,7 @@ func (s *session) summary(took time.Duration) Summary {
 	t := &s.tally
 	sum := Summary{
 		Files: t.done.files, Archives: t.archives, Bytes: t.done.bytes,
-		Skipped: t.skipped.files, Failed: t.failed.files,
+		Kept: s.outcomes.keptFiles(), Skipped: t.skipped.files, Failed: t.failed.files,
 		Seconds:  took.Seconds(),
 		Requests: t.requests, Throttled: t.throttled, Retries: t.throttled + t.refused,
 		Checksum:   t.checksum,

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -62,6 +63,33 @@ func Open(ctx context.Context, b Bucket, base, uid string) (*Catalog, error) {
 		return nil, fmt.Errorf("below prefix %q: %w: check prefix and transfer, or let the transfer finish", base, ErrNoIndex)
 	}
 	return &Catalog{*newest, b}, nil
+}
+
+// Earlier returns the manifest of an archive for a transfer with a layout of its own,
+// and whether there is one and its tar stands as it says. Only a transfer that lays
+// out its keys and archives alike has one.
+func (c *Catalog) Earlier(ctx context.Context, l archive.Layout, prefix string, number int64) (archive.Manifest, bool, error) {
+	same := l
+	same.UID = c.Index.Layout.UID
+	if !reflect.DeepEqual(same, c.Index.Layout) {
+		return archive.Manifest{}, false, nil
+	}
+	data, err := c.bucket.Get(ctx, same.ManifestKey(same.Index(prefix), number))
+	if errors.Is(err, transfer.ErrNotFound) {
+		return archive.Manifest{}, false, nil
+	}
+	if err != nil {
+		return archive.Manifest{}, false, err
+	}
+	m, err := archive.DecodeManifest(data)
+	if err != nil || m.Object == nil {
+		return m, false, err
+	}
+	err = stat(ctx, c.bucket, *m.Object)
+	if errors.As(err, new(different)) || errors.Is(err, transfer.ErrNotFound) {
+		return m, false, nil
+	}
+	return m, err == nil, err
 }
 
 // Manifests returns the manifests of the transfer by prefix and number. It ends

@@ -92,7 +92,7 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 	var err error
 	switch {
 	case !v.options.ReadBack:
-		err = v.stat(ctx, o)
+		err = stat(ctx, v.options.Catalog.bucket, o)
 	case members[0].Tar == nil:
 		err = fetchObject(ctx, v.options.Catalog.bucket, members[0], io.Discard)
 	default:
@@ -111,18 +111,21 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 	})
 }
 
+// different says what of an object is not as the manifest has it.
+type different struct{ error }
+
 // stat asks for size and checksum, which the server has verified on arrival and
 // keeps with the object.
-func (v *verifier) stat(ctx context.Context, o archive.Object) error {
-	info, err := v.options.Catalog.bucket.Stat(ctx, o.Key)
+func stat(ctx context.Context, b Bucket, o archive.Object) error {
+	info, err := b.Stat(ctx, o.Key)
 	if err != nil {
 		return err
 	}
 	if info.Size != o.Size {
-		return fmt.Errorf("it has %d bytes, the manifest has %d", info.Size, o.Size)
+		return different{fmt.Errorf("it has %d bytes, the manifest has %d", info.Size, o.Size)}
 	}
 	if got := info.Checksums[o.ChecksumAlgorithm]; got != o.Checksum {
-		return fmt.Errorf("its %s is %q, the manifest has %q: replaced or damaged", o.ChecksumAlgorithm, got, o.Checksum)
+		return different{fmt.Errorf("its %s is %q, the manifest has %q: replaced or damaged", o.ChecksumAlgorithm, got, o.Checksum)}
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ type File struct {
 	Size int64
 	// Metadata is stored with the object; names and values are ASCII.
 	Metadata map[string]string
+	// Sync may have the object kept that stands already; empty means SyncNone.
+	Sync Sync
 	// Open opens the file. It may be called several times, never concurrently.
 	Open func() (SourceFile, error)
 	// Left are uploads found open at the key. One that holds parts of the file is gone on
@@ -49,6 +51,8 @@ type Receipt struct {
 	// Parts is 0 for an object sent whole.
 	Parts int
 	Bytes int64
+	// Kept says that the object stood already and nothing was sent.
+	Kept bool
 }
 
 // UploaderOptions holds what an Uploader works with. Client, Gate and Meter are required.
@@ -104,6 +108,12 @@ func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
 	}
 	defer source.Close() //nolint:errcheck // Nothing was written to it.
 	var receipt Receipt
+	if f.Sync != "" && f.Sync != SyncNone {
+		j := &job{Uploader: u, file: f, source: source}
+		if receipt, kept, err := j.standing(ctx); kept || err != nil {
+			return receipt, err
+		}
+	}
 	err = u.client.withChecksum(func(algorithm string) error {
 		j := &job{Uploader: u, file: f, source: source, algorithm: algorithm}
 		var err error

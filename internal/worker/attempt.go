@@ -197,6 +197,7 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 		Key:      key,
 		Size:     entry.Size,
 		Metadata: metadata(entry),
+		Sync:     e.options.Sync,
 		Open:     func() (transfer.SourceFile, error) { return e.options.Source.Open(entry) },
 		Left:     e.left.take(key),
 		Again:    e.again(a),
@@ -214,6 +215,7 @@ func (e *Engine) sent(a *attempt, i int, receipt transfer.Receipt, err error) {
 		e.blockage.mended()
 		m.Outcome, m.Key, m.ETag = archive.Done, a.layout.Key(a.prefix, m.Path), receipt.ETag
 		m.Checksum, m.ChecksumAlgorithm = receipt.Checksum, receipt.ChecksumAlgorithm
+		m.Kept = receipt.Kept
 		return
 	case blocking(err) != nil:
 		a.queue = append(a.queue, i)
@@ -311,8 +313,8 @@ func memberOf(entry archive.Entry) archive.Member {
 func metadata(entry archive.Entry) map[string]string {
 	t := entry.ModTime
 	return map[string]string{
-		"mtime": strconv.FormatInt(t.Unix(), 10) + fmt.Sprintf(".%09d", t.Nanosecond()),
-		"mode":  archive.FormatMode(entry.Mode),
+		transfer.MetadataTime: strconv.FormatInt(t.Unix(), 10) + fmt.Sprintf(".%09d", t.Nanosecond()),
+		"mode":                archive.FormatMode(entry.Mode),
 	}
 }
 

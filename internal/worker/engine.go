@@ -57,6 +57,11 @@ type EngineOptions struct {
 	Layout func(ctx context.Context) (archive.Layout, error)
 	// Fetch returns the content of an assigned archive.
 	Fetch func(ctx context.Context, prefix string, number int64) (archive.Archive, error)
+	// Sync may have objects kept that stand already; empty means SyncNone.
+	Sync transfer.Sync
+	// Earlier returns the manifest that an earlier transfer has left of the archive of
+	// the same number, if its tar stands unchanged; nil for none. It serves Sync.
+	Earlier func(ctx context.Context, prefix string, number int64) (archive.Manifest, bool, error)
 	// Manifests keeps the manifests; nil writes none.
 	Manifests archive.Store
 	// Plan walks the source for the planning duty; nil makes the engine ignore that duty.

@@ -11,6 +11,9 @@ import (
 // sendTar sends the tar of the archive, which is packed on the way; i is the entry
 // that stands for it.
 func (e *Engine) sendTar(a *attempt, i int) func() {
+	if kept, err := e.earlier(a); kept != nil || err != nil {
+		return func() { e.keptTar(a, i, kept, err) }
+	}
 	key, _ := a.layout.TarKey(a.content)
 	packer, err := archive.NewPacker(e.options.Source, *a.layout.Tar, a.content)
 	if err != nil {
@@ -36,6 +39,35 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 			if a.content.Entries[k].Packable() {
 				settle(&a.members[k], p)
 			}
+		}
+	}
+}
+
+// earlier returns the manifest of an earlier transfer whose tar holds just what is
+// planned for this one; nil if there is none.
+func (e *Engine) earlier(a *attempt) (*archive.Manifest, error) {
+	if e.options.Earlier == nil {
+		return nil, nil
+	}
+	m, found, err := e.options.Earlier(a.ctx, a.prefix, a.number)
+	if err != nil || !found || !m.Holds(a.content) {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// keptTar takes down that a tar that stands already is kept.
+func (e *Engine) keptTar(a *attempt, i int, m *archive.Manifest, err error) {
+	if err != nil {
+		e.tarFailed(a, i, err)
+		return
+	}
+	e.blockage.mended()
+	a.object = m.Object
+	for k, entry := range a.content.Entries {
+		if entry.Packable() {
+			a.members[k] = m.Members[k]
+			a.members[k].Kept = true
 		}
 	}
 }

@@ -1,0 +1,73 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+)
+
+// Sync says when an object that stands already is kept rather than sent again.
+type Sync string
+
+const (
+	// SyncNone sends every file.
+	SyncNone Sync = "None"
+	// SyncSizeAndTime keeps an object of the same size that was stored with the same
+	// modification time.
+	SyncSizeAndTime Sync = "SizeAndTime"
+	// SyncChecksum keeps an object of the same size whose checksum is that of the file,
+	// which is read for it. An object with a checksum of parts is sent again.
+	SyncChecksum Sync = "Checksum"
+)
+
+// MetadataTime is the name of the metadata that SyncSizeAndTime compares.
+const MetadataTime = "mtime"
+
+// standing returns the receipt of the object that stands, if it may be kept.
+func (j *job) standing(ctx context.Context) (Receipt, bool, error) {
+	var info ObjectInfo
+	var found bool
+	err := j.control(ctx, "look up object", func(ctx context.Context) error {
+		var err error
+		info, err = j.client.headObject(ctx, j.file.Key)
+		found = err == nil
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || !found || info.Size != j.file.Size {
+		return Receipt{}, false, err
+	}
+	r := Receipt{ETag: info.ETag, Bytes: info.Size, Kept: true}
+	for _, algorithm := range []string{ChecksumCRC64NVME, ChecksumCRC32C} {
+		if sum := info.Checksums[algorithm]; sum != "" && r.Checksum == "" {
+			r.Checksum, r.ChecksumAlgorithm = sum, algorithm
+		}
+	}
+	same := false
+	switch j.file.Sync {
+	case SyncSizeAndTime:
+		same = info.Metadata[MetadataTime] == j.file.Metadata[MetadataTime]
+	case SyncChecksum:
+		same, err = j.sameContent(r)
+	}
+	return r, same && r.Checksum != "", err
+}
+
+// sameContent compares the file with the checksum of an object.
+func (j *job) sameContent(r Receipt) (bool, error) {
+	sum := Checksum(r.ChecksumAlgorithm)
+	if sum == nil || strings.Contains(r.Checksum, "-") {
+		return false, nil
+	}
+	_, err := io.Copy(sum, io.NewSectionReader(j.source, 0, j.file.Size))
+	if err == nil {
+		err = j.source.Unchanged()
+	}
+	if err != nil {
+		return false, sourceError("read", j.file.Key, err)
+	}
+	return EncodeChecksum(sum) == r.Checksum, nil
+}
