@@ -1,0 +1,96 @@
+package archive
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"cargoship.dev/operator/docs/schemas"
+)
+
+func compile(tb testing.TB, schema []byte) *jsonschema.Schema {
+	tb.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", doc); err != nil {
+		tb.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func validate(tb testing.TB, s *jsonschema.Schema, raw []byte) error {
+	tb.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s.Validate(doc)
+}
+
+func TestManifestsKeepToTheirSchema(t *testing.T) {
+	s := openSource(t, motley(t))
+	l := tarLayout(Zstd)
+	a := one(t, s, l)
+	_, packed := pack(t, s, l, a)
+	m := Manifest{Transfer: "uid", Prefix: "00", Attempt: 1, Object: &Object{
+		Key: "k", Size: 1, Compression: Zstd, ETag: "e", Checksum: "c", ChecksumAlgorithm: "CRC64NVME",
+	}}
+	for i, e := range a.Entries {
+		m.Members = append(m.Members, Member{
+			Path: e.Path, Kind: e.Kind, Link: e.Link, UID: e.UID, GID: e.GID, Tar: &packed[i].Place,
+			Size: e.Size, Mode: e.Mode, ModTime: e.ModTime, Outcome: Done,
+		})
+	}
+	m.Members = append(m.Members,
+		Member{Path: "own", Key: "own", ETag: "e", Checksum: "c", ChecksumAlgorithm: "CRC32C", Outcome: Done, Kept: true},
+		Member{Path: "socket", Outcome: Skipped, Reason: ReasonSocket},
+		Member{Path: "gone", Outcome: Failed, Reason: ReasonVanished, Message: "it is no more"},
+	)
+	body, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := expand(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := compile(t, schemas.Manifest)
+	if err := validate(t, schema, raw); err != nil {
+		t.Error(err)
+	}
+	for name, wrong := range map[string][2]string{
+		"version": {`"version":1`, `"version":2`}, "mode": {`"mode":"0`, `"mode":"9`}, "digest": {`"sha256":"`, `"sha256":"x`},
+		"outcome": {`"outcome":"Done"`, `"outcome":"Perhaps"`}, "frame": {`"tarOffset":`, `"tarOffset":-1`},
+	} {
+		damaged := bytes.ReplaceAll(raw, []byte(wrong[0]), []byte(wrong[1]))
+		if err := validate(t, schema, damaged); err == nil {
+			t.Errorf("a wrong %s passes", name)
+		}
+	}
+}
+
+func TestIndexesKeepToTheirSchema(t *testing.T) {
+	schema := compile(t, schemas.Index)
+	for _, l := range []Layout{tarLayout(Zstd), tarLayout(Plain), mirror("a", "b")} {
+		index := Index{Transfer: "uid", Name: "n", Written: time.Now(), Layout: l, Prefixes: []IndexedPrefix{{Name: "00", ManifestPrefix: "m"}}}
+		raw, err := index.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate(t, schema, raw); err != nil {
+			t.Error(err)
+		}
+		if err := validate(t, schema, bytes.ReplaceAll(raw, []byte(`"manifests"`), []byte(`"manifest"`))); err == nil {
+			t.Error("an index without the number of manifests passes")
+		}
+	}
+}
