@@ -24,8 +24,8 @@ const (
 // MetadataTime is the name of the metadata that SyncSizeAndTime compares.
 const MetadataTime = "mtime"
 
-// standing returns the receipt of the object that stands, if it may be kept.
-func (j *job) standing(ctx context.Context) (Receipt, bool, error) {
+// keep returns the receipt of the object that stands, if it may be kept.
+func (j *job) keep(ctx context.Context) (Receipt, bool, error) {
 	var info ObjectInfo
 	var found bool
 	err := j.control(ctx, "look up object", func(ctx context.Context) error {

@@ -110,7 +110,7 @@ func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
 	var receipt Receipt
 	if f.Sync != "" && f.Sync != SyncNone {
 		j := &job{Uploader: u, file: f, source: source}
-		if receipt, kept, err := j.standing(ctx); kept || err != nil {
+		if receipt, kept, err := j.keep(ctx); kept || err != nil {
 			return receipt, err
 		}
 	}
