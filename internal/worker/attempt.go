@@ -42,6 +42,8 @@ const (
 // attempt is the work on one archive. The engine's lock guards it.
 type attempt struct {
 	assignment
+	// begun is the grant that the attempt was begun under.
+	begun  fence
 	ctx    context.Context
 	cancel context.CancelFunc
 	// withdrawn attempts are cancelled and wait for what is running.
@@ -74,7 +76,7 @@ func (a *attempt) unsent() bool {
 
 // begin makes the attempt that an assignment asks for.
 func (e *Engine) begin(as assignment) *attempt {
-	a := &attempt{assignment: as}
+	a := &attempt{assignment: as, begun: fenceOf(e.grant)}
 	a.ctx, a.cancel = context.WithCancel(e.ctx)
 	e.attempts[as.archiveID] = a
 	return a
@@ -283,7 +285,7 @@ func (e *Engine) finish(a *attempt) {
 	a.cancel()
 	delete(e.attempts, a.archiveID)
 	e.ended[a.archiveID] = a.attempt
-	e.finished = append(e.finished, finishedArchive{FinishedArchive: a.result()})
+	e.finished = append(e.finished, finishedArchive{FinishedArchive: a.result(), begun: a.begun})
 	if a.trouble != nil {
 		e.options.Logger.Warn("archive not finished", "prefix", a.prefix, "number", a.number,
 			"attempt", a.attempt, "reason", a.trouble.reason, "error", a.trouble.message)

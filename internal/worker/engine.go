@@ -102,6 +102,8 @@ type Engine struct {
 	obeyed fence
 	lease  lease
 	limits []transfer.Limit
+	// floorOn is the prefix that the floor is on; "" while the lease holds.
+	floorOn string
 	// over says that Run has returned.
 	over bool
 

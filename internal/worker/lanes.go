@@ -106,6 +106,7 @@ func (e *Engine) allowed() []transfer.Limit {
 	}
 	switch e.lease.phase(time.Now()) {
 	case phaseHeld:
+		e.floorOn = ""
 		return granted(e.grant.Prefixes)
 	case phaseExpired:
 		return e.floor()
@@ -135,14 +136,20 @@ func windowOf(p v1alpha1.PrefixGrant) int {
 
 // floor is the uncoordinated floor: one request at a time, on the first prefix
 // of the grant that has archives left. Prefixes without a window come last, lest
-// archives held there never end.
+// archives held there never end. It stays on a prefix as long as that has archives
+// left, since one request in flight there and one elsewhere would be two.
 func (e *Engine) floor() []transfer.Limit {
 	prefixes := slices.Clone(e.grant.Prefixes)
-	slices.SortStableFunc(prefixes, func(a, b v1alpha1.PrefixGrant) int {
-		return cmp.Compare(min(1, windowOf(b)), min(1, windowOf(a)))
-	})
+	rank := func(p v1alpha1.PrefixGrant) int {
+		if p.Name == e.floorOn {
+			return 2
+		}
+		return min(1, windowOf(p))
+	}
+	slices.SortStableFunc(prefixes, func(a, b v1alpha1.PrefixGrant) int { return cmp.Compare(rank(b), rank(a)) })
 	for _, p := range prefixes {
 		if l := e.lane(p.Name); slices.ContainsFunc(l.assigned, e.unfinished) {
+			e.floorOn = p.Name
 			return []transfer.Limit{{Prefix: p.Name, Window: 1}}
 		}
 	}

@@ -33,6 +33,8 @@ const (
 type finishedArchive struct {
 	v1alpha1.FinishedArchive
 	report int64
+	// begun is the grant that the archive was begun under.
+	begun fence
 }
 
 // Report returns the next report, to be sent at once: the lease is counted from
@@ -88,12 +90,18 @@ func (e *Engine) window(prefix string) int64 {
 	return 0
 }
 
+// reportFinished lists the archives that ended. Those begun under a grant that is
+// not yet obeyed wait: the manager takes an outcome in a report that acts on an
+// older grant for that of an earlier attempt, and would never hear of it again.
 func (e *Engine) reportFinished(sequence int64) []v1alpha1.FinishedArchive {
-	list := make([]v1alpha1.FinishedArchive, len(e.finished))
+	list := make([]v1alpha1.FinishedArchive, 0, len(e.finished))
 	for i := range e.finished {
 		f := &e.finished[i]
+		if e.obeyed.before(f.begun) {
+			continue
+		}
 		f.report = cmp.Or(f.report, sequence)
-		list[i] = f.FinishedArchive
+		list = append(list, f.FinishedArchive)
 	}
 	return list
 }
