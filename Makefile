@@ -144,6 +144,13 @@ test-faults: ## Prove that faults on the way, at the server and at the source ch
 	@assets=$$(go run ./hack/controlplane | tail -n 1); \
 	KUBEBUILDER_ASSETS=$$assets go test -count=1 -v -timeout 60m ./test/faults -args -full -kills $(KILLS) -seed $(SEED)
 
+# How many random scenarios, one for each seed from SEED on.
+N ?= 10000
+
+.PHONY: fuzz-coordination
+fuzz-coordination: ## Look for violated invariants in random scenarios full of faults (N=10000, SEED=1).
+	@go run ./hack/simulate --fuzz $(N) --seed $(SEED)
+
 ##@ Tools, built on demand from the versions that hack/tools pins
 
 tool_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen

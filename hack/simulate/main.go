@@ -26,6 +26,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 type settings struct {
 	scenarios, controllers, output, trace string
 	options                               sim.Options
+	fuzz                                  int
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -36,6 +37,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 			trouble.Print(err)
 		}
 		return exitUsage
+	}
+	if s.fuzz > 0 {
+		return s.fuzzAll(stdout, trouble)
 	}
 	var scenarios []*sim.Scenario
 	for path := range strings.SplitSeq(s.scenarios, ",") {
@@ -69,13 +73,16 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.output, "output", "table", "table or json")
 	flags.StringVar(&s.trace, "trace", "", "folder for SCENARIO.CONTROLLER.csv, the course of the first seed's run")
 	flags.IntVar(&s.options.Parallel, "parallel", runtime.NumCPU(), "runs at once")
+	flags.IntVar(&s.fuzz, "fuzz", 0, "run so many random scenarios instead, one for each seed from --seed on, and look for violations only")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
 	switch {
 	case flags.NArg() > 0:
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case s.scenarios == "":
+	case s.fuzz < 0:
+		return s, errors.New("--fuzz must not be negative")
+	case s.scenarios == "" && s.fuzz == 0:
 		return s, errors.New("--scenario is missing: name a file or a folder")
 	case s.options.Seeds < 1 || s.options.Parallel < 1:
 		return s, errors.New("--seeds and --parallel must be at least 1")
@@ -124,4 +131,27 @@ func (s settings) writeTrace(t *sim.Trace) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	return t.WriteCSV(f)
+}
+
+// fuzzSteps is how often progress is told.
+const fuzzSteps = 20
+
+// fuzzAll runs random scenarios and tells the violations.
+func (s settings) fuzzAll(stdout io.Writer, trouble *log.Logger) int {
+	tell := log.New(stdout, "", 0)
+	done, violated := 0, 0
+	sim.Fuzz(s.options.Seed, s.fuzz, s.options.Parallel, func(seed uint64, violation string) {
+		if done++; violation != "" {
+			violated++
+			trouble.Printf("seed %d: %s", seed, violation)
+		}
+		if done%max(1, s.fuzz/fuzzSteps) == 0 || done == s.fuzz {
+			tell.Printf("%d of %d random scenarios, %d with violations", done, s.fuzz, violated)
+		}
+	})
+	if violated > 0 {
+		trouble.Print("run one alone with --fuzz 1 --seed SEED")
+		return exitFailed
+	}
+	return 0
 }

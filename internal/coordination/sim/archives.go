@@ -35,6 +35,7 @@ type work struct {
 	byName   map[string]*prefix
 	endless  bool
 	appeared int
+	awaited  int // arrivals that are to come, or come again
 	next     int // prefix that the next archive belongs to
 	onArrive func()
 

@@ -25,8 +25,7 @@ type checks struct {
 	recorded int       // sum of the windows in the snapshot that the manager began with
 	inForce  int       // sum of the windows in force under leases that hold
 	forces   map[*worker]int
-	heard    map[heardReport]time.Duration           // when the manager took a report in, true time
-	last     map[coordination.WorkerID]time.Duration // when it took in the last of a worker
+	heard    map[heardReport]time.Duration // when the manager took a report in, true time
 	lifetime time.Duration
 }
 
@@ -42,7 +41,7 @@ type heardReport struct {
 }
 
 func newChecks(r *run) *checks {
-	return &checks{run: r, forces: map[*worker]int{}, heard: map[heardReport]time.Duration{}, last: map[coordination.WorkerID]time.Duration{}}
+	return &checks{run: r, forces: map[*worker]int{}, heard: map[heardReport]time.Duration{}}
 }
 
 // violation counts a broken invariant.
@@ -120,9 +119,9 @@ func (c *checks) compare() {
 }
 
 // observed takes down when the manager heard a report.
-func (c *checks) observed(r coordination.Report) {
+func (c *checks) observed(x *worker, r coordination.Report) {
+	x.heard = c.run.now
 	c.heard[heardReport{r.Worker, r.Instance, r.Sequence}] = c.run.now
-	c.last[r.Worker] = c.run.now
 }
 
 // leased holds the end of a worker's lease against what the manager believes (I2):
@@ -140,22 +139,43 @@ func (c *checks) leased(x *worker) {
 	}
 }
 
-// silence without a report lets the manager give a worker's archives to others
-// before its lease has ended, in report intervals.
-const silence = 3
-
 // begins holds an archive that a worker begins against what the API says (I3, I6).
 func (c *checks) begins(x *worker, a *attempt) {
 	stored := x.fleet.api.grants[x.id]
 	if (fence{stored.Epoch, stored.Sequence}).before(fence{x.grant.Epoch, x.grant.Sequence}) && !x.fleet.manager.removed[x.id] {
 		c.violation("I6", "%s begins archive %d under a grant that the API does not hold", x.id, a.number)
 	}
-	if a.archive.holder != nil && a.archive.holder != x && a.archive.holder.works(a.archive) &&
-		x.lease.held(x.clock()) && c.run.now-c.last[a.archive.holder.id] <= silence*a.archive.holder.grant.ReportInterval {
+	if h := a.archive.holder; h != nil && h != x && h.works(a.archive) && c.wellHeard(h) && c.wellHeard(x) && x.lease.held(x.clock()) {
 		c.violation("I6", "%s begins archive %d of %s, which %s sends under a lease that holds",
-			x.id, a.number, a.archive.prefix.name, a.archive.holder.id)
+			x.id, a.number, a.archive.prefix.name, h.id)
 	}
 	a.archive.holder = x
+}
+
+// wellHeard tells that the manager had no cause to give the worker's archives to
+// others: it was heard regularly for a lease lifetime.
+func (c *checks) wellHeard(x *worker) bool {
+	return c.run.now-max(x.unheard, x.born) > c.lifetime
+}
+
+// silentIntervals without a report, or unseenVersions grants that it does not act on,
+// make a worker's archives free to be hedged, as internal/coordination has it.
+const (
+	silentIntervals = 3
+	unseenVersions  = 4
+)
+
+// listen takes down which workers the manager has not heard for long, or do not
+// hear it.
+func (c *checks) listen(f *fleet) {
+	for _, p := range f.pods {
+		x := p.worker
+		g := f.api.grants[x.id]
+		unseen := g.Sequence - f.api.reports[x.id].GrantSequence
+		if f.now-x.heard > silentIntervals*min(g.ReportInterval, f.config.UpdateInterval) || unseen >= unseenVersions {
+			x.unheard = f.now
+		}
+	}
 }
 
 // works tells that the worker may send the archive under a lease that holds.
@@ -184,7 +204,7 @@ func (c *checks) starts(x *worker, t *task) {
 	t.floor = x.lease.expired(x.clock())
 	if t.floor {
 		if x.floored++; x.floored > 1 {
-			c.violation("I5", "%s has %d in flight that it started after its lease had ended", x.id, x.floored)
+			c.violation("I5", "%s starts a request on %s after its lease has ended, with %d in flight that it started after that", x.id, l.prefix.name, x.floored-1)
 		}
 	}
 	if !t.floor && !x.lease.held(x.clock()) {
@@ -200,43 +220,48 @@ func (c *checks) ends(x *worker, t *task) {
 	}
 }
 
-// concluded holds what the manager counted against what is true (I6), and, where all
-// is done, looks for what is left over (I7).
+// concluded holds what the manager counted against what is true (I6).
 func (c *checks) concluded(f *fleet) {
 	m := f.manager
 	if m.core == nil {
 		return
 	}
 	for _, w := range f.works {
-		open := int64(0)
 		for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
 			c.counted(m, w.byName[p.Prefix], p)
-			open += p.Queued + p.Assigned
-		}
-		if w.endless || open > 0 {
-			continue
-		}
-		for _, pod := range f.pods {
-			if pod.work == w && pod.worker.alive && !pod.worker.hung && pod.worker.attempts > 0 &&
-				pod.worker.lease.held(pod.worker.clock()) && f.now-pod.worker.lastGrant > time.Minute {
-				c.violation("I7", "%s still works on %d archives, all are done", pod.worker.id, pod.worker.attempts)
-			}
 		}
 	}
 }
 
+// counted compares the books on one prefix. What finished without anybody having
+// sent it has failed; that must have been said.
 func (c *checks) counted(m *manager, p *prefix, progress coordination.PrefixProgress) {
+	var unsent int64
 	for n, a := range p.archives {
-		if a.done || !progress.Finished.Contains(int64(n)) {
-			continue
+		if !a.done && progress.Finished.Contains(int64(n)) {
+			unsent++
+			a.fail()
 		}
-		if progress.FailedArchives == 0 {
-			c.violation("I6", "archive %d of %s counts as finished, nobody finished it", n, p.name)
-		}
-		a.fail()
+	}
+	if unsent > progress.FailedArchives+m.failedBefore(p) {
+		c.violation("I6", "%d archives of %s count as finished that nobody finished, %d of them as failed",
+			unsent, p.name, progress.FailedArchives)
 	}
 	known := progress.Queued + progress.Assigned + progress.Finished.Count()
 	if want := m.scheduled[p]; known != want {
 		c.violation("I6", "%d archives of %s are queued, assigned or finished, of %d", known, p.name, want)
+	}
+}
+
+// rested looks for what is left over once all work has ended and the workers were
+// told to drain (I7).
+func (c *checks) rested(f *fleet) {
+	for id, g := range f.api.grants {
+		if x := f.byID[id]; !x.hung {
+			c.violation("I7", "grant %d of %s is left over", g.Sequence, id)
+		}
+	}
+	if f.record.inFlight > 0 {
+		c.violation("I7", "%d requests are in flight", f.record.inFlight)
 	}
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -45,7 +46,7 @@ func newFleet(r *run, c Controller) *fleet {
 	f.api = api{f, map[coordination.WorkerID]coordination.Grant{}, map[coordination.WorkerID]coordination.Report{}}
 	f.manager = &manager{
 		fleet: f, random: stream(r.seed, "manager"),
-		done: map[string]coordination.Ranges{}, removed: map[coordination.WorkerID]bool{},
+		done: map[string]coordination.Ranges{}, failed: map[string]int64{}, removed: map[coordination.WorkerID]bool{},
 	}
 	r.record.faultManager = f.manager.kill
 	for _, w := range r.works {
@@ -168,6 +169,8 @@ type manager struct {
 
 	saved     coordination.Snapshot
 	done      map[string]coordination.Ranges // by transfer and prefix, as recorded
+	failed    map[string]int64               // archives, likewise
+	before    map[string]int64               // failed archives when this manager began
 	observed  map[coordination.WorkerID]observation
 	scheduled map[*prefix]int64
 	cuts      int64                          // that this coordinator has made
@@ -202,6 +205,7 @@ func (m *manager) start() {
 	m.core, m.dying, m.cuts = core, false, 0
 	m.epoch++
 	m.drift = (2*m.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
+	m.before = maps.Clone(m.failed)
 	m.observed, m.scheduled = map[coordination.WorkerID]observation{}, map[*prefix]int64{}
 	now := m.clock()
 	snapshot := m.saved
@@ -246,7 +250,13 @@ func (m *manager) work() {
 	for _, p := range f.pods {
 		m.observe(now, p)
 	}
+	f.check.listen(f)
 	m.remove(now)
+	for _, w := range f.works {
+		if m.over(w) {
+			m.core.Drain(now, coordination.TransferID(w.spec.Name))
+		}
+	}
 	plan := m.core.Tick(now)
 	m.count()
 	f.set(&m.tick, f.now+time.Duration(float64(m.core.Interval())/(1+m.drift)))
@@ -255,6 +265,22 @@ func (m *manager) work() {
 	m.recordProgress()
 	m.write(plan)
 }
+
+// over tells that all archives of a transfer have ended, and no more will appear.
+func (m *manager) over(w *work) bool {
+	if w.endless || w.awaited > 0 {
+		return false
+	}
+	for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
+		if p.Queued+p.Assigned > 0 || p.Finished.Count() < int64(len(w.byName[p.Prefix].archives)) {
+			return false
+		}
+	}
+	return true
+}
+
+// failedBefore is how many archives of a prefix had failed when the manager began.
+func (m *manager) failedBefore(p *prefix) int64 { return m.before[p.transfer.spec.Name+"/"+p.name] }
 
 // count takes down the cuts, and when the slots of hung workers are used again.
 func (m *manager) count() {
@@ -331,7 +357,7 @@ func (m *manager) observe(now time.Time, p *pod) {
 	m.observed[id] = seen
 	err := m.core.Observe(now, r)
 	if err == nil {
-		m.fleet.check.observed(r)
+		m.fleet.check.observed(p.worker, r)
 	}
 	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
 		m.fleet.check.violation("I3", "report %d of %s was refused: %v", r.Sequence, id, err)
@@ -356,7 +382,9 @@ func (m *manager) recordProgress() {
 	}
 	for _, w := range m.fleet.works {
 		for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
-			m.done[w.spec.Name+"/"+p.Prefix] = p.Finished
+			name := w.spec.Name + "/" + p.Prefix
+			m.done[name] = p.Finished
+			m.failed[name] = m.before[name] + p.FailedArchives
 		}
 	}
 }

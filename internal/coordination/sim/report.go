@@ -77,7 +77,29 @@ func (x *worker) interval() time.Duration {
 func (x *worker) report() {
 	x.eager = false
 	x.fleet.set(&x.reporting, x.fleet.now+x.interval())
-	x.fleet.api.putReport(x, x.nextReport())
+	r := x.nextReport()
+	x.fleet.api.putReport(x, r)
+	if r.Drained {
+		x.conclude()
+	}
+}
+
+// farewell is how long the last report is tried for.
+const farewell = 10 * time.Second
+
+// conclude ends the process once its last report stands.
+func (x *worker) conclude() {
+	f := x.fleet
+	if x.drained == 0 {
+		x.drained = f.now
+	}
+	if f.api.reports[x.id].Drained || f.now-x.drained > farewell {
+		x.end()
+		x.dead = true
+		f.manager.gone = append(f.manager.gone, x.id)
+		return
+	}
+	x.hurry()
 }
 
 func (x *worker) nextReport() coordination.Report {
@@ -100,6 +122,9 @@ func (x *worker) nextReport() coordination.Report {
 	x.lastReport = now
 	for i := range x.finished {
 		f := &x.finished[i]
+		if x.obeyed.before(f.begun) {
+			continue // the manager would take it for the outcome of an earlier attempt
+		}
 		if f.report == 0 {
 			f.report = r.Sequence
 		}

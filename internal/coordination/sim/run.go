@@ -13,6 +13,7 @@ type run struct {
 	record   *recorder
 	check    *checks
 	hosts    []*process
+	over     bool // nothing more is to be seen
 	conclude func()
 }
 
@@ -77,7 +78,7 @@ func prefixName(spec Prefix, n int) string {
 func (r *run) play() {
 	r.plan()
 	end := time.Duration(r.scenario.Duration)
-	for r.next(end) {
+	for !r.over && r.next(end) {
 	}
 }
 
@@ -107,7 +108,13 @@ func (r *run) plan() {
 			if a.Every == 0 {
 				r.after(time.Duration(a.At), func() { r.record.disturbance(r.now) })
 			}
+			w.awaited++
 			r.repeat(a.At, a.Every, a.Until, func() { w.appear(a.Archives) })
+			last := a.At
+			if a.Every > 0 {
+				last = max(a.At, a.Until)
+			}
+			r.after(time.Duration(last), func() { w.awaited-- })
 		}
 	}
 }

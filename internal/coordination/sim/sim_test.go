@@ -36,3 +36,13 @@ func TestSameSeedSameBytes(t *testing.T) {
 		}
 	}
 }
+
+// Random scenarios with everything that can go wrong break no invariant. `make
+// fuzz-coordination` runs many more.
+func TestRandomScenariosKeepTheInvariants(t *testing.T) {
+	Fuzz(1, 60, 2, func(seed uint64, violation string) {
+		if violation != "" {
+			t.Errorf("seed %d: %s", seed, violation)
+		}
+	})
+}

@@ -20,6 +20,8 @@ type task struct {
 	request *request
 	timer   event
 	floor   bool // started after the lease had ended
+	waits   bool // for its next try
+	broken  bool // its connection broke while the process hung, which it has yet to see
 }
 
 func (x *worker) newTask(a *attempt, part int) *task {
@@ -33,7 +35,7 @@ func (x *worker) newTask(a *attempt, part int) *task {
 		t.timer.act = func() { x.unlessHung(t.again) }
 	}
 	l := a.lane
-	t.lane, t.attempt, t.part, t.tries = l, a, part, 0
+	t.lane, t.attempt, t.part, t.tries, t.waits, t.broken = l, a, part, 0, false, false
 	t.request.partition, t.request.prefix = l.prefix.partition, l.prefix.place
 	t.request.size = float64(x.work.spec.PartSize)
 	a.tasks = append(a.tasks, t)
@@ -99,6 +101,14 @@ func (t *task) ended(r *request) {
 	l.pumpGate()
 }
 
+// breaks sees that the connection broke.
+func (t *task) breaks() {
+	if t.broken {
+		t.broken = false
+		t.ended(t.request)
+	}
+}
+
 // retry waits for the next try, or gives up.
 func (t *task) retry() {
 	x := t.lane.worker
@@ -111,17 +121,22 @@ func (t *task) retry() {
 		first, most = 100*time.Millisecond, 5*time.Second
 	}
 	pause := min(first<<(t.tries-1), most)
+	t.waits = true
 	x.fleet.set(&t.timer, x.fleet.now+time.Duration(x.random.Int64N(int64(pause)))+time.Millisecond)
 }
 
 // again tries again once the budget of retries allows.
 func (t *task) again() {
 	x := t.lane.worker
+	if !t.waits {
+		return // it was cancelled while the process hung
+	}
 	if !x.retries.take(x.fleet.now) {
 		pause := 500*time.Millisecond + time.Duration(x.random.Int64N(int64(500*time.Millisecond)))
 		x.fleet.set(&t.timer, x.fleet.now+pause)
 		return
 	}
+	t.waits = false
 	t.enqueue()
 }
 
@@ -148,11 +163,13 @@ func (t *task) cancel() {
 	l := t.lane
 	f := l.worker.fleet
 	f.cancel(&t.timer)
+	t.waits = false
 	if i := slices.Index(l.queue, t); i >= 0 {
 		l.queue = slices.Delete(l.queue, i, i+1)
 	}
 	t.leave()
-	if t.request.running {
+	if t.request.running || t.broken {
+		t.broken = false
 		t.request.drop()
 		t.request.outcome, t.request.served = baseline.Failed, 0
 		l.law.End()

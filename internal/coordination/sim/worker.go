@@ -36,6 +36,7 @@ type worker struct {
 
 	alive, hung, isolated bool
 	dead                  bool     // its pod has ended
+	broken                int      // connections that broke while it hung
 	deferred              []func() // what happens once it is no longer hung
 	grant                 coordination.Grant
 	obeyed                fence
@@ -43,10 +44,13 @@ type worker struct {
 	lanes                 []*lane // by prefix, nil before the first use
 	finished              []finishedArchive
 	attempts              int
-	lastReport, lastGrant time.Duration
+	lastReport            time.Duration
+	heard, unheard, born  time.Duration // by the manager: last; last found silent; begun
+	drained               time.Duration // when it first reported that it is drained; 0 for not yet
 	retries               retryBudget
-	inForce               int // windows in force while the lease holds
-	floored               int // requests in flight that were started after the lease had ended
+	inForce               int   // windows in force while the lease holds
+	floorOn               *lane // where the floor is; nil while the lease holds
+	floored               int   // requests in flight that were started after the lease had ended
 	free                  []*task
 
 	reporting, turning event
@@ -64,6 +68,7 @@ func (f fence) before(o fence) bool {
 type finishedArchive struct {
 	outcome coordination.Outcome
 	report  int64
+	begun   fence // the grant that it was begun under
 }
 
 // lane is the work on one prefix.
@@ -98,6 +103,7 @@ type attempt struct {
 	tasks     []*task
 	troubles  int
 	withdrawn bool
+	begun     fence // the grant that it was begun under
 }
 
 func newWorker(f *fleet, w *work, group *WorkerGroup, machine *host, name string) *worker {
@@ -116,8 +122,9 @@ func newWorker(f *fleet, w *work, group *WorkerGroup, machine *host, name string
 // their last report.
 func (x *worker) begin(after int64) {
 	x.instance++
+	x.born, x.heard, x.drained = x.fleet.now, x.fleet.now, 0
 	x.alive, x.hung, x.eager = true, false, false
-	x.grant, x.obeyed, x.inForce, x.floored = coordination.Grant{}, fence{}, 0, 0
+	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = coordination.Grant{}, fence{}, 0, 0, nil
 	x.began = x.clock()
 	x.lease = newLease(x.began, after)
 	x.lanes = make([]*lane, len(x.work.prefixes))
@@ -130,6 +137,10 @@ func (x *worker) begin(after int64) {
 func (x *worker) end() {
 	x.alive = false
 	x.deferred = nil
+	for range x.broken {
+		x.fleet.record.vanished()
+	}
+	x.broken = 0
 	x.fleet.cancel(&x.reporting)
 	x.fleet.cancel(&x.turning)
 	for _, l := range x.lanes {
@@ -174,19 +185,26 @@ func (x *worker) hang() {
 		return
 	}
 	x.hung = true
+	x.inForce = 0
+	x.fleet.check.force(x)
 	for _, l := range x.lanes {
 		for _, t := range l.inFlight() {
 			t.request.drop()
 			t.request.outcome, t.request.served = baseline.Failed, 0
-			x.deferred = append(x.deferred, func() { t.ended(t.request) })
+			x.broken++
+			t.broken = true
+			x.deferred = append(x.deferred, t.breaks)
 		}
 	}
 }
 
 func (x *worker) thaw() {
-	x.hung = false
+	x.hung, x.broken = false, 0
 	deferred := x.deferred
 	x.deferred = nil
+	if x.alive {
+		x.turn() // the lease may have ended; its timer is due as well
+	}
 	for _, act := range deferred {
 		if x.alive {
 			act()
@@ -205,7 +223,7 @@ func (x *worker) take(g coordination.Grant) {
 	}
 	renewed := fence{x.grant.Epoch, x.grant.Sequence}.before(newer)
 	sooner := g.ReportInterval < x.grant.ReportInterval
-	x.grant, x.lastGrant = g, x.fleet.now
+	x.grant = g
 	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
 		x.fleet.set(&x.reporting, max(x.fleet.now, due))
 	}
@@ -215,6 +233,9 @@ func (x *worker) take(g coordination.Grant) {
 	x.assign()
 	x.setLimits(renewed)
 	x.pump()
+	if g.Drain && x.attempts == 0 {
+		x.hurry()
+	}
 }
 
 // forget drops the ended archives that the manager has taken in.
@@ -325,6 +346,7 @@ func (x *worker) allowed() map[int]pace.Limit {
 	switch now := x.clock(); {
 	case x.grant.Drain || x.grant.Epoch == 0:
 	case x.lease.held(now):
+		x.floorOn = nil
 		for _, p := range x.grant.Prefixes {
 			if l := x.lane(p.Prefix); l != nil {
 				limits[l.prefix.index] = pace.Limit{Window: p.Window, Rate: p.Rate}
@@ -336,8 +358,14 @@ func (x *worker) allowed() map[int]pace.Limit {
 	return limits
 }
 
-// floor is one request at a time, on the first prefix that has archives left.
+// floor is one request at a time, on the first prefix that has archives left: the one
+// that it has been on before, as long as that has.
 func (x *worker) floor(limits map[int]pace.Limit) {
+	if l := x.floorOn; l != nil && slices.ContainsFunc(l.assigned, x.unfinished) {
+		limits[l.prefix.index] = pace.Floor()
+		return
+	}
+	x.floorOn = nil
 	for _, withWindow := range []bool{true, false} {
 		for _, p := range x.grant.Prefixes {
 			l := x.lane(p.Prefix)
@@ -345,6 +373,7 @@ func (x *worker) floor(limits map[int]pace.Limit) {
 				continue
 			}
 			limits[l.prefix.index] = pace.Floor()
+			x.floorOn = l
 			return
 		}
 	}
@@ -399,7 +428,7 @@ func (l *lane) begin(as *assigned) {
 	if archive == nil {
 		panic(fmt.Sprintf("archive %d of prefix %s was assigned before it appeared", as.number, l.prefix.name))
 	}
-	as.run = &attempt{lane: l, archive: archive, number: as.number, attempt: as.attempt}
+	as.run = &attempt{lane: l, archive: archive, number: as.number, attempt: as.attempt, begun: fence{x.grant.Epoch, x.grant.Sequence}}
 	x.attempts++
 	x.fleet.check.begins(x, as.run)
 }
@@ -483,7 +512,7 @@ func (l *lane) finish(a *attempt) {
 	} else {
 		a.archive.finish()
 	}
-	x.finished = append(x.finished, finishedArchive{outcome: o})
+	x.finished = append(x.finished, finishedArchive{outcome: o, begun: a.begun})
 	if l.starving() {
 		x.hurry()
 	}
