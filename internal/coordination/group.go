@@ -1,6 +1,7 @@
 package coordination
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/bits"
@@ -11,15 +12,12 @@ import (
 const (
 	// maxGroups bounds the groups of a domain.
 	maxGroups = 64
-	// fateMemory is the part of a prefix's evidence that is kept from round to round.
+	// fateMemory is the part of a prefix's evidence that is kept from one round with
+	// refusals to the next.
 	fateMemory = 0.9
-	// fateEvidence is how many refusals must have been expected of a prefix that
-	// had next to none, for it to share nobody's fate: by chance that happens once
-	// in a thousand times (Poisson with a mean of 8, at most a quarter of it).
-	fateEvidence = 8
-	// fateDeviations above what was expected of it, in standard deviations of a
-	// Poisson count, sets a prefix apart that was refused.
-	fateDeviations = 4
+	// fateEvidence is how unlikely, as a negative logarithm, chance must be as the
+	// reason for an uneven spread of refusals.
+	fateEvidence = 10
 	// coincidences of refusals, with next to none of one group alone, merge two.
 	coincidences = 3
 	// idleGroup without a request is given up: what it knew is out of date.
@@ -98,8 +96,10 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 			g.active = now
 		}
 		for _, l := range g.lanes {
-			l.fate.ended = fateMemory*l.fate.ended + float64(l.signal.Completions)
-			l.fate.refused = fateMemory*l.fate.refused + float64(l.signal.Throttles)
+			if g.signal.Throttles > 0 {
+				l.fate.ended = fateMemory*l.fate.ended + float64(l.signal.Completions)
+				l.fate.refused = fateMemory*l.fate.refused + float64(l.signal.Throttles)
+			}
 		}
 	}
 	if c.without.has(Groups) || !c.config.AdvancedFlowControl {
@@ -117,29 +117,60 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 // split gives the prefixes that were refused a group of their own, if there are
 // others in theirs that were loaded and not refused.
 func (c *GlobalCongestionController) split(now time.Time, g *group) {
-	if g.signal.Throttles < enoughThrottles || len(c.groups) >= maxGroups {
+	if g.signal.Throttles == 0 || len(c.groups) >= maxGroups {
 		return
 	}
-	var all fate
-	for _, l := range g.lanes {
+	hot, evidence := g.unevenest()
+	if evidence >= fateEvidence {
+		c.part(now, g, hot)
+	}
+}
+
+// unevenest finds the lanes whose share of the refusals stands out most from their
+// share of the requests, and how clearly it does. If all shared one policer, the K
+// refusals would fall on the lanes at random: the chance that a share q or more of
+// them falls on lanes with a share p of the requests is at most exp(-K·D(q‖p)),
+// D being the relative entropy (Chernoff; Cover and Thomas, section 11.1).
+func (g *group) unevenest() (hot []*lane, evidence float64) {
+	byShare := slices.Clone(g.lanes)
+	slices.SortStableFunc(byShare, func(x, y *lane) int { return cmp.Compare(y.fate.share(), x.fate.share()) })
+	var all, sum fate
+	for _, l := range byShare {
 		all.ended += l.fate.ended
 		all.refused += l.fate.refused
 	}
-	var hot []*lane
-	spared := false
-	for _, l := range g.lanes {
-		expected := all.refused * l.fate.ended / max(all.ended, 1)
-		switch {
-		case l.fate.refused >= expected+fateDeviations*math.Sqrt(expected)+enoughThrottles:
-			hot = append(hot, l)
-		case expected >= fateEvidence && l.fate.refused <= expected/4:
-			spared = true
+	for i, l := range byShare[:max(0, len(byShare)-1)] {
+		sum.ended += l.fate.ended
+		sum.refused += l.fate.refused
+		q, p := sum.refused/all.refused, sum.ended/all.ended
+		if e := all.refused * relativeEntropy(q, p); q > p && e > evidence {
+			hot, evidence = byShare[:i+1], e
 		}
 	}
-	if len(hot) == 0 || !spared {
-		return
+	return hot, evidence
+}
+
+// share is the part of the requests that was refused.
+func (f fate) share() float64 {
+	if f.ended == 0 {
+		return 0
 	}
-	c.part(now, g, hot)
+	return f.refused / f.ended
+}
+
+// relativeEntropy is D(q‖p) of two coins.
+func relativeEntropy(q, p float64) float64 {
+	if p <= 0 || p >= 1 {
+		return 0
+	}
+	d := 0.0
+	if q > 0 {
+		d += q * math.Log(q/p)
+	}
+	if q < 1 {
+		d += (1 - q) * math.Log((1-q)/(1-p))
+	}
+	return d
 }
 
 // part moves lanes into a group of their own, which takes its part of the rate. What
