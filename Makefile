@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
+MODULES := . hack/tools hack/tools/charts hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
 
 ##@ Everyday
 
@@ -42,6 +42,10 @@ cluster-up: build ## Start a Kubernetes cluster of three nodes on this machine, 
 cluster-down: ## Stop that cluster and clear what it left.
 	@go build -o bin/cluster ./hack/cluster
 	@bin/cluster down
+
+.PHONY: test-e2e
+test-e2e: cluster-up $(TOOLS)/helm ## Install the chart on that cluster and use the product as its users do.
+	go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/e2e
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
@@ -82,9 +86,11 @@ generate: $(TOOLS)/controller-gen ## Generate deep copies of the API types.
 	$(TOOLS)/controller-gen object paths=./api/...
 
 .PHONY: manifests
-manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role.
+manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role, also for the chart.
 	$(TOOLS)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(TOOLS)/controller-gen rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
+	cp config/crd/bases/*.yaml charts/cargoship/files/crds/
+	cp config/rbac/role.yaml charts/cargoship/files/manager-role.yaml
 
 .PHONY: docs
 docs: $(TOOLS)/crd-ref-docs ## Generate the API reference, docs/api.md.
@@ -104,7 +110,7 @@ verify: $(TOOLS)/kustomize ## Fail when generated files, formatting or module fi
 	$(TOOLS)/kustomize build config/samples >/dev/null
 
 .PHONY: test
-test: build ## Run all tests with the race detector, on a real API server.
+test: build $(TOOLS)/helm ## Run all tests with the race detector, on a real API server.
 	@echo 'test: finding the control plane' >&2
 	@assets=$$(go run ./hack/controlplane | tail -n 1); \
 	echo "test: go test -race $(TESTFLAGS) $(PKG) with KUBEBUILDER_ASSETS=$$assets" >&2; \
@@ -161,6 +167,11 @@ tool_setup-envtest := sigs.k8s.io/controller-runtime/tools/setup-envtest
 $(TOOLS)/controller-gen $(TOOLS)/kustomize $(TOOLS)/crd-ref-docs $(TOOLS)/setup-envtest: hack/tools/go.mod hack/tools/go.sum
 	@echo 'building $(@F)' >&2
 	@cd hack/tools && go build -o $(CURDIR)/$@ $(tool_$(@F))
+	@touch $@
+
+$(TOOLS)/helm: hack/tools/charts/go.mod hack/tools/charts/go.sum
+	@echo 'building helm' >&2
+	@cd hack/tools/charts && go build -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
 	@touch $@
 
 $(TOOLS)/golangci-lint: hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum hack/tools/golangci-lint/main.go

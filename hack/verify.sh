@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-generated=(api config/crd/bases config/rbac/role.yaml docs/api.md)
+generated=(api config/crd/bases config/rbac/role.yaml charts/cargoship/files docs/api.md)
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 failed=0
@@ -24,7 +24,7 @@ if [ "$failed" = 1 ]; then
 fi
 
 echo 'verify: formatting' >&2
-unformatted=$(gofmt -l api cmd controllers hack internal $(find test -maxdepth 0 2>/dev/null))
+unformatted=$(gofmt -l api charts cmd config controllers hack internal $(find test -maxdepth 0 2>/dev/null))
 if [ -n "$unformatted" ]; then
   printf 'verify: not formatted with gofmt:\n%s\n' "$unformatted" >&2
   failed=1

@@ -1,0 +1,258 @@
+// Package charts_test checks the Helm chart: against config/default, against its own
+// schema, and against a real API server.
+package charts_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/VictoriaMetrics/metricsql"
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"cargoship.dev/operator/hack/localcluster"
+	"cargoship.dev/operator/hack/localcluster/assets"
+)
+
+const chart = "cargoship"
+
+// everything switches on what is off by default.
+func everything() []string {
+	return []string{
+		"priorityClass.create=true", "priorityClass.name=cargoship", "flowSchema.enabled=true", "allowHostPathSources=true",
+		"metrics.serviceMonitor.enabled=true", "metrics.rules.enabled=true", "metrics.dashboard.enabled=true",
+		"podLabels.team=data", "logLevel=debug", "imagePullSecrets[0].name=registry",
+	}
+}
+
+func TestChartLints(t *testing.T) {
+	if _, err := helm(t, append([]string{"lint", "--strict", chart}, sets(everything())...)...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestChartInstallsWhatConfigDoes(t *testing.T) {
+	kustomized := run(t, nil, filepath.Join(programs(t), assets.Kubectl), "kustomize", "../config/default")
+	want, got := byName(t, kustomized), byName(t, template(t, "image.tag=latest", "workerImage.tag=latest"))
+	delete(want, "Namespace/cargoship-system") // helm install --create-namespace
+	for name, object := range want {
+		if diff := cmp.Diff(object, got[name]); diff != "" {
+			t.Errorf("%s differs from that of config/default (-config +chart):\n%s", name, diff)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("the chart makes %s by default, config/default does not", name)
+		}
+	}
+}
+
+func TestSwitchesMakeTheirObjects(t *testing.T) {
+	objects := byName(t, template(t, everything()...))
+	for _, name := range []string{"PriorityClass/cargoship", "FlowSchema/cargoship-workers", "ServiceMonitor/cargoship-controller-manager",
+		"PrometheusRule/cargoship", "ConfigMap/cargoship-dashboard"} {
+		if objects[name] == nil {
+			t.Errorf("no %s with everything switched on", name)
+		}
+	}
+	manager := objects["Deployment/cargoship-controller-manager"]
+	containers, _, _ := unstructured.NestedSlice(manager, "spec", "template", "spec", "containers")
+	args := fmt.Sprint(containers[0].(map[string]any)["args"])
+	for _, flag := range []string{"--allow-host-path-sources", "--log-level=debug"} {
+		if !strings.Contains(args, flag) {
+			t.Errorf("the manager's arguments %s lack %s", args, flag)
+		}
+	}
+	none := byName(t, template(t, "crds.install=false", "podDisruptionBudget.enabled=false", "networkPolicy.enabled=false"))
+	for name := range none {
+		if kind, _, _ := strings.Cut(name, "/"); slices.Contains([]string{"CustomResourceDefinition", "PodDisruptionBudget", "NetworkPolicy"}, kind) {
+			t.Errorf("%s is made although it is switched off", name)
+		}
+	}
+}
+
+func TestTypesOutliveTheRelease(t *testing.T) {
+	for value, want := range map[string]string{"true": "keep", "false": ""} {
+		for name, object := range raw(t, template(t, "crds.keep="+value)) {
+			if object.GetKind() == "CustomResourceDefinition" && object.GetAnnotations()["helm.sh/resource-policy"] != want {
+				t.Errorf("with crds.keep=%s the annotations of %s are %v", value, name, object.GetAnnotations())
+			}
+		}
+	}
+}
+
+func TestWrongValuesAreRefused(t *testing.T) {
+	for _, value := range []string{
+		"replica=3", "replicas=many", "replicas=0", "image.tag=a b", "image.pullPolicy=Sometimes", "logLevel=loud",
+		"crds.install=maybe", "metrics.serviceMonitor.interval=soon", "flowSchema.matchingPrecedence=0", "priorityClass.create=true",
+	} {
+		if _, err := helm(t, "template", chart, chart, "--set", value); err == nil {
+			t.Errorf("--set %s is taken, want an error", value)
+		}
+	}
+}
+
+// The parser knows all of PromQL and a little more.
+func TestAlertsAndPanelsAreValidQueries(t *testing.T) {
+	objects := raw(t, template(t, everything()...))
+	groups, _, _ := unstructured.NestedSlice(objects["PrometheusRule/cargoship"].Object, "spec", "groups")
+	queries := map[string]string{}
+	for _, group := range groups {
+		for _, rule := range group.(map[string]any)["rules"].([]any) {
+			rule := rule.(map[string]any)
+			queries[fmt.Sprint(rule["alert"])] = fmt.Sprint(rule["expr"])
+		}
+	}
+	text, _, _ := unstructured.NestedString(objects["ConfigMap/cargoship-dashboard"].Object, "data", "cargoship.json")
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(text), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	for _, panel := range dashboard.Panels {
+		for i, target := range panel.Targets {
+			queries[fmt.Sprintf("%s %d", panel.Title, i)] = strings.ReplaceAll(target.Expr, "$__rate_interval", "1m")
+		}
+	}
+	if len(queries) < 10 {
+		t.Fatalf("found only the queries %v", queries)
+	}
+	for name, query := range queries {
+		if _, err := metricsql.Parse(query); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAPIServerTakesTheChart lets a real API server check every field of what it has
+// a type for.
+func TestAPIServerTakesTheChart(t *testing.T) {
+	dir := programs(t)
+	cluster, err := localcluster.Start(t.Context(), localcluster.Options{Assets: dir, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	rendered := template(t, append(everything(), "metrics.serviceMonitor.enabled=false", "metrics.rules.enabled=false")...)
+	kubectl := []string{filepath.Join(dir, assets.Kubectl), "--kubeconfig=" + cluster.Kubeconfig}
+	run(t, nil, append(kubectl, "create", "namespace", "cargoship-system")...)
+	run(t, rendered, append(kubectl, "apply", "--server-side", "--validate=strict", "-f", "-")...)
+}
+
+// template renders the chart with some values set.
+func template(t *testing.T, values ...string) []byte {
+	t.Helper()
+	out, err := helm(t, append([]string{"template", "cargoship", chart, "--namespace", "cargoship-system"}, sets(values)...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sets(values []string) []string {
+	var args []string
+	for _, value := range values {
+		args = append(args, "--set", value)
+	}
+	return args
+}
+
+func helm(t *testing.T, args ...string) ([]byte, error) {
+	t.Helper()
+	program, err := filepath.Abs("../bin/tools/helm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("%v; make bin/tools/helm builds it", err)
+	}
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("helm %s: %w: %s%s", strings.Join(args, " "), err, out, stderr.Bytes())
+	}
+	return out, nil
+}
+
+func programs(t *testing.T) string {
+	t.Helper()
+	dir, err := assets.Ensure(t.Context(), assets.Options{Log: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func run(t *testing.T, stdin []byte, argv ...string) []byte {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", strings.Join(argv, " "), err, stderr.Bytes())
+	}
+	return out
+}
+
+// raw splits a stream of objects, by kind and name.
+func raw(t *testing.T, stream []byte) map[string]*unstructured.Unstructured {
+	t.Helper()
+	objects := map[string]*unstructured.Unstructured{}
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(stream)))
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(document, &object.Object); err != nil {
+			t.Fatalf("%v in:\n%s", err, document)
+		}
+		if len(object.Object) > 0 {
+			objects[object.GetKind()+"/"+object.GetName()] = object
+		}
+	}
+}
+
+// byName is raw without what only Helm adds, and what says nothing.
+func byName(t *testing.T, stream []byte) map[string]map[string]any {
+	t.Helper()
+	objects := map[string]map[string]any{}
+	for name, object := range raw(t, stream) {
+		labels := object.GetLabels()
+		for _, key := range []string{"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"} {
+			delete(labels, key)
+		}
+		object.SetLabels(labels)
+		annotations := object.GetAnnotations()
+		delete(annotations, "helm.sh/resource-policy")
+		object.SetAnnotations(annotations)
+		objects[name] = object.Object
+	}
+	return objects
+}
