@@ -252,6 +252,9 @@ func byName(t *testing.T, stream []byte) map[string]map[string]any {
 		annotations := object.GetAnnotations()
 		delete(annotations, "helm.sh/resource-policy")
 		object.SetAnnotations(annotations)
+		if object.GroupVersionKind().Group == "admissionregistration.k8s.io" {
+			object.SetNamespace("") // kustomize takes these kinds for namespaced
+		}
 		objects[name] = object.Object
 	}
 	return objects

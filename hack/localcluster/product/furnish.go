@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/hack/localcluster"
 )
 
 // Names of what Furnish makes in a namespace.
@@ -19,14 +20,22 @@ const (
 	SecretName = "archive-credentials"
 )
 
+// Site is a cluster that runs CargoShip, and an S3 server that its workers reach.
+type Site struct {
+	// Client has the administrator's rights.
+	Client client.Client
+	// Store is the S3 server.
+	Store localcluster.S3Access
+}
+
 // Furnish makes what a transfer refers to: a bucket, a namespace, and in it a claim
 // on a volume that is the directory, and a Secret with credentials.
-func (p *Product) Furnish(ctx context.Context, namespace, dir, bucket string) error {
-	store, err := p.S3.Client()
+func (s Site) Furnish(ctx context.Context, namespace, dir, bucket string) error {
+	store, err := s.Store.Client()
 	if err != nil {
 		return err
 	}
-	if err := store.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: p.S3.Region}); err != nil {
+	if err := store.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: s.Store.Region}); err != nil {
 		return fmt.Errorf("make the bucket %s: %w", bucket, err)
 	}
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Ti")}
@@ -52,13 +61,13 @@ func (p *Product) Furnish(ctx context.Context, namespace, dir, bucket string) er
 		&corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: SecretName},
 			StringData: map[string]string{
-				v1alpha1.SecretKeyAccessKeyID:     p.S3.AccessKey,
-				v1alpha1.SecretKeySecretAccessKey: p.S3.SecretKey,
+				v1alpha1.SecretKeyAccessKeyID:     s.Store.AccessKey,
+				v1alpha1.SecretKeySecretAccessKey: s.Store.SecretKey,
 			},
 		},
 	}
 	for _, object := range objects {
-		if err := p.Client.Create(ctx, object); err != nil {
+		if err := s.Client.Create(ctx, object); err != nil {
 			return fmt.Errorf("create the %T %s: %w", object, object.GetName(), err)
 		}
 	}
@@ -66,13 +75,13 @@ func (p *Product) Furnish(ctx context.Context, namespace, dir, bucket string) er
 }
 
 // Transfer is a transfer of the claim that Furnish makes into the bucket.
-func (p *Product) Transfer(namespace, name string, to Location) *v1alpha1.ArchiveTransfer {
+func (s Site) Transfer(namespace, name string, to Location) *v1alpha1.ArchiveTransfer {
 	return &v1alpha1.ArchiveTransfer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.ArchiveTransferSpec{
 			Source: v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: ClaimName}},
 			Destination: v1alpha1.Destination{
-				Bucket: to.Bucket, Prefix: to.Prefix, Region: p.S3.Region, Endpoint: p.S3.Endpoint,
+				Bucket: to.Bucket, Prefix: to.Prefix, Region: s.Store.Region, Endpoint: s.Store.Endpoint,
 				AddressingStyle: v1alpha1.AddressingPath,
 				Credentials:     v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: SecretName}},
 			},

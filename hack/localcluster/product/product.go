@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -46,13 +47,12 @@ type Options struct {
 // Product is CargoShip on this machine: a control plane, a node, an S3 server, and
 // a manager that has the rights of its ServiceAccount and no other.
 type Product struct {
+	Site
 	Cluster *localcluster.Cluster
 	S3      *localcluster.S3
 	Agent   *nodeagent.Agent
 	// Manager is the manager's process, nil while none runs.
 	Manager *process.Process
-	// Client has the administrator's rights.
-	Client client.Client
 	// Assets is the directory of the control plane's programs.
 	Assets string
 
@@ -82,6 +82,7 @@ func (p *Product) start(ctx context.Context) error {
 	if p.S3, err = localcluster.StartS3(ctx, options); err != nil {
 		return err
 	}
+	p.Store = p.S3.S3Access
 	if err := p.install(ctx); err != nil {
 		return fmt.Errorf("install config/default: %w", err)
 	}
@@ -109,12 +110,17 @@ func (p *Product) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.Client, err = NewClient(p.Cluster.Config)
+	return err
+}
+
+// NewClient returns a client that knows Kubernetes' types and ours.
+func NewClient(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return err
+		return nil, err
 	}
-	p.Client, err = client.New(p.Cluster.Config, client.Options{Scheme: scheme})
-	return err
+	return client.New(config, client.Options{Scheme: scheme})
 }
 
 // kubectl runs kubectl as the administrator and returns its standard output.

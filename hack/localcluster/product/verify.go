@@ -38,12 +38,12 @@ type Tally struct {
 // Verify compares a directory and a place in a bucket in both directions, with an
 // S3 client that shares no code with the uploader: every file stands, with the
 // same SHA-256; no other object does; no upload is open in the bucket.
-func (p *Product) Verify(ctx context.Context, dir string, to Location) (Tally, error) {
+func (s Site) Verify(ctx context.Context, dir string, to Location) (Tally, error) {
 	files, err := sourceFiles(dir)
 	if err != nil {
 		return Tally{}, fmt.Errorf("list the source: %w", err)
 	}
-	store, err := p.S3.Client()
+	store, err := s.Store.Client()
 	if err != nil {
 		return Tally{}, err
 	}

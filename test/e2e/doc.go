@@ -1,0 +1,5 @@
+// Package e2e uses CargoShip, installed by its chart, on a real cluster with nodes.
+//
+// Its tests have the build tag e2e: make test-e2e runs them on the cluster that
+// make cluster-up starts.
+package e2e

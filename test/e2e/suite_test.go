@@ -1,0 +1,269 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	cryptorand "crypto/rand"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/hack/cluster/sandbox"
+	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/hack/localcluster/product"
+)
+
+const (
+	release = "cargoship"
+	system  = "cargoship-system"
+	// envCluster names another run directory than that of make cluster-up.
+	envCluster = "CARGOSHIP_CLUSTER"
+	// slow is what a node may send while a transfer is to be disturbed.
+	slow = "24mbit"
+)
+
+// lab is what all specs share.
+type lab struct {
+	product.Site
+	cluster *sandbox.State
+	root    string
+	kubectl string
+}
+
+var it lab
+
+func TestEndToEnd(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(3 * time.Minute)
+	SetDefaultEventuallyPollingInterval(200 * time.Millisecond)
+	RunSpecs(t, "CargoShip on a cluster")
+}
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	root, err := assets.RepositoryRoot()
+	Expect(err).NotTo(HaveOccurred())
+	dir := os.Getenv(envCluster)
+	if dir == "" {
+		dir = filepath.Join(root, "bin", "cluster.run")
+	}
+	it.root = root
+	it.cluster, err = sandbox.Open(dir)
+	Expect(err).NotTo(HaveOccurred(), "no cluster in %s", dir)
+	programs, err := assets.Ensure(ctx, assets.Options{Root: root, Log: GinkgoWriter})
+	Expect(err).NotTo(HaveOccurred())
+	it.kubectl = filepath.Join(programs, assets.Kubectl)
+	config, err := clientcmd.BuildConfigFromFlags("", it.cluster.Kubeconfig)
+	Expect(err).NotTo(HaveOccurred())
+	it.Client, err = product.NewClient(config)
+	Expect(err).NotTo(HaveOccurred())
+	it.Store = it.cluster.S3
+	By("installing the chart")
+	Expect(it.cluster.Load(ctx, root, "local")).To(Succeed())
+	helmUpgrade(ctx, "local")
+	// What the chart makes fits into a namespace that enforces the strictest standard.
+	mustRun(ctx, it.kubectl, "label", "--overwrite", "namespace", system, restricted)
+})
+
+const restricted = "pod-security.kubernetes.io/enforce=restricted"
+
+var _ = BeforeEach(func(ctx SpecContext) {
+	for _, node := range it.cluster.Nodes {
+		Expect(it.cluster.Shape(ctx, node, "")).To(Succeed())
+	}
+})
+
+// slowly limits what every node sends, for the length of a spec.
+func slowly(ctx context.Context) {
+	GinkgoHelper()
+	for _, node := range it.cluster.Nodes {
+		Expect(it.cluster.Shape(ctx, node, slow)).To(Succeed())
+	}
+}
+
+// helmUpgrade installs or upgrades the release with the images of a tag, and waits
+// until it is ready.
+func helmUpgrade(ctx context.Context, tag string, more ...string) {
+	GinkgoHelper()
+	args := []string{filepath.Join(it.root, "bin", "tools", "helm"), "upgrade", "--install", release,
+		filepath.Join(it.root, "charts", "cargoship"), "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m",
+		"--set", "image.tag=" + tag, "--set", "workerImage.tag=" + tag}
+	mustRun(ctx, append(args, more...)...)
+}
+
+// mustRun runs a command as the administrator and returns its output.
+func mustRun(ctx context.Context, argv ...string) string {
+	GinkgoHelper()
+	out, err := execute(ctx, argv...)
+	Expect(err).NotTo(HaveOccurred())
+	return out
+}
+
+func execute(ctx context.Context, argv ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+it.cluster.Kubeconfig)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(argv[0]), strings.Join(argv[1:], " "), err, stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+// cargo is a directory on a volume, a restricted namespace with a claim on it, and a
+// bucket to archive it to.
+type cargo struct {
+	dir string
+	to  product.Location
+	key client.ObjectKey
+}
+
+// furnish makes a cargo of small files and of large ones of so many MiB.
+func furnish(ctx context.Context, small, large, mib int) *cargo {
+	GinkgoHelper()
+	name := fmt.Sprintf("e2e-%s", strings.ToLower(cryptorand.Text()[:8]))
+	c := &cargo{
+		dir: filepath.Join(it.cluster.Volumes, name),
+		to:  product.Location{Bucket: name, Prefix: "base"},
+		key: client.ObjectKey{Namespace: name, Name: "cargo"},
+	}
+	DeferCleanup(func() error { return os.RemoveAll(c.dir) })
+	for i := range small {
+		c.write(fmt.Sprintf("dir-%d/%03d/file-%05d", i%6, i%17, i), 100+37*i%9000)
+	}
+	for i := range large {
+		c.write(fmt.Sprintf("dir-%d/large-%d", i%6, i), mib<<20+i)
+	}
+	Expect(it.Furnish(ctx, name, c.dir, c.to.Bucket)).To(Succeed())
+	mustRun(ctx, it.kubectl, "label", "namespace", name, restricted)
+	return c
+}
+
+func (c *cargo) write(path string, size int) {
+	GinkgoHelper()
+	path = filepath.Join(c.dir, path)
+	Expect(os.MkdirAll(filepath.Dir(path), 0o755)).To(Succeed())
+	content := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{byte(size), byte(size >> 8)}).Read(content)
+	Expect(os.WriteFile(path, content, 0o644)).To(Succeed())
+}
+
+// start creates the transfer with three workers, as changed.
+func (c *cargo) start(ctx context.Context, change func(*v1alpha1.ArchiveTransfer)) {
+	GinkgoHelper()
+	at := it.Transfer(c.key.Namespace, c.key.Name, c.to)
+	at.Spec.Workers.Count = 3
+	if change != nil {
+		change(at)
+	}
+	Expect(it.Client.Create(ctx, at)).To(Succeed())
+}
+
+func (c *cargo) transfer(ctx context.Context) *v1alpha1.ArchiveTransfer {
+	GinkgoHelper()
+	at := &v1alpha1.ArchiveTransfer{}
+	Expect(it.Client.Get(ctx, c.key, at)).To(Succeed())
+	return at
+}
+
+// condition is a condition of the transfer as "Status/Reason".
+func (c *cargo) condition(ctx context.Context, kind string) func() string {
+	return func() string {
+		found := meta.FindStatusCondition(c.transfer(ctx).Status.Conditions, kind)
+		if found == nil {
+			return ""
+		}
+		return string(found.Status) + "/" + found.Reason
+	}
+}
+
+func (c *cargo) expectComplete(ctx context.Context) {
+	GinkgoHelper()
+	Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
+}
+
+// underWay waits until some archives are done and some are not.
+func (c *cargo) underWay(ctx context.Context) int64 {
+	GinkgoHelper()
+	Eventually(func() int64 { return c.finished(ctx) }).Should(BeNumerically(">", 0))
+	Expect(c.condition(ctx, v1alpha1.ConditionComplete)()).NotTo(HavePrefix("True"), "the transfer was over too soon to be disturbed")
+	return c.finished(ctx)
+}
+
+// finished counts the archives that have ended.
+func (c *cargo) finished(ctx context.Context) int64 {
+	if p := c.transfer(ctx).Status.Progress; p != nil {
+		return ptr.Deref(p.ArchivesFinished, 0)
+	}
+	return 0
+}
+
+// expectVerified compares every byte of a transfer of single objects, and expects
+// that nothing is left over and nothing was counted twice.
+func (c *cargo) expectVerified(ctx context.Context) {
+	GinkgoHelper()
+	tally, err := it.Verify(ctx, c.dir, c.to)
+	Expect(err).NotTo(HaveOccurred())
+	progress := c.transfer(ctx).Status.Progress
+	Expect(*progress.Done.Files).To(Equal(int64(tally.Files)))
+	Expect(*progress.Done.Bytes).To(Equal(tally.Bytes))
+	c.expectNoLeases(ctx)
+}
+
+func (c *cargo) expectNoLeases(ctx context.Context) {
+	GinkgoHelper()
+	var leases v1alpha1.PrefixLeaseList
+	Eventually(func() int {
+		Expect(it.Client.List(ctx, &leases, client.InNamespace(c.key.Namespace))).To(Succeed())
+		return len(leases.Items)
+	}).Should(BeZero(), "leases are left over")
+}
+
+// workers are the pods that move the data, whatever has become of them.
+func (c *cargo) workers(ctx context.Context) []corev1.Pod {
+	GinkgoHelper()
+	var pods corev1.PodList
+	Expect(it.Client.List(ctx, &pods, client.InNamespace(c.key.Namespace),
+		client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleWorker})).To(Succeed())
+	return pods.Items
+}
+
+// running are the workers that run.
+func (c *cargo) running(ctx context.Context) []corev1.Pod {
+	GinkgoHelper()
+	var running []corev1.Pod
+	for _, pod := range c.workers(ctx) {
+		if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
+			running = append(running, pod)
+		}
+	}
+	return running
+}
+
+// openUploads are the keys of the bucket's open multipart uploads.
+func (c *cargo) openUploads(ctx context.Context) []string {
+	GinkgoHelper()
+	store, err := it.Store.Client()
+	Expect(err).NotTo(HaveOccurred())
+	var keys []string
+	for upload := range store.ListIncompleteUploads(ctx, c.to.Bucket, "", true) {
+		Expect(upload.Err).NotTo(HaveOccurred())
+		keys = append(keys, upload.Key)
+	}
+	return keys
+}
