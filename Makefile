@@ -45,7 +45,7 @@ cluster-down: ## Stop that cluster and clear what it left.
 
 .PHONY: test-e2e
 test-e2e: cluster-up $(TOOLS)/helm ## Install the chart on that cluster and use the product as its users do.
-	go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) ./test/e2e -ginkgo.v $(TESTFLAGS)
+	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color $(TESTFLAGS)
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
