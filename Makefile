@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/charts hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
+MODULES := . hack/tools hack/tools/charts hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
 
 ##@ Everyday
 
@@ -157,6 +157,10 @@ N ?= 10000
 fuzz-coordination: ## Look for violated invariants in random scenarios full of faults (N=10000, SEED=1).
 	@go run ./hack/simulate --fuzz $(N) --seed $(SEED)
 
+.PHONY: vulncheck
+vulncheck: $(TOOLS)/govulncheck ## Look for known flaws in what is called (needs vuln.go.dev, or GOVULNDB).
+	$(TOOLS)/govulncheck $(if $(GOVULNDB),-db '$(GOVULNDB)') ./...
+
 ##@ Tools, built on demand from the versions that hack/tools pins
 
 tool_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen
@@ -172,6 +176,11 @@ $(TOOLS)/controller-gen $(TOOLS)/kustomize $(TOOLS)/crd-ref-docs $(TOOLS)/setup-
 $(TOOLS)/helm: hack/tools/charts/go.mod hack/tools/charts/go.sum
 	@echo 'building helm' >&2
 	@cd hack/tools/charts && go build -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
+	@touch $@
+
+$(TOOLS)/govulncheck: hack/tools/vulncheck/go.mod hack/tools/vulncheck/go.sum
+	@echo 'building govulncheck' >&2
+	@cd hack/tools/vulncheck && go build -o $(CURDIR)/$@ golang.org/x/vuln/cmd/govulncheck
 	@touch $@
 
 $(TOOLS)/golangci-lint: hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum hack/tools/golangci-lint/main.go

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -253,6 +254,19 @@ func (c *cargo) running(ctx context.Context) []corev1.Pod {
 		}
 	}
 	return running
+}
+
+// objects counts the objects in the bucket.
+func (c *cargo) objects(ctx context.Context) int {
+	GinkgoHelper()
+	store, err := it.Store.Client()
+	Expect(err).NotTo(HaveOccurred())
+	count := 0
+	for object := range store.ListObjectsIter(ctx, c.to.Bucket, minio.ListObjectsOptions{Recursive: true}) {
+		Expect(object.Err).NotTo(HaveOccurred())
+		count++
+	}
+	return count
 }
 
 // openUploads are the keys of the bucket's open multipart uploads.

@@ -3,12 +3,16 @@
 package e2e
 
 import (
+	"path/filepath"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"cargoship.dev/operator/hack/localcluster"
 	"cargoship.dev/operator/hack/localcluster/product"
 )
 
@@ -59,10 +63,12 @@ func asPod(ctx SpecContext, pod corev1.Pod) func(...string) error {
 	GinkgoHelper()
 	token := mustRun(ctx, it.kubectl, "create", "token", pod.Spec.ServiceAccountName, "--namespace", pod.Namespace,
 		"--bound-object-kind=Pod", "--bound-object-name="+pod.Name, "--bound-object-uid="+string(pod.UID))
-	server := mustRun(ctx, it.kubectl, "config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}")
+	server, err := clientcmd.BuildConfigFromFlags("", it.cluster.Kubeconfig)
+	Expect(err).NotTo(HaveOccurred())
+	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
+	Expect(localcluster.WriteKubeconfig(path, server, pod.Namespace, &clientcmdapi.AuthInfo{Token: token})).To(Succeed())
 	return func(args ...string) error {
-		_, err := execute(ctx, append([]string{it.kubectl, "--kubeconfig=/dev/null", "--insecure-skip-tls-verify",
-			"--server=" + server, "--token=" + token, "--namespace=" + pod.Namespace}, args...)...)
+		_, err := execute(ctx, append([]string{it.kubectl, "--kubeconfig=" + path}, args...)...)
 		return err
 	}
 }
