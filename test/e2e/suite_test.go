@@ -19,7 +19,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,7 +38,7 @@ const (
 	// envCluster names another run directory than that of make cluster-up.
 	envCluster = "CARGOSHIP_CLUSTER"
 	// slow is what a node may send while a transfer is to be disturbed.
-	slow = "48mbit"
+	slow = "80mbit"
 )
 
 // lab is what all specs share.
@@ -143,7 +145,12 @@ func furnish(ctx context.Context, small, large, mib int) *cargo {
 		to:  product.Location{Bucket: name, Prefix: "base"},
 		key: client.ObjectKey{Namespace: name, Name: "cargo"},
 	}
-	DeferCleanup(func() error { return os.RemoveAll(c.dir) })
+	DeferCleanup(func() error {
+		if CurrentSpecReport().Failed() {
+			return nil
+		}
+		return os.RemoveAll(c.dir)
+	})
 	for i := range small {
 		c.write(fmt.Sprintf("dir-%d/%03d/file-%05d", i%6, i%17, i), 100+37*i%9000)
 	}
@@ -173,6 +180,20 @@ func (c *cargo) start(ctx context.Context, change func(*v1alpha1.ArchiveTransfer
 		change(at)
 	}
 	Expect(it.Client.Create(ctx, at)).To(Succeed())
+	DeferCleanup(c.remove)
+}
+
+// remove deletes the transfer with its namespace, so that it disturbs no other spec;
+// those of a failed spec stay, to tell why.
+func (c *cargo) remove(ctx SpecContext) {
+	if CurrentSpecReport().Failed() {
+		return
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.key.Namespace}}
+	Expect(it.Client.Delete(ctx, namespace)).To(Succeed())
+	Eventually(func() bool {
+		return apierrors.IsNotFound(it.Client.Get(ctx, client.ObjectKeyFromObject(namespace), namespace))
+	}).Should(BeTrue(), "the namespace is not gone")
 }
 
 func (c *cargo) transfer(ctx context.Context) *v1alpha1.ArchiveTransfer {
