@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 const cgroupMount = "/sys/fs/cgroup"
@@ -68,24 +70,40 @@ func inherit(path, name string) error {
 	return os.WriteFile(filepath.Join(path, name), value, 0o644)
 }
 
-// removeCgroups removes a control group with all below it from every tree. None of
-// its processes may be left.
-func removeCgroups(root string) error {
+// removeCgroups removes a control group with all below it from every tree. Processes
+// that were killed may take a moment to leave; ctx bounds the wait for them.
+func removeCgroups(ctx context.Context, root string) error {
 	trees, err := hierarchies()
 	if err != nil {
 		return fmt.Errorf("find the control groups: %w", err)
 	}
-	var errs []error
 	for _, tree := range trees {
-		groups, err := groupsBelow(filepath.Join(tree, root))
-		errs = append(errs, err)
-		for _, group := range slices.Backward(groups) {
-			if err := os.Remove(group); err != nil && !errors.Is(err, os.ErrNotExist) {
-				errs = append(errs, fmt.Errorf("remove a control group: %w", err))
+		for {
+			err := removeTree(filepath.Join(tree, root))
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("remove a control group: %w", err)
+			case <-time.After(endPoll):
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+func removeTree(top string) error {
+	groups, err := groupsBelow(top)
+	if err != nil {
+		return err
+	}
+	for _, group := range slices.Backward(groups) {
+		if err := os.Remove(group); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // groupsBelow lists a group and those below it, each after its parent.

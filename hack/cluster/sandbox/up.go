@@ -272,7 +272,9 @@ func sweep(ctx context.Context, dir string) error {
 	} else if !errors.Is(err, ErrNotRunning) {
 		return err
 	}
-	if err := removeCgroups(identity(dir)); err != nil {
+	ending, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	if err := removeCgroups(ending, identity(dir)); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(dir)
