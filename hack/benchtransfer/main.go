@@ -77,8 +77,13 @@ func (b *bench) run(ctx context.Context) (err error) {
 				return err
 			}
 		}
+		// What is measured stays, also when a later round is interrupted.
+		b.report.Runs = round + 1
+		if err := b.write(); err != nil {
+			return err
+		}
 	}
-	return b.write()
+	return nil
 }
 
 // memory is a directory in memory, or else the one for temporary files.

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,42 @@ func TestFaultsOnTheWay(t *testing.T) {
 			r := newRig(t, lab.Conditions{Faults: []lab.Fault{f}})
 			r.mixture(t)
 			r.wantWhole(t, r.copy(t))
+			if struck := r.Stats().Faults[f.Kind]; struck == 0 {
+				t.Errorf("no request was struck")
+			}
+		})
+	}
+}
+
+// TestPackedAndBack packs, verifies and restores while requests fail, in ways
+// of which some show in a checksum only.
+func TestPackedAndBack(t *testing.T) {
+	for _, f := range []lab.Fault{
+		{Kind: lab.ResetAnswer, Share: 0.2},
+		{Kind: lab.TruncateAnswer, Share: 0.2},
+		{Kind: lab.InternalError, Share: 0.2},
+		{Kind: lab.DamageRequest, Share: 0.5, Most: 3, Operations: []string{"PutObject", "UploadPart"}},
+		{Kind: lab.DamageAnswer, Share: 0.5, Most: 3, Operations: []string{"GetObject"}},
+	} {
+		t.Run(string(f.Kind), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, lab.Conditions{Faults: []lab.Fault{f}})
+			r.mixture(t)
+			for i := range 20 {
+				r.write(t, fmt.Sprintf("many/%d", i), 100*kibi)
+			}
+			restored := filepath.Join(t.TempDir(), "restored")
+			for _, command := range [][]string{
+				{"copy", r.source, destination, "--packing", "tar"},
+				{"verify", destination, "--read-back"},
+				{"restore", destination, restored},
+			} {
+				if o := r.start(t, command...).end(t); o.code != 0 || o.Failed != 0 {
+					t.Fatalf("%s: exit code %d, %d failed, want 0: %s", command[0], o.code, o.Failed, o.stderr)
+				}
+			}
+			wantSameTree(t, r.source, restored)
+			r.wantNoUploads(t)
 			if struck := r.Stats().Faults[f.Kind]; struck == 0 {
 				t.Errorf("no request was struck")
 			}

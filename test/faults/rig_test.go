@@ -36,7 +36,8 @@ const (
 	// not cut.
 	partSize, wholeLimit = 8 * mebi, 16 * mebi
 
-	bucket = "bucket"
+	bucket      = "bucket"
+	destination = "s3://" + bucket + "/base"
 	// copyTime bounds one copy under faults.
 	copyTime = 3 * time.Minute
 )
@@ -140,10 +141,14 @@ type run struct {
 // begin starts worker copy.
 func (r *rig) begin(t *testing.T, arguments ...string) *run {
 	t.Helper()
-	arguments = append([]string{
-		"copy", r.source, "s3://" + bucket + "/base", "--endpoint-url", r.endpoint, "--path-style", "--region", "us-east-1",
-		"--credentials-dir", r.credentials, "--json",
-	}, arguments...)
+	return r.start(t, append([]string{"copy", r.source, destination}, arguments...)...)
+}
+
+// start starts the worker with a command.
+func (r *rig) start(t *testing.T, arguments ...string) *run {
+	t.Helper()
+	arguments = append(arguments, "--endpoint-url", r.endpoint, "--path-style", "--region", "us-east-1",
+		"--credentials-dir", r.credentials, "--json")
 	c := &run{}
 	cmd := exec.Command(workerProgram, arguments...)
 	cmd.Stdout, cmd.Stderr = &c.stdout, &c.stderr
@@ -211,9 +216,14 @@ func (r *rig) wantWhole(t *testing.T, o outcome) {
 // that are excepted, which it must not hold.
 func (r *rig) wantSame(t *testing.T, except ...string) {
 	t.Helper()
+	wantSameTree(t, r.source, r.server.Path(bucket, "base"), except...)
+}
+
+func wantSameTree(t *testing.T, source, stored string, except ...string) {
+	t.Helper()
 	want, got := map[string][32]byte{}, map[string][32]byte{}
-	digests(t, r.source, want)
-	digests(t, r.server.Path(bucket, "base"), got)
+	digests(t, source, want)
+	digests(t, stored, got)
 	for _, name := range except {
 		delete(want, name)
 	}
