@@ -137,9 +137,14 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	return s.summary(time.Since(begun)), err
 }
 
+// uploadLister lists open uploads; *transfer.Client is one.
+type uploadLister interface {
+	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
+}
+
 // openUploads returns the uploads that an earlier copy may have left open. Where they may
 // not be listed, there is nothing to go on with.
-func openUploads(ctx context.Context, client *transfer.Client, base string) ([]transfer.OpenUpload, error) {
+func openUploads(ctx context.Context, client uploadLister, base string) ([]transfer.OpenUpload, error) {
 	if base != "" {
 		base += "/"
 	}
