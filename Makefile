@@ -29,9 +29,9 @@ build: ## Build bin/manager and bin/worker for this machine.
 	go build -ldflags '-s -w' -o bin/ ./cmd/manager ./cmd/worker
 
 .PHONY: demo
-demo: build ## Run the whole product on this machine and verify every byte (DEMO_DATA=DIR, KEEP=1).
+demo: build ## Run the whole product on this machine and verify every byte (DEMO_DATA=DIR, PACKING=tar, KEEP=1).
 	@go build -o bin/demo ./hack/demo
-	@exec bin/demo $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
+	@exec bin/demo --packing '$(or $(PACKING),objects)' $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
 
 .PHONY: cluster-up
 cluster-up: build ## Start a Kubernetes cluster of three nodes on this machine, with our images (root, Linux).

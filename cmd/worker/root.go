@@ -34,7 +34,7 @@ func newRootCommand() *cobra.Command {
 		DisableSuggestions: true,
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newRunCommand(), newFinishCommand(), newVersionCommand())
+	root.AddCommand(newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newEstimateCommand(), newRunCommand(), newFinishCommand(), newVersionCommand())
 	for _, cmd := range root.Commands() {
 		cmd.RunE = markFailures(cmd.RunE)
 	}

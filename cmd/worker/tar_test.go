@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -231,5 +232,48 @@ func TestArchivesComeBack(t *testing.T) {
 	}
 	if r := work(t, append([]string{"ls", target + "/elsewhere"}, reach...)...); r.code != exitFailure || !strings.Contains(r.lastLine(), "no finished transfer") {
 		t.Errorf("exit code %d, %s", r.code, r.stderr)
+	}
+}
+
+func TestEstimateIsWhatCopyDoes(t *testing.T) {
+	for name, args := range map[string][]string{
+		"objects": nil,
+		"packed":  {"--packing", "tar", "--compression", "none", "--prefixes", "2", "--large-file-threshold", "18Mi", "--target-size", "20Mi"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDestination(t)
+			dir := t.TempDir()
+			manyFiles(t, dir, 100)
+			write(t, dir, "medium", 17<<20)
+			write(t, dir, "large", 20<<20)
+			r := work(t, append([]string{"estimate", dir, "--json"}, args...)...)
+			var e estimate
+			if err := json.Unmarshal([]byte(r.stdout), &e); err != nil || r.code != 0 {
+				t.Fatalf("exit code %d, %v: %s%s", r.code, err, r.stdout, r.stderr)
+			}
+			s := work(t, d.args(dir, "base", append(args, "--json")...)...).summary(t)
+			if e.Files != s.Files || e.Archives != s.Archives {
+				t.Errorf("estimate %+v, copy %+v", e, s)
+			}
+			var objects, bytes, bookkeeping int64
+			for o := range d.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+				objects++
+				if strings.Contains(o.Key, "/.cargoship/") {
+					bookkeeping++
+				} else {
+					bytes += o.Size
+				}
+			}
+			if e.Objects != objects || e.Bytes < bytes || e.Bytes > bytes+bytes/10 {
+				t.Errorf("%d objects of %d bytes, the estimate was %+v", objects, bytes, e)
+			}
+			if e.Requests != s.Requests+bookkeeping {
+				t.Errorf("%d requests for data and %d for manifests, the estimate was %+v", s.Requests, bookkeeping, e)
+			}
+			if len(e.Costs) == 0 || e.Costs[0].Month <= 0 {
+				t.Errorf("costs %+v", e.Costs)
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/hack/localcluster/assets"
 	"cargoship.dev/operator/hack/localcluster/product"
 )
@@ -52,17 +53,20 @@ func TestLastLine(t *testing.T) {
 	}
 }
 
-func TestSampleIsAnArchiveTransfer(t *testing.T) {
+func TestSamplesAreArchiveTransfers(t *testing.T) {
 	root, err := assets.RepositoryRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(root, "config", "samples", "transfer_v1alpha1_archivetransfer.yaml")
-	got, err := sampleTransfer(path, target{region: "here", endpoint: "http://127.0.0.1:1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Spec.Destination.Endpoint != "http://127.0.0.1:1" || got.Namespace != namespace {
-		t.Errorf("the sample leads to %s from namespace %s", got.Spec.Destination.Endpoint, got.Namespace)
+	for name, want := range map[string]v1alpha1.PackingFormat{
+		"transfer_v1alpha1_archivetransfer.yaml": "", "transfer_v1alpha1_archivetransfer_tar.yaml": v1alpha1.PackingTar,
+	} {
+		got, err := sampleTransfer(filepath.Join(root, "config", "samples", name), target{region: "here", endpoint: "http://127.0.0.1:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Spec.Destination.Endpoint != "http://127.0.0.1:1" || got.Namespace != namespace || got.Spec.Packing.Format != want {
+			t.Errorf("%s leads to %s from namespace %s with packing %q", name, got.Spec.Destination.Endpoint, got.Namespace, got.Spec.Packing.Format)
+		}
 	}
 }

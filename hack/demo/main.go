@@ -18,13 +18,25 @@ import (
 type options struct {
 	data string // directory to archive; empty means one made for the occasion
 	keep bool   // leave everything up until interrupted
+	// packing is objects or tar, and chooses the sample.
+	packing string
 }
+
+const (
+	packingObjects = "objects"
+	packingTar     = "tar"
+)
 
 func main() {
 	var opts options
 	flag.StringVar(&opts.data, "data", "", "archive this directory in place of a generated data set")
 	flag.BoolVar(&opts.keep, "keep", false, "leave everything running until interrupted")
+	flag.StringVar(&opts.packing, "packing", packingObjects, "objects or tar")
 	flag.Parse()
+	if opts.packing != packingObjects && opts.packing != packingTar {
+		fmt.Fprintf(os.Stderr, "demo: packing %q: must be %s or %s\n", opts.packing, packingObjects, packingTar)
+		os.Exit(2)
+	}
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "demo: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(2)
@@ -54,7 +66,7 @@ func run(ctx context.Context, opts options) (err error) {
 	if err != nil {
 		return fmt.Errorf("create a run directory: %w", err)
 	}
-	s := &stage{dir: dir, data: opts.data}
+	s := &stage{dir: dir, data: opts.data, packing: opts.packing}
 	defer func() {
 		if err != nil && ctx.Err() == nil {
 			s.explain(os.Stderr)

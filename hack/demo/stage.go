@@ -26,6 +26,8 @@ type stage struct {
 	dir  string // logs and files of this run
 	data string // the directory to archive
 	root string // the repository
+	// packing is objects or tar.
+	packing string
 
 	*product.Product
 	key client.ObjectKey // of the transfer

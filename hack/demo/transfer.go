@@ -28,7 +28,11 @@ const (
 
 // transfer applies the sample and shows its progress until it ends.
 func (s *stage) transfer(ctx context.Context, out *os.File) error {
-	sample := filepath.Join(s.root, "config", "samples", "transfer_v1alpha1_archivetransfer.yaml")
+	name := "transfer_v1alpha1_archivetransfer.yaml"
+	if s.packing == packingTar {
+		name = "transfer_v1alpha1_archivetransfer_tar.yaml"
+	}
+	sample := filepath.Join(s.root, "config", "samples", name)
 	transfer, err := sampleTransfer(sample, target{region: s.S3.Region, endpoint: s.S3.Endpoint})
 	if err != nil {
 		return err

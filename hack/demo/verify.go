@@ -17,6 +17,9 @@ func (s *stage) verify(ctx context.Context) (product.Tally, error) {
 	}
 	say("reading every object back")
 	to := product.Location{Bucket: bucket, Prefix: transfer.Spec.Destination.Prefix}
+	if s.packing == packingTar {
+		return s.VerifyPacked(ctx, s.data, to)
+	}
 	return s.Verify(ctx, s.data, to)
 }
 

@@ -281,3 +281,25 @@ func (j *job) sweep(ctx context.Context, keep OpenUpload) error {
 	}
 	return nil
 }
+
+// Requests returns how many requests it takes to store a file of this size.
+func Requests(size int64) int64 {
+	if size <= wholeLimit {
+		return 1
+	}
+	return requests(size)
+}
+
+// StreamRequests returns about how many requests it takes to store a stream of this size.
+func StreamRequests(size int64) int64 {
+	if size <= partSize(size) {
+		return 1
+	}
+	return requests(size)
+}
+
+// requests counts the parts, and what creates and completes the upload.
+func requests(size int64) int64 {
+	part := partSize(size)
+	return (size+part-1)/part + 2
+}
