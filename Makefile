@@ -33,6 +33,11 @@ demo: build ## Run the whole product on this machine and verify every byte (DEMO
 	@go build -o bin/demo ./hack/demo
 	@exec bin/demo --packing '$(or $(PACKING),objects)' $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
 
+.PHONY: bench-scale
+bench-scale: build ## Measure plan, packed copy and verify with many files (FILES=1000000).
+	@go build -o bin/benchscale ./hack/benchscale
+	@exec bin/benchscale --files $(or $(FILES),1000000) --out $(if $(FILES),bin/scale.md,docs/benchmarks/scale.md)
+
 .PHONY: cluster-up
 cluster-up: build ## Start a Kubernetes cluster of three nodes on this machine, with our images (root, Linux).
 	@go build -o bin/cluster ./hack/cluster
@@ -49,7 +54,7 @@ test-e2e: cluster-up $(TOOLS)/helm ## Install the chart on that cluster and use 
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchscale bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks

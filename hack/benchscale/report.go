@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// report prints the table, and fails if planning took too much memory.
+func report(o options, steps []step) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %d files\n\n", o.files)
+	fmt.Fprintf(&b, "`make bench-scale` on %s, %s/%s with %d processors: files of %d bytes that do not compress, in memory-backed\n"+
+		"storage, to versitygw on the same machine. Each step is a process of its own; memory is its largest resident set.\n\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.size)
+	b.WriteString("| step | seconds | CPU-seconds | peak MiB |\n|---|---|---|---|\n")
+	for _, s := range steps {
+		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.0f |\n", s.Name, s.Seconds, s.CPU, s.PeakMiB)
+	}
+	fmt.Print(b.String())
+	if o.out != "" {
+		raw, err := json.MarshalIndent(steps, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(o.out, []byte(b.String()), 0o644); err != nil {
+			return err
+		}
+		if err := os.WriteFile(strings.TrimSuffix(o.out, ".md")+".json", append(raw, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if peak := steps[0].PeakMiB; peak > planLimit {
+		return fmt.Errorf("planning took %.0f MiB, of at most %d", peak, planLimit)
+	}
+	return nil
+}
