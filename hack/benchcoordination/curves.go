@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -19,7 +20,7 @@ import (
 )
 
 // pointsDrawn bounds the points of a curve, and so the size of a figure.
-const pointsDrawn = 240
+const pointsDrawn = 200
 
 // curve is what one controller did over time.
 type curve struct {
@@ -47,15 +48,20 @@ func panels() []panel {
 	}
 }
 
-// Colours that also differ for those who see few.
-func ink(i int) color.Color {
-	return []color.Color{
+// ink is the style of the i-th curve, in colours that also differ for those who see
+// few; ours is the first.
+func ink(i int) draw.LineStyle {
+	colours := []color.Color{
 		color.RGBA{R: 0x00, G: 0x5a, B: 0xb5, A: 0xff},
 		color.RGBA{R: 0xdc, G: 0x6a, B: 0x00, A: 0xff},
-	}[i]
+	}
+	return draw.LineStyle{Color: colours[i], Width: vg.Points(1.2)}
 }
 
-func pencil() color.Color { return color.Gray{Y: 0x90} }
+// optimum is the style of what the optimum carries.
+func optimum() draw.LineStyle {
+	return draw.LineStyle{Color: color.Gray{Y: 0x90}, Width: vg.Points(1.2), Dashes: []vg.Length{vg.Points(4), vg.Points(3)}}
+}
 
 // drawCurves writes a figure of the curves as SVG, ours first.
 func drawCurves(to io.Writer, title string, curves []curve) error {
@@ -103,13 +109,39 @@ func drawPanels(canvas draw.Canvas, title string, shown []panel, curves []curve)
 	}
 	tiles := draw.Tiles{
 		Rows: len(rows), Cols: 1, PadY: vg.Points(8),
-		PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12),
+		PadTop: vg.Points(6), PadBottom: vg.Points(20), PadLeft: vg.Points(6), PadRight: vg.Points(12),
 	}
 	canvases := plot.Align(rows, tiles, canvas)
 	for i, row := range rows {
 		row[0].Draw(canvases[i][0])
 	}
+	legend(canvas, curves)
 	return nil
+}
+
+// legend names the curves below the figure, where nothing runs through the names.
+func legend(canvas draw.Canvas, curves []curve) {
+	const apart = 160
+	for i := range len(curves) + 1 {
+		entry := plot.NewLegend()
+		entry.TextStyle.Font = sans(10)
+		entry.Left, entry.XOffs, entry.YOffs = true, vg.Points(float64(60+apart*i)), vg.Points(4)
+		if i < len(curves) {
+			entry.Add(curves[i].name, key(ink(i)))
+		} else {
+			entry.Add("optimum", key(optimum()))
+		}
+		entry.Draw(canvas)
+	}
+}
+
+// key is the sample of a line in the legend.
+type key draw.LineStyle
+
+// Thumbnail implements plot.Thumbnailer.
+func (k key) Thumbnail(c *draw.Canvas) {
+	y := c.Center().Y
+	c.StrokeLine2(draw.LineStyle(k), c.Min.X, y, c.Max.X, y)
 }
 
 // plot draws one quantity of all curves.
@@ -117,7 +149,7 @@ func (p panel) plot(curves []curve) (*plot.Plot, error) {
 	drawn := plot.New()
 	style(drawn)
 	drawn.Y.Label.Text = p.label
-	drawn.Y.Min, drawn.Y.Max = 0, 1
+	drawn.Y.Min, drawn.Y.Max, drawn.Y.Tick.Marker = 0, 1, plain{}
 	drawn.X.Min, drawn.X.Tick.Marker = 0, seconds{}
 	drawn.Add(plotter.NewGrid())
 	if p.label == panels()[0].label {
@@ -134,9 +166,6 @@ func (p panel) plot(curves []curve) (*plot.Plot, error) {
 		for _, line := range lines {
 			drawn.Add(line)
 		}
-		if p.label == panels()[0].label && len(lines) > 0 {
-			drawn.Legend.Add(curves[i].name, lines[0])
-		}
 	}
 	drawn.Y.Max *= 1.05
 	if points := curves[0].points; len(points) > 0 {
@@ -146,14 +175,14 @@ func (p panel) plot(curves []curve) (*plot.Plot, error) {
 }
 
 // lines of one curve, interrupted where there is no value.
-func (p panel) lines(c curve, ink color.Color) ([]*plotter.Line, error) {
+func (p panel) lines(c curve, ink draw.LineStyle) ([]*plotter.Line, error) {
 	var lines []*plotter.Line
 	for _, run := range p.runs(c) {
 		line, err := plotter.NewLine(run)
 		if err != nil {
 			return nil, fmt.Errorf("drawing %s of %s: %w", p.label, c.name, err)
 		}
-		line.Color, line.Width = ink, vg.Points(1.2)
+		line.LineStyle = ink
 		lines = append(lines, line)
 	}
 	return lines, nil
@@ -190,26 +219,35 @@ func capacity(drawn *plot.Plot, c curve) error {
 	if err != nil {
 		return fmt.Errorf("drawing the optimum: %w", err)
 	}
-	line.Color, line.Width = pencil(), vg.Points(1.2)
-	line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
+	line.LineStyle = optimum()
 	drawn.Add(line)
-	drawn.Legend.Add("optimum", line)
 	return nil
 }
 
 // style sets fonts and sizes, which gonum keeps for each text.
 func style(p *plot.Plot) {
-	sans := func(size float64) font.Font {
-		return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}
-	}
 	p.Title.TextStyle.Font = sans(13)
 	p.Title.Padding = vg.Points(6)
 	p.X.Label.TextStyle.Font, p.Y.Label.TextStyle.Font = sans(11), sans(11)
 	p.X.Tick.Label.Font, p.Y.Tick.Label.Font = sans(10), sans(10)
-	p.Legend.TextStyle.Font = sans(10)
-	p.Legend.Top = false
-	p.Legend.Padding = vg.Points(2)
-	p.Legend.XOffs, p.Legend.YOffs = vg.Points(-6), vg.Points(4)
+}
+
+func sans(size float64) font.Font {
+	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}
+}
+
+// plain marks an axis with numbers as short as they can be.
+type plain struct{}
+
+// Ticks implements plot.Ticker.
+func (plain) Ticks(from, to float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(from, to)
+	for i := range ticks {
+		if !ticks[i].IsMinor() {
+			ticks[i].Label = strconv.FormatFloat(ticks[i].Value, 'f', -1, 64)
+		}
+	}
+	return ticks
 }
 
 // seconds marks an axis of time at round numbers, about ten of them.
