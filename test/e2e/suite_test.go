@@ -38,7 +38,7 @@ const (
 	// envCluster names another run directory than that of make cluster-up.
 	envCluster = "CARGOSHIP_CLUSTER"
 	// slow is what a node may send while a transfer is to be disturbed.
-	slow = "80mbit"
+	slow = "40mbit"
 )
 
 // lab is what all specs share.

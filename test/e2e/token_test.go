@@ -18,7 +18,7 @@ import (
 
 var _ = Describe("A worker's token in other hands", func() {
 	It("reads no Secret and no transfer, and reports for no other worker", func(ctx SpecContext) {
-		c, elsewhere := furnish(ctx, 60, 12, 17), furnish(ctx, 60, 12, 17)
+		c, elsewhere := furnish(ctx, 60, 8, 17), furnish(ctx, 60, 12, 17)
 		slowly(ctx)
 		c.start(ctx, nil)
 		elsewhere.start(ctx, nil)

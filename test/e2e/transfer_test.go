@@ -39,7 +39,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 	}, SpecTimeout(4*time.Minute))
 
 	It("frees the network while it is suspended, and goes on afterwards", func(ctx SpecContext) {
-		c := furnish(ctx, 60, 12, 17)
+		c := furnish(ctx, 60, 8, 17)
 		slowly(ctx)
 		c.start(ctx, nil)
 		c.underWay(ctx)
@@ -54,7 +54,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 	}, SpecTimeout(4*time.Minute))
 
 	It("survives the death of a worker", func(ctx SpecContext) {
-		c := furnish(ctx, 60, 12, 17)
+		c := furnish(ctx, 60, 8, 17)
 		slowly(ctx)
 		c.start(ctx, nil)
 		c.underWay(ctx)
@@ -88,7 +88,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 	}, SpecTimeout(time.Minute))
 
 	It("completes while the chart is upgraded", func(ctx SpecContext) {
-		c := furnish(ctx, 60, 12, 17)
+		c := furnish(ctx, 60, 30, 17)
 		Expect(it.cluster.Load(ctx, it.root, "next")).To(Succeed())
 		slowly(ctx)
 		c.start(ctx, nil)
