@@ -53,14 +53,14 @@ func (s standingParts) holds(number int32, checksum string, bytes int64) string 
 	return ""
 }
 
-// An upload carries no mark of who began it. But one in which a part stands that this
-// object has is of this object; and one without parts, that would be checked as this
-// one, holds nothing of anybody's.
-
 // resume returns the open upload in which most of the object stands already, and sets what
 // stands; the upload's ID is empty if there is none. Others that earlier attempts have
 // left open are aborted, and those that may be somebody else's are left alone. known
 // returns the part size with which the parts are those of the object, 0 if they are not.
+//
+// An upload carries no mark of who began it. But one in which a part stands that this
+// object has is of this object; and one without parts, that would be checked as this
+// one, holds nothing of anybody's.
 func (j *job) resume(ctx context.Context, known func(standingParts) (int64, error)) (best OpenUpload, err error) {
 	for _, u := range j.file.Left {
 		found, err := j.listParts(ctx, u)
@@ -111,7 +111,7 @@ func (j *job) known(found standingParts) (int64, error) {
 		largest = max(largest, p.bytes)
 	}
 	for _, size := range []int64{j.partSize, largest} {
-		if size < leastPart || !found.fits(j.file.Size, size) {
+		if size < max(leastPart, (j.file.Size+maxParts-1)/maxParts) || !found.fits(j.file.Size, size) {
 			continue
 		}
 		if known, err := j.recognise(found, size); !known {
