@@ -37,6 +37,7 @@ func main() {
 	flag.StringVar(&b.out, "out", "docs/benchmarks", "directory for transfer.md, transfer.json and transfer.svg")
 	flag.IntVar(&b.runs, "runs", 5, "rounds")
 	flag.DurationVar(&b.limit, "limit", time.Minute, "the most that one copy may take")
+	render := flag.Bool("render", false, "run nothing: write page and plot of the transfer.json that is there")
 	flag.Parse()
 	var err error
 	if b.only, err = regexp.Compile(*only); err != nil || flag.NArg() > 0 || b.runs < 1 {
@@ -44,7 +45,11 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err = b.run(ctx)
+	if *render {
+		err = b.render()
+	} else {
+		err = b.run(ctx)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchtransfer:", err)
@@ -60,7 +65,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, t := range b.tools {
 		b.report.Versions[t.name] = t.describe(ctx)
 		line := strings.Join(t.arguments(job{"DIR", "http://HOST:PORT", ""}), " ")
-		b.report.Commands[t.name] = strings.NewReplacer(accessKey, "…", secretKey, "…").Replace(filepath.Base(t.path) + " " + line)
+		b.report.Commands[t.name] = strings.NewReplacer(secretKey, "…", accessKey, "…").Replace(filepath.Base(t.path) + " " + line)
 	}
 	if b.scratch, err = os.MkdirTemp(memory(), "benchtransfer-"); err != nil {
 		return fmt.Errorf("make a scratch directory: %w", err)
@@ -142,9 +147,29 @@ func (b *bench) write() error {
 	if err != nil {
 		return fmt.Errorf("write the results: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(b.out, "transfer.json"), append(text, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(b.out, data), append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write the results: %w", err)
 	}
+	return b.publish()
+}
+
+// data is the file that holds all runs.
+const data = "transfer.json"
+
+// render takes the runs from the data.
+func (b *bench) render() error {
+	text, err := os.ReadFile(filepath.Join(b.out, data))
+	if err != nil {
+		return fmt.Errorf("read the results: %w", err)
+	}
+	if err := json.Unmarshal(text, &b.report); err != nil {
+		return fmt.Errorf("read the results: %w", err)
+	}
+	return b.publish()
+}
+
+// publish writes page and plot.
+func (b *bench) publish() error {
 	page, err := os.Create(filepath.Join(b.out, "transfer.md"))
 	if err != nil {
 		return fmt.Errorf("write the page: %w", err)

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"image/color"
+	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // writePlot draws, for each scenario, how long each tool took relative to ours.
@@ -27,6 +29,10 @@ func (r report) writePlot(file string) error {
 			return fmt.Errorf("plot %s: %w", t.name, err)
 		}
 	}
+	p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = math.Pi/7, draw.XRight, draw.YTop
+	// Room for the legend above the bars, and for the last bars beside the edge.
+	p.Y.Max *= 1.3
+	p.X.Max += 0.3
 	if err := p.Save(11*vg.Inch, 4.5*vg.Inch, file); err != nil {
 		return fmt.Errorf("write the plot: %w", err)
 	}

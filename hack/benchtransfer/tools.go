@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,8 @@ type tool struct {
 	packs bool
 	// version prints what it says of itself.
 	version []string
+	// module is what it was built from, if its version is not in what it says.
+	module string
 	// arguments to copy a directory to the bucket; environment besides the keys.
 	arguments   func(j job) []string
 	environment func(j job) []string
@@ -79,8 +82,16 @@ func canPack(path string) bool {
 	return err == nil && regexp.MustCompile(`--packing.*\btar\b`).Match(help)
 }
 
-// describe returns the first line that a tool says about its version.
+// describe returns the version that a tool was built from, or the first line that it says
+// about that.
 func (t tool) describe(ctx context.Context) string {
+	if info, err := buildinfo.ReadFile(t.path); err == nil {
+		for _, m := range append(info.Deps, &info.Main) {
+			if m.Path == t.module {
+				return t.name + " " + m.Version
+			}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	said, err := exec.CommandContext(ctx, t.path, t.version...).CombinedOutput()
@@ -110,7 +121,7 @@ func worker(bin string, packs bool) tool {
 
 func s5cmd(bin string) tool {
 	return tool{
-		name: "s5cmd", path: filepath.Join(bin, "peers", "s5cmd"), version: []string{"version"},
+		name: "s5cmd", path: filepath.Join(bin, "peers", "s5cmd"), version: []string{"version"}, module: "github.com/peak/s5cmd/v2",
 		arguments: func(j job) []string {
 			return []string{"--endpoint-url", j.endpoint, "--log", "error", "cp", j.dir + "/", "s3://" + bucket + "/data/"}
 		},
@@ -122,7 +133,7 @@ func s5cmd(bin string) tool {
 // listing of the destination, which is known to be empty.
 func rclone(bin string) tool {
 	return tool{
-		name: "rclone", path: filepath.Join(bin, "peers", "rclone"), version: []string{"version"},
+		name: "rclone", path: filepath.Join(bin, "peers", "rclone"), version: []string{"version"}, module: "github.com/rclone/rclone",
 		arguments: func(j job) []string {
 			return slices.Concat([]string{
 				"copy", j.dir, "bench:" + bucket + "/data", "--transfers", "32", "--s3-upload-concurrency", "8",

@@ -111,7 +111,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	defer client.Close()
-	if err := client.Probe(ctx); err != nil {
+	if err := probe(ctx, client); err != nil {
 		return Summary{}, err
 	}
 	if o.Layout.Tar != nil {
@@ -153,6 +153,23 @@ func openUploads(ctx context.Context, client uploadLister, base string) ([]trans
 		return nil, nil
 	}
 	return left, err
+}
+
+// probe looks the bucket up, and once more after a pause for each answer that may be
+// another the next time.
+func probe(ctx context.Context, client *transfer.Client) error {
+	for attempt := 1; ; attempt++ {
+		err := client.Probe(ctx)
+		var known *transfer.Error
+		if attempt == maxAttempts || !errors.As(err, &known) || !known.Class.Retryable() {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(attempt) * time.Second):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func openSource(dir string) (*archive.Source, error) {

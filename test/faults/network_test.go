@@ -78,7 +78,7 @@ func TestEveryOperationMayFailOnce(t *testing.T) {
 	if chosen.full {
 		kinds = append(kinds, lab.LateInternalError, lab.TruncateAnswer, lab.InternalError)
 	}
-	for _, operation := range []string{"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"} {
+	for _, operation := range []string{"HeadBucket", "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"} {
 		for _, kind := range kinds {
 			t.Run(operation+"/"+string(kind), func(t *testing.T) {
 				t.Parallel()
@@ -102,7 +102,7 @@ func TestTimeOut(t *testing.T) {
 		return
 	}
 	r := newRig(t, lab.Conditions{Faults: []lab.Fault{
-		{Kind: lab.NoAnswer, Share: 1, Most: 3, Duration: 10 * time.Minute},
+		{Kind: lab.NoAnswer, Share: 1, Most: 3, Duration: 10 * time.Minute, Operations: []string{"PutObject", "UploadPart"}},
 	}})
 	r.mixture(t)
 	r.wantWhole(t, r.copy(t))

@@ -38,8 +38,8 @@ const (
 
 	bucket      = "bucket"
 	destination = "s3://" + bucket + "/base"
-	// copyTime bounds one copy under faults.
-	copyTime = 3 * time.Minute
+	// copyTime bounds one copy, the one of 80 GB as well.
+	copyTime = 15 * time.Minute
 )
 
 // rig is a directory to copy, a real S3 server with an empty bucket, and a lab between.
