@@ -53,7 +53,7 @@ type Lifecycle struct {
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;create;patch
-// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;configmaps;secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;configmaps;secrets;namespaces,verbs=get
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,verbs=get;create;patch
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=cargoship-worker
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -110,6 +110,9 @@ func (r *Lifecycle) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 			return ctrl.Result{}, fmt.Errorf("adding the finalizer to ArchiveTransfer %s: %w", req.NamespacedName, err)
 		}
 		return ctrl.Result{}, nil
+	}
+	if ending, err := r.endWithNamespace(ctx, in); ending || err != nil {
+		return ctrl.Result{}, err
 	}
 	d := decide(in)
 	if err := r.act(ctx, in, d); err != nil {
