@@ -290,6 +290,23 @@ var _ = Describe("Deleting a transfer", func() {
 			Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
 	})
 
+	It("takes the workers' Job away first when the namespace goes", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		pod := &corev1.Pod{}
+		Expect(api.Get(ctx, client.ObjectKey{Namespace: s.key.Namespace, Name: "w-a"}, pod)).To(Succeed())
+		// As the Job controller keeps a pod until its index has another.
+		pod.Finalizers = []string{batchv1.JobTrackingFinalizer}
+		Expect(api.Update(ctx, pod)).To(Succeed())
+		Expect(api.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.key.Namespace}})).To(Succeed())
+		_, err := s.job(ctx, "-workers")
+		Expect(err).NotTo(HaveOccurred(), "the Job went before any pod did")
+		Expect(api.Delete(ctx, pod)).To(Succeed())
+		a.end(ctx, corev1.PodFailed)
+		Eventually(func() error { _, err := s.job(ctx, "-workers"); return err }).Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
+	})
+
 	It("happens by itself when its time to live is over", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.TTLSecondsAfterFinished = ptr.To(int32(1)) })
