@@ -61,16 +61,20 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "file for the table as Markdown, the steps as JSON beside it")
 	flag.StringVar(&o.planFor, "plan-for", "", "plan DIR for this endpoint, as a child of this program does")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	run := measure
-	if o.planFor != "" {
-		run = plan
-	}
-	if err := run(ctx, o); err != nil {
+	if err := start(o); err != nil {
 		fmt.Fprintln(os.Stderr, "benchscale:", err)
 		os.Exit(1)
 	}
+}
+
+// start measures, or plans, until a signal comes.
+func start(o options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if o.planFor != "" {
+		return plan(ctx, o)
+	}
+	return measure(ctx, o)
 }
 
 // measure makes the tree and runs all steps. Nothing is left of it.
@@ -85,7 +89,7 @@ func measure(ctx context.Context, o options) (err error) {
 	if err := makeTree(ctx, tree, o); err != nil {
 		return err
 	}
-	server, err := start(ctx, dir)
+	server, err := startServer(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -125,7 +129,7 @@ func makeTree(ctx context.Context, tree string, o options) error {
 	return group.Wait()
 }
 
-func start(ctx context.Context, dir string) (*localcluster.S3, error) {
+func startServer(ctx context.Context, dir string) (*localcluster.S3, error) {
 	programs, err := assets.Ensure(ctx, assets.Options{Log: os.Stderr})
 	if err != nil {
 		return nil, err
