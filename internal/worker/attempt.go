@@ -179,11 +179,13 @@ func (e *Engine) sendFiles(l *lane, a *attempt) {
 	for len(a.queue) > 0 && l.files < l.limit {
 		i := a.queue[0]
 		a.queue = a.queue[1:]
+		files := 1
 		send := func(a *attempt) func() { return e.sendFile(a, i) }
 		if a.packs && a.content.Entries[i].Packable() {
+			files = partsAtOnce(a.content)
 			send = func(a *attempt) func() { return e.sendTar(a, i) }
 		}
-		e.launch(l, a, 1, send)
+		e.launch(l, a, files, send)
 	}
 	if len(a.queue) == 0 && a.running == 0 {
 		a.stage = stageClose

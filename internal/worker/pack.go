@@ -8,6 +8,19 @@ import (
 	"cargoship.dev/operator/internal/transfer"
 )
 
+// A tar of many parts counts as several files, since several parts of it are sent at
+// once: so there are no more compressors at work, whose memory nobody counts, than it
+// takes to fill the window.
+const (
+	partReckoned    = 8 << 20
+	mostPartsAtOnce = 4
+)
+
+// partsAtOnce returns how many files the tar of an archive counts as.
+func partsAtOnce(content archive.Archive) int {
+	return int(min(mostPartsAtOnce, 1+archive.PlannedSize(content)/partReckoned))
+}
+
 // sendTar sends the tar of the archive, which is packed on the way; i is the entry
 // that stands for it.
 func (e *Engine) sendTar(a *attempt, i int) func() {
