@@ -175,7 +175,7 @@ const shortestInterval = 500 * time.Millisecond
 // while the law moves fast, as far as the size of the fleet allows.
 func (c *PipelineCoordinator) hasten() {
 	granted, _ := c.grantedAndCharged()
-	hasty := granted > 0 && c.control.hasty()
+	hasty := granted > 0 && (c.control.hasty() || c.hungry())
 	step := shortestInterval
 	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
 	for _, t := range c.transfers {
@@ -184,6 +184,11 @@ func (c *PipelineCoordinator) hasten() {
 			t.interval = min(t.leisure, max(step, fastest))
 		}
 	}
+}
+
+// hungry tells that archives end faster than they are handed out at leisure.
+func (c *PipelineCoordinator) hungry() bool {
+	return !c.options.Without.has(Haste) && slices.ContainsFunc(c.ordered, (*worker).hungry)
 }
 
 // Interval is how long after a Tick the next should come: soon while a worker has

@@ -38,7 +38,8 @@ type worker struct {
 	stranded bool
 	since    time.Time // of its last change between some slots and none
 	round    workerRound
-	checks   int64 // reports checked
+	checks   int64   // reports checked
+	turnover float64 // archives ended per second
 }
 
 type lostArchive struct {

@@ -47,9 +47,11 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 		c.count(w, p, elapsed, first)
 	}
 	w.use(r, elapsed, first)
+	held := w.held
 	for _, o := range r.Finished {
 		c.finish(w, r, o)
 	}
+	w.measureTurnover(held-w.held, elapsed, first)
 	w.yield(r)
 	if r.Drained {
 		w.drained = true
@@ -67,6 +69,19 @@ func (w *worker) elapsed(now time.Time, r Report) time.Duration {
 		return r.Uptime - w.lease.uptime
 	}
 	return now.Sub(w.lease.reportedAt)
+}
+
+// measureTurnover smooths how many archives the worker ends per second.
+func (w *worker) measureTurnover(ended int, elapsed time.Duration, first bool) {
+	if seconds := elapsed.Seconds(); !first && seconds > 0 {
+		w.turnover += (float64(ended)/seconds - w.turnover) / 2
+	}
+}
+
+// hungry tells that the worker ends most of what it holds before it would be given
+// more at leisure.
+func (w *worker) hungry() bool {
+	return w.held > 0 && w.turnover*w.transfer.leisure.Seconds() > float64(w.held)/2
 }
 
 // check tells why a report is to be ignored.
