@@ -17,8 +17,8 @@ const (
 	// between half of it and half more, so that senders that share a policer do not
 	// probe together.
 	probeWait = 8 * time.Second
-	// probeStepMost bounds a step, relative to the rate.
-	probeStepMost = 0.5
+	// probeStepMost bounds a step, relative to the rate: a doubling, as slow start's.
+	probeStepMost = 1
 	// lowestShare of the good rate, and never less than lowestRate per second, finds
 	// out whether an outage is over.
 	lowestShare = 0.005
@@ -165,7 +165,7 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 func (r *rateLaw) raise(s Signal, v pathView) {
 	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.Accepted
 	step := v.config.BandwidthProbingRate * float64(int(1)<<min(max(r.probe.won-1, 0), 10))
-	r.probe.step = min(step, max(probeStepMost, v.config.BandwidthProbingRate))
+	r.probe.step = min(step, probeStepMost)
 	r.perSecond *= 1 + r.probe.step
 }
 

@@ -22,9 +22,9 @@ const (
 	slowest = 1.0
 	// A cut stands for shortestHold, twice as long after each cut that nothing was
 	// accepted since, then grows back by regrowth of the rate before it per second.
-	shortestHold = time.Second
+	shortestHold = 500 * time.Millisecond
 	longestHold  = 8 * time.Second
-	regrowth     = 0.1
+	regrowth     = 0.3
 )
 
 // cut is a rate below the granted one that refusals have imposed.

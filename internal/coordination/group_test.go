@@ -1,0 +1,145 @@
+package coordination
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// policers is a controller whose lanes start their part of the group's rate, or 500
+// per second without one, at policers of their own or shared.
+type policers struct {
+	c     *GlobalCongestionController
+	now   time.Time
+	lanes []*lane
+	of    []int     // policer of each lane
+	rates []float64 // of each policer
+}
+
+func newPolicers(of []int, rates ...float64) *policers {
+	p := &policers{c: settledController(0), now: start, of: of, rates: rates}
+	p.lanes = p.c.groups[0].lanes
+	for i := 1; i < len(of); i++ {
+		p.c.groups[0].join(&lane{name: fmt.Sprint(i)})
+	}
+	p.lanes = append([]*lane{}, p.c.groups[0].lanes...)
+	return p
+}
+
+// round passes a second.
+func (p *policers) round() {
+	p.now = p.now.Add(time.Second)
+	started, asked := make([]float64, len(p.lanes)), make([]float64, len(p.rates))
+	for i, l := range p.lanes {
+		started[i] = 500
+		if r := l.group.rate.perSecond; r > 0 {
+			started[i] = r / float64(len(l.group.lanes))
+		}
+		asked[p.of[i]] += started[i]
+	}
+	total := Signal{InFlight: 100, Latency: 100 * time.Millisecond}
+	for i, l := range p.lanes {
+		accepted := started[i] * min(1, p.rates[p.of[i]]/asked[p.of[i]])
+		refused := started[i] - accepted
+		l.signal = Signal{
+			Started: started[i], Accepted: accepted, Throttled: refused, Bytes: accepted * (1 << 20),
+			Completions: int64(started[i]), Throttles: int64(refused),
+		}
+		total.add(l.signal)
+	}
+	p.c.Round(p.now, total)
+}
+
+func (p *policers) accepted() float64 {
+	sum := 0.0
+	for _, l := range p.lanes {
+		sum += l.signal.Accepted
+	}
+	return sum
+}
+
+// Lanes of two policers, one of which refuses, part and find each its own rate.
+func TestGroupsPart(t *testing.T) {
+	p := newPolicers([]int{0, 0, 1, 1}, 100, 900)
+	for range 60 {
+		p.round()
+	}
+	if p.lanes[0].group != p.lanes[1].group || p.lanes[2].group != p.lanes[3].group || p.lanes[0].group == p.lanes[2].group {
+		t.Errorf("groups %s %s %s %s", p.lanes[0].group.name, p.lanes[1].group.name, p.lanes[2].group.name, p.lanes[3].group.name)
+	}
+	if got := p.accepted(); got < 950 {
+		t.Errorf("%.0f accepted of 1000 per second", got)
+	}
+}
+
+// Lanes that share a policer stay together, however often it refuses them.
+func TestGroupsStayTogether(t *testing.T) {
+	p := newPolicers([]int{0, 0, 0, 0}, 700)
+	for range 200 {
+		p.round()
+	}
+	if n := len(p.c.groups); n != 1 {
+		t.Errorf("%d groups of lanes that share a policer", n)
+	}
+}
+
+// Groups that turn out to share a policer are merged.
+func TestGroupsMerge(t *testing.T) {
+	p := newPolicers([]int{0, 0, 1, 1}, 100, 900)
+	for range 60 {
+		p.round()
+	}
+	p.of, p.rates = []int{0, 0, 0, 0}, []float64{600}
+	for range 300 {
+		p.round()
+	}
+	if n := len(p.c.groups); n != 1 {
+		t.Errorf("%d groups after their policers became one", n)
+	}
+}
+
+// A group that sends nothing is given up.
+func TestIdleGroupsDissolve(t *testing.T) {
+	p := newPolicers([]int{0, 1}, 100, 900)
+	for range 20 {
+		p.round()
+	}
+	if len(p.c.groups) != 2 {
+		t.Fatalf("%d groups, want 2", len(p.c.groups))
+	}
+	idle := p.c.groups[1]
+	for range 120 {
+		p.now = p.now.Add(time.Second)
+		for _, l := range p.lanes {
+			l.signal = clean()
+			if l.group == idle {
+				l.signal = Signal{}
+			}
+		}
+		p.c.Round(p.now, clean())
+	}
+	if len(p.c.groups) != 1 || p.lanes[0].group != p.c.groups[0] || p.lanes[1].group != p.c.groups[0] {
+		t.Errorf("%d groups after two idle minutes", len(p.c.groups))
+	}
+}
+
+// The next leader begins with the groups of the one before.
+func TestGroupsSurviveARestart(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.c.control.begun = true
+	f.c.control.part(f.now, f.c.control.groups[0], []*lane{f.c.transfer("t").byName["a"]})
+	f.c.transfer("t").byName["a"].group.rate.perSecond = 123
+	snapshot := f.c.Snapshot()
+	snapshot.Epoch++
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
+	must(t, err)
+	must(t, c.Start(f.now, snapshot))
+	must(t, c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig()}))
+	for _, prefix := range []string{"a", "b"} {
+		must(t, c.RegisterPrefix(f.now, "t", prefix, 0))
+	}
+	a, b := c.transfer("t").byName["a"].group, c.transfer("t").byName["b"].group
+	if a == b || a.rate.perSecond != 123 || b.rate.perSecond != 0 {
+		t.Errorf("rates %v and %v, want 123 and none", a.rate.perSecond, b.rate.perSecond)
+	}
+}
