@@ -112,7 +112,7 @@ func (c *cell) backlog() float64 {
 // unsent estimates how much is left of the archive that the worker sends first:
 // the bytes since the outcome before it are taken for its own.
 func (c *cell) unsent(h *holding) float64 {
-	sent := float64(c.counters.Bytes - c.settled)
+	sent := float64(max(0, c.counters.Bytes-c.settled)) // a new process counts from zero
 	return max(float64(h.size)-sent, (1-headProgress)*float64(h.size))
 }
 
