@@ -153,16 +153,21 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 	windowCause := c.steer(now, s)
 	view := c.view(s)
 	var changes []Transition
+	starved := false
 	for i, g := range c.groups {
 		cause := windowCause
 		if c.config.AdvancedFlowControl {
 			if own := g.rate.round(now, g.signal, view); own != "" {
 				cause = own
+				starved = starved || own == CauseNoSuccess && g.signal.Throttles == 0
 			}
 		}
 		if after := c.state(g); after != before[i] {
 			changes = append(changes, Transition{g.name, before[i], after, cause})
 		}
+	}
+	if starved {
+		c.window.relieve()
 	}
 	c.last = s
 	return changes

@@ -412,3 +412,27 @@ func TestBaseLatencyExpires(t *testing.T) {
 		t.Errorf("the base latency is %v s, want 0.2", m.base())
 	}
 }
+
+// Requests that time one another out on a thin path are sent fewer at a time, in
+// the end alone; once the path carries more, the window has its floor again.
+func TestTimeOutsShrinkTheWindow(t *testing.T) {
+	c := settledController(0)
+	c.window.size = 16
+	lost := with(func(s *Signal) { s.Accepted, s.Bytes, s.Failed, s.Latency = 0, 0, 10, 0 })
+	alone := with(func(s *Signal) { s.InFlight = int(c.window.size) })
+	for range 8 {
+		for range starvedRounds {
+			judge(c, start, lost)
+		}
+		judge(c, start, alone) // the outage seems to be over
+	}
+	if c.window.size >= windowFloor {
+		t.Errorf("the window is still %v", c.window.size)
+	}
+	for range 10 {
+		judge(c, start, with(func(s *Signal) { s.InFlight = int(c.window.size) }))
+	}
+	if c.window.size < windowFloor || c.floor() != windowFloor {
+		t.Errorf("the window is %v, its floor %v after clean rounds", c.window.size, c.floor())
+	}
+}

@@ -55,11 +55,28 @@ type windowLaw struct {
 	starved   int  // rounds with completions but no success
 	regaining bool // slow start after an outage
 	cuts      int64
+	// overloaded: even the floor may be more than the path carries in time.
+	overloaded bool
 }
 
 // floor is the smallest window; a smaller configured start is respected.
 func (c *GlobalCongestionController) floor() float64 {
+	if c.window.overloaded {
+		return 1
+	}
 	return float64(min(windowFloor, c.config.GlobalCongestionWindow))
+}
+
+// relieve answers an outage without refusals. If the path is gone, half the window is
+// soon regained; if it is so thin that its requests time out one another, the
+// window has to shrink until they don't.
+func (w *windowLaw) relieve() {
+	w.size /= 2
+	w.stride = 1
+	w.overloaded = w.size < windowFloor
+	if w.state == SlowStart {
+		w.state = CongestionAvoidance
+	}
 }
 
 // hasty tells that the window moves fast.
@@ -79,6 +96,7 @@ func (c *GlobalCongestionController) steer(now time.Time, s Signal) string {
 	before := c.window.state
 	cause := c.applyWindowLaw(now, s)
 	c.window.size = min(max(c.window.size, c.floor()), maxWindow)
+	c.window.overloaded = c.window.overloaded && c.window.size < windowFloor
 	if c.window.state == before {
 		return ""
 	}

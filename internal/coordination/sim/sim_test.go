@@ -46,3 +46,13 @@ func TestRandomScenariosKeepTheInvariants(t *testing.T) {
 		}
 	})
 }
+
+// What these seeds found once: an archive recalled for ever from a worker that had
+// been restarted, and thin links on which requests only timed out.
+func TestRandomScenariosThatFailed(t *testing.T) {
+	for _, seed := range []uint64{80, 131, 373} {
+		if violation := FuzzOne(seed); violation != "" {
+			t.Errorf("seed %d: %s", seed, violation)
+		}
+	}
+}
