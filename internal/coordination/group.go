@@ -15,6 +15,8 @@ const (
 	// fateMemory is the part of a prefix's evidence that is kept from one round with
 	// refusals to the next.
 	fateMemory = 0.9
+	// fateRound is how many refusals one round can count for, by prefix.
+	fateRound = 2.5
 	// fateEvidence is how unlikely, as a negative logarithm, chance must be as the
 	// reason for an uneven spread of refusals.
 	fateEvidence = 10
@@ -95,11 +97,8 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 		if g.signal.Started > 0 || g.active.IsZero() {
 			g.active = now
 		}
-		for _, l := range g.lanes {
-			if g.signal.Throttles > 0 {
-				l.fate.ended = fateMemory*l.fate.ended + float64(l.signal.Completions)
-				l.fate.refused = fateMemory*l.fate.refused + float64(l.signal.Throttles)
-			}
+		if g.signal.Throttles > 0 {
+			g.learnFates()
 		}
 	}
 	if c.without.has(Groups) || !c.config.AdvancedFlowControl {
@@ -114,6 +113,16 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 	c.merge(now)
 }
 
+// learnFates adds a round with refusals to the evidence. They come in bursts, which meet
+// whoever sends just then, so many in one round tell no more than some.
+func (g *group) learnFates() {
+	weight := min(1, fateRound*float64(len(g.lanes))/float64(g.signal.Throttles))
+	for _, l := range g.lanes {
+		l.fate.ended = fateMemory*l.fate.ended + weight*float64(l.signal.Completions)
+		l.fate.refused = fateMemory*l.fate.refused + weight*float64(l.signal.Throttles)
+	}
+}
+
 // split gives the prefixes that were refused a group of their own, if there are
 // others in theirs that were loaded and not refused.
 func (c *GlobalCongestionController) split(now time.Time, g *group) {
@@ -121,7 +130,7 @@ func (c *GlobalCongestionController) split(now time.Time, g *group) {
 		return
 	}
 	hot, evidence := g.unevenest()
-	if evidence >= fateEvidence {
+	if evidence >= fateEvidence+float64(len(g.lanes))*math.Ln2 {
 		c.part(now, g, hot)
 	}
 }
@@ -130,7 +139,8 @@ func (c *GlobalCongestionController) split(now time.Time, g *group) {
 // share of the requests, and how clearly it does. If all shared one policer, the K
 // refusals would fall on the lanes at random: the chance that a share q or more of
 // them falls on lanes with a share p of the requests is at most exp(-K·D(q‖p)),
-// D being the relative entropy (Chernoff; Cover and Thomas, section 11.1).
+// D being the relative entropy (Chernoff; Cover and Thomas, section 11.1). As the
+// lanes are chosen for it, that is one of 2ⁿ sets of n lanes, of which some stands out.
 func (g *group) unevenest() (hot []*lane, evidence float64) {
 	byShare := slices.Clone(g.lanes)
 	slices.SortStableFunc(byShare, func(x, y *lane) int { return cmp.Compare(y.fate.share(), x.fate.share()) })
