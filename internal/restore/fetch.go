@@ -26,9 +26,10 @@ const (
 type visitor func(m archive.Member, h *tar.Header, content io.Reader) error
 
 // fetch reads the members of a run one after the other. A read that breaks off is
-// begun again at the member it came to. An error of the visitor ends it, unless it
-// stems from the reading.
+// begun again at the member it came to. A member that is not as it should be is
+// looked at once more, since it may have been damaged on the way only.
 func fetch(ctx context.Context, b Bucket, r run, visit visitor) error {
+	doubted := false
 	for attempt := 1; len(r.members) > 0; attempt++ {
 		done, err := fetchOnce(ctx, b, r, visit)
 		r.members = r.members[done:]
@@ -36,11 +37,13 @@ func fetch(ctx context.Context, b Bucket, r run, visit visitor) error {
 			return nil
 		}
 		if done > 0 {
-			attempt = 1
+			attempt, doubted = 1, false
 		}
-		if attempt == fetchAttempts || ctx.Err() != nil || !errors.As(err, new(readError)) {
+		broken := errors.As(err, new(readError))
+		if attempt == fetchAttempts || ctx.Err() != nil || !broken && doubted {
 			return err
 		}
+		doubted = doubted || !broken
 		select {
 		case <-ctx.Done():
 		case <-time.After(fetchPause << attempt):
@@ -165,9 +168,21 @@ func fetchObject(ctx context.Context, b Bucket, m archive.Member, to io.Writer) 
 		return nil
 	}
 	if got := transfer.EncodeChecksum(sum); got != m.Checksum {
-		return fmt.Errorf("checksum of %s is %s, the manifest has %s", m.Key, got, m.Checksum)
+		return damaged{fmt.Errorf("checksum of %s is %s, the manifest has %s", m.Key, got, m.Checksum)}
 	}
 	return nil
+}
+
+// damaged says that what was read is not what was archived.
+type damaged struct{ error }
+
+// twice looks once more at what seems damaged: it may have been on the way only.
+func twice(look func() error) error {
+	err := look()
+	if errors.As(err, new(damaged)) {
+		return look()
+	}
+	return err
 }
 
 func copyRange(ctx context.Context, b Bucket, m archive.Member, at int64, to io.Writer) (int64, error) {

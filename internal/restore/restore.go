@@ -243,7 +243,9 @@ func (r *restorer) member(m archive.Member, h *tar.Header, content io.Reader) er
 
 // object restores a file that is an object of its own.
 func (r *restorer) object(ctx context.Context, m archive.Member) error {
-	err := r.place(m, nil, func(w io.Writer) error { return fetchObject(ctx, r.options.Catalog.bucket, m, w) })
+	err := twice(func() error {
+		return r.place(m, nil, func(w io.Writer) error { return fetchObject(ctx, r.options.Catalog.bucket, m, w) })
+	})
 	if ctx.Err() != nil {
 		return err
 	}

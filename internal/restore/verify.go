@@ -94,7 +94,7 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 	case !v.options.ReadBack:
 		err = stat(ctx, v.options.Catalog.bucket, o)
 	case members[0].Tar == nil:
-		err = fetchObject(ctx, v.options.Catalog.bucket, members[0], io.Discard)
+		err = twice(func() error { return fetchObject(ctx, v.options.Catalog.bucket, members[0], io.Discard) })
 	default:
 		err = v.readBack(ctx, o, members)
 	}
@@ -130,16 +130,21 @@ func stat(ctx context.Context, b Bucket, o archive.Object) error {
 	return nil
 }
 
-// readBack reads a tar and compares every member.
+// readBack reads a tar and compares every member. One that differs is wrong when it
+// does so twice.
 func (v *verifier) readBack(ctx context.Context, o archive.Object, members []archive.Member) error {
 	for _, r := range runs(o, members) {
+		doubted := ""
 		err := fetch(ctx, v.options.Catalog.bucket, r, func(m archive.Member, h *tar.Header, content io.Reader) error {
-			if err := compare(m, h, content); err != nil {
-				if errors.As(err, new(readError)) {
-					return err
-				}
-				v.count(func(n *Verification) { n.fail(m.Path, err) })
+			err := compare(m, h, content)
+			if err == nil || errors.As(err, new(readError)) {
+				return err
 			}
+			if doubted != m.Path {
+				doubted = m.Path
+				return err
+			}
+			v.count(func(n *Verification) { n.fail(m.Path, err) })
 			return nil
 		})
 		if err != nil {
