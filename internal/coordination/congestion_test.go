@@ -69,21 +69,33 @@ func with(change func(s *Signal)) Signal {
 	return s
 }
 
-func TestRound(t *testing.T) {
-	slow := func(d time.Duration) Signal { return with(func(s *Signal) { s.Latency = d }) }
-	due := func() *GlobalCongestionController {
-		c := settledController(1000)
-		c.groups[0].rate.probe.due = start
-		return c
+// roundTest judges one round and says what is to come of it.
+type roundTest struct {
+	state      func() *GlobalCongestionController
+	signal     Signal
+	wantState  State
+	wantWindow int
+	wantRate   float64
+	wantCause  string
+}
+
+func (test roundTest) run(t *testing.T) {
+	c, cause := test.state(), ""
+	for _, change := range judge(c, start, test.signal) {
+		cause = change.Cause
 	}
-	tests := map[string]struct {
-		state      func() *GlobalCongestionController
-		signal     Signal
-		wantState  State
-		wantWindow int
-		wantRate   float64
-		wantCause  string
-	}{
+	g := c.groups[0]
+	if state := c.state(g); state != test.wantState || int(c.window.size) != test.wantWindow || cause != test.wantCause ||
+		math.Abs(g.rate.perSecond-test.wantRate) > 1e-6 {
+		t.Errorf("got {%d %v %s %s}, want {%d %v %s %s}", int(c.window.size), g.rate.perSecond, state, cause,
+			test.wantWindow, test.wantRate, test.wantState, test.wantCause)
+	}
+}
+
+func slowed(d time.Duration) Signal { return with(func(s *Signal) { s.Latency = d }) }
+
+func TestRoundSteersTheWindow(t *testing.T) {
+	for name, test := range map[string]roundTest{
 		"slow start doubles": {
 			state:  func() *GlobalCongestionController { return fresh(DefaultConfig()) },
 			signal: clean(), wantState: SlowStart, wantWindow: 64,
@@ -101,16 +113,16 @@ func TestRound(t *testing.T) {
 		},
 		// T doubles to 200 ms, smoothed 150 ms: a third of 100 waits, target 30.
 		"a queue, fewer": {
-			state: after(0), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
+			state: after(0), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
 		},
 		"a small queue stays": {
-			state: after(0), signal: slow(150 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
+			state: after(0), signal: slowed(150 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
 		},
 		"short of work, all stays": {
 			state: after(0), signal: with(func(s *Signal) { s.Latency, s.InFlight, s.SenderLimited = time.Second, 50, true }),
 			wantState: CongestionAvoidance, wantWindow: 100,
 		},
-		// Twice the 40 in flight, and four; but at most a tenth less at once.
+		// Half as many again as the 40 in flight, and four; but at most a tenth less at once.
 		"what rates leave of the window is given up slowly": {
 			state: after(1000), signal: with(func(s *Signal) { s.InFlight = 40 }),
 			wantState: CongestionAvoidance, wantWindow: 90, wantRate: 1000,
@@ -119,6 +131,18 @@ func TestRound(t *testing.T) {
 			state: after(0), signal: with(func(s *Signal) { s.Throttled, s.Accepted, s.Throttles = 100, 900, 2 }),
 			wantState: CongestionAvoidance, wantWindow: 101,
 		},
+	} {
+		t.Run(name, test.run)
+	}
+}
+
+func TestRoundSteersTheRate(t *testing.T) {
+	due := func() *GlobalCongestionController {
+		c := settledController(1000)
+		c.groups[0].rate.probe.due = start
+		return c
+	}
+	for name, test := range map[string]roundTest{
 		"throttling cuts to what was accepted": {
 			state: after(0), signal: refused(0.05), wantState: FastRecovery,
 			wantWindow: 100, wantRate: 0.99 * 950, wantCause: CauseThrottled,
@@ -157,22 +181,10 @@ func TestRound(t *testing.T) {
 			state: due, signal: clean(), wantState: CongestionAvoidance, wantWindow: 101, wantRate: 1050,
 		},
 		"a queue where a rate does not bind lifts the rate": {
-			state: after(2000), signal: slow(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
+			state: after(2000), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
 		},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			c, cause := test.state(), ""
-			for _, change := range judge(c, start, test.signal) {
-				cause = change.Cause
-			}
-			g := c.groups[0]
-			if state := c.state(g); state != test.wantState || int(c.window.size) != test.wantWindow || cause != test.wantCause ||
-				math.Abs(g.rate.perSecond-test.wantRate) > 1e-6 {
-				t.Errorf("got {%d %v %s %s}, want {%d %v %s %s}", int(c.window.size), g.rate.perSecond, state, cause,
-					test.wantWindow, test.wantRate, test.wantState, test.wantCause)
-			}
-		})
+	} {
+		t.Run(name, test.run)
 	}
 }
 

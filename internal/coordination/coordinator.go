@@ -313,6 +313,10 @@ func (c *PipelineCoordinator) addWorker(now time.Time, id WorkerID, t *TransferS
 	return w
 }
 
+// HasWorker tells whether a worker is known: it was added or adopted, and has
+// been neither removed nor, after an unconfirmed removal, outlived by its lease.
+func (c *PipelineCoordinator) HasWorker(id WorkerID) bool { return c.workers[id] != nil }
+
 // Drain asks the present workers of a transfer to end.
 func (c *PipelineCoordinator) Drain(now time.Time, id TransferID) {
 	c.now = now

@@ -61,16 +61,13 @@ type cell struct {
 	rate   float64
 
 	counters PrefixCounters
-	rates    cellRates
+	rates    requestRates // over the last interval
 	round    cellRound
 	demand   int
 	jitter   float64 // of its score
 	useful   float64 // slots of a slow worker that do not wait for it; 0 while it is not slow
 	checked  int64   // the last of the worker's checks that met it
 }
-
-// cellRates are per second, over the last interval.
-type cellRates struct{ bytes, accepted, throttled, failed float64 }
 
 // cell finds the worker's part of a lane, or nil.
 func (w *worker) cell(l *lane) *cell {

@@ -222,7 +222,7 @@ func (m *metrics) endRound(c *PipelineCoordinator, now time.Time, s Signal) {
 	m.comparison.endRound(now, s)
 }
 
-// fairness is over the transfers with windows that were not short of work.
+// fairness is over the transfers with windows.
 func (c *PipelineCoordinator) fairness() float64 {
 	var sum, squares, n float64
 	for _, t := range c.transfers {

@@ -223,7 +223,7 @@ func (w *worker) acknowledge(now time.Time, r Report) {
 // restart forgets the process that was before: its counters end with it.
 func (w *worker) restart() {
 	for _, cell := range w.cells {
-		cell.counters, cell.rates, cell.round = PrefixCounters{}, cellRates{}, cellRound{}
+		cell.counters, cell.rates, cell.round = PrefixCounters{}, requestRates{}, cellRound{}
 	}
 	w.round = workerRound{}
 }
@@ -245,7 +245,9 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 	if first {
 		return
 	}
-	cell.setRates(growth, elapsed)
+	if seconds := elapsed.Seconds(); seconds > 0 {
+		cell.rates = ratesOf(growth, seconds)
+	}
 	cell.limitSlow(growth, elapsed)
 	w.sent += growth.Bytes
 	cell.round.growth = cell.round.growth.plus(growth)
@@ -258,17 +260,6 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 // headroom is what a party that used so many slots may claim next: a quarter
 // more, so that its share can grow again.
 func headroom(used int) int { return used + used/4 + 1 }
-
-func (c *cell) setRates(growth PrefixCounters, elapsed time.Duration) {
-	if seconds := elapsed.Seconds(); seconds > 0 {
-		c.rates = cellRates{
-			bytes:     float64(growth.Bytes) / seconds,
-			accepted:  float64(growth.Accepted) / seconds,
-			throttled: float64(growth.Throttled) / seconds,
-			failed:    float64(growth.Failed) / seconds,
-		}
-	}
-}
 
 func (s *laneSums) count(growth PrefixCounters) {
 	s.accepted += growth.Accepted

@@ -24,18 +24,18 @@ type workerRound struct {
 	seconds  float64
 	inFlight int
 	limited  bool
-	settled  bool // it acted on its newest grant
-	last     workerRates
+	settled  bool // it acted on its newest limits
+	last     requestRates
 }
 
 // cellRound sums the reports on one of a worker's prefixes in one round.
 type cellRound struct {
 	growth PrefixCounters
-	last   workerRates
+	last   requestRates
 }
 
-// workerRates are per second; busy is the mean number of requests in flight.
-type workerRates struct{ started, accepted, throttled, failed, bytes, busy float64 }
+// requestRates are per second; busy is the mean number of requests in flight.
+type requestRates struct{ started, accepted, throttled, failed, bytes, busy float64 }
 
 // observe adds what a worker reported on one lane to the round.
 func (c *GlobalCongestionController) observe(d PrefixCounters) {
@@ -110,7 +110,7 @@ func (c *PipelineCoordinator) interval() time.Duration {
 }
 
 // coverage is the part of the granted windows that was reported on by workers
-// that acted on their newest grant.
+// that acted on their newest limits.
 func (c *PipelineCoordinator) coverage(now time.Time) float64 {
 	var granted, settled float64
 	for _, w := range c.coordinatedWorkers() {
@@ -174,14 +174,14 @@ func (c *PipelineCoordinator) signal(now time.Time) Signal {
 // endRound adds the worker's rates in the round to those of its lanes. One that did
 // not report in it counts as it last did, unless it has fallen silent.
 func (w *worker) endRound(now time.Time) {
-	w.round.last = workerRates{}
+	w.round.last = requestRates{}
 	for _, cell := range w.cells {
 		r := &cell.round
 		switch {
 		case w.round.seconds > 0:
 			r.last = ratesOf(r.growth, w.round.seconds)
 		case w.silent(now):
-			r.last = workerRates{}
+			r.last = requestRates{}
 		}
 		if !w.blocked {
 			cell.lane.signal.count(r)
@@ -194,14 +194,14 @@ func (w *worker) endRound(now time.Time) {
 	}
 }
 
-func ratesOf(p PrefixCounters, seconds float64) workerRates {
-	return workerRates{
+func ratesOf(p PrefixCounters, seconds float64) requestRates {
+	return requestRates{
 		float64(p.Started) / seconds, float64(p.Accepted) / seconds, float64(p.Throttled) / seconds,
 		float64(p.Failed) / seconds, float64(p.Bytes) / seconds, p.Busy.Seconds() / seconds,
 	}
 }
 
-func (r *workerRates) add(s workerRates) {
+func (r *requestRates) add(s requestRates) {
 	r.started += s.started
 	r.accepted += s.accepted
 	r.throttled += s.throttled

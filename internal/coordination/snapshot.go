@@ -3,6 +3,7 @@ package coordination
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -106,18 +107,8 @@ func (r *rateLaw) restore(now time.Time, s GroupSnapshot, v pathView) {
 // admit puts a lane into the group that it was recorded in, else into the first.
 func (c *GlobalCongestionController) admit(l *lane) {
 	g := c.remembered[Member{l.transfer.spec.ID, l.name}]
-	if g == nil || !c.holds(g) {
+	if g == nil || !slices.Contains(c.groups, g) { // it has been given up
 		g = c.groups[0]
 	}
 	g.join(l)
-}
-
-// holds tells that the group has not been given up.
-func (c *GlobalCongestionController) holds(g *group) bool {
-	for _, x := range c.groups {
-		if x == g {
-			return true
-		}
-	}
-	return false
 }
