@@ -38,6 +38,8 @@ type PipelineCoordinator struct {
 	epoch   int64
 	now     time.Time // of the last call that gave a time
 	ticked  time.Time
+	// lent: some grant had a window, which may stand in the API until its withdrawal does.
+	lent bool
 
 	control   *GlobalCongestionController
 	transfers []*TransferScheduler // by ID
@@ -373,6 +375,7 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
 	for _, p := range g.Prefixes {
 		if l, err := c.register(t, p.Prefix); err == nil {
 			v.window += max(p.Window, 0)
+			c.lent = c.lent || p.Window > 0
 			w.adopt(l, p)
 		}
 	}

@@ -293,6 +293,7 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		if cell.granted() {
 			l.grant.Prefixes = append(l.grant.Prefixes, cell.grant(&l.grant))
 			v.window += cell.window
+			c.lent = c.lent || cell.window > 0
 		}
 		for _, h := range cell.recalled {
 			if h.recall == (fence{}) {

@@ -135,8 +135,18 @@ func (w *worker) live(now time.Time) bool {
 
 // silent tells that the worker has not been heard lately, or does not hear us.
 func (w *worker) silent(now time.Time) bool {
+	return !w.lease.reported || w.missed(now)
+}
+
+// missed tells that the worker has had the time to be heard, or to hear us, and has
+// not. For one whose grant was adopted that time begins with the adoption.
+func (w *worker) missed(now time.Time) bool {
 	l := &w.lease
-	return !l.reported || now.Sub(l.reportedAt) > silentIntervals*w.transfer.leisure || len(l.versions) > unseenVersions
+	heard := l.reportedAt
+	if !l.reported {
+		heard = l.issuedAt
+	}
+	return now.Sub(heard) > silentIntervals*w.transfer.leisure || len(l.versions) > unseenVersions
 }
 
 // overdue tells that a report of the worker is missing.

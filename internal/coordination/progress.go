@@ -78,7 +78,7 @@ func (c *PipelineCoordinator) Snapshot() Snapshot {
 	for _, t := range c.transfers {
 		s.LeaseLifetime = max(s.LeaseLifetime, t.lifetime)
 	}
-	if granted, _ := c.grantedAndCharged(); granted > 0 || c.control.begun {
+	if c.control.begun || c.lent {
 		s.Path, s.Groups = c.control.snapshot()
 	}
 	return s

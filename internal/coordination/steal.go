@@ -119,13 +119,13 @@ func (c *cell) unsent(h *holding) float64 {
 // steal takes archives from the workers that would be done with them last, for
 // workers that have none and for which nothing is queued. Work that its worker
 // can be asked for is recalled: once the worker has acknowledged a grant without
-// it, it has let go of it, and the archive is queued again. What a silent worker
+// it, it has let go of it, and the archive is queued again. What a missed worker
 // holds is queued at once, while that worker may still be at it: both would put
 // the same objects, and the first outcome counts. It gives the number of archives.
 func (t *TransferScheduler) steal(now time.Time) (moved int64) {
 	room := t.hunger()
 	for _, w := range t.workers {
-		if room > 0 && w.silent(now) {
+		if room > 0 && w.missed(now) {
 			n := w.hedge()
 			room -= n
 			moved += int64(n)
@@ -248,7 +248,7 @@ func (c *cell) recall() {
 	c.recalled = append(c.recalled, h)
 }
 
-// hedge queues what a silent worker holds, remembers that it may finish it, and
+// hedge queues what a missed worker holds, remembers that it may finish it, and
 // gives the number of archives.
 func (w *worker) hedge() int {
 	queued := 0

@@ -102,7 +102,7 @@ type Engine struct {
 	obeyed fence
 	lease  lease
 	limits []transfer.Limit
-	// floorOn is the prefix that the floor is on; "" while the lease holds.
+	// floorOn is the prefix that the floor was on last.
 	floorOn string
 	// over says that Run has returned.
 	over bool

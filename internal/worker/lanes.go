@@ -106,7 +106,6 @@ func (e *Engine) allowed() []transfer.Limit {
 	}
 	switch e.lease.phase(time.Now()) {
 	case phaseHeld:
-		e.floorOn = ""
 		return granted(e.grant.Prefixes)
 	case phaseExpired:
 		return e.floor()
@@ -137,7 +136,8 @@ func windowOf(p v1alpha1.PrefixGrant) int {
 // floor is the uncoordinated floor: one request at a time, on the first prefix
 // of the grant that has archives left. Prefixes without a window come last, lest
 // archives held there never end. It stays on a prefix as long as that has archives
-// left, since one request in flight there and one elsewhere would be two.
+// left, through leases in between, since one request in flight there and one
+// elsewhere would be two.
 func (e *Engine) floor() []transfer.Limit {
 	prefixes := slices.Clone(e.grant.Prefixes)
 	rank := func(p v1alpha1.PrefixGrant) int {

@@ -346,7 +346,6 @@ func (x *worker) allowed() map[int]pace.Limit {
 	switch now := x.clock(); {
 	case x.grant.Drain || x.grant.Epoch == 0:
 	case x.lease.held(now):
-		x.floorOn = nil
 		for _, p := range x.grant.Prefixes {
 			if l := x.lane(p.Prefix); l != nil {
 				limits[l.prefix.index] = pace.Limit{Window: p.Window, Rate: p.Rate}
