@@ -83,7 +83,7 @@ func run(ctx context.Context, f runFlags) error {
 		return fmt.Errorf("find the API server: %w", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	leases, err := worker.NewLeaseClient(config, types.NamespacedName{Namespace: f.podNamespace, Name: f.podName}, logger)
+	leases, err := worker.NewLeaseClient(config, types.NamespacedName{Namespace: f.podNamespace, Name: f.podName})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,13 @@ const (
 	farewell = 10 * time.Second
 	// againAfter is the pause before the engine is made again.
 	againAfter = 5 * time.Second
+	// readsPerReport is how often the lease is read between two reports: a grant
+	// is then known within a quarter of the interval.
+	readsPerReport = 3
+	// readFirst is how often a lease is looked for that is not there yet.
+	readFirst = 200 * time.Millisecond
+	// readAgainMost bounds the pause after reads that failed.
+	readAgainMost = 5 * time.Second
 )
 
 var (
@@ -72,13 +79,13 @@ func NewAgent(o AgentOptions) *Agent {
 // deleted (ErrLeaseGone). In every case the uploads in flight are aborted.
 func (a *Agent) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	defer watching.Wait()
+	var running sync.WaitGroup
+	defer running.Wait()
 	defer cancel()
-	// The watch goes on while the engine winds down.
-	watched, stop := context.WithCancel(context.WithoutCancel(ctx))
+	// The lease is followed while the engine winds down.
+	followed, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	watching.Go(func() { a.options.Leases.Watch(watched, a.take) })
+	running.Go(func() { a.follow(followed) })
 
 	select {
 	case <-ctx.Done():
@@ -90,8 +97,39 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	ended := make(chan error, 1)
-	watching.Go(func() { ended <- engine.Run(inner) })
+	running.Go(func() { ended <- engine.Run(inner) })
 	return a.serve(engine, ended, cancel)
+}
+
+// follow reads the lease until ctx ends.
+func (a *Agent) follow(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; {
+		lease, err := a.options.Leases.Read(ctx)
+		pause := a.readInterval()
+		switch {
+		case err == nil:
+			a.takeNewer(lease)
+			failures = 0
+		case apierrors.IsNotFound(err):
+			a.take(nil)
+			failures = 0
+		case ctx.Err() == nil:
+			failures++
+			a.options.Logger.Warn("lease not read", "error", err.Error())
+			pause = min(pause<<min(failures, 10), readAgainMost)
+		}
+		wait(ctx, pause)
+	}
+}
+
+// readInterval returns how long to wait between reads.
+func (a *Agent) readInterval() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lease == nil || a.lease.Spec.ReportInterval.Duration <= 0 {
+		return readFirst
+	}
+	return a.lease.Spec.ReportInterval.Duration / (readsPerReport + 1)
 }
 
 // take takes in the lease as the API server has it; nil when it was deleted.
@@ -220,8 +258,7 @@ func (a *Agent) report(engine *Engine) error {
 	return a.write(context.Background(), engine.Report())
 }
 
-// write writes a report. The answer holds the newest grant, so that grants come
-// through even when the watch is broken.
+// write writes a report. The answer holds the newest grant.
 func (a *Agent) write(ctx context.Context, status v1alpha1.PrefixLeaseStatus) error {
 	lease, err := a.options.Leases.Report(ctx, status)
 	switch {
@@ -233,7 +270,7 @@ func (a *Agent) write(ctx context.Context, status v1alpha1.PrefixLeaseStatus) er
 	return err
 }
 
-// takeNewer takes in a lease that may be older than one the watch has told of.
+// takeNewer takes in an answer, which may have been overtaken by another.
 func (a *Agent) takeNewer(lease *v1alpha1.PrefixLease) {
 	a.mu.Lock()
 	stale := a.lease != nil && lease.UID == a.lease.UID && fenceOf(lease.Spec).before(fenceOf(a.lease.Spec))

@@ -18,7 +18,7 @@ import (
 
 // fakeLeases is an API server with one lease.
 type fakeLeases struct {
-	changed chan struct{}
+	read chan struct{} // takes one value a read, while somebody waits for it
 
 	mu      sync.Mutex
 	lease   *v1alpha1.PrefixLease
@@ -31,7 +31,7 @@ type reportAt struct {
 	status v1alpha1.PrefixLeaseStatus
 }
 
-func newFakeLeases() *fakeLeases { return &fakeLeases{changed: make(chan struct{}, 1)} }
+func newFakeLeases() *fakeLeases { return &fakeLeases{read: make(chan struct{})} }
 
 // set changes the lease as f says; a nil f deletes it.
 func (l *fakeLeases) set(f func(*v1alpha1.PrefixLease)) {
@@ -47,25 +47,19 @@ func (l *fakeLeases) set(f func(*v1alpha1.PrefixLease)) {
 		f(next)
 		l.lease = next
 	}
-	notify(l.changed)
 }
 
-func (l *fakeLeases) Watch(ctx context.Context, handle func(*v1alpha1.PrefixLease)) {
-	var last *v1alpha1.PrefixLease
-	for {
-		l.mu.Lock()
-		now := l.lease
-		l.mu.Unlock()
-		if now != last {
-			handle(now)
-			last = now
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.changed:
-		}
+func (l *fakeLeases) Read(context.Context) (*v1alpha1.PrefixLease, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case l.read <- struct{}{}:
+	default:
 	}
+	if l.lease == nil {
+		return nil, apierrors.NewNotFound(schema.GroupResource{}, "w-0")
+	}
+	return l.lease, nil
 }
 
 func (l *fakeLeases) Report(_ context.Context, status v1alpha1.PrefixLeaseStatus) (*v1alpha1.PrefixLease, error) {
@@ -118,7 +112,8 @@ func startAgent(t *testing.T) *agentBench {
 	return a
 }
 
-// write has the manager write the grant, acknowledging the newest report.
+// write has the manager write the grant, acknowledging the newest report, and
+// returns when the agent reads it.
 func (a *agentBench) write() {
 	a.grant.Sequence++
 	a.leases.set(func(l *v1alpha1.PrefixLease) {
@@ -128,6 +123,7 @@ func (a *agentBench) write() {
 		l.Spec = a.grant
 		l.Spec.PodUID = "pod"
 	})
+	<-a.leases.read
 }
 
 func agentBubble(t *testing.T, want error, test func(t *testing.T, a *agentBench)) {
@@ -151,7 +147,7 @@ func TestAgentWaitsForTheLeaseOfItsPod(t *testing.T) {
 		a.leases.set(nil)
 		after(time.Second)
 		a.leases.set(func(l *v1alpha1.PrefixLease) { l.Spec.PodUID = "pod" })
-		after(time.Millisecond)
+		after(readFirst + time.Millisecond)
 		if n := len(a.leases.taken()); n != 1 {
 			t.Errorf("%d reports at once, want 1", n)
 		}

@@ -62,7 +62,7 @@ func workerProcess(text string) int {
 	if err != nil {
 		panic(err)
 	}
-	leases, err := NewLeaseClient(config, types.NamespacedName{Namespace: "default", Name: "w-0"}, nil)
+	leases, err := NewLeaseClient(config, types.NamespacedName{Namespace: "default", Name: "w-0"})
 	if err != nil {
 		panic(err)
 	}
@@ -127,8 +127,8 @@ func startCluster(t *testing.T) *cluster {
 	return k
 }
 
-// allow gives the worker what it needs, and no more: to watch its own lease and
-// to write its status.
+// allow gives the worker what it needs, and no more: to patch the status of its
+// own lease.
 func (k *cluster) allow(t *testing.T) {
 	meta := metav1.ObjectMeta{Name: "worker", Namespace: "default"}
 	rule := func(resource string, verbs ...string) rbacv1.PolicyRule {
@@ -139,7 +139,7 @@ func (k *cluster) allow(t *testing.T) {
 	}
 	for _, o := range []client.Object{
 		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-			rule("prefixleases", "watch"), rule("prefixleases/status", "patch"),
+			rule("prefixleases/status", "patch"),
 		}},
 		&rbacv1.RoleBinding{
 			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "worker"},
@@ -304,7 +304,7 @@ func TestReport(t *testing.T) {
 	if err := k.Create(t.Context(), lease); err != nil {
 		t.Fatal(err)
 	}
-	leases, err := NewLeaseClient(k.admin, client.ObjectKeyFromObject(lease), logTo(t))
+	leases, err := NewLeaseClient(k.admin, client.ObjectKeyFromObject(lease))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,8 +323,18 @@ func TestReport(t *testing.T) {
 	if diff := cmp.Diff(v1alpha1.PrefixLeaseStatus{Instance: "two"}, got.Status); diff != "" {
 		t.Errorf("the lease after the next report (-want +got):\n%s", diff)
 	}
+	read, err := leases.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, read); diff != "" {
+		t.Errorf("reading changed the lease (-before +after):\n%s", diff)
+	}
 	if err := k.Delete(t.Context(), lease); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := leases.Read(t.Context()); !apierrors.IsNotFound(err) {
+		t.Errorf("reading a deleted lease: %v", err)
 	}
 	if _, err := leases.Report(t.Context(), full); !apierrors.IsNotFound(err) {
 		t.Errorf("a report into a deleted lease: %v", err)

@@ -408,7 +408,7 @@ func (m *manager) write(plan coordination.Plan) {
 		}
 		f.api.grants[g.Worker] = g
 		if x := f.byID[g.Worker]; x != nil {
-			f.api.tell(x, g)
+			f.after(x.untilRead(), func() { f.api.tell(x, g) })
 		}
 	}
 }

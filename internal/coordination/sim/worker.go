@@ -19,6 +19,7 @@ const (
 	maxTroubles   = 3
 	reportSpacing = 200 * time.Millisecond
 	firstInterval = 2 * time.Second
+	readFirst     = 200 * time.Millisecond
 )
 
 // worker is a worker pod of ours: agent, engine, gate, meter and uploader of
@@ -210,6 +211,16 @@ func (x *worker) thaw() {
 			act()
 		}
 	}
+}
+
+// untilRead returns how long it takes until the worker next reads its lease,
+// which it does three times between two reports.
+func (x *worker) untilRead() time.Duration {
+	every := readFirst
+	if x.grant.ReportInterval > 0 {
+		every = x.grant.ReportInterval / 4
+	}
+	return time.Duration(x.fleet.messages.Float64() * float64(every))
 }
 
 // take takes in a grant, as Engine.Apply.
