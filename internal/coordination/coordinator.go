@@ -396,7 +396,7 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
 // were given the same archive the later one holds it.
 func (w *worker) adopt(l *lane, p PrefixGrant) {
 	cell := w.ensure(l)
-	cell.window = max(p.Window, 0)
+	cell.window, cell.entitled = max(p.Window, 0), true
 	if w.leaving() {
 		return
 	}

@@ -537,6 +537,8 @@ func TestObserveRejects(t *testing.T) {
 		"more than started": {func(r *Report) { r.Prefixes[0].Accepted = 99 }, ErrImpossibleReport},
 		"negative counter":  {func(r *Report) { r.Prefixes[0].Failed = -1 }, ErrImpossibleReport},
 		"negative duration": {func(r *Report) { r.Prefixes[0].AttemptP50 = -1 }, ErrImpossibleReport},
+		"too many requests": {func(r *Report) { r.Prefixes[0].Started = 1e8 }, ErrImpossibleReport},
+		"too many bytes":    {func(r *Report) { r.Prefixes[0].Bytes = 1e13 }, ErrImpossibleReport},
 		"overflow":          {func(r *Report) { r.Prefixes[0].Started = math.MaxInt64 }, ErrImpossibleReport},
 		"a prefix twice":    {func(r *Report) { r.Prefixes = append(r.Prefixes, r.Prefixes[0]) }, ErrImpossibleReport},
 		"negative tally": {func(r *Report) {
@@ -566,6 +568,22 @@ func TestObserveRejects(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
+	}
+}
+
+// What a worker counts on a prefix that it was never granted moves nothing.
+func TestCountersOfAnotherPrefixAreNotBelieved(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 50)
+	f.start("t", "w")
+	f.round("w")
+	must(t, f.c.RegisterPrefix(f.now, "t", "b", 0))
+	for n := range int64(4) {
+		f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "b", Started: 1000 * n, Accepted: 10 * n, Throttled: 990 * n, Bytes: n}}
+		f.round("w")
+	}
+	if rate := f.grants["w"].Prefixes[0].Rate; rate != 0 {
+		t.Errorf("refusals told of another prefix left a rate of %v", rate)
 	}
 }
 

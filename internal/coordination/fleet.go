@@ -56,6 +56,10 @@ type cell struct {
 	recalled []*holding
 	settled  int64 // counters.Bytes at the last outcome
 
+	// entitled: a grant has named the lane. What else the worker counts there is not
+	// believed.
+	entitled bool
+
 	target int // slots wanted by the last tick
 	window int // slots in the grant
 	rate   float64

@@ -291,6 +291,7 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	}
 	for _, cell := range w.cells {
 		if cell.granted() {
+			cell.entitled = true
 			l.grant.Prefixes = append(l.grant.Prefixes, cell.grant(&l.grant))
 			v.window += cell.window
 			c.lent = c.lent || cell.window > 0

@@ -27,6 +27,13 @@ const maxCounter = 1 << 53
 // maxReported bounds the lists of a report.
 const maxReported = 4096
 
+// What one worker cannot do in a second: requests far beyond what a processor signs,
+// bytes beyond the fastest network card of 400 Gb/s.
+const (
+	impossibleRequests = 1e6
+	impossibleBytes    = 1e11
+)
+
 // Observe takes in a report, unless it is stale or impossible: then the error
 // wraps one of the errors of this package and nothing changes.
 func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
@@ -35,7 +42,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 	}
 	c.now = now
 	w := c.workers[r.Worker]
-	if err := c.check(w, r); err != nil {
+	if err := c.check(now, w, r); err != nil {
 		c.metrics.rejected(err)
 		return fmt.Errorf("observe report %d of worker %s: %w", r.Sequence, r.Worker, err)
 	}
@@ -85,7 +92,7 @@ func (w *worker) hungry() bool {
 }
 
 // check tells why a report is to be ignored.
-func (c *PipelineCoordinator) check(w *worker, r Report) error {
+func (c *PipelineCoordinator) check(now time.Time, w *worker, r Report) error {
 	switch {
 	case w == nil:
 		return ErrUnknownWorker
@@ -112,7 +119,7 @@ func (c *PipelineCoordinator) check(w *worker, r Report) error {
 	if r.Uptime < l.uptime {
 		return fmt.Errorf("%w: its uptime of %v went back from %v", ErrImpossibleReport, r.Uptime, l.uptime)
 	}
-	return w.checkCounters(r)
+	return w.checkCounters(r, w.elapsed(now, r))
 }
 
 // validate finds what no worker can say.
@@ -159,10 +166,11 @@ func (p PrefixCounters) validate() error {
 	return nil
 }
 
-// checkCounters finds counters that went back within one process, and prefixes
-// named twice.
-func (w *worker) checkCounters(r Report) error {
+// checkCounters finds counters that went back within one process or grew faster
+// than any could, and prefixes named twice.
+func (w *worker) checkCounters(r Report, elapsed time.Duration) error {
 	w.checks++
+	var all PrefixCounters
 	for _, p := range r.Prefixes {
 		l := w.transfer.byName[p.Prefix]
 		if l == nil {
@@ -173,9 +181,14 @@ func (w *worker) checkCounters(r Report) error {
 			return fmt.Errorf("%w: it names prefix %q twice", ErrImpossibleReport, p.Prefix)
 		}
 		cell.checked = w.checks
-		if p.since(cell.counters).decreased() {
+		growth := p.since(cell.counters)
+		if growth.decreased() {
 			return fmt.Errorf("%w: a counter of prefix %q went back", ErrImpossibleReport, p.Prefix)
 		}
+		all = all.plus(growth)
+	}
+	if seconds := 1 + elapsed.Seconds(); float64(all.Started) > impossibleRequests*seconds || float64(all.Bytes) > impossibleBytes*seconds {
+		return fmt.Errorf("%w: %d requests and %d bytes in %v", ErrImpossibleReport, all.Started, all.Bytes, elapsed)
 	}
 	return nil
 }
@@ -242,7 +255,7 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 	if p.SenderLimited && p.MaxInFlight < cell.window {
 		cell.demand = headroom(p.MaxInFlight)
 	}
-	if first {
+	if first || !cell.entitled {
 		return
 	}
 	if seconds := elapsed.Seconds(); seconds > 0 {
