@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"math"
 	"strings"
 	"time"
 
@@ -142,6 +143,44 @@ var _ = Describe("A transfer", func() {
 		work(ctx, s, 6, b)
 		Expect(*s.transfer(ctx).Status.Progress.Done.Files).To(Equal(int64(60)))
 		Eventually(func() bool { _, err := a.lease(ctx); return apierrors.IsNotFound(err) }).Should(BeTrue(), "the dead worker's lease is left over")
+	})
+
+	It("is as its manager wants it whatever is done to its leases by hand", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		a.plans(6, "Complete")
+		a.report(ctx)
+		var before *v1alpha1.PrefixLease
+		Eventually(func() int { before = a.take(ctx); return len(before.Spec.Prefixes) }).Should(Equal(1))
+		a.report(ctx)
+		Eventually(func() int64 { before = a.take(ctx); return *before.Spec.AcknowledgedReport }).Should(Equal(a.sequence))
+
+		By("writing nothing as long as nothing changes")
+		Consistently(func() string { lease, _ := a.lease(ctx); return lease.ResourceVersion }).WithTimeout(1200 * time.Millisecond).
+			Should(Equal(before.ResourceVersion))
+
+		By("repairing an edited grant")
+		edited := before.DeepCopy()
+		edited.Spec.Prefixes[0].Window = ptr.To(int32(99999))
+		Expect(api.Update(ctx, edited)).To(Succeed())
+		Eventually(func() v1alpha1.PrefixLeaseSpec { lease, _ := a.lease(ctx); return lease.Spec }).Should(Equal(before.Spec))
+
+		By("making a deleted lease again")
+		Expect(api.Delete(ctx, before)).To(Succeed())
+		Eventually(func() error { _, err := a.lease(ctx); return err }).Should(Succeed())
+
+		By("dropping a lease whose grant no manager wrote")
+		lease, err := a.lease(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		lease.Spec.Epoch = math.MaxInt64
+		Expect(api.Update(ctx, lease)).To(Succeed())
+		Eventually(func() int64 {
+			if lease, err := a.lease(ctx); err == nil {
+				return lease.Spec.Epoch
+			}
+			return 0
+		}).Should(Equal(before.Spec.Epoch))
 	})
 
 	It("says what blocks its workers, and goes on when they do", func(ctx SpecContext) {

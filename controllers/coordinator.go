@@ -22,6 +22,10 @@ import (
 // bounds the jitter of their ticks, not their period.
 const heartbeat = 250 * time.Millisecond
 
+// lastEpoch is more than managers will ever begin; a lease that holds a later one
+// was edited by hand, and is dropped.
+const lastEpoch = 1 << 52
+
 // Coordinator runs one congestion controller per domain, in the manager that
 // leads: it reads the workers' reports from their leases, lets the core decide,
 // records what has ended and writes the grants that changed. It alone writes
@@ -82,8 +86,11 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 			last = max(last, ptr.Deref(s.Epoch, 0))
 		}
 	}
+	// What workers say of epochs is not asked: they know none but those written here.
 	for i := range leases.Items {
-		last = max(last, leases.Items[i].Spec.Epoch, ptr.Deref(leases.Items[i].Status.ObservedEpoch, 0))
+		if e := leases.Items[i].Spec.Epoch; e <= lastEpoch {
+			last = max(last, e)
+		}
 	}
 	c.epoch = last + 1
 	return nil

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -22,8 +23,12 @@ import (
 	"cargoship.dev/operator/internal/coordination"
 )
 
-// leaseWrites bounds how many leases are written at once.
-const leaseWrites = 8
+const (
+	// leaseWrites bounds how many leases are written at once.
+	leaseWrites = 8
+	// foreignGrace is longer than a manager that lost its leadership goes on.
+	foreignGrace = 5 * time.Second
+)
 
 // domain is one endpoint and bucket under control.
 type domain struct {
@@ -33,6 +38,8 @@ type domain struct {
 	core   *coordination.PipelineCoordinator
 	claims map[coordination.TransferID]*claim
 	due    time.Time
+	// foreign tells since when leases hold grants that came after every one of this leader.
+	foreign map[types.UID]time.Time
 }
 
 // claim is what the manager remembers of a transfer besides what the core does.
@@ -59,7 +66,7 @@ func newDomain(c *Coordinator, name string, members []*member) (*domain, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := &domain{Coordinator: c, name: name, core: core, claims: map[coordination.TransferID]*claim{}}
+	d := &domain{Coordinator: c, name: name, core: core, claims: map[coordination.TransferID]*claim{}, foreign: map[types.UID]time.Time{}}
 	snapshot := coordination.Snapshot{}
 	for _, m := range members {
 		if s := m.transfer.Status.Coordination; s != nil && s.Snapshot != "" && snapshot.Path == nil {
@@ -309,18 +316,24 @@ func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordi
 	}
 	var group errgroup.Group
 	group.SetLimit(leaseWrites)
+	var errs []error
 	for _, g := range plan.Grants {
 		m := byID[g.Transfer]
 		if m == nil || d.claims[g.Transfer].unrecorded {
 			continue
 		}
+		if lease := m.leases[string(g.Worker)]; lease != nil && isLater(lease.Spec, g) {
+			errs = append(errs, d.dropForeign(ctx, lease))
+			continue
+		}
 		group.Go(func() error { return d.writeGrant(ctx, m, g) })
 	}
-	return group.Wait()
+	return errors.Join(append(errs, group.Wait())...)
 }
 
-// writeGrant creates or updates one lease. The update carries the version that
-// was read, so that a manager that no longer leads can't overwrite a newer grant.
+// writeGrant creates or updates one lease, also one that somebody else has edited.
+// The update carries the version that was read, so that a manager that no longer
+// leads can't overwrite a newer grant.
 func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant) error {
 	name := string(g.Worker)
 	spec := convert.Grant(g)
@@ -333,7 +346,8 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant
 		}
 		return d.createLease(ctx, m.transfer, pod, spec)
 	}
-	if spec.PodUID = lease.Spec.PodUID; lease.Spec.Epoch == spec.Epoch && lease.Spec.Sequence >= spec.Sequence || lease.Spec.Epoch > spec.Epoch {
+	spec.PodUID = lease.Spec.PodUID
+	if equality.Semantic.DeepEqual(lease.Spec, spec) {
 		return nil
 	}
 	updated := lease.DeepCopy()
@@ -346,6 +360,34 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant
 		return fmt.Errorf("writing PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
 	d.Metrics.Write("PrefixLease")
+	return nil
+}
+
+// isLater tells that a worker obeys what stands rather than g.
+func isLater(stands v1alpha1.PrefixLeaseSpec, g coordination.Grant) bool {
+	return stands.Epoch > g.Epoch || stands.Epoch == g.Epoch && stands.Sequence > g.Sequence
+}
+
+// dropForeign deletes a lease that holds a grant later than this leader's. Another
+// manager that leads would write such, and this one then stops within foreignGrace;
+// else somebody made it by hand. The worker ends with its lease, and the Job starts
+// another.
+func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease) error {
+	now := d.Clock.Now()
+	since, known := d.foreign[lease.UID]
+	if !known {
+		d.foreign[lease.UID] = now
+	}
+	if !known || now.Sub(since) < foreignGrace {
+		return nil
+	}
+	delete(d.foreign, lease.UID)
+	log.FromContext(ctx).WithName("coordinator").Info("deleting a lease that holds a grant which no manager wrote; its worker will be replaced",
+		"lease", client.ObjectKeyFromObject(lease), "epoch", lease.Spec.Epoch, "sequence", lease.Spec.Sequence, "ownEpoch", d.epoch)
+	err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting PrefixLease %s, whose grant no manager wrote: %w", client.ObjectKeyFromObject(lease), err)
+	}
 	return nil
 }
 
