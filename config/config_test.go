@@ -48,6 +48,19 @@ func TestWorkerMayWriteItsOwnReportOnly(t *testing.T) {
 	if err := report(t.Context(), worker, "own"); err != nil {
 		t.Errorf("a worker's report on its own lease: %v, want no error", err)
 	}
+	granted := &v1alpha1.PrefixLease{}
+	if err := read(t.Context(), worker, "own", granted); err != nil || granted.Spec.PodUID != string(own.UID) {
+		t.Errorf("a worker reads of its own lease %+v, %v", granted.Spec, err)
+	}
+	hidden := &v1alpha1.PrefixLease{}
+	if err := read(t.Context(), worker, "other", hidden); !apierrors.IsForbidden(err) || hidden.Spec.PodUID != "" {
+		t.Errorf("a worker reads of another's lease %+v, %v, want Forbidden", hidden.Spec, err)
+	}
+	for _, list := range []client.ObjectList{&v1alpha1.PrefixLeaseList{}, &v1alpha1.ArchiveTransferList{}} {
+		if err := worker.List(t.Context(), list, client.InNamespace(namespace)); !apierrors.IsForbidden(err) {
+			t.Errorf("a worker lists %T: %v, want Forbidden", list, err)
+		}
+	}
 	for name, what := range map[string]struct {
 		client client.Client
 		lease  string
@@ -61,8 +74,6 @@ func TestWorkerMayWriteItsOwnReportOnly(t *testing.T) {
 			t.Errorf("%s: %v, want Forbidden", name, err)
 		}
 	}
-	granted := &v1alpha1.PrefixLease{}
-	get(t, worker, "own", granted)
 	granted.Spec.Sequence++
 	if err := worker.Update(t.Context(), granted); !apierrors.IsForbidden(err) {
 		t.Errorf("a worker's change of its own grant: %v, want Forbidden", err)
@@ -156,6 +167,12 @@ func report(ctx context.Context, c client.Client, name string) error {
 	return c.Status().Patch(ctx, object, patch)
 }
 
+// read patches nothing, as a worker does to see its lease.
+func read(ctx context.Context, c client.Client, name string, into *v1alpha1.PrefixLease) error {
+	into.Namespace, into.Name = namespace, name
+	return c.Status().Patch(ctx, into, client.RawPatch("application/merge-patch+json", []byte("{}")))
+}
+
 func pod(name string, account *corev1.ServiceAccount) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -183,12 +200,5 @@ func create(t *testing.T, c client.Client, objects ...client.Object) {
 		if err := c.Create(t.Context(), object); err != nil {
 			t.Fatalf("create %T %s: %v", object, object.GetName(), err)
 		}
-	}
-}
-
-func get(t *testing.T, c client.Client, name string, into client.Object) {
-	t.Helper()
-	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, into); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -110,10 +110,20 @@ func (r *Lifecycle) release(ctx context.Context, in input) error {
 		return err
 	}
 	at := in.transfer
-	if controllerutil.RemoveFinalizer(at, v1alpha1.Finalizer) {
-		if err := r.Client.Update(ctx, at); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("removing the finalizer of ArchiveTransfer %s: %w", client.ObjectKeyFromObject(at), err)
-		}
+	if !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer) {
+		return nil
+	}
+	return client.IgnoreNotFound(r.patchFinalizers(ctx, at, controllerutil.RemoveFinalizer))
+}
+
+// patchFinalizers changes nothing else: fields of the spec that a later version of
+// the CRD knows, and this manager does not, stay as they are.
+func (r *Lifecycle) patchFinalizers(ctx context.Context, at *v1alpha1.ArchiveTransfer, change func(client.Object, string) bool) error {
+	before := at.DeepCopy()
+	change(at, v1alpha1.Finalizer)
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, at, patch); err != nil {
+		return fmt.Errorf("patching the finalizers of ArchiveTransfer %s: %w", client.ObjectKeyFromObject(at), err)
 	}
 	return nil
 }

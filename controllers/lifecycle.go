@@ -46,7 +46,7 @@ type Lifecycle struct {
 	AllowHostPath bool
 }
 
-// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch;update;patch;delete
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/finalizers,verbs=update
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;create;update;patch;delete
@@ -104,12 +104,10 @@ func (r *Lifecycle) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 		return r.delete(ctx, in)
 	case ended(at):
 		return r.afterEnd(ctx, in)
-	case controllerutil.AddFinalizer(at, v1alpha1.Finalizer):
+	case !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer):
 		// The finalizer stands before the first thing that it is there to undo.
-		if err := r.Client.Update(ctx, at); err != nil {
-			return ctrl.Result{}, fmt.Errorf("adding the finalizer to ArchiveTransfer %s: %w", req.NamespacedName, err)
-		}
-		return ctrl.Result{}, nil
+		err := r.patchFinalizers(ctx, at, controllerutil.AddFinalizer)
+		return ctrl.Result{}, err
 	}
 	if ending, err := r.endWithNamespace(ctx, in); ending || err != nil {
 		return ctrl.Result{}, err

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -83,7 +85,7 @@ func command() *cobra.Command {
 				return usageError{err}
 			}
 			ctrl.SetLogger(logger)
-			mgr, err := newManager(o)
+			mgr, err := newManager(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
@@ -122,7 +124,7 @@ func newLogger(o options, w io.Writer) (logr.Logger, error) {
 }
 
 // newManager wires the controllers to the cluster that the environment names.
-func newManager(o options) (ctrl.Manager, error) {
+func newManager(ctx context.Context, o options) (ctrl.Manager, error) {
 	if o.workerImage == "" {
 		return nil, usageError{errors.New("--worker-image is required: the image that worker pods run")}
 	}
@@ -131,6 +133,13 @@ func newManager(o options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("finding the cluster: %w; run in a pod, or set KUBECONFIG", err)
 	}
 	config.QPS, config.Burst = apiQPS, apiBurst
+	served, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the API server %s: %w", config.Host, err)
+	}
+	if err := controllers.AwaitSchema(ctx, served.OpenAPIV3()); err != nil {
+		return nil, err
+	}
 	mgr, err := newRuntime(config, o)
 	if err != nil {
 		return nil, err
