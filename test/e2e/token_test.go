@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/hack/localcluster"
 	"cargoship.dev/operator/hack/localcluster/product"
 )
@@ -56,15 +59,22 @@ var _ = Describe("A worker's token in other hands", func() {
 	}, SpecTimeout(4*time.Minute))
 })
 
-// read patches nothing in the status of a lease, which is answered with the lease.
-func read(name string) []string {
-	return []string{"patch", "prefixlease", name, "--subresource=status", "--type=merge", "--patch={}"}
+// read applies nothing to the status of a lease, which is answered with the lease.
+// `kubectl patch` would get it first, which no worker may.
+func read(name string) []string { return applyStatus(name, `{}`) }
+
+// report applies a status; the server judges it and stores nothing.
+func report(name string) []string {
+	return append(applyStatus(name, `{"instance":"another"}`), "--dry-run=server", "--force-conflicts")
 }
 
-// report writes the status of a lease; the server judges it and stores nothing.
-func report(name string) []string {
-	return []string{"patch", "prefixlease", name, "--subresource=status", "--type=merge", "--dry-run=server",
-		`--patch={"status":{"instance":"another"}}`}
+func applyStatus(name, status string) []string {
+	GinkgoHelper()
+	path := filepath.Join(GinkgoT().TempDir(), "status.json")
+	lease := fmt.Sprintf(`{"apiVersion":%q,"kind":"PrefixLease","metadata":{"name":%q},"status":%s}`,
+		v1alpha1.GroupVersion, name, status)
+	Expect(os.WriteFile(path, []byte(lease), 0o600)).To(Succeed())
+	return []string{"apply", "--server-side", "--subresource=status", "--field-manager=by-hand", "--validate=false", "--filename", path}
 }
 
 // asPod returns kubectl with a token that is bound to a pod, as the pod's own is.
