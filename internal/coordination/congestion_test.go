@@ -435,6 +435,9 @@ func TestTimeOutsShrinkTheWindow(t *testing.T) {
 	for range 8 {
 		for range starvedRounds {
 			judge(c, start, lost)
+			if c.bound() < 1 {
+				t.Fatal("no request is left that could find out whether the path carries any")
+			}
 		}
 		judge(c, start, alone) // the outage seems to be over
 	}

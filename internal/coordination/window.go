@@ -71,7 +71,7 @@ func (c *GlobalCongestionController) floor() float64 {
 // soon regained; if it is so thin that its requests time out one another, the
 // window has to shrink until they don't.
 func (w *windowLaw) relieve() {
-	w.size /= 2
+	w.size = max(1, w.size/2)
 	w.stride = 1
 	w.overloaded = w.size < windowFloor
 	if w.state == SlowStart {
