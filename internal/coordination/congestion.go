@@ -30,8 +30,8 @@ const (
 // are per second.
 type Signal struct {
 	// Started, Accepted, Throttled and Failed are rates of requests, Bytes is the
-	// rate of accepted payload.
-	Started, Accepted, Throttled, Failed, Bytes float64
+	// rate of accepted payload, Busy the mean number of requests in flight.
+	Started, Accepted, Throttled, Failed, Bytes, Busy float64
 	// Completions and Throttles count requests in the round.
 	Completions, Throttles int64
 	// Latency is the median duration of an accepted attempt; 0 when unknown. InFlight
@@ -50,6 +50,13 @@ func (s Signal) throttledShare() float64 {
 		return 0
 	}
 	return s.Throttled / all
+}
+
+// timesOut tells that most requests failed, and took longer about it than the others:
+// there are more than the path carries in time. Little's law gives the mean time.
+func (s Signal) timesOut() bool {
+	ended := s.Accepted + s.Throttled + s.Failed
+	return s.Accepted > 0 && s.Failed > s.Accepted && s.Latency > 0 && s.Busy > ended*s.Latency.Seconds()
 }
 
 // congested tells that so many were refused that it is neither noise nor the edge.
@@ -166,7 +173,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 			changes = append(changes, Transition{g.name, before[i], after, cause})
 		}
 	}
-	if starved {
+	if c.window.overrun(s) || starved {
 		c.window.relieve()
 	}
 	c.last = s

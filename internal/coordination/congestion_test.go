@@ -435,6 +435,9 @@ func TestTimeOutsShrinkTheWindow(t *testing.T) {
 	for range 8 {
 		for range starvedRounds {
 			judge(c, start, lost)
+			if c.bound() < 1 {
+				t.Fatal("no request is left that could find out whether the path carries any")
+			}
 		}
 		judge(c, start, alone) // the outage seems to be over
 	}
@@ -446,5 +449,29 @@ func TestTimeOutsShrinkTheWindow(t *testing.T) {
 	}
 	if c.window.size < windowFloor || c.floor() != windowFloor {
 		t.Errorf("the window is %v, its floor %v after clean rounds", c.window.size, c.floor())
+	}
+}
+
+// Where some requests are in time and most are not, fewer are sent; where most fail at
+// once, it is for another reason.
+func TestMostlyTimeOutsShrinkTheWindow(t *testing.T) {
+	for name, test := range map[string]struct {
+		busy   float64
+		shrink bool
+	}{
+		"failures take long": {busy: 100, shrink: true},
+		"failures are fast":  {busy: 20},
+	} {
+		c := settledController(0)
+		signal := with(func(s *Signal) {
+			s.Started, s.Accepted, s.Failed, s.Busy, s.InFlight = 400, 100, 300, test.busy, 100
+			s.Bytes = 100 << 20
+		})
+		for range 12 {
+			judge(c, start, signal)
+		}
+		if shrunk := c.window.size < windowFloor; shrunk != test.shrink {
+			t.Errorf("%s: the window is %v", name, c.window.size)
+		}
 	}
 }

@@ -85,6 +85,7 @@ func (s *Signal) add(t Signal) {
 	s.Throttled += t.Throttled
 	s.Failed += t.Failed
 	s.Bytes += t.Bytes
+	s.Busy += t.Busy
 	s.Completions += t.Completions
 	s.Throttles += t.Throttles
 }

@@ -216,6 +216,7 @@ func (s *Signal) count(r *cellRound) {
 	s.Throttled += r.last.throttled
 	s.Failed += r.last.failed
 	s.Bytes += r.last.bytes
+	s.Busy += r.last.busy
 	s.Completions += r.growth.Accepted + r.growth.Throttled + r.growth.Failed
 	s.Throttles += r.growth.Throttled
 }

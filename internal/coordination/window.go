@@ -53,6 +53,7 @@ type windowLaw struct {
 	knee      kneeMemory
 	settling  bool // the next round still holds what was sent before a cut
 	starved   int  // rounds with completions but no success
+	late      int  // rounds in a row in which most requests timed out
 	regaining bool // slow start after an outage
 	cuts      int64
 	// overloaded: even the floor may be more than the path carries in time.
@@ -67,16 +68,27 @@ func (c *GlobalCongestionController) floor() float64 {
 	return float64(min(windowFloor, c.config.GlobalCongestionWindow))
 }
 
-// relieve answers an outage without refusals. If the path is gone, half the window is
+// relieve answers an outage without refusals, and requests that time out. If the path is gone, half the window is
 // soon regained; if it is so thin that its requests time out one another, the
 // window has to shrink until they don't.
 func (w *windowLaw) relieve() {
-	w.size /= 2
+	w.size = max(1, w.size/2)
 	w.stride = 1
 	w.overloaded = w.size < windowFloor
 	if w.state == SlowStart {
 		w.state = CongestionAvoidance
 	}
+}
+
+// overrun tells that requests have timed out for so long that more are in flight than
+// the path carries in time.
+func (w *windowLaw) overrun(s Signal) bool {
+	if s.timesOut() {
+		w.late++
+	} else if s.Accepted > 0 {
+		w.late = 0
+	}
+	return s.timesOut() && w.late >= starvedRounds
 }
 
 // hasty tells that the window moves fast.

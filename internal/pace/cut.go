@@ -17,6 +17,8 @@ const (
 	// them are an outage rather than a limit, and only the slowest rate is left.
 	suspectRun = 4
 	darkRun    = 12
+	// herdRun of them may be due to others that start at the same moments.
+	herdRun = 2
 	// slowest is the least rate that a cut leaves, in requests per second, so that
 	// a lane always finds out when it is let through again.
 	slowest = 1.0
@@ -94,7 +96,10 @@ func (l *Lane) Throttled(now time.Time) {
 		before = max(started, rate)
 	}
 	l.cut = cut{rate: rate, before: before, at: now, hold: l.cut.nextHold(), run: l.cut.run}
-	l.next = l.last.Add(interval(rate))
+	if l.cut.run >= herdRun {
+		l.putOff()
+	}
+	l.next = l.soonest(rate)
 }
 
 func (c *cut) count(refused float64) {

@@ -2,6 +2,7 @@ package pace
 
 import (
 	"math"
+	"math/rand/v2"
 	"time"
 )
 
@@ -25,8 +26,8 @@ const catchUp = 20 * time.Millisecond
 // meanwhile.
 const recheck = 100 * time.Millisecond
 
-// Lane is the local law of one prefix. The zero value lets nothing through. Times
-// passed in must not run backwards. It is not safe for concurrent use.
+// Lane is the local law of one prefix. One that was not Set lets nothing through.
+// Times passed in must not run backwards. It is not safe for concurrent use.
 type Lane struct {
 	granted  Limit
 	inFlight int
@@ -34,7 +35,15 @@ type Lane struct {
 	next, last time.Time
 	starts     startRate
 	cut        cut
+	// delay is the part of an interval by which the next start is put off, after
+	// refusals in a row. Lanes that were refused because they started at the same
+	// moments would else do so for ever, as their intervals are alike.
+	delay  float64
+	random rand.PCG
 }
+
+// NewLane returns a lane. Lanes that may meet before one policer need seeds of their own.
+func NewLane(seed uint64) Lane { return Lane{random: *rand.NewPCG(seed, 0)} }
 
 // Set replaces the grant. What is in flight goes on, and nothing starts while it
 // fills a shrunk window. A grant above the one before says that the manager knows
@@ -82,16 +91,27 @@ func (l *Lane) Ready(now time.Time) (ok bool, wait time.Duration) {
 func (l *Lane) hasten(now time.Time) {
 	if rate := l.rate(now); rate == 0 {
 		l.next = now
-	} else if soonest := l.last.Add(interval(rate)); l.next.After(soonest) {
+	} else if soonest := l.soonest(rate); l.next.After(soonest) {
 		l.next = soonest
 	}
 }
+
+// soonest is when the next request may start at a rate.
+func (l *Lane) soonest(rate float64) time.Time {
+	return l.last.Add(time.Duration((1 + l.delay) * float64(interval(rate))))
+}
+
+// longestDelay, in intervals, parts lanes within a few refusals.
+const longestDelay = 0.5
+
+// putOff draws the delay of the next start.
+func (l *Lane) putOff() { l.delay = longestDelay * float64(l.random.Uint64()>>11) / (1 << 53) }
 
 // Start counts a request as started. It was Ready.
 func (l *Lane) Start(now time.Time) {
 	l.inFlight++
 	l.starts.add(now)
-	l.last = now
+	l.last, l.delay = now, 0
 	if rate := l.rate(now); rate > 0 {
 		if oldest := now.Add(-catchUp); l.next.Before(oldest) {
 			l.next = oldest

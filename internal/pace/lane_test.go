@@ -3,6 +3,7 @@ package pace
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -217,5 +218,51 @@ func TestLaneNeverExceedsItsGrant(t *testing.T) {
 	l.Set(now, Limit{Window: 1000, Rate: 5})
 	if ok, _ := l.Ready(now); !ok {
 		t.Errorf("not ready after an hour of rest and %d refusals", refusals)
+	}
+}
+
+// next is when the lane would let the next request through.
+func (l *Lane) nextStart(now time.Time) time.Time {
+	for {
+		ok, wait := l.Ready(now)
+		if ok {
+			return now
+		}
+		now = now.Add(wait)
+	}
+}
+
+func TestLanesRefusedTogetherStartApart(t *testing.T) {
+	const lanes, rate = 8, 0.1
+	interval := 10 * time.Second
+	var starts []time.Time
+	for seed := range uint64(lanes) {
+		l := NewLane(seed)
+		l.Set(start.Add(-time.Hour), Limit{Window: 2, Rate: rate})
+		for _, at := range []time.Time{start.Add(-interval), start} {
+			l.Start(at)
+			l.End()
+			l.Throttled(at.Add(25 * time.Millisecond))
+			if wait := l.nextStart(at.Add(25 * time.Millisecond)).Sub(at); at != start && wait != interval {
+				t.Errorf("lane %d, refused once, starts again after %v, want %v", seed, wait, interval)
+			}
+		}
+		next := l.nextStart(start.Add(25 * time.Millisecond))
+		l.Set(start.Add(time.Second), Limit{Window: 2, Rate: rate}) // a renewed grant changes nothing
+		if again := l.nextStart(start.Add(time.Second)); !again.Equal(next) {
+			t.Errorf("lane %d: a renewed grant moves the next start from %v to %v", seed, next, again)
+		}
+		if wait := next.Sub(start); wait < interval || wait > 3*interval/2 {
+			t.Errorf("lane %d starts again after %v, want between one interval of %v and half as much again", seed, wait, interval)
+		}
+		l.Start(next)
+		if wait := l.nextStart(next).Sub(next); wait != interval {
+			t.Errorf("lane %d, no longer refused, starts again after %v, want %v", seed, wait, interval)
+		}
+		starts = append(starts, next)
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	if spread := starts[lanes-1].Sub(starts[0]); spread < interval/4 {
+		t.Errorf("%d lanes that were refused together start again within %v, want them spread over %v", lanes, spread, interval/2)
 	}
 }

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -106,7 +107,7 @@ func (g *Gate) limit(prefix string) (window int, rate float64) {
 func (g *Gate) lane(prefix string) *lane {
 	l := g.lanes[prefix]
 	if l == nil {
-		l = &lane{}
+		l = &lane{law: pace.NewLane(rand.Uint64())}
 		l.timer = time.AfterFunc(math.MaxInt64, func() { g.pumpLane(l) })
 		l.timer.Stop()
 		g.lanes[prefix] = l

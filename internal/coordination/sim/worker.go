@@ -270,7 +270,8 @@ func (x *worker) lane(name string) *lane {
 	}
 	l := x.lanes[p.index]
 	if l == nil {
-		l = &lane{worker: x, prefix: p}
+		seed := stream(x.fleet.seed, fmt.Sprintf("pace %s/%d %s", x.id, x.instance, name)).Uint64()
+		l = &lane{worker: x, prefix: p, law: pace.NewLane(seed)}
 		l.meter.attempt, l.meter.service = newSketch(), newSketch()
 		l.paced.act = func() { x.unlessHung(l.pumpGate) }
 		x.lanes[p.index] = l
