@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -56,15 +55,11 @@ func (f *siteFlags) add(cmd *cobra.Command) {
 	flags.Int64Var(&f.memoryLimit, "memory-limit", 0, "memory limit of the pod in bytes; 0 for none")
 }
 
-// site joins flags and the transfer that the manager hands over, and keeps the
-// heap within the memory limit.
+// site joins flags and the transfer that the manager hands over.
 func (f siteFlags) site() (worker.Site, error) {
 	transfer, err := worker.ParseTransfer(os.Getenv(v1alpha1.WorkerConfigEnv))
 	if err != nil {
 		return worker.Site{}, err
-	}
-	if f.memoryLimit > 0 {
-		debug.SetMemoryLimit(f.memoryLimit / 10 * 9)
 	}
 	return worker.Site{
 		Transfer: transfer, SourceDir: f.sourceDir, CredentialsDir: f.credentialsDir,

@@ -14,7 +14,7 @@ var ErrNotListed = errors.New("not in the inventory")
 
 // inventoryCacheBytes bounds the compressed shards kept in memory; a full
 // shard is about 1 MiB.
-const inventoryCacheBytes = 32 << 20
+const inventoryCacheBytes = 16 << 20
 
 // Inventory reads the archives that a Planner has listed. It is safe for
 // concurrent use.

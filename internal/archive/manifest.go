@@ -1,11 +1,16 @@
 package archive
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // FormatVersion is the version of every bookkeeping object that this package writes.
@@ -119,13 +124,17 @@ func (m Manifest) Holds(a Archive) bool {
 }
 
 type wireManifest struct {
-	Version  int          `json:"version"`
-	Transfer string       `json:"transfer"`
-	Prefix   string       `json:"prefix"`
-	Number   int64        `json:"number"`
-	Attempt  int          `json:"attempt"`
-	Object   *Object      `json:"object,omitempty"`
-	Members  []wireMember `json:"members"`
+	wireHead
+	Members []wireMember `json:"members"`
+}
+
+type wireHead struct {
+	Version  int     `json:"version"`
+	Transfer string  `json:"transfer"`
+	Prefix   string  `json:"prefix"`
+	Number   int64   `json:"number"`
+	Attempt  int     `json:"attempt"`
+	Object   *Object `json:"object,omitempty"`
 }
 
 type wireMember struct {
@@ -145,20 +154,49 @@ type wireMember struct {
 	Message           string  `json:"message,omitempty"`
 }
 
-// Encode returns the manifest as compressed JSON.
+// manifestWindow is how far back, in bytes, the compressor looks.
+const manifestWindow = 1 << 20
+
+// Encode returns the manifest as compressed JSON. It is compressed member by member, since
+// as a whole it would take several times its size.
 func (m Manifest) Encode() ([]byte, error) {
-	w := wireManifest{FormatVersion, m.Transfer, m.Prefix, m.Number, m.Attempt, m.Object, make([]wireMember, len(m.Members))}
-	for i, f := range m.Members {
-		w.Members[i] = wireMember{
-			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),
-			toWireTar(f.Kind, f.Link, f.UID, f.GID), f.Tar, f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Kept, f.Reason, f.Message,
-		}
-	}
-	raw, err := json.Marshal(w)
+	var out bytes.Buffer
+	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(manifestWindow), zstd.WithLowerEncoderMem(true))
 	if err != nil {
+		return nil, fmt.Errorf("start zstd encoder: %w", err)
+	}
+	if err := errors.Join(m.write(w), w.Close()); err != nil {
 		return nil, fmt.Errorf("encode manifest %d of prefix %q: %w", m.Number, m.Prefix, err)
 	}
-	return compress(raw)
+	return out.Bytes(), nil
+}
+
+// write writes a wireManifest as JSON.
+func (m Manifest) write(w io.Writer) error {
+	head, err := json.Marshal(wireHead{FormatVersion, m.Transfer, m.Prefix, m.Number, m.Attempt, m.Object})
+	if err != nil {
+		return err
+	}
+	// The members go in front of the brace that ends it.
+	text := append(head[:len(head)-1], `,"members":[`...)
+	for i, f := range m.Members {
+		member, err := json.Marshal(wireMember{
+			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),
+			toWireTar(f.Kind, f.Link, f.UID, f.GID), f.Tar, f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Kept, f.Reason, f.Message,
+		})
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		if _, err := w.Write(append(text, member...)); err != nil {
+			return err
+		}
+		text = text[:0]
+	}
+	_, err = w.Write(append(text, "]}"...))
+	return err
 }
 
 // DecodeManifest reads what Encode has written.

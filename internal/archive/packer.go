@@ -9,12 +9,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
-
-	"github.com/klauspost/compress/zstd"
 )
-
-// FrameSize is the most bytes of a tar that one zstd frame holds.
-const FrameSize = 2 << 20
 
 // Packer makes the parts of one archive's object: a tar, compressed if the
 // layout says so. What a file no longer is as it was planned is left out, or,
@@ -23,8 +18,8 @@ const FrameSize = 2 << 20
 type Packer struct {
 	source  *Source
 	entries []Entry
-	// encoder is nil for a plain tar.
-	encoder *zstd.Encoder
+	// compressor is nil for a plain tar.
+	compressor *Compressor
 
 	mu sync.Mutex
 	// next is the entry to be opened, current the one being read, from at on.
@@ -35,7 +30,6 @@ type Packer struct {
 	// size is that of the tar so far, sent that of the object; ended: the trailer is in.
 	size, sent int64
 	ended      bool
-	raw        []byte
 	packed     []Packed
 	frames     []frame
 	// parts hold where each part begins in the tar, and its first frame.
@@ -66,21 +60,10 @@ type part struct {
 	frame int
 }
 
-// NewPacker returns a packer of an archive that makes a tar. It opens nothing yet.
-func NewPacker(s *Source, t Tar, a Archive) (*Packer, error) {
-	p := &Packer{source: s, entries: a.Entries, packed: make([]Packed, len(a.Entries))}
-	if t.Compression != Zstd {
-		return p, nil
-	}
-	var err error
-	p.encoder, err = zstd.NewWriter(nil,
-		zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(t.Level)),
-		zstd.WithWindowSize(FrameSize), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, fmt.Errorf("start zstd encoder: %w", err)
-	}
-	p.raw = make([]byte, 0, FrameSize)
-	return p, nil
+// NewPacker returns a packer of an archive that makes a tar, compressed unless the
+// compressor is nil. It opens nothing yet.
+func NewPacker(s *Source, c *Compressor, a Archive) *Packer {
+	return &Packer{source: s, entries: a.Entries, compressor: c, packed: make([]Packed, len(a.Entries))}
 }
 
 // maxFileRatio is how much more than a file system keeps of a file it is
@@ -121,7 +104,7 @@ func (p *Packer) Fill(n int, buf []byte) (length int, last bool, err error) {
 		return 0, false, fmt.Errorf("part %d of a tar of which %d are made", n, len(p.parts))
 	}
 	p.parts = append(p.parts, part{p.size, len(p.frames)})
-	if p.encoder == nil {
+	if p.compressor == nil {
 		length, err = p.read(buf)
 		p.sent += int64(length)
 	} else {
@@ -136,8 +119,10 @@ func (p *Packer) Fill(n int, buf []byte) (length int, last bool, err error) {
 
 // compress fills buf with as many frames as are sure to fit.
 func (p *Packer) compress(buf []byte) (int, error) {
+	b := p.compressor.get()
+	defer p.compressor.buffers.Put(b)
 	out := buf[:0]
-	for len(out)+p.encoder.MaxEncodedSize(FrameSize) <= len(buf) {
+	for len(out)+p.compressor.most() <= len(buf) {
 		if err := p.advance(); err != nil {
 			return 0, err
 		}
@@ -145,14 +130,14 @@ func (p *Packer) compress(buf []byte) (int, error) {
 			break
 		}
 		start := p.size
-		raw, err := p.frame()
+		length, err := p.frame(&b.raw)
 		if err != nil {
 			return 0, err
 		}
 		before := len(out)
-		out = p.encoder.EncodeAll(raw, out)
+		out = p.compressor.append(out, b, length)
 		made := int64(len(out) - before)
-		p.frames = append(p.frames, frame{start, int64(len(raw)), p.sent, made})
+		p.frames = append(p.frames, frame{start, length, p.sent, made})
 		p.sent += made
 	}
 	return len(out), nil
@@ -161,23 +146,17 @@ func (p *Packer) compress(buf []byte) (int, error) {
 // frame reads what the next frame is to hold: whole members, as many as fit, or
 // a piece of one that is larger than a frame. So a member that fits into a frame
 // is never spread over two.
-func (p *Packer) frame() ([]byte, error) {
-	raw := p.raw[:0]
-	for {
+func (p *Packer) frame(raw *[FrameSize]byte) (length int64, err error) {
+	for length < FrameSize {
 		if err := p.advance(); err != nil {
-			return nil, err
+			return 0, err
 		}
-		if p.done() {
-			return raw, nil
+		if p.done() || p.at == 0 && length > 0 && length+p.current.length() > FrameSize {
+			break
 		}
-		if p.at == 0 && len(raw) > 0 && int64(len(raw))+p.current.length() > FrameSize {
-			return raw, nil
-		}
-		raw = raw[:len(raw)+p.step(raw[len(raw):FrameSize])]
-		if len(raw) == FrameSize {
-			return raw, nil
-		}
+		length += int64(p.step(raw[length:]))
 	}
+	return length, nil
 }
 
 // read fills buf with what comes next of the tar.
@@ -272,17 +251,18 @@ func (p *Packer) refill(n int, buf []byte) (length int, last bool, err error) {
 		to = p.parts[n+1]
 	}
 	last = n+1 == len(p.parts) && p.done()
-	if p.encoder == nil {
+	if p.compressor == nil {
 		length = int(to.tar - from.tar)
 		return length, last, p.readAt(buf[:length], from.tar)
 	}
 	out := buf[:0]
-	raw := make([]byte, FrameSize)
+	b := p.compressor.get()
+	defer p.compressor.buffers.Put(b)
 	for _, f := range p.frames[from.frame:to.frame] {
-		if err := p.readAt(raw[:f.tarLength], f.tar); err != nil {
+		if err := p.readAt(b.raw[:f.tarLength], f.tar); err != nil {
 			return 0, false, err
 		}
-		out = p.encoder.EncodeAll(raw[:f.tarLength], out)
+		out = p.compressor.append(out, b, f.tarLength)
 	}
 	return len(out), last, nil
 }
@@ -347,22 +327,22 @@ func (p *Packer) reread(e Entry, packed Packed, buf []byte, off int64) error {
 	return nil
 }
 
-// Packed returns what became of each entry, in their order, once all parts are made.
+// Packed returns what became of each entry, in their order, once all parts are made. It
+// is not to be changed.
 func (p *Packer) Packed() []Packed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := slices.Clone(p.packed)
-	for i := range list {
-		if list[i].In {
-			list[i].Frame = p.rangeOf(list[i].Offset, list[i].Length)
+	for i := range p.packed {
+		if one := &p.packed[i]; one.In {
+			one.Frame = p.rangeOf(one.Offset, one.Length)
 		}
 	}
-	return list
+	return p.packed
 }
 
 // rangeOf returns where the object holds a run of bytes of the tar.
 func (p *Packer) rangeOf(off, length int64) Range {
-	if p.encoder == nil {
+	if p.compressor == nil {
 		return Range{off, length, off}
 	}
 	first := sort.Search(len(p.frames), func(k int) bool { return p.frames[k].tar > off }) - 1
@@ -390,9 +370,6 @@ func (p *Packer) Close() error {
 	if p.current != nil {
 		p.current.close()
 		p.current = nil
-	}
-	if p.encoder != nil {
-		return p.encoder.Close()
 	}
 	return nil
 }

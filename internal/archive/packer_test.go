@@ -30,22 +30,29 @@ func tarLayout(c Compression) Layout {
 	}}
 }
 
-// pack makes all parts of an archive, and makes each of them a second time.
-func pack(tb testing.TB, s *Source, l Layout, a Archive) ([]byte, []Packed) {
+func newPacker(tb testing.TB, s *Source, l Layout, a Archive) *Packer {
 	tb.Helper()
-	p, err := NewPacker(s, *l.Tar, a)
+	c, err := NewCompressor(*l.Tar)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return NewPacker(s, c, a)
+}
+
+// pack makes all parts of an archive, and makes each of them a second time.
+func pack(tb testing.TB, s *Source, l Layout, a Archive) ([]byte, []Packed) {
+	tb.Helper()
+	p := newPacker(tb, s, l, a)
 	defer release(p)
 	var object []byte
 	var parts [][]byte
 	for last := false; !last; {
 		buf := make([]byte, testPart)
-		var n int
-		if n, last, err = p.Fill(len(parts), buf); err != nil {
+		n, end, err := p.Fill(len(parts), buf)
+		if err != nil {
 			tb.Fatal(err)
 		}
+		last = end
 		parts = append(parts, buf[:n])
 		object = append(object, buf[:n]...)
 	}
@@ -354,10 +361,7 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 			s := openSource(t, dir)
 			l := tarLayout(Plain)
 			a := one(t, s, l)
-			p, err := NewPacker(s, *l.Tar, a)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := newPacker(t, s, l, a)
 			defer release(p)
 			var object []byte
 			for n, last := 0, false; !last; n++ {
@@ -367,10 +371,11 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 					}
 				}
 				buf := make([]byte, testPart)
-				var length int
-				if length, last, err = p.Fill(n, buf); err != nil {
+				length, end, err := p.Fill(n, buf)
+				if err != nil {
 					t.Fatal(err)
 				}
+				last = end
 				object = append(object, buf[:length]...)
 			}
 			packed := p.Packed()

@@ -146,11 +146,7 @@ func TestOutcomesKeepTheLastAttempt(t *testing.T) {
 	var o outcomes
 	put := func(key string, members ...archive.Member) {
 		t.Helper()
-		body, err := archive.Manifest{Members: members}.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := o.Put(t.Context(), key, body); err != nil {
+		if err := o.keep(t.Context(), key, archive.Manifest{Members: members}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,8 +11,9 @@ import (
 )
 
 // maxFilesAhead bounds the files that are found and not yet sent, and with them
-// the memory that their names take.
-const maxFilesAhead = 64 << 10
+// the memory that their names take: three archives of small files, which is more than
+// a machine packs while one is sent.
+const maxFilesAhead = 32 << 10
 
 type archiveID struct {
 	prefix string

@@ -3,7 +3,6 @@ package copy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
@@ -21,12 +20,12 @@ type Failure struct {
 	Reason, Message string
 }
 
-// outcomes takes the manifests that the engine writes and keeps what they say of
+// outcomes takes the manifests that the engine makes and keeps what they say of
 // failed files. A later attempt at an archive replaces an earlier one.
 type outcomes struct {
 	// store is where the manifests go; nil keeps none, since the objects that stand
 	// for one file each tell all that a manifest would.
-	store archive.Store
+	store func(ctx context.Context, key string, m archive.Manifest) error
 
 	mu sync.Mutex
 	// same counts the members that were kept, by key of the manifest.
@@ -35,23 +34,10 @@ type outcomes struct {
 	kept     int
 }
 
-// errNotKept is what reading from outcomes gives: the engine only ever writes.
-var errNotKept = errors.New("a copy reads no bookkeeping objects")
-
-// Get implements archive.Store.
-func (o *outcomes) Get(context.Context, string) ([]byte, error) { return nil, errNotKept }
-
-// List implements archive.Store.
-func (o *outcomes) List(context.Context, string) ([]string, error) { return nil, errNotKept }
-
-// Put implements archive.Store.
-func (o *outcomes) Put(ctx context.Context, key string, body []byte) error {
-	m, err := archive.DecodeManifest(body)
-	if err != nil {
-		return err
-	}
+// keep is worker.EngineOptions.Manifests.
+func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) error {
 	if o.store != nil {
-		if err := o.store.Put(ctx, key, body); err != nil {
+		if err := o.store(ctx, key, m); err != nil {
 			return err
 		}
 	}

@@ -60,17 +60,19 @@ type session struct {
 func newSession(o Options, source *archive.Source, client *transfer.Client, left []transfer.OpenUpload) (*session, error) {
 	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
 	if o.Layout.Tar != nil {
-		s.outcomes.store = client
+		s.outcomes.store = worker.StoreManifests(client)
 	}
 	gate := transfer.NewGate()
 	meter := transfer.NewMeter(gate)
-	s.sent = &counting{Uploader: transfer.NewUploader(transfer.UploaderOptions{Client: client, Gate: gate, Meter: meter})}
+	s.sent = &counting{Uploader: transfer.NewUploader(transfer.UploaderOptions{
+		Client: client, Gate: gate, Meter: meter, Taken: worker.BoundHeap(0),
+	})}
 	s.engine = worker.NewEngine(worker.EngineOptions{
 		Uploader: s.sent, Gate: gate, Meter: meter, Destination: client, Source: source,
 		Sync: o.Sync, Earlier: s.earlier(client),
 		Layout:    s.layout,
 		Fetch:     s.feed.fetch,
-		Manifests: &s.outcomes,
+		Manifests: s.outcomes.keep,
 		Instance:  string(workerID),
 		Left:      left,
 		Logger:    o.Logger,

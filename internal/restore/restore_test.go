@@ -125,10 +125,11 @@ func (b *bucket) putManifest(l archive.Layout, m archive.Manifest) error {
 // pack stores an archive and returns its manifest.
 func (b *bucket) pack(tb testing.TB, source *archive.Source, l archive.Layout, a archive.Archive) archive.Manifest {
 	tb.Helper()
-	p, err := archive.NewPacker(source, *l.Tar, a)
+	compressor, err := archive.NewCompressor(*l.Tar)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	p := archive.NewPacker(source, compressor, a)
 	defer func() { _ = p.Close() }()
 	var object []byte
 	for n, last := 0, false; !last; n++ {

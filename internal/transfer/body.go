@@ -41,6 +41,9 @@ const (
 	// pieceSize is the size, in bytes, of the largest body that is kept in memory and of
 	// the pieces in which larger ones are read.
 	pieceSize = 256 << 10
+	// readyMemory is how much of streams, in bytes, is made before its turn to be sent: as
+	// much as is sent while more is made.
+	readyMemory = 32 << 20
 	// requestMemory is what a request in flight may take, in bytes: two pieces, and what
 	// the kernel has yet to send.
 	requestMemory = 2 << 20
@@ -53,17 +56,62 @@ const (
 type memory struct {
 	limit         int64
 	ahead, behind *semaphore.Weighted
-	buffers       bufferPool
+	// ready bounds the parts of streams that are made and not yet through the gate.
+	ready   *semaphore.Weighted
+	buffers bufferPool
+	parts   partPool
 }
 
-func newMemory(limit int64) *memory {
+func newMemory(limit int64, taken func(most int64)) *memory {
 	if limit == 0 {
 		limit = defaultMemory
 	}
 	limit = max(limit, leastMemory)
-	return &memory{
+	m := &memory{
 		limit: limit,
 		ahead: semaphore.NewWeighted(limit / 2), behind: semaphore.NewWeighted(limit / 2),
+		ready: semaphore.NewWeighted(readyMemory),
+	}
+	use := &usage{told: taken}
+	m.buffers.use, m.parts.use = use, use
+	return m
+}
+
+// usage counts the bytes of buffers in use. A nil one counts nothing.
+type usage struct {
+	held atomic.Int64
+	// told is called with the most there were at once, rounded up to usageStep; nil for no one.
+	told func(most int64)
+
+	mu   sync.Mutex
+	most atomic.Int64
+}
+
+// usageStep is how much more bodies must take, in bytes, before anybody hears of it.
+const usageStep = 4 << 20
+
+func (u *usage) take(n int64) {
+	if u == nil {
+		return
+	}
+	held := u.held.Add(n)
+	if held <= u.most.Load() {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if held <= u.most.Load() {
+		return
+	}
+	u.most.Store((held + usageStep - 1) / usageStep * usageStep)
+	if u.told != nil {
+		u.told(u.most.Load())
+	}
+}
+
+func (u *usage) give(n int64) {
+	if u != nil {
+		u.held.Add(-n)
 	}
 }
 
@@ -247,7 +295,10 @@ func (e changedError) Reason() string { return ReasonChanged }
 
 // bufferPool keeps buffers of the sizes that bufferSize returns, up to pieceSize. Its
 // zero value is ready for use.
-type bufferPool struct{ pools [7]sync.Pool }
+type bufferPool struct {
+	pools [7]sync.Pool
+	use   *usage
+}
 
 func (p *bufferPool) pool(size int64) *sync.Pool {
 	return &p.pools[bits.Len64(uint64(size/leastBuffer))-1]
@@ -255,6 +306,7 @@ func (p *bufferPool) pool(size int64) *sync.Pool {
 
 func (p *bufferPool) get(length int64) *[]byte {
 	size := bufferSize(length)
+	p.use.take(size)
 	if buffer, ok := p.pool(size).Get().(*[]byte); ok {
 		return buffer
 	}
@@ -262,7 +314,10 @@ func (p *bufferPool) get(length int64) *[]byte {
 	return &buffer
 }
 
-func (p *bufferPool) put(buffer *[]byte) { p.pool(int64(len(*buffer))).Put(buffer) }
+func (p *bufferPool) put(buffer *[]byte) {
+	p.use.give(int64(len(*buffer)))
+	p.pool(int64(len(*buffer))).Put(buffer)
+}
 
 // leastBuffer is the size of the smallest buffer in bytes.
 const leastBuffer = 4 << 10

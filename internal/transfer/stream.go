@@ -127,11 +127,7 @@ func (j *streamJob) putParts(ctx context.Context) (Receipt, error) {
 // known returns the part size if the parts found are of the object: the first is.
 func (j *streamJob) known(ctx context.Context, found standingParts) (int64, error) {
 	if len(j.made) == 0 {
-		cost := min(j.size, j.memory.limit/2)
-		if err := j.memory.behind.Acquire(ctx, cost); err != nil {
-			return 0, err
-		}
-		first, err := j.makePart(partRequest{made: func() {}}, func() { j.memory.behind.Release(cost) })
+		first, err := j.makeNow(ctx, partRequest{made: func() {}})
 		if err != nil {
 			return 0, sourceError("read", j.file.Key, err)
 		}
@@ -244,15 +240,16 @@ func (j *streamJob) sendPart(ctx context.Context, r partRequest) error {
 // attemptPart makes the part while it waits for the gate, if there is memory for
 // that, else when it is through.
 func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
-	cost := min(j.size, j.memory.limit/2)
-	var b *body
-	var err error
-	if j.memory.ahead.TryAcquire(cost) {
-		if b, err = j.makePart(r, func() { j.memory.ahead.Release(cost) }); err != nil {
-			return sourceError("read", j.file.Key, err)
-		}
+	b, err := j.makeAhead(r)
+	if err != nil {
+		return sourceError("read", j.file.Key, err)
 	}
 	defer func() { b.free() }()
+	ready := sync.OnceFunc(func() { j.memory.ready.Release(j.cost(readyMemory)) })
+	if b == nil {
+		ready = func() {}
+	}
+	defer ready()
 	if j.stood(r, b) {
 		return nil
 	}
@@ -261,11 +258,9 @@ func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
 		return Classify(r.op, j.file.Key, err)
 	}
 	defer release()
+	ready()
 	if b == nil {
-		if err := j.memory.behind.Acquire(ctx, cost); err != nil {
-			return sourceError("read", j.file.Key, err)
-		}
-		if b, err = j.makePart(r, func() { j.memory.behind.Release(cost) }); err != nil {
+		if b, err = j.makeNow(ctx, r); err != nil {
 			return sourceError("read", j.file.Key, err)
 		}
 		if j.stood(r, b) {
@@ -277,11 +272,41 @@ func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
 	})
 }
 
+// cost is what a part takes of some memory, in bytes.
+func (j *streamJob) cost(of int64) int64 { return min(j.size, of) }
+
+// makeAhead makes a part, and holds its share of what may be ready, if there is memory
+// for both; else it returns nil.
+func (j *streamJob) makeAhead(r partRequest) (*body, error) {
+	ready, cost := j.cost(readyMemory), j.cost(j.memory.limit/2)
+	if !j.memory.ready.TryAcquire(ready) {
+		return nil, nil
+	}
+	if !j.memory.ahead.TryAcquire(cost) {
+		j.memory.ready.Release(ready)
+		return nil, nil
+	}
+	b, err := j.makePart(r, func() { j.memory.ahead.Release(cost) })
+	if err != nil {
+		j.memory.ready.Release(ready)
+	}
+	return b, err
+}
+
+// makeNow waits for memory and makes a part.
+func (j *streamJob) makeNow(ctx context.Context, r partRequest) (*body, error) {
+	cost := j.cost(j.memory.limit / 2)
+	if err := j.memory.behind.Acquire(ctx, cost); err != nil {
+		return nil, err
+	}
+	return j.makePart(r, func() { j.memory.behind.Release(cost) })
+}
+
 // makePart makes a part; one that was made before must come out the same. release is
 // called once the body is freed, or at once on an error.
 func (j *streamJob) makePart(r partRequest, release func()) (*body, error) {
-	buffer := j.streams.get(j.size)
-	b := &body{key: j.file.Key, release: func() { j.streams.put(buffer); release() }}
+	buffer := j.memory.parts.get(j.size)
+	b := &body{key: j.file.Key, release: func() { j.memory.parts.put(buffer); release() }}
 	b.users.Store(1)
 	last, err := j.fillBody(b, r, (*buffer)[:j.size])
 	if err == nil && r.whole && !last {
@@ -308,17 +333,25 @@ func (j *streamJob) fillBody(b *body, r partRequest, buffer []byte) (last bool, 
 
 // partPool keeps the buffers of streams, most of which have the same size. Its zero
 // value is ready for use.
-type partPool struct{ pool sync.Pool }
-
-func (p *partPool) get(size int64) *[]byte {
-	if buffer, ok := p.pool.Get().(*[]byte); ok && int64(len(*buffer)) >= size {
-		return buffer
-	}
-	buffer := make([]byte, size)
-	return &buffer
+type partPool struct {
+	pool sync.Pool
+	use  *usage
 }
 
-func (p *partPool) put(buffer *[]byte) { p.pool.Put(buffer) }
+func (p *partPool) get(size int64) *[]byte {
+	buffer, ok := p.pool.Get().(*[]byte)
+	if !ok || int64(len(*buffer)) < size {
+		made := make([]byte, size)
+		buffer = &made
+	}
+	p.use.take(int64(len(*buffer)))
+	return buffer
+}
+
+func (p *partPool) put(buffer *[]byte) {
+	p.use.give(int64(len(*buffer)))
+	p.pool.Put(buffer)
+}
 
 func (j *streamJob) takeDown(n int, m madePart) error {
 	j.mu.Lock()

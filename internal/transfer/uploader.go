@@ -63,6 +63,9 @@ type UploaderOptions struct {
 	// MemoryLimit is how much memory, in bytes, the bodies of requests may take.
 	// 0 means 512 MiB; less than 16 MiB counts as 16 MiB.
 	MemoryLimit int64
+	// Taken is told the most that bodies have taken of it at once, in bytes, as that
+	// rises; nil for no one.
+	Taken func(most int64)
 	// KeepOpen leaves an upload that is cut short open, for a later attempt to go on
 	// with; the error tells in LeftOpen.
 	KeepOpen bool
@@ -74,7 +77,6 @@ type Uploader struct {
 	gate    *Gate
 	meter   *Meter
 	memory  *memory
-	streams partPool
 	retrier *retrier
 	// keepOpen is UploaderOptions.KeepOpen.
 	keepOpen bool
@@ -84,7 +86,7 @@ type Uploader struct {
 func NewUploader(o UploaderOptions) *Uploader {
 	u := &Uploader{
 		client: o.Client, gate: o.Gate, meter: o.Meter,
-		memory:   newMemory(o.MemoryLimit),
+		memory:   newMemory(o.MemoryLimit, o.Taken),
 		retrier:  newRetrier(),
 		keepOpen: o.KeepOpen,
 	}

@@ -71,7 +71,7 @@ func TestUploadWithCRC32C(t *testing.T) {
 // for each other.
 func TestUploadInLittleMemory(t *testing.T) {
 	r := newRig(t, nil)
-	r.memory = newMemory(1)
+	r.memory = newMemory(1, nil)
 	var all sync.WaitGroup
 	for i, size := range []int{16 * mebi, 40 * mebi, 12 * mebi, 5} {
 		all.Go(func() {
@@ -85,6 +85,35 @@ func TestUploadInLittleMemory(t *testing.T) {
 	all.Wait()
 	if !r.memory.ahead.TryAcquire(r.memory.limit/2) || !r.memory.behind.TryAcquire(r.memory.limit/2) {
 		t.Error("memory was not returned")
+	}
+}
+
+// What streams take is counted, and is no more than the window and what may be ready.
+func TestStreamsTakeWhatTheWindowTakes(t *testing.T) {
+	r := newRig(t, nil)
+	const window = 2
+	r.gate.Set([]Limit{{Prefix: "lane", Window: window}})
+	most := int64(0)
+	r.memory.parts.use.told = func(n int64) { most = n }
+	var all sync.WaitGroup
+	for i := range 3 {
+		all.Go(func() {
+			content := newFile(60 * mebi).content
+			_, err := r.UploadStream(t.Context(), Stream{
+				Prefix: "lane", Key: fmt.Sprint("stream/", i), Size: int64(len(content)),
+				Open: func() (Parts, error) { return partsOf{content}, nil },
+			})
+			if err != nil {
+				t.Errorf("UploadStream: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if limit := int64(window*minPart + readyMemory); most == 0 || most > limit {
+		t.Errorf("bodies took %d MiB, want more than none and at most %d", most/mebi, limit/mebi)
+	}
+	if held := r.memory.parts.use.held.Load(); held != 0 || !r.memory.ready.TryAcquire(readyMemory) {
+		t.Errorf("%d bytes were not given back, or what was ready is not", held)
 	}
 }
 
@@ -235,7 +264,7 @@ func TestUploadOfBadSources(t *testing.T) {
 // The second reading of a body that is not kept may fail on its own.
 func TestUploadOfAFileThatFailsWhileSent(t *testing.T) {
 	r := newRig(t, nil)
-	r.memory = newMemory(1)
+	r.memory = newMemory(1, nil)
 	content := newFile(16 * mebi)
 	f := content.file("bad/second")
 	f.Open = func() (SourceFile, error) { return &failsAfterChange{memoryFile: content}, nil }

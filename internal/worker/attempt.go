@@ -268,18 +268,26 @@ func (e *Engine) close(a *attempt) func() {
 }
 
 func (e *Engine) writeManifest(a *attempt) error {
-	body, err := archive.Manifest{
+	key := a.layout.ManifestKey(a.layout.Index(a.prefix), a.number)
+	return e.options.Manifests(a.ctx, key, archive.Manifest{
 		Transfer: a.layout.UID,
 		Prefix:   a.prefix,
 		Number:   a.number,
 		Attempt:  int(a.attempt),
 		Object:   a.object,
 		Members:  a.members,
-	}.Encode()
-	if err != nil {
-		return err
+	})
+}
+
+// StoreManifests returns what EngineOptions.Manifests asks for: it puts them into a store.
+func StoreManifests(s archive.Store) func(context.Context, string, archive.Manifest) error {
+	return func(ctx context.Context, key string, m archive.Manifest) error {
+		body, err := m.Encode()
+		if err != nil {
+			return err
+		}
+		return s.Put(ctx, key, body)
 	}
-	return e.options.Manifests.Put(a.ctx, a.layout.ManifestKey(a.layout.Index(a.prefix), a.number), body)
 }
 
 // finish ends an attempt and queues its report.

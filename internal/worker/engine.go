@@ -62,8 +62,9 @@ type EngineOptions struct {
 	// Earlier returns the manifest that an earlier transfer has left of the archive of
 	// the same number, if its tar stands unchanged; nil for none. It serves Sync.
 	Earlier func(ctx context.Context, prefix string, number int64) (archive.Manifest, bool, error)
-	// Manifests keeps the manifests; nil writes none.
-	Manifests archive.Store
+	// Manifests keeps the manifest of an archive that has been sent under the key; nil
+	// keeps none.
+	Manifests func(ctx context.Context, key string, m archive.Manifest) error
 	// Plan walks the source for the planning duty; nil makes the engine ignore that duty.
 	Plan func(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error)
 	// Instance identifies the process in its reports.
@@ -112,6 +113,9 @@ type Engine struct {
 	// ended are the archives that ended and are still granted, by attempt.
 	ended    map[archiveID]int32
 	finished []finishedArchive
+
+	// frames makes those of all tars; nil until there is one that is compressed.
+	frames *archive.Compressor
 
 	blockage   blockage
 	planning   planning

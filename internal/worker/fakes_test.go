@@ -207,7 +207,7 @@ func newBench(t *testing.T) *bench {
 	}}
 	layout := archive.Layout{Base: "base", Pattern: archive.Mirror, Names: []string{"a", "b"}, UID: "uid"}
 	b.options = EngineOptions{
-		Uploader: b.dest, Gate: gate, Meter: b.dest, Destination: b.dest, Manifests: b.dest,
+		Uploader: b.dest, Gate: gate, Meter: b.dest, Destination: b.dest, Manifests: StoreManifests(b.dest),
 		Layout:   func(context.Context) (archive.Layout, error) { return layout, nil },
 		Fetch:    b.fetch,
 		Instance: "one",

@@ -28,10 +28,11 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 		return func() { e.keptTar(a, i, kept, err) }
 	}
 	key, _ := a.layout.TarKey(a.content)
-	packer, err := archive.NewPacker(e.options.Source, *a.layout.Tar, a.content)
+	compressor, err := e.compressor(*a.layout.Tar)
 	if err != nil {
 		return func() { e.tarFailed(a, i, err) }
 	}
+	packer := archive.NewPacker(e.options.Source, compressor, a.content)
 	receipt, err := e.options.Uploader.UploadStream(a.ctx, transfer.Stream{
 		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
 		Open: func() (transfer.Parts, error) { return packer, nil },
@@ -48,12 +49,24 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 	return func() {
 		e.blockage.mended()
 		a.object = object
-		for k, p := range packer.Packed() {
+		packed := packer.Packed()
+		for k := range packed {
 			if a.content.Entries[k].Packable() {
-				settle(&a.members[k], p)
+				settle(&a.members[k], &packed[k])
 			}
 		}
 	}
+}
+
+// compressor returns the one compressor of the transfer.
+func (e *Engine) compressor(t archive.Tar) (*archive.Compressor, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var err error
+	if e.frames == nil {
+		e.frames, err = archive.NewCompressor(t)
+	}
+	return e.frames, err
 }
 
 // earlier returns the manifest of an earlier transfer whose tar holds just what is
@@ -108,11 +121,10 @@ func (a *attempt) failTar(v verdict) {
 }
 
 // settle takes down what became of a member of a tar that stands.
-func settle(m *archive.Member, p archive.Packed) {
+func settle(m *archive.Member, p *archive.Packed) {
 	m.Outcome = archive.Done
 	if p.In {
-		place := p.Place
-		m.Tar = &place
+		m.Tar = &p.Place
 	}
 	if p.Err != nil {
 		m.Outcome, m.Reason, m.Message = archive.Failed, reasonUnknown, p.Err.Error()

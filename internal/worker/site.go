@@ -188,12 +188,13 @@ func (p *Place) Engine(instance string, afterReport int64, restarted bool, logge
 	}
 	return NewEngine(EngineOptions{
 		Uploader: transfer.NewUploader(transfer.UploaderOptions{
-			Client: p.client, Gate: gate, Meter: meter, MemoryLimit: p.site.MemoryLimit / 100 * bodyShare,
+			Client: p.client, Gate: gate, Meter: meter,
+			MemoryLimit: p.site.MemoryLimit / 100 * bodyShare, Taken: BoundHeap(p.site.MemoryLimit),
 			KeepOpen: true, // The next attempt goes on with it, or the finishing pod aborts it.
 		}),
 		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
 		Sync: transfer.Sync(p.site.Transfer.Spec.Sync), Earlier: p.earlier(),
-		Layout: p.inventory.Layout, Fetch: p.inventory.Archive, Manifests: p.client,
+		Layout: p.inventory.Layout, Fetch: p.inventory.Archive, Manifests: StoreManifests(p.client),
 		Plan:     planner.Run,
 		Instance: instance, AfterReport: afterReport, Restarted: restarted, Logger: logger,
 	})
