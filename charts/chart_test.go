@@ -139,6 +139,76 @@ func TestAlertsAndPanelsAreValidQueries(t *testing.T) {
 	}
 }
 
+// TestAlertsFireOnWhatTheyAreFor runs the alerts' unit tests, and misses none of them
+// there nor in the runbook.
+func TestAlertsFireOnWhatTheyAreFor(t *testing.T) {
+	promtool, err := filepath.Abs("../bin/tools/promtool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(promtool); err != nil {
+		t.Fatalf("%v; make bin/tools/promtool builds it", err)
+	}
+	run(t, nil, promtool, "check", "rules", "--lint-fatal", "cargoship/files/rules.yaml")
+	run(t, nil, promtool, "test", "rules", "rules_test.yaml")
+	var tests struct {
+		Tests []struct {
+			Alerts []struct {
+				Name   string `json:"alertname"`
+				Expect []any  `json:"exp_alerts"`
+			} `json:"alert_rule_test"`
+		} `json:"tests"`
+	}
+	if err := yaml.Unmarshal(read(t, "rules_test.yaml"), &tests); err != nil {
+		t.Fatal(err)
+	}
+	fires := map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, alert := range test.Alerts {
+			fires[alert.Name] = fires[alert.Name] || len(alert.Expect) > 0
+		}
+	}
+	runbook := string(read(t, "../docs/operations.md"))
+	for _, alert := range alerts(t) {
+		if !fires[alert] {
+			t.Errorf("no test in rules_test.yaml in which %s fires", alert)
+		}
+		if !strings.Contains(runbook, "| `"+alert+"` |") {
+			t.Errorf("docs/operations.md has no row for %s", alert)
+		}
+	}
+}
+
+// alerts are the names of all alerts.
+func alerts(t *testing.T) []string {
+	t.Helper()
+	var rules struct {
+		Groups []struct{ Rules []struct{ Alert string } }
+	}
+	if err := yaml.Unmarshal(read(t, "cargoship/files/rules.yaml"), &rules); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			names = append(names, rule.Alert)
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("found no alert")
+	}
+	return names
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // TestAPIServerTakesTheChart lets a real API server check every field of what it has
 // a type for.
 func TestAPIServerTakesTheChart(t *testing.T) {
