@@ -105,8 +105,9 @@ manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role, 
 	cp config/rbac/role.yaml charts/cargoship/files/manager-role.yaml
 
 .PHONY: docs
-docs: $(TOOLS)/crd-ref-docs ## Generate the API reference, docs/api.md.
+docs: $(TOOLS)/crd-ref-docs ## Generate the references of the API and the metrics, docs/api.md and docs/metrics.md.
 	$(TOOLS)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/docs/config.yaml --renderer=markdown --output-path=docs/api.md
+	go run ./hack/docs/metrics
 
 ##@ Checks
 

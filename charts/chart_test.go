@@ -17,6 +17,7 @@ import (
 
 	"github.com/VictoriaMetrics/metricsql"
 	"github.com/google/go-cmp/cmp"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -207,6 +208,23 @@ func read(t *testing.T, file string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// TestPrometheusOperatorKnowsEveryField checks what only that operator has types for.
+func TestPrometheusOperatorKnowsEveryField(t *testing.T) {
+	objects := raw(t, template(t, everything()...))
+	for name, typed := range map[string]any{
+		"ServiceMonitor/cargoship-controller-manager": &monitoringv1.ServiceMonitor{},
+		"PrometheusRule/cargoship":                    &monitoringv1.PrometheusRule{},
+	} {
+		text, err := yaml.Marshal(objects[name].Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.UnmarshalStrict(text, typed); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestAPIServerTakesTheChart lets a real API server check every field of what it has
