@@ -15,12 +15,14 @@ import (
 const (
 	// neighbourConnections is how many requests the neighbour always has under way.
 	neighbourConnections = 64
-	// neighbourBackoff is its mean pause after a refusal.
+	// neighbourBackoff is its mean pause after a refusal, neighbourRest that between two
+	// objects: alone it takes about half of what the path carries.
 	neighbourBackoff = 100 * time.Millisecond
+	neighbourRest    = 430 * time.Millisecond
 )
 
 // neighbour is a tenant of the same bucket that knows nothing of anybody: so many
-// connections, each storing one object after the other, for ever.
+// connections, each storing one object after the other, with a rest in between, for ever.
 type neighbour struct {
 	cancel             context.CancelFunc
 	running            sync.WaitGroup
@@ -70,12 +72,18 @@ func (n *neighbour) send(ctx context.Context, connection int) {
 		if n.put(ctx, url, content) {
 			n.stored.Add(1)
 			number++
+			doze(ctx, neighbourRest)
 			continue
 		}
 		n.refused.Add(1)
-		// Whether or not it came to its end tells the loop.
-		_ = pause(ctx, time.Duration((0.5+rand.Float64())*float64(neighbourBackoff)))
+		doze(ctx, neighbourBackoff)
 	}
+}
+
+// doze waits for a time that is so long on average.
+func doze(ctx context.Context, mean time.Duration) {
+	// Whether it came to its end is for the caller's loop to see.
+	_ = pause(ctx, time.Duration((0.5+rand.Float64())*float64(mean)))
 }
 
 func (n *neighbour) put(ctx context.Context, url string, content []byte) bool {
@@ -85,7 +93,7 @@ func (n *neighbour) put(ctx context.Context, url string, content []byte) bool {
 	}
 	response, err := n.client.Do(request)
 	if err != nil {
-		return false
+		return false // with the connection, or at the end
 	}
 	_, read := io.Copy(io.Discard, response.Body)
 	return response.Body.Close() == nil && read == nil && response.StatusCode == http.StatusOK

@@ -27,8 +27,8 @@ through the [lab](../lab.md) to a server that keeps nothing. With one worker the
 have half of the workers each, in one bucket. Every run has a bucket of its own, so it begins without knowledge of the path.
 
 Each fleet is measured for %.0f s by itself, from when all its workers have reported and the first object stands, so the search for the
-path's capacity counts. Then a neighbour comes, with %d connections to the same prefixes that each store one object after the other, and
-repeat what is refused after %d ms on average. After %.0f s everybody is measured for %.0f s.
+path's capacity counts. Then a neighbour comes, with %d connections to the same prefixes that each store one object after the other, rest %d ms in between, and
+repeat what is refused after %d ms, on average, whatever comes back. After %.0f s everybody is measured for %.0f s.
 
 | column | means |
 |---|---|
@@ -41,7 +41,7 @@ repeat what is refused after %d ms on average. After %.0f s everybody is measure
 | all | everybody's part of what the path carries then |
 
 ![goodput, refusals and time to be stored](fleet.svg)
-`, r.Date, r.Machine, r.Load, objectBytes>>10, lanes, r.AloneSeconds, neighbourConnections, neighbourBackoff.Milliseconds(),
+`, r.Date, r.Machine, r.Load, objectBytes>>10, lanes, r.AloneSeconds, neighbourConnections, neighbourRest.Milliseconds(), neighbourBackoff.Milliseconds(),
 		settle.Seconds(), r.SharedSeconds)
 }
 
