@@ -73,7 +73,7 @@ bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure work
 bench-fleet: cluster-up bin/s3lab $(TOOLS)/helm $(TOOLS)/prometheus ## Measure fleets on the cluster, coordinated and not (QUICK=1, ONLY=regexp).
 	@go build -o bin/benchfleet ./hack/benchfleet
 	@exec bin/benchfleet $(if $(or $(ONLY),$(QUICK)),--out bin/bench) \
-		$(if $(QUICK),--alone 15s --shared 8s --only '$(or $(ONLY),/4:)',--only '$(ONLY)')
+		$(if $(QUICK),--search 10s --alone 10s --shared 5s --only '$(or $(ONLY),/4:)',--only '$(ONLY)')
 
 bin/peers/rclone: hack/benchtransfer/rclone/go.mod hack/benchtransfer/rclone/go.sum hack/benchtransfer/rclone/main.go
 	@echo 'building rclone' >&2

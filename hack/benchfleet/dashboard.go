@@ -125,7 +125,8 @@ func legendName(format string, labels map[string]string) string {
 const (
 	panelWidth, panelHeight = 6.2 * vg.Inch, 2.9 * vg.Inch
 	// legendLines is the most lines that a legend names; the others are there without.
-	legendLines, legendColumns = 9, 3
+	// Names are cut after so many letters, which is what a column has room for.
+	legendLines, legendColumns, legendLetters = 9, 3, 36
 )
 
 // drawTo draws panels in two columns as SVG or PNG, by the file's name.
@@ -185,6 +186,9 @@ func (p filledPanel) draw(cell draw.Canvas, over span) error {
 	lines := (len(names) + legendColumns - 1) / legendColumns
 	drawn.Draw(draw.Crop(cell, 0, 0, vg.Points(float64(12*lines+4)), 0))
 	for i, name := range names {
+		if len(name) > legendLetters {
+			name = name[:legendLetters] + "…"
+		}
 		entry := plot.NewLegend()
 		entry.TextStyle.Font = benchmark.Sans(8)
 		entry.Left, entry.ThumbnailWidth = true, vg.Points(14)

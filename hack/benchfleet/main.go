@@ -26,8 +26,9 @@ const insideEnv = "CARGOSHIP_BENCHFLEET"
 type options struct {
 	root, dir, out string
 	only           *regexp.Regexp
-	alone, shared  time.Duration
-	render         bool
+	// How long each run is measured: while the fleet searches, alone, and shared.
+	search, alone, shared time.Duration
+	render                bool
 }
 
 func main() {
@@ -68,12 +69,13 @@ func parse() (options, error) {
 	flag.StringVar(&o.dir, "dir", filepath.Join(o.root, "bin", "cluster.run"), "run directory of the cluster")
 	flag.StringVar(&o.out, "out", filepath.Join(o.root, "docs"), "directory for benchmarks/fleet.* and dashboard.svg")
 	flag.StringVar(&only, "only", "", "run what matches this expression of CONDITION/WORKERS:FLEET")
-	flag.DurationVar(&o.alone, "alone", 30*time.Second, "how long each fleet is measured alone")
-	flag.DurationVar(&o.shared, "shared", 15*time.Second, "how long it is measured beside its neighbour")
+	flag.DurationVar(&o.search, "search", 15*time.Second, "how long each fleet may search for the path's capacity")
+	flag.DurationVar(&o.alone, "alone", 24*time.Second, "how long each fleet is measured alone")
+	flag.DurationVar(&o.shared, "shared", 10*time.Second, "how long it is measured beside its neighbour")
 	flag.BoolVar(&o.render, "render", false, "run nothing: write page and plot of the data that is there")
 	flag.Parse()
-	if flag.NArg() > 0 || o.alone <= 0 || o.shared <= 0 {
-		return o, errors.New("want durations above 0 and no arguments")
+	if flag.NArg() > 0 || min(o.search, o.alone, o.shared) < time.Second {
+		return o, errors.New("want durations of at least a second and no arguments")
 	}
 	if o.only, err = regexp.Compile(only); err != nil {
 		return o, fmt.Errorf("--only: %w", err)
@@ -109,7 +111,7 @@ func run(ctx context.Context, o options, state *sandbox.State) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	results := report{Head: benchmark.NewHead(), AloneSeconds: o.alone.Seconds(), SharedSeconds: o.shared.Seconds()}
+	results := report{Head: benchmark.NewHead(), SearchSeconds: o.search.Seconds(), AloneSeconds: o.alone.Seconds(), SharedSeconds: o.shared.Seconds()}
 	for _, c := range conditions() {
 		if !o.wants(c) {
 			continue

@@ -10,6 +10,7 @@ import (
 // report is everything measured, and where.
 type report struct {
 	benchmark.Head
+	SearchSeconds float64  `json:"searchSeconds"`
 	AloneSeconds  float64  `json:"aloneSeconds"`
 	SharedSeconds float64  `json:"sharedSeconds"`
 	Neighbours    []lonely `json:"neighbours"`
@@ -27,7 +28,9 @@ type result struct {
 	Condition string `json:"condition"`
 	Workers   int32  `json:"workers"`
 	Fleet     string `json:"fleet"`
-	// Alone is the fleet by itself; Shared is everybody, once the neighbour was there.
+	// Search and Alone are the fleet by itself, from when all workers have reported;
+	// Shared is everybody, once the neighbour was there.
+	Search    phase   `json:"search"`
 	Alone     phase   `json:"alone"`
 	Shared    phase   `json:"shared"`
 	Neighbour traffic `json:"neighbour"`
@@ -46,6 +49,8 @@ type phase struct {
 	ServiceP99 float64 `json:"serviceP99"`
 	StoredP50  float64 `json:"storedP50"`
 	StoredP99  float64 `json:"storedP99"`
+	// Stored are the bytes that stood after each second.
+	Stored []int64 `json:"stored"`
 	// TransferBytes are what the workers of each transfer say they have sent.
 	TransferBytes []int64 `json:"transferBytes"`
 }
@@ -85,6 +90,32 @@ func (p phase) jain(weights []int32) float64 {
 		return 0
 	}
 	return sum * sum / (float64(len(weights)) * squares)
+}
+
+// near is the part of the capacity that counts as found, over nearSeconds.
+const near, nearSeconds = 0.9, 3
+
+// found is the second from which on a fleet first stored near what the path carries;
+// false where that was not within the time by itself.
+func (one result) found(c condition) (second int, ok bool) {
+	var each []float64
+	for _, p := range []phase{one.Search, one.Alone} {
+		before := int64(0)
+		for _, sum := range p.Stored {
+			each = append(each, float64(sum-before))
+			before = sum
+		}
+	}
+	for second := range max(0, len(each)-nearSeconds+1) {
+		sum := 0.
+		for _, bytes := range each[second : second+nearSeconds] {
+			sum += bytes
+		}
+		if sum >= near*nearSeconds*c.capacity {
+			return second, true
+		}
+	}
+	return 0, false
 }
 
 // loss is what part of its lonely traffic the neighbour has lost to the fleet.

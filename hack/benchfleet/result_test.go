@@ -41,6 +41,17 @@ func TestManifestsAreNoGoodputOfPartitions(t *testing.T) {
 	}
 }
 
+func TestFoundIsWhenItStays(t *testing.T) {
+	c := condition{capacity: 100}
+	one := result{Search: phase{Stored: []int64{10, 110, 120, 220}}, Alone: phase{Stored: []int64{95, 180, 260}}}
+	if second, ok := one.found(c); !ok || second != 3 { // 100, 95 and 85 after 10, 100, 10
+		t.Errorf("found at second %d (%t), want 3", second, ok)
+	}
+	if _, ok := one.found(condition{capacity: 110}); ok {
+		t.Error("found although no three seconds are near the capacity")
+	}
+}
+
 // sample is a report in which coordinated workers reach less than they should.
 func sample() report {
 	r := report{AloneSeconds: 30, SharedSeconds: 15, Neighbours: []lonely{{"policed", traffic{Stored: 200}}}}

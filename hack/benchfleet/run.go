@@ -21,7 +21,7 @@ import (
 // settle is how long all may get used to a neighbour before they are measured.
 const settle = 5 * time.Second
 
-// measure does one run: the fleet alone, then beside its neighbour.
+// measure does one run: the fleet while it searches, alone, and beside its neighbour.
 func (r *rig) measure(ctx context.Context, s scenario) (one result, err error) {
 	r.runs++
 	one = result{Condition: s.condition.name, Workers: s.workers, Fleet: s.fleet.name}
@@ -40,6 +40,9 @@ func (r *rig) measure(ctx context.Context, s scenario) (one result, err error) {
 		return one, err
 	}
 	if err := r.awaitWorkers(ctx, transfers, int(s.workers)); err != nil {
+		return one, err
+	}
+	if one.Search, err = r.window(ctx, s.condition, transfers, r.search); err != nil {
 		return one, err
 	}
 	if one.Alone, err = r.window(ctx, s.condition, transfers, r.alone); err != nil {
@@ -170,14 +173,20 @@ func (r *rig) window(ctx context.Context, c condition, transfers []*v1alpha1.Arc
 		return phase{}, err
 	}
 	before := r.counters(ctx, transfers)
-	if err := pause(ctx, length); err != nil {
-		return phase{}, err
+	var p phase
+	var bySecond []int64
+	for range int(length / time.Second) {
+		if err := pause(ctx, time.Second); err != nil {
+			return phase{}, err
+		}
+		stats, err := r.stats(ctx)
+		if err != nil {
+			return phase{}, err
+		}
+		p = newPhase(c, stats)
+		bySecond = append(bySecond, int64(p.BytesPerSecond*p.Seconds))
 	}
-	stats, err := r.stats(ctx)
-	if err != nil {
-		return phase{}, err
-	}
-	p := newPhase(c, stats)
+	p.Stored = bySecond
 	for i, now := range r.counters(ctx, transfers) {
 		p.TransferBytes = append(p.TransferBytes, now.bytes-before[i].bytes)
 	}
