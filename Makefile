@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/charts hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
+MODULES := . hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
 
 ##@ Everyday
 
@@ -54,7 +54,7 @@ test-e2e: cluster-up $(TOOLS)/helm ## Install the chart on that cluster and use 
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchscale bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks
@@ -67,6 +67,13 @@ ONLY ?=
 bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure worker copy against other S3 clients (RUNS=5, ONLY=regexp).
 	@go build -o bin/benchtransfer ./hack/benchtransfer
 	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' --out $(if $(ONLY),bin/bench,docs/benchmarks)
+
+# Which CONDITION/WORKERS:FLEET to run: make bench-fleet ONLY='policed/4:'; or QUICK=1 for short runs of four workers.
+.PHONY: bench-fleet
+bench-fleet: cluster-up bin/s3lab $(TOOLS)/helm $(TOOLS)/prometheus ## Measure fleets on the cluster, coordinated and not (QUICK=1, ONLY=regexp).
+	@go build -o bin/benchfleet ./hack/benchfleet
+	@exec bin/benchfleet $(if $(or $(ONLY),$(QUICK)),--out bin/bench) \
+		$(if $(QUICK),--search 10s --alone 10s --shared 5s --only '$(or $(ONLY),/4:)',--only '$(ONLY)')
 
 bin/peers/rclone: hack/benchtransfer/rclone/go.mod hack/benchtransfer/rclone/go.sum hack/benchtransfer/rclone/main.go
 	@echo 'building rclone' >&2
@@ -98,8 +105,9 @@ manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role, 
 	cp config/rbac/role.yaml charts/cargoship/files/manager-role.yaml
 
 .PHONY: docs
-docs: $(TOOLS)/crd-ref-docs ## Generate the API reference, docs/api.md.
+docs: $(TOOLS)/crd-ref-docs ## Generate the references of the API and the metrics, docs/api.md and docs/metrics.md.
 	$(TOOLS)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/docs/config.yaml --renderer=markdown --output-path=docs/api.md
+	go run ./hack/docs/metrics
 
 ##@ Checks
 
@@ -115,7 +123,7 @@ verify: $(TOOLS)/kustomize ## Fail when generated files, formatting or module fi
 	$(TOOLS)/kustomize build config/samples >/dev/null
 
 .PHONY: test
-test: build $(TOOLS)/helm ## Run all tests with the race detector, on a real API server.
+test: build $(TOOLS)/helm $(TOOLS)/promtool ## Run all tests with the race detector, on a real API server.
 	@echo 'test: finding the control plane' >&2
 	@assets=$$(go run ./hack/controlplane | tail -n 1); \
 	echo "test: go test -race $(TESTFLAGS) $(PKG) with KUBEBUILDER_ASSETS=$$assets" >&2; \
@@ -181,6 +189,12 @@ $(TOOLS)/controller-gen $(TOOLS)/kustomize $(TOOLS)/crd-ref-docs $(TOOLS)/setup-
 $(TOOLS)/helm: hack/tools/charts/go.mod hack/tools/charts/go.sum
 	@echo 'building helm' >&2
 	@cd hack/tools/charts && go build -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
+	@touch $@
+
+# Without what finds targets in clouds and orchestrators, which is most of it.
+$(TOOLS)/promtool $(TOOLS)/prometheus: hack/tools/prometheus/go.mod hack/tools/prometheus/go.sum
+	@echo 'building $(@F)' >&2
+	@cd hack/tools/prometheus && go build -trimpath -tags remove_all_sd -ldflags '-s -w' -o $(CURDIR)/$@ github.com/prometheus/prometheus/cmd/$(@F)
 	@touch $@
 
 $(TOOLS)/govulncheck: hack/tools/vulncheck/go.mod hack/tools/vulncheck/go.sum

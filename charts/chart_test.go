@@ -17,6 +17,7 @@ import (
 
 	"github.com/VictoriaMetrics/metricsql"
 	"github.com/google/go-cmp/cmp"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -134,6 +135,93 @@ func TestAlertsAndPanelsAreValidQueries(t *testing.T) {
 	}
 	for name, query := range queries {
 		if _, err := metricsql.Parse(query); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAlertsFireOnWhatTheyAreFor runs the alerts' unit tests, and misses none of them
+// there nor in the runbook.
+func TestAlertsFireOnWhatTheyAreFor(t *testing.T) {
+	promtool, err := filepath.Abs("../bin/tools/promtool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(promtool); err != nil {
+		t.Fatalf("%v; make bin/tools/promtool builds it", err)
+	}
+	run(t, nil, promtool, "check", "rules", "--lint-fatal", "cargoship/files/rules.yaml")
+	run(t, nil, promtool, "test", "rules", "rules_test.yaml")
+	var tests struct {
+		Tests []struct {
+			Alerts []struct {
+				Name   string `json:"alertname"`
+				Expect []any  `json:"exp_alerts"`
+			} `json:"alert_rule_test"`
+		} `json:"tests"`
+	}
+	if err := yaml.Unmarshal(read(t, "rules_test.yaml"), &tests); err != nil {
+		t.Fatal(err)
+	}
+	fires := map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, alert := range test.Alerts {
+			fires[alert.Name] = fires[alert.Name] || len(alert.Expect) > 0
+		}
+	}
+	runbook := string(read(t, "../docs/operations.md"))
+	for _, alert := range alerts(t) {
+		if !fires[alert] {
+			t.Errorf("no test in rules_test.yaml in which %s fires", alert)
+		}
+		if !strings.Contains(runbook, "| `"+alert+"` |") {
+			t.Errorf("docs/operations.md has no row for %s", alert)
+		}
+	}
+}
+
+// alerts are the names of all alerts.
+func alerts(t *testing.T) []string {
+	t.Helper()
+	var rules struct {
+		Groups []struct{ Rules []struct{ Alert string } }
+	}
+	if err := yaml.Unmarshal(read(t, "cargoship/files/rules.yaml"), &rules); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			names = append(names, rule.Alert)
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("found no alert")
+	}
+	return names
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// TestPrometheusOperatorKnowsEveryField checks what only that operator has types for.
+func TestPrometheusOperatorKnowsEveryField(t *testing.T) {
+	objects := raw(t, template(t, everything()...))
+	for name, typed := range map[string]any{
+		"ServiceMonitor/cargoship-controller-manager": &monitoringv1.ServiceMonitor{},
+		"PrometheusRule/cargoship":                    &monitoringv1.PrometheusRule{},
+	} {
+		text, err := yaml.Marshal(objects[name].Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.UnmarshalStrict(text, typed); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

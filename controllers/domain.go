@@ -51,6 +51,8 @@ type claim struct {
 	planned  map[string]v1alpha1.PlannedPrefix
 	planning string
 	checksum string
+	// heard is what the workers last reported, by lease.
+	heard map[string]heard
 	// failures are those recorded before.
 	failures []v1alpha1.ArchiveFailure
 	// recorded is the status last written, to write only changes.
@@ -135,13 +137,14 @@ func (d *domain) admit(now time.Time, m *member) error {
 	// What is granted already is adopted before the rest is queued.
 	for _, lease := range m.leases {
 		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
+		d.claims[id].takeNote(now, lease) // another manager has counted it
 	}
 	return d.schedule(now, m.transfer, convert.Planned(m.transfer.Status))
 }
 
 func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
 	c := &claim{
-		before: map[string]v1alpha1.PrefixStatus{}, planned: map[string]v1alpha1.PlannedPrefix{},
+		before: map[string]v1alpha1.PrefixStatus{}, planned: map[string]v1alpha1.PlannedPrefix{}, heard: map[string]heard{},
 		failures: s.Failures, checksum: s.ChecksumAlgorithm,
 	}
 	if s.Progress != nil {
@@ -225,7 +228,9 @@ func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, wor
 	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
 		log.FromContext(ctx).WithName("coordinator").Info("ignored a report", "lease", lease.Name, "cause", err.Error())
 		d.Metrics.IgnoredReport(d.name)
+		return nil
 	}
+	d.count(now, m, c, lease)
 	return nil
 }
 
@@ -296,6 +301,7 @@ func (d *domain) record(ctx context.Context, now time.Time, m *member) error {
 		return err
 	}
 	d.Metrics.Transfer(m.transfer, status)
+	d.showReportAge(now, m, c)
 	if c.recorded != nil && equality.Semantic.DeepEqual(*c.recorded, status) {
 		return nil
 	}

@@ -1,21 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
 	"io"
 	"math"
 	"slices"
-	"strconv"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 
+	"cargoship.dev/operator/hack/benchmark"
 	"cargoship.dev/operator/internal/coordination/sim"
 )
 
@@ -70,13 +68,7 @@ func drawCurves(to io.Writer, title string, curves []curve) error {
 	if err := drawPanels(draw.New(canvas), title, shown, curves); err != nil {
 		return fmt.Errorf("drawing %q: %w", title, err)
 	}
-	var text bytes.Buffer
-	if _, err := canvas.WriteTo(&text); err != nil {
-		return fmt.Errorf("drawing %q: %w", title, err)
-	}
-	// Fonts to fall back on, where Liberation is not there.
-	svg := bytes.ReplaceAll(text.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,sans-serif"))
-	if _, err := to.Write(svg); err != nil {
+	if err := benchmark.WriteSVG(to, canvas); err != nil {
 		return fmt.Errorf("writing the figure %q: %w", title, err)
 	}
 	return nil
@@ -124,33 +116,24 @@ func legend(canvas draw.Canvas, curves []curve) {
 	const apart = 160
 	for i := range len(curves) + 1 {
 		entry := plot.NewLegend()
-		entry.TextStyle.Font = sans(10)
+		entry.TextStyle.Font = benchmark.Sans(10)
 		entry.Left, entry.XOffs, entry.YOffs = true, vg.Points(float64(60+apart*i)), vg.Points(4)
 		if i < len(curves) {
-			entry.Add(curves[i].name, key(ink(i)))
+			entry.Add(curves[i].name, benchmark.Key(ink(i)))
 		} else {
-			entry.Add("optimum", key(optimum()))
+			entry.Add("optimum", benchmark.Key(optimum()))
 		}
 		entry.Draw(canvas)
 	}
 }
 
-// key is the sample of a line in the legend.
-type key draw.LineStyle
-
-// Thumbnail implements plot.Thumbnailer.
-func (k key) Thumbnail(c *draw.Canvas) {
-	y := c.Center().Y
-	c.StrokeLine2(draw.LineStyle(k), c.Min.X, y, c.Max.X, y)
-}
-
 // plot draws one quantity of all curves.
 func (p panel) plot(curves []curve) (*plot.Plot, error) {
 	drawn := plot.New()
-	style(drawn)
+	benchmark.Style(drawn)
 	drawn.Y.Label.Text = p.label
-	drawn.Y.Min, drawn.Y.Max, drawn.Y.Tick.Marker = 0, 1, plain{}
-	drawn.X.Min, drawn.X.Tick.Marker = 0, seconds{}
+	drawn.Y.Min, drawn.Y.Max, drawn.Y.Tick.Marker = 0, 1, benchmark.Plain{}
+	drawn.X.Min, drawn.X.Tick.Marker = 0, benchmark.Seconds{}
 	drawn.Add(plotter.NewGrid())
 	if p.label == panels()[0].label {
 		if err := capacity(drawn, curves[0]); err != nil {
@@ -222,50 +205,6 @@ func capacity(drawn *plot.Plot, c curve) error {
 	line.LineStyle = optimum()
 	drawn.Add(line)
 	return nil
-}
-
-// style sets fonts and sizes, which gonum keeps for each text.
-func style(p *plot.Plot) {
-	p.Title.TextStyle.Font = sans(13)
-	p.Title.Padding = vg.Points(6)
-	p.X.Label.TextStyle.Font, p.Y.Label.TextStyle.Font = sans(11), sans(11)
-	p.X.Tick.Label.Font, p.Y.Tick.Label.Font = sans(10), sans(10)
-}
-
-func sans(size float64) font.Font {
-	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}
-}
-
-// plain marks an axis with numbers as short as they can be.
-type plain struct{}
-
-// Ticks implements plot.Ticker.
-func (plain) Ticks(from, to float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(from, to)
-	for i := range ticks {
-		if !ticks[i].IsMinor() {
-			ticks[i].Label = strconv.FormatFloat(ticks[i].Value, 'f', -1, 64)
-		}
-	}
-	return ticks
-}
-
-// seconds marks an axis of time at round numbers, about ten of them.
-type seconds struct{}
-
-// Ticks implements plot.Ticker.
-func (seconds) Ticks(from, to float64) []plot.Tick {
-	step := 1.
-	for _, step = range []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600} {
-		if (to-from)/step <= 10 {
-			break
-		}
-	}
-	var ticks []plot.Tick
-	for at := math.Ceil(from/step) * step; at <= to; at += step {
-		ticks = append(ticks, plot.Tick{Value: at, Label: fmt.Sprintf("%.0f", at)})
-	}
-	return ticks
 }
 
 // thin makes of the points at most so many: flows averaged, the window, the rate and

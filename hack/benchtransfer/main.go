@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"cargoship.dev/operator/hack/benchmark"
 )
 
 // bench holds what all copies share.
@@ -140,15 +141,8 @@ func (b *bench) add(scenario, tool string, m measure) {
 
 // write writes page, data and plot.
 func (b *bench) write() error {
-	if err := os.MkdirAll(b.out, 0o755); err != nil {
-		return fmt.Errorf("write the results: %w", err)
-	}
-	text, err := json.MarshalIndent(b.report, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write the results: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(b.out, data), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the results: %w", err)
+	if err := benchmark.WriteData(filepath.Join(b.out, data), b.report); err != nil {
+		return err
 	}
 	return b.publish()
 }
@@ -158,24 +152,16 @@ const data = "transfer.json"
 
 // render takes the runs from the data.
 func (b *bench) render() error {
-	text, err := os.ReadFile(filepath.Join(b.out, data))
-	if err != nil {
-		return fmt.Errorf("read the results: %w", err)
-	}
-	if err := json.Unmarshal(text, &b.report); err != nil {
-		return fmt.Errorf("read the results: %w", err)
+	if err := benchmark.ReadData(filepath.Join(b.out, data), &b.report); err != nil {
+		return err
 	}
 	return b.publish()
 }
 
 // publish writes page and plot.
 func (b *bench) publish() error {
-	page, err := os.Create(filepath.Join(b.out, "transfer.md"))
-	if err != nil {
-		return fmt.Errorf("write the page: %w", err)
-	}
-	if err := errors.Join(b.report.writePage(page), page.Close()); err != nil {
-		return fmt.Errorf("write the page: %w", err)
+	if err := benchmark.WritePage(filepath.Join(b.out, "transfer.md"), b.report.writePage); err != nil {
+		return err
 	}
 	return b.report.writePlot(filepath.Join(b.out, "transfer.svg"))
 }

@@ -77,17 +77,17 @@ func row(s scenario, one, reference result) []string {
 	perGiB := one.spread(func(m measure) float64 { return m.CPU * gibi / float64(s.data.bytes()) })
 	peak := one.spread(func(m measure) float64 { return float64(m.PeakBytes) / mebi })
 	cells = append(cells,
-		fmt.Sprintf("%.2f (%.2f–%.2f)", wall.median, wall.least, wall.most),
-		fmt.Sprintf("%.0f", amount/wall.median),
-		fmt.Sprintf("%.2f (%.2f–%.2f)", perGiB.median, perGiB.least, perGiB.most),
-		fmt.Sprintf("%.0f", peak.median),
-		fmt.Sprintf("%.0f", requests.median),
-		fmt.Sprintf("%.1f %%", throttled.median),
+		fmt.Sprintf("%.2f (%.2f–%.2f)", wall.Median, wall.Least, wall.Most),
+		fmt.Sprintf("%.0f", amount/wall.Median),
+		fmt.Sprintf("%.2f (%.2f–%.2f)", perGiB.Median, perGiB.Least, perGiB.Most),
+		fmt.Sprintf("%.0f", peak.Median),
+		fmt.Sprintf("%.0f", requests.Median),
+		fmt.Sprintf("%.1f %%", throttled.Median),
 		ratioCell(one, reference, seconds), ratioCell(one, reference, cpu),
 		fmt.Sprint(len(one.Runs)))
 	if s.requestsPerSecond > 0 {
 		served := one.spread(func(m measure) float64 { return float64(m.Requests-m.Throttled) / m.Seconds })
-		cells = append(cells, fmt.Sprintf("%.0f %%", 100*served.median/s.requestsPerSecond))
+		cells = append(cells, fmt.Sprintf("%.0f %%", 100*served.Median/s.requestsPerSecond))
 	}
 	return cells
 }
@@ -97,7 +97,7 @@ func ratioCell(one, reference result, of func(measure) float64) string {
 		return ""
 	}
 	v := ratio(reference, one, of)
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", v.median, v.least, v.most)
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", v.Median, v.Least, v.Most)
 }
 
 // foot names versions and commands.

@@ -79,7 +79,7 @@ func (r report) relative(scenario, tool string) float64 {
 	if !found || one.problem() != "" || reference.problem() != "" {
 		return 0
 	}
-	if v := ratio(reference, one, seconds).median; v > 0 {
+	if v := ratio(reference, one, seconds).Median; v > 0 {
 		return 1 / v
 	}
 	return 0

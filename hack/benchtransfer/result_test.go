@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"cargoship.dev/operator/hack/benchmark"
 )
 
 func runs(seconds ...float64) []measure {
@@ -18,10 +20,10 @@ func runs(seconds ...float64) []measure {
 func TestRatioIsTheMedianOverPairs(t *testing.T) {
 	one := result{Tool: ours, Runs: runs(1, 8, 3)}
 	peer := result{Tool: "s5cmd", Runs: runs(2, 4)} // not run again in the third round
-	if got, want := ratio(one, peer, seconds), (spread{1.25, 0.5, 2}); got != want {
+	if got, want := ratio(one, peer, seconds), (benchmark.Spread{Median: 1.25, Least: 0.5, Most: 2}); got != want {
 		t.Errorf("ratio %v, want %v", got, want)
 	}
-	if got, want := one.spread(cpu), (spread{1.5, 0.5, 4}); got != want {
+	if got, want := one.spread(cpu), (benchmark.Spread{Median: 1.5, Least: 0.5, Most: 4}); got != want {
 		t.Errorf("CPU %v, want %v", got, want)
 	}
 }

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"syscall"
 	"time"
 
-	"cargoship.dev/operator/hack/localcluster/process"
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/hack/benchmark"
 )
 
 // measure is what one copy took.
@@ -33,22 +28,11 @@ type measure struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// server is a lab with a server that only counts, in a process of its own.
+// server is a lab with a server that only counts.
 type server struct {
-	child       *process.Process
-	endpoint    string
+	*benchmark.Lab
 	certificate string
-	out         bytes.Buffer
 }
-
-// labStats is what the lab prints at its end.
-type labStats struct {
-	lab.Stats
-	Objects     int   `json:"objects"`
-	ObjectBytes int64 `json:"objectBytes"`
-}
-
-const startTime = 10 * time.Second
 
 // startServer starts a lab for one copy.
 func startServer(program, scratch string, c condition) (*server, error) {
@@ -65,38 +49,9 @@ func startServer(program, scratch string, c condition) (*server, error) {
 		s.certificate = filepath.Join(scratch, "ca.pem")
 		arguments = append(arguments, "--tls", "--certificate", s.certificate)
 	}
-	told, teller, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("start the lab: %w", err)
-	}
-	defer told.Close() //nolint:errcheck // It is only read.
-	cmd := exec.Command(program, arguments...)
-	cmd.Stdout, cmd.Stderr = &s.out, teller
-	s.child, err = process.Start(cmd)
-	if err := errors.Join(err, teller.Close()); err != nil {
-		return nil, err
-	}
-	if err := told.SetReadDeadline(time.Now().Add(startTime)); err != nil {
-		return nil, fmt.Errorf("start the lab: %w", err)
-	}
-	line, err := bufio.NewReader(told).ReadString('\n')
-	s.endpoint = regexp.MustCompile(`https?://\S+`).FindString(line)
-	if s.endpoint == "" {
-		return nil, errors.Join(fmt.Errorf("start the lab: it said %q: %w", line, err), s.child.Stop(0))
-	}
-	return s, nil
-}
-
-// stop ends the lab and returns what it has seen.
-func (s *server) stop() (labStats, error) {
-	var stats labStats
-	if err := s.child.Stop(startTime); err != nil {
-		return stats, fmt.Errorf("stop the lab: %w", err)
-	}
-	if err := json.Unmarshal(s.out.Bytes(), &stats); err != nil {
-		return stats, fmt.Errorf("read the lab's statistics: %w", err)
-	}
-	return stats, nil
+	var err error
+	s.Lab, err = benchmark.StartLab(program, arguments...)
+	return s, err
 }
 
 // copyOnce has one tool do one scenario, for at most limit.
@@ -105,8 +60,8 @@ func (b *bench) copyOnce(ctx context.Context, t tool, s scenario) (measure, erro
 	if err != nil {
 		return measure{}, err
 	}
-	m := b.client(ctx, t, job{filepath.Join(b.scratch, s.data.name), server.endpoint, server.certificate})
-	stats, err := server.stop()
+	m := b.client(ctx, t, job{filepath.Join(b.scratch, s.data.name), server.Endpoint, server.certificate})
+	stats, err := server.Stop()
 	if err != nil {
 		return measure{}, err
 	}

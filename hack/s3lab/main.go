@@ -38,7 +38,7 @@ func main() {
 type options struct {
 	listen, stats, backend, conditions, hostSuffix string
 	tls                                            bool
-	certificate                                    string
+	certificate, keep                              string
 	seed                                           uint64
 }
 
@@ -50,6 +50,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "address to serve on")
 	flags.StringVar(&o.stats, "stats", "", "address to serve statistics on, at /; POST /reset begins them anew")
 	flags.StringVar(&o.backend, "backend", "", "URL of the S3 server, or discard to take everything and keep nothing")
+	flags.StringVar(&o.keep, "keep", "", "pattern of the keys whose contents --backend discard keeps, such as data/.cargoship/")
 	flags.StringVar(&o.conditions, "conditions", "", "YAML file with the conditions; without one everything passes")
 	flags.StringVar(&o.hostSuffix, "host-suffix", "", "name below which host names begin with a bucket")
 	flags.BoolVar(&o.tls, "tls", false, "serve over TLS with a certificate made for the occasion")
@@ -111,7 +112,7 @@ func configure(o options) (bench, error) {
 	if o.certificate != "" && !o.tls {
 		return bench{}, errors.New("--certificate needs --tls")
 	}
-	backend, err := newBackend(o.backend)
+	backend, err := newBackend(o)
 	if err != nil {
 		return bench{}, err
 	}
@@ -119,13 +120,20 @@ func configure(o options) (bench, error) {
 	return bench{lab.New(lab.Options{Backend: backend, Plan: plan, HostSuffix: o.hostSuffix}), discard}, nil
 }
 
-func newBackend(backend string) (http.Handler, error) {
-	if backend == "discard" {
+func newBackend(o options) (http.Handler, error) {
+	const discard = "discard"
+	if o.keep != "" && o.backend != discard {
+		return nil, errors.New("--keep needs --backend discard: another server keeps everything")
+	}
+	switch {
+	case o.backend == discard && o.keep != "":
+		return lab.NewDiscard(o.keep), nil
+	case o.backend == discard:
 		return lab.NewDiscard(), nil
 	}
-	server, err := url.Parse(backend)
+	server, err := url.Parse(o.backend)
 	if err != nil || server.Scheme != "http" && server.Scheme != "https" || server.Host == "" {
-		return nil, fmt.Errorf("--backend %q is neither discard nor a URL such as http://127.0.0.1:7070", backend)
+		return nil, fmt.Errorf("--backend %q is neither discard nor a URL such as http://127.0.0.1:7070", o.backend)
 	}
 	return lab.NewProxy(server, lab.NewTransport()), nil
 }

@@ -34,6 +34,7 @@ func TestWrongUseExitsWith2(t *testing.T) {
 		{[]string{"--backend", "discard", "extra"}, `unexpected argument "extra"`},
 		{[]string{"--backend", "discard", "--conditions", conditions}, conditions + ":3: faults[0].kind:"},
 		{[]string{"--backend", "discard", "--certificate", "x"}, "--certificate needs --tls"},
+		{[]string{"--backend", "http://127.0.0.1:1", "--keep", "x"}, "--keep needs --backend discard"},
 		{[]string{"--no-such-flag"}, "flag provided but not defined"},
 	} {
 		var stderr bytes.Buffer

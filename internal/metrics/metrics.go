@@ -1,9 +1,11 @@
 package metrics
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -19,6 +21,9 @@ type Metrics struct {
 	window, rate, throttled *prometheus.GaugeVec
 	service                 *prometheus.GaugeVec
 	workers                 *prometheus.GaugeVec
+	condition, state        *prometheus.GaugeVec
+	failures, reportAge     *prometheus.GaugeVec
+	requests, sent          *prometheus.CounterVec
 	transitions             *prometheus.CounterVec
 	ignored                 *prometheus.CounterVec
 	writes                  *prometheus.CounterVec
@@ -46,6 +51,12 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		throttled:   gauge("prefix_throttled_ratio", "Share of the requests on a prefix lately refused for their rate.", prefix),
 		service:     gauge("prefix_service_seconds", "Service time of the requests on a prefix.", append([]string{"quantile"}, prefix...)),
 		workers:     gauge("transfer_workers", "Workers of a transfer by state: desired, leased, blocked or failed.", append([]string{"state"}, transfer...)),
+		condition:   gauge("transfer_condition", "Conditions of a transfer: 1 where it is true, 0 where it is not.", append([]string{"condition"}, transfer...)),
+		state:       gauge("transfer_congestion_state", "1 for the state of the congestion control of a transfer's first prefix; the others are absent.", append([]string{"state"}, transfer...)),
+		failures:    gauge("transfer_failed_archives", "Archives with files that failed, by reason: those that the status lists, 32 at most.", append([]string{"reason"}, transfer...)),
+		reportAge:   gauge("lease_report_age_seconds", "Time since the report of that worker of a transfer that has been silent for longest.", transfer),
+		requests:    counter("prefix_requests_total", "Requests that workers have reported on a prefix: accepted, throttled or failed.", append([]string{"outcome"}, prefix...)),
+		sent:        counter("prefix_sent_bytes_total", "Payload of the accepted requests that workers have reported on a prefix.", prefix),
 		transitions: counter("congestion_transitions_total", "Changes of state of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
 		ignored:     counter("reports_ignored_total", "Reports that workers had no right to, or that were impossible.", []string{"domain"}),
 		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind.", []string{"kind"}),
@@ -60,7 +71,7 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		}
 	}
 	for _, c := range []prometheus.Collector{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service,
-		m.workers, m.transitions, m.ignored, m.writes, m.decide, m.tick} {
+		m.workers, m.condition, m.state, m.failures, m.reportAge, m.requests, m.sent, m.transitions, m.ignored, m.writes, m.decide, m.tick} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -86,6 +97,8 @@ func domainGauges() []domainGauge {
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.AdaptationPerMille, 1000) }),
 		of("coordination_archives_moved", "Archives taken from one worker for the sake of others since the manager took control.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ArchivesMoved, 1) }),
+		of("coordination_congestion_cuts", "Cuts of the domain's window or rate since the manager took control.",
+			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.CongestionEvents, 1) }),
 		of("coordination_improvement_ratio", "Mean throughput since the baseline over that of the baseline.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ImprovementPercent, 100) }),
 		of("coordination_latency_reduction_ratio", "1 minus the mean latency since the baseline over that of the baseline.",
@@ -131,6 +144,45 @@ func (m *Metrics) Transfer(at *v1alpha1.ArchiveTransfer, s v1alpha1.ArchiveTrans
 	for _, p := range s.Prefixes {
 		m.prefix(append([]string{p.Name}, ids...), p)
 	}
+	m.judgement(at, s, ids)
+}
+
+// judgement shows the conditions of a transfer, the state of its control and why
+// archives have failed.
+func (m *Metrics) judgement(at *v1alpha1.ArchiveTransfer, s v1alpha1.ArchiveTransferStatus, ids []string) {
+	for _, c := range slices.Concat(at.Status.Conditions, s.Conditions) {
+		value := 0.
+		if c.Status == metav1.ConditionTrue {
+			value = 1
+		}
+		m.condition.WithLabelValues(append([]string{c.Type}, ids...)...).Set(value)
+	}
+	uid := prometheus.Labels{"uid": string(at.UID)}
+	m.state.DeletePartialMatch(uid)
+	if s.Coordination != nil && s.Coordination.State != "" {
+		m.state.WithLabelValues(append([]string{s.Coordination.State}, ids...)...).Set(1)
+	}
+	m.failures.DeletePartialMatch(uid)
+	for _, f := range s.Failures {
+		m.failures.WithLabelValues(append([]string{f.Reason}, ids...)...).Inc()
+	}
+}
+
+// ReportAge shows how long ago the most silent worker of a transfer has reported.
+func (m *Metrics) ReportAge(at *v1alpha1.ArchiveTransfer, age time.Duration) {
+	m.reportAge.WithLabelValues(at.Namespace, at.Name, string(at.UID)).Set(age.Seconds())
+}
+
+// Requests are what workers have done on a prefix between two reports.
+type Requests struct{ Accepted, Throttled, Failed, Bytes int64 }
+
+// Reported counts requests that workers of a transfer have reported on a prefix.
+func (m *Metrics) Reported(at *v1alpha1.ArchiveTransfer, prefix string, r Requests) {
+	labels := []string{prefix, at.Namespace, at.Name, string(at.UID)}
+	for outcome, n := range map[string]int64{"accepted": r.Accepted, "throttled": r.Throttled, "failed": r.Failed} {
+		m.requests.WithLabelValues(append([]string{outcome}, labels...)...).Add(float64(max(0, n)))
+	}
+	m.sent.WithLabelValues(labels...).Add(float64(max(0, r.Bytes)))
 }
 
 func (m *Metrics) prefix(labels []string, p v1alpha1.PrefixStatus) {
@@ -143,9 +195,13 @@ func (m *Metrics) prefix(labels []string, p v1alpha1.PrefixStatus) {
 
 // Forget drops the series of a transfer that is no longer under control.
 func (m *Metrics) Forget(uid string) {
-	for _, g := range []*prometheus.GaugeVec{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service, m.workers} {
-		g.DeletePartialMatch(prometheus.Labels{"uid": uid})
+	by := prometheus.Labels{"uid": uid}
+	for _, g := range []*prometheus.GaugeVec{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service, m.workers,
+		m.condition, m.state, m.failures, m.reportAge} {
+		g.DeletePartialMatch(by)
 	}
+	m.requests.DeletePartialMatch(by)
+	m.sent.DeletePartialMatch(by)
 }
 
 // ForgetDomain drops the series of a domain that is no longer under control.

@@ -38,6 +38,11 @@ func (s Site) Furnish(ctx context.Context, namespace, dir, bucket string) error 
 	if err := store.MakeBucket(ctx, bucket, minio.MakeBucketOptions{Region: s.Store.Region}); err != nil {
 		return fmt.Errorf("make the bucket %s: %w", bucket, err)
 	}
+	return s.FurnishNamespace(ctx, namespace, dir)
+}
+
+// FurnishNamespace is Furnish without a bucket.
+func (s Site) FurnishNamespace(ctx context.Context, namespace, dir string) error {
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Ti")}
 	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
 	noClass := ""

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"encoding/base64"
@@ -21,6 +22,7 @@ import (
 // checksums, to measure what a client costs. It checks neither signatures nor digests:
 // it answers with those that the client gives.
 type Discard struct {
+	kept    []pattern
 	mu      sync.Mutex
 	objects map[string]stored
 	uploads map[string]*openUpload
@@ -33,6 +35,8 @@ type stored struct {
 	// checksum is the name and the value of the header that carried it.
 	checksum [2]string
 	at       time.Time
+	// content is nil where it is not kept.
+	content []byte
 }
 
 type openUpload struct {
@@ -41,9 +45,15 @@ type openUpload struct {
 	parts       map[int]stored
 }
 
-// NewDiscard returns a backend without objects, in which every bucket exists.
-func NewDiscard() *Discard {
-	return &Discard{objects: map[string]stored{}, uploads: map[string]*openUpload{}}
+// NewDiscard returns a backend without objects, in which every bucket exists. It keeps
+// the contents of objects whose keys begin with one of the patterns, and that are not
+// sent in parts or chunks: what a client must read again to do its work.
+func NewDiscard(keep ...string) *Discard {
+	d := &Discard{objects: map[string]stored{}, uploads: map[string]*openUpload{}}
+	for _, keys := range keep {
+		d.kept = append(d.kept, newPattern(keys))
+	}
+	return d
 }
 
 // Objects is the number of objects that stand, and Bytes their size.
@@ -62,7 +72,7 @@ func (d *Discard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := t.bucket + "/" + t.key
 	switch t.operation {
 	case opPutObject:
-		d.put(w, r, name)
+		d.put(w, r, t, name)
 	case opUploadPart:
 		d.putPart(w, r, t)
 	case opCreateUpload:
@@ -86,7 +96,7 @@ func (d *Discard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case opHeadBucket:
 	case opGetObject:
-		refusal{http.StatusNotFound, "NoSuchKey", "This server keeps no contents."}.write(w, r)
+		d.get(w, r, name)
 	default:
 		notImplemented().write(w, r)
 	}
@@ -151,10 +161,22 @@ func (s stored) write(h http.Header) {
 	}
 }
 
-func (d *Discard) put(w http.ResponseWriter, r *http.Request, name string) {
+// keeps tells whether the contents of a key are kept.
+func (d *Discard) keeps(key string) bool {
+	return slices.ContainsFunc(d.kept, func(p pattern) bool { _, ok := p.match(key); return ok })
+}
+
+func (d *Discard) put(w http.ResponseWriter, r *http.Request, t target, name string) {
+	var content bytes.Buffer
+	if d.keeps(t.key) {
+		r.Body = io.NopCloser(io.TeeReader(r.Body, &content))
+	}
 	s, err := take(r)
 	if err != nil {
 		return
+	}
+	if s.content = content.Bytes(); s.content == nil && d.keeps(t.key) {
+		s.content = []byte{}
 	}
 	d.mu.Lock()
 	_, there := d.objects[name]
@@ -392,6 +414,23 @@ func (d *Discard) head(w http.ResponseWriter, r *http.Request, name string) {
 	o.write(w.Header())
 	w.Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
 	w.Header().Set("Last-Modified", o.at.UTC().Format(http.TimeFormat))
+}
+
+// get answers with contents that are kept, or a part of them.
+func (d *Discard) get(w http.ResponseWriter, r *http.Request, name string) {
+	d.mu.Lock()
+	o := d.objects[name]
+	d.mu.Unlock()
+	if o.content == nil {
+		refusal{http.StatusNotFound, "NoSuchKey", "This server keeps no contents of that key."}.write(w, r)
+		return
+	}
+	w.Header().Set("ETag", o.etag)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if o.checksum[0] != "" && r.Header.Get("Range") == "" {
+		w.Header().Set(o.checksum[0], o.checksum[1])
+	}
+	http.ServeContent(w, r, "", o.at, bytes.NewReader(o.content))
 }
 
 // stamp is a time as S3 writes it.

@@ -57,3 +57,19 @@ func TestDiscardMultipart(t *testing.T) {
 		t.Errorf("list: %s lacks the object of 8 bytes", text)
 	}
 }
+
+func TestDiscardKeepsWhatItIsToldTo(t *testing.T) {
+	r := start(t, NewDiscard("data/.books/"), Plan{})
+	for _, key := range []string{"data/.books/shard", "data/bulk"} {
+		if status, _, _, err := r.do("PUT", "/b/"+key, []byte("0123456789")); err != nil || status != http.StatusOK {
+			t.Fatalf("PUT %s: status %d, error %v", key, status, err)
+		}
+	}
+	status, header, text, err := r.do("GET", "/b/data/.books/shard", nil, "Range", "bytes=2-4")
+	if err != nil || status != http.StatusPartialContent || text != "234" || header.Get("ETag") == "" {
+		t.Errorf("GET of a part of a kept object: status %d, %v, %q, error %v, want the bytes 2 to 4 with an ETag", status, header, text, err)
+	}
+	if status, _, _, _ := r.do("GET", "/b/data/bulk", nil); status != http.StatusNotFound {
+		t.Errorf("GET of an object that is not kept: status %d, want 404", status)
+	}
+}

@@ -108,6 +108,24 @@ func TestPolicingIsByPartition(t *testing.T) {
 	}
 }
 
+func TestTimeToBeStoredCountsRefusals(t *testing.T) {
+	r := start(t, NewDiscard(), Plan{Conditions: Conditions{Partitions: []Partition{{RequestsPerSecond: 0.001, Burst: 1}}}})
+	r.wantPut(t, "first", 200)
+	begun := time.Now()
+	r.wantPut(t, "second", 503)
+	time.Sleep(50 * time.Millisecond)
+	r.Set(Conditions{})
+	r.wantPut(t, "second", 200)
+	waited := time.Since(begun).Seconds()
+	got := r.Stats().Total
+	if got.StoredP99 < 0.05 || got.StoredP99 > 1.02*waited {
+		t.Errorf("the slower of two objects took %.3f s to be stored, want from 0.05 s to %.3f s", got.StoredP99, waited)
+	}
+	if got.P99 >= 0.05 {
+		t.Errorf("its last request alone took %.3f s, want less than the wait before it", got.P99)
+	}
+}
+
 func TestRefusalComesBeforeTheBody(t *testing.T) {
 	r := start(t, NewDiscard(), Plan{Conditions: Conditions{Partitions: []Partition{{RequestsPerSecond: 0.001, Burst: 1}}}})
 	r.wantPut(t, "first", 200)

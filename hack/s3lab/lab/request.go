@@ -121,6 +121,12 @@ func (t target) writes() bool {
 	}
 }
 
+// stores says whether the request's body is data.
+func (t target) stores() bool { return t.operation == opPutObject || t.operation == opUploadPart }
+
+// data names the object or the part.
+func (t target) data() string { return t.bucket + "/" + t.key + "\n" + t.part }
+
 // pattern matches the beginning of keys.
 type pattern struct{ expression *regexp.Regexp }
 

@@ -50,11 +50,17 @@ type PartitionStats struct {
 	// its answer, where the request was passed on.
 	P50 float64 `json:"p50"`
 	P99 float64 `json:"p99"`
+	// StoredP50 and StoredP99, in seconds, of the time from the first request to store
+	// an object or a part to the acceptance of one: what was refused in between counts.
+	StoredP50 float64 `json:"storedP50"`
+	StoredP99 float64 `json:"storedP99"`
 }
 
 const (
 	// maxPartitions bounds the memory that keys of a client's choice can take.
 	maxPartitions = 1000
+	// maxWaiting bounds that for the objects and parts that are not stored yet.
+	maxWaiting = 100_000
 	// others is the partition of what comes beyond.
 	others = "(others)"
 	// Latencies are kept in microseconds, to two digits, up to ten minutes.
@@ -70,7 +76,8 @@ type ledger struct {
 	partitions map[string]*partition
 	operations map[string]int64
 	faults     map[FaultKind]int64
-	uploads    map[string]string // partition by upload ID
+	uploads    map[string]string    // partition by upload ID
+	waiting    map[string]time.Time // since when objects and parts want to be stored
 	changes    int
 }
 
@@ -83,6 +90,7 @@ type partition struct {
 	PartitionStats
 	limiter   *rate.Limiter
 	latencies *hdrhistogram.Histogram
+	stored    *hdrhistogram.Histogram
 }
 
 func newLedger() *ledger {
@@ -98,7 +106,7 @@ func (l *ledger) reset() {
 	l.begun, l.changes = time.Now(), 0
 	l.partitions, l.operations, l.faults = map[string]*partition{}, map[string]int64{}, map[FaultKind]int64{}
 	if l.uploads == nil {
-		l.uploads = map[string]string{}
+		l.uploads, l.waiting = map[string]string{}, map[string]time.Time{}
 	}
 	for name, p := range old {
 		fresh := newPartition(name)
@@ -112,6 +120,7 @@ func newPartition(name string) *partition {
 		PartitionStats: PartitionStats{Name: name},
 		limiter:        rate.NewLimiter(rate.Inf, 0),
 		latencies:      hdrhistogram.New(1, slowestLatency, latencyDigits),
+		stored:         hdrhistogram.New(1, slowestLatency, latencyDigits),
 	}
 }
 
@@ -142,6 +151,9 @@ func (l *ledger) begin(t target) (name string, admitted bool) {
 	p.Requests++
 	p.InFlight++
 	p.MostInFlight = max(p.MostInFlight, p.InFlight)
+	if _, known := l.waiting[t.data()]; t.stores() && !known && len(l.waiting) < maxWaiting {
+		l.waiting[t.data()] = time.Now()
+	}
 	if !p.limiter.Allow() {
 		p.Throttled++
 		return p.Name, false
@@ -202,10 +214,11 @@ func (l *ledger) end(name string, x exchange) {
 	p.InFlight--
 	p.BytesIn += x.in
 	p.BytesOut += x.out
-	if x.operation == opPutObject || x.operation == opUploadPart {
+	if x.stores() {
 		p.DataBytesIn += x.in
 		if x.passed {
 			p.AcceptedBytesIn += x.in
+			l.store(p, x.target)
 		}
 	}
 	switch {
@@ -216,8 +229,7 @@ func (l *ledger) end(name string, x exchange) {
 		p.Failed++
 	}
 	if x.latency > 0 {
-		// Beyond the range counts as its end.
-		_ = p.latencies.RecordValue(min(max(x.latency.Microseconds(), 1), slowestLatency))
+		record(p.latencies, x.latency)
 	}
 	if x.created != "" {
 		l.uploads[x.created] = name
@@ -225,6 +237,19 @@ func (l *ledger) end(name string, x exchange) {
 	if x.passed && (x.operation == opCompleteUpload || x.operation == opAbortUpload) {
 		delete(l.uploads, x.uploadID)
 	}
+}
+
+// store takes down how long an object or a part has wanted to be stored.
+func (l *ledger) store(p *partition, t target) {
+	if since, ok := l.waiting[t.data()]; ok {
+		record(p.stored, time.Since(since))
+		delete(l.waiting, t.data())
+	}
+}
+
+// record takes down a latency; one beyond the range counts as its end.
+func record(in *hdrhistogram.Histogram, d time.Duration) {
+	_ = in.RecordValue(min(max(d.Microseconds(), 1), slowestLatency))
 }
 
 // throttle counts a 503 that a fault has made.
@@ -266,6 +291,8 @@ func (p *partition) snapshot() PartitionStats {
 	s := p.PartitionStats
 	s.P50 = float64(p.latencies.ValueAtQuantile(50)) / 1e6
 	s.P99 = float64(p.latencies.ValueAtQuantile(99)) / 1e6
+	s.StoredP50 = float64(p.stored.ValueAtQuantile(50)) / 1e6
+	s.StoredP99 = float64(p.stored.ValueAtQuantile(99)) / 1e6
 	return s
 }
 
@@ -283,4 +310,5 @@ func (p *partition) add(o *partition) {
 	p.MostInFlight = max(p.MostInFlight, o.MostInFlight)
 	p.OpenUploads += o.OpenUploads
 	p.latencies.Merge(o.latencies)
+	p.stored.Merge(o.stored)
 }

@@ -1,0 +1,69 @@
+package controllers
+
+import (
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+// heard is what is remembered of a worker's reports, to show what has come since.
+type heard struct {
+	instance string
+	sequence int64
+	at       time.Time
+	// counters are those of the last report, by prefix.
+	counters map[string]metrics.Requests
+}
+
+// takeNote remembers a report, and gives what was remembered before.
+func (c *claim) takeNote(now time.Time, lease *v1alpha1.PrefixLease) (before, next heard) {
+	s := lease.Status
+	before = c.heard[lease.Name]
+	next = heard{instance: s.Instance, sequence: ptr.Deref(s.ReportSequence, 0), at: now, counters: map[string]metrics.Requests{}}
+	for _, p := range s.Prefixes {
+		next.counters[p.Name] = metrics.Requests{
+			Accepted: ptr.Deref(p.Accepted, 0), Throttled: ptr.Deref(p.Throttled, 0),
+			Failed: ptr.Deref(p.Failed, 0), Bytes: ptr.Deref(p.Bytes, 0),
+		}
+	}
+	c.heard[lease.Name] = next
+	return before, next
+}
+
+// count shows what a report tells that the one before did not. Counters of prefixes that
+// were never planned are not shown: their names could be anything.
+func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.PrefixLease) {
+	if h := c.heard[lease.Name]; h.instance == lease.Status.Instance && h.sequence >= ptr.Deref(lease.Status.ReportSequence, 0) {
+		return
+	}
+	before, next := c.takeNote(now, lease)
+	for prefix, sum := range next.counters {
+		if before.instance == next.instance {
+			last := before.counters[prefix]
+			sum.Accepted -= last.Accepted
+			sum.Throttled -= last.Throttled
+			sum.Failed -= last.Failed
+			sum.Bytes -= last.Bytes
+		}
+		if _, planned := c.planned[prefix]; planned {
+			d.Metrics.Reported(m.transfer, prefix, sum)
+		}
+	}
+}
+
+// showReportAge shows for how long the most silent of the workers that hold a lease has
+// been silent.
+func (d *domain) showReportAge(now time.Time, m *member, c *claim) {
+	oldest := now
+	for name, h := range c.heard {
+		if m.leases[name] == nil {
+			delete(c.heard, name)
+		} else if h.at.Before(oldest) {
+			oldest = h.at
+		}
+	}
+	d.Metrics.ReportAge(m.transfer, now.Sub(oldest))
+}

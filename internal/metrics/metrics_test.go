@@ -1,0 +1,86 @@
+package metrics
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+func registered(t *testing.T) (*Metrics, *prometheus.Registry) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	m, err := New(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, registry
+}
+
+func sample() (*v1alpha1.ArchiveTransfer, v1alpha1.ArchiveTransferStatus) {
+	at := &v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}}
+	at.Status.Conditions = []metav1.Condition{{Type: "Progressing", Status: metav1.ConditionTrue}}
+	at.Status.Workers = &v1alpha1.WorkersStatus{Desired: ptr.To(int32(3))}
+	return at, v1alpha1.ArchiveTransferStatus{
+		Conditions:   []metav1.Condition{{Type: "Degraded", Status: metav1.ConditionFalse}},
+		Coordination: &v1alpha1.CoordinationStatus{State: "FastRecovery"},
+		Failures:     []v1alpha1.ArchiveFailure{{Reason: "Changed"}, {Reason: "Unreadable"}, {Reason: "Changed"}},
+		Progress:     &v1alpha1.Progress{Done: &v1alpha1.Tally{Bytes: ptr.To(int64(7))}},
+		Prefixes:     []v1alpha1.PrefixStatus{{Name: "p0", Window: ptr.To(int32(9))}},
+	}
+}
+
+func TestTransferShowsConditionsStateAndFailures(t *testing.T) {
+	m, registry := registered(t)
+	at, status := sample()
+	m.Transfer(at, status)
+	status.Coordination.State, status.Failures = "CongestionAvoidance", status.Failures[:2]
+	m.Transfer(at, status)
+	want := `
+# HELP cargoship_transfer_condition Conditions of a transfer: 1 where it is true, 0 where it is not.
+# TYPE cargoship_transfer_condition gauge
+cargoship_transfer_condition{condition="Degraded",namespace="ns",transfer="at",uid="1"} 0
+cargoship_transfer_condition{condition="Progressing",namespace="ns",transfer="at",uid="1"} 1
+# HELP cargoship_transfer_congestion_state 1 for the state of the congestion control of a transfer's first prefix; the others are absent.
+# TYPE cargoship_transfer_congestion_state gauge
+cargoship_transfer_congestion_state{namespace="ns",state="CongestionAvoidance",transfer="at",uid="1"} 1
+# HELP cargoship_transfer_failed_archives Archives with files that failed, by reason: those that the status lists, 32 at most.
+# TYPE cargoship_transfer_failed_archives gauge
+cargoship_transfer_failed_archives{namespace="ns",reason="Changed",transfer="at",uid="1"} 1
+cargoship_transfer_failed_archives{namespace="ns",reason="Unreadable",transfer="at",uid="1"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "cargoship_transfer_condition",
+		"cargoship_transfer_congestion_state", "cargoship_transfer_failed_archives"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNothingIsLeftOfWhatIsForgotten(t *testing.T) {
+	m, registry := registered(t)
+	at, status := sample()
+	m.Transfer(at, status)
+	m.Reported(at, "p0", Requests{Accepted: 1, Throttled: 1, Failed: 1, Bytes: 1})
+	m.ReportAge(at, time.Second)
+	m.Coordination("domain", &v1alpha1.CoordinationMetrics{OverheadPerMille: ptr.To(int32(1)), CongestionEvents: ptr.To(int64(1))})
+	m.Transition("domain", "SlowStart", "CongestionAvoidance", "Queue")
+	m.IgnoredReport("domain")
+	m.Tick("domain", time.Millisecond, time.Millisecond)
+	if n, err := testutil.GatherAndCount(registry); err != nil || n < 20 {
+		t.Fatalf("%d series, error %v, want those of a transfer and a domain", n, err)
+	}
+	m.Forget("1")
+	m.ForgetDomain("domain")
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		t.Errorf("%s is left", family.GetName())
+	}
+}
