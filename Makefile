@@ -52,6 +52,13 @@ cluster-down: ## Stop that cluster and clear what it left.
 test-e2e: cluster-up $(TOOLS)/helm ## Install the chart on that cluster and use the product as its users do.
 	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color $(TESTFLAGS)
 
+# How long to break things, and what the faults are drawn from: make test-chaos MINUTES=3 SEED=7
+MINUTES ?= 10
+
+.PHONY: test-chaos
+test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while transfers run, and verify every byte (MINUTES=10, SEED=1).
+	cd test/chaos && go test -tags e2e -count=1 -v -timeout 120m -args -seed $(SEED) -minutes $(MINUTES)
+
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
 	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/peers bin/verify $(TOOLS)

@@ -237,6 +237,24 @@ var _ = Describe("A precondition", func() {
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/WorkersPending"))
 	})
 
+	It("is the cluster's when it refuses the workers' pods", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		job := s.awaitJob(ctx, "-workers")
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/WorkersPending"))
+		// As the Job controller tells it.
+		Expect(api.Create(ctx, &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Namespace: s.namespace, Name: "refused"},
+			InvolvedObject: corev1.ObjectReference{Kind: "Job", Namespace: s.namespace, Name: job.Name, UID: job.UID},
+			Reason:         "FailedCreate", Message: "exceeded quota: few", Type: corev1.EventTypeWarning,
+			LastTimestamp: metav1.Now(),
+		})).To(Succeed())
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/PodsRefused"))
+		By("creating them at last")
+		s.startPuppet(ctx, "w-a").report(ctx)
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(HavePrefix("True/"))
+	})
+
 	It("refuses a hostPath that the administrator has not allowed", func(ctx SpecContext) {
 		startManager()
 		s := makeEmptyStage(ctx)
@@ -317,6 +335,7 @@ var _ = Describe("Deleting a transfer", func() {
 		s := makeStage(ctx, nil)
 		a := s.startPuppet(ctx, "w-a")
 		a.report(ctx)
+		Eventually(func() string { return s.transfer(ctx).Status.ChecksumAlgorithm }).ShouldNot(BeEmpty())
 		Expect(api.Delete(ctx, s.transfer(ctx))).To(Succeed())
 		Consistently(func() error { _, err := s.job(ctx, "-abort"); return err }).WithTimeout(time.Second).
 			Should(MatchError(apierrors.IsNotFound, "IsNotFound"), "uploads are aborted while a worker still sends")
@@ -325,6 +344,15 @@ var _ = Describe("Deleting a transfer", func() {
 		Expect(job.Spec.Template.Spec.Containers[0].Args).To(ContainElement("--abort"))
 		Expect(s.transfer(ctx).Finalizers).To(ContainElement(v1alpha1.Finalizer))
 		s.completeJob(ctx, "-abort")
+		Eventually(func() error { return api.Get(ctx, s.key, &v1alpha1.ArchiveTransfer{}) }).
+			Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
+	})
+
+	It("needs no aborting pod when no worker was ever given an archive", func(ctx SpecContext) {
+		startManager()
+		s := makeStage(ctx, nil)
+		s.startPuppet(ctx, "w-a").end(ctx, corev1.PodFailed)
+		Expect(api.Delete(ctx, s.transfer(ctx))).To(Succeed())
 		Eventually(func() error { return api.Get(ctx, s.key, &v1alpha1.ArchiveTransfer{}) }).
 			Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
 	})

@@ -22,6 +22,7 @@ type input struct {
 	now       time.Time
 	transfer  *v1alpha1.ArchiveTransfer
 	violation *violation // a precondition that does not hold, or nil
+	refused   *violation // why a Job has no pod, if the cluster says
 	workers   *batchv1.Job
 	closing   *batchv1.Job
 	leases    []v1alpha1.PrefixLease
@@ -98,7 +99,7 @@ func decideRunning(in input) decision {
 		message: "workers are archiving the source"}
 	p := in.transfer.Status.Progress
 	blocked, who := blockedLease(in.leases)
-	problem := podProblem(in.pods)
+	problem := podProblem(in)
 	switch {
 	case suspended(in):
 		run.progressing, run.reason = false, v1alpha1.ReasonSuspended
@@ -108,8 +109,10 @@ func decideRunning(in input) decision {
 		run.message = fmt.Sprintf("worker %s: %s", who, blocked.Message)
 	case problem != nil:
 		run.progressing, run.reason, run.message = false, problem.reason, problem.message
+		run.again = withoutPods(in, v1alpha1.RoleWorker)
 	case len(in.leases) == 0:
 		run.reason, run.message = v1alpha1.ReasonWorkersPending, "waiting for worker pods to start"
+		run.again = withoutPods(in, v1alpha1.RoleWorker)
 	case p == nil || p.Planning != planningComplete:
 		run.reason, run.message = v1alpha1.ReasonPlanning, "the source is being listed; what is listed is being archived"
 	}
@@ -134,8 +137,8 @@ func decideClosing(in input) decision {
 			in.closing.Name)
 		d.again = backoff(in)
 	default:
-		d.action = actClose
-		if problem := podProblem(in.pods); problem != nil {
+		d.action, d.again = actClose, withoutPods(in, v1alpha1.RoleFinisher)
+		if problem := podProblem(in); problem != nil {
 			d.progressing, d.reason, d.message = false, problem.reason, problem.message
 		}
 	}
@@ -170,10 +173,23 @@ func blockedLease(leases []v1alpha1.PrefixLease) (*metav1.Condition, string) {
 	return nil, ""
 }
 
-// podProblem is what keeps the first pending pod from running, if the cluster says.
-func podProblem(pods []corev1.Pod) *violation {
-	for i := range pods {
-		pod := &pods[i]
+// withoutPods is when to look once more for what keeps pods from being created: no
+// event that the manager watches tells that.
+func withoutPods(in input, role string) time.Duration {
+	if podsLeft(in.pods, role) {
+		return 0
+	}
+	return backoff(in)
+}
+
+// podProblem is what keeps pods from being created, or the first pending one from
+// running, if the cluster says.
+func podProblem(in input) *violation {
+	if in.refused != nil {
+		return in.refused
+	}
+	for i := range in.pods {
+		pod := &in.pods[i]
 		if pod.Status.Phase != corev1.PodPending || pod.DeletionTimestamp != nil {
 			continue
 		}

@@ -83,11 +83,18 @@ func (s *scenario) suspend() *scenario {
 }
 
 func (s *scenario) waitingPod(reason string) *scenario {
-	s.pods = append(s.pods, corev1.Pod{Status: corev1.PodStatus{
-		Phase: corev1.PodPending,
-		ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "worker", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}},
-	}})
+	s.pods = append(s.pods, corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleWorker}},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodPending,
+			ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "worker", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}},
+		}})
+	return s
+}
+
+func (s *scenario) refuses(message string) *scenario {
+	s.refused = &violation{v1alpha1.ReasonPodsRefused, message}
 	return s
 }
 
@@ -105,7 +112,12 @@ func TestDecide(t *testing.T) {
 		want want
 	}{
 		"nothing in the way": {makeScenario(),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending, again: 2 * time.Second}},
+		"a quota that refuses the workers": {makeScenario().workersJob().refuses("exceeded quota").
+			saidFor(time.Minute, v1alpha1.ReasonPodsRefused, metav1.ConditionFalse),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonPodsRefused, again: 30 * time.Second}},
+		"a quota that refuses the closing pod": {makeScenario().progress(planned, 2, 2, 0).closingJob().refuses("exceeded quota"),
+			want{action: actClose, reason: v1alpha1.ReasonPodsRefused, again: 2 * time.Second}},
 		"a precondition that does not hold": {makeScenario().violates(v1alpha1.ReasonSecretNotFound),
 			want{action: actHold, reason: v1alpha1.ReasonSecretNotFound, again: 2 * time.Second}},
 		"a precondition that has not held for long": {

@@ -154,7 +154,10 @@ func (r *Lifecycle) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (i
 		}
 		in.violation = firstViolation(preconditions(r.AllowHostPath), at, p)
 	}
-	return in, nil
+	if at.DeletionTimestamp == nil && !ended(at) {
+		in.refused, err = r.refusedPods(ctx, in)
+	}
+	return in, err
 }
 
 // job reads a Job of the transfer; another's Job of the same name is as none.

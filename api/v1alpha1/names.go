@@ -68,6 +68,7 @@ const (
 	ReasonFinishFailed     = "FinishFailed"
 	ReasonDeleting         = "Deleting"
 	ReasonWorkersPending   = "WorkersPending"
+	ReasonPodsRefused      = "PodsRefused"
 	ReasonClaimNotFound    = "PersistentVolumeClaimNotFound"
 	ReasonClaimNotBound    = "PersistentVolumeClaimNotBound"
 	ReasonSecretNotFound   = "SecretNotFound"

@@ -31,6 +31,22 @@ func command() *cobra.Command {
 	}
 	dir := root.PersistentFlags().String("dir", "", "run directory (bin/cluster.run of the repository)")
 	root.AddCommand(upCommand(dir), downCommand(dir), loadCommand(dir), shapeCommand(dir),
+		disturbance(dir, "kill PROCESS", "Kill a process of the cluster, which is started again", 1,
+			func(ctx context.Context, s *sandbox.State, args []string) error { return s.Kill(ctx, args[0]) }),
+		disturbance(dir, "stop PROCESS", "Kill a process of the cluster, which stays dead", 1,
+			func(ctx context.Context, s *sandbox.State, args []string) error { return s.Stop(ctx, args[0]) }),
+		disturbance(dir, "start PROCESS", "Start a process of the cluster that was stopped", 1,
+			func(_ context.Context, s *sandbox.State, args []string) error { return s.Start(args[0]) }),
+		disturbance(dir, "partition NODE api|s3", "Drop all packets between a node and the API server or the S3 server", 2,
+			func(ctx context.Context, s *sandbox.State, args []string) error {
+				return s.Partition(ctx, args[0], args[1])
+			}),
+		disturbance(dir, "fill NODE", "Fill the disk that a node keeps pods and logs on", 1,
+			func(_ context.Context, s *sandbox.State, args []string) error { return s.Fill(args[0]) }),
+		disturbance(dir, "heal", "Start what was stopped, end every partition and free every disk", 0,
+			func(ctx context.Context, s *sandbox.State, _ []string) error { return s.HealAll(ctx) }),
+		&cobra.Command{Use: sandbox.KeepCommand, Hidden: true, DisableFlagParsing: true,
+			RunE: func(cmd *cobra.Command, args []string) error { return sandbox.Keep(cmd.Context(), args) }},
 		&cobra.Command{Use: sandbox.InitCommand, Hidden: true, Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error { return sandbox.Init() }},
 		&cobra.Command{Use: sandbox.ServeCommand, Hidden: true, Args: cobra.NoArgs,
@@ -92,10 +108,10 @@ func loadCommand(dir *string) *cobra.Command {
 	return cmd
 }
 
-func shapeCommand(dir *string) *cobra.Command {
+// disturbance is a command that does something to a running cluster.
+func disturbance(dir *string, use, short string, arguments int, do func(context.Context, *sandbox.State, []string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: "shape NODE [RATE]", Short: "Limit what a node sends, to a rate such as 100mbit; without a rate, end the limit",
-		Args: cobra.RangeArgs(1, 2),
+		Use: use, Short: short, Args: cobra.ExactArgs(arguments),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, run, err := places(*dir)
 			if err != nil {
@@ -105,9 +121,18 @@ func shapeCommand(dir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return state.Shape(cmd.Context(), args[0], append(args, "")[1])
+			return do(cmd.Context(), state, args)
 		},
 	}
+}
+
+func shapeCommand(dir *string) *cobra.Command {
+	cmd := disturbance(dir, "shape NODE [RATE]", "Limit what a node sends, to a rate such as 100mbit; without a rate, end the limit", 1,
+		func(ctx context.Context, s *sandbox.State, args []string) error {
+			return s.Shape(ctx, args[0], append(args, "")[1])
+		})
+	cmd.Args = cobra.RangeArgs(1, 2)
+	return cmd
 }
 
 // places are the repository and the run directory, absolute.

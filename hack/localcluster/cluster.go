@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,19 @@ type Options struct {
 	// clients are programs of this machine: loopback, any free port, and no more
 	// controllers than a transfer needs.
 	Address string
+	// Keeper is a command that runs a program and starts it again whenever it ends. A
+	// name, the program and its arguments are appended. Empty means that programs
+	// run once.
+	Keeper []string
+}
+
+// command is a program to start, by the keeper if there is one.
+func (o Options) command(program string, args ...string) *exec.Cmd {
+	argv := append([]string{filepath.Join(o.Assets, program)}, args...)
+	if len(o.Keeper) > 0 {
+		argv = slices.Concat(o.Keeper, []string{program}, argv)
+	}
+	return exec.Command(argv[0], argv[1:]...)
 }
 
 // Cluster is a running control plane: etcd, kube-apiserver, kube-controller-manager.
@@ -127,7 +141,7 @@ func (c *Cluster) startControllers() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(c.program(assets.ControllerManager),
+	cmd := c.opts.command(assets.ControllerManager,
 		"--kubeconfig="+c.Kubeconfig,
 		"--leader-elect=false",
 		"--secure-port=0",
@@ -206,15 +220,20 @@ func (c *Cluster) Stop() error {
 func (c *Cluster) program(name string) string { return filepath.Join(c.opts.Assets, name) }
 
 // leash returns a program to start in place of an asset. envtest does not tie its
-// children to this process; where setpriv exists, a script does so, and a killed
-// test leaves nothing running.
+// children to this process, nor does it start them again; where there is a keeper, or
+// else setpriv, a script does so, and a killed test leaves nothing running.
 func (c *Cluster) leash(name string) (string, error) {
-	program := c.program(name)
-	setpriv, err := exec.LookPath("setpriv")
-	if err != nil {
-		return program, nil
+	argv := c.opts.command(name).Args
+	if len(c.opts.Keeper) == 0 {
+		setpriv, err := exec.LookPath("setpriv")
+		if err != nil {
+			return c.program(name), nil
+		}
+		argv = append([]string{setpriv, "--pdeathsig", "KILL", "--"}, argv...)
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec '%s' --pdeathsig KILL -- '%s' \"$@\"\n", setpriv, program)
+	// envtest asks a program for its flags, for which it must run once.
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" != --help ] || exec '%s' \"$@\"\nexec '%s' \"$@\"\n",
+		c.program(name), strings.Join(argv, "' '"))
 	path := filepath.Join(c.opts.Dir, name)
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		return "", fmt.Errorf("write a start script for %s: %w", name, err)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -43,10 +42,10 @@ type S3Access struct {
 type S3 struct {
 	S3Access
 
-	program string
-	data    string
-	log     *os.File
-	child   *process.Process
+	opts  Options
+	data  string
+	log   *os.File
+	child *process.Process
 }
 
 // StartS3 starts an S3 server, on a free loopback port or at opts.Address, with its
@@ -58,8 +57,8 @@ func StartS3(ctx context.Context, opts Options) (*S3, error) {
 			AccessKey: "local" + rand.Text()[:11],
 			SecretKey: rand.Text() + rand.Text()[:14],
 		},
-		program: filepath.Join(opts.Assets, assets.S3Server),
-		data:    filepath.Join(opts.Dir, "s3"),
+		opts: opts,
+		data: filepath.Join(opts.Dir, "s3"),
 	}
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return nil, fmt.Errorf("create the S3 server's directory: %w", err)
@@ -82,7 +81,7 @@ func StartS3(ctx context.Context, opts Options) (*S3, error) {
 // Restart starts the server again after Kill, on the same port with the same
 // objects and keys, and waits until it serves.
 func (s *S3) Restart(ctx context.Context) error {
-	cmd := exec.Command(s.program, "--port", s.Address, "--region", s.Region, "--health", s3Health,
+	cmd := s.opts.command(assets.S3Server, "--port", s.Address, "--region", s.Region, "--health", s3Health,
 		"--keep-alive", "--quiet", "posix", s.data)
 	cmd.Env = []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey}
 	cmd.Stdout, cmd.Stderr = s.log, s.log

@@ -3,13 +3,11 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	cryptorand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,34 +20,19 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/cluster/sandbox"
-	"cargoship.dev/operator/hack/localcluster/assets"
 	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/lab"
 )
 
-const (
-	release = "cargoship"
-	system  = "cargoship-system"
-	// envCluster names another run directory than that of make cluster-up.
-	envCluster = "CARGOSHIP_CLUSTER"
-	// slow is what a node may send while a transfer is to be disturbed.
-	slow = "40mbit"
-)
+// slow is what a node may send while a transfer is to be disturbed.
+const slow = "40mbit"
 
-// lab is what all specs share.
-type lab struct {
-	product.Site
-	cluster *sandbox.State
-	root    string
-	kubectl string
-}
-
-var it lab
+// it is what all specs use.
+var it *lab.Lab
 
 func TestEndToEnd(t *testing.T) {
 	RegisterFailHandler(Fail)
@@ -59,73 +42,39 @@ func TestEndToEnd(t *testing.T) {
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	root, err := assets.RepositoryRoot()
+	var err error
+	it, err = lab.Open(ctx, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	dir := os.Getenv(envCluster)
-	if dir == "" {
-		dir = filepath.Join(root, "bin", "cluster.run")
-	}
-	it.root = root
-	it.cluster, err = sandbox.Open(dir)
-	Expect(err).NotTo(HaveOccurred(), "no cluster in %s", dir)
-	programs, err := assets.Ensure(ctx, assets.Options{Root: root, Log: GinkgoWriter})
-	Expect(err).NotTo(HaveOccurred())
-	it.kubectl = filepath.Join(programs, assets.Kubectl)
-	config, err := clientcmd.BuildConfigFromFlags("", it.cluster.Kubeconfig)
-	Expect(err).NotTo(HaveOccurred())
-	it.Client, err = product.NewClient(config)
-	Expect(err).NotTo(HaveOccurred())
-	it.Store = it.cluster.S3
 	By("installing the chart")
-	Expect(it.cluster.Load(ctx, root, "local")).To(Succeed())
-	helmUpgrade(ctx, "local")
+	Expect(it.Cluster.Load(ctx, it.Root, "local")).To(Succeed())
+	Expect(it.Install(ctx, "local")).To(Succeed())
 	// What the chart makes fits into a namespace that enforces the strictest standard.
-	mustRun(ctx, it.kubectl, "label", "--overwrite", "namespace", system, restricted)
+	mustRun(ctx, it.Kubectl, "label", "--overwrite", "namespace", lab.System, restricted)
 })
 
 const restricted = "pod-security.kubernetes.io/enforce=restricted"
 
-var _ = BeforeEach(func(ctx SpecContext) {
-	for _, node := range it.cluster.Nodes {
-		Expect(it.cluster.Shape(ctx, node, "")).To(Succeed())
-	}
-})
+var _ = BeforeEach(func(ctx SpecContext) { shape(ctx, "") })
 
 // slowly limits what every node sends, for the length of a spec.
 func slowly(ctx context.Context) {
 	GinkgoHelper()
-	for _, node := range it.cluster.Nodes {
-		Expect(it.cluster.Shape(ctx, node, slow)).To(Succeed())
-	}
+	shape(ctx, slow)
 }
 
-// helmUpgrade installs or upgrades the release with the images of a tag, and waits
-// until it is ready.
-func helmUpgrade(ctx context.Context, tag string, more ...string) {
+func shape(ctx context.Context, rate string) {
 	GinkgoHelper()
-	args := []string{filepath.Join(it.root, "bin", "tools", "helm"), "upgrade", "--install", release,
-		filepath.Join(it.root, "charts", "cargoship"), "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m",
-		"--set", "image.tag=" + tag, "--set", "workerImage.tag=" + tag}
-	mustRun(ctx, append(args, more...)...)
+	for _, node := range it.Cluster.Nodes {
+		Expect(it.Cluster.Shape(ctx, node, rate)).To(Succeed())
+	}
 }
 
 // mustRun runs a command as the administrator and returns its output.
 func mustRun(ctx context.Context, argv ...string) string {
 	GinkgoHelper()
-	out, err := execute(ctx, argv...)
+	out, err := it.Run(ctx, argv...)
 	Expect(err).NotTo(HaveOccurred())
 	return out
-}
-
-func execute(ctx context.Context, argv ...string) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+it.cluster.Kubeconfig)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(argv[0]), strings.Join(argv[1:], " "), err, stderr.String())
-	}
-	return stdout.String(), nil
 }
 
 // cargo is a directory on a volume, a restricted namespace with a claim on it, and a
@@ -141,7 +90,7 @@ func furnish(ctx context.Context, small, large, mib int) *cargo {
 	GinkgoHelper()
 	name := fmt.Sprintf("e2e-%s", strings.ToLower(cryptorand.Text()[:8]))
 	c := &cargo{
-		dir: filepath.Join(it.cluster.Volumes, name),
+		dir: filepath.Join(it.Cluster.Volumes, name),
 		to:  product.Location{Bucket: name, Prefix: "base"},
 		key: client.ObjectKey{Namespace: name, Name: "cargo"},
 	}
@@ -158,7 +107,7 @@ func furnish(ctx context.Context, small, large, mib int) *cargo {
 		c.write(fmt.Sprintf("dir-%d/large-%d", i%6, i), mib<<20+i)
 	}
 	Expect(it.Furnish(ctx, name, c.dir, c.to.Bucket)).To(Succeed())
-	mustRun(ctx, it.kubectl, "label", "namespace", name, restricted)
+	mustRun(ctx, it.Kubectl, "label", "namespace", name, restricted)
 	return c
 }
 
@@ -190,7 +139,7 @@ func (c *cargo) remove(ctx SpecContext) {
 		return
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.key.Namespace}}
-	Expect(it.Client.Delete(ctx, namespace)).To(Succeed())
+	Expect(client.IgnoreNotFound(it.Client.Delete(ctx, namespace))).To(Succeed())
 	Eventually(func() bool {
 		return apierrors.IsNotFound(it.Client.Get(ctx, client.ObjectKeyFromObject(namespace), namespace))
 	}).Should(BeTrue(), "the namespace is not gone")

@@ -80,14 +80,14 @@ func applyStatus(name, status string) []string {
 // asPod returns kubectl with a token that is bound to a pod, as the pod's own is.
 func asPod(ctx SpecContext, pod corev1.Pod) func(...string) error {
 	GinkgoHelper()
-	token := mustRun(ctx, it.kubectl, "create", "token", pod.Spec.ServiceAccountName, "--namespace", pod.Namespace,
+	token := mustRun(ctx, it.Kubectl, "create", "token", pod.Spec.ServiceAccountName, "--namespace", pod.Namespace,
 		"--bound-object-kind=Pod", "--bound-object-name="+pod.Name, "--bound-object-uid="+string(pod.UID))
-	server, err := clientcmd.BuildConfigFromFlags("", it.cluster.Kubeconfig)
+	server, err := clientcmd.BuildConfigFromFlags("", it.Cluster.Kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
 	Expect(localcluster.WriteKubeconfig(path, server, pod.Namespace, &clientcmdapi.AuthInfo{Token: token})).To(Succeed())
 	return func(args ...string) error {
-		_, err := execute(ctx, append([]string{it.kubectl, "--kubeconfig=" + path}, args...)...)
+		_, err := it.Run(ctx, append([]string{it.Kubectl, "--kubeconfig=" + path}, args...)...)
 		return err
 	}
 }

@@ -9,11 +9,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/test/lab"
 )
 
 var _ = Describe("A transfer of a claim by workers on three nodes", func() {
@@ -26,7 +25,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 		for _, pod := range c.workers(ctx) {
 			nodes[pod.Spec.NodeName] = true
 		}
-		Expect(nodes).To(HaveLen(len(it.cluster.Nodes)), "the workers ran on the nodes %v", nodes)
+		Expect(nodes).To(HaveLen(len(it.Cluster.Nodes)), "the workers ran on the nodes %v", nodes)
 	}, SpecTimeout(4*time.Minute))
 
 	It("archives every file in tars that give them back", func(ctx SpecContext) {
@@ -38,28 +37,13 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 		expectSameTree(ctx, c)
 	}, SpecTimeout(4*time.Minute))
 
-	It("frees the network while it is suspended, and goes on afterwards", func(ctx SpecContext) {
-		c := furnish(ctx, 60, 8, 17)
-		slowly(ctx)
-		c.start(ctx, nil)
-		c.underWay(ctx)
-		c.suspend(ctx, true)
-		Eventually(c.condition(ctx, v1alpha1.ConditionSuspended)).Should(HavePrefix("True/"))
-		Eventually(func() int { return len(c.workers(ctx)) }).Should(BeZero())
-		before := c.objects(ctx)
-		Consistently(func() int { return c.objects(ctx) }, 3*time.Second).Should(Equal(before))
-		c.suspend(ctx, false)
-		c.expectComplete(ctx)
-		c.expectVerified(ctx)
-	}, SpecTimeout(4*time.Minute))
-
 	It("survives the death of a worker", func(ctx SpecContext) {
 		c := furnish(ctx, 60, 8, 17)
 		slowly(ctx)
 		c.start(ctx, nil)
 		c.underWay(ctx)
 		victim := c.running(ctx)[0]
-		Expect(it.cluster.KillPod(string(victim.UID))).To(Succeed())
+		Expect(it.Cluster.KillPod(string(victim.UID))).To(Succeed())
 		c.expectComplete(ctx)
 		c.expectVerified(ctx)
 		Expect(*c.transfer(ctx).Status.Workers.Failed).To(BeNumerically(">=", 1))
@@ -71,9 +55,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 		c.start(ctx, nil)
 		Eventually(func() []string { return c.openUploads(ctx) }).ShouldNot(BeEmpty())
 		Expect(it.Client.Delete(ctx, c.transfer(ctx))).To(Succeed())
-		Eventually(func() bool {
-			return apierrors.IsNotFound(it.Client.Get(ctx, c.key, &v1alpha1.ArchiveTransfer{}))
-		}).Should(BeTrue(), "the transfer is not gone")
+		Eventually(c.gone(ctx)).Should(BeTrue(), "the transfer is not gone")
 		Expect(c.openUploads(ctx)).To(BeEmpty())
 		c.expectNoLeases(ctx)
 	}, SpecTimeout(4*time.Minute))
@@ -89,11 +71,11 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 
 	It("completes while the chart is upgraded", func(ctx SpecContext) {
 		c := furnish(ctx, 60, 30, 17)
-		Expect(it.cluster.Load(ctx, it.root, "next")).To(Succeed())
+		Expect(it.Cluster.Load(ctx, it.Root, "next")).To(Succeed())
 		slowly(ctx)
 		c.start(ctx, nil)
 		c.underWay(ctx)
-		helmUpgrade(ctx, "next", "--set", "logLevel=debug")
+		Expect(it.Install(ctx, "next", "--set", "logLevel=debug")).To(Succeed())
 		c.expectComplete(ctx)
 		c.expectVerified(ctx)
 		Expect(*c.transfer(ctx).Status.Coordination.Epoch).To(BeNumerically(">", 1), "no other manager has led")
@@ -103,11 +85,10 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 		c := furnish(ctx, 20, 0, 0)
 		c.start(ctx, nil)
 		c.expectComplete(ctx)
-		helm := filepath.Join(it.root, "bin", "tools", "helm")
-		mustRun(ctx, helm, "uninstall", release, "--namespace", system, "--wait")
+		mustRun(ctx, it.Helm, "uninstall", lab.Release, "--namespace", lab.System, "--wait")
 		c.expectVerified(ctx)
 		By("installing it again over what is left")
-		helmUpgrade(ctx, "local")
+		Expect(it.Install(ctx, "local")).To(Succeed())
 		Consistently(c.condition(ctx, v1alpha1.ConditionComplete), 3*time.Second).Should(Equal("True/Complete"))
 	}, SpecTimeout(4*time.Minute))
 })
@@ -115,10 +96,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 // suspend sets spec.suspend.
 func (c *cargo) suspend(ctx SpecContext, suspend bool) {
 	GinkgoHelper()
-	at := c.transfer(ctx)
-	patch := client.MergeFrom(at.DeepCopy())
-	at.Spec.Suspend = ptr.To(suspend)
-	Expect(it.Client.Patch(ctx, at, patch)).To(Succeed())
+	c.change(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend = ptr.To(suspend) })
 }
 
 // expectSameTree has the worker's own command restore the archives, and compares what
@@ -126,10 +104,8 @@ func (c *cargo) suspend(ctx SpecContext, suspend bool) {
 func expectSameTree(ctx SpecContext, c *cargo) {
 	GinkgoHelper()
 	out := filepath.Join(GinkgoT().TempDir(), "restored")
-	GinkgoT().Setenv("AWS_ACCESS_KEY_ID", it.Store.AccessKey)
-	GinkgoT().Setenv("AWS_SECRET_ACCESS_KEY", it.Store.SecretKey)
-	mustRun(ctx, filepath.Join(it.root, "bin", "worker"), "restore", "s3://"+c.to.Bucket+"/"+c.to.Prefix, out,
-		"--endpoint-url", "http://"+it.Store.Address, "--path-style", "--region", it.Store.Region)
+	_, err := it.Read(ctx, "restore", c.to, out)
+	Expect(err).NotTo(HaveOccurred())
 	mustRun(ctx, "diff", "--recursive", c.dir, out)
 	Expect(os.RemoveAll(out)).To(Succeed())
 }

@@ -33,16 +33,16 @@ func (s *State) Load(ctx context.Context, root, tag string) error {
 // Shape limits what a node sends to a rate such as 100mbit, by a token bucket. An
 // empty rate ends the limit.
 func (s *State) Shape(ctx context.Context, name, rate string) error {
-	if !slices.Contains(s.Nodes, name) {
-		return fmt.Errorf("shape the egress of %s: the nodes are %s", name, strings.Join(s.Nodes, ", "))
+	if err := s.known(name); err != nil {
+		return err
 	}
-	command := []string{"ip", "netns", "exec", name, "tc", "qdisc", "replace", "dev", "eth0", "root"}
+	command := []string{"tc", "qdisc", "replace", "dev", "eth0", "root"}
 	if rate == "" {
 		command = append(command, "pfifo_fast")
 	} else {
 		command = append(command, "tbf", "rate", rate, "burst", "256kb", "latency", "100ms")
 	}
-	if err := s.within(ctx, command...); err != nil {
+	if err := s.onNode(ctx, name, command...); err != nil {
 		return fmt.Errorf("shape the egress of %s: %w", name, err)
 	}
 	return nil
@@ -86,5 +86,23 @@ func (s *State) KillPod(uid string) error {
 
 // within runs a command with the mounts and the network of the sandbox.
 func (s *State) within(ctx context.Context, argv ...string) error {
-	return run(ctx, append([]string{"nsenter", "--target", strconv.Itoa(s.PID), "--mount", "--net", "--"}, argv...)...)
+	return run(ctx, s.entering(argv...)...)
+}
+
+// onNode runs a command in the network of a node.
+func (s *State) onNode(ctx context.Context, name string, argv ...string) error {
+	return s.within(ctx, append([]string{"ip", "netns", "exec", name}, argv...)...)
+}
+
+// entering is a command that runs another within the sandbox.
+func (s *State) entering(argv ...string) []string {
+	return append([]string{"nsenter", "--target", strconv.Itoa(s.PID), "--mount", "--net", "--"}, argv...)
+}
+
+// known returns an error for a node that is none.
+func (s *State) known(name string) error {
+	if !slices.Contains(s.Nodes, name) {
+		return fmt.Errorf("find the node %s: there are %s", name, strings.Join(s.Nodes, ", "))
+	}
+	return nil
 }

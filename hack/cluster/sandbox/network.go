@@ -5,9 +5,15 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"cargoship.dev/operator/hack/localcluster"
 )
 
-const bridge = "nodes"
+const (
+	bridge = "nodes"
+	// meterTable counts what the nodes send to the S3 server.
+	meterTable = "arrivals"
+)
 
 // connect makes a bridge in the sandbox's own network, and on it a network namespace
 // for each node with routes to the pods of the others.
@@ -37,6 +43,10 @@ func connect(ctx context.Context, nodes []node) error {
 			}
 		}
 	}
+	commands = append(commands,
+		"nft add table inet "+meterTable,
+		"nft add chain inet "+meterTable+" input { type filter hook input priority 0 ; }",
+		fmt.Sprintf("nft add rule inet %s input iifname %s tcp dport %s counter", meterTable, bridge, localcluster.S3Port))
 	for _, command := range commands {
 		if err := run(ctx, strings.Fields(command)...); err != nil {
 			return fmt.Errorf("connect the nodes: %w", err)
@@ -47,9 +57,15 @@ func connect(ctx context.Context, nodes []node) error {
 
 // run runs a command to its end; its error holds the command and its output.
 func run(ctx context.Context, argv ...string) error {
+	_, err := output(ctx, argv...)
+	return err
+}
+
+// output runs a command as run does, and returns what it wrote.
+func output(ctx context.Context, argv ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(string(out)))
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(string(out)))
 	}
-	return nil
+	return string(out), nil
 }

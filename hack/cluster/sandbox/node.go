@@ -16,13 +16,18 @@ import (
 //go:embed files
 var files embed.FS
 
-// poll is the time between two looks at something awaited.
-const poll = 200 * time.Millisecond
+const (
+	// poll is the time between two looks at something awaited.
+	poll = 200 * time.Millisecond
+	// diskName is the disk that a kubelet keeps its pods' directories and logs on. It
+	// has bounds, so that it can be filled without harm to anything else.
+	diskName, diskSize = "disk", "256m"
+)
 
 // startNode starts a node's containerd, imports the images, and starts its kubelet
 // and kube-proxy. They run until ctx ends; startup bounds the start.
 func (s *server) startNode(ctx, startup context.Context, n node) error {
-	if err := s.configure(n); err != nil {
+	if err := s.configure(startup, n); err != nil {
 		return err
 	}
 	if err := makeCgroups(n.CgroupRoot); err != nil {
@@ -42,19 +47,22 @@ func (s *server) startNode(ctx, startup context.Context, n node) error {
 		}
 	}
 	s.keep(ctx, n.Name+"-kubelet", within(filepath.Join(s.setup.NodeAssets, assets.Kubelet),
-		"--config="+path("kubelet.yaml"), "--kubeconfig="+path("kubelet.kubeconfig"), "--root-dir="+path("kubelet"),
+		"--config="+path("kubelet.yaml"), "--kubeconfig="+path("kubelet.kubeconfig"), "--root-dir="+path(diskName+"/kubelet"),
 		"--cert-dir="+path("pki"), "--hostname-override="+n.Name, "--node-ip="+n.Address)...)
 	s.keep(ctx, n.Name+"-kube-proxy", within(filepath.Join(s.setup.NodeAssets, assets.Proxy), "--config="+path("kube-proxy.yaml"))...)
 	return nil
 }
 
 // configure writes the files that the node's programs read.
-func (s *server) configure(n node) error {
+func (s *server) configure(ctx context.Context, n node) error {
 	dir := filepath.Join(inside, n.Name)
-	for _, sub := range []string{"net.d", "kubelet", "logs"} {
+	for _, sub := range []string{"net.d", diskName} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return fmt.Errorf("create its directories: %w", err)
 		}
+	}
+	if err := run(ctx, "mount", "-t", "tmpfs", "-o", "mode=755,size="+diskSize, n.Name+"-disk", filepath.Join(dir, diskName)); err != nil {
+		return fmt.Errorf("mount its disk: %w", err)
 	}
 	for file, path := range map[string]string{
 		"containerd.toml": "containerd.toml", "network.conflist": "net.d/10-pods.conflist",

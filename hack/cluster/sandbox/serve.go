@@ -63,11 +63,16 @@ func (s *server) start(ctx context.Context) (*outcome, error) {
 	startup, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	directory := filepath.Join(inside, "control-plane")
-	if err := os.MkdirAll(directory, 0o700); err != nil {
-		return nil, err
+	for _, made := range []string{directory, filepath.Join(inside, daemonsName)} {
+		if err := os.MkdirAll(made, 0o700); err != nil {
+			return nil, err
+		}
 	}
-	var err error
-	options := localcluster.Options{Assets: s.setup.Assets, Dir: directory, Address: hubAddress}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	options := localcluster.Options{Assets: s.setup.Assets, Dir: directory, Address: hubAddress, Keeper: []string{program, KeepCommand}}
 	if s.nodes, err = planNodes(s.setup.Nodes, s.setup.ID, options.KubeletCA(), s.setup.CNIPlugins); err != nil {
 		return nil, err
 	}

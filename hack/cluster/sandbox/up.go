@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	// InitCommand and ServeCommand are the arguments with which the program that
-	// calls Up must call Init and Serve.
-	InitCommand, ServeCommand = "init", "serve"
+	// InitCommand, ServeCommand and KeepCommand are the arguments with which the program
+	// that calls Up must call Init, Serve and, with the arguments that follow, Keep.
+	InitCommand, ServeCommand, KeepCommand = "init", "serve", "keep"
 
 	// endTimeout bounds the wait for killed processes to be gone.
 	endTimeout = 30 * time.Second

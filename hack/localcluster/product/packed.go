@@ -28,12 +28,12 @@ type member struct {
 // directions, with programs that share no code with the packer: every file,
 // directory and symbolic link is in an archive or an object, with the same SHA-256,
 // mode or target; nothing else is; no upload is open in the bucket.
-func (p *Product) VerifyPacked(ctx context.Context, dir string, to Location) (Tally, error) {
+func (s Site) VerifyPacked(ctx context.Context, dir string, to Location) (Tally, error) {
 	want, err := sourceMembers(dir)
 	if err != nil {
 		return Tally{}, fmt.Errorf("read the source: %w", err)
 	}
-	store, err := p.S3.Client()
+	store, err := s.Store.Client()
 	if err != nil {
 		return Tally{}, err
 	}
