@@ -2,8 +2,10 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -14,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -165,6 +168,21 @@ var _ = Describe("A transfer", func() {
 		edited.Spec.Prefixes[0].Window = ptr.To(int32(99999))
 		Expect(api.Update(ctx, edited)).To(Succeed())
 		Eventually(func() v1alpha1.PrefixLeaseSpec { lease, _ := a.lease(ctx); return lease.Spec }).Should(Equal(before.Spec))
+
+		By("changing grants whatever the worker reports meanwhile")
+		talking, silence := context.WithCancel(ctx)
+		var talk sync.WaitGroup
+		talk.Go(func() {
+			for n := 0; talking.Err() == nil; n++ {
+				patch := fmt.Sprintf(`{"status":{"uptimeMilliseconds":%d}}`, n)
+				_ = api.Status().Patch(talking, before.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)))
+			}
+		})
+		body := `[{"op":"replace","path":"/spec/prefixes/0/window","value":99998}]`
+		Expect(api.Patch(ctx, edited, client.RawPatch(types.JSONPatchType, []byte(body)))).To(Succeed())
+		Eventually(func() v1alpha1.PrefixLeaseSpec { lease, _ := a.lease(ctx); return lease.Spec }).WithTimeout(2 * time.Second).Should(Equal(before.Spec))
+		silence()
+		talk.Wait()
 
 		By("making a deleted lease again")
 		Expect(api.Delete(ctx, before)).To(Succeed())

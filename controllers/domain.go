@@ -338,8 +338,6 @@ func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordi
 }
 
 // writeGrant creates or updates one lease, also one that somebody else has edited.
-// The update carries the version that was read, so that a manager that no longer
-// leads can't overwrite a newer grant.
 func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant) error {
 	name := string(g.Worker)
 	spec := convert.Grant(g)
@@ -356,10 +354,12 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant
 	if equality.Semantic.DeepEqual(lease.Spec, spec) {
 		return nil
 	}
-	updated := lease.DeepCopy()
-	updated.Spec = spec
-	err := d.Client.Update(ctx, updated)
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+	patch, err := replaceGrant(lease, spec)
+	if err != nil {
+		return fmt.Errorf("encoding the grant of PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+	}
+	err = d.Client.Patch(ctx, lease.DeepCopy(), patch)
+	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) && d.behind(ctx, lease) {
 		return nil // the cache was behind; the next tick writes again
 	}
 	if err != nil {
@@ -367,6 +367,33 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant
 	}
 	d.Metrics.Write("PrefixLease")
 	return nil
+}
+
+// replaceGrant replaces the grant that was read and no other, so that a manager that
+// no longer leads can't overwrite a newer one. The version of the object would not do
+// for that: it changes with every report, which come more often than ticks.
+func replaceGrant(lease *v1alpha1.PrefixLease, spec v1alpha1.PrefixLeaseSpec) (client.Patch, error) {
+	type operation struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value"`
+	}
+	body, err := json.Marshal([]operation{
+		{"test", "/metadata/uid", lease.UID},
+		{"test", "/spec/epoch", lease.Spec.Epoch},
+		{"test", "/spec/sequence", lease.Spec.Sequence},
+		{"replace", "/spec", spec},
+	})
+	return client.RawPatch(types.JSONPatchType, body), err
+}
+
+// behind tells that the API holds another grant than the cache.
+func (d *domain) behind(ctx context.Context, lease *v1alpha1.PrefixLease) bool {
+	var live v1alpha1.PrefixLease
+	if err := d.APIReader.Get(ctx, client.ObjectKeyFromObject(lease), &live); err != nil {
+		return apierrors.IsNotFound(err)
+	}
+	return live.UID != lease.UID || live.Spec.Epoch != lease.Spec.Epoch || live.Spec.Sequence != lease.Spec.Sequence
 }
 
 // isLater tells that a worker obeys what stands rather than g.
