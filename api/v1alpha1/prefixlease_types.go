@@ -56,6 +56,14 @@ type PrefixLeaseSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	AcknowledgedReport *int64 `json:"acknowledgedReport,omitempty"`
 
+	// acknowledgedInstance is the worker process that sent acknowledgedReport. To any
+	// other the report is not its own, and the grant gives it no lease: a report
+	// of the process before may arrive when the next has already begun.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	AcknowledgedInstance string `json:"acknowledgedInstance,omitempty"`
+
 	// leaseDuration is how long the grant holds, counted as acknowledgedReport says.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be between 1s and 1h"

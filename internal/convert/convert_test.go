@@ -21,6 +21,7 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 			Epoch:              rapid.Int64Range(1, 1e6).Draw(t, "epoch"),
 			Sequence:           rapid.Int64Range(1, 1e6).Draw(t, "sequence"),
 			AcknowledgedReport: rapid.Int64Range(0, 1e6).Draw(t, "acknowledged"),
+			Instance:           rapid.StringMatching("[a-z]{0,8}").Draw(t, "instance"),
 			Duration:           time.Duration(rapid.IntRange(1, 600).Draw(t, "duration")) * time.Second,
 			ReportInterval:     time.Duration(rapid.IntRange(1, 60).Draw(t, "interval")) * time.Second,
 			Drain:              rapid.Bool().Draw(t, "drain"),

@@ -15,12 +15,13 @@ import (
 // are the caller's to fill in: the core knows neither.
 func Grant(g coordination.Grant) v1alpha1.PrefixLeaseSpec {
 	spec := v1alpha1.PrefixLeaseSpec{
-		Epoch:              g.Epoch,
-		Sequence:           g.Sequence,
-		AcknowledgedReport: ptr.To(g.AcknowledgedReport),
-		LeaseDuration:      metav1.Duration{Duration: g.Duration},
-		ReportInterval:     metav1.Duration{Duration: g.ReportInterval},
-		Mode:               v1alpha1.LeaseActive,
+		Epoch:                g.Epoch,
+		Sequence:             g.Sequence,
+		AcknowledgedReport:   ptr.To(g.AcknowledgedReport),
+		AcknowledgedInstance: g.Instance,
+		LeaseDuration:        metav1.Duration{Duration: g.Duration},
+		ReportInterval:       metav1.Duration{Duration: g.ReportInterval},
+		Mode:                 v1alpha1.LeaseActive,
 	}
 	if g.Drain {
 		spec.Mode = v1alpha1.LeaseDrain
@@ -54,6 +55,7 @@ func LeaseGrant(transfer coordination.TransferID, lease *v1alpha1.PrefixLease) c
 		Worker: coordination.WorkerID(lease.Name), Transfer: transfer,
 		Epoch: spec.Epoch, Sequence: spec.Sequence,
 		AcknowledgedReport: ptr.Deref(spec.AcknowledgedReport, 0),
+		Instance:           spec.AcknowledgedInstance,
 		Duration:           spec.LeaseDuration.Duration,
 		ReportInterval:     spec.ReportInterval.Duration,
 		Drain:              spec.Mode == v1alpha1.LeaseDrain,

@@ -114,13 +114,15 @@ func (w *worker) ready(now time.Time) bool {
 // hold takes an archive into the worker's hands.
 func (w *worker) hold(c *cell, a archive) {
 	a.attempts++
-	h := &holding{archive: a, worker: w}
+	h := w.transfer.holding()
+	*h = holding{archive: a, worker: w}
 	c.held = append(c.held, h)
 	c.lane.held[a.number] = h
 	w.held++
 }
 
-// drop takes an archive out of the hands that hold it.
+// drop takes an archive out of the hands that hold it. The holding keeps what it says
+// until the next archive is held.
 func (h *holding) drop(l *lane) {
 	c := h.worker.cell(l)
 	delete(l.held, h.number)
@@ -129,6 +131,18 @@ func (h *holding) drop(l *lane) {
 	c.recalled = slices.DeleteFunc(c.recalled, func(x *holding) bool { return x == h })
 	h.worker.held -= held - len(c.held)
 	c.settled = c.counters.Bytes
+	h.worker.transfer.spare = append(h.worker.transfer.spare, h)
+}
+
+// holding gives one that was dropped, or a new one: archives come and go all the time.
+func (t *TransferScheduler) holding() *holding {
+	last := len(t.spare) - 1
+	if last < 0 {
+		return &holding{}
+	}
+	h := t.spare[last]
+	t.spare = t.spare[:last]
+	return h
 }
 
 // release gives the worker's archives back to their queues. Those of a worker

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -34,7 +35,7 @@ func (r *fuzzReader) report() Report {
 	flags := r.small(16)
 	return Report{
 		Worker: []WorkerID{"w", "v", "x"}[max(0, r.small(3))], Transfer: "t", Instance: string(rune('0' + max(0, r.small(3)))),
-		Sequence: r.int64(), Epoch: r.small(3), GrantSequence: r.small(5), MaxInFlight: int(r.int64()),
+		Sequence: r.int64(), Uptime: time.Duration(r.int64()), Epoch: r.small(3), GrantSequence: r.small(5), MaxInFlight: int(r.int64()),
 		Prefixes: []PrefixCounters{r.counters("a"), r.counters("b")},
 		Finished: []Outcome{{
 			Archive: ArchiveID{"t", "a", r.small(12)}, Retry: flags&4 > 0,
@@ -44,19 +45,73 @@ func (r *fuzzReader) report() Report {
 	}
 }
 
+// plausible is what a worker could say next. Its interval may have no length.
+func (r *fuzzReader) plausible(fix *fixture, id WorkerID) Report {
+	next := *fix.reports[id]
+	next.Sequence++
+	next.Epoch, next.GrantSequence = fix.grants[id].Epoch, fix.grants[id].Sequence
+	next.Uptime += max(0, time.Duration(r.small(int64(20*time.Second))))
+	next.Prefixes, next.Finished = nil, nil
+	for _, g := range fix.grants[id].Prefixes {
+		p := PrefixCounters{Prefix: g.Prefix}
+		for _, before := range fix.reports[id].Prefixes {
+			if before.Prefix == g.Prefix {
+				p = before
+			}
+		}
+		accepted, throttled, failed := max(0, r.small(3000)), max(0, r.small(300)), max(0, r.small(300))
+		p.Accepted, p.Throttled, p.Failed = p.Accepted+accepted, p.Throttled+throttled, p.Failed+failed
+		p.Started += accepted + throttled + failed + max(0, r.small(3))
+		p.Bytes += accepted * max(0, r.small(1<<24))
+		p.Busy += max(0, time.Duration(r.small(int64(time.Hour))))
+		p.AttemptP50 = max(0, time.Duration(r.small(int64(time.Minute))))
+		p.MaxInFlight, p.SenderLimited = int(max(0, r.small(100))), r.small(2) == 0
+		next.Prefixes = append(next.Prefixes, p)
+		for _, a := range g.Assignments {
+			if r.small(3) == 0 {
+				next.Finished = append(next.Finished, Outcome{Archive: a.Archive, Done: Tally{2, 100}, Retry: r.small(4) == 0})
+			}
+		}
+	}
+	return next
+}
+
+// FuzzObserve sends reports of any content, in any order, some twice, while the clock
+// jumps either way or stands.
 func FuzzObserve(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("0123456701234567012345670123456701234567012345670123456701234567"))
+	random := newRand(7)
+	mixed := make([]byte, 20_000)
+	for i := range mixed {
+		mixed[i] = byte(random.Uint32())
+	}
+	f.Add(mixed)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		fix := newFixture(t, DefaultConfig())
 		fix.schedule("t", "a", 10)
 		fix.start("t", "w", "v")
 		for r := fuzzReader(data); len(r) > 0; {
-			err := fix.c.Observe(fix.now, r.report())
-			known := errors.Is(err, ErrUnknownWorker) || errors.Is(err, ErrStaleReport) ||
-				errors.Is(err, ErrNewerEpoch) || errors.Is(err, ErrImpossibleReport)
-			if err != nil && !known {
+			report := r.report()
+			likely := r.small(4) != 0 && fix.reports[report.Worker] != nil
+			if likely {
+				report = r.plausible(fix, report.Worker)
+			}
+			switch err := fix.c.Observe(fix.now, report); {
+			case err == nil:
+				if again := fix.c.Observe(fix.now, report); !errors.Is(again, ErrStaleReport) {
+					t.Fatalf("the same report again gives %v", again)
+				}
+				fix.reports[report.Worker] = &report
+			case !errors.Is(err, ErrUnknownWorker) && !errors.Is(err, ErrStaleReport) &&
+				!errors.Is(err, ErrNewerEpoch) && !errors.Is(err, ErrImpossibleReport):
 				t.Fatalf("an error of no known kind: %v", err)
+			}
+			switch r.small(6) {
+			case 0:
+				fix.now = fix.now.Add(time.Duration(r.small(int64(2 * time.Hour))))
+			case 1:
+				fix.now = fix.now.Add(-2 * time.Second) // the tick passes as much: none in all
 			}
 			checkBounded(t, fix.c, fix.tick())
 		}
@@ -91,5 +146,33 @@ func checkBounded(t *testing.T, c *PipelineCoordinator, plan Plan) {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			t.Fatalf("a metric is not finite: %+v", m)
 		}
+	}
+}
+
+// However many prefixes somebody names, a bounded number is kept.
+func TestAMillionPrefixesAreNotKept(t *testing.T) {
+	fix := newFixture(t, DefaultConfig())
+	fix.start("t", "w")
+	refused := 0
+	for i := range 1_000_000 {
+		if fix.c.RegisterPrefix(fix.now, "t", strconv.Itoa(i), 0) != nil {
+			refused++
+		}
+	}
+	if kept := len(fix.c.transfer("t").lanes); kept != maxPrefixes || refused != 1_000_000-maxPrefixes+2 {
+		t.Errorf("%d prefixes are kept and %d refused", kept, refused)
+	}
+	many := make([]PrefixCounters, 1_000_000)
+	for i := range many {
+		many[i].Prefix = strconv.Itoa(i)
+	}
+	report := fix.reports["w"]
+	report.Sequence++
+	report.Prefixes = many
+	if err := fix.c.Observe(fix.now, *report); !errors.Is(err, ErrImpossibleReport) {
+		t.Errorf("a report on a million prefixes gives %v", err)
+	}
+	if kept := len(fix.c.workers["w"].cells); kept > maxPrefixesPerWorker {
+		t.Errorf("%d prefixes of the worker are kept", kept)
 	}
 }

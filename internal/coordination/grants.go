@@ -289,10 +289,13 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		epoch: c.epoch, sequence: l.grant.Sequence,
 		expires: l.reportedAt.Add(lifetime(t.duration)), plan: l.grant.Plan,
 	}
+	prefixes, archives := w.granted()
+	l.grant.Prefixes = slices.Grow(l.grant.Prefixes, prefixes)
+	assignments := make([]Assignment, 0, archives)
 	for _, cell := range w.cells {
 		if cell.granted() {
 			cell.entitled = true
-			l.grant.Prefixes = append(l.grant.Prefixes, cell.grant(&l.grant))
+			l.grant.Prefixes, assignments = cell.grant(&l.grant, assignments)
 			v.window += cell.window
 			c.lent = c.lent || cell.window > 0
 		}
@@ -317,20 +320,32 @@ func (g Grant) limitsAs(h Grant) bool {
 	})
 }
 
-// grant writes the cell's part of a grant, and notes in which grant each
-// archive first stands.
-func (c *cell) grant(g *Grant) PrefixGrant {
-	p := PrefixGrant{Prefix: c.lane.name, Window: c.window, Rate: c.rate}
-	if len(c.held) > 0 {
-		p.Assignments = make([]Assignment, 0, len(c.held))
+// granted counts the prefixes and the archives that the worker's grant names.
+func (w *worker) granted() (prefixes, archives int) {
+	for _, cell := range w.cells {
+		if cell.granted() {
+			prefixes++
+			archives += len(cell.held)
+		}
 	}
+	return prefixes, archives
+}
+
+// grant writes the cell's part of a grant, its assignments behind those of the cells
+// before, and notes in which grant each archive first stands.
+func (c *cell) grant(g *Grant, all []Assignment) ([]PrefixGrant, []Assignment) {
+	p := PrefixGrant{Prefix: c.lane.name, Window: c.window, Rate: c.rate}
+	before := len(all)
 	for _, h := range c.held {
 		if !h.granted {
 			h.granted, h.epoch, h.sequence = true, g.Epoch, g.Sequence
 		}
-		p.Assignments = append(p.Assignments, Assignment{
+		all = append(all, Assignment{
 			Archive: ArchiveID{g.Transfer, c.lane.name, h.number}, Attempt: h.attempts,
 		})
 	}
-	return p
+	if len(all) > before {
+		p.Assignments = all[before:len(all):len(all)]
+	}
+	return append(g.Prefixes, p), all
 }

@@ -18,6 +18,7 @@ type TransferScheduler struct {
 
 	planning bool
 	planner  *worker
+	spare    []*holding // to be used again
 
 	// interval between the reports of its workers, and leisure where nothing makes
 	// haste; duration and lifetime of their leases.

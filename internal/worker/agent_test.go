@@ -118,7 +118,8 @@ func (a *agentBench) write() {
 	a.grant.Sequence++
 	a.leases.set(func(l *v1alpha1.PrefixLease) {
 		if n := len(a.leases.reports); n > 0 {
-			a.grant.AcknowledgedReport = a.leases.reports[n-1].status.ReportSequence
+			r := a.leases.reports[n-1].status
+			a.grant.AcknowledgedReport, a.grant.AcknowledgedInstance = r.ReportSequence, r.Instance
 		}
 		l.Spec = a.grant
 		l.Spec.PodUID = "pod"

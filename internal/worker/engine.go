@@ -167,7 +167,7 @@ func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 	renewed := fenceOf(e.grant).before(fenceOf(grant))
 	e.grant = grant
 	var report int64
-	if grant.AcknowledgedReport != nil {
+	if grant.AcknowledgedReport != nil && grant.AcknowledgedInstance == e.options.Instance {
 		report = *grant.AcknowledgedReport
 	}
 	e.forget(e.lease.acknowledge(report, grant.LeaseDuration.Duration))

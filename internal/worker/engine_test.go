@@ -50,7 +50,7 @@ func TestAnAcknowledgementOfAnEarlierProcessIsNoLease(t *testing.T) {
 		b.options.AfterReport = 41
 		b.run()
 		b.on("a", 2, 0)
-		b.grant.AcknowledgedReport = new(int64(41))
+		b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = new(int64(41)), "zero"
 		b.send()
 		if r := b.Report(); *r.ReportSequence != 42 {
 			t.Errorf("first report is number %d, want 42", *r.ReportSequence)
@@ -58,6 +58,13 @@ func TestAnAcknowledgementOfAnEarlierProcessIsNoLease(t *testing.T) {
 		after(time.Second)
 		if keys, _ := b.dest.sinceLast(); len(keys) > 0 {
 			t.Errorf("sent %q on what another process had acknowledged", keys)
+		}
+		// A report of the process before that came late, by a number that is also one of ours.
+		b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = new(int64(42)), "zero"
+		b.send()
+		after(time.Second)
+		if keys, _ := b.dest.sinceLast(); len(keys) > 0 {
+			t.Errorf("sent %q on a report of another process", keys)
 		}
 	})
 }
@@ -79,7 +86,7 @@ func TestFinishedIsRepeatedUntilAcknowledged(t *testing.T) {
 			t.Errorf("second report tells of %v", got)
 		}
 		b.dest.sinceLast()
-		b.grant.AcknowledgedReport = first.ReportSequence
+		b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = first.ReportSequence, first.Instance
 		b.send()
 		after(time.Second)
 		if got := numbers(b.Report()); len(got) > 0 {
@@ -195,7 +202,7 @@ func TestLeaseCountsFromTheReportNotFromTheAnswer(t *testing.T) {
 		r := b.Report()
 		b.send()
 		after(testLease - 2*time.Second)
-		b.grant.AcknowledgedReport = r.ReportSequence
+		b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = r.ReportSequence, r.Instance
 		b.send()
 		after(3 * time.Second)
 		if s, _ := condition(b.Report(), v1alpha1.LeaseConditionDegraded); s != metav1.ConditionTrue {
@@ -471,7 +478,7 @@ func TestReportStaysBounded(t *testing.T) {
 				all = append(all, n+i)
 			}
 			b.on("a", 50, all...)
-			b.grant.AcknowledgedReport = r.ReportSequence // never a later one
+			b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = r.ReportSequence, r.Instance // never a later one
 			b.grant.LeaseDuration.Duration = time.Hour
 			b.send()
 			after(10 * time.Second)

@@ -253,7 +253,7 @@ func (b *bench) send() {
 // renew has the manager take in a report and answer it.
 func (b *bench) renew() v1alpha1.PrefixLeaseStatus {
 	r := b.Report()
-	b.grant.AcknowledgedReport = r.ReportSequence
+	b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = r.ReportSequence, r.Instance
 	b.send()
 	return r
 }

@@ -57,7 +57,7 @@ func (m *manager) take(r v1alpha1.PrefixLeaseStatus) v1alpha1.PrefixLeaseSpec {
 		}
 		m.ended[name] = f
 	}
-	m.spec.AcknowledgedReport = r.ReportSequence
+	m.spec.AcknowledgedReport, m.spec.AcknowledgedInstance = r.ReportSequence, r.Instance
 	m.spec.Sequence++
 	m.spec.Prefixes = nil
 	for _, p := range m.planned {

@@ -127,13 +127,16 @@ func (c *checks) observed(x *worker, r coordination.Report) {
 // leased holds the end of a worker's lease against what the manager believes (I2):
 // it counts the lifetime from when it took in the report that the grant acknowledges.
 func (c *checks) leased(x *worker) {
-	g := &x.grant
+	if x.lease.acked == 0 {
+		return
+	}
 	at, ok := c.heard[heardReport{x.id, fmt.Sprint(x.instance), x.lease.acked}]
-	if !ok || g.Instance != fmt.Sprint(x.instance) || x.lease.acked != g.AcknowledgedReport {
+	if !ok {
+		c.violation("I2", "%s holds a lease by report %d, which no manager has taken in", x.id, x.lease.acked)
 		return
 	}
 	ends := c.run.now + time.Duration(float64(x.lease.end()-x.clock())/(1+x.drift))
-	believed := at + time.Duration(float64(lifetimeOf(g.Duration))/(1+driftBound))
+	believed := at + time.Duration(float64(lifetimeOf(x.grant.Duration))/(1+driftBound))
 	if ends > believed {
 		c.violation("I2", "the lease of %s holds until %v, the manager believes until %v", x.id, ends, believed)
 	}

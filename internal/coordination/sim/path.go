@@ -20,6 +20,7 @@ type path struct {
 	service    *rand.Rand
 	refusal    *rand.Rand
 	failure    *rand.Rand
+	deadlines  *deadlines // of requests
 }
 
 // stream gives a source of randomness of its own for one purpose, so that what one
@@ -35,6 +36,7 @@ func newPath(s *Scenario, seed uint64) *path {
 		scenario: s, links: map[string]*link{}, partitions: map[string]*partition{},
 		service: stream(seed, "service"), refusal: stream(seed, "refusal"), failure: stream(seed, "failure"),
 	}
+	p.deadlines = newDeadlines(&p.agenda, time.Duration(s.RequestTimeout))
 	for _, l := range s.Links {
 		p.links[l.Name] = newLink(&p.agenda, float64(l.Bandwidth))
 	}
@@ -67,7 +69,7 @@ type request struct {
 	running  bool
 	body     body
 	answer   event
-	deadline event
+	deadline deadline
 }
 
 // requester is told of the end of its requests.
@@ -85,7 +87,7 @@ func (p *path) newRequest(h *host, owner requester) *request {
 func (r *request) start() {
 	p := r.path
 	r.running, r.started, r.served = true, p.now, 0
-	p.set(&r.deadline, p.now+time.Duration(p.scenario.RequestTimeout))
+	p.deadlines.set(&r.deadline)
 	switch {
 	case r.partition.dark == FaultTimeouts:
 		r.partition.offered++
@@ -149,12 +151,12 @@ func (r *request) timeOut() {
 func (r *request) drop() {
 	r.body.stop()
 	r.path.cancel(&r.answer)
-	r.path.cancel(&r.deadline)
+	r.deadline.cancel()
 	r.running = false
 }
 
 func (r *request) end() {
-	r.path.cancel(&r.deadline)
+	r.deadline.cancel()
 	r.running = false
 	r.owner.ended(r)
 }

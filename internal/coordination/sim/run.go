@@ -8,6 +8,7 @@ import (
 // run is one simulation: the path, what is to be sent, and what was seen.
 type run struct {
 	*path
+	epoch    time.Time // where virtual time begins
 	seed     uint64
 	works    []*work
 	record   *recorder
@@ -41,10 +42,10 @@ type victim interface {
 func epoch0() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // time turns virtual time into what the laws are given.
-func (r *run) time(d time.Duration) time.Time { return epoch0().Add(d) }
+func (r *run) time(d time.Duration) time.Time { return r.epoch.Add(d) }
 
 func newRun(s *Scenario, seed uint64) *run {
-	r := &run{path: newPath(s, seed), seed: seed, record: newRecorder(s)}
+	r := &run{path: newPath(s, seed), epoch: epoch0(), seed: seed, record: newRecorder(s)}
 	r.check = newChecks(r)
 	places := map[*partition]int{}
 	for i := range s.Transfers {

@@ -11,6 +11,7 @@ type sketch struct {
 	total   int64
 	// low and high bound the buckets in use, so that a reset is cheap.
 	low, high int
+	ratio     float64 // logarithm of sketchRatio
 }
 
 const (
@@ -20,13 +21,13 @@ const (
 )
 
 func newSketch() *sketch {
-	return &sketch{buckets: make([]uint32, sketchBuckets), low: sketchBuckets}
+	return &sketch{buckets: make([]uint32, sketchBuckets), low: sketchBuckets, ratio: math.Log(sketchRatio)}
 }
 
 func (s *sketch) add(d time.Duration) {
 	i := 0
 	if x := float64(d) / sketchLowest; x > 1 {
-		i = min(int(math.Log(x)/math.Log(sketchRatio)), sketchBuckets-1)
+		i = min(int(math.Log(x)/s.ratio), sketchBuckets-1)
 	}
 	s.buckets[i]++
 	s.total++

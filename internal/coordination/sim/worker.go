@@ -238,7 +238,11 @@ func (x *worker) take(g coordination.Grant) {
 	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
 		x.fleet.set(&x.reporting, max(x.fleet.now, due))
 	}
-	x.lease.acknowledge(g.AcknowledgedReport, g.Duration)
+	acknowledged := int64(0)
+	if g.Instance == fmt.Sprint(x.instance) {
+		acknowledged = g.AcknowledgedReport
+	}
+	x.lease.acknowledge(acknowledged, g.Duration)
 	x.fleet.check.leased(x)
 	x.forget()
 	x.assign()
