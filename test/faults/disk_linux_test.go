@@ -14,7 +14,9 @@ import (
 // restores into it, which fails with the reason and goes on once there is room.
 func TestFullDisk(t *testing.T) {
 	disk := t.TempDir()
-	mount := func(flags uintptr, size string) error { return syscall.Mount("tmpfs", disk, "tmpfs", flags, "size="+size) }
+	mount := func(flags uintptr, size string) error {
+		return syscall.Mount("tmpfs", disk, "tmpfs", flags, "size="+size)
+	}
 	if err := mount(0, "60m"); errors.Is(err, syscall.EPERM) {
 		t.Log("only root mounts file systems")
 		return
