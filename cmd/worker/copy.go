@@ -56,6 +56,7 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	flags.Var(choice(&f.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or, by default, Adaptive")
 	f.Sync = transfer.SyncNone
 	flags.Var(choice(&f.Sync, transfer.SyncNone, transfer.SyncSizeAndTime, transfer.SyncChecksum), "sync", "keep what stands already with the same size and time, or checksum: None, SizeAndTime or Checksum")
+	flags.BoolVar(&f.Destination.NoOverwrite, "no-overwrite", false, "replace no object that stands: its file fails")
 	flags.BoolVar(&f.Uncoordinated, "uncoordinated", false, "use fixed windows instead of congestion control")
 	flags.BoolVar(&f.asJSON, "json", false, "print a summary object on the last line of standard output")
 }

@@ -178,7 +178,7 @@ func (m Manifest) write(w io.Writer) error {
 		return err
 	}
 	// The members go in front of the brace that ends it.
-	text := append(head[:len(head)-1], `,"members":[`...)
+	text := slices.Concat(head[:len(head)-1], []byte(`,"members":[`))
 	for i, f := range m.Members {
 		member, err := json.Marshal(wireMember{
 			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),

@@ -37,10 +37,12 @@ type Signal struct {
 	// Latency is the median duration of an accepted attempt; 0 when unknown. InFlight
 	// is the most requests in flight at once, summed over workers. SenderLimited:
 	// workers with half of the window or more had too little to send. These three
-	// are known of all groups together only.
+	// and Length are known of all groups together only.
 	Latency       time.Duration
 	InFlight      int
 	SenderLimited bool
+	// Length is how long the round lasted; 0 when unknown.
+	Length time.Duration
 }
 
 // throttledShare is the part of all completed requests that was refused.
@@ -193,6 +195,7 @@ func (c *GlobalCongestionController) view(s Signal) pathView {
 	return pathView{
 		config: c.config, rand: c.rand, without: c.without, idle: c.idle(s),
 		queued: c.path.queue(c.inFlight(s)) > c.queueTarget(),
+		short:  s.Length > 0 && s.Length < 2*s.Latency,
 	}
 }
 

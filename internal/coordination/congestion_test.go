@@ -262,6 +262,23 @@ func TestKnee(t *testing.T) {
 	}
 }
 
+// What was accepted while growth met the policer lags behind what it takes, in a round
+// shorter than it takes requests to come back; so the rate is tried upwards at once.
+func TestFirstCutOfAShortRoundIsTriedAtOnce(t *testing.T) {
+	for length, want := range map[time.Duration]bool{0: false, 150 * time.Millisecond: true, 2 * time.Second: false} {
+		c := settledController(0)
+		s := refused(0.1)
+		s.Length = length
+		judge(c, start, s)
+		judge(c, start, clean())
+		rate := c.groups[0].rate.perSecond
+		judge(c, start, with(func(s *Signal) { s.Started, s.Accepted = rate, rate }))
+		if raised := c.groups[0].rate.perSecond > rate; raised != want {
+			t.Errorf("after a first cut in a round of %v the rate is raised: %v, want %v", length, raised, want)
+		}
+	}
+}
+
 func TestProbe(t *testing.T) {
 	raised := func() *GlobalCongestionController {
 		c := settledController(1000)

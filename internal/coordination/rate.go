@@ -44,9 +44,12 @@ type rateLaw struct {
 	// goal is where slow start ends, resume the bound from there on.
 	goal, resume float64
 	settling     bool // the next round still holds what was sent before the cut
-	starved      int  // rounds with completions but no success
-	probe        probe
-	events       congestionEvents
+	// lagged: the first cut followed what was accepted of less than was sent when growth
+	// met the policer, as refusals come back at once and acceptances after the service time.
+	lagged  bool
+	starved int // rounds with completions but no success
+	probe   probe
+	events  congestionEvents
 }
 
 // congestionEvents counts since the start.
@@ -69,6 +72,7 @@ type pathView struct {
 	without Mechanism
 	idle    bool // the workers had too little to send
 	queued  bool // the path has more of a queue than it should
+	short   bool // the round was over before most of what was sent in it could come back
 }
 
 // free lifts the bound.
@@ -121,6 +125,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	case s.congested(v.config) && settling:
 		return "" // still the requests of the lost probe
 	case s.congested(v.config):
+		r.lagged = r.perSecond == 0 && v.short
 		r.enterFastRecovery(s, r.perSecond)
 		return CauseThrottled
 	}
@@ -209,6 +214,9 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 	case !s.congested(v.config):
 		r.state = CongestionAvoidance
 		r.scheduleProbe(now, v)
+		if r.lagged {
+			r.lagged, r.probe.due = false, now
+		}
 		return CauseClean
 	case settling:
 		return "" // still the requests of before the cut

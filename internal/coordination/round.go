@@ -88,6 +88,7 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 	}
 	elapsed := now.Sub(k.began)
 	signal := c.signal(now)
+	signal.Length = elapsed
 	c.transitions = append(c.transitions, k.Round(now, signal)...)
 	for _, t := range c.transfers {
 		for _, l := range t.lanes {

@@ -45,6 +45,9 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	v := &verifier{options: o}
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(4 * parallel)
+	if o.ReadBack {
+		group.SetLimit(parallel)
+	}
 	for m, err := range o.Catalog.Manifests(working) {
 		if err != nil {
 			group.Go(func() error { return err })

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,6 +37,9 @@ type Client struct {
 	wire *wire
 	// tags of the files' objects as S3 wants them in a header.
 	tags string
+
+	// unconditional: the server knows no If-None-Match.
+	unconditional atomic.Bool
 
 	mu sync.Mutex
 	// confirmed is the checksum algorithm that the server has verified once.

@@ -80,6 +80,7 @@ const (
 	ReasonKeyTooLong            = "KeyTooLong"
 	ReasonNameNotUTF8           = "NameNotUTF8"
 	ReasonObjectRefused         = "ObjectRefused"
+	ReasonObjectExists          = "ObjectExists"
 )
 
 // ErrNotFound is what errors.Is finds in the error of a Get whose object does

@@ -81,6 +81,12 @@ func (j *job) givenUp(ctx context.Context, upload OpenUpload, cause *Error) (Rec
 // create opens a multipart upload. An attempt whose answer was lost may have opened one
 // as well; that is aborted.
 func (j *job) create(ctx context.Context) (OpenUpload, error) {
+	if j.client.options.NoOverwrite {
+		// The server would say so only once all parts stand.
+		if err := j.client.free(ctx, j.file.Key); err != nil {
+			return OpenUpload{}, err
+		}
+	}
 	var upload OpenUpload
 	var lost bool
 	err := j.control(ctx, "create multipart upload", func(ctx context.Context) error {

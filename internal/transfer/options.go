@@ -39,6 +39,10 @@ type Options struct {
 	KMSKeyID string
 	// Tags are set on the files' objects, never on bookkeeping objects.
 	Tags map[string]string
+	// NoOverwrite has no object replaced that stands: its file fails with ReasonObjectExists.
+	// A server that knows no If-None-Match is asked first, so there another writer may
+	// come in between. Bookkeeping objects are replaced.
+	NoOverwrite bool
 	// Checksum is ChecksumCRC64NVME or ChecksumCRC32C. Empty: the former, or the
 	// latter where the server refuses or does not confirm the former.
 	Checksum string

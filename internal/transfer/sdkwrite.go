@@ -17,6 +17,9 @@ func (c *Client) sdkPutObject(ctx context.Context, key string, a attributes, alg
 		Bucket: &c.options.Bucket, Key: &key, Body: content, ContentLength: &b.length,
 		Metadata: a.metadata, StorageClass: types.StorageClass(a.storageClass), Tagging: optional(a.tags),
 	}
+	if a.onlyNew {
+		in.IfNoneMatch = aws.String(anyETag)
+	}
 	c.encrypt(&in.ServerSideEncryption, &in.SSEKMSKeyId)
 	setChecksum(algorithm, sum, &in.ChecksumCRC64NVME, &in.ChecksumCRC32C)
 	out, err := c.s3.PutObject(ctx, in, unsigned)

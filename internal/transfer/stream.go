@@ -96,7 +96,7 @@ type madePart struct {
 func (j *streamJob) putWhole(ctx context.Context) (Receipt, error) {
 	var etag string
 	err := j.sendPart(ctx, partRequest{op: "put object", whole: true, made: func() {}, send: func(ctx context.Context, b *body) (err error) {
-		etag, err = j.client.putObject(ctx, j.file.Key, j.client.attributesOf(j.file), j.algorithm, b)
+		etag, err = j.client.putFile(ctx, j.file, j.algorithm, b)
 		return err
 	}})
 	if err != nil {

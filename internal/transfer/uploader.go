@@ -184,7 +184,7 @@ func (j *job) putWhole(ctx context.Context) (Receipt, error) {
 	var etag string
 	sum, err := j.sendSpan(ctx, "put object", span{0, j.file.Size}, func(ctx context.Context, b *body) error {
 		var err error
-		etag, err = j.client.putObject(ctx, j.file.Key, j.client.attributesOf(j.file), j.algorithm, b)
+		etag, err = j.client.putFile(ctx, j.file, j.algorithm, b)
 		return err
 	})
 	if err != nil {

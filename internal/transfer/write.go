@@ -85,10 +85,22 @@ type attributes struct {
 	storageClass string
 	// tags as S3 wants them in a header.
 	tags string
+	// onlyNew: no object may stand at the key.
+	onlyNew bool
 }
 
 func (c *Client) attributesOf(f File) attributes {
 	return attributes{metadata: f.Metadata, storageClass: c.options.StorageClass, tags: c.tags}
+}
+
+// putFile stores the object of a file as putObject does, and replaces none if there is to
+// be none.
+func (c *Client) putFile(ctx context.Context, f File, algorithm string, b *body) (etag string, err error) {
+	a := c.attributesOf(f)
+	return c.unlessTaken(ctx, standing{f.Key, b.length, algorithm, b.sum.encode(algorithm)}, func(onlyNew bool) (string, error) {
+		a.onlyNew = onlyNew
+		return c.putObject(ctx, f.Key, a, algorithm, b)
+	})
 }
 
 // putObject stores an object, and returns its ETag once the server has confirmed the
@@ -148,6 +160,9 @@ func (c *Client) put(ctx context.Context, key, query string, header http.Header,
 
 // describe puts the attributes and the encryption of an object into the headers of a request.
 func (c *Client) describe(header http.Header, a attributes) {
+	if a.onlyNew {
+		header["If-None-Match"] = []string{anyETag}
+	}
 	for name, value := range map[string]string{
 		"X-Amz-Storage-Class":                         a.storageClass,
 		"X-Amz-Tagging":                               a.tags,
@@ -188,16 +203,21 @@ func (c *Client) completeUpload(ctx context.Context, u OpenUpload, size int64, p
 		MpuObjectSize:   &size,
 	}
 	setChecksum(algorithm, sum, &in.ChecksumCRC64NVME, &in.ChecksumCRC32C)
-	out, err := c.s3.CompleteMultipartUpload(ctx, in, func(o *s3.Options) { o.HTTPClient = c.patient })
-	if err != nil {
-		return "", err
-	}
-	// Each part is confirmed already, so a server may keep silent about the whole.
-	got := checksumOf(algorithm, out.ChecksumCRC64NVME, out.ChecksumCRC32C)
-	if got != "" && got != sum {
-		return "", mismatch(u.Key, sum, got)
-	}
-	return unquote(out.ETag), nil
+	return c.unlessTaken(ctx, standing{u.Key, size, algorithm, sum}, func(onlyNew bool) (string, error) {
+		if in.IfNoneMatch = nil; onlyNew {
+			in.IfNoneMatch = aws.String(anyETag)
+		}
+		out, err := c.s3.CompleteMultipartUpload(ctx, in, func(o *s3.Options) { o.HTTPClient = c.patient })
+		if err != nil {
+			return "", err
+		}
+		// Each part is confirmed already, so a server may keep silent about the whole.
+		got := checksumOf(algorithm, out.ChecksumCRC64NVME, out.ChecksumCRC32C)
+		if got != "" && got != sum {
+			return "", mismatch(u.Key, sum, got)
+		}
+		return unquote(out.ETag), nil
+	})
 }
 
 // isOpen reports whether the server still knows the upload.

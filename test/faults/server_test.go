@@ -35,6 +35,33 @@ func TestServersWithoutFeatures(t *testing.T) {
 	}
 }
 
+// TestClockSkew has the server's clock be off by more than S3 puts up with, and jump while
+// files are sent. A server that keeps nothing stands behind: a real one goes by its own clock.
+func TestClockSkew(t *testing.T) {
+	ahead, behind := 20*time.Minute, -3*time.Hour
+	t.Parallel()
+	discard := lab.NewDiscard()
+	slow := &lab.Bandwidth{SharedMegabits: 400}
+	r := newRigBefore(t, discard, lab.Conditions{Bandwidth: slow, ClockSkew: &ahead})
+	r.mixture(t)
+	c := r.begin(t)
+	await(t, "the copy to be under way", func() bool { return r.sent() > partSize })
+	r.Set(lab.Conditions{ClockSkew: &behind})
+	o := c.end(t)
+	if o.code != 0 || o.Failed != 0 || o.Retries == 0 {
+		t.Errorf("exit code %d, %d files failed, %d retries, want 0, 0 and some: %s", o.code, o.Failed, o.Retries, o.stderr)
+	}
+	want := map[string][32]byte{}
+	digests(t, r.source, want)
+	objects, bytes := discard.Objects()
+	if objects != len(want) || bytes < 5*partSize {
+		t.Errorf("%d objects of %d bytes, want %d of more than %d", objects, bytes, len(want), 5*partSize)
+	}
+	if open := r.Stats().Total.OpenUploads; open != 0 {
+		t.Errorf("%d uploads are left open", open)
+	}
+}
+
 // TestExpiredCredentials has the credentials expire, and renews them.
 func TestExpiredCredentials(t *testing.T) {
 	t.Parallel()
