@@ -32,8 +32,8 @@ type dashboard struct {
 }
 
 type gridPanel struct {
+	Type    string `json:"type"`
 	Title   string `json:"title"`
-	GridPos struct{ X, Y, W, H int }
 	Targets []struct {
 		Expr         string `json:"expr"`
 		LegendFormat string `json:"legendFormat"`
@@ -171,6 +171,9 @@ func (p filledPanel) draw(cell draw.Canvas, over span) error {
 	drawn.X.Min, drawn.X.Max = 0, over.to.Sub(over.from).Seconds()
 	drawn.Add(plotter.NewGrid())
 	for i, s := range p.lines {
+		if p.Type == timeline {
+			s = s.level(i + 1)
+		}
 		for _, run := range s.runs(over, scale) {
 			line, err := plotter.NewLine(run)
 			if err != nil {
@@ -182,6 +185,11 @@ func (p filledPanel) draw(cell draw.Canvas, over span) error {
 	}
 	drawn.X.Min, drawn.X.Max = 0, over.to.Sub(over.from).Seconds()
 	drawn.Y.Max = max(1.05*drawn.Y.Max, 1e-9)
+	if p.Type == timeline {
+		drawn.Y.Tick.Marker = plot.ConstantTicks(p.levels())
+		drawn.Draw(cell)
+		return nil
+	}
 	names := p.names[:min(len(p.names), legendLines)]
 	lines := (len(names) + legendColumns - 1) / legendColumns
 	drawn.Draw(draw.Crop(cell, 0, 0, vg.Points(float64(12*lines+4)), 0))
@@ -198,6 +206,27 @@ func (p filledPanel) draw(cell draw.Canvas, over span) error {
 		entry.Draw(cell)
 	}
 	return nil
+}
+
+// timeline is the type of a panel that shows when each of its series is there.
+const timeline = "state-timeline"
+
+// levels names the height of each series of a timeline.
+func (p filledPanel) levels() []plot.Tick {
+	ticks := []plot.Tick{{Value: 0}}
+	for i, name := range p.names {
+		ticks = append(ticks, plot.Tick{Value: float64(i + 1), Label: name})
+	}
+	return ticks
+}
+
+// level is the series as a line at a height.
+func (s series) level(height int) series {
+	flat := series{labels: s.labels}
+	for _, p := range s.points {
+		flat.points = append(flat.points, point{p.at, float64(height)})
+	}
+	return flat
 }
 
 // runs are the stretches of a line without gaps, in seconds since the span began.

@@ -102,7 +102,9 @@ func (r *rig) furnish(ctx context.Context) error {
 	helm := exec.CommandContext(ctx, filepath.Join(r.root, "bin", "tools", "helm"), "upgrade", "--install", "cargoship",
 		filepath.Join(r.root, "charts", "cargoship"), "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m",
 		"--kubeconfig", filepath.Join(r.dir, "control-plane", "admin.kubeconfig"),
-		"--set", "image.tag=local", "--set", "workerImage.tag=local")
+		"--set", "image.tag=local", "--set", "workerImage.tag=local",
+		// Other managers than those of before, whose image may have had the same name.
+		"--set-string", "podAnnotations.loaded="+time.Now().UTC().Format(time.RFC3339))
 	if out, err := helm.CombinedOutput(); err != nil {
 		return fmt.Errorf("install the chart: %w: %s", err, out)
 	}

@@ -124,19 +124,15 @@ func (r *rig) remove(transfers []*v1alpha1.ArchiveTransfer) error {
 	return errors.Join(errs...)
 }
 
-// awaitWorkers waits until so many workers have reported, and data flows.
+// awaitWorkers waits until so many workers have reported, and every transfer sends.
 func (r *rig) awaitWorkers(ctx context.Context, transfers []*v1alpha1.ArchiveTransfer, workers int) error {
 	return r.await(ctx, fmt.Sprintf("%d workers that send", workers), func() (bool, error) {
-		stats, err := r.stats(ctx)
-		if err != nil {
-			return false, err
-		}
-		reporting := 0
-		sent := r.counters(ctx, transfers)
-		for _, c := range sent {
+		reporting, sending := 0, 0
+		for _, c := range r.counters(ctx, transfers) {
 			reporting += c.workers
+			sending += int(min(c.bytes, 1))
 		}
-		return reporting == workers && stats.Total.AcceptedBytesIn > objectBytes, nil
+		return reporting == workers && sending == len(transfers), nil
 	})
 }
 

@@ -56,7 +56,8 @@ func (Plain) Ticks(from, to float64) []plot.Tick {
 	ticks := plot.DefaultTicks{}.Ticks(from, to)
 	for i := range ticks {
 		if !ticks[i].IsMinor() {
-			ticks[i].Label = strconv.FormatFloat(ticks[i].Value, 'f', -1, 64)
+			// Sums of steps that are no binary fractions have digits at their end.
+			ticks[i].Label = strconv.FormatFloat(math.Round(ticks[i].Value*1e6)/1e6, 'f', -1, 64)
 		}
 	}
 	return ticks

@@ -94,8 +94,18 @@ func (e *Engine) setLimits(renewed bool) {
 	}
 	if renewed || !slices.Equal(limits, e.limits) {
 		e.options.Gate.Set(limits)
+		if sends(limits) && !sends(e.limits) {
+			// A report now, so that the next spans nothing but sending: rates are taken
+			// over the time between two.
+			notify(e.eager)
+		}
 		e.limits = limits
 	}
+}
+
+// sends tells whether the limits let anything through.
+func sends(limits []transfer.Limit) bool {
+	return slices.ContainsFunc(limits, func(l transfer.Limit) bool { return l.Window > 0 })
 }
 
 // allowed returns the limits that hold now: the grant's, the floor after the
