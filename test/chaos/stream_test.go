@@ -37,7 +37,7 @@ type stream struct {
 }
 
 func (s *stream) location(at *v1alpha1.ArchiveTransfer) product.Location {
-	return product.Location{Bucket: s.namespace, Prefix: at.Name}
+	return product.Location{Bucket: s.namespace, Prefix: at.Name, Shared: true}
 }
 
 // furnish makes a namespace, a source and a bucket for each packing, with two streams.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +36,7 @@ func (s *server) keep(ctx context.Context, name string, argv ...string) {
 			return
 		}
 		defer func() { _ = log.Close() }()
-		keep(ctx, name, log, argv)
+		keep(ctx, filepath.Join(inside, daemonsName, name), log, argv)
 	})
 }
 
@@ -47,12 +46,12 @@ func Keep(ctx context.Context, args []string) error {
 	if len(args) < 2 {
 		return errors.New("keep a program running: it takes a name and a program")
 	}
-	keep(ctx, args[0], os.Stdout, args[1:])
+	keep(ctx, filepath.Join(inside, daemonsName, args[0]), os.Stdout, args[1:])
 	return nil
 }
 
-func keep(ctx context.Context, name string, output *os.File, argv []string) {
-	path := filepath.Join(inside, daemonsName, name)
+// keep runs a program; path is the file that holds its process id.
+func keep(ctx context.Context, path string, output *os.File, argv []string) {
 	pause := time.Duration(0)
 	for rest(ctx, pause) {
 		pause = restartPause
@@ -61,7 +60,7 @@ func keep(ctx context.Context, name string, output *os.File, argv []string) {
 			continue
 		}
 		if err := once(ctx, path, output, argv); err != nil {
-			_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+			_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(path), err)
 		}
 	}
 }
@@ -78,7 +77,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 
 // once runs a program to its end, or ends it with ctx. Its id stands in the file path
 // meanwhile.
-func once(ctx context.Context, path string, output io.Writer, argv []string) error {
+func once(ctx context.Context, path string, output *os.File, argv []string) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = output, output
 	child, err := process.Start(cmd)

@@ -37,7 +37,7 @@ func (s Site) VerifyPacked(ctx context.Context, dir string, to Location) (Tally,
 	if err != nil {
 		return Tally{}, err
 	}
-	objects, err := listObjects(ctx, store, to.Bucket, to.base())
+	objects, err := listObjects(ctx, store, to)
 	if err != nil {
 		return Tally{}, err
 	}

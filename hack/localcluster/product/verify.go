@@ -19,7 +19,11 @@ import (
 const bookkeeping = ".cargoship/"
 
 // Location is a place in the S3 server.
-type Location struct{ Bucket, Prefix string }
+type Location struct {
+	Bucket, Prefix string
+	// Shared says that what stands in the bucket under other prefixes is others'.
+	Shared bool
+}
 
 // base is the prefix with its slash, or nothing.
 func (l Location) base() string {
@@ -37,7 +41,7 @@ type Tally struct {
 
 // Verify compares a directory and a place in a bucket in both directions, with an
 // S3 client that shares no code with the uploader: every file stands, with the
-// same SHA-256; no other object does; no upload is open in the bucket.
+// same SHA-256; no other object does, unless the bucket is shared; no upload is open in the bucket.
 func (s Site) Verify(ctx context.Context, dir string, to Location) (Tally, error) {
 	files, err := sourceFiles(dir)
 	if err != nil {
@@ -47,7 +51,7 @@ func (s Site) Verify(ctx context.Context, dir string, to Location) (Tally, error
 	if err != nil {
 		return Tally{}, err
 	}
-	objects, err := listObjects(ctx, store, to.Bucket, to.base())
+	objects, err := listObjects(ctx, store, to)
 	if err != nil {
 		return Tally{}, err
 	}
@@ -89,9 +93,13 @@ func sourceFiles(dir string) (map[string]int64, error) {
 }
 
 // listObjects lists keys relative to the base prefix, without bookkeeping.
-func listObjects(ctx context.Context, store *minio.Client, bucket, base string) (map[string]int64, error) {
-	objects := map[string]int64{}
-	for object := range store.ListObjectsIter(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
+func listObjects(ctx context.Context, store *minio.Client, from Location) (map[string]int64, error) {
+	objects, base := map[string]int64{}, from.base()
+	options := minio.ListObjectsOptions{Recursive: true}
+	if from.Shared {
+		options.Prefix = base
+	}
+	for object := range store.ListObjectsIter(ctx, from.Bucket, options) {
 		if object.Err != nil {
 			return nil, fmt.Errorf("list the bucket: %w", object.Err)
 		}
