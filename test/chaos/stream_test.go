@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -44,7 +45,8 @@ func (s *stream) location(at *v1alpha1.ArchiveTransfer) product.Location {
 func (r *run) furnish(ctx context.Context) []*stream {
 	r.t.Helper()
 	var streams []*stream
-	for name, format := range map[string]v1alpha1.PackingFormat{"objects": v1alpha1.PackingObjects, "tar": v1alpha1.PackingTar} {
+	for _, format := range []v1alpha1.PackingFormat{v1alpha1.PackingObjects, v1alpha1.PackingTar} {
+		name := strings.ToLower(string(format))
 		namespace := fmt.Sprintf("chaos-%d-%s-%x", *seed, name, time.Now().Unix()&0xffffff)
 		dir := filepath.Join(r.Cluster.Volumes, namespace)
 		for i := range smallFiles {
