@@ -15,8 +15,6 @@ const (
 	Groups Mechanism = 1 << iota
 	// Haste: reports come faster while the law moves fast.
 	Haste
-	// Knee: the window is not shrunk below what was measured to cost throughput.
-	Knee
 	// Drain: the queue is emptied now and then to measure the latency without one.
 	Drain
 	// Probing: rates are raised to find out whether they may be.
@@ -27,7 +25,7 @@ const (
 
 // Mechanisms gives the names of all, in the order of the constants.
 func Mechanisms() []string {
-	return []string{"groups", "haste", "knee", "drain", "probing", "slots"}
+	return []string{"groups", "haste", "drain", "probing", "slots"}
 }
 
 // MechanismNamed finds a mechanism by its name.

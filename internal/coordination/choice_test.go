@@ -27,7 +27,7 @@ func TestScore(t *testing.T) {
 		"throughput unknown":        {func(c *cell) { c.lane.drain = 0 }, 1},
 		"requests wait": {func(c *cell) {
 			c.lane.weight.path.latency = 0.4
-			c.lane.weight.path.bases[0] = baseLatency{0.1, start}
+			c.lane.weight.path.bases[0] = baseLatency{seconds: 0.1, at: start}
 		}, 1 - latencyFactor*0.75},
 		"half fail":  {func(c *cell) { c.lane.weight.failures = 0.5 }, 1 - errorFactor/2},
 		"hands full": {func(c *cell) { c.held = make([]*holding, 8) }, 1 - loadFactor/2},

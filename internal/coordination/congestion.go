@@ -216,9 +216,6 @@ func (c *GlobalCongestionController) hasty() bool {
 	if c.without.has(Haste) {
 		return false
 	}
-	if c.completions == 0 && !c.begun {
-		return false // nothing is sent yet
-	}
 	if c.window.hasty() && !c.slackened {
 		return true
 	}

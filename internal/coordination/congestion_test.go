@@ -32,6 +32,7 @@ func settledController(rate float64) *GlobalCongestionController {
 	c := newGlobalCongestionController(DefaultConfig(), newRand(1))
 	c.groups[0].join(&lane{name: "a"})
 	c.path.observe(start, clean(), false)
+	c.path.rebase(start)
 	c.window.size = 100
 	c.avoid()
 	r := &c.groups[0].rate
@@ -108,15 +109,15 @@ func TestRoundSteersTheWindow(t *testing.T) {
 		"nothing completed, nothing changes": {
 			state: after(0), signal: Signal{Started: 10, InFlight: 100}, wantState: CongestionAvoidance, wantWindow: 100,
 		},
-		"no queue, one more": {
-			state: after(0), signal: clean(), wantState: CongestionAvoidance, wantWindow: 101,
+		"no queue, an eighth more": {
+			state: after(0), signal: clean(), wantState: CongestionAvoidance, wantWindow: 112,
 		},
-		// T doubles to 200 ms, smoothed 150 ms: a third of 100 waits, target 30.
+		// T doubles to 200 ms: half of 100 wait, target 30.
 		"a queue, fewer": {
-			state: after(0), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
+			state: after(0), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 82,
 		},
 		"a small queue stays": {
-			state: after(0), signal: slowed(150 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
+			state: after(0), signal: slowed(135 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
 		},
 		"short of work, all stays": {
 			state: after(0), signal: with(func(s *Signal) { s.Latency, s.InFlight, s.SenderLimited = time.Second, 50, true }),
@@ -129,7 +130,7 @@ func TestRoundSteersTheWindow(t *testing.T) {
 		},
 		"two throttles are noise": {
 			state: after(0), signal: with(func(s *Signal) { s.Throttled, s.Accepted, s.Throttles = 100, 900, 2 }),
-			wantState: CongestionAvoidance, wantWindow: 101,
+			wantState: CongestionAvoidance, wantWindow: 112,
 		},
 	} {
 		t.Run(name, test.run)
@@ -153,14 +154,14 @@ func TestRoundSteersTheRate(t *testing.T) {
 		},
 		"a clean round ends fast recovery": {
 			state: after(0, refused(0.05)), signal: clean(), wantState: CongestionAvoidance,
-			wantWindow: 101, wantRate: 0.99 * 950, wantCause: CauseClean,
+			wantWindow: 112, wantRate: 0.99 * 950, wantCause: CauseClean,
 		},
 		"throttling right after a cut was sent before it": {
-			state: after(0, refused(0.05)), signal: refused(0.4), wantState: FastRecovery, wantWindow: 101, wantRate: 0.99 * 950,
+			state: after(0, refused(0.05)), signal: refused(0.4), wantState: FastRecovery, wantWindow: 112, wantRate: 0.99 * 950,
 		},
 		"heavy throttling after a cut is persistent": {
 			state: after(0, refused(0.05), refused(0.05)), signal: refused(0.4), wantState: Recovery,
-			wantWindow: 103, wantRate: 300, wantCause: CausePersistent,
+			wantWindow: 137, wantRate: 300, wantCause: CausePersistent,
 		},
 		"the dark goes on": {
 			state: after(900, refused(1)), signal: refused(1), wantState: Recovery, wantWindow: 100, wantRate: 5,
@@ -168,20 +169,20 @@ func TestRoundSteersTheRate(t *testing.T) {
 		// Four times the rate, and an eighth of the 1000 of before.
 		"the first success after an outage": {
 			state: after(900, refused(1)), signal: clean(), wantState: SlowStart,
-			wantWindow: 101, wantRate: 125, wantCause: CauseClean,
+			wantWindow: 112, wantRate: 125, wantCause: CauseClean,
 		},
 		"then the rate grows": {
-			state: after(900, refused(1), clean()), signal: clean(), wantState: SlowStart, wantWindow: 103, wantRate: 500,
+			state: after(900, refused(1), clean()), signal: clean(), wantState: SlowStart, wantWindow: 137, wantRate: 500,
 		},
 		"until it is what it was": {
 			state: after(900, refused(1), clean(), clean()), signal: clean(), wantState: CongestionAvoidance,
-			wantWindow: 107, wantRate: 900, wantCause: CauseRegained,
+			wantWindow: 137, wantRate: 900, wantCause: CauseRegained,
 		},
 		"a rate that binds is probed when due": {
-			state: due, signal: clean(), wantState: CongestionAvoidance, wantWindow: 101, wantRate: 1050,
+			state: due, signal: clean(), wantState: CongestionAvoidance, wantWindow: 112, wantRate: 1050,
 		},
 		"a queue where a rate does not bind lifts the rate": {
-			state: after(2000), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 87,
+			state: after(2000), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 82,
 		},
 	} {
 		t.Run(name, test.run)
@@ -227,38 +228,6 @@ func TestSlowStartBelowItsThreshold(t *testing.T) {
 		if changes := judge(c, start, s); changes != nil {
 			t.Fatalf("left slow start at %v: %+v", c.window.size, changes)
 		}
-	}
-}
-
-// A window that costs throughput to shrink is not shrunk for the queue that it
-// seems to have; one that does not is.
-func TestKnee(t *testing.T) {
-	for name, test := range map[string]struct {
-		accepted  func(window float64) float64
-		low, high float64
-	}{
-		"a server that does more at once": {func(w float64) float64 { return 1000 * w / (w + 20) }, 30, 120},
-		"a link that is full from 20 on":  {func(w float64) float64 { return min(1000, 50*w) }, 18, 36},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := settledController(0)
-			c.path = pathModel{learningRate: 0.1}
-			now := start
-			quick := with(func(s *Signal) { s.Latency = 20 * time.Millisecond })
-			c.path.observe(now, quick, false)
-			for range 60 {
-				now = now.Add(2 * time.Second)
-				x := test.accepted(c.window.size)
-				judge(c, now, with(func(s *Signal) {
-					s.Started, s.Accepted, s.Bytes = x, x, x*float64(1<<20)
-					s.InFlight = int(c.window.size)
-					s.Latency = time.Duration(max(0.020, c.window.size/x) * float64(time.Second))
-				}))
-			}
-			if c.window.size < test.low || c.window.size > test.high {
-				t.Errorf("window %.1f, want %v to %v", c.window.size, test.low, test.high)
-			}
-		})
 	}
 }
 
@@ -426,19 +395,50 @@ func TestBaseLatencyIsOfOneSize(t *testing.T) {
 	}
 }
 
-// An unconfirmed smallest latency does not outlive a change of the path.
-func TestBaseLatencyExpires(t *testing.T) {
-	m := pathModel{learningRate: 0.1}
-	slow := clean()
-	slow.Latency *= 2
-	m.observe(start, clean(), false)
+// A latency that stays high though fewer are sent is no queue: a drain shows it, and
+// the window comes back.
+func TestSlowerPathIsNoQueue(t *testing.T) {
+	c := settledController(0)
 	now := start
 	for range 60 {
 		now = now.Add(time.Second)
-		m.observe(now, slow, false)
+		x := c.window.size / 0.4
+		judge(c, now, with(func(s *Signal) {
+			s.Started, s.Accepted, s.Bytes = x, x, x*float64(1<<20)
+			s.InFlight, s.Latency = int(c.window.size), 400*time.Millisecond
+		}))
 	}
-	if math.Abs(m.base()-0.2) > 0.001 {
-		t.Errorf("the base latency is %v s, want 0.2", m.base())
+	if math.Abs(c.path.base()-0.4) > 0.01 || c.window.size < 100 {
+		t.Errorf("the base latency is %v s, the window %v, want 0.4 and more than 100", c.path.base(), c.window.size)
+	}
+}
+
+// A first window that overfills the path hides the latency without a queue; drains
+// find it.
+func TestDrainsFindTheBaseLatency(t *testing.T) {
+	c := fresh(DefaultConfig())
+	now := start
+	for range 60 {
+		now = now.Add(3 * time.Second)
+		latency := max(0.2, c.window.size/20) // 20 per second, 0.2 s each
+		judge(c, now, with(func(s *Signal) {
+			x := c.window.size / latency
+			s.Started, s.Accepted, s.Bytes = x, x, x*float64(1<<20)
+			s.InFlight, s.Latency = int(c.window.size), time.Duration(latency*float64(time.Second))
+		}))
+	}
+	if c.path.base() > 0.21 || c.window.size > 10 {
+		t.Errorf("the base latency is %v s, the window %v, want 0.2 and at most 10", c.path.base(), c.window.size)
+	}
+}
+
+// The first to end are the fastest: a round in which many were started and few ended
+// tells of no latency.
+func TestYoungRoundsAreNoBase(t *testing.T) {
+	c := settledController(0)
+	judge(c, start, with(func(s *Signal) { s.Accepted, s.Latency = 500, 50*time.Millisecond }))
+	if c.path.base() != 0.1 {
+		t.Errorf("the base latency is %v s, want 0.1", c.path.base())
 	}
 }
 

@@ -177,7 +177,7 @@ const shortestInterval = 500 * time.Millisecond
 // while the law moves fast, as far as the size of the fleet allows.
 func (c *PipelineCoordinator) hasten() {
 	granted, _ := c.grantedAndCharged()
-	hasty := granted > 0 && (c.control.hasty() || c.hungry())
+	hasty := granted > 0 && (c.control.hasty() || c.hungry()) || !c.control.begun && c.wanted() && !c.options.Without.has(Haste)
 	step := shortestInterval
 	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
 	for _, t := range c.transfers {
@@ -186,6 +186,13 @@ func (c *PipelineCoordinator) hasten() {
 			t.interval = min(t.leisure, max(step, fastest))
 		}
 	}
+}
+
+// wanted tells that there are archives to send.
+func (c *PipelineCoordinator) wanted() bool {
+	return slices.ContainsFunc(c.transfers, func(t *TransferScheduler) bool {
+		return t.coordinated() && slices.ContainsFunc(t.lanes, func(l *lane) bool { return l.remaining() > 0 })
+	})
 }
 
 // hungry tells that archives end faster than they are handed out at leisure.

@@ -145,7 +145,7 @@ func TestFirstGrant(t *testing.T) {
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
 	g := f.grants["w"]
-	if g.AcknowledgedReport != 1 || g.Instance != "1" || g.Duration != 30*time.Second || g.ReportInterval != 2*time.Second {
+	if g.AcknowledgedReport != 1 || g.Instance != "1" || g.Duration != 30*time.Second || g.ReportInterval != shortestInterval {
 		t.Errorf("got %+v", g)
 	}
 	if got := f.window("w"); got != 32 {

@@ -10,11 +10,27 @@ const (
 	historyLength = 20
 	// bandwidthRounds is how many rounds the windowed maximum of the rate looks back.
 	bandwidthRounds = 10
-	// baseLifetime is how long a smallest latency stands unconfirmed: a path's
-	// propagation time changes rarely, its queue often (BBR uses 10 s).
-	baseLifetime = 45 * time.Second
 	// baseSlack is how far above the smallest latency a round still confirms it.
 	baseSlack = 1.05
+	// fewRequests in a round give no median to rely on.
+	fewRequests = 20
+	// shortestLatency in seconds takes the place of none.
+	shortestLatency = 1e-9
+	// youngShare times the requests that ended were started in a young round.
+	youngShare = 1.75
+	// latencyJump is the change of the latency that is no scatter.
+	latencyJump = 0.15
+	// surgeRate times the accepted rate of the rounds before, in surgeLatency of the
+	// latency before, is what only a faster path can do.
+	surgeRate    = 1.2
+	surgeLatency = 0.9
+	// fullPipe times what was in flight is a pipe that this did not fill.
+	fullPipe = 1.2
+	// baseScatter is how far medians of rounds lie apart by chance; the smallest of
+	// many would lie as far below the true one, so of each that is within it only
+	// scatterWeight counts.
+	baseScatter   = 0.1
+	scatterWeight = 0.25
 	// sizeClasses covers requests of up to 2^62 bytes in steps of a factor of four.
 	sizeClasses = 32
 	// classSlack, in classes, is how far the mean size may move before the class
@@ -56,12 +72,18 @@ type pathModel struct {
 	bases   [sizeClasses]baseLatency
 	rates   ring
 	history ring
+	// surged: more was accepted than lately, and sooner.
+	surged bool
 }
 
 // baseLatency is the smallest smoothed latency in seconds, and when it was last seen.
 type baseLatency struct {
 	seconds float64
 	at      time.Time
+	// inFlight is how many requests were when it was measured, young whether in a
+	// young round, and sound that they did not fill the path.
+	inFlight     float64
+	young, sound bool
 }
 
 func (m *pathModel) observe(now time.Time, s Signal, limited bool) {
@@ -73,33 +95,70 @@ func (m *pathModel) observe(now time.Time, s Signal, limited bool) {
 		m.latency = 0
 		m.rates = ring{}
 	}
-	m.observeLatency(now, s.Latency.Seconds())
+	m.surged = !s.young() && s.Accepted > surgeRate*m.rates.max() && s.Latency.Seconds() < surgeLatency*m.latency
+	m.observeLatency(now, s)
 	if limited && s.Accepted <= m.rates.max() {
 		return
 	}
 	m.rates.push(s.Accepted, bandwidthRounds)
+	// Of any window that fills the path, Little's law makes the pipe.
+	base := &m.bases[m.SizeClass]
+	pipe := min(m.pipe(), float64(s.InFlight)*base.seconds/max(m.latency, shortestLatency))
+	base.sound = base.sound || !base.young && pipe >= fullPipe*base.inFlight
 	if !limited {
 		m.learn(s)
 	}
 }
 
-func (m *pathModel) observeLatency(now time.Time, seconds float64) {
+func (m *pathModel) observeLatency(now time.Time, s Signal) {
+	seconds := s.Latency.Seconds()
 	if seconds <= 0 {
 		return
 	}
-	if m.latency == 0 {
+	if m.latency == 0 || math.Abs(seconds-m.latency) > latencyJump*m.latency {
 		m.latency = seconds
 	} else {
 		m.latency += m.smoothing() * (seconds - m.latency)
 	}
 	base := &m.bases[m.SizeClass]
-	switch {
-	case base.seconds == 0 || m.latency <= base.seconds || now.Sub(base.at) > baseLifetime:
-		*base = baseLatency{m.latency, now}
+	switch young := s.young() || s.Completions < fewRequests; {
+	case base.seconds == 0 || !young && (m.latency <= base.seconds || base.young):
+		m.lower(now, s, young)
 	case m.latency <= baseSlack*base.seconds:
 		base.at = now
 	}
 	m.BaseLatency = time.Duration(base.seconds * float64(time.Second))
+}
+
+// lower takes the present latency for the smallest, or where it is no more than
+// scatter below it, a part of the way.
+func (m *pathModel) lower(now time.Time, s Signal, young bool) {
+	base := &m.bases[m.SizeClass]
+	if base.seconds > 0 && !base.young && m.latency > (1-baseScatter)*base.seconds {
+		base.seconds += scatterWeight * (m.latency - base.seconds)
+		base.at = now
+		return
+	}
+	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: young}
+}
+
+// young tells that many requests were started and few ended: the first to end are
+// the fastest, so the latency of the round is too low.
+func (s Signal) young() bool {
+	return s.Started > youngShare*(s.Accepted+s.Throttled+s.Failed)
+}
+
+// rebase takes the present latency for the smallest, or where the two differ by no
+// more than scatter, the mean.
+func (m *pathModel) rebase(now time.Time) {
+	base := &m.bases[m.SizeClass]
+	seconds := m.latency
+	if math.Abs(seconds-base.seconds) <= baseScatter*base.seconds {
+		seconds = (seconds + base.seconds) / 2
+	}
+	if seconds > 0 {
+		*base = baseLatency{seconds: seconds, at: now, sound: true}
+	}
 }
 
 // learn updates the slow statistics that people and later runs read.
@@ -137,6 +196,9 @@ func (m *pathModel) queue(inFlight float64) float64 {
 	return max(0, inFlight*(1-m.base()/m.latency))
 }
 
+// sound tells that the smallest latency was measured on a path that was not full.
+func (m *pathModel) sound() bool { return m.bases[m.SizeClass].sound }
+
 // pipe is the number of requests that fill the path without a queue.
 func (m *pathModel) pipe() float64 { return m.rates.max() * m.base() }
 
@@ -145,7 +207,7 @@ func (m *pathModel) restore(now time.Time, p NetworkProfile) {
 	m.NetworkProfile = p
 	m.SizeClass = min(max(p.SizeClass, 0), sizeClasses-1)
 	if p.BaseLatency > 0 {
-		m.bases[m.SizeClass] = baseLatency{p.BaseLatency.Seconds(), now}
+		m.bases[m.SizeClass] = baseLatency{seconds: p.BaseLatency.Seconds(), at: now}
 	}
 }
 

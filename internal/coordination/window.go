@@ -13,16 +13,27 @@ const (
 	plateauGrowth = 1.25
 	plateauRounds = 3
 	// drainAge is the age of the smallest latency at which one round is sent with
-	// drainShare of the pipe, so that the queue empties and T₀ shows again.
-	drainAge   = 30 * time.Second
-	drainShare = 0.85
+	// drainShare of the window, so that the queue empties and T₀ shows again. It
+	// doubles with each drain that shows none lower, up to drainAgeMost.
+	drainAge     = time.Minute
+	drainAgeMost = 16 * time.Minute
+	drainShare   = 0.55
 	// drainSlack times the window of the drain may have been in flight in a round
-	// that tells; without one the drain ends after drainMost.
-	drainSlack = 1.1
-	drainMost  = 3 * time.Second
-	// drainFall of the smallest latency in a drain says that there was a queue in
-	// what it was measured from, and may still be.
-	drainFall = 0.1
+	// that tells; without one the drain ends after drainMost, or drainLatencies.
+	drainSlack     = 1.1
+	drainMost      = 3 * time.Second
+	drainLatencies = 5
+	// drainFall times the smallest latency, seen in a drain, says that there was a queue
+	// in what it was measured from.
+	drainFall = 0.9
+	// drainRounds in a row with twice the queue that there should be call for a drain.
+	drainRounds = 3
+	// fillShare of the pipe fills it and lets a little queue show.
+	fillShare = 1.25
+	// movedShare is the change of the window by which it moves fast.
+	movedShare = 0.1
+	// strideShare of the window is the first step of its growth.
+	strideShare = 1.0 / 8
 	// pacedHeadroom times what paced rates have in flight is the window that lets
 	// the rates, and the longest step of a probe, through.
 	pacedHeadroom = 1.5
@@ -46,11 +57,12 @@ type windowLaw struct {
 	stride    float64 // next growth in congestion avoidance
 	draining  bool    // this round empties the queue
 	drained   float64 // window to return to after it
+	steady    bool    // it was the same in the round before
 	emptied   bool    // the round before emptied the queue
 	drainEnds time.Time
-	doubted   float64 // smallest latency before the drain
-	redrain   bool    // the smallest latency may hold a queue
-	knee      kneeMemory
+	overfull  int     // rounds in a row with twice the queue that there should be
+	carried   float64 // the most per second before and during it
+	drainWait time.Duration
 	settling  bool // the next round still holds what was sent before a cut
 	starved   int  // rounds with completions but no success
 	late      int  // rounds in a row in which most requests timed out
@@ -92,12 +104,14 @@ func (w *windowLaw) overrun(s Signal) bool {
 }
 
 // hasty tells that the window moves fast.
-func (w *windowLaw) hasty() bool { return w.state == SlowStart || w.draining || w.stride > 2 }
+func (w *windowLaw) hasty() bool {
+	return w.state == SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > movedShare*w.good
+}
 
 // observeDrain forgets the smoothed latency where a drain begins or ends: what was
 // smoothed belongs to another window.
 func (w *windowLaw) observeDrain(path *pathModel) {
-	if w.emptied != w.draining {
+	if w.emptied != w.draining || w.draining || w.state == SlowStart {
 		path.latency = 0
 		w.emptied = w.draining
 	}
@@ -127,8 +141,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	case w.draining && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
 		return "" // some of the round was before the drain
 	case w.draining:
-		w.size, w.draining = w.drained, false
-		w.redrain = c.path.base() < (1-drainFall)*w.doubted
+		c.endDrain(now, s)
 		return ""
 	case c.unpacedRefused():
 		w.size = min(w.size, c.filled()) // its rate is about to be set
@@ -139,8 +152,8 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 		c.followRates(s)
 		return ""
 	}
+	w.steady = w.good == w.size
 	w.good = w.size
-	w.knee.record(now, w.size, s.Accepted, c.path.smoothing())
 	if w.state == SlowStart {
 		return c.slowStart(s)
 	}
@@ -197,12 +210,11 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 	}
 	w.size = min(w.size, c.filled())
 	c.avoid()
-	w.redrain = true
 	return cause
 }
 
 // filled is a window that fills the path and lets a little queue show.
-func (c *GlobalCongestionController) filled() float64 { return 1.25*c.path.pipe() + 2 }
+func (c *GlobalCongestionController) filled() float64 { return fillShare*c.path.pipe() + 2 }
 
 // avoid enters congestion avoidance.
 func (c *GlobalCongestionController) avoid() {
@@ -223,26 +235,76 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	target := c.queueTarget()
 	queue := c.path.queue(c.inFlight(s))
 	switch {
+	case queue > 2*target:
+		// So long a queue is no scatter: what is accepted is what the path carries.
+		w.size = max(w.size/2, min(w.size, fillShare*s.Accepted*c.path.base()+2))
+		w.stride = 1
 	case queue > target:
-		w.size -= 0.7 * (queue - target/2)
+		w.size -= 0.7 * (queue - 0.85*target)
 		w.stride = 1
-		if !c.without.has(Knee) {
-			// What was measured to cost throughput is no queue.
-			w.size = max(w.size, w.knee.window(now))
-		}
-	case queue >= target/2:
+		w.size = max(w.size)
+	case queue >= 0.7*target:
 		w.stride = 1
+	case s.young() || !c.path.sound() && !w.steady && !c.path.surged:
 	default:
-		// While no queue shows, the path may have grown by any factor.
-		w.size += min(w.stride, w.size/2)
-		if c.config.AdvancedFlowControl {
-			w.stride = min(2*w.stride, maxWindow)
-		}
+		c.stretch()
 	}
-	if !c.without.has(Drain) && (w.redrain || c.path.baseAge(now) > drainAge) {
-		w.draining, w.drained, w.doubted = true, w.size, c.path.base()
-		w.drainEnds = now.Add(drainMost)
-		w.size = drainShare * min(w.size, max(c.path.pipe(), c.floor()))
+	if queue <= 2*target {
+		w.overfull = 0
+	} else {
+		w.overfull++
+	}
+	// A queue that stays though the window shrank may be none.
+	doubt := w.overfull >= drainRounds || !c.path.sound() && w.steady || c.path.baseAge(now) > max(drainAge, w.drainWait)
+	if doubt && !c.without.has(Drain) {
+		c.drain(now, s)
+	}
+}
+
+// stretch grows a window that causes no queue, faster each time: the path may have
+// grown by any factor.
+func (c *GlobalCongestionController) stretch() {
+	w := &c.window
+	w.stride = max(w.stride, strideShare*w.size)
+	if c.path.surged {
+		w.stride = w.size
+	}
+	w.size += min(w.stride, w.size)
+	if c.config.AdvancedFlowControl {
+		w.stride = min(2*w.stride, maxWindow)
+	}
+}
+
+// drain begins rounds with a part of the window, until the latency without a queue
+// shows.
+func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
+	w := &c.window
+	if !w.draining {
+		w.draining, w.drained, w.carried = true, w.size, 0
+	}
+	// By Little's law: rates of few and long rounds scatter more than latencies do.
+	w.carried = max(w.carried, float64(s.InFlight)/max(c.path.current(), shortestLatency))
+	latency := time.Duration(drainLatencies * c.path.current() * float64(time.Second))
+	w.drainEnds = now.Add(max(drainMost, latency))
+	w.size = max(drainShare*w.size, c.floor())
+}
+
+// endDrain takes what the drain measured for the smallest latency. Where the latency
+// fell like the window the path is full still, and the drain goes on. Else the
+// window returns, to what fills the path at most.
+func (c *GlobalCongestionController) endDrain(now time.Time, s Signal) {
+	w := &c.window
+	fell := c.path.current() < drainFall*c.path.base()
+	c.path.rebase(now)
+	pipe := min(c.path.pipe(), w.carried*c.path.base())
+	if pipe < fullPipe*w.size && w.size > c.floor() {
+		c.drain(now, s)
+		return
+	}
+	w.draining, w.size = false, max(w.size, min(w.drained, fillShare*pipe+2))
+	w.drainWait = min(2*max(drainAge, w.drainWait), drainAgeMost)
+	if fell {
+		w.drainWait = 0
 	}
 }
 
@@ -289,74 +351,4 @@ func (c *GlobalCongestionController) regain() string {
 	}
 	c.avoid()
 	return CauseRegained
-}
-
-const (
-	// kneeRatio between neighbouring windows that are told apart.
-	kneeRatio = 1.2
-	// kneeLifetime is how long a measurement at a window stands.
-	kneeLifetime = time.Minute
-	// kneeLoss of the accepted rate is what a smaller window may cost.
-	kneeLoss = 0.1
-	// kneeChange of the rate at one window says that the path has changed.
-	kneeChange  = 0.25
-	kneeWindows = 64 // 1.2^63 is about maxWindow
-)
-
-// kneeMemory remembers what was accepted per second at each window lately. Latency
-// alone cannot tell a queue from a server that does more at once but each thing
-// slower; throughput can.
-type kneeMemory [kneeWindows]kneePoint
-
-type kneePoint struct {
-	rate   float64
-	rounds int
-	at     time.Time
-}
-
-func kneeIndex(window float64) int {
-	return min(int(math.Round(math.Log(max(window, 1))/math.Log(kneeRatio))), kneeWindows-1)
-}
-
-// record takes in the accepted rate of a loaded round.
-func (m *kneeMemory) record(now time.Time, window, accepted, weight float64) {
-	p := &m[kneeIndex(window)]
-	if p.rounds > 0 && now.Sub(p.at) <= kneeLifetime && math.Abs(accepted-p.rate) > kneeChange*p.rate {
-		*m = kneeMemory{}
-	}
-	if p.rounds == 0 || now.Sub(p.at) > kneeLifetime {
-		*p = kneePoint{accepted, 1, now}
-		return
-	}
-	p.rate += weight * (accepted - p.rate)
-	p.rounds++
-	p.at = now
-}
-
-// window is the smallest at which all but kneeLoss of the most was accepted, as far
-// as a smaller one is known to have cost more; 0 when none is.
-func (m *kneeMemory) window(now time.Time) float64 {
-	most := 0.0
-	for i := range m {
-		if m[i].counts(now) {
-			most = max(most, m[i].rate)
-		}
-	}
-	below := false
-	for i := range m {
-		switch p := &m[i]; {
-		case !p.counts(now):
-		case p.rate < (1-kneeLoss)*most:
-			below = true
-		case below:
-			return math.Pow(kneeRatio, float64(i))
-		default:
-			return 0
-		}
-	}
-	return 0
-}
-
-func (p *kneePoint) counts(now time.Time) bool {
-	return p.rounds > 0 && now.Sub(p.at) <= kneeLifetime
 }

@@ -147,7 +147,7 @@ func (a *Agent) take(lease *v1alpha1.PrefixLease) {
 		a.isGone = true
 		close(a.gone)
 	default:
-		if lease.Spec.ReportInterval.Duration < a.lease.Spec.ReportInterval.Duration {
+		if reportInterval(lease) < reportInterval(a.lease) {
 			notify(a.sooner)
 		}
 		a.lease = lease
@@ -244,13 +244,18 @@ func (a *Agent) conclude(engine *Engine, err error) error {
 // interval returns how long to wait between reports, by the newest grant.
 func (a *Agent) interval() time.Duration {
 	a.mu.Lock()
-	interval := a.lease.Spec.ReportInterval.Duration
+	interval := reportInterval(a.lease)
 	a.mu.Unlock()
-	if interval <= 0 {
-		interval = firstInterval
-	}
 	// Workers that began together shall not report together for ever.
 	return interval - time.Duration(rand.Int64N(int64(interval)/10+1))
+}
+
+// reportInterval is that of the grant, or until one says it the first.
+func reportInterval(lease *v1alpha1.PrefixLease) time.Duration {
+	if interval := lease.Spec.ReportInterval.Duration; interval > 0 {
+		return interval
+	}
+	return firstInterval
 }
 
 // report writes one report. Reports go on while a terminated engine winds down.

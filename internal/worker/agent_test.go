@@ -166,6 +166,21 @@ func TestAgentReportsAtTheInterval(t *testing.T) {
 	})
 }
 
+func TestAgentReportsAtTheFirstShortInterval(t *testing.T) {
+	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
+		a.grant.ReportInterval.Duration = 0
+		a.write()
+		after(100 * time.Millisecond)
+		a.leases.taken()
+		a.grant.ReportInterval.Duration = 500 * time.Millisecond
+		a.write()
+		after(500 * time.Millisecond)
+		if n := len(a.leases.taken()); n != 1 {
+			t.Errorf("%d reports in half a second after the first grant asked for one in each, want 1", n)
+		}
+	})
+}
+
 func TestAgentReportsSoonWhenIdleButNotTooOften(t *testing.T) {
 	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
 		a.files = 1

@@ -65,12 +65,17 @@ func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration
 
 // interval gives the time between reports, as the agent's.
 func (x *worker) interval() time.Duration {
-	interval := x.grant.ReportInterval
-	if interval <= 0 {
-		interval = firstInterval
-	}
+	interval := x.reportInterval()
 	interval -= time.Duration(x.random.Int64N(int64(interval)/10 + 1))
 	return time.Duration(float64(interval) / (1 + x.drift))
+}
+
+// reportInterval is that of the grant, or until one says it the first.
+func (x *worker) reportInterval() time.Duration {
+	if x.grant.ReportInterval > 0 {
+		return x.grant.ReportInterval
+	}
+	return firstInterval
 }
 
 // report sends the next report, and sets when the one after it is due.

@@ -233,8 +233,9 @@ func (x *worker) take(g coordination.Grant) {
 		return
 	}
 	renewed := fence{x.grant.Epoch, x.grant.Sequence}.before(newer)
-	sooner := g.ReportInterval < x.grant.ReportInterval
+	interval := x.reportInterval()
 	x.grant = g
+	sooner := x.reportInterval() < interval
 	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
 		x.fleet.set(&x.reporting, max(x.fleet.now, due))
 	}
