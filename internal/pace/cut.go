@@ -17,7 +17,8 @@ const (
 	// them are an outage rather than a limit, and only the slowest rate is left.
 	suspectRun = 4
 	darkRun    = 12
-	// herdRun of them may be due to others that start at the same moments.
+	// herdRun of them, whatever was granted meanwhile, may be due to others that start
+	// at the same moments.
 	herdRun = 2
 	// slowest is the least rate that a cut leaves, in requests per second, so that
 	// a lane always finds out when it is let through again.
@@ -68,7 +69,7 @@ func (l *Lane) rate(now time.Time) float64 {
 // Accepted tells that a request succeeded.
 func (l *Lane) Accepted() {
 	l.cut.count(0)
-	l.cut.run, l.cut.served = 0, true
+	l.cut.run, l.cut.served, l.refused = 0, true, 0
 }
 
 // Throttled tells that the destination refused a request for being too many. What
@@ -77,6 +78,7 @@ func (l *Lane) Accepted() {
 func (l *Lane) Throttled(now time.Time) {
 	l.cut.count(1)
 	l.cut.run++
+	l.refused++
 	if l.cut.rate > 0 && now.Sub(l.cut.at) < refractory {
 		return
 	}
@@ -96,7 +98,7 @@ func (l *Lane) Throttled(now time.Time) {
 		before = max(started, rate)
 	}
 	l.cut = cut{rate: rate, before: before, at: now, hold: l.cut.nextHold(), run: l.cut.run}
-	if l.cut.run >= herdRun {
+	if l.refused >= herdRun {
 		l.putOff()
 	}
 	l.next = l.soonest(rate)

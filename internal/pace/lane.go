@@ -38,8 +38,9 @@ type Lane struct {
 	// delay is the part of an interval by which the next start is put off, after
 	// refusals in a row. Lanes that were refused because they started at the same
 	// moments would else do so for ever, as their intervals are alike.
-	delay  float64
-	random rand.PCG
+	delay   float64
+	refused int // in a row
+	random  rand.PCG
 }
 
 // NewLane returns a lane. Lanes that may meet before one policer need seeds of their own.

@@ -246,9 +246,12 @@ func TestLanesRefusedTogetherStartApart(t *testing.T) {
 			if wait := l.nextStart(at.Add(25 * time.Millisecond)).Sub(at); at != start && wait != interval {
 				t.Errorf("lane %d, refused once, starts again after %v, want %v", seed, wait, interval)
 			}
+			if at != start { // a larger grant does not part it from the others
+				l.Set(at.Add(time.Second), Limit{Window: 3, Rate: rate})
+			}
 		}
 		next := l.nextStart(start.Add(25 * time.Millisecond))
-		l.Set(start.Add(time.Second), Limit{Window: 2, Rate: rate}) // a renewed grant changes nothing
+		l.Set(start.Add(time.Second), Limit{Window: 3, Rate: rate}) // a renewed grant changes nothing
 		if again := l.nextStart(start.Add(time.Second)); !again.Equal(next) {
 			t.Errorf("lane %d: a renewed grant moves the next start from %v to %v", seed, next, again)
 		}
