@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"image/color"
-	"io"
 	"maps"
 	"math"
 	"os"
@@ -19,8 +18,6 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"cargoship.dev/operator/hack/benchmark"
 )
@@ -123,7 +120,7 @@ func legendName(format string, labels map[string]string) string {
 }
 
 const (
-	panelWidth, panelHeight = 6.2 * vg.Inch, 2.9 * vg.Inch
+	panelWidth, panelHeight, headHeight = 6.2 * vg.Inch, 2.9 * vg.Inch, 0.35 * vg.Inch
 	// legendLines is the most lines that a legend names; the others are there without.
 	// Names are cut after so many letters, which is what a column has room for.
 	legendLines, legendColumns, legendLetters = 9, 3, 36
@@ -132,24 +129,17 @@ const (
 // drawTo draws panels in two columns as SVG or PNG, by the file's name.
 func drawTo(file, title string, panels []filledPanel, over span) error {
 	rows := (len(panels) + 1) / 2
-	width, height := 2*panelWidth, vg.Length(rows)*panelHeight+0.35*vg.Inch
-	var canvas vg.CanvasSizer
-	var write func(io.Writer) error
-	if filepath.Ext(file) == ".png" {
-		image := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(110))
-		canvas, write = image, func(w io.Writer) error { _, err := vgimg.PngCanvas{Canvas: image}.WriteTo(w); return err }
-	} else {
-		svg := vgsvg.New(width, height)
-		canvas, write = svg, func(w io.Writer) error { return benchmark.WriteSVG(w, svg) }
-	}
-	area := draw.New(canvas)
-	area.SetColor(color.White)
-	area.Fill(area.Rectangle.Path())
+	width, height := 2*panelWidth, vg.Length(rows)*panelHeight+headHeight
+	return benchmark.Draw(file, width, height, func(area draw.Canvas) error { return paint(area, title, panels, over) })
+}
+
+// paint draws a title and the panels.
+func paint(area draw.Canvas, title string, panels []filledPanel, over span) error {
 	area.FillText(draw.TextStyle{Color: color.Black, Font: benchmark.Sans(14), Handler: plot.DefaultTextHandler},
 		vg.Point{X: vg.Points(10), Y: area.Max.Y - vg.Points(18)}, title)
 	for i, p := range panels {
 		left := vg.Length(i%2) * panelWidth
-		bottom := area.Max.Y - 0.35*vg.Inch - vg.Length(i/2+1)*panelHeight
+		bottom := area.Max.Y - headHeight - vg.Length(i/2+1)*panelHeight
 		cell := draw.Canvas{Canvas: area.Canvas, Rectangle: vg.Rectangle{
 			Min: vg.Point{X: left + vg.Points(8), Y: bottom + vg.Points(4)},
 			Max: vg.Point{X: left + panelWidth - vg.Points(14), Y: bottom + panelHeight - vg.Points(4)},
@@ -158,7 +148,7 @@ func drawTo(file, title string, panels []filledPanel, over span) error {
 			return fmt.Errorf("draw the panel %q: %w", p.Title, err)
 		}
 	}
-	return benchmark.WritePage(file, write)
+	return nil
 }
 
 // draw draws a panel with its legend below.

@@ -3,13 +3,11 @@ package main
 import (
 	"fmt"
 	"image/color"
-	"os"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"cargoship.dev/operator/hack/benchmark"
 )
@@ -36,7 +34,10 @@ func colours() []color.Color {
 
 // writePlot draws each quantity under each condition, by the number of workers.
 func (r report) writePlot(file string) error {
-	canvas := vgsvg.New(12*vg.Inch, 5.6*vg.Inch)
+	return benchmark.Draw(file, 12*vg.Inch, 5.6*vg.Inch, r.paint)
+}
+
+func (r report) paint(area draw.Canvas) error {
 	var rows [][]*plot.Plot
 	for _, c := range conditions() {
 		var row []*plot.Plot
@@ -52,7 +53,6 @@ func (r report) writePlot(file string) error {
 		}
 		rows = append(rows, row)
 	}
-	area := draw.New(canvas)
 	tiles := draw.Tiles{Rows: len(rows), Cols: len(rows[0]), PadX: vg.Points(14), PadY: vg.Points(10),
 		PadTop: vg.Points(6), PadBottom: vg.Points(24), PadLeft: vg.Points(6), PadRight: vg.Points(8)}
 	for i, line := range plot.Align(rows, tiles, area) {
@@ -61,15 +61,7 @@ func (r report) writePlot(file string) error {
 		}
 	}
 	legend(area)
-	to, err := os.Create(file)
-	if err != nil {
-		return fmt.Errorf("write the plot: %w", err)
-	}
-	if err := benchmark.WriteSVG(to, canvas); err != nil {
-		_ = to.Close()
-		return fmt.Errorf("write the plot: %w", err)
-	}
-	return to.Close()
+	return nil
 }
 
 // bars draws a quantity of all fleets side by side.

@@ -3,14 +3,17 @@ package benchmark
 import (
 	"bytes"
 	"fmt"
+	"image/color"
 	"io"
 	"math"
+	"path/filepath"
 	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
@@ -24,6 +27,30 @@ func WriteSVG(to io.Writer, canvas *vgsvg.Canvas) error {
 	_, err := to.Write(bytes.ReplaceAll(text.Bytes(), []byte("font-family:Liberation Sans"),
 		[]byte("font-family:Liberation Sans,Arial,sans-serif")))
 	return err
+}
+
+// Draw draws on a canvas of some size and writes it as the file's name says, as SVG or
+// as PNG.
+func Draw(file string, width, height vg.Length, paint func(draw.Canvas) error) error {
+	var canvas vg.CanvasSizer
+	var write func(io.Writer) error
+	if filepath.Ext(file) == ".png" {
+		image := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(110))
+		canvas, write = image, func(w io.Writer) error {
+			_, err := vgimg.PngCanvas{Canvas: image}.WriteTo(w)
+			return err
+		}
+	} else {
+		svg := vgsvg.New(width, height)
+		canvas, write = svg, func(w io.Writer) error { return WriteSVG(w, svg) }
+	}
+	area := draw.New(canvas)
+	area.SetColor(color.White)
+	area.Fill(area.Rectangle.Path())
+	if err := paint(area); err != nil {
+		return fmt.Errorf("draw %s: %w", file, err)
+	}
+	return WritePage(file, write)
 }
 
 // Style sets fonts and sizes, which gonum keeps for each text.
