@@ -92,7 +92,9 @@ func (r report) bars(c condition, q quantity) (*plot.Plot, error) {
 		p.Add(bars)
 	}
 	p.NominalX(names...)
-	p.Y.Max = max(p.Y.Max*1.05, 1e-3)
+	if p.Y.Max *= 1.05; p.Y.Max == 0 {
+		p.Y.Max = 1
+	}
 	return p, nil
 }
 
