@@ -123,7 +123,7 @@ const (
 	panelWidth, panelHeight, headHeight = 6.2 * vg.Inch, 2.9 * vg.Inch, 0.35 * vg.Inch
 	// legendLines is the most lines that a legend names; the others are there without.
 	// Names are cut after so many letters, which is what a column has room for.
-	legendLines, legendColumns, legendLetters = 9, 3, 36
+	legendLines, legendColumns, legendLetters = 9, 3, 28
 )
 
 // drawTo draws panels in two columns as SVG or PNG, by the file's name.
