@@ -118,9 +118,9 @@ func printSummary(w io.Writer, s copy.Summary, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(s)
 	}
-	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed\n",
+	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed; at most %s of memory\n",
 		s.Files, copy.FormatBytes(float64(s.Bytes)), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond),
-		copy.FormatBytes(s.Throughput), s.Checksum, s.Skipped, s.Failed)
+		copy.FormatBytes(s.Throughput), s.Checksum, s.Skipped, s.Failed, copy.FormatBytes(float64(s.PeakMemory)))
 	return err
 }
 

@@ -29,6 +29,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/transfer/s3test"
+	"cargoship.dev/operator/internal/worker"
 )
 
 const bucket = "bucket"
@@ -171,7 +172,7 @@ func TestCopyMirrorsADirectory(t *testing.T) {
 	if s.Files != int64(len(want)) || s.Bytes != wantBytes || s.Failed != 0 || s.Skipped != 0 {
 		t.Errorf("%d files, %d bytes, %d failed, %d skipped; want %d, %d, 0, 0", s.Files, s.Bytes, s.Failed, s.Skipped, len(want), wantBytes)
 	}
-	if s.Requests < s.Files || s.Archives < 7 || s.Throughput <= 0 || s.P50 <= 0 || s.P99 < s.P50 {
+	if s.Requests < s.Files || s.Archives < 7 || s.Throughput <= 0 || s.P50 <= 0 || s.P99 < s.P50 || s.PeakMemory == 0 || s.MemoryBound <= worker.Allowance {
 		t.Errorf("summary %+v", s)
 	}
 	if s.Checksum != "CRC64NVME" && s.Checksum != "CRC32C" {

@@ -121,7 +121,7 @@ func worker(bin string, packs bool) tool {
 
 func s5cmd(bin string) tool {
 	return tool{
-		name: "s5cmd", path: filepath.Join(bin, "peers", "s5cmd"), version: []string{"version"}, module: "github.com/peak/s5cmd/v2",
+		name: peer, path: filepath.Join(bin, "peers", "s5cmd"), version: []string{"version"}, module: "github.com/peak/s5cmd/v2",
 		arguments: func(j job) []string {
 			return []string{"--endpoint-url", j.endpoint, "--log", "error", "cp", j.dir + "/", "s3://" + bucket + "/data/"}
 		},

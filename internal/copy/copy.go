@@ -15,6 +15,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/worker"
 )
 
 const (
@@ -88,6 +89,11 @@ type Summary struct {
 	Checksum string `json:"checksum"`
 	// Throughput in bytes per second, over all of Seconds.
 	Throughput float64 `json:"throughput"`
+	// PeakMemory is the largest resident set of the process so far in bytes, 0 where the
+	// system does not tell. MemoryBound is what the collector keeps it within:
+	// worker.Allowance and what the bodies of requests in flight took at most.
+	PeakMemory  int64 `json:"peakMemory"`
+	MemoryBound int64 `json:"memoryBound"`
 
 	// Failures names the failed files, at least the first few thousand.
 	Failures []Failure `json:"-"`
@@ -134,7 +140,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err == nil && o.Layout.Tar != nil {
 		err = s.writeIndex(ctx, client)
 	}
-	return s.summary(time.Since(begun)), err
+	summary := s.summary(time.Since(begun))
+	summary.PeakMemory, summary.MemoryBound = worker.PeakMemory(), worker.Allowance+s.bodies.Load()
+	return summary, err
 }
 
 // uploadLister lists open uploads; *transfer.Client is one.

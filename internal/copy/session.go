@@ -39,12 +39,14 @@ const (
 // session is one copy under way. Apart from the feed and the outcomes, only the
 // goroutine of control uses it.
 type session struct {
-	options     Options
-	source      *archive.Source
-	feed        *feed
-	outcomes    outcomes
-	engine      *worker.Engine
-	sent        *counting
+	options  Options
+	source   *archive.Source
+	feed     *feed
+	outcomes outcomes
+	engine   *worker.Engine
+	sent     *counting
+	// bodies is the most memory, in bytes, that bodies of requests took at once.
+	bodies      atomic.Int64
 	coordinator *coordination.PipelineCoordinator
 
 	tally tally
@@ -64,8 +66,13 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, left
 	}
 	gate := transfer.NewGate()
 	meter := transfer.NewMeter(gate)
+	bound := worker.BoundHeap(0)
 	s.sent = &counting{Uploader: transfer.NewUploader(transfer.UploaderOptions{
-		Client: client, Gate: gate, Meter: meter, Taken: worker.BoundHeap(0),
+		Client: client, Gate: gate, Meter: meter,
+		Taken: func(most int64) {
+			s.bodies.Store(most)
+			bound(most)
+		},
 	})}
 	s.engine = worker.NewEngine(worker.EngineOptions{
 		Uploader: s.sent, Gate: gate, Meter: meter, Destination: client, Source: source,

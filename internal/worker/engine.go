@@ -24,6 +24,9 @@ const (
 	// archivesAhead is how many archives of a prefix have files yet to begin: one
 	// whose files are begun, and one that is fetched meanwhile.
 	archivesAhead = 2
+	// maxMembers is how many entries the archives under way may have before another is
+	// begun on a prefix that has one: names and digests of that many take some 20 MiB.
+	maxMembers = 32 << 10
 )
 
 // Uploader sends files; *transfer.Uploader is one.

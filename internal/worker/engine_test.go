@@ -138,6 +138,45 @@ func TestManifestNamesEveryEntry(t *testing.T) {
 	})
 }
 
+// stuck begins tars and never ends them.
+type stuck struct {
+	*destination
+	begun map[string]int // by prefix
+}
+
+func (s *stuck) UploadStream(ctx context.Context, f transfer.Stream) (transfer.Receipt, error) {
+	s.mu.Lock()
+	s.begun[f.Prefix]++
+	s.mu.Unlock()
+	<-ctx.Done()
+	return transfer.Receipt{}, ctx.Err()
+}
+
+// However large the windows, names of no more than maxMembers and two archives are in
+// memory; but every prefix gets on.
+func TestArchivesOfManyMembersWaitForEachOther(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		s := &stuck{b.dest, map[string]int{}}
+		b.options.Uploader, b.files = s, 10_000
+		layout := archive.Layout{Pattern: archive.Hash, Count: 2, UID: "uid", Tar: &archive.Tar{
+			Name: "tar", TargetSize: archive.DefaultTargetSize, Compression: archive.Plain, LargeFile: archive.DefaultTarLargeFile,
+		}}
+		b.options.Layout = func(context.Context) (archive.Layout, error) { return layout, nil }
+		b.run()
+		b.on("00", 64, 0, 1, 2, 3, 4, 5, 6, 7, 8)
+		b.renew()
+		after(time.Second)
+		b.on("01", 64, 0, 1, 2)
+		b.renew()
+		after(time.Second)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.begun["00"] < 4 || s.begun["00"] > 5 || s.begun["01"] != 1 {
+			t.Errorf("%d and %d archives of 10,000 members are under way, want 4 or 5 and 1", s.begun["00"], s.begun["01"])
+		}
+	})
+}
+
 func TestExpiryLeavesTheFloor(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.files = 1000

@@ -186,7 +186,7 @@ func (e *Engine) pump(l *lane) {
 	ahead := 0
 	for _, as := range l.assigned {
 		a := e.attempts[as.archiveID]
-		if a == nil && ahead < archivesAhead && e.unfinished(as) {
+		if a == nil && ahead < archivesAhead && e.unfinished(as) && (e.members() < maxMembers || l.files == 0 && ahead == 0) {
 			a = e.begin(as)
 		}
 		if a == nil || a.withdrawn {
@@ -200,6 +200,15 @@ func (e *Engine) pump(l *lane) {
 			ahead++
 		}
 	}
+}
+
+// members counts the entries of all archives under way.
+func (e *Engine) members() int {
+	sum := 0
+	for _, a := range e.attempts {
+		sum += len(a.members)
+	}
+	return sum
 }
 
 // starving says that everything assigned on the lane has begun to be sent.
