@@ -146,7 +146,8 @@ func (t *TransferScheduler) holding() *holding {
 }
 
 // release gives the worker's archives back to their queues. Those of a worker
-// that ended in good order have lost no attempt.
+// that ended in good order have lost no attempt, but are numbered as another one: the
+// next worker looks for what this one has sent of them.
 func (w *worker) release(orderly bool) {
 	for _, c := range w.cells {
 		for _, h := range append(c.held, c.recalled...) {
@@ -160,10 +161,13 @@ func (w *worker) release(orderly bool) {
 }
 
 func (w *worker) giveBack(l *lane, h *holding, orderly bool) {
-	if orderly {
-		h.attempts--
-	} else {
+	switch {
+	case !orderly:
 		w.lose(l, h)
+	case h.granted:
+		h.moves++
+	default:
+		h.attempts--
 	}
 	l.retry(h.archive, reasonWorkerLost, "the workers that had the archive were lost")
 }

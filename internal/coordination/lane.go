@@ -47,7 +47,7 @@ type archive struct {
 	size     int64
 	files    int64
 	attempts int // workers that had it
-	moves    int // of these, the ones that gave it back before they began
+	moves    int // of these, the ones that gave it back in good order
 }
 
 // holding is an archive in the hands of a worker.

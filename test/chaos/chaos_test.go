@@ -163,7 +163,7 @@ func (r *run) conclude(ctx context.Context, streams []*stream, received int64) {
 		faults += r.injected[kind]
 	}
 	fmt.Printf("\nseed %d, %g minutes\nfaults injected: %d (%s); %d found nothing to hit\n", *seed, *minutes, faults, strings.Join(kinds, ", "), r.missed)
-	fmt.Printf("archives verified: %d of %d transfers, %d files, %s\n", total.archives, total.transfers, total.files, mebibytes(total.bytes))
+	fmt.Printf("archives verified: %d, of %d transfers; %d files, %s\n", total.archives, total.transfers, total.files, mebibytes(total.bytes))
 	fmt.Printf("bytes resent: %s (%s came to the S3 server, headers included; %s stand there)\n",
 		mebibytes(received-stored), mebibytes(received), mebibytes(stored))
 	if total.transfers == 0 || faults == 0 {

@@ -29,17 +29,18 @@ const (
 
 var _ = Describe("A transfer that is interfered with", func() {
 	It("frees the network within two seconds when suspended, and sends no finished part again", func(ctx SpecContext) {
-		c := furnish(ctx, 0, 3, 96)
+		c := furnish(ctx, 0, 2, 64)
 		slowly(ctx)
 		begin := c.received(ctx)
-		c.start(ctx, nil)
-		Eventually(func() int64 { return c.stored(ctx) }).Should(BeNumerically(">", 40<<20))
+		// Among several workers an archive may move, and what is in flight of it is lost.
+		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Workers.Count = 1 })
+		Eventually(func() int64 { return c.stored(ctx) }).Should(BeNumerically(">", 30<<20))
 		c.suspend(ctx, true)
 		Expect(c.busy(ctx)).To(BeNumerically("<=", 2*time.Second), "the network was not free two seconds after the suspension")
 		Eventually(c.condition(ctx, v1alpha1.ConditionSuspended)).Should(Equal("True/Suspended"))
 		Eventually(func() int { return len(c.workers(ctx)) }).Should(BeZero())
 		before, sent := c.stored(ctx), c.received(ctx)
-		Expect(before).To(BeNumerically("<", 280<<20), "the transfer was over too soon to be suspended")
+		Expect(before).To(BeNumerically("<", 120<<20), "the transfer was over too soon to be suspended")
 
 		c.suspend(ctx, false)
 		c.expectComplete(ctx)

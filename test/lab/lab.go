@@ -5,6 +5,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -65,12 +66,18 @@ func Open(ctx context.Context, log io.Writer) (*Lab, error) {
 }
 
 // Install installs or upgrades the chart with the images of a tag, and waits until it
-// is ready. More are further arguments of helm.
+// is ready. Managers start anew when their program has changed, also under the same
+// tag. More are further arguments of helm.
 func (l *Lab) Install(ctx context.Context, tag string, more ...string) error {
+	program, err := os.ReadFile(filepath.Join(l.Root, "bin", "manager"))
+	if err != nil {
+		return fmt.Errorf("read the manager's program (make build makes it): %w", err)
+	}
 	args := []string{l.Helm, "upgrade", "--install", Release, filepath.Join(l.Root, "charts", "cargoship"),
 		"--namespace", System, "--create-namespace", "--wait", "--timeout", "3m",
-		"--set", "image.tag=" + tag, "--set", "workerImage.tag=" + tag}
-	_, err := l.Run(ctx, append(args, more...)...)
+		"--set", "image.tag=" + tag, "--set", "workerImage.tag=" + tag,
+		"--set-string", fmt.Sprintf("podAnnotations.program=%x", sha256.Sum256(program))}
+	_, err = l.Run(ctx, append(args, more...)...)
 	return err
 }
 
