@@ -80,9 +80,9 @@ func (c *GlobalCongestionController) floor() float64 {
 	return float64(min(windowFloor, c.config.GlobalCongestionWindow))
 }
 
-// relieve answers an outage without refusals, and requests that time out. If the path is gone, half the window is
-// soon regained; if it is so thin that its requests time out one another, the
-// window has to shrink until they don't.
+// relieve answers an outage without refusals, and requests that time out. If the path
+// is gone, half the window is soon regained; if it is so thin that its requests time
+// out one another, the window has to shrink until they don't.
 func (w *windowLaw) relieve() {
 	w.size = max(1, w.size/2)
 	w.stride = 1
