@@ -79,8 +79,13 @@ func describe(of prometheus.Collector, text string) (string, error) {
 	if parts == nil {
 		return "", errors.New("the client library describes a metric in a way that is not known here: " + text)
 	}
-	labels := "`" + strings.ReplaceAll(parts[3], ",", "`, `") + "`"
-	return fmt.Sprintf("| `%s` | %s | %s | %s |\n", parts[1], kind(of), labels, parts[2]), nil
+	labels := code(strings.Split(parts[3], ",")...)
+	return fmt.Sprintf("| %s | %s | %s | %s |\n", code(parts[1]), kind(of), labels, parts[2]), nil
+}
+
+// code sets words as code.
+func code(words ...string) string {
+	return "`" + strings.Join(words, "`, `") + "`"
 }
 
 // kind is the type of a metric. A vector of counters can be told from one of gauges by
