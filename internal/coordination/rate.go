@@ -19,6 +19,9 @@ const (
 	probeWait = 8 * time.Second
 	// probeStepMost bounds a step, relative to the rate: a doubling, as slow start's.
 	probeStepMost = 1
+	// laggedSteps is how many steps a probe skips that begins where next to nothing is
+	// known: the first one then nearly doubles the rate.
+	laggedSteps = 5
 	// lowestShare of the good rate, and never less than lowestRate per second, finds
 	// out whether an outage is over.
 	lowestShare = 0.005
@@ -44,8 +47,9 @@ type rateLaw struct {
 	// goal is where slow start ends, resume the bound from there on.
 	goal, resume float64
 	settling     bool // the next round still holds what was sent before the cut
-	// lagged: the first cut followed what was accepted of less than was sent when growth
-	// met the policer, as refusals come back at once and acceptances after the service time.
+	// lagged: what was accepted before the first cut is less than what would be. Refusals
+	// come back at once and acceptances after the service time, and where not one round
+	// was clean before, what was refused was the first burst of senders that then held back.
 	lagged  bool
 	starved int // rounds with completions but no success
 	probe   probe
@@ -125,7 +129,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	case s.congested(v.config) && settling:
 		return "" // still the requests of the lost probe
 	case s.congested(v.config):
-		r.lagged = r.perSecond == 0 && v.short
+		r.lagged = r.perSecond == 0 && (v.short || r.good == 0)
 		r.enterFastRecovery(s, r.perSecond)
 		return CauseThrottled
 	}
@@ -215,7 +219,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		r.state = CongestionAvoidance
 		r.scheduleProbe(now, v)
 		if r.lagged {
-			r.lagged, r.probe.due = false, now
+			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
 		}
 		return CauseClean
 	case settling:
