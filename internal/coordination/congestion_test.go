@@ -253,7 +253,9 @@ func TestFirstCutOfAShortRoundIsTriedAtOnce(t *testing.T) {
 func TestFirstCutWithoutACleanRoundIsDoubledFrom(t *testing.T) {
 	c := settledController(0)
 	c.groups[0].rate.good = 0
-	judge(c, start, with(func(s *Signal) { s.Started, s.Accepted, s.Throttled, s.Throttles, s.Length = 70, 30, 40, 40, time.Second }))
+	judge(c, start, with(func(s *Signal) {
+		s.Started, s.Accepted, s.Throttled, s.Throttles, s.Length = 70, 30, 40, 40, time.Second
+	}))
 	for now := start; c.groups[0].rate.perSecond < 240; now = now.Add(time.Second) {
 		if now.Sub(start) > 6*time.Second {
 			t.Fatalf("the rate is %.0f after six clean rounds, want 240", c.groups[0].rate.perSecond)
