@@ -236,6 +236,7 @@ func TestSlowStartBelowItsThreshold(t *testing.T) {
 func TestFirstCutOfAShortRoundIsTriedAtOnce(t *testing.T) {
 	for length, want := range map[time.Duration]bool{0: false, 150 * time.Millisecond: true, 2 * time.Second: false} {
 		c := settledController(0)
+		c.groups[0].rate.events.cuts = 1 // long ago
 		s := refused(0.1)
 		s.Length = length
 		judge(c, start, s)
@@ -248,11 +249,10 @@ func TestFirstCutOfAShortRoundIsTriedAtOnce(t *testing.T) {
 	}
 }
 
-// A sender that is refused from the first round on does not know what is taken: what was
+// A group that is refused for the first time does not know what is taken: what was
 // accepted is of its first burst. So the rate is doubled until something is refused.
-func TestFirstCutWithoutACleanRoundIsDoubledFrom(t *testing.T) {
+func TestTheFirstCutIsDoubledFrom(t *testing.T) {
 	c := settledController(0)
-	c.groups[0].rate.good = 0
 	judge(c, start, with(func(s *Signal) {
 		s.Started, s.Accepted, s.Throttled, s.Throttles, s.Length = 70, 30, 40, 40, time.Second
 	}))

@@ -47,9 +47,9 @@ type rateLaw struct {
 	// goal is where slow start ends, resume the bound from there on.
 	goal, resume float64
 	settling     bool // the next round still holds what was sent before the cut
-	// lagged: what was accepted before the first cut is less than what would be. Refusals
-	// come back at once and acceptances after the service time, and where not one round
-	// was clean before, what was refused was the first burst of senders that then held back.
+	// lagged: what was accepted before a cut from no bound is less than what would be.
+	// Refusals come back at once and acceptances after the service time, and at the first
+	// cut of all what was refused was the first burst of senders that then held back.
 	lagged  bool
 	starved int // rounds with completions but no success
 	probe   probe
@@ -129,7 +129,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	case s.congested(v.config) && settling:
 		return "" // still the requests of the lost probe
 	case s.congested(v.config):
-		r.lagged = r.perSecond == 0 && (v.short || r.good == 0)
+		r.lagged = r.perSecond == 0 && (v.short || r.events.cuts == 0)
 		r.enterFastRecovery(s, r.perSecond)
 		return CauseThrottled
 	}
