@@ -98,15 +98,17 @@ func (s *scenario) refuses(message string) *scenario {
 	return s
 }
 
+// want is what matters of a decision.
+type want struct {
+	action      action
+	progressing bool
+	reason      string
+	failed      bool
+	again       time.Duration
+}
+
 func TestDecide(t *testing.T) {
 	const planned = planningComplete
-	type want struct {
-		action      action
-		progressing bool
-		reason      string
-		failed      bool
-		again       time.Duration
-	}
 	tests := map[string]struct {
 		in   *scenario
 		want want
