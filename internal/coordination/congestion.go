@@ -196,6 +196,8 @@ func (c *GlobalCongestionController) view(s Signal) pathView {
 		config: c.config, rand: c.rand, without: c.without, idle: c.idle(s),
 		queued: c.path.queue(c.inFlight(s)) > c.queueTarget(),
 		short:  s.Length > 0 && s.Length < 2*s.Latency,
+
+		measured: c.path.base() > 0,
 	}
 }
 

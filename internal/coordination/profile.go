@@ -12,7 +12,7 @@ const (
 	bandwidthRounds = 10
 	// baseSlack is how far above the smallest latency a round still confirms it.
 	baseSlack = 1.05
-	// fewRequests in a round give no median to rely on.
+	// fewRequests that were not refused give no median to rely on.
 	fewRequests = 20
 	// shortestLatency in seconds takes the place of none.
 	shortestLatency = 1e-9
@@ -121,7 +121,7 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 		m.latency += m.smoothing() * (seconds - m.latency)
 	}
 	base := &m.bases[m.SizeClass]
-	switch young := s.young() || s.Completions < fewRequests; {
+	switch young := s.young() || s.Completions-s.Throttles < fewRequests; {
 	case base.seconds == 0 || !young && (m.latency <= base.seconds || base.young):
 		m.lower(now, s, young)
 	case m.latency <= baseSlack*base.seconds:

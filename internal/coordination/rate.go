@@ -77,6 +77,8 @@ type pathView struct {
 	idle    bool // the workers had too little to send
 	queued  bool // the path has more of a queue than it should
 	short   bool // the round was over before most of what was sent in it could come back
+	// measured: something was accepted at some time, so that nothing is an outage.
+	measured bool
 }
 
 // free lifts the bound.
@@ -103,7 +105,7 @@ func (r *rateLaw) round(now time.Time, s Signal, v pathView) string {
 func (r *rateLaw) apply(now time.Time, s Signal, v pathView) string {
 	if s.Accepted > 0 {
 		r.starved = 0
-	} else if r.starved++; r.state != Recovery && (r.starved >= starvedRounds || s.Throttles >= manyThrottles) {
+	} else if r.starved++; r.state != Recovery && (r.starved >= starvedRounds || v.measured && s.Throttles >= manyThrottles) {
 		r.recover(s)
 		return CauseNoSuccess
 	}
@@ -123,6 +125,8 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	settling := r.settling
 	r.settling = false
 	switch {
+	case s.Accepted == 0:
+		return "" // apply counts these rounds
 	case s.congested(v.config) && r.probe.active:
 		r.loseProbe(now, s, v)
 		return ""
@@ -223,6 +227,9 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		}
 		return CauseClean
 	case settling:
+		if r.lagged { // by now what was accepted shows
+			r.perSecond = max(r.perSecond, cutShare*s.Accepted)
+		}
 		return "" // still the requests of before the cut
 	case s.throttledShare() > heavyThrottling:
 		r.recover(s)

@@ -50,12 +50,17 @@ func (c *GlobalCongestionController) length(interval time.Duration) time.Duratio
 	return max(shortestRound, time.Duration(roundLatencies*latency), interval*9/10)
 }
 
-// over tells that the round has seen enough to judge.
+// over tells that the round has seen enough to judge. The first of all begins with
+// what comes back first, and is never cut short: refusals come back at once, what was
+// accepted only after the service time.
 func (c *GlobalCongestionController) over(now time.Time, interval time.Duration, coverage float64) bool {
 	if c.completions == 0 {
+		if !c.begun {
+			c.began = now
+		}
 		return false
 	}
-	if c.throttles >= enoughThrottles && !c.settling() &&
+	if c.begun && c.throttles >= enoughThrottles && !c.settling() &&
 		float64(c.throttles) > earlyThrottling*float64(c.completions) {
 		return true
 	}
