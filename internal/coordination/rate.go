@@ -192,11 +192,13 @@ func (r *rateLaw) loseProbe(now time.Time, s Signal, v pathView) {
 
 func (r *rateLaw) endProbe(now time.Time, v pathView) {
 	r.events.probesLost++
-	r.scheduleProbe(now, v)
+	// The larger the step, the less is known of where in it the capacity is.
+	r.scheduleProbe(now, min(1, 2*v.config.BandwidthProbingRate/r.probe.step), v)
 }
 
-func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
-	wait := time.Duration((0.5 + v.rand.Float64()) * float64(probeWait))
+// scheduleProbe sets the next probe after a part of the usual wait.
+func (r *rateLaw) scheduleProbe(now time.Time, part float64, v pathView) {
+	wait := time.Duration(part * (0.5 + v.rand.Float64()) * float64(probeWait))
 	r.probe = probe{due: now.Add(wait)}
 }
 
@@ -221,7 +223,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		return "" // apply counts these rounds
 	case !s.congested(v.config):
 		r.state = CongestionAvoidance
-		r.scheduleProbe(now, v)
+		r.scheduleProbe(now, 1, v)
 		if r.lagged {
 			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
 		}
@@ -283,6 +285,6 @@ func (r *rateLaw) regain(now time.Time, s Signal, v pathView) string {
 		return ""
 	}
 	r.state, r.perSecond = CongestionAvoidance, r.resume
-	r.scheduleProbe(now, v)
+	r.scheduleProbe(now, 1, v)
 	return CauseRegained
 }

@@ -195,7 +195,7 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 	}
 	if s.Accepted >= plateauGrowth*w.best {
 		w.best, w.plateau = s.Accepted, 0
-	} else {
+	} else if !c.paced(s) {
 		w.plateau++
 	}
 	cause := ""
@@ -211,6 +211,18 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 	w.size = min(w.size, c.filled())
 	c.avoid()
 	return cause
+}
+
+// paced tells that rates limited the round.
+func (c *GlobalCongestionController) paced(s Signal) bool {
+	bound := 0.0
+	for _, g := range c.groups {
+		if g.rate.perSecond == 0 {
+			return false
+		}
+		bound += g.rate.perSecond
+	}
+	return s.Started >= bindingShare*bound
 }
 
 // filled is a window that fills the path and lets a little queue show.
