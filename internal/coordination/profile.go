@@ -13,7 +13,7 @@ const (
 	// baseSlack is how far above the smallest latency a round still confirms it.
 	baseSlack = 1.05
 	// fewRequests that were not refused give no median to rely on.
-	fewRequests = 20
+	fewRequests = 50
 	// shortestLatency in seconds takes the place of none.
 	shortestLatency = 1e-9
 	// youngShare times the requests that ended were started in a young round.
@@ -121,7 +121,7 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 		m.latency += m.smoothing() * (seconds - m.latency)
 	}
 	base := &m.bases[m.SizeClass]
-	switch young := s.young() || s.Completions-s.Throttles < fewRequests; {
+	switch young := s.young() || s.answered() < fewRequests; {
 	case base.seconds == 0 || !young && (m.latency <= base.seconds || base.young):
 		m.lower(now, s, young)
 	case m.latency <= baseSlack*base.seconds:
@@ -141,6 +141,9 @@ func (m *pathModel) lower(now time.Time, s Signal, young bool) {
 	}
 	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: young}
 }
+
+// answered counts the requests that were not refused.
+func (s Signal) answered() int64 { return s.Completions - s.Throttles }
 
 // young tells that many requests were started and few ended: the first to end are
 // the fastest, so the latency of the round is too low.

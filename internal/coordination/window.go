@@ -28,6 +28,10 @@ const (
 	drainFall = 0.9
 	// drainRounds in a row with twice the queue that there should be call for a drain.
 	drainRounds = 3
+	// pressedShare of what was in flight, at more than pressedFall of the latency, is no
+	// queue that shrinks.
+	pressedShare = 0.6
+	pressedFall  = 0.9
 	// fillShare of the pipe fills it and lets a little queue show.
 	fillShare = 1.25
 	// movedShare is the change of the window by which it moves fast.
@@ -63,6 +67,9 @@ type windowLaw struct {
 	overfull  int     // rounds in a row with twice the queue that there should be
 	carried   float64 // the most per second before and during it
 	drainWait time.Duration
+	// pressed is what was in flight, and pressedLatency the latency in seconds, when
+	// the window began to shrink for a queue.
+	pressed, pressedLatency float64
 	settling  bool // the next round still holds what was sent before a cut
 	starved   int  // rounds with completions but no success
 	late      int  // rounds in a row in which most requests timed out
@@ -261,6 +268,7 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	default:
 		c.stretch()
 	}
+	c.press(now, s, queue > target)
 	if queue <= 2*target {
 		w.overfull = 0
 	} else {
@@ -270,6 +278,23 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	doubt := w.overfull >= drainRounds || !c.path.sound() && w.steady || c.path.baseAge(now) > max(drainAge, w.drainWait)
 	if doubt && !c.without.has(Drain) {
 		c.drain(now, s)
+	}
+}
+
+// press watches a window that shrinks for a queue: if what is in flight falls and the
+// latency does not, there is none, and the smallest latency was measured wrong.
+func (c *GlobalCongestionController) press(now time.Time, s Signal, queued bool) {
+	w := &c.window
+	switch inFlight := float64(s.InFlight); {
+	case !queued:
+		w.pressed = 0
+	case w.pressed == 0 || inFlight > w.pressed:
+		w.pressed, w.pressedLatency = inFlight, c.path.current()
+	case inFlight < pressedShare*w.pressed:
+		if c.path.current() > pressedFall*w.pressedLatency {
+			c.path.rebase(now)
+		}
+		w.pressed = 0
 	}
 }
 
