@@ -37,7 +37,7 @@ func settledController(rate float64) *GlobalCongestionController {
 	c.avoid()
 	r := &c.groups[0].rate
 	r.perSecond, r.good = rate, 1000
-	r.scheduleProbe(start, c.view(Signal{}))
+	r.scheduleProbe(start, 1, c.view(Signal{}))
 	return c
 }
 
