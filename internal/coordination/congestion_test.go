@@ -265,6 +265,73 @@ func TestTheFirstCutIsDoubledFrom(t *testing.T) {
 	}
 }
 
+// Refusals come back at once, what is accepted only after the service time. So what the
+// first reports hold of a burst is no round, and a round of refusals alone no outage
+// before anything was ever accepted.
+func TestRefusalsThatComeBackFirst(t *testing.T) {
+	t.Run("are no round", func(t *testing.T) {
+		c := fresh(DefaultConfig())
+		c.begin(start)
+		late := start.Add(3 * time.Second) // the workers have only now begun
+		c.over(late, 500*time.Millisecond, 0)
+		c.observe(PrefixCounters{Started: 30, Throttled: 14})
+		if c.over(late.Add(100*time.Millisecond), 500*time.Millisecond, 1) {
+			t.Error("the first round ended before what was accepted could come back")
+		}
+		if !c.over(late.Add(time.Second), 500*time.Millisecond, 1) {
+			t.Error("the first round does not end")
+		}
+	})
+	t.Run("are no outage", func(t *testing.T) {
+		c := fresh(DefaultConfig())
+		judge(c, start, Signal{Started: 60, Throttled: 28, Completions: 14, Throttles: 14, InFlight: 16})
+		if r := c.groups[0].rate; r.state != CongestionAvoidance || r.perSecond != 0 {
+			t.Errorf("got %v per second in %s, want no bound yet", r.perSecond, r.state)
+		}
+	})
+	t.Run("hide what is accepted", func(t *testing.T) {
+		c := settledController(0)
+		burst := func(accepted float64) Signal {
+			return with(func(s *Signal) { s.Started, s.Accepted, s.Throttled, s.Throttles = 120, accepted, 60, 30 })
+		}
+		judge(c, start, burst(2))
+		judge(c, start, burst(100))
+		if got := c.groups[0].rate.perSecond; math.Abs(got-99) > 1e-6 {
+			t.Errorf("the rate after the cut is %v, want just below the 100 that were accepted since", got)
+		}
+	})
+}
+
+// The further a lost probe reached, the less is known of where in its step the capacity
+// is, and the sooner the next one comes.
+func TestAProbeThatReachedFarIsTriedAgainSoon(t *testing.T) {
+	wait := func(won int) time.Duration {
+		c := settledController(1000)
+		r := &c.groups[0].rate
+		r.probe.due, r.probe.won = start, won
+		judge(c, start, clean())
+		judge(c, start, refused(0.1))
+		return r.probe.due.Sub(start)
+	}
+	if usual, soon := wait(0), wait(laggedSteps); usual < probeWait/2 || soon > probeWait/5 {
+		t.Errorf("the next probe comes after %v, and %v where the last reached far", usual, soon)
+	}
+}
+
+// While a rate limits, that the window doubles and no more is accepted tells nothing of
+// the path.
+func TestARateIsNoPlateau(t *testing.T) {
+	c := fresh(DefaultConfig())
+	c.groups[0].rate.perSecond = 100
+	c.groups[0].rate.probe.due = start.Add(time.Hour)
+	for range 3 * plateauRounds {
+		judge(c, start, with(func(s *Signal) { s.Started, s.Accepted, s.InFlight = 100, 100, int(c.window.size) }))
+	}
+	if c.window.state != SlowStart {
+		t.Errorf("the window is in %s at %v, want slow start until it is what limits", c.window.state, c.window.size)
+	}
+}
+
 func TestProbe(t *testing.T) {
 	raised := func() *GlobalCongestionController {
 		c := settledController(1000)
@@ -456,6 +523,41 @@ func TestYoungRoundsAreNoBase(t *testing.T) {
 	judge(c, start, with(func(s *Signal) { s.Accepted, s.Latency = 500, 50*time.Millisecond }))
 	if c.path.base() != 0.1 {
 		t.Errorf("the base latency is %v s, want 0.1", c.path.base())
+	}
+}
+
+// The median of a few requests lies off by chance; were it taken for the latency without
+// a queue, every later round would read as one.
+func TestMediansOfFewAreNoBase(t *testing.T) {
+	few := func(accepted, refused int64) Signal {
+		return with(func(s *Signal) {
+			s.Latency, s.Completions, s.Throttles = 60*time.Millisecond, accepted+refused, refused
+		})
+	}
+	for name, s := range map[string]Signal{"few": few(25, 0), "few among refusals": few(25, 100)} {
+		c := settledController(0)
+		c.path.observe(start, s, false)
+		if c.path.base() != 0.1 {
+			t.Errorf("%s: the base latency is %v s, want 0.1", name, c.path.base())
+		}
+	}
+}
+
+// A window that shrinks for a queue and finds the latency as it was has measured its
+// smallest latency wrong.
+func TestAShrinkingWindowFindsThatThereWasNoQueue(t *testing.T) {
+	c := settledController(0)
+	c.path.bases[c.path.SizeClass].seconds = 0.06
+	now := start
+	for round := 0; c.path.base() < 0.09; round++ {
+		if round == 12 {
+			t.Fatalf("after %d rounds the base latency is %v s, want 0.1", round, c.path.base())
+		}
+		now = now.Add(time.Second)
+		judge(c, now, with(func(s *Signal) {
+			x := c.window.size / 0.1
+			s.Started, s.Accepted, s.Bytes, s.InFlight = x, x, x*float64(1<<20), int(c.window.size)
+		}))
 	}
 }
 

@@ -70,11 +70,11 @@ type windowLaw struct {
 	// pressed is what was in flight, and pressedLatency the latency in seconds, when
 	// the window began to shrink for a queue.
 	pressed, pressedLatency float64
-	settling  bool // the next round still holds what was sent before a cut
-	starved   int  // rounds with completions but no success
-	late      int  // rounds in a row in which most requests timed out
-	regaining bool // slow start after an outage
-	cuts      int64
+	settling                bool // the next round still holds what was sent before a cut
+	starved                 int  // rounds with completions but no success
+	late                    int  // rounds in a row in which most requests timed out
+	regaining               bool // slow start after an outage
+	cuts                    int64
 	// overloaded: even the floor may be more than the path carries in time.
 	overloaded bool
 }
