@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"cargoship.dev/operator/api/v1alpha1"
 )
@@ -24,6 +25,8 @@ type condition struct {
 	capacity float64
 	// requestsPerSecond is what each partition takes; 0 for no policer.
 	requestsPerSecond float64
+	// service is the median time that the server takes to answer.
+	service time.Duration
 }
 
 func conditions() []condition {
@@ -34,13 +37,13 @@ func conditions() []condition {
 			about: fmt.Sprintf("%d partitions, each taking %d requests/s; 100 ms service time", lanes, perSecond),
 			text: fmt.Sprintf("partitions: [{keys: %q, requestsPerSecond: %d}]\nserviceTime: {median: 100ms, p99: 300ms}\n",
 				base+"/p?", perSecond),
-			capacity: lanes * perSecond * objectBytes, requestsPerSecond: perSecond,
+			capacity: lanes * perSecond * objectBytes, requestsPerSecond: perSecond, service: 100 * time.Millisecond,
 		},
 		{
 			name:     "link",
 			about:    fmt.Sprintf("one link of %d Mb/s; 50 ms service time", megabits),
 			text:     fmt.Sprintf("bandwidth: {sharedMegabits: %d}\nserviceTime: {median: 50ms, p99: 150ms}\n", megabits),
-			capacity: megabits * 1e6 / 8,
+			capacity: megabits * 1e6 / 8, service: 50 * time.Millisecond,
 		},
 	}
 }

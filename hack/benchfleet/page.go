@@ -38,7 +38,7 @@ repeat what is refused after %d ms, on average, whatever comes back. After %.0f 
 | service | median and 99th percentile from the end of a request to its answer, of those that were not refused |
 | stored in | the same from the first request for an object until it stands: queueing on the link and refusals included |
 | Jain | Jain's index of the two transfers' bytes by priority, as the workers report them; 1 is as the priorities say |
-| neighbour | what it stores beside the fleet, and what part it has lost of what it stores alone |
+| neighbour | what it stores beside the fleet, and the change from what it stores alone |
 | all | everybody's part of what the path carries then |
 
 ![goodput, refusals and time to be stored](fleet.svg)
@@ -49,12 +49,20 @@ repeat what is refused after %d ms, on average, whatever comes back. After %.0f 
 // judge compares with the targets.
 func (r report) judge(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## Targets\n\n| target | workers | measured | |\n|---|---|---|---|\n")
+	outOfReach := false
 	for _, t := range r.targets() {
 		verdict := "met"
-		if !t.met {
+		switch {
+		case t.outOfReach:
+			verdict, outOfReach = "out of reach", true
+		case !t.met:
 			verdict = "**missed**"
 		}
 		fmt.Fprintf(b, "| %s | %d | %s | %s |\n", t.text, t.workers, t.measured, verdict)
+	}
+	if outOfReach {
+		b.WriteString("\nOut of reach: a policer refuses and delays nothing, and the median of many requests is one that was never refused, so the service time, " +
+			"which no sender can shorten, is all but a few per cent of it. What waiting there is shows in the 99th percentile, and on the link.\n")
 	}
 }
 
@@ -64,6 +72,8 @@ type target struct {
 	workers  int32
 	measured string
 	met      bool
+	// outOfReach: the best that there could be would miss it.
+	outOfReach bool
 }
 
 func (r report) targets() []target {
@@ -74,7 +84,7 @@ func (r report) targets() []target {
 				continue
 			}
 			add := func(text string, met bool, format string, values ...any) {
-				all = append(all, target{c.name + ": " + text, one.Workers, fmt.Sprintf(format, values...), met})
+				all = append(all, target{c.name + ": " + text, one.Workers, fmt.Sprintf(format, values...), met, false})
 			}
 			if c.requestsPerSecond > 0 {
 				share := one.Alone.BytesPerSecond / c.capacity
@@ -86,7 +96,9 @@ func (r report) targets() []target {
 			}
 			if other, ok := r.find(c, one.Workers, fixed64); ok {
 				less := 1 - one.Alone.StoredP50/other.Alone.StoredP50
-				add("median time to be stored at least 30 % below that of "+fixed64, less >= 0.3, "%.0f %%", 100*less)
+				most := 1 - c.service.Seconds()/other.Alone.StoredP50 // without any waiting
+				add("median time to be stored at least 30 % below that of "+fixed64, less >= 0.3, "%.0f %% of at most %.0f %%", 100*less, 100*most)
+				all[len(all)-1].outOfReach = most < 0.3 && less < 0.3
 			}
 		}
 	}
@@ -120,10 +132,10 @@ func (r report) row(b *strings.Builder, c condition, one result) {
 	if second, ok := one.found(c); ok {
 		found = fmt.Sprintf("%d s", second)
 	}
-	fmt.Fprintf(b, "| %d | %s | %.1f MB/s, %.0f %% | %s | %.1f %% | %s, %s | %s, %s | %s | %.1f MB/s, −%.0f %% | %.0f %% |\n",
+	fmt.Fprintf(b, "| %d | %s | %.1f MB/s, %.0f %% | %s | %.1f %% | %s, %s | %s, %s | %s | %.1f MB/s, %+.0f %% | %.0f %% |\n",
 		one.Workers, one.Fleet, one.Alone.BytesPerSecond/1e6, 100*one.Alone.BytesPerSecond/c.capacity, found, 100*one.Alone.throttledShare(),
 		duration(one.Alone.ServiceP50), duration(one.Alone.ServiceP99), duration(one.Alone.StoredP50), duration(one.Alone.StoredP99), jain,
-		one.Neighbour.Stored*objectBytes/1e6, 100*r.loss(one), 100*one.Shared.BytesPerSecond/c.capacity)
+		one.Neighbour.Stored*objectBytes/1e6, -100*r.loss(one), 100*one.Shared.BytesPerSecond/c.capacity)
 }
 
 // duration writes seconds so that they can be read.
