@@ -12,8 +12,10 @@ const (
 	bandwidthRounds = 10
 	// baseSlack is how far above the smallest latency a round still confirms it.
 	baseSlack = 1.05
-	// fewRequests that were not refused give no median to rely on.
-	fewRequests = 50
+	// fewRequests that were not refused give no median to rely on, and fewer than
+	// manyRequests one that may lie far off.
+	fewRequests  = 20
+	manyRequests = 50
 	// shortestLatency in seconds takes the place of none.
 	shortestLatency = 1e-9
 	// youngShare times the requests that ended were started in a young round.
@@ -130,11 +132,12 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 	m.BaseLatency = time.Duration(base.seconds * float64(time.Second))
 }
 
-// lower takes the present latency for the smallest, or where it is no more than
-// scatter below it, a part of the way.
+// lower takes the present latency for the smallest, or where it may be no more than
+// scatter below it, goes a part of the way.
 func (m *pathModel) lower(now time.Time, s Signal, young bool) {
 	base := &m.bases[m.SizeClass]
-	if base.seconds > 0 && !base.young && m.latency > (1-baseScatter)*base.seconds {
+	scattered := s.answered() < manyRequests || m.latency > (1-baseScatter)*base.seconds
+	if base.seconds > 0 && !base.young && scattered {
 		base.seconds += scatterWeight * (m.latency - base.seconds)
 		base.at = now
 		return
