@@ -528,7 +528,7 @@ func TestYoungRoundsAreNoBase(t *testing.T) {
 
 // The median of a few requests lies off by chance; were it taken for the latency without
 // a queue, every later round would read as one.
-func TestMediansOfFewAreNoBase(t *testing.T) {
+func TestMediansOfFewHardlyLowerTheBase(t *testing.T) {
 	few := func(accepted, refused int64) Signal {
 		return with(func(s *Signal) {
 			s.Latency, s.Completions, s.Throttles = 60*time.Millisecond, accepted+refused, refused
@@ -537,8 +537,8 @@ func TestMediansOfFewAreNoBase(t *testing.T) {
 	for name, s := range map[string]Signal{"few": few(25, 0), "few among refusals": few(25, 100)} {
 		c := settledController(0)
 		c.path.observe(start, s, false)
-		if c.path.base() != 0.1 {
-			t.Errorf("%s: the base latency is %v s, want 0.1", name, c.path.base())
+		if c.path.base() < 0.089 {
+			t.Errorf("%s: the base latency is %v s, want 0.1 or a quarter of the way down", name, c.path.base())
 		}
 	}
 }
