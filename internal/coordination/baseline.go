@@ -11,7 +11,7 @@ const baselinePeriod = 10 * time.Second
 // on this path at that time. After a change of leader the windows that it began
 // with are those that the former one had found.
 type PerformanceBaseline struct {
-	// Measured is false until then.
+	// Measured is false until then, and for good if only few requests were accepted.
 	Measured bool
 	// Throughput in bytes per second, RequestRate in accepted requests per second.
 	Throughput, RequestRate float64
@@ -86,8 +86,8 @@ func (r roundSums) mean() PerformanceBaseline {
 
 // result compares what came after the baseline with it.
 func (c *comparison) result() (baseline PerformanceBaseline, improvement, latencyReduction float64) {
-	if !c.over || c.before.seconds == 0 {
-		return baseline, 0, 0
+	if !c.over || c.before.accepted < fewRequests {
+		return baseline, 0, 0 // so few of the first requests tell nothing of what they would have given
 	}
 	baseline, since := c.before.mean(), c.since.mean()
 	baseline.Measured = true

@@ -72,7 +72,7 @@ func TestAdaptationRate(t *testing.T) {
 
 func TestComparison(t *testing.T) {
 	signal := func(bytes float64, latency time.Duration) Signal {
-		return Signal{Accepted: 10, Bytes: bytes, Latency: latency}
+		return Signal{Accepted: 20, Bytes: bytes, Latency: latency}
 	}
 	limited := signal(1, time.Hour)
 	limited.SenderLimited = true
@@ -97,6 +97,7 @@ func TestComparison(t *testing.T) {
 			rounds:   []round{{32, signal(100, time.Second)}, {16, signal(50, 2*time.Second)}},
 			wantBase: 100, improvement: -0.5, reduction: -1, measured: true,
 		},
+		"few requests": {rounds: []round{{32, Signal{Accepted: 2, Bytes: 0.1}}, {64, signal(100, time.Second)}}},
 		"only limited rounds": {rounds: []round{{32, limited}, {64, signal(100, time.Second)}}},
 	}
 	for name, test := range tests {
