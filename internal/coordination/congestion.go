@@ -85,6 +85,7 @@ type GlobalCongestionController struct {
 	groups    []*group // the first is the one that prefixes begin in
 	named     int      // groups ever made
 	begun     bool     // a round has been judged
+	measured  bool     // something was accepted at some time
 	slackened bool     // the window did not limit that round
 	last      Signal   // of the round before
 	// remembered are the groups of prefixes that an earlier leader recorded.
@@ -151,7 +152,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 	if s.Completions <= 0 {
 		return nil // nothing came back, so nothing is known
 	}
-	c.begun, c.slackened = true, c.slack(s)
+	c.begun, c.measured, c.slackened = true, c.measured || s.Accepted > 0, c.slack(s)
 	c.window.observeDrain(&c.path)
 	c.path.observe(now, s, c.idle(s))
 	c.regroup(now)
@@ -194,10 +195,9 @@ func (c *GlobalCongestionController) state(g *group) State {
 func (c *GlobalCongestionController) view(s Signal) pathView {
 	return pathView{
 		config: c.config, rand: c.rand, without: c.without, idle: c.idle(s),
-		queued: c.path.queue(c.inFlight(s)) > c.queueTarget(),
-		short:  s.Length > 0 && s.Length < 2*s.Latency,
-
-		measured: c.path.base() > 0,
+		queued:   c.path.queue(c.inFlight(s)) > c.queueTarget(),
+		short:    s.Length > 0 && s.Length < 2*s.Latency,
+		measured: c.measured,
 	}
 }
 

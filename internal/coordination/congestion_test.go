@@ -33,6 +33,7 @@ func settledController(rate float64) *GlobalCongestionController {
 	c.groups[0].join(&lane{name: "a"})
 	c.path.observe(start, clean(), false)
 	c.path.rebase(start)
+	c.begun, c.measured = true, true
 	c.window.size = 100
 	c.avoid()
 	r := &c.groups[0].rate
@@ -285,8 +286,21 @@ func TestRefusalsThatComeBackFirst(t *testing.T) {
 	t.Run("are no outage", func(t *testing.T) {
 		c := fresh(DefaultConfig())
 		judge(c, start, Signal{Started: 60, Throttled: 28, Completions: 14, Throttles: 14, InFlight: 16})
+		for range starvedRounds {
+			judge(c, start, Signal{Started: 60, Throttled: 28, Completions: 14, Throttles: 14, InFlight: 16})
+		}
 		if r := c.groups[0].rate; r.state != CongestionAvoidance || r.perSecond != 0 {
 			t.Errorf("got %v per second in %s, want no bound yet", r.perSecond, r.state)
+		}
+		c.begin(start)
+		if c.observe(PrefixCounters{Throttled: 14}); c.over(start.Add(100*time.Millisecond), 500*time.Millisecond, 0) {
+			t.Error("a round ended before what was accepted could come back")
+		}
+		for range unmeasuredRounds {
+			judge(c, start, Signal{Started: 60, Throttled: 28, Completions: 14, Throttles: 14, InFlight: 16})
+		}
+		if r := c.groups[0].rate; r.state != Recovery {
+			t.Errorf("in %s after %d rounds of refusals, want recovery", r.state, unmeasuredRounds)
 		}
 	})
 	t.Run("hide what is accepted", func(t *testing.T) {
@@ -531,7 +545,8 @@ func TestYoungRoundsAreNoBase(t *testing.T) {
 func TestMediansOfFewHardlyLowerTheBase(t *testing.T) {
 	few := func(accepted, refused int64) Signal {
 		return with(func(s *Signal) {
-			s.Latency, s.Completions, s.Throttles = 60*time.Millisecond, accepted+refused, refused
+			s.Latency, s.Completions = 60*time.Millisecond, accepted+refused
+			s.Throttled = s.Accepted * float64(refused) / float64(accepted)
 		})
 	}
 	for name, s := range map[string]Signal{"few": few(25, 0), "few among refusals": few(25, 100)} {
@@ -549,15 +564,34 @@ func TestAShrinkingWindowFindsThatThereWasNoQueue(t *testing.T) {
 	c := settledController(0)
 	c.path.bases[c.path.SizeClass].seconds = 0.06
 	now := start
+	before := c.window.size // what is in flight lags by a round
 	for round := 0; c.path.base() < 0.09; round++ {
 		if round == 12 {
 			t.Fatalf("after %d rounds the base latency is %v s, want 0.1", round, c.path.base())
 		}
 		now = now.Add(time.Second)
+		window := c.window.size
 		judge(c, now, with(func(s *Signal) {
-			x := c.window.size / 0.1
-			s.Started, s.Accepted, s.Bytes, s.InFlight = x, x, x*float64(1<<20), int(c.window.size)
+			x := window / 0.1
+			s.Started, s.Accepted, s.Bytes, s.InFlight = x, x, x*float64(1<<20), int(before)
 		}))
+		before = window
+	}
+	if c.window.draining {
+		t.Error("what was found is measured once more")
+	}
+}
+
+// What was in flight before rounds of another kind is not compared with: the window may
+// have moved for other reasons.
+func TestOnlyRoundsInARowAreCompared(t *testing.T) {
+	c := settledController(0)
+	judge(c, start, slowed(200*time.Millisecond))
+	judge(c, start, with(func(s *Signal) { s.InFlight, s.SenderLimited = 10, true }))
+	c.window.size = 40
+	judge(c, start, with(func(s *Signal) { s.InFlight, s.Latency = 40, 200*time.Millisecond }))
+	if c.path.base() != 0.1 {
+		t.Errorf("the base latency is %v s, want 0.1 as before", c.path.base())
 	}
 }
 

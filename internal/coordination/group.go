@@ -218,7 +218,7 @@ func (g *group) remember() {
 	if outage || g.signal.Completions == 0 {
 		return
 	}
-	loaded := refused || g.rate.perSecond == 0 || g.signal.Started >= bindingShare*g.rate.perSecond
+	loaded := refused || g.rate.perSecond == 0 || g.rate.binds(g.signal)
 	g.refused, g.loaded = g.refused<<1, g.loaded<<1
 	if refused {
 		g.refused |= 1

@@ -97,7 +97,7 @@ func TestComparison(t *testing.T) {
 			rounds:   []round{{32, signal(100, time.Second)}, {16, signal(50, 2*time.Second)}},
 			wantBase: 100, improvement: -0.5, reduction: -1, measured: true,
 		},
-		"few requests": {rounds: []round{{32, Signal{Accepted: 2, Bytes: 0.1}}, {64, signal(100, time.Second)}}},
+		"few requests":        {rounds: []round{{32, Signal{Accepted: 2, Bytes: 0.1}}, {64, signal(100, time.Second)}}},
 		"only limited rounds": {rounds: []round{{32, limited}, {64, signal(100, time.Second)}}},
 	}
 	for name, test := range tests {

@@ -12,8 +12,8 @@ const (
 	bandwidthRounds = 10
 	// baseSlack is how far above the smallest latency a round still confirms it.
 	baseSlack = 1.05
-	// fewRequests that were not refused give no median to rely on, and fewer than
-	// manyRequests one that may lie far off.
+	// Fewer than fewRequests accepted give no median to rely on, fewer than manyRequests
+	// one that may lie far off.
 	fewRequests  = 20
 	manyRequests = 50
 	// shortestLatency in seconds takes the place of none.
@@ -123,7 +123,7 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 		m.latency += m.smoothing() * (seconds - m.latency)
 	}
 	base := &m.bases[m.SizeClass]
-	switch young := s.young() || s.answered() < fewRequests; {
+	switch young := s.young() || s.acceptances() < fewRequests; {
 	case base.seconds == 0 || !young && (m.latency <= base.seconds || base.young):
 		m.lower(now, s, young)
 	case m.latency <= baseSlack*base.seconds:
@@ -136,7 +136,7 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 // scatter below it, goes a part of the way.
 func (m *pathModel) lower(now time.Time, s Signal, young bool) {
 	base := &m.bases[m.SizeClass]
-	scattered := s.answered() < manyRequests || m.latency > (1-baseScatter)*base.seconds
+	scattered := s.acceptances() < manyRequests || m.latency > (1-baseScatter)*base.seconds
 	if base.seconds > 0 && !base.young && scattered {
 		base.seconds += scatterWeight * (m.latency - base.seconds)
 		base.at = now
@@ -145,8 +145,10 @@ func (m *pathModel) lower(now time.Time, s Signal, young bool) {
 	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: young}
 }
 
-// answered counts the requests that were not refused.
-func (s Signal) answered() int64 { return s.Completions - s.Throttles }
+// acceptances is about how many of the completed requests were accepted.
+func (s Signal) acceptances() float64 {
+	return float64(s.Completions) * ratio(s.Accepted, s.Accepted+s.Throttled+s.Failed)
+}
 
 // young tells that many requests were started and few ended: the first to end are
 // the fastest, so the latency of the round is too low.

@@ -13,9 +13,9 @@ const (
 	// cutShare of the accepted rate is kept at a cut: while a policer refuses, the
 	// accepted rate is its capacity, and a deep cut wastes it.
 	cutShare = 0.99
-	// probeWait is the mean time from the end of one probe to the next; each wait is
-	// between half of it and half more, so that senders that share a policer do not
-	// probe together.
+	// probeWait is the usual mean time from the end of one probe to the next, of which
+	// scheduleProbe may take a part; each wait is between half of it and half more, so
+	// that senders that share a policer do not probe together.
 	probeWait = 8 * time.Second
 	// probeStepMost bounds a step, relative to the rate: a doubling, as slow start's.
 	probeStepMost = 1
@@ -77,7 +77,7 @@ type pathView struct {
 	idle    bool // the workers had too little to send
 	queued  bool // the path has more of a queue than it should
 	short   bool // the round was over before most of what was sent in it could come back
-	// measured: something was accepted at some time, so that nothing is an outage.
+	// measured: something was accepted at some time, so a round without is an outage.
 	measured bool
 }
 
@@ -105,7 +105,7 @@ func (r *rateLaw) round(now time.Time, s Signal, v pathView) string {
 func (r *rateLaw) apply(now time.Time, s Signal, v pathView) string {
 	if s.Accepted > 0 {
 		r.starved = 0
-	} else if r.starved++; r.state != Recovery && (r.starved >= starvedRounds || v.measured && s.Throttles >= manyThrottles) {
+	} else if r.starved++; r.state != Recovery && r.dark(s, v) {
 		r.recover(s)
 		return CauseNoSuccess
 	}
@@ -121,12 +121,25 @@ func (r *rateLaw) apply(now time.Time, s Signal, v pathView) string {
 	}
 }
 
+// dark tells that nothing gets through any more. Before anything ever did, it may only
+// take long to.
+func (r *rateLaw) dark(s Signal, v pathView) bool {
+	if !v.measured {
+		return r.starved >= unmeasuredRounds
+	}
+	return r.starved >= starvedRounds || s.Throttles >= manyThrottles
+}
+
+// binds tells that the rate is what limited a round.
+func (r *rateLaw) binds(s Signal) bool { return s.Started >= bindingShare*r.perSecond }
+
 func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
+	if s.Accepted == 0 {
+		return "" // apply counts these rounds
+	}
 	settling := r.settling
 	r.settling = false
 	switch {
-	case s.Accepted == 0:
-		return "" // apply counts these rounds
 	case s.congested(v.config) && r.probe.active:
 		r.loseProbe(now, s, v)
 		return ""
@@ -137,7 +150,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		r.enterFastRecovery(s, r.perSecond)
 		return CauseThrottled
 	}
-	binding := s.Started >= bindingShare*r.perSecond
+	binding := r.binds(s)
 	if !v.idle && (r.perSecond == 0 || binding) {
 		r.good = s.Accepted
 	}
@@ -165,7 +178,7 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 		return
 	}
 	gained := s.Accepted - r.probe.settled
-	if s.Started < bindingShare*r.perSecond && gained < r.probe.from*r.probe.step/2 {
+	if !r.binds(s) && gained < r.probe.from*r.probe.step/2 {
 		return // the senders have not followed yet
 	}
 	r.events.probesWon++
@@ -249,11 +262,14 @@ func (r *rateLaw) recover(s Signal) {
 	if r.state != FastRecovery {
 		r.prior = r.perSecond
 	}
+	if r.probe.active {
+		r.prior = r.probe.from
+	}
 	r.goal, r.resume = cutShare*s.Accepted, cutShare*s.Accepted
 	if s.Accepted <= outageShare*r.good {
 		r.goal, r.resume = r.good, r.prior
 	}
-	r.state, r.settling, r.probe = Recovery, false, probe{}
+	r.state, r.settling, r.lagged, r.probe = Recovery, false, false, probe{}
 	r.perSecond = max(r.lowest(), s.Accepted/2)
 }
 

@@ -51,8 +51,8 @@ func (c *GlobalCongestionController) length(interval time.Duration) time.Duratio
 }
 
 // over tells that the round has seen enough to judge. The first of all begins with
-// what comes back first, and is never cut short: refusals come back at once, what was
-// accepted only after the service time.
+// what comes back first, and none is cut short before anything was accepted: refusals
+// come back at once, what is accepted only after the service time.
 func (c *GlobalCongestionController) over(now time.Time, interval time.Duration, coverage float64) bool {
 	if c.completions == 0 {
 		if !c.begun {
@@ -60,7 +60,7 @@ func (c *GlobalCongestionController) over(now time.Time, interval time.Duration,
 		}
 		return false
 	}
-	if c.begun && c.throttles >= enoughThrottles && !c.settling() &&
+	if c.measured && c.throttles >= enoughThrottles && !c.settling() &&
 		float64(c.throttles) > earlyThrottling*float64(c.completions) {
 		return true
 	}

@@ -49,6 +49,7 @@ func (c *PipelineCoordinator) restore(now time.Time, s Snapshot) error {
 	k := c.control
 	k.begun, k.recorded = true, s.Path.Window
 	k.path.restore(now, s.Path.Profile)
+	k.measured = k.path.base() > 0
 	w := &k.window
 	w.size, w.good = float64(s.Path.Window), float64(min(max(s.Path.GoodWindow, 0), maxWindow))
 	w.threshold = float64(min(max(s.Path.Threshold, 1), maxWindow))

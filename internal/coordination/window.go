@@ -43,6 +43,8 @@ const (
 	pacedHeadroom = 1.5
 	// starvedRounds without any success are an outage.
 	starvedRounds = 3
+	// unmeasuredRounds are, where nothing was ever accepted.
+	unmeasuredRounds = 12
 	// regainShare of the threshold is where slow start begins after an outage that
 	// only the window can answer.
 	regainShare = 0.25
@@ -67,16 +69,22 @@ type windowLaw struct {
 	overfull  int     // rounds in a row with twice the queue that there should be
 	carried   float64 // the most per second before and during it
 	drainWait time.Duration
-	// pressed is what was in flight, and pressedLatency the latency in seconds, when
-	// the window began to shrink for a queue.
-	pressed, pressedLatency float64
-	settling                bool // the next round still holds what was sent before a cut
-	starved                 int  // rounds with completions but no success
-	late                    int  // rounds in a row in which most requests timed out
-	regaining               bool // slow start after an outage
-	cuts                    int64
+	settling  bool // the next round still holds what was sent before a cut
+	starved   int  // rounds with completions but no success
+	late      int  // rounds in a row in which most requests timed out
+	regaining bool // slow start after an outage
+	cuts      int64
 	// overloaded: even the floor may be more than the path carries in time.
 	overloaded bool
+
+	press press
+}
+
+// press is how it was when the window began to shrink for a queue, in rounds in a row
+// that the window limited; zero when it does not.
+type press struct {
+	inFlight, latency float64 // requests, seconds
+	sizeClass         int
 }
 
 // floor is the smallest window; a smaller configured start is respected.
@@ -142,6 +150,8 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 		return c.answerRefusals(s)
 	}
 	w.settling, w.starved = false, 0
+	pressed := w.press
+	w.press = press{}
 	switch {
 	case s.Accepted == 0:
 		return "" // an outage is for the rates
@@ -164,6 +174,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	if w.state == SlowStart {
 		return c.slowStart(s)
 	}
+	w.press = pressed
 	c.follow(now, s)
 	return ""
 }
@@ -202,8 +213,8 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 	}
 	if s.Accepted >= plateauGrowth*w.best {
 		w.best, w.plateau = s.Accepted, 0
-	} else if !c.paced(s) {
-		w.plateau++
+	} else if w.plateau++; c.bounded(s) {
+		w.plateau = 0
 	}
 	cause := ""
 	if queue := c.path.queue(c.inFlight(s)); queue > max(6, 0.3*w.size) {
@@ -220,14 +231,20 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 	return cause
 }
 
-// paced tells that rates limited the round.
-func (c *GlobalCongestionController) paced(s Signal) bool {
+// bounded tells that rates limited the round.
+func (c *GlobalCongestionController) bounded(s Signal) bool {
 	bound := 0.0
 	for _, g := range c.groups {
 		if g.rate.perSecond == 0 {
 			return false
 		}
-		bound += g.rate.perSecond
+		switch {
+		case g.signal.Started == 0: // idle
+		case g.rate.probe.active: // the senders may not have followed yet
+			bound += g.rate.probe.from
+		default:
+			bound += g.rate.perSecond
+		}
 	}
 	return s.Started >= bindingShare*bound
 }
@@ -253,6 +270,10 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	w := &c.window
 	target := c.queueTarget()
 	queue := c.path.queue(c.inFlight(s))
+	if c.unfounded(now, s, queue > target) {
+		w.overfull = 0
+		return
+	}
 	switch {
 	case queue > 2*target:
 		// So long a queue is no scatter: what is accepted is what the path carries.
@@ -261,14 +282,12 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	case queue > target:
 		w.size -= 0.7 * (queue - 0.85*target)
 		w.stride = 1
-		w.size = max(w.size)
 	case queue >= 0.7*target:
 		w.stride = 1
 	case s.young() || !c.path.sound() && !w.steady && !c.path.surged:
 	default:
 		c.stretch()
 	}
-	c.press(now, s, queue > target)
 	if queue <= 2*target {
 		w.overfull = 0
 	} else {
@@ -281,21 +300,26 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	}
 }
 
-// press watches a window that shrinks for a queue: if what is in flight falls and the
-// latency does not, there is none, and the smallest latency was measured wrong.
-func (c *GlobalCongestionController) press(now time.Time, s Signal, queued bool) {
-	w := &c.window
-	switch inFlight := float64(s.InFlight); {
+// unfounded tells that the window shrank for a queue that was none: what is in flight fell
+// and the latency did not, so the smallest latency was measured wrong.
+func (c *GlobalCongestionController) unfounded(now time.Time, s Signal, queued bool) bool {
+	p, inFlight, latency := &c.window.press, float64(s.InFlight), c.path.current()
+	switch {
 	case !queued:
-		w.pressed = 0
-	case w.pressed == 0 || inFlight > w.pressed:
-		w.pressed, w.pressedLatency = inFlight, c.path.current()
-	case inFlight < pressedShare*w.pressed:
-		if c.path.current() > pressedFall*w.pressedLatency {
-			c.path.rebase(now)
-		}
-		w.pressed = 0
+		*p = press{}
+		return false
+	case p.inFlight == 0 || inFlight > p.inFlight || p.sizeClass != c.path.SizeClass:
+		*p = press{inFlight, latency, c.path.SizeClass}
+		return false
+	case inFlight >= pressedShare*p.inFlight:
+		return false
 	}
+	unfounded := latency > pressedFall*p.latency
+	*p = press{}
+	if unfounded {
+		c.path.rebase(now)
+	}
+	return unfounded
 }
 
 // stretch grows a window that causes no queue, faster each time: the path may have
@@ -353,7 +377,7 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) string {
 	w.settling = false
 	if s.Accepted > 0 {
 		w.starved = 0
-	} else if w.starved++; w.starved >= starvedRounds || s.Throttles >= manyThrottles {
+	} else if w.starved++; w.starved >= starvedRounds || c.measured && s.Throttles >= manyThrottles {
 		w.state, w.regaining, w.draining = Recovery, false, false
 		w.size = c.floor()
 		return CauseNoSuccess

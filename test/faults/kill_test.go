@@ -73,7 +73,7 @@ func (r *rig) rest(t *testing.T) {
 	if r.Stats().Operations["CompleteMultipartUpload"] == 0 {
 		return
 	}
-	time.Sleep(100 * time.Millisecond) // It may not have begun.
+	time.Sleep(100 * time.Millisecond) // The server may not have begun with it.
 	await(t, "the completion of huge", func() bool { return r.stands("huge") || len(r.openUploads(t)) > 0 })
 }
 
