@@ -133,6 +133,34 @@ var _ = Describe("A transfer", func() {
 		Expect(at.Status.StartTime).To(Equal(before.Status.StartTime))
 	})
 
+	It("has what was begun gone on with, though its manager died while it was suspended", func(ctx SpecContext) {
+		stop := startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPuppet(ctx, "w-a")
+		a.report(ctx)
+		a.plans(2, "Complete")
+		a.report(ctx)
+		Eventually(func() int { a.take(ctx); return len(a.held) }).Should(Equal(2))
+		s.change(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend = ptr.To(true) })
+		a.end(ctx, corev1.PodFailed)
+		Eventually(func() error { _, err := a.lease(ctx); return err }).Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
+		stop()
+
+		startManager()
+		s.change(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend = ptr.To(false) })
+		b := s.startPuppet(ctx, "w-b")
+		b.report(ctx)
+		Eventually(func(g Gomega) {
+			lease, err := b.lease(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(lease.Spec.Prefixes).To(HaveLen(1))
+			g.Expect(lease.Spec.Prefixes[0].Archives).To(HaveLen(2))
+			for _, archive := range lease.Spec.Prefixes[0].Archives {
+				g.Expect(archive.Attempt).To(BeNumerically(">", 1), "its worker would not look for what is left of it")
+			}
+		}).Should(Succeed())
+	})
+
 	It("gives a killed worker's archives to another", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
@@ -321,13 +349,7 @@ var _ = Describe("The workers' Job", func() {
 		startManager()
 		s := makeStage(ctx, nil)
 		s.awaitJob(ctx, "-workers")
-		set := func(change func(*v1alpha1.ArchiveTransfer)) {
-			GinkgoHelper()
-			at := s.transfer(ctx)
-			patch := client.MergeFrom(at.DeepCopy())
-			change(at)
-			Expect(api.Patch(ctx, at, patch)).To(Succeed())
-		}
+		set := func(change func(*v1alpha1.ArchiveTransfer)) { s.change(ctx, change) }
 		suspend := func() bool { job, _ := s.job(ctx, "-workers"); return ptr.Deref(job.Spec.Suspend, false) }
 
 		set(func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend = ptr.To(true) })

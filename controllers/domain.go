@@ -139,7 +139,10 @@ func (d *domain) admit(now time.Time, m *member) error {
 		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
 		d.claims[id].takeNote(now, lease) // another manager has counted it
 	}
-	return d.schedule(now, m.transfer, convert.Planned(m.transfer.Status))
+	// Of archives without a lease nobody knows any more whether a worker had begun them,
+	// as when the transfer is suspended.
+	begun := m.transfer.Status.Coordination != nil
+	return d.schedule(now, m.transfer, convert.Planned(m.transfer.Status), begun)
 }
 
 func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
@@ -156,8 +159,9 @@ func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
 	return c
 }
 
-// schedule queues the archives that have been planned since the last call.
-func (d *domain) schedule(now time.Time, at *v1alpha1.ArchiveTransfer, planned []v1alpha1.PlannedPrefix) error {
+// schedule queues the archives that have been planned since the last call. begun says
+// that an earlier leader may have had them sent.
+func (d *domain) schedule(now time.Time, at *v1alpha1.ArchiveTransfer, planned []v1alpha1.PlannedPrefix, begun bool) error {
 	id := coordination.TransferID(at.UID)
 	c := d.claims[id]
 	for _, p := range planned {
@@ -171,7 +175,7 @@ func (d *domain) schedule(now time.Time, at *v1alpha1.ArchiveTransfer, planned [
 		size := ptr.Deref(p.Bytes, 0) / max(1, to)
 		for n := from; n < to; n++ {
 			err := d.core.ScheduleUpload(coordination.Upload{
-				Archive: coordination.ArchiveID{Transfer: id, Prefix: p.Name, Number: n}, Path: p.Name, EstimatedSize: size,
+				Archive: coordination.ArchiveID{Transfer: id, Prefix: p.Name, Number: n}, Path: p.Name, EstimatedSize: size, Begun: begun,
 			})
 			if err != nil {
 				return fmt.Errorf("scheduling archive %d of prefix %q: %w", n, p.Name, err)
@@ -219,7 +223,7 @@ func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, wor
 		c.checksum = s.ChecksumAlgorithm
 	}
 	if s.Plan != nil && c.planning != planningComplete {
-		if err := d.schedule(now, m.transfer, s.Plan.Prefixes); err != nil {
+		if err := d.schedule(now, m.transfer, s.Plan.Prefixes, false); err != nil {
 			return err
 		}
 		c.planning = s.Plan.State

@@ -99,6 +99,15 @@ func (s *stage) condition(ctx context.Context, kind string) func() string {
 	}
 }
 
+// change edits the transfer as its user does.
+func (s *stage) change(ctx context.Context, change func(*v1alpha1.ArchiveTransfer)) {
+	GinkgoHelper()
+	at := s.transfer(ctx)
+	patch := client.MergeFrom(at.DeepCopy())
+	change(at)
+	Expect(api.Patch(ctx, at, patch)).To(Succeed())
+}
+
 func (s *stage) job(ctx context.Context, suffix string) (*batchv1.Job, error) {
 	job := &batchv1.Job{}
 	return job, api.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: s.key.Name + suffix}, job)

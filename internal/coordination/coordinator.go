@@ -283,7 +283,11 @@ func (c *PipelineCoordinator) ScheduleUpload(u Upload) error {
 			n, u.Archive.Prefix, u.Archive.Transfer)
 	}
 	l.path = u.Path
-	l.schedule(archive{number: u.Archive.Number, priority: u.Priority, size: u.EstimatedSize, files: u.Files})
+	a := archive{number: u.Archive.Number, priority: u.Priority, size: u.EstimatedSize, files: u.Files}
+	if u.Begun {
+		a.attempts, a.moves = 1, 1
+	}
+	l.schedule(a)
 	return nil
 }
 

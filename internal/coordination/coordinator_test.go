@@ -286,6 +286,24 @@ func TestRetriesEnd(t *testing.T) {
 	}
 }
 
+// What an earlier leader may have had sent is looked for what is left of it, and has all
+// its attempts still.
+func TestBegunArchivesAreAnotherAttemptButCountNone(t *testing.T) {
+	config := DefaultConfig()
+	config.MaxAttempts = 1
+	f := newFixture(t, config)
+	must(t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", 0}, EstimatedSize: 100, Files: 2, Begun: true}))
+	f.start("t", "w")
+	if got := f.grants["w"].Prefixes[0].Assignments[0].Attempt; got != 2 {
+		t.Errorf("attempt %d, want 2", got)
+	}
+	f.report("w", done("a", 0))
+	f.tick()
+	if p := f.prefix("a"); p.FailedArchives != 0 || p.Finished.Count() != 1 {
+		t.Errorf("got %+v, want the archive done", p)
+	}
+}
+
 // A worker repeats an outcome until it is acknowledged; it must not end the
 // next attempt, which the worker has not seen yet.
 func TestARepeatedRetryIsOfTheFirstAttempt(t *testing.T) {

@@ -121,6 +121,9 @@ type Upload struct {
 	// Files in the archive; 0 when unknown. They count as failed when the
 	// archive runs out of attempts.
 	Files int64
+	// Begun: a worker of an earlier leader may have begun with it, and left an upload
+	// open that is to be gone on with. It counts as no attempt.
+	Begun bool
 }
 
 // PrefixCounters are a worker's cumulative counters of one prefix, and the
