@@ -66,14 +66,15 @@ clean: ## Remove what was built here, except the cached control plane (CONTROLPL
 
 ##@ Benchmarks
 
-# Rounds, and which SCENARIO:CLIENT to run: make bench-transfer RUNS=1 ONLY='http/big:(cargoship|s5cmd)'
+# Rounds, and which SCENARIO:CLIENT to run: make bench-transfer RUNS=1 ONLY='http/big:(cargoship|s5cmd)';
+# with AGAIN=1 in place of what the page says of them.
 RUNS ?= 5
 ONLY ?=
 
 .PHONY: bench-transfer
 bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure worker copy against other S3 clients (RUNS=5, ONLY=regexp).
 	@go build -o bin/benchtransfer ./hack/benchtransfer
-	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' --out $(if $(ONLY),bin/bench,docs/benchmarks)
+	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(if $(AGAIN),--again) --out $(if $(AGAIN),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
 
 # Which CONDITION/WORKERS:FLEET to run: make bench-fleet ONLY='policed/4:'; or QUICK=1 for short runs of four workers.
 .PHONY: bench-fleet

@@ -24,6 +24,7 @@ type bench struct {
 	limit             time.Duration
 	runs              int
 	only              *regexp.Regexp
+	again             bool
 	tools             []tool
 	report            report
 }
@@ -42,11 +43,12 @@ func main() {
 	flag.StringVar(&b.out, "out", "docs/benchmarks", "directory for transfer.md, transfer.json and transfer.svg")
 	flag.IntVar(&b.runs, "runs", 5, "rounds")
 	flag.DurationVar(&b.limit, "limit", time.Minute, "the most that one copy may take")
+	flag.BoolVar(&b.again, "again", false, "measure what --only matches again, and keep the other results of the transfer.json that is there")
 	render := flag.Bool("render", false, "run nothing: write page and plot of the transfer.json that is there")
 	flag.Parse()
 	var err error
-	if b.only, err = regexp.Compile(*only); err != nil || flag.NArg() > 0 || b.runs < 1 {
-		fmt.Fprintln(os.Stderr, "benchtransfer: want --only EXPRESSION, --runs above 0, and no arguments")
+	if b.only, err = regexp.Compile(*only); err != nil || flag.NArg() > 0 || b.runs < 1 || b.again && *only == "" {
+		fmt.Fprintln(os.Stderr, "benchtransfer: want --only EXPRESSION, with --again in any case, --runs above 0, and no arguments")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -67,6 +69,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	b.report = newReport(b.runs, b.limit)
+	if b.again {
+		if err := benchmark.ReadData(filepath.Join(b.out, data), &b.report); err != nil {
+			return err
+		}
+		b.report.forget(b.only)
+	}
 	for _, t := range b.tools {
 		b.report.Versions[t.name] = t.describe(ctx)
 		line := strings.Join(t.arguments(job{"DIR", "http://HOST:PORT", ""}), " ")
@@ -88,7 +96,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 			}
 		}
 		// What is measured stays, also when a later round is interrupted.
-		b.report.Runs = round + 1
+		if !b.again {
+			b.report.Runs = round + 1
+		}
 		if err := b.write(); err != nil {
 			return err
 		}

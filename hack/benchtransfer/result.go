@@ -1,6 +1,8 @@
 package main
 
 import (
+	"regexp"
+	"slices"
 	"time"
 
 	"cargoship.dev/operator/hack/benchmark"
@@ -15,6 +17,20 @@ type report struct {
 	Versions map[string]string `json:"versions"`
 	Commands map[string]string `json:"commands"`
 	Results  []result          `json:"results"`
+	// Again are those parts that were measured again, and when.
+	Again []again `json:"again,omitempty"`
+}
+
+// again is a later measurement of some scenarios and tools, in place of the first.
+type again struct {
+	benchmark.Head
+	Only string `json:"only"`
+}
+
+// forget drops what is measured anew.
+func (r *report) forget(only *regexp.Regexp) {
+	r.Results = slices.DeleteFunc(r.Results, func(one result) bool { return only.MatchString(one.Scenario + ":" + one.Tool) })
+	r.Again = append(r.Again, again{benchmark.NewHead(), only.String()})
 }
 
 // result is what one tool did in one scenario.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -52,6 +53,21 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %q:\n%s", want, &page)
 		}
+	}
+}
+
+func TestAgainKeepsTheOthers(t *testing.T) {
+	r := sample()
+	r.forget(regexp.MustCompile("^policer/small:(cargoship|s5cmd)$"))
+	if len(r.Results) != 1 || r.Results[0].Tool != "s3cmd" {
+		t.Errorf("kept %v, want the one that is not measured again", r.Results)
+	}
+	var page strings.Builder
+	if err := r.writePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	if want := "What matches `^policer/small:(cargoship|s5cmd)$` was measured again on " + r.Again[0].Date; !strings.Contains(page.String(), want) {
+		t.Errorf("the page lacks %q", want)
 	}
 }
 
