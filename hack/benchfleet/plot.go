@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"image/color"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -81,7 +82,7 @@ func (r report) bars(c condition, q quantity) (*plot.Plot, error) {
 			}
 			one, _ := r.find(c, s.workers, f.name)
 			values = append(values, q.of(r, c, one))
-			names = append(names, fmt.Sprintf("%d workers", s.workers))
+			names = append(names, strconv.Itoa(int(s.workers)))
 		}
 		bars, err := plotter.NewBarChart(values, width)
 		if err != nil {
@@ -92,6 +93,7 @@ func (r report) bars(c condition, q quantity) (*plot.Plot, error) {
 		p.Add(bars)
 	}
 	p.NominalX(names...)
+	p.X.Label.Text = "workers"
 	if p.Y.Max *= 1.05; p.Y.Max == 0 {
 		p.Y.Max = 1
 	}

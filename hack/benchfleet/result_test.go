@@ -104,7 +104,7 @@ func TestPlotsAreDrawn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<svg", coordinated, "12 workers", "requests refused, %"} {
+	for _, want := range []string{"<svg", coordinated, ">12<", "workers", "requests refused, %"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the plot lacks %q", want)
 		}
