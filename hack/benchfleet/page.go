@@ -85,8 +85,9 @@ func (r report) targets() []target {
 			if one.Condition != c.name || one.Fleet != coordinated {
 				continue
 			}
-			add := func(text string, met bool, format string, values ...any) {
-				all = append(all, target{c.name + ": " + text, one.Workers, fmt.Sprintf(format, values...), met, false})
+			add := func(text string, met bool, format string, values ...any) *target {
+				all = append(all, target{text: c.name + ": " + text, workers: one.Workers, measured: fmt.Sprintf(format, values...), met: met})
+				return &all[len(all)-1]
 			}
 			if c.requestsPerSecond > 0 {
 				share := one.Alone.BytesPerSecond / c.capacity
@@ -99,8 +100,8 @@ func (r report) targets() []target {
 			if other, ok := r.find(c, one.Workers, fixed64); ok {
 				less := 1 - one.Alone.StoredP50/other.Alone.StoredP50
 				most := 1 - c.service.Seconds()/other.Alone.StoredP50 // without any waiting
-				add("median time to be stored at least 30 % below that of "+fixed64, less >= 0.3, "%.0f %% of at most %.0f %%", 100*less, 100*most)
-				all[len(all)-1].outOfReach = c.requestsPerSecond > 0 && most < 0.3
+				t := add("median time to be stored at least 30 % below that of "+fixed64, less >= 0.3, "%.0f %% of at most %.0f %%", 100*less, 100*most)
+				t.outOfReach = c.requestsPerSecond > 0 && most < 0.3
 			}
 		}
 	}

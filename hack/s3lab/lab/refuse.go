@@ -27,7 +27,7 @@ func expiredToken() refusal {
 }
 
 func notImplemented() refusal {
-	return refusal{http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented."}
+	return refusal{http.StatusNotImplemented, "NotImplemented", "This server does not support what a header of the request asks for."}
 }
 
 // maxSkew is how far S3 lets the clock of a request be off.
