@@ -178,14 +178,21 @@ var _ = Describe("A transfer", func() {
 
 	It("is as its manager wants it whatever is done to its leases by hand", func(ctx SpecContext) {
 		startManager()
-		s := makeStage(ctx, nil)
+		// From its last report on the worker is silent, and its lease must outlast the test.
+		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) {
+			at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: 12 * time.Second}
+		})
 		a := s.startPuppet(ctx, "w-a")
 		a.plans(6, "Complete")
-		a.report(ctx)
+		// A lease is renewed while its worker reports, and acknowledges the last
+		// report only then.
 		var before *v1alpha1.PrefixLease
-		Eventually(func() int { before = a.take(ctx); return len(before.Spec.Prefixes) }).Should(Equal(1))
-		a.report(ctx)
-		Eventually(func() int64 { before = a.take(ctx); return *before.Spec.AcknowledgedReport }).Should(Equal(a.sequence))
+		Eventually(func() bool {
+			a.report(ctx)
+			time.Sleep(300 * time.Millisecond)
+			before = a.take(ctx)
+			return len(before.Spec.Prefixes) == 1 && ptr.Deref(before.Spec.AcknowledgedReport, 0) == a.sequence
+		}).WithTimeout(time.Minute).Should(BeTrue())
 
 		By("writing nothing as long as nothing changes")
 		Consistently(func() string { lease, _ := a.lease(ctx); return lease.ResourceVersion }).WithTimeout(1200 * time.Millisecond).
