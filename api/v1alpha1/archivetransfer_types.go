@@ -467,7 +467,8 @@ type Coordination struct {
 	// +kubebuilder:default=FairShare
 	BandwidthStrategy BandwidthStrategy `json:"bandwidthStrategy,omitempty"`
 
-	// pipelineDepth is the most archives assigned ahead to one worker on one prefix.
+	// pipelineDepth is how many archives are assigned ahead to a worker for each prefix
+	// that it serves, divided over these by the windows that it has on them.
 	// +optional
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1

@@ -14,7 +14,7 @@ func TestScore(t *testing.T) {
 		for n := range int64(100) {
 			l.schedule(archive{number: n})
 		}
-		return &cell{lane: l, window: 10, worker: &worker{transfer: tr}}, tr
+		return &cell{lane: l, window: 10, worker: &worker{transfer: tr, serves: 1, granting: 10}}, tr
 	}
 	tests := map[string]struct {
 		change func(*cell)
@@ -40,6 +40,28 @@ func TestScore(t *testing.T) {
 				t.Errorf("score %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// What a worker holds ahead lies where it will be sent: with nearly all of its window on
+// one prefix it would soon be done with a prefix's ordinary share.
+func TestTheHandsFollowTheWindow(t *testing.T) {
+	config := DefaultConfig()
+	f := newFixture(t, config)
+	f.schedule("t", "a", 1000)
+	f.schedule("t", "b", 1000)
+	f.start("t", "w")
+	w := f.c.workers["w"]
+	w.cells[0].window, w.cells[1].window = 30, 2
+	f.c.assign(f.now.Add(2 * time.Second))
+	if a, b := w.cells[0].ahead(), w.cells[1].ahead(); a != 30 || b != 2 {
+		t.Errorf("%d and %d archives ahead on windows of 30 and 2, want %d divided by the windows", a, b, 2*config.PipelineDepth)
+	}
+	if w.serves = 10; w.cells[0].ahead() != maxPipelineDepth {
+		t.Errorf("%d archives ahead on one prefix, want what a grant can list", w.cells[0].ahead())
+	}
+	if held := len(w.cells[0].held); held != 30 {
+		t.Errorf("the worker holds %d archives where its window is, want 30", held)
 	}
 }
 

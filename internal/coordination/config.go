@@ -11,7 +11,8 @@ import (
 const (
 	// maxPrefixesPerWorker is the most prefixes that one grant names.
 	maxPrefixesPerWorker = 64
-	// maxPipelineDepth is the most archives assigned to one worker on one prefix.
+	// maxPipelineDepth is the most archives assigned to one worker on one prefix, as
+	// many as a grant can list.
 	maxPipelineDepth = 64
 	// maxOutstanding is the most archives assigned to one worker in all.
 	maxOutstanding = 128

@@ -214,7 +214,7 @@ func (c *GlobalCongestionController) inFlight(s Signal) float64 {
 }
 
 // hasty tells that the next reports are worth having soon.
-func (c *GlobalCongestionController) hasty() bool {
+func (c *GlobalCongestionController) hasty(now time.Time) bool {
 	if c.without.has(Haste) {
 		return false
 	}
@@ -222,7 +222,7 @@ func (c *GlobalCongestionController) hasty() bool {
 		return true
 	}
 	for _, g := range c.groups {
-		if g.rate.hasty() {
+		if g.rate.hasty(now) {
 			return true
 		}
 	}

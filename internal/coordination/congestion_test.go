@@ -38,7 +38,7 @@ func settledController(rate float64) *GlobalCongestionController {
 	c.avoid()
 	r := &c.groups[0].rate
 	r.perSecond, r.good = rate, 1000
-	r.scheduleProbe(start, 1, c.view(Signal{}))
+	r.scheduleProbe(start, c.view(Signal{}))
 	return c
 }
 
@@ -332,6 +332,78 @@ func TestAProbeThatReachedFarIsTriedAgainSoon(t *testing.T) {
 	}
 }
 
+// Probes are paid for: the more refusals one has cost, those that come back after it
+// included, the later the next, within bounds.
+func TestAProbePaysForTheNext(t *testing.T) {
+	wait := func(rate float64, during, after int64) time.Duration {
+		c := settledController(rate)
+		r := &c.groups[0].rate
+		r.probe.due = start
+		round := func(throttles int64) {
+			judge(c, start, with(func(s *Signal) {
+				s.Started, s.Accepted, s.Throttled, s.Throttles = rate, rate, float64(throttles)/2, throttles
+				s.Completions = int64(rate)
+			}))
+		}
+		round(0)
+		if !r.probe.active {
+			t.Fatal("no probe")
+		}
+		round(during)
+		round(after)
+		return r.probe.due.Sub(start)
+	}
+	least, most := probeSoonest*3/2, probeWait/2
+	if got := wait(1000, 1, 0); got > least {
+		t.Errorf("after a refusal in a thousand the next probe comes after %v, want at most %v", got, least)
+	}
+	if got := wait(100, 50, 0); got < most || got > 3*most {
+		t.Errorf("after 50 refusals at 100/s the next probe comes after %v, want %v to %v", got, most, 3*most)
+	}
+	if cheap, dear := wait(1000, 45, 0), wait(1000, 45, 30); dear < 3*cheap/2 {
+		t.Errorf("after 45 refusals at 1000/s it comes after %v, and after 30 more that followed after %v", cheap, dear)
+	}
+}
+
+// Before a probe is due reports become frequent, unless the rate is not what limits.
+func TestReportsBecomeFrequentBeforeAProbe(t *testing.T) {
+	c := settledController(1000)
+	r := &c.groups[0].rate
+	r.probe.due = start.Add(time.Minute)
+	judge(c, start, clean())
+	for _, test := range []struct {
+		before time.Duration
+		want   bool
+	}{{time.Minute, false}, {probeLead + time.Second, false}, {probeLead - time.Second, true}, {-time.Second, true}, {-time.Hour, false}} {
+		if got := r.hasty(r.probe.due.Add(-test.before)); got != test.want {
+			t.Errorf("%v before the probe: hasty is %v", test.before, got)
+		}
+	}
+	judge(c, start, with(func(s *Signal) { s.Started, s.Accepted = 500, 500 }))
+	if r.hasty(r.probe.due) {
+		t.Error("reports are frequent for a probe of a rate that does not limit")
+	}
+}
+
+// A rate is divided by what the windows can use on a path without a queue: the latency
+// of a round can be that of a few late answers, and who is granted little sends little.
+func TestLateAnswersDoNotLowerTheRate(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 1000)
+	f.start("t", "w")
+	k := f.c.control
+	k.groups[0].rate.perSecond, k.groups[0].rate.probe.due = 100, f.now.Add(time.Hour)
+	k.path.bases[0], k.path.latency = baseLatency{seconds: 0.1, at: f.now}, 5
+	f.c.paceGrants()
+	sum := 0.0
+	for _, cell := range f.c.workers["w"].cells {
+		sum += cell.rate
+	}
+	if math.Abs(sum-100) > 1 {
+		t.Errorf("granted %v per second of 100 with a window of %d", sum, f.window("w"))
+	}
+}
+
 // While a rate limits, that the window doubles and no more is accepted tells nothing of
 // the path.
 func TestARateIsNoPlateau(t *testing.T) {
@@ -366,7 +438,7 @@ func TestProbe(t *testing.T) {
 			t.Errorf("the next step gives %v, want %v", got, want)
 		}
 		judge(c, start, at(1102.5, 0))
-		if got, want := c.groups[0].rate.perSecond, 1050*1.05*1.1; math.Abs(got-want) > 1e-6 {
+		if got, want := c.groups[0].rate.perSecond, 1050*1.05*1.2; math.Abs(got-want) > 1e-6 {
 			t.Errorf("the step after it gives %v, want %v", got, want)
 		}
 	})

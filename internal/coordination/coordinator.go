@@ -177,7 +177,7 @@ const shortestInterval = 500 * time.Millisecond
 // while the law moves fast, as far as the size of the fleet allows.
 func (c *PipelineCoordinator) hasten() {
 	granted, _ := c.grantedAndCharged()
-	hasty := granted > 0 && (c.control.hasty() || c.hungry()) || !c.control.begun && c.wanted() && !c.options.Without.has(Haste)
+	hasty := granted > 0 && (c.control.hasty(c.now) || c.hungry()) || !c.control.begun && c.wanted() && !c.options.Without.has(Haste)
 	step := shortestInterval
 	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
 	for _, t := range c.transfers {

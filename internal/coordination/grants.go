@@ -107,9 +107,11 @@ type pace struct {
 
 // paceTransfers divides the rate of a group over transfers by weight, then over
 // prefixes. No party is given more than its window can use: by Little's law
-// window/latency requests per second, and half as many again for the scatter.
+// window/T₀ requests per second, and half as many again for the scatter. Of a path
+// that a rate keeps from queueing T₀ is the latency; what is measured just now can be
+// that of a few late answers.
 func (c *PipelineCoordinator) paceTransfers(g *group) {
-	latency := c.control.path.current()
+	latency := c.control.path.base()
 	usable := func(window int) float64 {
 		if latency <= 0 && window > 0 {
 			return unlimited
@@ -176,9 +178,12 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 		}
 	}
 	for _, w := range c.ordered {
+		w.serves, w.granting = 0, 0
 		for _, cell := range w.cells {
 			if cell.window > 0 {
 				cell.lane.sharing++
+				w.serves++
+				w.granting += cell.window
 			}
 		}
 	}
@@ -215,7 +220,17 @@ func (c *cell) depth() int {
 		workers = 1 // nobody to leave any to
 	}
 	fair := (c.lane.remaining() + workers - 1) / workers
-	return min(c.lane.transfer.spec.Config.PipelineDepth, max(1, fair))
+	return min(c.ahead(), max(1, fair))
+}
+
+// ahead is how many archives of the lane, which has a window, the worker may hold
+// before the end: PipelineDepth for each prefix that it serves, and of all these by
+// its window here. A worker has most of its window on one prefix, and would send what
+// is PipelineDepth archives there before it is given more.
+func (c *cell) ahead() int {
+	w := c.worker
+	depth := w.transfer.spec.Config.PipelineDepth * w.serves * c.window / max(1, w.granting)
+	return min(max(1, depth), maxPipelineDepth)
 }
 
 // issue gives the grants as they stand, writing anew those that changed or need

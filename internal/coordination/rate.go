@@ -1,6 +1,7 @@
 package coordination
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -13,15 +14,24 @@ const (
 	// cutShare of the accepted rate is kept at a cut: while a policer refuses, the
 	// accepted rate is its capacity, and a deep cut wastes it.
 	cutShare = 0.99
-	// probeWait is the usual mean time from the end of one probe to the next, of which
-	// scheduleProbe may take a part; each wait is between half of it and half more, so
-	// that senders that share a policer do not probe together.
-	probeWait = 8 * time.Second
+	// probeBudget is the share of all requests that may be refused for the sake of
+	// probes: the more of them one has cost, the later comes the next.
+	probeBudget = 0.01
+	// probeSoonest and probeWait bound the mean time from the end of one probe to the
+	// next; each wait is between half of it and half more, so that senders that share a
+	// policer do not probe together.
+	probeSoonest = 1 * time.Second
+	probeWait    = 8 * time.Second
+	// probeLead before a probe is due reports become frequent: it begins at the end of
+	// a round, and its first step should be heard of soon.
+	probeLead = 2 * time.Second
+	// probeGrowth multiplies the step of a probe that goes on.
+	probeGrowth = 4
 	// probeStepMost bounds a step, relative to the rate: a doubling, as slow start's.
 	probeStepMost = 1
 	// laggedSteps is how many steps a probe skips that begins where next to nothing is
 	// known: the first one then nearly doubles the rate.
-	laggedSteps = 5
+	laggedSteps = 3
 	// lowestShare of the good rate, and never less than lowestRate per second, finds
 	// out whether an outage is over.
 	lowestShare = 0.005
@@ -51,7 +61,8 @@ type rateLaw struct {
 	// Refusals come back at once and acceptances after the service time, and at the first
 	// cut of all what was refused was the first burst of senders that then held back.
 	lagged  bool
-	starved int // rounds with completions but no success
+	starved int  // rounds with completions but no success
+	binding bool // it limited the last round
 	probe   probe
 	events  congestionEvents
 }
@@ -67,6 +78,11 @@ type probe struct {
 	step    float64 // relative to from
 	won     int     // steps in a row
 	due     time.Time
+	// The probe before ended then and was refused so often; the wait for this one is
+	// multiplied by spread.
+	ended  time.Time
+	cost   int64
+	spread float64
 }
 
 // pathView is what a rate needs to know beyond its own signal.
@@ -84,8 +100,13 @@ type pathView struct {
 // free lifts the bound.
 func (r *rateLaw) free() { *r = rateLaw{state: CongestionAvoidance, good: r.good, events: r.events} }
 
-// hasty tells that the rate moves fast, or waits to hear that an outage is over.
-func (r *rateLaw) hasty() bool { return r.state != CongestionAvoidance || r.probe.active || r.settling }
+// hasty tells that the rate moves fast or is about to, or waits to hear that an outage
+// is over.
+func (r *rateLaw) hasty(now time.Time) bool {
+	wait := r.probe.due.Sub(now)
+	soon := r.binding && wait < probeLead && wait > -probeWait
+	return r.state != CongestionAvoidance || r.probe.active || r.settling || soon
+}
 
 func (r *rateLaw) lowest() float64 { return max(lowestRate, lowestShare*r.good) }
 
@@ -139,6 +160,9 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	}
 	settling := r.settling
 	r.settling = false
+	if settling {
+		r.pay(s)
+	}
 	switch {
 	case s.congested(v.config) && r.probe.active:
 		r.loseProbe(now, s, v)
@@ -150,20 +174,21 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		r.enterFastRecovery(s, r.perSecond)
 		return CauseThrottled
 	}
-	binding := r.binds(s)
-	if !v.idle && (r.perSecond == 0 || binding) {
+	binds := r.binds(s)
+	r.binding = r.perSecond > 0 && binds && !v.without.has(Probing)
+	if !v.idle && (r.perSecond == 0 || binds) {
 		r.good = s.Accepted
 	}
 	switch {
 	case r.perSecond == 0:
-	case !binding && v.queued:
+	case !binds && v.queued:
 		r.free() // the path is what limits
 	case r.probe.active:
 		r.judgeProbe(now, s, v)
 	case s.throttledShare() > v.config.tolerated()/4:
 		// The edge itself: what is refused here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, s.Accepted))
-	case binding && !now.Before(r.probe.due) && !v.without.has(Probing):
+	case r.binding && !now.Before(r.probe.due):
 		r.raise(s, v)
 	}
 	return ""
@@ -174,7 +199,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 	if s.Throttles > 0 {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
-		r.endProbe(now, v)
+		r.endProbe(now, s, v)
 		return
 	}
 	gained := s.Accepted - r.probe.settled
@@ -187,10 +212,10 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 }
 
 // raise begins the next step of a probe. The first two are alike, as a policer lets
-// a short burst through; then they double.
+// a short burst through; then they grow.
 func (r *rateLaw) raise(s Signal, v pathView) {
 	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.Accepted
-	step := v.config.BandwidthProbingRate * float64(int(1)<<min(max(r.probe.won-1, 0), 10))
+	step := v.config.BandwidthProbingRate * math.Pow(probeGrowth, float64(max(r.probe.won-1, 0)))
 	r.probe.step = min(step, probeStepMost)
 	r.perSecond *= 1 + r.probe.step
 }
@@ -200,19 +225,29 @@ func (r *rateLaw) raise(s Signal, v pathView) {
 func (r *rateLaw) loseProbe(now time.Time, s Signal, v pathView) {
 	r.perSecond = max(r.lowest(), min(r.perSecond, s.Accepted*cutShare))
 	r.settling = true
-	r.endProbe(now, v)
+	r.endProbe(now, s, v)
 }
 
-func (r *rateLaw) endProbe(now time.Time, v pathView) {
+// endProbe puts the next probe off by what this one has cost.
+func (r *rateLaw) endProbe(now time.Time, s Signal, v pathView) {
 	r.events.probesLost++
 	// The larger the step, the less is known of where in it the capacity is.
-	r.scheduleProbe(now, min(1, 2*v.config.BandwidthProbingRate/r.probe.step), v)
+	part := min(1, 2*v.config.BandwidthProbingRate/r.probe.step)
+	r.probe = probe{ended: now, spread: part * (0.5 + v.rand.Float64())}
+	r.pay(s)
 }
 
-// scheduleProbe sets the next probe after a part of the usual wait.
-func (r *rateLaw) scheduleProbe(now time.Time, part float64, v pathView) {
-	wait := time.Duration(part * (0.5 + v.rand.Float64()) * float64(probeWait))
-	r.probe = probe{due: now.Add(wait)}
+// pay adds to what the last probe has cost.
+func (r *rateLaw) pay(s Signal) {
+	p := &r.probe
+	p.cost += s.Throttles
+	seconds := p.spread * min(max(float64(p.cost)/(probeBudget*r.perSecond), probeSoonest.Seconds()), probeWait.Seconds())
+	p.due = p.ended.Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// scheduleProbe sets the next probe where none has shown what it costs.
+func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
+	r.probe = probe{due: now.Add(time.Duration((0.5 + v.rand.Float64()) * float64(probeWait)))}
 }
 
 func (r *rateLaw) enterFastRecovery(s Signal, prior float64) {
@@ -236,7 +271,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		return "" // apply counts these rounds
 	case !s.congested(v.config):
 		r.state = CongestionAvoidance
-		r.scheduleProbe(now, 1, v)
+		r.scheduleProbe(now, v)
 		if r.lagged {
 			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
 		}
@@ -269,7 +304,7 @@ func (r *rateLaw) recover(s Signal) {
 	if s.Accepted <= outageShare*r.good {
 		r.goal, r.resume = r.good, r.prior
 	}
-	r.state, r.settling, r.lagged, r.probe = Recovery, false, false, probe{}
+	r.state, r.settling, r.lagged, r.binding, r.probe = Recovery, false, false, false, probe{}
 	r.perSecond = max(r.lowest(), s.Accepted/2)
 }
 
@@ -301,6 +336,6 @@ func (r *rateLaw) regain(now time.Time, s Signal, v pathView) string {
 		return ""
 	}
 	r.state, r.perSecond = CongestionAvoidance, r.resume
-	r.scheduleProbe(now, 1, v)
+	r.scheduleProbe(now, v)
 	return CauseRegained
 }

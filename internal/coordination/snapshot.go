@@ -102,7 +102,7 @@ func (r *rateLaw) restore(now time.Time, s GroupSnapshot, v pathView) {
 	if r.state = CongestionAvoidance; s.State == Recovery {
 		r.state, r.goal, r.resume = Recovery, s.GoodRate, s.GoodRate
 	}
-	r.scheduleProbe(now, 1, v)
+	r.scheduleProbe(now, v)
 }
 
 // admit puts a lane into the group that it was recorded in, else into the first.

@@ -58,7 +58,8 @@ const (
 // Config holds the parameters of a transfer's coordination. The zero value is
 // not valid; DefaultConfig gives the defaults.
 type Config struct {
-	// PipelineDepth is the most archives assigned ahead to one worker on one prefix.
+	// PipelineDepth is how many archives are assigned ahead to a worker for each prefix
+	// that it serves, divided over these by the windows that it has on them.
 	PipelineDepth int
 	// GlobalCongestionWindow is the window, in requests in flight over all
 	// workers, at which a group begins.

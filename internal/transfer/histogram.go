@@ -39,7 +39,13 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return 0
 }
 
-func (h *histogram) reset() { *h = histogram{} }
+// merge adds what was added to g.
+func (h *histogram) merge(g *histogram) {
+	for i, n := range g.counts {
+		h.counts[i] += n
+	}
+	h.total += g.total
+}
 
 // bucketOf maps 0..15 to themselves and each further doubling to sixteen buckets.
 func bucketOf(us int64) int {

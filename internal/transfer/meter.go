@@ -8,7 +8,8 @@ import (
 )
 
 // PrefixStats are the counters of one prefix since the Meter was made, and the
-// measurements of the interval since the Snapshot before.
+// measurements of the interval since the Snapshot before. Of those the durations
+// may reach further back: see Snapshot.
 type PrefixStats struct {
 	Prefix string
 	// Started counts requests begun; each ends as Accepted, Throttled or Failed.
@@ -47,8 +48,10 @@ func NewMeter(gate *Gate) *Meter {
 }
 
 // Snapshot returns the stats of every prefix that was ever sent to, by name, and
-// begins a new interval.
-func (m *Meter) Snapshot() []PrefixStats {
+// begins a new interval. A snapshot has been read once it stood for the given time.
+// Until then what it says of durations is said again by those that replace it: else
+// the median of the few requests that ended last could pass for that of all since.
+func (m *Meter) Snapshot(stands time.Duration) []PrefixStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -57,7 +60,9 @@ func (m *Meter) Snapshot() []PrefixStats {
 	stats := make([]PrefixStats, 0, len(m.lanes))
 	for prefix, l := range m.lanes {
 		window, rate := m.gate.limit(prefix)
-		stats = append(stats, l.snapshot(prefix, window, rate, elapsed))
+		s := l.snapshot(prefix, window, rate, elapsed)
+		l.measure(&s, now, stands)
+		stats = append(stats, s)
 	}
 	slices.SortFunc(stats, func(a, b PrefixStats) int { return strings.Compare(a.Prefix, b.Prefix) })
 	return stats
@@ -66,13 +71,23 @@ func (m *Meter) Snapshot() []PrefixStats {
 // laneMeter counts the requests of one prefix. The meter's mutex guards it.
 type laneMeter struct {
 	// total holds the cumulative counters only.
-	total            PrefixStats
-	inFlight         int
-	maxInFlight      int
-	startedBefore    int64
-	rateBefore       float64
-	attempt, service histogram
+	total         PrefixStats
+	inFlight      int
+	maxInFlight   int
+	startedBefore int64
+	rateBefore    float64
+	fresh         durations
+	shown         []durations // by snapshots that may not have been read, oldest first
 }
+
+// durations of the requests that ended in one interval, and when a snapshot showed it.
+type durations struct {
+	attempt, service histogram
+	at               time.Time
+}
+
+// maxShown bounds the memory of a lane; the newest intervals become one.
+const maxShown = 8
 
 // The share of a window or rate below which it is not what limits the sender.
 const usedShare = 0.8
@@ -81,9 +96,6 @@ func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed ti
 	s := l.total
 	s.Prefix = prefix
 	s.MaxInFlight = l.maxInFlight
-	s.Measured = l.attempt.total
-	s.AttemptP50 = l.attempt.quantile(0.5)
-	s.ServiceP50, s.ServiceP99 = l.service.quantile(0.5), l.service.quantile(0.99)
 	started := float64(s.Started - l.startedBefore)
 	windowUsed := float64(l.maxInFlight) >= usedShare*float64(window)
 	// A cut may have grown back within the interval.
@@ -94,9 +106,34 @@ func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed ti
 	rateUsed := rate > 0 && started >= usedShare*lowest*elapsed.Seconds()
 	s.SenderLimited = !windowUsed && !rateUsed
 	l.maxInFlight, l.startedBefore, l.rateBefore = l.inFlight, s.Started, rate
-	l.attempt.reset()
-	l.service.reset()
 	return s
+}
+
+// measure sets the quantiles and begins a new interval.
+func (l *laneMeter) measure(s *PrefixStats, now time.Time, stands time.Duration) {
+	l.shown = slices.DeleteFunc(l.shown, func(d durations) bool { return now.Sub(d.at) >= stands })
+	all := l.fresh
+	for i := range l.shown {
+		all.merge(&l.shown[i])
+	}
+	s.Measured = all.attempt.total
+	s.AttemptP50 = all.attempt.quantile(0.5)
+	s.ServiceP50, s.ServiceP99 = all.service.quantile(0.5), all.service.quantile(0.99)
+	switch last := len(l.shown) - 1; {
+	case l.fresh.attempt.total == 0:
+	case len(l.shown) < maxShown:
+		l.fresh.at = now
+		l.shown = append(l.shown, l.fresh)
+	default:
+		l.shown[last].merge(&l.fresh)
+		l.shown[last].at = now
+	}
+	l.fresh = durations{}
+}
+
+func (d *durations) merge(e *durations) {
+	d.attempt.merge(&e.attempt)
+	d.service.merge(&e.service)
 }
 
 // measurement is one request being measured.
@@ -128,10 +165,10 @@ func (r measurement) accepted(bytes int64, service time.Duration, data bool) {
 		r.lane.total.Accepted++
 		r.lane.total.Bytes += bytes
 		if data {
-			r.lane.attempt.add(took)
+			r.lane.fresh.attempt.add(took)
 		}
 		if data && service > 0 {
-			r.lane.service.add(service)
+			r.lane.fresh.service.add(service)
 		}
 	})
 }

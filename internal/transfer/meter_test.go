@@ -61,7 +61,7 @@ func TestMeterCountsAndMeasures(t *testing.T) {
 			Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, SenderLimited: true,
 		}}
 		rounded := cmp.Transformer("rounded", func(d time.Duration) time.Duration { return d.Round(time.Millisecond) })
-		if diff := cmp.Diff(want, m.Snapshot(), rounded); diff != "" {
+		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
 			t.Errorf("Snapshot (-want +got):\n%s", diff)
 		}
 
@@ -70,10 +70,56 @@ func TestMeterCountsAndMeasures(t *testing.T) {
 			{Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond, SenderLimited: true},
 			{Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, SenderLimited: true},
 		}
-		if diff := cmp.Diff(want, m.Snapshot(), rounded); diff != "" {
+		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
 			t.Errorf("second Snapshot (-want +got):\n%s", diff)
 		}
 		running.refused(Transient)
+	})
+}
+
+// A snapshot that is replaced before anybody can have read it is not lost: a few late
+// requests shall not stand for the many of before.
+func TestMeterRepeatsWhatMayNotHaveBeenRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMeter(NewGate())
+		request := func(took time.Duration) {
+			r := m.begin("a")
+			time.Sleep(took)
+			r.accepted(1, took/2, true)
+		}
+		read := func(after time.Duration) (measured int64, median time.Duration) {
+			time.Sleep(after)
+			s := m.Snapshot(time.Second)[0]
+			return s.Measured, s.AttemptP50.Round(10 * time.Millisecond)
+		}
+		for range 9 {
+			request(100 * time.Millisecond)
+		}
+		if n, median := read(0); n != 9 || median != 100*time.Millisecond {
+			t.Errorf("first: %v of %d", median, n)
+		}
+		request(500 * time.Millisecond)
+		if n, median := read(0); n != 10 || median != 100*time.Millisecond {
+			t.Errorf("half a second later: %v of %d, want the median of all ten", median, n)
+		}
+		if n, median := read(500 * time.Millisecond); n != 1 || median != 500*time.Millisecond {
+			t.Errorf("a second after the first: %v of %d, want the late one only", median, n)
+		}
+		if n, median := read(time.Second); n != 0 || median != 0 {
+			t.Errorf("at last: %v of %d, want none", median, n)
+		}
+		for range 3 * maxShown {
+			request(time.Millisecond)
+			if n, _ := read(time.Millisecond); n == 0 {
+				t.Fatal("nothing measured")
+			}
+		}
+		if shown := len(m.lanes["a"].shown); shown > maxShown {
+			t.Errorf("%d intervals kept", shown)
+		}
+		if n, _ := read(time.Millisecond); n != 3*maxShown {
+			t.Errorf("%d measured, want %d: none is lost where intervals are many", n, 3*maxShown)
+		}
 	})
 }
 
@@ -104,7 +150,7 @@ func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
 					m.begin("lane")
 				}
 				time.Sleep(time.Second)
-				if got := m.Snapshot()[0].SenderLimited; got != c.want {
+				if got := m.Snapshot(0)[0].SenderLimited; got != c.want {
 					t.Errorf("SenderLimited = %v, want %v", got, c.want)
 				}
 			})
@@ -123,12 +169,12 @@ func TestMeterAfterACut(t *testing.T) {
 			g.Throttled("lane")
 			time.Sleep(100 * time.Millisecond)
 		}
-		m.Snapshot()
+		m.Snapshot(0)
 		for range 45 {
 			m.begin("lane").accepted(1, 0, true)
 		}
 		time.Sleep(time.Second)
-		if m.Snapshot()[0].SenderLimited {
+		if m.Snapshot(0)[0].SenderLimited {
 			t.Error("a sender that used 45 of 55 per second after a cut counts as limited by itself")
 		}
 	})

@@ -156,7 +156,7 @@ func TestUploadSurvivesFaults(t *testing.T) {
 			r.wantNoUploads(t)
 		})
 	}
-	stats := r.meter.Snapshot()[0]
+	stats := r.meter.Snapshot(0)[0]
 	if stats.Started != stats.Accepted+stats.Throttled+stats.Failed || stats.Throttled != 13 {
 		t.Errorf("stats = %+v, want 13 throttled and every request ended", stats)
 	}
@@ -393,7 +393,7 @@ func TestServiceTimeBeginsWithTheLastByteSent(t *testing.T) {
 	if _, err := r.Upload(t.Context(), newFile(4*mebi).file("slow")); err != nil {
 		t.Fatalf("Upload: %v", err)
 	}
-	stats := r.meter.Snapshot()[0]
+	stats := r.meter.Snapshot(0)[0]
 	if stats.AttemptP50 < 290*time.Millisecond || stats.ServiceP50 == 0 || stats.AttemptP50-stats.ServiceP50 < 250*time.Millisecond {
 		t.Errorf("attempt %v, service %v, want the 300 ms before the body in the first only", stats.AttemptP50, stats.ServiceP50)
 	}
@@ -563,7 +563,7 @@ func TestUploadStaysWithinTheWindow(t *testing.T) {
 	if r.proxy.most != 4 {
 		t.Errorf("at most %d requests in flight, want exactly the windows' sum of 4", r.proxy.most)
 	}
-	stats := r.meter.Snapshot()
+	stats := r.meter.Snapshot(0)
 	for i, want := range []int{3, 1} {
 		if stats[i].MaxInFlight != want || stats[i].SenderLimited || stats[i].Measured == 0 || stats[i].ServiceP50 < 2*time.Millisecond {
 			t.Errorf("stats = %+v, want %d in flight and a service time of 2 ms and more", stats[i], want)

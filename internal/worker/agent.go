@@ -147,7 +147,7 @@ func (a *Agent) take(lease *v1alpha1.PrefixLease) {
 		a.isGone = true
 		close(a.gone)
 	default:
-		if reportInterval(lease) < reportInterval(a.lease) {
+		if reportInterval(&lease.Spec) < reportInterval(&a.lease.Spec) {
 			notify(a.sooner)
 		}
 		a.lease = lease
@@ -244,15 +244,15 @@ func (a *Agent) conclude(engine *Engine, err error) error {
 // interval returns how long to wait between reports, by the newest grant.
 func (a *Agent) interval() time.Duration {
 	a.mu.Lock()
-	interval := reportInterval(a.lease)
+	interval := reportInterval(&a.lease.Spec)
 	a.mu.Unlock()
 	// Workers that began together shall not report together for ever.
 	return interval - time.Duration(rand.Int64N(int64(interval)/10+1))
 }
 
 // reportInterval is that of the grant, or until one says it the first.
-func reportInterval(lease *v1alpha1.PrefixLease) time.Duration {
-	if interval := lease.Spec.ReportInterval.Duration; interval > 0 {
+func reportInterval(grant *v1alpha1.PrefixLeaseSpec) time.Duration {
+	if interval := grant.ReportInterval.Duration; interval > 0 {
 		return interval
 	}
 	return firstInterval

@@ -40,7 +40,9 @@ type Uploader interface {
 type Gate interface{ Set(limits []transfer.Limit) }
 
 // Meter counts requests; *transfer.Meter is one.
-type Meter interface{ Snapshot() []transfer.PrefixStats }
+type Meter interface {
+	Snapshot(time.Duration) []transfer.PrefixStats
+}
 
 // Destination is the bucket; *transfer.Client is one.
 type Destination interface {

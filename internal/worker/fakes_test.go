@@ -144,7 +144,7 @@ func (d *destination) sinceLast() (keys []string, most int) {
 	return keys, most
 }
 
-func (d *destination) Snapshot() []transfer.PrefixStats {
+func (d *destination) Snapshot(time.Duration) []transfer.PrefixStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var all []transfer.PrefixStats

@@ -40,7 +40,10 @@ type finishedArchive struct {
 // Report returns the next report, to be sent at once: the lease is counted from
 // now. Archives that ended are in every report until one is acknowledged.
 func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
-	stats := e.options.Meter.Snapshot()
+	e.mu.Lock()
+	stands := reportInterval(&e.grant) * 4 / 5 // intervals scatter, and ticks do
+	e.mu.Unlock()
+	stats := e.options.Meter.Snapshot(stands)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.obeys(stats) {

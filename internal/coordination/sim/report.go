@@ -11,13 +11,26 @@ import (
 
 // meter counts the requests of one prefix as internal/transfer's does.
 type meter struct {
-	total            coordination.PrefixCounters
-	used             bool
-	inFlight         int
-	maxInFlight      int
-	startedBefore    int64
+	total         coordination.PrefixCounters
+	used          bool
+	inFlight      int
+	maxInFlight   int
+	startedBefore int64
+	fresh         durations
+	shown         []durations // by reports that may not have been read, oldest first
+	spare         []durations // empty ones
+	withdrawn     []*attempt
+}
+
+// durations of the requests that ended between two reports, and when it was reported.
+type durations struct {
 	attempt, service *sketch
-	withdrawn        []*attempt
+	at               time.Duration
+}
+
+func (d durations) reset() {
+	d.attempt.reset()
+	d.service.reset()
 }
 
 func (m *meter) begin() {
@@ -34,8 +47,8 @@ func (m *meter) end(took time.Duration, r *request) {
 	case baseline.Accepted:
 		m.total.Accepted++
 		m.total.Bytes += int64(r.size)
-		m.attempt.add(took)
-		m.service.add(r.served)
+		m.fresh.attempt.add(took)
+		m.fresh.service.add(r.served)
 	case baseline.Throttled:
 		m.total.Throttled++
 	default:
@@ -51,16 +64,42 @@ func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration
 	c := m.total
 	c.Prefix = prefix
 	c.MaxInFlight = m.maxInFlight
-	c.AttemptP50 = m.attempt.quantile(0.5)
-	c.ServiceP50, c.ServiceP99 = m.service.quantile(0.5), m.service.quantile(0.99)
 	started := float64(c.Started - m.startedBefore)
 	windowUsed := float64(m.maxInFlight) >= usedShare*float64(limits.Window)
 	rateUsed := limits.Rate > 0 && started >= usedShare*limits.Rate*elapsed.Seconds()
 	c.SenderLimited = !windowUsed && !rateUsed
 	m.maxInFlight, m.startedBefore = m.inFlight, c.Started
-	m.attempt.reset()
-	m.service.reset()
 	return c
+}
+
+// measure sets the quantiles, of all that ended since the last report that stood for
+// so long, and begins a new interval.
+func (m *meter) measure(c *coordination.PrefixCounters, now, stands time.Duration) {
+	for len(m.shown) > 0 && now-m.shown[0].at >= stands {
+		m.shown[0].reset()
+		m.spare, m.shown = append(m.spare, m.shown[0]), m.shown[1:]
+	}
+	m.fresh.at = now
+	m.shown = append(m.shown, m.fresh)
+	all := m.take()
+	for _, d := range m.shown {
+		all.attempt.merge(d.attempt)
+		all.service.merge(d.service)
+	}
+	c.AttemptP50 = all.attempt.quantile(0.5)
+	c.ServiceP50, c.ServiceP99 = all.service.quantile(0.5), all.service.quantile(0.99)
+	all.reset()
+	m.fresh = all
+}
+
+// take gives empty durations.
+func (m *meter) take() durations {
+	if last := len(m.spare) - 1; last >= 0 {
+		d := m.spare[last]
+		m.spare = m.spare[:last]
+		return d
+	}
+	return durations{attempt: newSketch(), service: newSketch()}
 }
 
 // interval gives the time between reports, as the agent's.
@@ -121,7 +160,9 @@ func (x *worker) nextReport() coordination.Report {
 	}
 	for _, l := range x.lanes {
 		if l != nil && l.meter.used {
-			r.Prefixes = append(r.Prefixes, l.meter.snapshot(l.prefix.name, l.law.Limit(x.fleet.time(now)), now-x.lastReport))
+			c := l.meter.snapshot(l.prefix.name, l.law.Limit(x.fleet.time(now)), now-x.lastReport)
+			l.meter.measure(&c, now, x.reportInterval()*4/5)
+			r.Prefixes = append(r.Prefixes, c)
 		}
 	}
 	x.lastReport = now

@@ -51,6 +51,15 @@ func (s *sketch) quantile(q float64) time.Duration {
 	return time.Duration(sketchLowest * math.Pow(sketchRatio, float64(i)+0.5))
 }
 
+// merge adds what was added to t.
+func (s *sketch) merge(t *sketch) {
+	for i := t.low; i <= t.high; i++ {
+		s.buckets[i] += t.buckets[i]
+	}
+	s.total += t.total
+	s.low, s.high = min(s.low, t.low), max(s.high, t.high)
+}
+
 func (s *sketch) reset() {
 	if s.total > 0 {
 		clear(s.buckets[s.low : s.high+1])

@@ -277,7 +277,7 @@ func (x *worker) lane(name string) *lane {
 	if l == nil {
 		seed := stream(x.fleet.seed, fmt.Sprintf("pace %s/%d %s", x.id, x.instance, name)).Uint64()
 		l = &lane{worker: x, prefix: p, law: pace.NewLane(seed)}
-		l.meter.attempt, l.meter.service = newSketch(), newSketch()
+		l.meter.fresh = l.meter.take()
 		l.paced.act = func() { x.unlessHung(l.pumpGate) }
 		x.lanes[p.index] = l
 	}
