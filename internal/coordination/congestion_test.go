@@ -327,7 +327,7 @@ func TestAProbeThatReachedFarIsTriedAgainSoon(t *testing.T) {
 		judge(c, start, refused(0.1))
 		return r.probe.due.Sub(start)
 	}
-	if usual, soon := wait(0), wait(laggedSteps); usual < probeWait/2 || soon > probeWait/5 {
+	if usual, soon := wait(0), wait(laggedSteps); usual < probeLatest/2 || soon > probeLatest/5 {
 		t.Errorf("the next probe comes after %v, and %v where the last reached far", usual, soon)
 	}
 }
@@ -353,7 +353,7 @@ func TestAProbePaysForTheNext(t *testing.T) {
 		round(after)
 		return r.probe.due.Sub(start)
 	}
-	least, most := probeSoonest*3/2, probeWait/2
+	least, most := probeSoonest*3/2, probeLatest/2
 	if got := wait(1000, 1, 0); got > least {
 		t.Errorf("after a refusal in a thousand the next probe comes after %v, want at most %v", got, least)
 	}

@@ -17,11 +17,13 @@ const (
 	// probeBudget is the share of all requests that may be refused for the sake of
 	// probes: the more of them one has cost, the later comes the next.
 	probeBudget = 0.01
-	// probeSoonest and probeWait bound the mean time from the end of one probe to the
-	// next; each wait is between half of it and half more, so that senders that share a
-	// policer do not probe together.
+	// probeSoonest and probeLatest bound the mean time from the end of one probe to the
+	// next, which is probeUnpaid where none has shown yet what it costs; each wait is
+	// between half of it and half more, so that senders that share a policer do not
+	// probe together.
 	probeSoonest = 1 * time.Second
-	probeWait    = 8 * time.Second
+	probeUnpaid  = 8 * time.Second
+	probeLatest  = 20 * time.Second
 	// probeLead before a probe is due reports become frequent: it begins at the end of
 	// a round, and its first step should be heard of soon.
 	probeLead = 2 * time.Second
@@ -104,7 +106,7 @@ func (r *rateLaw) free() { *r = rateLaw{state: CongestionAvoidance, good: r.good
 // is over.
 func (r *rateLaw) hasty(now time.Time) bool {
 	wait := r.probe.due.Sub(now)
-	soon := r.binding && wait < probeLead && wait > -probeWait
+	soon := r.binding && wait < probeLead && wait > -probeUnpaid
 	return r.state != CongestionAvoidance || r.probe.active || r.settling || soon
 }
 
@@ -241,13 +243,13 @@ func (r *rateLaw) endProbe(now time.Time, s Signal, v pathView) {
 func (r *rateLaw) pay(s Signal) {
 	p := &r.probe
 	p.cost += s.Throttles
-	seconds := p.spread * min(max(float64(p.cost)/(probeBudget*r.perSecond), probeSoonest.Seconds()), probeWait.Seconds())
+	seconds := p.spread * min(max(float64(p.cost)/(probeBudget*r.perSecond), probeSoonest.Seconds()), probeLatest.Seconds())
 	p.due = p.ended.Add(time.Duration(seconds * float64(time.Second)))
 }
 
 // scheduleProbe sets the next probe where none has shown what it costs.
 func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
-	r.probe = probe{due: now.Add(time.Duration((0.5 + v.rand.Float64()) * float64(probeWait)))}
+	r.probe = probe{due: now.Add(time.Duration((0.5 + v.rand.Float64()) * float64(probeUnpaid)))}
 }
 
 func (r *rateLaw) enterFastRecovery(s Signal, prior float64) {
