@@ -30,6 +30,7 @@ type again struct {
 // forget drops what is measured anew.
 func (r *report) forget(only *regexp.Regexp) {
 	r.Results = slices.DeleteFunc(r.Results, func(one result) bool { return only.MatchString(one.Scenario + ":" + one.Tool) })
+	r.Again = slices.DeleteFunc(r.Again, func(a again) bool { return a.Only == only.String() })
 	r.Again = append(r.Again, again{benchmark.NewHead(), only.String()})
 }
 
