@@ -365,6 +365,26 @@ func TestAProbePaysForTheNext(t *testing.T) {
 	}
 }
 
+// What comes back in the round after a probe is of that probe also where it ended at the
+// edge, without congestion.
+func TestAProbeAtTheEdgePaysForWhatFollows(t *testing.T) {
+	wait := func(after int64) time.Duration {
+		c := settledController(4000)
+		r := &c.groups[0].rate
+		r.probe.due = start
+		for _, throttles := range []int64{0, 120, after} {
+			judge(c, start, with(func(s *Signal) {
+				s.Started, s.Accepted, s.Throttled = 4000, 4000, float64(throttles)/2
+				s.Completions, s.Throttles = 4000, throttles
+			}))
+		}
+		return r.probe.due.Sub(start)
+	}
+	if cheap, dear := wait(0), wait(120); dear < 3*cheap/2 {
+		t.Errorf("the next probe comes after %v, and with as many refusals that followed after %v", cheap, dear)
+	}
+}
+
 // Before a probe is due reports become frequent, unless the rate is not what limits.
 func TestReportsBecomeFrequentBeforeAProbe(t *testing.T) {
 	c := settledController(1000)
@@ -393,14 +413,16 @@ func TestLateAnswersDoNotLowerTheRate(t *testing.T) {
 	f.start("t", "w")
 	k := f.c.control
 	k.groups[0].rate.perSecond, k.groups[0].rate.probe.due = 100, f.now.Add(time.Hour)
-	k.path.bases[0], k.path.latency = baseLatency{seconds: 0.1, at: f.now}, 5
-	f.c.paceGrants()
-	sum := 0.0
-	for _, cell := range f.c.workers["w"].cells {
-		sum += cell.rate
-	}
-	if math.Abs(sum-100) > 1 {
-		t.Errorf("granted %v per second of 100 with a window of %d", sum, f.window("w"))
+	for _, latencies := range [][2]float64{{0.1, 5}, {5, 0.1}} {
+		k.path.bases[0], k.path.latency = baseLatency{seconds: latencies[0], at: f.now}, latencies[1]
+		f.c.paceGrants()
+		sum := 0.0
+		for _, cell := range f.c.workers["w"].cells {
+			sum += cell.rate
+		}
+		if math.Abs(sum-100) > 1 {
+			t.Errorf("granted %v per second of 100 with a window of %d and latencies of %v", sum, f.window("w"), latencies)
+		}
 	}
 }
 

@@ -107,11 +107,11 @@ type pace struct {
 
 // paceTransfers divides the rate of a group over transfers by weight, then over
 // prefixes. No party is given more than its window can use: by Little's law
-// window/T₀ requests per second, and half as many again for the scatter. Of a path
-// that a rate keeps from queueing T₀ is the latency; what is measured just now can be
-// that of a few late answers.
+// window/latency requests per second, and half as many again for the scatter. The
+// latency is the smaller of T₀ and the present one: either can be that of a few late
+// answers, and who is granted too little sends too little to show it.
 func (c *PipelineCoordinator) paceTransfers(g *group) {
-	latency := c.control.path.base()
+	latency := min(c.control.path.base(), c.control.path.current())
 	usable := func(window int) float64 {
 		if latency <= 0 && window > 0 {
 			return unlimited

@@ -205,7 +205,8 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*lane) 
 		g.rate = rateLaw{
 			state: CongestionAvoidance, good: (1 - share) * g.rate.good, events: g.rate.events,
 			perSecond: max((1-share)*g.rate.perSecond, g.rate.lowest()),
-			probe:     probe{due: now, won: 3},
+			binding:   g.rate.binding,
+			probe:     probe{due: now, won: 2},
 		}
 	}
 }
@@ -269,9 +270,9 @@ func (c *GlobalCongestionController) dissolve(g, into *group) {
 func (r *rateLaw) absorb(other rateLaw) {
 	if r.perSecond > 0 && other.perSecond > 0 {
 		r.perSecond += other.perSecond
-		r.probe.active = false
+		r.probe.active, r.probe.won = false, 0
 	} else {
-		r.perSecond, r.probe = 0, probe{}
+		r.perSecond, r.settling, r.binding, r.probe = 0, false, false, probe{}
 	}
 	r.good += other.good
 	r.goal += other.goal

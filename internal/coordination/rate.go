@@ -18,9 +18,9 @@ const (
 	// probes: the more of them one has cost, the later comes the next.
 	probeBudget = 0.01
 	// probeSoonest and probeLatest bound the mean time from the end of one probe to the
-	// next, which is probeUnpaid where none has shown yet what it costs; each wait is
-	// between half of it and half more, so that senders that share a policer do not
-	// probe together.
+	// next, which is probeUnpaid where none has shown yet what it costs; a long step
+	// that was lost shortens it. Each wait is between half of that and half more, so
+	// that senders that share a policer do not probe together.
 	probeSoonest = 1 * time.Second
 	probeUnpaid  = 8 * time.Second
 	probeLatest  = 20 * time.Second
@@ -84,6 +84,7 @@ type probe struct {
 	// multiplied by spread.
 	ended  time.Time
 	cost   int64
+	owing  bool // what comes back in the next round is of that probe too
 	spread float64
 }
 
@@ -162,7 +163,8 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	}
 	settling := r.settling
 	r.settling = false
-	if settling {
+	if r.probe.owing {
+		r.probe.owing = false
 		r.pay(s)
 	}
 	switch {
@@ -235,7 +237,7 @@ func (r *rateLaw) endProbe(now time.Time, s Signal, v pathView) {
 	r.events.probesLost++
 	// The larger the step, the less is known of where in it the capacity is.
 	part := min(1, 2*v.config.BandwidthProbingRate/r.probe.step)
-	r.probe = probe{ended: now, spread: part * (0.5 + v.rand.Float64())}
+	r.probe = probe{ended: now, owing: true, spread: part * (0.5 + v.rand.Float64())}
 	r.pay(s)
 }
 
@@ -276,6 +278,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		r.scheduleProbe(now, v)
 		if r.lagged {
 			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
+			r.binding = !v.without.has(Probing)
 		}
 		return CauseClean
 	case settling:
