@@ -468,7 +468,8 @@ type Coordination struct {
 	BandwidthStrategy BandwidthStrategy `json:"bandwidthStrategy,omitempty"`
 
 	// pipelineDepth is how many archives are assigned ahead to a worker for each prefix
-	// that it serves, divided over these by the windows that it has on them.
+	// that it serves, divided over these by the windows that it has on them; 64 at most
+	// on one prefix, and 128 in all.
 	// +optional
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1

@@ -246,13 +246,14 @@ type PrefixReport struct {
 	// +kubebuilder:validation:Minimum=0
 	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
 
-	// attemptP50Microseconds is the median duration of a whole attempt in the last interval.
+	// attemptP50Microseconds is the median duration of a whole attempt, of those that
+	// ended in the last interval and those of reports before that may not have been read.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	AttemptP50Microseconds *int64 `json:"attemptP50Microseconds,omitempty"`
 
 	// serviceP50Microseconds is the median time from the last byte sent to the
-	// first byte received in the last interval.
+	// first byte received, of the same attempts.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ServiceP50Microseconds *int64 `json:"serviceP50Microseconds,omitempty"`
