@@ -6,9 +6,9 @@ import (
 )
 
 // The weights of what is looked at when a worker takes its next archive, each a
-// figure from 0 to 1 by which more is better. They sum to 1. None of them is the
-// size of a prefix's window or its throughput: a choice by those would feed the
-// prefixes that have got most already.
+// figure from 0 to 1 by which more is better. They sum to 1. None of them is a
+// prefix's throughput: a choice by that would feed the prefixes that have got most
+// already. Its window only says how many archives are sent there before the next grant.
 const (
 	// windowFactor weighs the part of the worker's window on the prefix that is free.
 	windowFactor = 0.30

@@ -137,8 +137,9 @@ type PrefixCounters struct {
 	Failed    int64
 	Bytes     int64
 	Busy      time.Duration
-	// MaxInFlight, AttemptP50, ServiceP50 and ServiceP99 cover the interval since
-	// the report before; zero means that nothing was measured.
+	// MaxInFlight covers the interval since the report before, AttemptP50, ServiceP50
+	// and ServiceP99 also what was in reports that may not have been read; zero means
+	// that nothing was measured.
 	MaxInFlight int
 	AttemptP50  time.Duration
 	ServiceP50  time.Duration

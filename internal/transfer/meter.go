@@ -48,7 +48,8 @@ func NewMeter(gate *Gate) *Meter {
 }
 
 // Snapshot returns the stats of every prefix that was ever sent to, by name, and
-// begins a new interval. What a snapshot says has been read when it is as old as given.
+// begins a new interval. What a snapshot says has been read when it is as old as was
+// given then, or is now.
 // Until then what it says of durations is said again by those that replace it: else
 // the median of the few requests that ended last could pass for that of all since.
 func (m *Meter) Snapshot(stands time.Duration) []PrefixStats {
@@ -80,11 +81,12 @@ type laneMeter struct {
 	shown         []durations // by snapshots that may not have been read, oldest first
 }
 
-// durations of the requests that ended in one interval, and when whoever reads the
-// snapshots has read of it.
+// durations of the requests that ended in one interval, when a snapshot showed them,
+// and how long that had to stand to be read.
 type durations struct {
 	attempt, service histogram
-	read             time.Time
+	at               time.Time
+	stands           time.Duration
 }
 
 // maxShown bounds the memory of a lane; the newest intervals become one.
@@ -112,7 +114,7 @@ func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed ti
 
 // measure sets the quantiles and begins a new interval.
 func (l *laneMeter) measure(s *PrefixStats, now time.Time, stands time.Duration) {
-	l.shown = slices.DeleteFunc(l.shown, func(d durations) bool { return !now.Before(d.read) })
+	l.shown = slices.DeleteFunc(l.shown, func(d durations) bool { return now.Sub(d.at) >= min(d.stands, stands) })
 	all := l.fresh
 	for i := range l.shown {
 		all.merge(&l.shown[i])
@@ -123,11 +125,11 @@ func (l *laneMeter) measure(s *PrefixStats, now time.Time, stands time.Duration)
 	switch last := len(l.shown) - 1; {
 	case l.fresh.attempt.total == 0:
 	case len(l.shown) < maxShown:
-		l.fresh.read = now.Add(stands)
+		l.fresh.at, l.fresh.stands = now, stands
 		l.shown = append(l.shown, l.fresh)
 	default:
 		l.shown[last].merge(&l.fresh)
-		l.shown[last].read = now.Add(stands)
+		l.shown[last].at, l.shown[last].stands = now, stands
 	}
 	l.fresh = durations{}
 }

@@ -108,6 +108,13 @@ func TestMeterRepeatsWhatMayNotHaveBeenRead(t *testing.T) {
 		if n, median := read(time.Second); n != 0 || median != 0 {
 			t.Errorf("at last: %v of %d, want none", median, n)
 		}
+		// When snapshots come sooner than before, they are read sooner.
+		request(100 * time.Millisecond)
+		read(0)
+		time.Sleep(200 * time.Millisecond)
+		if s := m.Snapshot(100 * time.Millisecond)[0]; s.Measured != 0 {
+			t.Errorf("%d measured, want none: what was shown was read by now", s.Measured)
+		}
 		for range 3 * maxShown {
 			request(time.Millisecond)
 			if n, _ := read(time.Millisecond); n == 0 {

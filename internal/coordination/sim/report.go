@@ -22,11 +22,11 @@ type meter struct {
 	withdrawn     []*attempt
 }
 
-// durations of the requests that ended between two reports, and when the manager has
-// read of them.
+// durations of the requests that ended between two reports, and when a report
+// showed them, and how long that had to stand to be read.
 type durations struct {
 	attempt, service *sketch
-	read             time.Duration
+	at, stands       time.Duration
 }
 
 func (d durations) reset() {
@@ -76,11 +76,11 @@ func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration
 // measure sets the quantiles, of all that ended since the last report that stood for
 // so long, and begins a new interval.
 func (m *meter) measure(c *coordination.PrefixCounters, now, stands time.Duration) {
-	for len(m.shown) > 0 && now >= m.shown[0].read {
+	for len(m.shown) > 0 && now-m.shown[0].at >= min(m.shown[0].stands, stands) {
 		m.shown[0].reset()
 		m.spare, m.shown = append(m.spare, m.shown[0]), m.shown[1:]
 	}
-	m.fresh.read = now + stands
+	m.fresh.at, m.fresh.stands = now, stands
 	m.shown = append(m.shown, m.fresh)
 	all := m.take()
 	for _, d := range m.shown {
