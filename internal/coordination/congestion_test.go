@@ -385,6 +385,25 @@ func TestAProbeAtTheEdgePaysForWhatFollows(t *testing.T) {
 	}
 }
 
+// When a server falls silent, a few requests are still accepted in the first rounds. What
+// was good before is not forgotten for them: probes in the dark are a share of it.
+func TestASilenceIsNoMeasureOfWhatWasGood(t *testing.T) {
+	c := settledController(0)
+	judge(c, start, clean())
+	for _, accepted := range []float64{300, 20, 2} {
+		judge(c, start, with(func(s *Signal) { s.Started, s.Accepted, s.Completions = accepted, accepted, int64(accepted) }))
+	}
+	if r := &c.groups[0].rate; r.lowest() < lowestShare*500 {
+		t.Errorf("%v per second would be tried in the dark, after 1000 per second were good", r.lowest())
+	}
+	for range 20 {
+		judge(c, start, with(func(s *Signal) { s.Started, s.Accepted, s.Completions = 200, 200, 400 }))
+	}
+	if good := c.groups[0].rate.good; good > 250 {
+		t.Errorf("%v per second are held for good where 200 are accepted for long", good)
+	}
+}
+
 // Before a probe is due reports become frequent, unless the rate is not what limits.
 func TestReportsBecomeFrequentBeforeAProbe(t *testing.T) {
 	c := settledController(1000)

@@ -41,6 +41,9 @@ const (
 	// outageShare of the good rate, or less of it accepted, is an outage rather
 	// than a limit.
 	outageShare = 0.1
+	// goodKept of the good rate stays in each round: the first rounds of an outage without
+	// refusals accept a little, and from that nothing would find out when it is over.
+	goodKept = 0.8
 	// rampStart of the good rate follows the first success after an outage.
 	rampStart = 0.125
 )
@@ -52,7 +55,7 @@ type rateLaw struct {
 	state State
 	// perSecond is the most requests started per second; 0 for no bound.
 	perSecond float64
-	// good is what was accepted per second in the last clean and loaded round.
+	// good is what was accepted per second in the last clean and loaded rounds.
 	good float64
 	// prior is the bound before the cuts of this fast recovery.
 	prior float64
@@ -181,7 +184,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	binds := r.binds(s)
 	r.binding = r.perSecond > 0 && binds && !v.without.has(Probing)
 	if !v.idle && (r.perSecond == 0 || binds) {
-		r.good = s.Accepted
+		r.good = max(s.Accepted, goodKept*r.good)
 	}
 	switch {
 	case r.perSecond == 0:
