@@ -77,10 +77,14 @@ func benchReports(b *testing.B, c *PipelineCoordinator, now time.Time, workers [
 	for _, w := range workers {
 		r := &w.report
 		r.Sequence++
+		if w.sent == nil {
+			w.sent = map[string]int64{}
+		}
 		r.Epoch, r.GrantSequence = w.grant.Epoch, w.grant.Sequence
 		r.Prefixes, r.Finished = nil, nil
 		for _, g := range w.grant.Prefixes {
-			sent := 1000 * r.Sequence
+			w.sent[g.Prefix] += 1000
+			sent := w.sent[g.Prefix]
 			r.Prefixes = append(r.Prefixes, PrefixCounters{
 				Prefix: g.Prefix, Started: sent, Accepted: sent, Bytes: sent << 20,
 				MaxInFlight: g.Window, AttemptP50: 100 * time.Millisecond,

@@ -36,6 +36,7 @@ type loop struct {
 }
 
 type loopWorker struct {
+	sent   map[string]int64 // by prefix, in benchmarks
 	report Report
 	sums   struct{ started, accepted, throttled, bytes, busy float64 }
 	grant  Grant
