@@ -178,12 +178,11 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 		}
 	}
 	for _, w := range c.ordered {
-		w.serves, w.granting = 0, 0
+		w.serves, w.granting = 0, w.window()
 		for _, cell := range w.cells {
 			if cell.window > 0 {
 				cell.lane.sharing++
 				w.serves++
-				w.granting += cell.window
 			}
 		}
 	}

@@ -48,10 +48,9 @@ func NewMeter(gate *Gate) *Meter {
 }
 
 // Snapshot returns the stats of every prefix that was ever sent to, by name, and
-// begins a new interval. What a snapshot says has been read when it is as old as was
-// given then, or is now.
-// Until then what it says of durations is said again by those that replace it: else
-// the median of the few requests that ended last could pass for that of all since.
+// begins a new interval. What one says of durations is said again by the next until
+// it is so old that it was surely read, by the stands given then or now: else the
+// median of the few requests that ended last could pass for that of all since.
 func (m *Meter) Snapshot(stands time.Duration) []PrefixStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()

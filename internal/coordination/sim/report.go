@@ -22,8 +22,8 @@ type meter struct {
 	withdrawn     []*attempt
 }
 
-// durations of the requests that ended between two reports, and when a report
-// showed them, and how long that had to stand to be read.
+// durations of the requests that ended between two reports, when a report showed
+// them, and how long that had to stand to be read.
 type durations struct {
 	attempt, service *sketch
 	at, stands       time.Duration
@@ -73,8 +73,8 @@ func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration
 	return c
 }
 
-// measure sets the quantiles, of all that ended since the last report that stood for
-// so long, and begins a new interval.
+// measure sets the quantiles, also of what reports that may not have been read showed,
+// and begins a new interval.
 func (m *meter) measure(c *coordination.PrefixCounters, now, stands time.Duration) {
 	for len(m.shown) > 0 && now-m.shown[0].at >= min(m.shown[0].stands, stands) {
 		m.shown[0].reset()
