@@ -6,80 +6,122 @@ import (
 	"time"
 )
 
-// BenchmarkTick is one tick at 100 prefixes and 1,000 workers of two transfers,
-// every worker's lease being due and half of the archives in hand finished.
+// BenchmarkTick is one tick at 100 prefixes and 1,000 workers of two transfers, every
+// worker's lease being due and half of the archives in hand finished: "steady" while
+// every prefix has archives for all workers, "whole" in the mean from a transfer's
+// first archive to its last, with the slowest tick beside it. Towards the end prefixes
+// run out one by one, and each worker is on many.
 func BenchmarkTick(b *testing.B) {
+	b.Run("steady", func(b *testing.B) {
+		f := newTickFleet(b)
+		f.schedule(20_000)
+		for range 4 {
+			f.report()
+			f.tick()
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			b.StopTimer()
+			if f.ended > f.scheduled/2 {
+				f.schedule(20_000)
+			}
+			f.report()
+			b.StartTimer()
+			f.tick()
+		}
+	})
+	b.Run("whole", func(b *testing.B) {
+		f := newTickFleet(b)
+		var slowest time.Duration
+		for b.Loop() {
+			b.StopTimer()
+			if f.ended == f.scheduled {
+				f.schedule(5_000)
+			}
+			f.report()
+			b.StartTimer()
+			began := time.Now()
+			f.tick()
+			slowest = max(slowest, time.Since(began))
+		}
+		b.ReportMetric(float64(slowest.Nanoseconds()), "ns/slowest")
+	})
+}
+
+const (
+	tickPrefixes = 50  // of each of the two transfers
+	tickWorkers  = 500 // of each
+)
+
+// tickFleet is a coordinator with its workers, which finish what they are given.
+type tickFleet struct {
+	b                *testing.B
+	c                *PipelineCoordinator
+	now              time.Time
+	transfers        []TransferID
+	workers          []*loopWorker
+	next             int64 // number of the next archive of each prefix
+	scheduled, ended int
+}
+
+func newTickFleet(b *testing.B) *tickFleet {
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
 	if err != nil {
 		b.Fatal(err)
 	}
-	now := start
-	if err := c.Start(now, Snapshot{Epoch: 1}); err != nil {
+	f := &tickFleet{b: b, c: c, now: start, transfers: []TransferID{"t", "u"}}
+	if err := c.Start(f.now, Snapshot{Epoch: 1}); err != nil {
 		b.Fatal(err)
 	}
 	config := DefaultConfig()
-	config.MaxActivePrefixes, config.GlobalCongestionWindow, config.PipelineDepth = 50, 4000, 4
-	workers := addBenchTransfers(b, c, now, config)
-	for range 4 {
-		now = benchRound(b, c, now, workers)
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for b.Loop() {
-		b.StopTimer()
-		now = benchReports(b, c, now, workers)
-		b.StartTimer()
-		keepGrants(workers, c.Tick(now))
-	}
-}
-
-func addBenchTransfers(b *testing.B, c *PipelineCoordinator, now time.Time, config Config) []*loopWorker {
-	var workers []*loopWorker
-	for _, id := range []TransferID{"t", "u"} {
-		if err := c.PutTransfer(now, Transfer{ID: id, Weight: 1, Config: config}); err != nil {
+	config.MaxActivePrefixes, config.GlobalCongestionWindow, config.PipelineDepth = tickPrefixes, 4000, 4
+	for _, id := range f.transfers {
+		if err := c.PutTransfer(f.now, Transfer{ID: id, Weight: 1, Config: config}); err != nil {
 			b.Fatal(err)
 		}
-		for p := range 50 {
+		for i := range tickWorkers {
+			name := WorkerID(fmt.Sprintf("%s%03d", id, i))
+			c.AddWorker(f.now, name, id, 100)
+			f.workers = append(f.workers, &loopWorker{
+				sent:   map[string]int64{},
+				report: Report{Worker: name, Transfer: id, Instance: "1", MaxInFlight: 100},
+			})
+		}
+	}
+	return f
+}
+
+// schedule queues so many further archives of every prefix.
+func (f *tickFleet) schedule(archives int64) {
+	for _, id := range f.transfers {
+		for p := range tickPrefixes {
 			prefix := fmt.Sprintf("%02d", p)
-			if err := c.RegisterPrefix(now, id, prefix, 0); err != nil {
-				b.Fatal(err)
+			if err := f.c.RegisterPrefix(f.now, id, prefix, 0); err != nil {
+				f.b.Fatal(err)
 			}
-			for n := range int64(20_000) {
-				if err := c.ScheduleUpload(Upload{Archive: ArchiveID{id, prefix, n}}); err != nil {
-					b.Fatal(err)
+			for n := range archives {
+				if err := f.c.ScheduleUpload(Upload{Archive: ArchiveID{id, prefix, f.next + n}}); err != nil {
+					f.b.Fatal(err)
 				}
 			}
 		}
-		for i := range 500 {
-			name := WorkerID(fmt.Sprintf("%s%03d", id, i))
-			c.AddWorker(now, name, id, 100)
-			workers = append(workers, &loopWorker{report: Report{Worker: name, Transfer: id, Instance: "1", MaxInFlight: 100}})
-		}
 	}
-	return workers
+	f.next += archives
+	f.scheduled += int(archives) * tickPrefixes * len(f.transfers)
 }
 
-func benchRound(b *testing.B, c *PipelineCoordinator, now time.Time, workers []*loopWorker) time.Time {
-	now = benchReports(b, c, now, workers)
-	keepGrants(workers, c.Tick(now))
-	return now
-}
-
-func keepGrants(workers []*loopWorker, plan Plan) {
-	for i, g := range plan.Grants {
-		workers[i].grant = g
+func (f *tickFleet) tick() {
+	for i, g := range f.c.Tick(f.now).Grants {
+		f.workers[i].grant = g
 	}
 }
 
-// benchReports lets every worker finish half of what it holds and report.
-func benchReports(b *testing.B, c *PipelineCoordinator, now time.Time, workers []*loopWorker) time.Time {
-	now = now.Add(20 * time.Second)
-	for _, w := range workers {
+// report lets every worker finish half of what it holds, rounded up, and say so.
+func (f *tickFleet) report() {
+	f.now = f.now.Add(20 * time.Second)
+	for _, w := range f.workers {
 		r := &w.report
 		r.Sequence++
-		if w.sent == nil {
-			w.sent = map[string]int64{}
-		}
 		r.Epoch, r.GrantSequence = w.grant.Epoch, w.grant.Sequence
 		r.Prefixes, r.Finished = nil, nil
 		for _, g := range w.grant.Prefixes {
@@ -89,13 +131,13 @@ func benchReports(b *testing.B, c *PipelineCoordinator, now time.Time, workers [
 				Prefix: g.Prefix, Started: sent, Accepted: sent, Bytes: sent << 20,
 				MaxInFlight: g.Window, AttemptP50: 100 * time.Millisecond,
 			})
-			for _, a := range g.Assignments[:len(g.Assignments)/2] {
+			for _, a := range g.Assignments[:(len(g.Assignments)+1)/2] {
 				r.Finished = append(r.Finished, Outcome{Archive: a.Archive, Done: Tally{1, 1}})
 			}
 		}
-		if err := c.Observe(now, *r); err != nil {
-			b.Fatal(err)
+		f.ended += len(r.Finished)
+		if err := f.c.Observe(f.now, *r); err != nil {
+			f.b.Fatal(err)
 		}
 	}
-	return now
 }

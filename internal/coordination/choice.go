@@ -1,9 +1,6 @@
 package coordination
 
-import (
-	"hash/fnv"
-	"time"
-)
+import "hash/fnv"
 
 // The weights of what is looked at when a worker takes its next archive, each a
 // figure from 0 to 1 by which more is better. They sum to 1. None of them is a
@@ -30,21 +27,30 @@ const (
 // requests that did not succeed.
 const failureMemory = 0.5
 
-// choose finds the prefix of which the worker takes its next archive, nil for none:
-// among those with a window and room for more, one whose next archive is most
-// urgent, and among these the one that scores best.
-func (w *worker) choose(now time.Time) *cell {
-	var best *cell
-	var highest float64
-	priority := 0
-	for _, c := range w.cells {
-		l := c.lane
-		if c.window == 0 || l.queued() == 0 || len(c.held) >= c.depth() || !w.accepts(now, l) {
-			continue
-		}
-		score, urgency := c.score(), l.queue[0].priority
-		if best == nil || urgency > priority || urgency == priority && score > highest {
-			best, highest, priority = c, score, urgency
+// offer is a prefix that a worker can take its next archive of.
+type offer struct {
+	cell     *cell
+	priority int // of that archive
+	score    float64
+}
+
+// offer rates the prefix for the worker's next archive, if the worker has a window
+// there and room for more, and something is queued.
+func (c *cell) offer() (offer, bool) {
+	if c.window == 0 || c.lane.queued() == 0 || len(c.held) >= c.depth() {
+		return offer{}, false
+	}
+	return offer{cell: c, priority: c.lane.queue[0].priority, score: c.score()}, true
+}
+
+// best finds the offer of the most urgent archive, and among these the one that
+// scores best.
+func best(offers []offer) int {
+	best := 0
+	for i, o := range offers {
+		b := offers[best]
+		if o.priority > b.priority || o.priority == b.priority && o.score > b.score {
+			best = i
 		}
 	}
 	return best

@@ -87,6 +87,7 @@ func (t *TransferScheduler) prepare(now time.Time) {
 		w.used, w.room = 0, 0
 		if w.ready(now) && !t.spec.Suspended {
 			t.ready = append(t.ready, w)
+			w.measureLoad()
 			w.stranded = w.stalled()
 			if !w.blocked && !w.stranded {
 				t.free = append(t.free, w)

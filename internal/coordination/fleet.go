@@ -13,7 +13,8 @@ type worker struct {
 	lease    lease
 	// cells are the worker's prefixes, by lane index; one stands as long as the worker.
 	cells []*cell
-	held  int // archives over all cells
+	held  int     // archives over all cells
+	load  float64 // bytes of these that are still to be sent, in this tick
 	// lost are the archives that others may have been given meanwhile, each with the
 	// last grant that named it: until the worker acts on a later one it may yet
 	// finish them.
@@ -121,6 +122,7 @@ func (w *worker) hold(c *cell, a archive) {
 	c.held = append(c.held, h)
 	c.lane.held[a.number] = h
 	w.held++
+	w.load += c.unsent(len(c.held) - 1)
 }
 
 // drop takes an archive out of the hands that hold it. The holding keeps what it says

@@ -198,15 +198,29 @@ func (w *worker) stalled() bool {
 	return slices.ContainsFunc(w.cells, func(c *cell) bool { return len(c.held) > 0 && c.window == 0 })
 }
 
+// refill fills the hands of a worker. What it is offered changes for the prefix that it
+// took the last archive of and for no other, so each is rated once and that one again.
 func (w *worker) refill(now time.Time) {
-	for w.held < maxOutstanding {
-		c := w.choose(now)
-		if c == nil {
-			return
+	offers := w.transfer.offers[:0]
+	for _, c := range w.cells {
+		if o, ok := c.offer(); ok {
+			offers = append(offers, o)
 		}
-		if a, ok := c.lane.take(); ok {
-			c.lane.served = now
-			w.hold(c, a)
+	}
+	w.transfer.offers = offers
+	for w.held < maxOutstanding && len(offers) > 0 {
+		i := best(offers)
+		c := offers[i].cell
+		again := false
+		if w.accepts(now, c.lane) {
+			if a, ok := c.lane.take(); ok {
+				c.lane.served = now
+				w.hold(c, a)
+			}
+			offers[i], again = c.offer()
+		}
+		if !again {
+			offers = slices.Delete(offers, i, i+1)
 		}
 	}
 }

@@ -263,7 +263,7 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 	}
 	cell.limitSlow(growth, elapsed)
 	w.sent += growth.Bytes
-	cell.round.growth = cell.round.growth.plus(growth)
+	cell.round.grew, cell.round.growth = true, cell.round.growth.plus(growth)
 	if !w.blocked && w.transfer.coordinated() {
 		c.control.observe(growth)
 		l.weight.sums.count(growth)

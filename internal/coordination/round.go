@@ -30,9 +30,14 @@ type workerRound struct {
 
 // cellRound sums the reports on one of a worker's prefixes in one round.
 type cellRound struct {
+	grew   bool // a report of this round told of the prefix
 	growth PrefixCounters
 	last   requestRates
 }
+
+// idle tells that nothing was sent in this round or the one before. Most prefixes that
+// a worker ever had are that.
+func (r *cellRound) idle() bool { return !r.grew && r.last == (requestRates{}) }
 
 // requestRates are per second; busy is the mean number of requests in flight.
 type requestRates struct{ started, accepted, throttled, failed, bytes, busy float64 }
@@ -183,6 +188,9 @@ func (w *worker) endRound(now time.Time) {
 	w.round.last = requestRates{}
 	for _, cell := range w.cells {
 		r := &cell.round
+		if r.idle() {
+			continue
+		}
 		switch {
 		case w.round.seconds > 0:
 			r.last = ratesOf(r.growth, w.round.seconds)
@@ -193,7 +201,7 @@ func (w *worker) endRound(now time.Time) {
 			cell.lane.signal.count(r)
 			w.round.last.add(r.last)
 		}
-		r.growth = PrefixCounters{}
+		r.grew, r.growth = false, PrefixCounters{}
 	}
 	if w.blocked {
 		w.round = workerRound{}

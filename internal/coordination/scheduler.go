@@ -19,6 +19,7 @@ type TransferScheduler struct {
 	planning bool
 	planner  *worker
 	spare    []*holding // to be used again
+	offers   []offer    // scratch of refill
 
 	// interval between the reports of its workers, and leisure where nothing makes
 	// haste; duration and lifetime of their leases.

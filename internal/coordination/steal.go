@@ -85,35 +85,35 @@ func (w *worker) accepts(now time.Time, l *lane) bool {
 	}
 	size := float64(l.queue[0].size)
 	latest := max(o.horizon, duration(size/o.fastest)) + moving
-	return o.takes(w, w.backlog()+size) <= latest
+	return o.takes(w, w.load+size) <= latest
 }
 
-// backlog is how many bytes the worker has yet to send of what it holds.
-func (w *worker) backlog() float64 {
-	var sum float64
+// measureLoad sums how many bytes the worker has yet to send of what it holds.
+func (w *worker) measureLoad() {
+	w.load = 0
 	for _, c := range w.cells {
-		sum += c.backlog()
+		w.load += c.backlog()
 	}
-	return sum
 }
 
 func (c *cell) backlog() float64 {
 	var sum float64
-	for i, h := range c.held {
-		if i == 0 {
-			sum += c.unsent(h)
-		} else {
-			sum += float64(h.size)
-		}
+	for i := range c.held {
+		sum += c.unsent(i)
 	}
 	return sum
 }
 
-// unsent estimates how much is left of the archive that the worker sends first:
-// the bytes since the outcome before it are taken for its own.
-func (c *cell) unsent(h *holding) float64 {
+// unsent estimates how many bytes are left of the i-th archive that the worker holds
+// here. Of the one that it sends first, the bytes since the outcome before are taken
+// for its own.
+func (c *cell) unsent(i int) float64 {
+	size := float64(c.held[i].size)
+	if i > 0 {
+		return size
+	}
 	sent := float64(max(0, c.counters.Bytes-c.settled)) // a new process counts from zero
-	return max(float64(h.size)-sent, (1-headProgress)*float64(h.size))
+	return max(size-sent, (1-headProgress)*size)
 }
 
 // steal takes archives from the workers that would be done with them last, for
@@ -190,7 +190,7 @@ func (o outlook) ends(w *worker) time.Duration {
 	if w.blocked {
 		return duration(math.Inf(1))
 	}
-	return o.takes(w, w.backlog())
+	return o.takes(w, w.load)
 }
 
 // movable tells that the last archive of a worker that ends then would be sent
@@ -234,6 +234,7 @@ func (w *worker) longest() *cell {
 func (c *cell) recall() {
 	last := len(c.held) - 1
 	h := c.held[last]
+	c.worker.load -= c.unsent(last)
 	c.held = c.held[:last]
 	c.worker.held--
 	if !h.granted { // no grant has named it
