@@ -2,6 +2,7 @@ package coordination
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -49,10 +50,19 @@ func (c *GlobalCongestionController) observe(d PrefixCounters) {
 	c.latencies.add(d.latency(), float64(d.Accepted))
 }
 
-// length is the shortest the round may last.
+// length is the shortest the round may last. What is waited for in an outage is any
+// success, and the few requests that came back last took far longer than most will.
 func (c *GlobalCongestionController) length(interval time.Duration) time.Duration {
 	latency := c.path.current() * float64(time.Second)
+	if c.recovering() {
+		latency = 0
+	}
 	return max(shortestRound, time.Duration(roundLatencies*latency), interval*9/10)
+}
+
+// recovering tells that some group waits for an outage to be over.
+func (c *GlobalCongestionController) recovering() bool {
+	return slices.ContainsFunc(c.groups, func(g *group) bool { return g.rate.state == Recovery })
 }
 
 // over tells that the round has seen enough to judge. The first of all begins with
