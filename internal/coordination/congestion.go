@@ -176,7 +176,9 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 			changes = append(changes, Transition{g.name, before[i], after, cause})
 		}
 	}
-	if c.window.overrun(s) || starved {
+	if starved {
+		c.window.lapse()
+	} else if c.window.overrun(s) {
 		c.window.relieve()
 	}
 	c.last = s

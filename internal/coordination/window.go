@@ -69,10 +69,11 @@ type windowLaw struct {
 	overfull  int     // rounds in a row with twice the queue that there should be
 	carried   float64 // the most per second before and during it
 	drainWait time.Duration
-	settling  bool // the next round still holds what was sent before a cut
-	starved   int  // rounds with completions but no success
-	late      int  // rounds in a row in which most requests timed out
-	regaining bool // slow start after an outage
+	settling  bool    // the next round still holds what was sent before a cut
+	starved   int     // rounds with completions but no success
+	late      int     // rounds in a row in which most requests timed out
+	resume    float64 // where it stood before an outage that goes on, or 0
+	regaining bool    // slow start after an outage
 	cuts      int64
 	// overloaded: even the floor may be more than the path carries in time.
 	overloaded bool
@@ -105,6 +106,14 @@ func (w *windowLaw) relieve() {
 	if w.state == SlowStart {
 		w.state = CongestionAvoidance
 	}
+}
+
+// lapse answers an outage: once something gets through again the window is what it was,
+// and the rates lead back to it.
+func (w *windowLaw) lapse() {
+	resume := max(w.resume, w.good)
+	w.relieve()
+	w.resume, w.good, w.draining = resume, 0, false
 }
 
 // overrun tells that requests have timed out for so long that more are in flight than
@@ -155,6 +164,9 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	switch {
 	case s.Accepted == 0:
 		return "" // an outage is for the rates
+	case w.resume > 0 && !s.timesOut():
+		w.size, w.resume = max(w.size, w.resume), 0
+		return ""
 	case w.draining && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
 		return "" // some of the round was before the drain
 	case w.draining:

@@ -56,8 +56,25 @@ func (l *Lane) Set(now time.Time, granted Limit) {
 	if granted.Window > l.granted.Window || granted.above(l.granted) {
 		l.cut = cut{}
 	}
+	slowed := l.granted.above(granted) && interval(granted.Rate) > sparse
 	l.granted = granted
+	if slowed {
+		l.scatter()
+	}
 	l.hasten(now)
+}
+
+// sparse is the interval from which on it matters when in it a lane starts. In an
+// outage all lanes are slowed at the same moment, and what they try together finds its
+// end no sooner than one of them alone.
+const sparse = time.Second
+
+// scatter draws when in the interval after its last start the lane starts next.
+func (l *Lane) scatter() {
+	l.delay = l.uniform() - 1
+	if soonest := l.soonest(l.granted.Rate); soonest.After(l.next) {
+		l.next = soonest
+	}
 }
 
 // above tells that the rate is higher.
@@ -106,7 +123,10 @@ func (l *Lane) soonest(rate float64) time.Time {
 const longestDelay = 0.5
 
 // putOff draws the delay of the next start.
-func (l *Lane) putOff() { l.delay = longestDelay * float64(l.random.Uint64()>>11) / (1 << 53) }
+func (l *Lane) putOff() { l.delay = longestDelay * l.uniform() }
+
+// uniform draws from 0 to 1.
+func (l *Lane) uniform() float64 { return float64(l.random.Uint64()>>11) / (1 << 53) }
 
 // Start counts a request as started. It was Ready.
 func (l *Lane) Start(now time.Time) {
