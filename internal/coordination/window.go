@@ -359,7 +359,7 @@ func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
 	w.carried = max(w.carried, float64(s.InFlight)/max(c.path.current(), shortestLatency))
 	latency := time.Duration(drainLatencies * c.path.current() * float64(time.Second))
 	w.drainEnds = now.Add(max(drainMost, latency))
-	w.size = max(drainShare*w.size, c.floor())
+	w.size = max(min(drainShare*w.size, c.path.pipe()/(1.05*fullPipe)), c.floor())
 }
 
 // endDrain takes what the drain measured for the smallest latency. Where the latency
