@@ -735,6 +735,64 @@ func TestTimeOutsShrinkTheWindow(t *testing.T) {
 	}
 }
 
+// After an outage without refusals the window is what it was, once: where requests time
+// out again at once, it grows from where that left it.
+func TestTheWindowIsResumedAfterAnOutage(t *testing.T) {
+	c := settledController(0)
+	now := start
+	round := func(s Signal) {
+		now = now.Add(time.Second)
+		judge(c, now, s)
+	}
+	lost := with(func(s *Signal) { s.Accepted, s.Bytes, s.Failed, s.Latency = 0, 0, 10, 0 })
+	few := with(func(s *Signal) { s.Started, s.Accepted, s.Bytes, s.InFlight = 10, 10, 10<<20, 4 })
+	outage := func() {
+		for range 3 * starvedRounds {
+			round(lost)
+		}
+	}
+	round(clean())
+	before := c.window.good
+	outage()
+	if c.window.size >= before {
+		t.Fatalf("the window is %v in an outage, want less than the %v of before", c.window.size, before)
+	}
+	round(few)
+	if c.window.size != before {
+		t.Errorf("the window is %v after the outage, want the %v of before", c.window.size, before)
+	}
+	outage()
+	shrunk := c.window.size
+	round(few)
+	if c.window.size != shrunk {
+		t.Errorf("the window goes from %v to %v after a second outage, though nothing of that size was clean since", shrunk, c.window.size)
+	}
+}
+
+// In an outage the requests that came back last took longest, and no round waits for
+// as long.
+func TestNoRoundWaitsForTheRequestsOfAnOutage(t *testing.T) {
+	c := settledController(900)
+	judge(c, start, with(func(s *Signal) { s.Accepted, s.Latency = 10, 5*time.Second }))
+	if got := c.length(time.Second); got < 5*time.Second {
+		t.Errorf("a round lasts %v while requests take 5 s, want as long at least", got)
+	}
+	judge(c, start, refused(1))
+	if got := c.length(time.Second); got > time.Second {
+		t.Errorf("a round lasts %v in an outage, want no more than a report interval", got)
+	}
+}
+
+// A drain goes as far below what fills the path as shows that the path is not full.
+func TestADrainIsDeepEnough(t *testing.T) {
+	c := settledController(0)
+	c.window.size = 180 // of a pipe of 100, so that drainShare alone leaves 99
+	c.drain(start, with(func(s *Signal) { s.InFlight, s.Latency = 180, 180*time.Millisecond }))
+	if fullPipe*c.window.size >= c.path.pipe() {
+		t.Errorf("the window is drained to %v of a pipe of %v", c.window.size, c.path.pipe())
+	}
+}
+
 // Where some requests are in time and most are not, fewer are sent; where most fail at
 // once, it is for another reason.
 func TestMostlyTimeOutsShrinkTheWindow(t *testing.T) {

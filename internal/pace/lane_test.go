@@ -269,3 +269,36 @@ func TestLanesRefusedTogetherStartApart(t *testing.T) {
 		t.Errorf("%d lanes that were refused together start again within %v, want them spread over %v", lanes, spread, interval/2)
 	}
 }
+
+// An outage slows all lanes at the same moment; what they try afterwards is spread over
+// their interval, so that one of them finds out soon that it is over.
+func TestLanesSlowedTogetherStartApart(t *testing.T) {
+	const lanes, rate = 16, 0.1
+	interval := 10 * time.Second
+	var starts []time.Time
+	for seed := range uint64(lanes) {
+		l := NewLane(seed)
+		l.Set(start, Limit{Window: 2, Rate: 50})
+		l.Start(start)
+		l.End()
+		slowed := start.Add(100 * time.Millisecond)
+		l.Set(slowed, Limit{Window: 2, Rate: rate})
+		next := l.nextStart(slowed)
+		l.Set(slowed, Limit{Window: 2, Rate: rate}) // a renewed grant changes nothing
+		if again := l.nextStart(slowed); !again.Equal(next) {
+			t.Errorf("lane %d: a renewed grant moves the next start from %v to %v", seed, next, again)
+		}
+		if next.Before(slowed) || next.After(start.Add(interval)) {
+			t.Errorf("lane %d starts after %v, want within an interval of %v", seed, next.Sub(start), interval)
+		}
+		l.Start(next)
+		if wait := l.nextStart(next).Sub(next); wait != interval {
+			t.Errorf("lane %d starts again after %v, want %v", seed, wait, interval)
+		}
+		starts = append(starts, next)
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	if spread := starts[lanes-1].Sub(starts[0]); spread < interval/2 {
+		t.Errorf("%d lanes that were slowed together start within %v, want them spread over %v", lanes, spread, interval)
+	}
+}
