@@ -767,6 +767,18 @@ func TestTheWindowIsResumedAfterAnOutage(t *testing.T) {
 	if c.window.size != shrunk {
 		t.Errorf("the window goes from %v to %v after a second outage, though nothing of that size was clean since", shrunk, c.window.size)
 	}
+	for name, unproven := range map[string]Signal{
+		"few requests":              with(func(s *Signal) { s.Completions = manyRequests / 2 }),
+		"requests that mostly fail": with(func(s *Signal) { s.Failed = 2 * s.Accepted }),
+	} {
+		c.window.size = 100
+		round(unproven)
+		outage()
+		shrunk := c.window.size
+		if round(few); c.window.size != shrunk {
+			t.Errorf("after %s, the window goes from %v to %v after an outage", name, shrunk, c.window.size)
+		}
+	}
 }
 
 // In an outage the requests that came back last took longest, and no round waits for

@@ -43,6 +43,9 @@ const (
 	pacedHeadroom = 1.5
 	// starvedRounds without any success are an outage.
 	starvedRounds = 3
+	// failedShare of what is accepted may fail where a window is well. On a thin path
+	// requests time one another out at any window.
+	failedShare = 0.1
 	// unmeasuredRounds are, where nothing was ever accepted.
 	unmeasuredRounds = 12
 	// regainShare of the threshold is where slow start begins after an outage that
@@ -72,7 +75,8 @@ type windowLaw struct {
 	settling  bool    // the next round still holds what was sent before a cut
 	starved   int     // rounds with completions but no success
 	late      int     // rounds in a row in which most requests timed out
-	resume    float64 // where it stood before an outage that goes on, or 0
+	proven    float64 // that of the last such round of many requests of which hardly any failed
+	resume    float64 // where it was proven before an outage that goes on, or 0
 	regaining bool    // slow start after an outage
 	cuts      int64
 	// overloaded: even the floor may be more than the path carries in time.
@@ -111,9 +115,8 @@ func (w *windowLaw) relieve() {
 // lapse answers an outage: once something gets through again the window is what it was,
 // and the rates lead back to it.
 func (w *windowLaw) lapse() {
-	resume := max(w.resume, w.good)
 	w.relieve()
-	w.resume, w.good, w.draining = resume, 0, false
+	w.resume, w.proven, w.draining = max(w.resume, w.proven), 0, false
 }
 
 // overrun tells that requests have timed out for so long that more are in flight than
@@ -183,6 +186,9 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	}
 	w.steady = w.good == w.size
 	w.good = w.size
+	if s.acceptances() >= manyRequests && s.Failed < failedShare*s.Accepted {
+		w.proven = w.size
+	}
 	if w.state == SlowStart {
 		return c.slowStart(s)
 	}
