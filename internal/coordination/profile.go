@@ -128,6 +128,9 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 		m.lower(now, s, young)
 	case m.latency <= baseSlack*base.seconds:
 		base.at = now
+		if !young {
+			base.inFlight = min(base.inFlight, float64(s.InFlight))
+		}
 	}
 	m.BaseLatency = time.Duration(base.seconds * float64(time.Second))
 }

@@ -78,6 +78,7 @@ type congestionEvents struct{ cuts, recoveries, probesWon, probesLost int64 }
 // probe is the search for a higher rate.
 type probe struct {
 	active  bool
+	waited  bool    // for a round, since what ended in it may have been started before
 	from    float64 // the rate before
 	settled float64 // accepted rate before
 	step    float64 // relative to from
@@ -209,8 +210,8 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 		r.endProbe(now, s, v)
 		return
 	}
-	gained := s.Accepted - r.probe.settled
-	if !r.binds(s) && gained < r.probe.from*r.probe.step/2 {
+	if s.Accepted-r.probe.settled < r.probe.from*r.probe.step/2 && !(r.probe.waited && r.binds(s)) {
+		r.probe.waited = true
 		return // the senders have not followed yet
 	}
 	r.events.probesWon++
@@ -221,7 +222,7 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 // raise begins the next step of a probe. The first two are alike, as a policer lets
 // a short burst through; then they grow.
 func (r *rateLaw) raise(s Signal, v pathView) {
-	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.Accepted
+	r.probe.active, r.probe.waited, r.probe.from, r.probe.settled = true, false, r.perSecond, s.Accepted
 	step := v.config.BandwidthProbingRate * math.Pow(probeGrowth, float64(max(r.probe.won-1, 0)))
 	r.probe.step = min(step, probeStepMost)
 	r.perSecond *= 1 + r.probe.step
