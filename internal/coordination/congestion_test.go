@@ -483,6 +483,26 @@ func TestProbe(t *testing.T) {
 			t.Errorf("the step after it gives %v, want %v", got, want)
 		}
 	})
+	t.Run("not followed yet", func(t *testing.T) {
+		c := raised()
+		judge(c, start, at(1010, 0)) // most of it may have been started before
+		if r := c.groups[0].rate; r.perSecond != 1050 || !r.probe.active {
+			t.Errorf("got %v, probe %v, want 1050 until a round shows more", r.perSecond, r.probe.active)
+		}
+		judge(c, start, at(1010, 0)) // all of this was started since, and nothing refused
+		if got, want := c.groups[0].rate.perSecond, 1050*1.05; math.Abs(got-want) > 1e-6 {
+			t.Errorf("a round later got %v, want the next step, %v", got, want)
+		}
+	})
+	t.Run("not followed at all", func(t *testing.T) {
+		c := raised()
+		for range 3 {
+			judge(c, start, at(800, 0))
+		}
+		if got := c.groups[0].rate.perSecond; got != 1050 {
+			t.Errorf("got %v, want no step beyond 1050", got)
+		}
+	})
 	t.Run("at the edge", func(t *testing.T) {
 		c := raised()
 		judge(c, start, at(1040, 10))
@@ -603,6 +623,23 @@ func TestBaseLatencyIsOfOneSize(t *testing.T) {
 	m.observe(start, small, false)
 	if m.base() != 0.1 {
 		t.Errorf("the base latency of small requests is %v s, want 0.1", m.base())
+	}
+}
+
+// The smallest latency is sound once more gets through than was in flight when it was
+// seen, also when it was seen again later with fewer in flight.
+func TestTheBaseLatencyIsSoundWithoutADrain(t *testing.T) {
+	var m pathModel
+	m.learningRate = 0.1
+	m.observe(start, clean(), false)
+	m.observe(start, clean(), false)
+	if m.sound() {
+		t.Fatal("sound, though as much was in flight as fills the path if it is right")
+	}
+	m.observe(start, with(func(s *Signal) { s.InFlight, s.Accepted, s.Bytes, s.Started = 40, 400, 400<<20, 400 }), false)
+	m.observe(start, clean(), false)
+	if !m.sound() {
+		t.Error("not sound, though the latency was the same with 40 in flight, and 100 get through at a time")
 	}
 }
 

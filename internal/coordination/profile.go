@@ -82,8 +82,8 @@ type pathModel struct {
 type baseLatency struct {
 	seconds float64
 	at      time.Time
-	// inFlight is how many requests were when it was measured, young whether in a
-	// young round, and sound that they did not fill the path.
+	// inFlight is the least of requests that were in flight when it was seen, young
+	// whether it was in a young round, and sound that they did not fill the path.
 	inFlight     float64
 	young, sound bool
 }
@@ -129,7 +129,7 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 	case m.latency <= baseSlack*base.seconds:
 		base.at = now
 		if !young {
-			base.inFlight = min(base.inFlight, float64(s.InFlight))
+			base.confirm(s)
 		}
 	}
 	m.BaseLatency = time.Duration(base.seconds * float64(time.Second))
@@ -143,10 +143,14 @@ func (m *pathModel) lower(now time.Time, s Signal, young bool) {
 	if base.seconds > 0 && !base.young && scattered {
 		base.seconds += scatterWeight * (m.latency - base.seconds)
 		base.at = now
+		base.confirm(s)
 		return
 	}
 	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: young}
 }
+
+// confirm tells that the latency was the same with what was in flight in a round.
+func (b *baseLatency) confirm(s Signal) { b.inFlight = min(b.inFlight, float64(s.InFlight)) }
 
 // acceptances is about how many of the completed requests were accepted.
 func (s Signal) acceptances() float64 {
