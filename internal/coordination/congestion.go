@@ -126,6 +126,7 @@ func (c *GlobalCongestionController) configure(config Config) {
 		for _, g := range c.groups {
 			g.rate.free()
 		}
+		c.window.resume = 0
 	}
 }
 
@@ -163,23 +164,27 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 	windowCause := c.steer(now, s)
 	view := c.view(s)
 	var changes []Transition
-	starved := false
+	starved, regained := false, false
 	for i, g := range c.groups {
 		cause := windowCause
 		if c.config.AdvancedFlowControl {
 			if own := g.rate.round(now, g.signal, view); own != "" {
 				cause = own
 				starved = starved || own == CauseNoSuccess && g.signal.Throttles == 0
+				regained = regained || own == CauseRegained
 			}
 		}
 		if after := c.state(g); after != before[i] {
 			changes = append(changes, Transition{g.name, before[i], after, cause})
 		}
 	}
-	if starved {
+	switch over := c.window.overrun(s); {
+	case starved && s.Accepted == 0:
 		c.window.lapse()
-	} else if c.window.overrun(s) {
+	case starved || over:
 		c.window.relieve()
+	case regained:
+		c.window.restore()
 	}
 	c.last = s
 	return changes

@@ -772,9 +772,10 @@ func TestTimeOutsShrinkTheWindow(t *testing.T) {
 	}
 }
 
-// After an outage without refusals the window is what it was, once: where requests time
-// out again at once, it grows from where that left it.
-func TestTheWindowIsResumedAfterAnOutage(t *testing.T) {
+// Once the rate has led back from an outage without refusals the window is what it was,
+// if that was proven since the outage before: where requests time out at any window, it
+// grows from where that left it.
+func TestTheWindowIsRestoredAfterAnOutage(t *testing.T) {
 	c := settledController(0)
 	now := start
 	round := func(s Signal) {
@@ -783,26 +784,29 @@ func TestTheWindowIsResumedAfterAnOutage(t *testing.T) {
 	}
 	lost := with(func(s *Signal) { s.Accepted, s.Bytes, s.Failed, s.Latency = 0, 0, 10, 0 })
 	few := with(func(s *Signal) { s.Started, s.Accepted, s.Bytes, s.InFlight = 10, 10, 10<<20, 4 })
-	outage := func() {
+	outage := func() (least float64) {
 		for range 3 * starvedRounds {
 			round(lost)
 		}
+		least = c.window.size
+		for range 10 {
+			if round(few); c.groups[0].rate.state == CongestionAvoidance {
+				return least
+			}
+			if c.window.size != least {
+				t.Errorf("the window is %v while the rate is in %s, want %v until it has led back", c.window.size, c.groups[0].rate.state, least)
+			}
+		}
+		t.Fatal("the rate has not led back")
+		return 0
 	}
 	round(clean())
 	before := c.window.good
-	outage()
-	if c.window.size >= before {
-		t.Fatalf("the window is %v in an outage, want less than the %v of before", c.window.size, before)
+	if least := outage(); least >= before || c.window.size != before {
+		t.Errorf("the window is %v in an outage and %v after it, want less than the %v of before, and the same", least, c.window.size, before)
 	}
-	round(few)
-	if c.window.size != before {
-		t.Errorf("the window is %v after the outage, want the %v of before", c.window.size, before)
-	}
-	outage()
-	shrunk := c.window.size
-	round(few)
-	if c.window.size != shrunk {
-		t.Errorf("the window goes from %v to %v after a second outage, though nothing of that size was clean since", shrunk, c.window.size)
+	if least := outage(); c.window.size != least {
+		t.Errorf("the window goes from %v to %v after a second outage, though nothing of that size was clean since", least, c.window.size)
 	}
 	for name, unproven := range map[string]Signal{
 		"few requests":              with(func(s *Signal) { s.Completions = manyRequests / 2 }),
@@ -810,11 +814,31 @@ func TestTheWindowIsResumedAfterAnOutage(t *testing.T) {
 	} {
 		c.window.size = 100
 		round(unproven)
-		outage()
-		shrunk := c.window.size
-		if round(few); c.window.size != shrunk {
-			t.Errorf("after %s, the window goes from %v to %v after an outage", name, shrunk, c.window.size)
+		if least := outage(); c.window.size != least {
+			t.Errorf("after %s, the window goes from %v to %v after an outage", name, least, c.window.size)
 		}
+	}
+}
+
+// What one group loses is no outage while another gets through: the window is not to be
+// restored for it, and rounds do not become too short for the others.
+func TestAnOutageIsOneOfAllGroups(t *testing.T) {
+	c := settledController(0)
+	dark := c.addGroup()
+	dark.join(&lane{name: "b"})
+	judge(c, start, clean())
+	for range 3 * starvedRounds {
+		dark.lanes[0].signal = Signal{Started: 10, Failed: 10, Completions: 20}
+		judge(c, start, clean())
+	}
+	if dark.rate.state != Recovery {
+		t.Fatalf("the group that gets nothing through is in %s, want recovery", dark.rate.state)
+	}
+	if c.window.proven == 0 || c.window.resume != 0 {
+		t.Errorf("the window is proven at %v, to resume at %v, want the outage to be the group's alone", c.window.proven, c.window.resume)
+	}
+	if c.recovering() {
+		t.Error("rounds do not wait for the latency of the group that gets through")
 	}
 }
 

@@ -149,8 +149,11 @@ func (m *pathModel) lower(now time.Time, s Signal, young bool) {
 	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: young}
 }
 
-// confirm tells that the latency was the same with what was in flight in a round.
-func (b *baseLatency) confirm(s Signal) { b.inFlight = min(b.inFlight, float64(s.InFlight)) }
+// confirm tells that the latency was the same with what was in flight in a round. Where
+// not all workers reported in it, Little's law tells more of that than they do.
+func (b *baseLatency) confirm(s Signal) {
+	b.inFlight = min(b.inFlight, max(float64(s.InFlight), s.Accepted*s.Latency.Seconds()))
+}
 
 // acceptances is about how many of the completed requests were accepted.
 func (s Signal) acceptances() float64 {

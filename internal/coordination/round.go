@@ -2,7 +2,6 @@ package coordination
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -60,9 +59,18 @@ func (c *GlobalCongestionController) length(interval time.Duration) time.Duratio
 	return max(shortestRound, time.Duration(roundLatencies*latency), interval*9/10)
 }
 
-// recovering tells that some group waits for an outage to be over.
+// recovering tells that some group waits for an outage to be over, and that nothing of
+// the others gets through.
 func (c *GlobalCongestionController) recovering() bool {
-	return slices.ContainsFunc(c.groups, func(g *group) bool { return g.rate.state == Recovery })
+	dark := false
+	for _, g := range c.groups {
+		if g.rate.state == Recovery {
+			dark = true
+		} else if g.signal.Accepted > 0 {
+			return false
+		}
+	}
+	return dark
 }
 
 // over tells that the round has seen enough to judge. The first of all begins with

@@ -13,11 +13,13 @@ const (
 	plateauGrowth = 1.25
 	plateauRounds = 3
 	// drainAge is the age of the smallest latency at which one round is sent with
-	// drainShare of the window, so that the queue empties and T₀ shows again. It
+	// drainShare of the window, or with what leaves room on the path if that is less,
+	// but drainLeast at least, so that the queue empties and T₀ shows again. The age
 	// doubles with each drain that shows none lower, up to drainAgeMost.
 	drainAge     = time.Minute
 	drainAgeMost = 16 * time.Minute
 	drainShare   = 0.55
+	drainLeast   = 0.35
 	// drainSlack times the window of the drain may have been in flight in a round
 	// that tells; without one the drain ends after drainMost, or drainLatencies.
 	drainSlack     = 1.1
@@ -75,8 +77,8 @@ type windowLaw struct {
 	settling  bool    // the next round still holds what was sent before a cut
 	starved   int     // rounds with completions but no success
 	late      int     // rounds in a row in which most requests timed out
-	proven    float64 // that of the last such round of many requests of which hardly any failed
-	resume    float64 // where it was proven before an outage that goes on, or 0
+	proven    float64 // the same, of many requests of which hardly any failed
+	resume    float64 // proven, as it was before an outage that goes on, or 0
 	regaining bool    // slow start after an outage
 	cuts      int64
 	// overloaded: even the floor may be more than the path carries in time.
@@ -112,11 +114,21 @@ func (w *windowLaw) relieve() {
 	}
 }
 
-// lapse answers an outage: once something gets through again the window is what it was,
-// and the rates lead back to it.
+// lapse answers an outage of everything.
 func (w *windowLaw) lapse() {
+	if w.draining {
+		w.size, w.draining = max(w.size, w.drained), false
+	}
 	w.relieve()
-	w.resume, w.proven, w.draining = max(w.resume, w.proven), 0, false
+	w.resume, w.proven = max(w.resume, w.proven), 0
+}
+
+// restore ends an outage: a rate has led back to what was good before, and so the window
+// may be what it was.
+func (w *windowLaw) restore() {
+	if w.resume > 0 {
+		w.size, w.resume, w.draining = max(w.size, w.resume), 0, false
+	}
 }
 
 // overrun tells that requests have timed out for so long that more are in flight than
@@ -167,9 +179,6 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	switch {
 	case s.Accepted == 0:
 		return "" // an outage is for the rates
-	case w.resume > 0 && !s.timesOut():
-		w.size, w.resume = max(w.size, w.resume), 0
-		return ""
 	case w.draining && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
 		return "" // some of the round was before the drain
 	case w.draining:
@@ -182,6 +191,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 		return ""
 	case c.slack(s):
 		c.followRates(s)
+		w.proven = min(w.proven, w.size)
 		return ""
 	}
 	w.steady = w.good == w.size
@@ -365,7 +375,8 @@ func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
 	w.carried = max(w.carried, float64(s.InFlight)/max(c.path.current(), shortestLatency))
 	latency := time.Duration(drainLatencies * c.path.current() * float64(time.Second))
 	w.drainEnds = now.Add(max(drainMost, latency))
-	w.size = max(min(drainShare*w.size, c.path.pipe()/(1.05*fullPipe)), c.floor())
+	deepest := max(drainLeast*w.size, c.floor())
+	w.size = max(min(drainShare*w.size, c.path.pipe()/(1.05*fullPipe)), deepest)
 }
 
 // endDrain takes what the drain measured for the smallest latency. Where the latency

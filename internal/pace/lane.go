@@ -56,25 +56,37 @@ func (l *Lane) Set(now time.Time, granted Limit) {
 	if granted.Window > l.granted.Window || granted.above(l.granted) {
 		l.cut = cut{}
 	}
-	slowed := l.granted.above(granted) && interval(granted.Rate) > sparse
+	slowed := interval(granted.Rate) > sparse && (l.granted.Rate == 0 || granted.Rate <= slump*l.granted.Rate)
 	l.granted = granted
 	if slowed {
-		l.scatter()
+		l.scatter(now)
 	}
 	l.hasten(now)
 }
 
-// sparse is the interval from which on it matters when in it a lane starts. In an
-// outage all lanes are slowed at the same moment, and what they try together finds its
-// end no sooner than one of them alone.
-const sparse = time.Second
+const (
+	// sparse is the interval from which on it matters when in it a lane starts. In an
+	// outage all lanes are slowed at the same moment, and what they try together finds
+	// its end no sooner than one of them alone.
+	sparse = time.Second
+	// slump is the part of the rate that an outage leaves at most.
+	slump = 0.5
+)
 
-// scatter draws when in the interval after its last start the lane starts next.
-func (l *Lane) scatter() {
-	l.delay = l.uniform() - 1
-	if soonest := l.soonest(l.granted.Rate); soonest.After(l.next) {
-		l.next = soonest
+// scatter draws when in the interval after its last start the lane starts next, but no
+// sooner than it would have. It is drawn once for each start, however often the lane is
+// slowed before that: the latest of several draws would be late for all lanes.
+func (l *Lane) scatter(now time.Time) {
+	if l.last.IsZero() {
+		l.last = now
 	}
+	part := 1 + l.delay
+	if l.delay >= 0 {
+		part = l.uniform()
+	}
+	former := float64(l.next.Sub(l.last)) / float64(interval(l.granted.Rate))
+	l.delay = max(part, former) - 1
+	l.next = l.soonest(l.granted.Rate)
 }
 
 // above tells that the rate is higher.

@@ -302,3 +302,25 @@ func TestLanesSlowedTogetherStartApart(t *testing.T) {
 		t.Errorf("%d lanes that were slowed together start within %v, want them spread over %v", lanes, spread, interval)
 	}
 }
+
+// A lane that is slowed starts no sooner for it, and one that is hardly slowed not
+// at another time.
+func TestALaneSlowedStartsNoSooner(t *testing.T) {
+	interval := 10 * time.Second
+	for seed := range uint64(16) {
+		l := NewLane(seed)
+		l.Set(start.Add(-time.Hour), Limit{Window: 2, Rate: 0.1})
+		l.Start(start)
+		l.End()
+		at := start.Add(interval / 2)
+		before := l.nextStart(at).Sub(start)
+		l.Set(at, Limit{Window: 2, Rate: 0.099})
+		if wait := l.nextStart(at).Sub(start); wait != before {
+			t.Errorf("slowed by a hundredth, lane %d starts after %v, want %v as before", seed, wait, before)
+		}
+		l.Set(at, Limit{Window: 2, Rate: 0.04})
+		if wait := l.nextStart(at).Sub(start); wait < before || wait > 25*time.Second {
+			t.Errorf("slowed by more than half, lane %d starts after %v, want between %v and the new interval", seed, wait, before)
+		}
+	}
+}
