@@ -692,6 +692,22 @@ func TestYoungRoundsAreNoBase(t *testing.T) {
 
 // The median of a few requests lies off by chance; were it taken for the latency without
 // a queue, every later round would read as one.
+// A thin path has few requests in any round; many such rounds tell its latency.
+func TestMediansOfFewLowerTheBaseInTime(t *testing.T) {
+	c := settledController(0)
+	few := with(func(s *Signal) { s.Completions, s.Latency = 6, 50*time.Millisecond })
+	c.path.observe(start, few, false)
+	if got := c.path.base(); got < 0.095 {
+		t.Errorf("six requests lowered the base latency to %v s, want hardly below 0.1", got)
+	}
+	for range 50 {
+		c.path.observe(start, few, false)
+	}
+	if got := c.path.base(); got > 0.055 {
+		t.Errorf("the base latency is %v s after fifty rounds at 0.05", got)
+	}
+}
+
 func TestMediansOfFewHardlyLowerTheBase(t *testing.T) {
 	few := func(accepted, refused int64) Signal {
 		return with(func(s *Signal) {

@@ -12,8 +12,8 @@ const (
 	bandwidthRounds = 10
 	// baseSlack is how far above the smallest latency a round still confirms it.
 	baseSlack = 1.05
-	// Fewer than fewRequests accepted give no median to rely on, fewer than manyRequests
-	// one that may lie far off.
+	// Fewer than fewRequests accepted give hardly a median to rely on, fewer than
+	// manyRequests one that may lie far off.
 	fewRequests  = 20
 	manyRequests = 50
 	// shortestLatency in seconds takes the place of none.
@@ -123,12 +123,13 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 		m.latency += m.smoothing() * (seconds - m.latency)
 	}
 	base := &m.bases[m.SizeClass]
-	switch young := s.young() || s.acceptances() < fewRequests; {
-	case base.seconds == 0 || !young && (m.latency <= base.seconds || base.young):
-		m.lower(now, s, young)
+	few := s.acceptances() < fewRequests
+	switch {
+	case base.seconds == 0 || !s.young() && (m.latency <= base.seconds || base.young && !few):
+		m.lower(now, s)
 	case m.latency <= baseSlack*base.seconds:
 		base.at = now
-		if !young {
+		if !s.young() && !few {
 			base.confirm(s)
 		}
 	}
@@ -136,17 +137,20 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 }
 
 // lower takes the present latency for the smallest, or where it may be no more than
-// scatter below it, goes a part of the way.
-func (m *pathModel) lower(now time.Time, s Signal, young bool) {
-	base := &m.bases[m.SizeClass]
-	scattered := s.acceptances() < manyRequests || m.latency > (1-baseScatter)*base.seconds
-	if base.seconds > 0 && !base.young && scattered {
-		base.seconds += scatterWeight * (m.latency - base.seconds)
+// scatter below it, goes a part of the way: the smaller, the fewer requests it is of.
+func (m *pathModel) lower(now time.Time, s Signal) {
+	base, accepted := &m.bases[m.SizeClass], s.acceptances()
+	few := accepted < fewRequests
+	scattered := accepted < manyRequests || m.latency > (1-baseScatter)*base.seconds
+	if base.seconds > 0 && (few || !base.young && scattered) {
+		base.seconds += scatterWeight * min(1, accepted/fewRequests) * (m.latency - base.seconds)
 		base.at = now
-		base.confirm(s)
+		if !few {
+			base.confirm(s)
+		}
 		return
 	}
-	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: young}
+	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: few || s.young()}
 }
 
 // confirm tells that the latency was the same with what was in flight in a round. Where
