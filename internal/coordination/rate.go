@@ -210,9 +210,10 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 		r.endProbe(now, s, v)
 		return
 	}
-	if s.Accepted-r.probe.settled < r.probe.from*r.probe.step/2 && !(r.probe.waited && r.binds(s)) {
+	grown := s.Accepted-r.probe.settled >= r.probe.from*r.probe.step/2
+	if followed := grown || r.probe.waited && r.binds(s); !followed {
 		r.probe.waited = true
-		return // the senders have not followed yet
+		return
 	}
 	r.events.probesWon++
 	r.probe.won++
