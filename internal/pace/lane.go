@@ -58,8 +58,8 @@ func (l *Lane) Set(now time.Time, granted Limit) {
 	}
 	slowed := interval(granted.Rate) > sparse && (l.granted.Rate == 0 || granted.Rate <= slump*l.granted.Rate)
 	l.granted = granted
-	if slowed {
-		l.scatter(now)
+	if slowed && !l.last.IsZero() {
+		l.scatter()
 	}
 	l.hasten(now)
 }
@@ -76,10 +76,7 @@ const (
 // scatter draws when in the interval after its last start the lane starts next, but no
 // sooner than it would have. It is drawn once for each start, however often the lane is
 // slowed before that: the latest of several draws would be late for all lanes.
-func (l *Lane) scatter(now time.Time) {
-	if l.last.IsZero() {
-		l.last = now
-	}
+func (l *Lane) scatter() {
 	part := 1 + l.delay
 	if l.delay >= 0 {
 		part = l.uniform()
