@@ -690,8 +690,6 @@ func TestYoungRoundsAreNoBase(t *testing.T) {
 	}
 }
 
-// The median of a few requests lies off by chance; were it taken for the latency without
-// a queue, every later round would read as one.
 // A thin path has few requests in any round; many such rounds tell its latency.
 func TestMediansOfFewLowerTheBaseInTime(t *testing.T) {
 	c := settledController(0)
@@ -708,6 +706,8 @@ func TestMediansOfFewLowerTheBaseInTime(t *testing.T) {
 	}
 }
 
+// The median of a few requests lies off by chance; were it taken for the latency without
+// a queue, every later round would read as one.
 func TestMediansOfFewHardlyLowerTheBase(t *testing.T) {
 	few := func(accepted, refused int64) Signal {
 		return with(func(s *Signal) {

@@ -63,6 +63,8 @@ type windowLaw struct {
 	threshold float64 // slow start doubles up to it whatever it measures
 
 	good      float64 // the window of the last round that was clean and loaded
+	proven    float64 // of the last such round with many requests of which hardly any failed
+	resume    float64 // what was proven before an outage that goes on, or 0
 	best      float64 // accepted rate that a doubling must exceed by a quarter
 	plateau   int     // rounds in which it did not
 	stride    float64 // next growth in congestion avoidance
@@ -74,12 +76,10 @@ type windowLaw struct {
 	overfull  int     // rounds in a row with twice the queue that there should be
 	carried   float64 // the most per second before and during it
 	drainWait time.Duration
-	settling  bool    // the next round still holds what was sent before a cut
-	starved   int     // rounds with completions but no success
-	late      int     // rounds in a row in which most requests timed out
-	proven    float64 // the same, of many requests of which hardly any failed
-	resume    float64 // proven, as it was before an outage that goes on, or 0
-	regaining bool    // slow start after an outage
+	settling  bool // the next round still holds what was sent before a cut
+	starved   int  // rounds with completions but no success
+	late      int  // rounds in a row in which most requests timed out
+	regaining bool // slow start after an outage
 	cuts      int64
 	// overloaded: even the floor may be more than the path carries in time.
 	overloaded bool

@@ -56,7 +56,8 @@ func (l *Lane) Set(now time.Time, granted Limit) {
 	if granted.Window > l.granted.Window || granted.above(l.granted) {
 		l.cut = cut{}
 	}
-	slowed := interval(granted.Rate) > sparse && (l.granted.Rate == 0 || granted.Rate <= slump*l.granted.Rate)
+	slumped := l.granted.Rate == 0 || granted.Rate <= slump*l.granted.Rate
+	slowed := granted.Rate > 0 && interval(granted.Rate) > sparse && slumped
 	l.granted = granted
 	if slowed && !l.last.IsZero() {
 		l.scatter()

@@ -258,15 +258,27 @@ func TestLanesRefusedTogetherStartApart(t *testing.T) {
 		if wait := next.Sub(start); wait < interval || wait > 3*interval/2 {
 			t.Errorf("lane %d starts again after %v, want between one interval of %v and half as much again", seed, wait, interval)
 		}
-		l.Start(next)
-		if wait := l.nextStart(next).Sub(next); wait != interval {
-			t.Errorf("lane %d, no longer refused, starts again after %v, want %v", seed, wait, interval)
-		}
+		expectOneInterval(t, &l, next, interval)
 		starts = append(starts, next)
 	}
-	slices.SortFunc(starts, time.Time.Compare)
-	if spread := starts[lanes-1].Sub(starts[0]); spread < interval/4 {
-		t.Errorf("%d lanes that were refused together start again within %v, want them spread over %v", lanes, spread, interval/2)
+	expectSpread(t, starts, interval/4)
+}
+
+// expectOneInterval checks that a lane which starts then is put off no more.
+func expectOneInterval(t *testing.T, l *Lane, then time.Time, interval time.Duration) {
+	t.Helper()
+	l.Start(then)
+	if wait := l.nextStart(then).Sub(then); wait != interval {
+		t.Errorf("a lane that has started again starts after %v, want %v", wait, interval)
+	}
+}
+
+// expectSpread checks that the first start and the last lie so far apart.
+func expectSpread(t *testing.T, starts []time.Time, least time.Duration) {
+	t.Helper()
+	first, last := slices.MinFunc(starts, time.Time.Compare), slices.MaxFunc(starts, time.Time.Compare)
+	if spread := last.Sub(first); spread < least {
+		t.Errorf("%d lanes start within %v, want them spread over %v at least", len(starts), spread, least)
 	}
 }
 
@@ -291,15 +303,20 @@ func TestLanesSlowedTogetherStartApart(t *testing.T) {
 		if next.Before(slowed) || next.After(start.Add(interval)) {
 			t.Errorf("lane %d starts after %v, want within an interval of %v", seed, next.Sub(start), interval)
 		}
-		l.Start(next)
-		if wait := l.nextStart(next).Sub(next); wait != interval {
-			t.Errorf("lane %d starts again after %v, want %v", seed, wait, interval)
-		}
+		expectOneInterval(t, &l, next, interval)
 		starts = append(starts, next)
 	}
-	slices.SortFunc(starts, time.Time.Compare)
-	if spread := starts[lanes-1].Sub(starts[0]); spread < interval/2 {
-		t.Errorf("%d lanes that were slowed together start within %v, want them spread over %v", lanes, spread, interval)
+	expectSpread(t, starts, interval/2)
+}
+
+// A rate that is lifted while the window is full leaves nothing behind for the next one.
+func TestALiftedRateIsNoSlowOne(t *testing.T) {
+	l := NewLane(1)
+	l.Set(start, Limit{Window: 1, Rate: 50})
+	l.Start(start)
+	l.Set(start, Limit{Window: 1})
+	if l.delay != 0 {
+		t.Errorf("the next start is put off by %v of an interval, want none", l.delay)
 	}
 }
 
