@@ -279,7 +279,7 @@ func TestRefusalsThatComeBackFirst(t *testing.T) {
 		if c.over(late.Add(100*time.Millisecond), 500*time.Millisecond, 1) {
 			t.Error("the first round ended before what was accepted could come back")
 		}
-		if !c.over(late.Add(time.Second), 500*time.Millisecond, 1) {
+		if !c.over(late.Add(1500*time.Millisecond), 500*time.Millisecond, 1) {
 			t.Error("the first round does not end")
 		}
 	})

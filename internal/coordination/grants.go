@@ -242,8 +242,9 @@ func (c *cell) depth() int {
 // is PipelineDepth archives there before it is given more.
 func (c *cell) ahead() int {
 	w := c.worker
-	depth := w.transfer.spec.Config.PipelineDepth * w.serves * c.window / max(1, w.granting)
-	return min(max(1, depth), maxPipelineDepth)
+	depth := float64(w.transfer.spec.Config.PipelineDepth * w.serves)
+	depth = max(depth, aheadIntervals*w.turnover*w.transfer.leisure.Seconds())
+	return min(max(1, int(depth)*c.window/max(1, w.granting)), maxPipelineDepth)
 }
 
 // issue gives the grants as they stand, writing anew those that changed or need
@@ -283,6 +284,9 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 func (c *cell) granted() bool {
 	return (c.window > 0 || len(c.held) > 0) && !c.worker.leaving()
 }
+
+// aheadIntervals between reports, at leisure, are what a worker is given archives for.
+const aheadIntervals = 3
 
 // rateTolerance is the change of a rate, relative to it, that is not worth a write.
 const rateTolerance = 0.01

@@ -33,6 +33,9 @@ const (
 	// scatterWeight counts.
 	baseScatter   = 0.1
 	scatterWeight = 0.25
+	// medianScatter over the root of the requests in it is how far a median lies off by
+	// chance: thrice 1.25 σ (Kenney and Keeping, 1962), at a relative σ of one half.
+	medianScatter = 2
 	// sizeClasses covers requests of up to 2^62 bytes in steps of a factor of four.
 	sizeClasses = 32
 	// classSlack, in classes, is how far the mean size may move before the class
@@ -141,7 +144,7 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 func (m *pathModel) lower(now time.Time, s Signal) {
 	base, accepted := &m.bases[m.SizeClass], s.acceptances()
 	few := accepted < fewRequests
-	scattered := accepted < manyRequests || m.latency > (1-baseScatter)*base.seconds
+	scattered := accepted < manyRequests || m.latency > (1-max(baseScatter, medianScatter/math.Sqrt(accepted)))*base.seconds
 	if base.seconds > 0 && (few || !base.young && scattered) {
 		base.seconds += scatterWeight * min(1, accepted/fewRequests) * (m.latency - base.seconds)
 		base.at = now

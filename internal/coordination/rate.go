@@ -195,7 +195,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		r.judgeProbe(now, s, v)
 	case s.throttledShare() > v.config.tolerated()/4:
 		// The edge itself: what is refused here is wasted without being congestion.
-		r.perSecond = max(r.lowest(), min(r.perSecond, s.Accepted))
+		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
 	case r.binding && !now.Before(r.probe.due):
 		r.raise(s, v)
 	}
@@ -232,7 +232,7 @@ func (r *rateLaw) raise(s Signal, v pathView) {
 // loseProbe falls back to just below what was accepted: that is what the probe has
 // found out.
 func (r *rateLaw) loseProbe(now time.Time, s Signal, v pathView) {
-	r.perSecond = max(r.lowest(), min(r.perSecond, s.Accepted*cutShare))
+	r.perSecond = max(r.lowest(), min(r.perSecond, cutShare*r.carried(s, r.probe.from)))
 	r.settling = true
 	r.endProbe(now, s, v)
 }
@@ -269,7 +269,17 @@ func (r *rateLaw) cut(s Signal) {
 	r.events.cuts++
 	r.settling = true
 	r.probe.active = false
-	r.perSecond = max(r.lowest(), cutShare*s.Accepted)
+	r.perSecond = max(r.lowest(), cutShare*r.carried(s, r.perSecond))
+}
+
+// carried is what the policer accepted in a round with refusals. Rates of short rounds
+// scatter, and the least of many is far below the true one; where a rate was what
+// limited, the part of it that was not refused tells as much, and scatters less.
+func (r *rateLaw) carried(s Signal, rate float64) float64 {
+	if r.perSecond == 0 || !r.binds(s) {
+		return s.Accepted
+	}
+	return max(s.Accepted, rate*(1-s.throttledShare()))
 }
 
 func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {

@@ -185,7 +185,8 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 		c.endDrain(now, s)
 		return ""
 	case c.unpacedRefused():
-		w.size = min(w.size, c.filled()) // its rate is about to be set
+		// Its rate is about to be set, and is what should limit.
+		w.size = min(w.size, max(c.filled(), pacedHeadroom*s.Accepted*c.path.current()))
 		return ""
 	case c.idle(s):
 		return ""
