@@ -173,6 +173,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	if !c.config.AdvancedFlowControl && (s.congested(c.config) || s.Accepted == 0 || w.state == FastRecovery || w.state == Recovery) {
 		return c.answerRefusals(s)
 	}
+	settling := w.settling
 	w.settling, w.starved = false, 0
 	pressed := w.press
 	w.press = press{}
@@ -188,7 +189,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 		// Its rate is about to be set, and is what should limit.
 		w.size = min(w.size, max(c.filled(), pacedHeadroom*s.Accepted*c.path.current()))
 		return ""
-	case c.idle(s):
+	case c.idle(s), settling:
 		return ""
 	case c.slack(s):
 		c.followRates(s)
@@ -255,7 +256,7 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 		w.size *= 2
 		return ""
 	}
-	w.size = min(w.size, c.filled())
+	w.size, w.settling = min(w.size, c.filled()), true
 	c.avoid()
 	return cause
 }
@@ -291,7 +292,7 @@ func (c *GlobalCongestionController) avoid() {
 // queueTarget is the most requests that may wait. A path that is full by the last
 // request alone is idle whenever one is late, so some always do.
 func (c *GlobalCongestionController) queueTarget() float64 {
-	return max(4, 1.5*(1-c.config.CongestionSensitivity)*c.window.size)
+	return max(2*math.Sqrt(c.window.size), 1.5*(1-c.config.CongestionSensitivity)*c.window.size)
 }
 
 // follow steers the window by the queue that it causes.
