@@ -924,9 +924,9 @@ func TestFirstReportOnlySetsTheCounters(t *testing.T) {
 	}
 }
 
-// A worker whose window shrank below the number of its prefixes finishes what it
-// holds, prefix by prefix, before it is given more.
-func TestStrandedArchivesComeFirst(t *testing.T) {
+// Where the window is smaller than the number of prefixes, they take turns; what a worker
+// has begun of one that waits stays with it, the rest goes back to the queue.
+func TestPrefixesTakeTurns(t *testing.T) {
 	config := DefaultConfig()
 	config.PipelineDepth = 3
 	f := newFixture(t, config)
@@ -937,18 +937,24 @@ func TestStrandedArchivesComeFirst(t *testing.T) {
 		t.Fatalf("assigned %v and %v, want three of each", a, b)
 	}
 	f.c.control.window.size = 1
-	for range 12 {
+	waiting := 0
+	for range 4 * turnIntervals {
 		var finished []Outcome
 		for _, p := range f.grants["w"].Prefixes {
 			if p.Window > 0 && len(p.Assignments) > 0 {
 				finished = append(finished, done(p.Prefix, p.Assignments[0].Archive.Number))
+			} else if p.Window == 0 && len(p.Assignments) == 1 {
+				waiting++
 			}
 		}
 		f.report("w", finished...)
 		f.tick()
 	}
-	if a, b := f.prefix("a").Finished, f.prefix("b").Finished; a.Count() < 3 || b.Count() < 3 {
-		t.Errorf("finished %s of a and %s of b, want the first three of each", a, b)
+	if a, b := f.prefix("a").Finished, f.prefix("b").Finished; a.Count() < turnIntervals || b.Count() < turnIntervals {
+		t.Errorf("finished %s of a and %s of b, want the archives of a turn of each", a, b)
+	}
+	if waiting == 0 {
+		t.Error("the worker never kept just the archive that it had begun")
 	}
 }
 

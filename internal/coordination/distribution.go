@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// turnIntervals is how many report intervals a worker or transfer keeps its
+// turnIntervals is how many report intervals a transfer, prefix or worker keeps its
 // slots where there are fewer slots than parties. A slot that moves is idle for
 // one interval, until its withdrawal is acknowledged.
 const turnIntervals = 15
@@ -17,9 +17,10 @@ type laneShare struct {
 	// one; open lanes have archives for every free worker and list none.
 	eligible []*worker
 	open     bool
-	demand   int // slots known to be of use
-	limit    int // slots that can be held
-	need     int // slots still to be placed
+	waiting  bool // some of those that hold archives have no window
+	demand   int  // slots known to be of use
+	limit    int  // slots that can be held
+	need     int  // slots still to be placed
 }
 
 // distribute sets the target of every cell: group to transfers to prefixes to
@@ -88,8 +89,7 @@ func (t *TransferScheduler) prepare(now time.Time) {
 		if w.ready(now) && !t.spec.Suspended {
 			t.ready = append(t.ready, w)
 			w.measureLoad()
-			w.stranded = w.stalled()
-			if !w.blocked && !w.stranded {
+			if !w.blocked {
 				t.free = append(t.free, w)
 			}
 		}
@@ -113,7 +113,7 @@ func (t *TransferScheduler) prepare(now time.Time) {
 }
 
 // findEligible lists the workers of each lane that is not open: one that cannot
-// feed all free workers, or of which a stranded worker holds archives.
+// feed all free workers, or of which a worker without a window there holds an archive.
 func (t *TransferScheduler) findEligible(now time.Time) {
 	for _, l := range t.lanes {
 		l.share = laneShare{
@@ -123,7 +123,8 @@ func (t *TransferScheduler) findEligible(now time.Time) {
 	}
 	for _, w := range t.ready {
 		for _, cell := range w.cells {
-			if w.stranded && len(cell.held) > 0 {
+			if cell.waits() {
+				cell.lane.share.waiting = true
 				cell.lane.share.open = false
 			}
 		}
@@ -153,10 +154,13 @@ func (t *TransferScheduler) listHolders() {
 	}
 }
 
-// admitOthers lets as many further workers onto a lane as it has archives
-// queued; those that have a window on it already come first.
+// admitOthers lets as many further workers onto a lane as it has archives queued, and
+// slots for, where some wait for one; those that have a window on it already come first.
 func (t *TransferScheduler) admitOthers(now time.Time, l *lane) {
 	free := l.queued()
+	if l.share.waiting {
+		free = min(free, max(0, l.slots-len(l.share.eligible)))
+	}
 	for _, wanted := range []bool{true, false} {
 		for _, w := range t.free {
 			if free == 0 {
@@ -231,7 +235,7 @@ func (c *PipelineCoordinator) distributeTransfer(now time.Time, t *TransferSched
 			left--
 		}
 	}
-	lanes := c.divideLanes(t, left)
+	lanes := c.divideLanes(now, t, left)
 	placed := 0
 	for _, l := range lanes {
 		if !l.share.open {
@@ -252,7 +256,7 @@ func (c *PipelineCoordinator) distributeTransfer(now time.Time, t *TransferSched
 
 // divideLanes sets the need of each active lane, and lists those lanes: closed
 // ones with the fewest workers first, since they have the least choice.
-func (c *PipelineCoordinator) divideLanes(t *TransferScheduler, window int) []*lane {
+func (c *PipelineCoordinator) divideLanes(now time.Time, t *TransferScheduler, window int) []*lane {
 	c.lanes = c.lanes[:0]
 	claims := c.allocator.claims[:0]
 	efficiency, expected := t.means()
@@ -265,13 +269,15 @@ func (c *PipelineCoordinator) divideLanes(t *TransferScheduler, window int) []*l
 		c.lanes = append(c.lanes, l)
 		claims = append(claims, claim{
 			weight: t.weigh(l, efficiency, expected), demand: float64(l.share.demand), limit: float64(l.share.limit),
-			current: current, rank: int64(l.index), inTurn: true,
+			current: current, rank: rank(now, l.since, current > 0), inTurn: now.Sub(l.since) < turnIntervals*t.leisure,
 		})
 	}
 	c.allocator.claims = claims
 	c.allocator.divide(window, claims)
 	for i, l := range c.lanes {
-		l.window = claims[i].share
+		if l.window = claims[i].share; (l.window > 0) != (claims[i].current > 0) {
+			l.since = now
+		}
 		l.share.need = claims[i].share
 	}
 	slices.SortStableFunc(c.lanes, func(x, y *lane) int {

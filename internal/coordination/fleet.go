@@ -31,14 +31,11 @@ type worker struct {
 	removing    bool // gone from the API, perhaps not yet dead
 	drained     bool
 
-	used     int  // slots given in this tick
-	room     int  // slots still to be placed in this tick
-	serving  bool // it has slots
-	serves   int  // prefixes on which it has a window, in this tick
-	granting int  // the sum of these windows
-	// stranded: when this tick began it held archives of a prefix on which it had
-	// no window; until those are sent it is given no others.
-	stranded bool
+	used     int       // slots given in this tick
+	room     int       // slots still to be placed in this tick
+	serving  bool      // it has slots
+	serves   int       // prefixes on which it has a window, in this tick
+	granting int       // the sum of these windows
 	since    time.Time // of its last change between some slots and none
 	round    workerRound
 	checks   int64   // reports checked

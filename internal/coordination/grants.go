@@ -164,9 +164,8 @@ func (c *PipelineCoordinator) paceLanes(g *group, t *TransferScheduler, usable f
 	}
 }
 
-// assign fills the hands of the workers with windows from the queues. Nothing
-// new goes to a worker that has archives it cannot send for want of a window:
-// those come first, or they would wait for ever.
+// assign fills the hands of the workers with windows from the queues, and takes back
+// what they cannot send.
 func (c *PipelineCoordinator) assign(now time.Time) {
 	for _, t := range c.transfers {
 		t.measureDrains()
@@ -187,15 +186,24 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 		}
 	}
 	for _, w := range c.ordered {
-		if w.ready(now) && !w.blocked && w.due(now) && !w.stalled() && !w.transfer.spec.Suspended {
+		if w.ready(now) && !w.blocked && w.due(now) && !w.transfer.spec.Suspended {
+			w.recallWaiting()
 			w.refill(now)
 		}
 	}
 }
 
-// stalled tells that the worker holds archives on a prefix without a window.
-func (w *worker) stalled() bool {
-	return slices.ContainsFunc(w.cells, func(c *cell) bool { return len(c.held) > 0 && c.window == 0 })
+// waits tells that the worker holds archives of the prefix and has no window there.
+func (c *cell) waits() bool { return len(c.held) > 0 && c.window == 0 }
+
+// recallWaiting recalls what the worker cannot send for want of a window, but for the
+// archive that it sends first there, which it may have begun.
+func (w *worker) recallWaiting() {
+	for _, c := range w.cells {
+		for c.target == 0 && c.waits() && len(c.held) > 1 {
+			c.recall()
+		}
+	}
 }
 
 // refill fills the hands of a worker. What it is offered changes for the prefix that it

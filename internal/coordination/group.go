@@ -20,8 +20,9 @@ const (
 	// fateEvidence is how unlikely, as a negative logarithm, chance must be as the
 	// reason for an uneven spread of refusals.
 	fateEvidence = 10
-	// coincidences of refusals, with next to none of one group alone, merge two.
-	coincidences = 3
+	// coincidences of refusals, and alikeEvidence that they are none, merge two groups.
+	coincidences  = 3
+	alikeEvidence = 5
 	// idleGroup without a request is given up: what it knew is out of date.
 	idleGroup = time.Minute
 )
@@ -214,26 +215,40 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*lane) 
 // remember shifts the round into the group's record. An outage says nothing of who
 // shares what: it is refused everywhere.
 func (g *group) remember() {
-	refused := g.signal.Throttles >= enoughThrottles
-	outage := g.signal.Accepted == 0 && g.signal.Completions > 0 || g.rate.state == Recovery
-	if outage || g.signal.Completions == 0 {
+	g.refused, g.loaded = g.refused<<1, g.loaded<<1
+	outage := g.signal.Accepted == 0 || g.rate.state == Recovery
+	if outage {
 		return
 	}
-	loaded := refused || g.rate.perSecond == 0 || g.rate.binds(g.signal)
-	g.refused, g.loaded = g.refused<<1, g.loaded<<1
+	refused := g.signal.Throttles >= enoughThrottles
 	if refused {
 		g.refused |= 1
 	}
-	if loaded {
+	if refused || g.rate.perSecond == 0 || g.rate.binds(g.signal) {
 		g.loaded |= 1
 	}
 }
 
-// alike tells that two groups were refused together, and hardly ever alone.
+// alike tells that two groups were refused in the same rounds, more often than they
+// would be by chance if each had a policer of its own: the log-likelihood ratio of the
+// two (Dunning 1993, section 4) is that of dependence.
 func (g *group) alike(h *group) bool {
-	together := bits.OnesCount16(g.refused & h.refused)
-	alone := bits.OnesCount16((g.refused ^ h.refused) & g.loaded & h.loaded)
-	return together >= coincidences && together > 3*alone
+	both := g.loaded & h.loaded
+	count := func(rounds uint16) float64 { return float64(bits.OnesCount16(rounds & both)) }
+	together, neither := count(g.refused&h.refused), count(^(g.refused | h.refused))
+	one, other := count(g.refused&^h.refused), count(h.refused&^g.refused)
+	if together < coincidences || together*neither < one*other {
+		return false
+	}
+	all := together + neither + one + other
+	ratio := func(observed, row, column float64) float64 {
+		if observed == 0 {
+			return 0
+		}
+		return observed * math.Log(observed*all/(row*column))
+	}
+	return ratio(together, together+one, together+other)+ratio(one, together+one, one+neither)+
+		ratio(other, other+neither, together+other)+ratio(neither, other+neither, one+neither) > alikeEvidence
 }
 
 // merge joins groups that were refused together, and gives up those that sent

@@ -30,10 +30,11 @@ type lane struct {
 	group   *group
 	signal  Signal // of the last round
 	fate    fate
-	slots   int  // that its rate can use, in this tick
-	active  bool // may hold a window
-	window  int  // allocated by the last tick
-	sharing int  // workers with a window, in this tick
+	slots   int       // that its rate can use, in this tick
+	active  bool      // may hold a window
+	window  int       // allocated by the last tick
+	since   time.Time // of its last change between some slots and none
+	sharing int       // workers with a window, in this tick
 	pace    pace
 	weight  laneWeight
 	share   laneShare
