@@ -185,7 +185,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	case w.draining:
 		c.endDrain(now, s)
 		return ""
-	case c.unpacedRefused():
+	case c.unpacedRefused(s):
 		// Its rate is about to be set, and is what should limit.
 		w.size = min(w.size, max(c.filled(), pacedHeadroom*s.Accepted*c.path.current()))
 		return ""
@@ -209,14 +209,17 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	return ""
 }
 
-// unpacedRefused tells that a group without a rate was refused.
-func (c *GlobalCongestionController) unpacedRefused() bool {
+// unpacedRefused tells that groups without a rate were refused, and that of what was
+// accepted they had half or more: else the window grows on for the others.
+func (c *GlobalCongestionController) unpacedRefused(s Signal) bool {
+	accepted, refused := 0.0, false
 	for _, g := range c.groups {
 		if g.rate.perSecond == 0 && g.signal.congested(c.config) {
-			return true
+			accepted += g.signal.Accepted
+			refused = true
 		}
 	}
-	return false
+	return refused && accepted >= s.Accepted/2
 }
 
 // followRates keeps the window a multiple of what is in flight where rates limit:
