@@ -193,7 +193,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		r.free() // the path is what limits
 	case r.probe.active:
 		r.judgeProbe(now, s, v)
-	case s.throttledShare() > v.config.tolerated()/4:
+	case binds && s.throttledShare() > v.config.tolerated()/4:
 		// The edge itself: what is refused here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
 	case r.binding && !now.Before(r.probe.due):
