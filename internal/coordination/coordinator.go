@@ -197,7 +197,10 @@ func (c *PipelineCoordinator) wanted() bool {
 
 // hungry tells that archives end faster than they are handed out at leisure.
 func (c *PipelineCoordinator) hungry() bool {
-	return !c.options.Without.has(Haste) && slices.ContainsFunc(c.ordered, (*worker).hungry)
+	return !c.options.Without.has(Haste) && slices.ContainsFunc(c.transfers, func(t *TransferScheduler) bool {
+		queued := slices.ContainsFunc(t.lanes, func(l *lane) bool { return l.queued() > 0 })
+		return queued && slices.ContainsFunc(t.workers, (*worker).hungry)
+	})
 }
 
 // Interval is how long after a Tick the next should come: soon while a worker has

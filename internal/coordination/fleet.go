@@ -40,6 +40,8 @@ type worker struct {
 	round    workerRound
 	checks   int64   // reports checked
 	turnover float64 // archives ended per second
+	handed   int     // archives it held when it was last given some
+	dry      bool    // it has sent the most of them, and sends too little
 }
 
 type lostArchive struct {

@@ -231,6 +231,7 @@ func (w *worker) refill(now time.Time) {
 			offers = slices.Delete(offers, i, i+1)
 		}
 	}
+	w.handed = w.held
 }
 
 // depth is how many archives the worker may hold of the lane: fewer towards the

@@ -59,6 +59,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 		c.finish(w, r, o)
 	}
 	w.measureTurnover(held-w.held, elapsed, first)
+	w.dry = w.round.limited && 2*w.held <= w.handed
 	w.yield(r)
 	if r.Drained {
 		w.drained = true
@@ -85,10 +86,10 @@ func (w *worker) measureTurnover(ended int, elapsed time.Duration, first bool) {
 	}
 }
 
-// hungry tells that the worker ends most of what it holds before it would be given
-// more at leisure.
+// hungry tells that the worker has run out of what it was handed, or ends most of it
+// before it would be given more at leisure.
 func (w *worker) hungry() bool {
-	return w.held > 0 && w.turnover*w.transfer.leisure.Seconds() > float64(w.held)/2
+	return w.dry || w.handed > 0 && w.turnover*w.transfer.leisure.Seconds() > float64(w.handed)/2
 }
 
 // check tells why a report is to be ignored.
