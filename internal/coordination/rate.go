@@ -205,7 +205,10 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 // judgeProbe goes on from a raised rate that was accepted, further each time; at
 // the edge it keeps what was accepted.
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
-	if s.Throttles > 0 {
+	// Small steps end at the edge, which any refusal may be. A step that grew goes far,
+	// and few refusals are starts that coincided.
+	few := s.Throttles == 1 || s.throttledShare() <= v.config.tolerated()/4
+	if s.Throttles > 0 && !(few && r.probe.won > 1) {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, s, v)
 		return
