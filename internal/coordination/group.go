@@ -14,12 +14,12 @@ const (
 	maxGroups = 64
 	// fateMemory is the part of a prefix's evidence that is kept from one round with
 	// refusals to the next.
-	fateMemory = 0.9
+	fateMemory = 0.98
 	// fateRound is how many refusals one round can count for, by prefix.
 	fateRound = 2.5
 	// fateEvidence is how unlikely, as a negative logarithm, chance must be as the
 	// reason for an uneven spread of refusals.
-	fateEvidence = 10
+	fateEvidence = 6
 	// coincidences of refusals, and alikeEvidence that they are none, merge two groups.
 	coincidences  = 3
 	alikeEvidence = 5
