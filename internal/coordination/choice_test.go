@@ -137,3 +137,43 @@ func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 		}
 	}
 }
+
+// A worker that ends archives faster than its hands are filled is given more ahead.
+func TestAheadFollowsTheTurnover(t *testing.T) {
+	f := newFixture(t, DefaultConfig())
+	f.schedule("t", "a", 1000)
+	f.start("t", "w")
+	w := f.c.workers["w"]
+	w.serves, w.granting = 1, w.cells[0].window
+	if got := w.cells[0].ahead(); got != 16 {
+		t.Fatalf("%d archives ahead, want the pipeline's depth", got)
+	}
+	if w.turnover = 8; w.cells[0].ahead() != 8*aheadIntervals*2 {
+		t.Errorf("%d archives ahead at 8 per second and reports every 2 s, want those of %d reports", w.cells[0].ahead(), aheadIntervals)
+	}
+	if w.turnover = 1e6; w.cells[0].ahead() != maxPipelineDepth {
+		t.Errorf("%d archives ahead, want no more than a grant can list", w.cells[0].ahead())
+	}
+}
+
+// A worker that has run out of archives while some are queued has its transfer report in
+// haste; one that has just as little to send at the end has not.
+func TestAWorkerThatRunsDryMakesHaste(t *testing.T) {
+	for queued, want := range map[int64]time.Duration{1000: shortestInterval, 16: 2 * time.Second} {
+		f := newFixture(t, DefaultConfig())
+		f.c.control.begun, f.c.control.window.state = true, CongestionAvoidance
+		f.c.control.window.size, f.c.control.window.good = 32, 32
+		f.schedule("t", "a", queued)
+		f.start("t", "w")
+		var all []Outcome
+		for _, n := range f.assigned("w", "a") {
+			all = append(all, done("a", n))
+		}
+		f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "a", SenderLimited: true}}
+		f.report("w", all...)
+		f.c.hasten()
+		if got := f.c.transfers[0].interval; got != want {
+			t.Errorf("with %d archives for a worker that ended all of its own the interval is %v, want %v", queued, got, want)
+		}
+	}
+}

@@ -905,3 +905,155 @@ func TestMostlyTimeOutsShrinkTheWindow(t *testing.T) {
 		}
 	}
 }
+
+// The first requests to end are the fastest, so a round lasts until as many have ended as
+// were in flight before it, as far as patience goes.
+func TestARoundLastsUntilWhatWasInFlightHasEnded(t *testing.T) {
+	const interval = 500 * time.Millisecond
+	c := settledController(0)
+	judge(c, start, with(func(s *Signal) { s.Busy = 100 }))
+	length := c.length(interval)
+	c.begin(start)
+	c.observe(PrefixCounters{Accepted: 80, AttemptP50: 50 * time.Millisecond})
+	if c.over(start.Add(length), interval, 1) {
+		t.Error("the round ended with 80 of 100 requests")
+	}
+	if !c.over(start.Add(roundPatience*length), interval, 1) {
+		t.Error("the round waits for ever for the others")
+	}
+	c.observe(PrefixCounters{Accepted: 40, AttemptP50: 100 * time.Millisecond})
+	if !c.over(start.Add(length), interval, 1) {
+		t.Error("the round goes on though all that was in flight has ended")
+	}
+}
+
+// What slow start leaves in flight is still to come back in the round after it.
+func TestTheRoundAfterSlowStartIsNotJudged(t *testing.T) {
+	c := fresh(DefaultConfig())
+	judge(c, start, with(func(s *Signal) { s.InFlight = 32 }))
+	queued := with(func(s *Signal) { s.InFlight, s.Latency = 64, 200*time.Millisecond })
+	judge(c, start.Add(time.Second), queued)
+	if c.window.state != CongestionAvoidance {
+		t.Fatalf("the window of %v is in %s, want slow start to end at a queue", c.window.size, c.window.state)
+	}
+	before := c.window.size
+	worse := with(func(s *Signal) { s.InFlight, s.Latency = 64, 400*time.Millisecond })
+	judge(c, start.Add(2*time.Second), worse)
+	if c.window.size != before {
+		t.Errorf("the window went from %v to %v for the requests of slow start", before, c.window.size)
+	}
+	judge(c, start.Add(3*time.Second), with(func(s *Signal) { s.InFlight, s.Latency = int(before), 400*time.Millisecond }))
+	if c.window.size >= before {
+		t.Errorf("the window stays at %v though a later round shows a queue", c.window.size)
+	}
+}
+
+// Rates of short rounds scatter. Were the rate what the least of them accepted it would
+// sink round by round; and where it does not limit, what was accepted says nothing of it.
+func TestTheEdgeIsLeftByWhatIsRefused(t *testing.T) {
+	edge := with(func(s *Signal) {
+		s.Started, s.Accepted, s.Throttled, s.Throttles = 930, 920, 9, 9
+	})
+	c := settledController(1000)
+	judge(c, start, edge)
+	if got := c.groups[0].rate.perSecond; got >= 1000 || got < 985 {
+		t.Errorf("the rate is %.0f, want one in a hundred less than 1000", got)
+	}
+	c = settledController(1000)
+	judge(c, start, with(func(s *Signal) { s.Started, s.Accepted, s.Throttled, s.Throttles = 500, 490, 9, 9 }))
+	if got := c.groups[0].rate.perSecond; got != 1000 {
+		t.Errorf("the rate is %.0f after a round that it did not limit, want 1000", got)
+	}
+}
+
+// The first steps of a probe end at any refusal, that may be the edge. Later ones go far,
+// where a single refusal is a coincidence of starts.
+func TestASingleRefusalEndsOnlyAShortProbe(t *testing.T) {
+	refusal := with(func(s *Signal) {
+		s.Started, s.Accepted, s.Throttled, s.Throttles = 1050, 1049, 0.5, 1
+	})
+	for won, active := range map[int]bool{0: false, 1: false, 2: true} {
+		c := settledController(1000)
+		r := &c.groups[0].rate
+		r.probe.won = won
+		r.raise(clean(), c.view(clean()))
+		judge(c, start, refusal)
+		if r.probe.active != active {
+			t.Errorf("after %d steps won the probe goes on: %v, want %v", won, r.probe.active, active)
+		}
+	}
+}
+
+// A small group that is refused does not keep the others from finding their rate.
+func TestSlowStartGoesOnForTheOthers(t *testing.T) {
+	for share, want := range map[float64]float64{0.1: 64, 0.6: 32} {
+		c := fresh(DefaultConfig())
+		c.measured, c.begun = true, true
+		small := c.addGroup()
+		small.join(&lane{name: "b"})
+		small.lanes[0].signal = Signal{
+			Started: 1000 * share, Accepted: 900 * share, Throttled: 100 * share,
+			Bytes: 900 * share * (1 << 20), Completions: 1000, Throttles: 100,
+		}
+		rest := with(func(s *Signal) { s.Started, s.Accepted = 1000*(1-share), 1000*(1-share) })
+		c.groups[0].lanes[0].signal = rest
+		all := rest
+		all.add(small.lanes[0].signal)
+		all.InFlight = 32
+		c.Round(start, all)
+		if c.window.size != want {
+			t.Errorf("the window is %v after a round in which a group with %v of the requests was refused, want %v", c.window.size, share, want)
+		}
+	}
+}
+
+// Soundness needs the least that was in flight where the latency was seen; where few
+// workers reported, Little's law tells what the others had.
+func TestTheLeastInFlightIsNotWhatFewReported(t *testing.T) {
+	b := baseLatency{seconds: 0.1, inFlight: 100}
+	b.confirm(with(func(s *Signal) { s.InFlight = 5 })) // 1000/s at 100 ms
+	if b.inFlight != 100 {
+		t.Errorf("%v in flight, want 100", b.inFlight)
+	}
+	b.confirm(with(func(s *Signal) { s.InFlight, s.Accepted = 60, 600 }))
+	if b.inFlight != 60 {
+		t.Errorf("%v in flight, want 60", b.inFlight)
+	}
+}
+
+// An outage ends a drain, whose window is no measure of anything.
+func TestAnOutageEndsADrain(t *testing.T) {
+	c := settledController(0)
+	judge(c, start, clean())
+	before := c.window.good
+	c.drain(start, clean())
+	for range 3 * starvedRounds {
+		judge(c, start, with(func(s *Signal) { s.Accepted, s.Bytes, s.Failed, s.Latency = 0, 0, 10, 0 }))
+	}
+	if w := c.window; w.draining || w.resume != before {
+		t.Errorf("draining: %v, to resume at %v, want no drain and the %v that was proven", w.draining, w.resume, before)
+	}
+}
+
+// What rates have let shrink is no longer proven.
+func TestAWindowIsProvenNoLargerThanRatesLeaveIt(t *testing.T) {
+	c := settledController(200)
+	c.window.proven = 100
+	for range 30 {
+		judge(c, start, with(func(s *Signal) { s.Started, s.Accepted, s.InFlight, s.Bytes = 200, 200, 20, 200<<20 }))
+	}
+	if w := c.window; w.size > 50 || w.proven > w.size {
+		t.Errorf("the window is %v, proven at %v", w.size, w.proven)
+	}
+}
+
+// A drain does not go so deep at once that next to nothing is sent, however small the
+// pipe is taken for.
+func TestADrainHasADepth(t *testing.T) {
+	c := settledController(0)
+	c.window.size = 1000 // of a pipe of 100
+	c.drain(start, with(func(s *Signal) { s.InFlight = 1000 }))
+	if got := c.window.size; got != drainLeast*1000 {
+		t.Errorf("the window is drained from 1000 to %v, want %v", got, drainLeast*1000)
+	}
+}

@@ -177,3 +177,48 @@ func (d *fleet) send(busy bool) bool {
 	}
 	return true
 }
+
+// Workers that hold archives of a prefix with fewer slots than there are of them go on
+// with the others.
+func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
+	config := DefaultConfig()
+	config.PipelineDepth = 4
+	f := newFixture(t, config)
+	f.schedule("t", "a", 1000)
+	f.start("t", "w1", "w2", "w3", "w4")
+	workers := []WorkerID{"w1", "w2", "w3", "w4"}
+	for _, id := range workers {
+		if len(f.assigned(id, "a")) == 0 {
+			t.Fatalf("worker %s has no archive of the only prefix", id)
+		}
+	}
+	f.schedule("t", "b", 1000)
+	k := f.c.control
+	k.path.latency = 0.1
+	k.part(f.now, k.groups[0], []*lane{f.c.transfers[0].byName["a"]})
+	k.groups[1].rate.perSecond = 0.1 // two slots
+	withoutWindow := 0
+	for range 8 {
+		for _, id := range workers {
+			var ended []Outcome
+			for _, n := range f.assigned(id, "b") {
+				ended = append(ended, done("b", n))
+			}
+			f.report(id, ended...)
+		}
+		f.tick()
+		for _, id := range workers {
+			if c := f.c.workers[id].cells[0]; c.waits() && len(f.assigned(id, "a")) == 1 {
+				withoutWindow++
+			}
+		}
+	}
+	for _, id := range workers {
+		if a, b := f.assigned(id, "a"), f.assigned(id, "b"); len(b) == 0 {
+			t.Errorf("worker %s has ended all of the open prefix and was given no more: it has %d of the scarce one", id, len(a))
+		}
+	}
+	if withoutWindow == 0 {
+		t.Error("no worker kept just the archive that it may have begun, without a window on it")
+	}
+}

@@ -143,3 +143,51 @@ func TestGroupsSurviveARestart(t *testing.T) {
 		t.Errorf("rates %v and %v, want 123 and none", a.rate.perSecond, b.rate.perSecond)
 	}
 }
+
+// Two groups are alike if their refusals coincide more often than they would by chance,
+// over the rounds in which both were loaded.
+func TestAlike(t *testing.T) {
+	for name, test := range map[string]struct {
+		g, h, loaded uint16
+		want         bool
+	}{
+		"always refused, so nothing tells":  {0xffff, 0xffff, 0xffff, false},
+		"refused in the same rounds":        {0b1001_0010_0000_1000, 0b1001_0010_0000_1000, 0xffff, true},
+		"refused in turn":                   {0b1010_1010_1010_1010, 0b0101_0101_0101_0101, 0xffff, false},
+		"refused often, each by itself":     {0b1110_1101_1011_0111, 0b1011_0111_1110_1101, 0xffff, false},
+		"together once, and else never":     {0b1, 0b1, 0xffff, false},
+		"the same rounds, one never loaded": {0b1001_0010_0000_1000, 0b1001_0010_0000_1000, 0, false},
+	} {
+		g, h := &group{refused: test.g, loaded: 0xffff}, &group{refused: test.h, loaded: test.loaded}
+		if g.alike(h) != test.want || h.alike(g) != test.want {
+			t.Errorf("%s: alike is %v, want %v", name, g.alike(h), test.want)
+		}
+	}
+}
+
+// Groups of policers that both refuse a few in every round stay apart.
+func TestGroupsAtTheEdgeStayApart(t *testing.T) {
+	p := newPolicers([]int{0, 1}, 100, 900)
+	for range 20 {
+		p.round()
+	}
+	if len(p.c.groups) != 2 {
+		t.Fatalf("%d groups, want 2", len(p.c.groups))
+	}
+	for _, g := range p.c.groups {
+		g.refused, g.loaded = 0xffff, 0xffff
+	}
+	for range 40 {
+		p.now = p.now.Add(time.Second)
+		total := Signal{InFlight: 100, Latency: 100 * time.Millisecond}
+		for _, l := range p.lanes {
+			r := l.group.rate.perSecond
+			l.signal = Signal{Started: r, Accepted: 0.997 * r, Throttled: 0.003 * r, Bytes: r * (1 << 20), Completions: 2000, Throttles: 6}
+			total.add(l.signal)
+		}
+		p.c.Round(p.now, total)
+	}
+	if len(p.c.groups) != 2 {
+		t.Errorf("%d groups after forty rounds in which both were refused, want 2", len(p.c.groups))
+	}
+}
