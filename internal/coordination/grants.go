@@ -295,7 +295,7 @@ func (c *cell) granted() bool {
 }
 
 // aheadIntervals between reports, at leisure, are what a worker is given archives for.
-const aheadIntervals = 3
+const aheadIntervals = 2
 
 // rateTolerance is the change of a rate, relative to it, that is not worth a write.
 const rateTolerance = 0.01
