@@ -123,7 +123,7 @@ func (t *TransferScheduler) findEligible(now time.Time) {
 	}
 	for _, w := range t.ready {
 		for _, cell := range w.cells {
-			if cell.waits() {
+			if !w.blocked && cell.waits() {
 				cell.lane.share.waiting = true
 				cell.lane.share.open = false
 			}
@@ -159,7 +159,7 @@ func (t *TransferScheduler) listHolders() {
 func (t *TransferScheduler) admitOthers(now time.Time, l *lane) {
 	free := l.queued()
 	if l.share.waiting {
-		free = min(free, max(0, l.slots-len(l.share.eligible)))
+		free = min(free, max(1, min(l.slots, l.window)-len(l.share.eligible)))
 	}
 	for _, wanted := range []bool{true, false} {
 		for _, w := range t.free {
@@ -264,6 +264,9 @@ func (c *PipelineCoordinator) divideLanes(now time.Time, t *TransferScheduler, w
 		current := l.window
 		l.window = 0
 		if !l.active || l.share.limit == 0 {
+			if current > 0 {
+				l.since = now
+			}
 			continue
 		}
 		c.lanes = append(c.lanes, l)
@@ -291,18 +294,39 @@ func (c *PipelineCoordinator) divideLanes(now time.Time, t *TransferScheduler, w
 func (c *PipelineCoordinator) placeClosed(now time.Time, l *lane) int {
 	claims := c.allocator.claims[:0]
 	for _, w := range l.share.eligible {
-		cell := w.ensure(l)
-		claims = append(claims, w.claim(now, cell.demand, w.capacity()-w.used, cell.window))
+		claims = append(claims, w.claimOn(now, l))
 	}
 	c.allocator.claims = claims
 	c.allocator.divide(l.share.need, claims)
 	placed := 0
 	for i, w := range l.share.eligible {
-		w.cell(l).target = claims[i].share
-		w.used += claims[i].share
-		placed += claims[i].share
+		if share := claims[i].share; share > 0 {
+			w.ensure(l).target = share
+			w.used += share
+			placed += share
+		}
 	}
 	return placed
+}
+
+// claimOn is the worker's claim on slots of a closed lane. An archive that it has begun
+// keeps its slot for a turn. What has waited for as long comes first: such an archive, or
+// a worker without any slot.
+func (w *worker) claimOn(now time.Time, l *lane) claim {
+	demand, current, serving, since := unlimited, 0, w.serving, w.since
+	if cell := w.cell(l); cell != nil {
+		demand, current = cell.demand, cell.window
+		if len(cell.held) > 0 {
+			serving, since = current > 0, cell.since
+		}
+	}
+	claim := w.claim(now, demand, w.capacity()-w.used, current)
+	claim.rank = rank(now, since, serving)
+	claim.inTurn = now.Sub(since) < turnIntervals*w.transfer.leisure
+	if claim.inTurn == (current > 0) && (current > 0 || !serving) {
+		claim.floor = 1
+	}
+	return claim
 }
 
 // claim is the worker's claim on further slots.

@@ -3,6 +3,7 @@ package coordination
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -220,5 +221,48 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 	}
 	if withoutWindow == 0 {
 		t.Error("no worker kept just the archive that it may have begun, without a window on it")
+	}
+}
+
+// Where there are fewer slots than workers, what one has begun waits for a few turns at
+// most, and the coordinator remembers no more of who could hold what than there is.
+func TestScarceSlotsGoRound(t *testing.T) {
+	f := newTickFleet(t)
+	f.schedule(5_000)
+	turn := turnIntervals * f.c.transfers[0].leisure
+	since := map[*cell]time.Time{}
+	var longest time.Duration
+	for i := range 6 * turnIntervals {
+		f.report()
+		f.c.control.window.state, f.c.control.window.size = CongestionAvoidance, 2000
+		if i >= 4 {
+			f.c.control.window.size = 700
+		}
+		f.tick()
+		for _, w := range f.c.ordered {
+			for _, c := range w.cells {
+				if !c.waits() {
+					delete(since, c)
+					continue
+				}
+				if since[c].IsZero() {
+					since[c] = f.now
+				}
+				longest = max(longest, f.now.Sub(since[c]))
+			}
+		}
+	}
+	cells := 0
+	for _, w := range f.c.ordered {
+		cells += len(w.cells)
+	}
+	if len(since) == 0 {
+		t.Error("nothing waits: the test tests nothing")
+	}
+	if longest > 4*turn {
+		t.Errorf("an archive waited for %v, want at most four turns of %v", longest, turn)
+	}
+	if cells > 4*len(f.c.ordered) {
+		t.Errorf("%d workers are remembered on %d prefixes", len(f.c.ordered), cells)
 	}
 }

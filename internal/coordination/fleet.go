@@ -62,8 +62,9 @@ type cell struct {
 	// believed.
 	entitled bool
 
-	target int // slots wanted by the last tick
-	window int // slots in the grant
+	target int       // slots wanted by the last tick
+	window int       // slots in the grant
+	since  time.Time // of its last change between some slots and none
 	rate   float64
 
 	counters PrefixCounters
@@ -161,7 +162,11 @@ func (w *worker) release(orderly bool) {
 		c.window, c.target, c.rate = 0, 0, 0
 	}
 	w.held = 0
+	w.forgetTurnover()
 }
+
+// forgetTurnover forgets how fast the worker ends archives.
+func (w *worker) forgetTurnover() { w.turnover, w.handed, w.dry = 0, 0, false }
 
 func (w *worker) giveBack(l *lane, h *holding, orderly bool) {
 	switch {

@@ -31,12 +31,12 @@ func (c *PipelineCoordinator) limitGrants(now time.Time) {
 			claims = append(claims, claim{weight: 1, demand: float64(growth), rank: w.since.UnixNano()})
 			continue
 		}
-		w.grow(unlimited)
+		w.grow(now, unlimited)
 	}
 	c.allocator.claims = claims
 	c.allocator.divide(free, claims)
 	for i, w := range c.growing {
-		w.grow(w.lease.leased() + claims[i].share)
+		w.grow(now, w.lease.leased()+claims[i].share)
 	}
 	for _, w := range c.ordered {
 		if serving := w.window() > 0; serving != w.serving {
@@ -56,11 +56,15 @@ func (w *worker) target() int {
 
 // grow sets the windows to their targets, short of what exceeds the most in all.
 // That is cut from the windows that grow: the others fit, as they did before.
-func (w *worker) grow(most int) {
+func (w *worker) grow(now time.Time, most int) {
 	excess := w.target() - most
 	for _, cell := range w.cells {
 		cut := max(0, min(excess, cell.target-cell.window))
-		cell.window = cell.target - cut
+		window := cell.target - cut
+		if (window > 0) != (cell.window > 0) {
+			cell.since = now
+		}
+		cell.window = window
 		excess -= cut
 	}
 }
@@ -186,8 +190,11 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 		}
 	}
 	for _, w := range c.ordered {
-		if w.ready(now) && !w.blocked && w.due(now) && !w.transfer.spec.Suspended {
-			w.recallWaiting()
+		if !w.ready(now) || !w.due(now) || w.transfer.spec.Suspended {
+			continue
+		}
+		w.recallWaiting()
+		if !w.blocked {
 			w.refill(now)
 		}
 	}

@@ -3,6 +3,7 @@ package coordination
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -54,12 +55,15 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 		c.count(w, p, elapsed, first)
 	}
 	w.use(r, elapsed, first)
-	held := w.held
+	ended := 0
 	for _, o := range r.Finished {
-		c.finish(w, r, o)
+		held := w.held
+		if c.finish(w, r, o); w.held < held && !o.Retry && o.Failed.Files == 0 {
+			ended++
+		}
 	}
-	w.measureTurnover(held-w.held, elapsed, first)
-	w.dry = w.round.limited && 2*w.held <= w.handed
+	w.measureTurnover(ended, elapsed, first)
+	w.dry = w.round.limited && w.handed > 0 && 2*w.held <= w.handed
 	w.yield(r)
 	if r.Drained {
 		w.drained = true
@@ -79,10 +83,12 @@ func (w *worker) elapsed(now time.Time, r Report) time.Duration {
 	return now.Sub(w.lease.reportedAt)
 }
 
-// measureTurnover smooths how many archives the worker ends per second.
+// measureTurnover smooths how many archives the worker sends whole per second, over about
+// an interval between reports at leisure.
 func (w *worker) measureTurnover(ended int, elapsed time.Duration, first bool) {
 	if seconds := elapsed.Seconds(); !first && seconds > 0 {
-		w.turnover += (float64(ended)/seconds - w.turnover) / 2
+		weight := 1 - math.Exp(-seconds/w.transfer.leisure.Seconds())
+		w.turnover += weight * (float64(ended)/seconds - w.turnover)
 	}
 }
 
@@ -240,6 +246,7 @@ func (w *worker) restart() {
 		cell.counters, cell.rates, cell.round = PrefixCounters{}, requestRates{}, cellRound{}
 	}
 	w.round = workerRound{}
+	w.forgetTurnover()
 }
 
 // count takes in the growth of one prefix's counters. The first report of a

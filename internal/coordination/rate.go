@@ -197,6 +197,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		// The edge itself: what is refused here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
 	case r.binding && !now.Before(r.probe.due):
+		r.probe.cost = 0
 		r.raise(s, v)
 	}
 	return ""
@@ -207,12 +208,13 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 	// Small steps end at the edge, which any refusal may be. A step that grew goes far,
 	// and few refusals are starts that coincided.
-	few := s.Throttles == 1 || s.throttledShare() <= v.config.tolerated()/4
-	if s.Throttles > 0 && !(few && r.probe.won > 1) {
+	many := s.Throttles > 1 && s.throttledShare() > v.config.tolerated()/4
+	if many || s.Throttles > 0 && r.probe.won <= 1 {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, s, v)
 		return
 	}
+	r.probe.cost += s.Throttles
 	grown := s.Accepted-r.probe.settled >= r.probe.from*r.probe.step/2
 	if followed := grown || r.probe.waited && r.binds(s); !followed {
 		r.probe.waited = true
@@ -245,7 +247,7 @@ func (r *rateLaw) endProbe(now time.Time, s Signal, v pathView) {
 	r.events.probesLost++
 	// The larger the step, the less is known of where in it the capacity is.
 	part := min(1, 2*v.config.BandwidthProbingRate/r.probe.step)
-	r.probe = probe{ended: now, owing: true, spread: part * (0.5 + v.rand.Float64())}
+	r.probe = probe{ended: now, owing: true, cost: r.probe.cost, spread: part * (0.5 + v.rand.Float64())}
 	r.pay(s)
 }
 

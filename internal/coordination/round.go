@@ -15,9 +15,9 @@ const (
 	// this round, before it ends; patience is how many times its length it waits.
 	roundCoverage = 0.9
 	roundPatience = 3
-	// turnover times what was in flight in the round before must have ended in this one:
+	// turnedShare of what was in flight in the round before must have ended in this one:
 	// the first to end are the fastest, and so tell nothing of the latency.
-	turnover = 1.1
+	turnedShare = 1.1
 	// earlyThrottling ends a round at once.
 	earlyThrottling = 0.05
 )
@@ -94,12 +94,14 @@ func (c *GlobalCongestionController) over(now time.Time, interval time.Duration,
 	return elapsed >= length && (coverage >= roundCoverage && c.turned() || elapsed >= roundPatience*length)
 }
 
-// turned tells that what was in flight before the round has ended.
+// turned tells that what was in flight before the round has ended. In an outage there is
+// no latency to wait for.
 func (c *GlobalCongestionController) turned() bool {
 	if !c.begun {
 		return c.completions >= int64(c.window.size)
 	}
-	return c.recovering() || float64(c.completions) >= turnover*c.last.Busy
+	inFlight := min(c.last.Busy, float64(c.last.InFlight))
+	return c.recovering() || float64(c.completions) >= turnedShare*inFlight
 }
 
 // settling tells that some of what comes back was sent before a cut.
