@@ -162,6 +162,15 @@ bench-coordination: ## Compare the coordinator with all baselines, docs/benchmar
 	@go run ./hack/benchcoordination --seeds $(BENCH_SEEDS) --study-seeds $(STUDY_SEEDS) --ablations '$(ABLATIONS)' \
 		--command 'make bench-coordination BENCH_SEEDS=$(BENCH_SEEDS) STUDY_SEEDS=$(STUDY_SEEDS)'
 
+# Random scenarios, and runs of each controller in each.
+VARIETY ?= 120
+VARIETY_SEEDS ?= 1
+
+.PHONY: bench-variety
+bench-variety: ## Compare it with baselines in random scenarios, docs/benchmarks/variety.md (VARIETY, VARIETY_SEEDS).
+	@go run ./hack/benchcoordination --variety $(VARIETY) --seeds $(VARIETY_SEEDS) \
+		--command 'make bench-variety VARIETY=$(VARIETY) VARIETY_SEEDS=$(VARIETY_SEEDS)'
+
 # How many copies to kill, and the seed: make test-faults KILLS=50 SEED=7
 KILLS ?= 300
 SEED ?= 1

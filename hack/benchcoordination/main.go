@@ -23,6 +23,7 @@ func main() {
 type settings struct {
 	scenarios, output, kept, command string
 	seeds, studySeeds, parallel      int
+	variety                          int
 	ablations                        []string
 }
 
@@ -37,11 +38,12 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.seeds, "seeds", 10, "runs of each controller in each scenario")
 	flags.IntVar(&s.studySeeds, "study-seeds", 5, "runs of each variant of the coordinator; 0 leaves the studies out")
 	flags.IntVar(&s.parallel, "parallel", runtime.NumCPU(), "runs at once")
+	flags.IntVar(&s.variety, "variety", 0, "random scenarios to compare in, in place of the others, for variety.md, variety.json and their figure")
 	flags.StringVar(&ablations, "ablations", "", "mechanisms to take out, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if flags.NArg() > 0 || s.seeds < 1 || s.studySeeds < 0 || s.parallel < 1 {
+	if flags.NArg() > 0 || s.seeds < 1 || s.studySeeds < 0 || s.parallel < 1 || s.variety < 0 {
 		return s, errors.New("want flags only, at least one seed and one run at once")
 	}
 	for name := range strings.SplitSeq(ablations, ",") {
@@ -57,15 +59,28 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	scenarios, err := sim.Load(s.scenarios)
-	if err != nil {
-		return err
-	}
 	results, err := newStore(s.kept, s.parallel)
 	if err != nil {
 		return err
 	}
 	begun := time.Now()
+	write := s.writeReport
+	if s.variety > 0 {
+		write = s.writeVariety
+	}
+	if err := write(results, begun); err != nil {
+		return err
+	}
+	fmt.Printf("%d results computed and %d kept ones read in %s\n", results.computed, results.kept, time.Since(begun).Round(time.Second))
+	return nil
+}
+
+// writeReport compares in the scenarios of the repository, and writes the report.
+func (s settings) writeReport(results *store, begun time.Time) error {
+	scenarios, err := sim.Load(s.scenarios)
+	if err != nil {
+		return err
+	}
 	r := report{date: begun, machine: machine(), command: s.command, seeds: s.seeds}
 	r.compared, err = results.all(scenarios, compared(), s.seeds)
 	if err != nil {
@@ -78,11 +93,7 @@ func run(args []string) error {
 			return err
 		}
 	}
-	if err := r.write(s.output); err != nil {
-		return err
-	}
-	fmt.Printf("%d results computed and %d kept ones read in %s\n", results.computed, results.kept, time.Since(begun).Round(time.Second))
-	return nil
+	return r.write(s.output)
 }
 
 // all compares the controllers in every scenario, and tells how it goes.
