@@ -468,8 +468,9 @@ type Coordination struct {
 	BandwidthStrategy BandwidthStrategy `json:"bandwidthStrategy,omitempty"`
 
 	// pipelineDepth is how many archives are assigned ahead to a worker for each prefix
-	// that it serves, divided over these by the windows that it has on them; 64 at most
-	// on one prefix, and 128 in all.
+	// that it serves, divided over these by the windows that it has on them, and more
+	// where it ends them faster than they are assigned; 64 at most on one prefix, and
+	// 128 in all.
 	// +optional
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1

@@ -59,7 +59,8 @@ const (
 // not valid; DefaultConfig gives the defaults.
 type Config struct {
 	// PipelineDepth is how many archives are assigned ahead to a worker for each prefix
-	// that it serves, divided over these by the windows that it has on them.
+	// that it serves, divided over these by the windows that it has on them, and more
+	// where it ends them faster than they are assigned.
 	PipelineDepth int
 	// GlobalCongestionWindow is the window, in requests in flight over all
 	// workers, at which a group begins.
