@@ -52,7 +52,7 @@ func TestTallyCountsEachScenarioOnce(t *testing.T) {
 func TestVarietyPage(t *testing.T) {
 	page := madeUp().page()
 	for _, want := range []string{
-		"`a command`", "a machine; 7 random scenarios, seeds 1 to 2",
+		"`a command`", "a machine; 7 random scenarios, the same 2 seeds",
 		"is better in 1, equal (within 0.005) in 2, and worse in 1 scenarios; in 1 no other is sound, in 2 it is not sound itself. The median of the differences is -0.002.",
 		"| `bbr` | 1 | 2 | 1 | 1 | 2 | -0.002 |", "| `fixed-16` | 0 | 0 | 0 | 5 | 2 | – |",
 		"| `adaptive` | 5 of 7 | 0.750 | 0.686 | 0.300 | 0.300 | 0.514 | 0.0000 | – |",
