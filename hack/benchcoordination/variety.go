@@ -23,8 +23,6 @@ import (
 )
 
 const (
-	// varietySeed is what the scenarios are drawn from.
-	varietySeed = 1
 	// alike is the difference of goodput up to which two are called equal.
 	alike = 0.005
 	// listed is how many scenarios each list of the weakest holds.
@@ -404,7 +402,7 @@ func (v variety) data() ([]byte, error) {
 
 // writeVariety runs and writes the study alone.
 func (s settings) writeVariety(results *store, begun time.Time) error {
-	compared, err := results.all(sim.Vary(varietySeed, s.variety), append([]string{subject}, rivals()...), s.seeds)
+	compared, err := results.all(sim.Vary(sim.VarietySeed, s.variety), append([]string{subject}, rivals()...), s.seeds)
 	if err != nil {
 		return err
 	}

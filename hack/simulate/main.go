@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"cargoship.dev/operator/internal/coordination/sim"
@@ -43,7 +44,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	var scenarios []*sim.Scenario
 	for path := range strings.SplitSeq(s.scenarios, ",") {
-		loaded, err := sim.Load(path)
+		loaded, err := load(path)
 		if err != nil {
 			trouble.Print(err)
 			return exitUsage
@@ -66,7 +67,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.scenarios, "scenario", "", "scenario files and folders, separated by commas (required)")
+	flags.StringVar(&s.scenarios, "scenario", "", "scenario files and folders, or variety:N for the N-th random one, separated by commas (required)")
 	flags.StringVar(&s.controllers, "controller", "adaptive", "controllers, separated by commas: "+strings.Join(sim.ControllerNames(), ", "))
 	flags.IntVar(&s.options.Seeds, "seeds", 1, "runs of each scenario and controller")
 	flags.Uint64Var(&s.options.Seed, "seed", 1, "the first seed")
@@ -155,3 +156,22 @@ func (s settings) fuzzAll(stdout io.Writer, trouble *log.Logger) int {
 	}
 	return 0
 }
+
+// variety begins the name of a random scenario, which its number follows.
+const variety = "variety:"
+
+// load gives the scenarios of a file or folder, or a random one.
+func load(path string) ([]*sim.Scenario, error) {
+	number, random := strings.CutPrefix(path, variety)
+	if !random {
+		return sim.Load(path)
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > mostRandom {
+		return nil, fmt.Errorf("scenario %s: want the number of a random scenario after %q, from 1 to %d", path, variety, mostRandom)
+	}
+	return sim.Vary(sim.VarietySeed, n)[n-1:], nil
+}
+
+// mostRandom is the last random scenario that can be asked for.
+const mostRandom = 100_000

@@ -66,6 +66,7 @@ func TestWrongUse(t *testing.T) {
 		"no such file":       {[]string{"--scenario", "nowhere.yaml"}, "nowhere.yaml"},
 		"bad scenario":       {[]string{"--scenario", bad}, "bad.yaml:5: "},
 		"empty folder":       {[]string{"--scenario", t.TempDir()}, "no *.yaml file"},
+		"no random one":      {[]string{"--scenario", "variety:0"}, "variety:0: want the number"},
 		"unknown controller": {[]string{"--scenario", good, "--controller", "magic"}, `"magic"`},
 		"unknown parameter":  {[]string{"--scenario", good, "--controller", "adaptive:speed=3"}, `"speed"`},
 		"bad parameter":      {[]string{"--scenario", good, "--controller", "adaptive:learningRate=3"}, "learningRate"},

@@ -1057,3 +1057,25 @@ func TestADrainHasADepth(t *testing.T) {
 		t.Errorf("the window is drained from 1000 to %v, want %v", got, drainLeast*1000)
 	}
 }
+
+// Where the path carries less than slow start has just shown that it can, it is not full: what
+// a request takes then is the smallest latency, whatever the first few took.
+func TestAPathThatIsNotFullShowsTheBaseLatency(t *testing.T) {
+	for accepted, want := range map[float64]float64{700: 0.1, 950: 0.07} {
+		c := fresh(DefaultConfig())
+		judge(c, start, with(func(s *Signal) { s.Accepted, s.InFlight, s.Latency = 400, 32, 70*time.Millisecond }))
+		judge(c, start.Add(time.Second), with(func(s *Signal) { s.InFlight, s.Latency = 64, 140*time.Millisecond }))
+		if c.window.state != CongestionAvoidance {
+			t.Fatal("slow start goes on at a queue")
+		}
+		size := int(c.window.size)
+		for i := range 2 {
+			judge(c, start.Add(time.Duration(2+i)*time.Second), with(func(s *Signal) {
+				s.Started, s.Accepted, s.InFlight = accepted, accepted, size
+			}))
+		}
+		if got := c.path.base(); math.Abs(got-want) > 1e-9 {
+			t.Errorf("the base latency is %v s where %v of 1000 per second are carried after slow start, want %v", got, accepted, want)
+		}
+	}
+}

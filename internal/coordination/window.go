@@ -28,6 +28,8 @@ const (
 	// drainFall times the smallest latency, seen in a drain, says that there was a queue
 	// in what it was measured from.
 	drainFall = 0.9
+	// emptyShare of what the path has carried says that it is not full.
+	emptyShare = 0.85
 	// drainRounds in a row with twice the queue that there should be call for a drain.
 	drainRounds = 3
 	// pressedShare of what was in flight, at more than pressedFall of the latency, is no
@@ -76,10 +78,11 @@ type windowLaw struct {
 	overfull  int     // rounds in a row with twice the queue that there should be
 	carried   float64 // the most per second before and during it
 	drainWait time.Duration
-	settling  bool // the next round still holds what was sent before a cut
-	starved   int  // rounds with completions but no success
-	late      int  // rounds in a row in which most requests timed out
-	regaining bool // slow start after an outage
+	settling  bool    // the next round still holds what was sent before a cut
+	found     float64 // the most accepted per second in the slow start that has just ended, or 0
+	starved   int     // rounds with completions but no success
+	late      int     // rounds in a row in which most requests timed out
+	regaining bool    // slow start after an outage
 	cuts      int64
 	// overloaded: even the floor may be more than the path carries in time.
 	overloaded bool
@@ -259,7 +262,7 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 		w.size *= 2
 		return ""
 	}
-	w.size, w.settling = min(w.size, c.filled()), true
+	w.size, w.settling, w.found = min(w.size, c.filled()), true, c.path.rates.max()
 	c.avoid()
 	return cause
 }
@@ -301,6 +304,7 @@ func (c *GlobalCongestionController) queueTarget() float64 {
 // follow steers the window by the queue that it causes.
 func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	w := &c.window
+	c.emptied(now, s)
 	target := c.queueTarget()
 	queue := c.path.queue(c.inFlight(s))
 	if c.unfounded(now, s, queue > target) {
@@ -331,6 +335,16 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	if doubt && !c.without.has(Drain) {
 		c.drain(now, s)
 	}
+}
+
+// emptied takes the latency for the smallest where slow start has just shown that the path
+// carries more than it does now: then it is not full, and nothing waits. The smallest of
+// slow start's own rounds is of few requests, and of the fastest of these.
+func (c *GlobalCongestionController) emptied(now time.Time, s Signal) {
+	if s.Accepted < emptyShare*c.window.found {
+		c.path.rebase(now)
+	}
+	c.window.found = 0
 }
 
 // unfounded tells that the window shrank for a queue that was none: what is in flight fell

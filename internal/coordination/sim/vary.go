@@ -10,6 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// VarietySeed draws the scenarios that are measured and documented.
+const VarietySeed = 1
+
 // Bounds of what Vary draws.
 const (
 	// wide is a link that limits nobody, 100 Gb/s in bytes per second.
