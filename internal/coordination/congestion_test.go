@@ -1063,7 +1063,9 @@ func TestADrainHasADepth(t *testing.T) {
 func TestAPathThatIsNotFullShowsTheBaseLatency(t *testing.T) {
 	for accepted, want := range map[float64]float64{700: 0.1, 950: 0.07} {
 		c := fresh(DefaultConfig())
-		judge(c, start, with(func(s *Signal) { s.Accepted, s.InFlight, s.Latency = 400, 32, 70*time.Millisecond }))
+		judge(c, start, with(func(s *Signal) {
+			s.Started, s.Accepted, s.Bytes, s.InFlight, s.Latency = 400, 400, 400<<20, 32, 70*time.Millisecond
+		}))
 		judge(c, start.Add(time.Second), with(func(s *Signal) { s.InFlight, s.Latency = 64, 140*time.Millisecond }))
 		if c.window.state != CongestionAvoidance {
 			t.Fatal("slow start goes on at a queue")
@@ -1071,7 +1073,7 @@ func TestAPathThatIsNotFullShowsTheBaseLatency(t *testing.T) {
 		size := int(c.window.size)
 		for i := range 2 {
 			judge(c, start.Add(time.Duration(2+i)*time.Second), with(func(s *Signal) {
-				s.Started, s.Accepted, s.InFlight = accepted, accepted, size
+				s.Started, s.Accepted, s.Bytes, s.InFlight = accepted, accepted, accepted*(1<<20), size
 			}))
 		}
 		if got := c.path.base(); math.Abs(got-want) > 1e-9 {
