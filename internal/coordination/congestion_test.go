@@ -1058,10 +1058,15 @@ func TestADrainHasADepth(t *testing.T) {
 	}
 }
 
-// Where the path carries less than slow start has just shown that it can, it is not full: what
-// a request takes then is the smallest latency, whatever the first few took.
+// Where the path carries less than slow start has just shown that it can, with the window in
+// use all the time, it is not full: what a request takes then is the smallest latency,
+// whatever the first few took.
 func TestAPathThatIsNotFullShowsTheBaseLatency(t *testing.T) {
-	for accepted, want := range map[float64]float64{700: 0.1, 950: 0.07} {
+	for name, test := range map[string]struct{ accepted, used, want float64 }{
+		"not full":        {700, 1, 0.1},
+		"full":            {950, 1, 0.07},
+		"a burst is over": {700, 0.5, 0.07},
+	} {
 		c := fresh(DefaultConfig())
 		judge(c, start, with(func(s *Signal) {
 			s.Started, s.Accepted, s.Bytes, s.InFlight, s.Latency = 400, 400, 400<<20, 32, 70*time.Millisecond
@@ -1070,14 +1075,15 @@ func TestAPathThatIsNotFullShowsTheBaseLatency(t *testing.T) {
 		if c.window.state != CongestionAvoidance {
 			t.Fatal("slow start goes on at a queue")
 		}
-		size := int(c.window.size)
+		size := c.window.size
 		for i := range 2 {
 			judge(c, start.Add(time.Duration(2+i)*time.Second), with(func(s *Signal) {
-				s.Started, s.Accepted, s.Bytes, s.InFlight = accepted, accepted, accepted*(1<<20), size
+				s.Started, s.Accepted, s.Bytes = test.accepted, test.accepted, test.accepted*(1<<20)
+				s.InFlight, s.Busy = int(size), test.used*size
 			}))
 		}
-		if got := c.path.base(); math.Abs(got-want) > 1e-9 {
-			t.Errorf("the base latency is %v s where %v of 1000 per second are carried after slow start, want %v", got, accepted, want)
+		if got := c.path.base(); math.Abs(got-test.want) > 1e-9 {
+			t.Errorf("%s: the base latency is %v s, want %v", name, got, test.want)
 		}
 	}
 }

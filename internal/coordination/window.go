@@ -338,13 +338,15 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 }
 
 // emptied takes the latency for the smallest where slow start has just shown that the path
-// carries more than it does now: then it is not full, and nothing waits. The smallest of
-// slow start's own rounds is of few requests, and of the fastest of these.
+// carries more than it does now, with all of the window in use: then it is not full, and
+// nothing waits. The smallest of slow start's own rounds is of few requests, and of the
+// fastest of these.
 func (c *GlobalCongestionController) emptied(now time.Time, s Signal) {
-	if s.Accepted < emptyShare*c.window.found {
+	w := &c.window
+	if s.Accepted < emptyShare*w.found && s.Busy >= usedShare*w.size {
 		c.path.rebase(now)
 	}
-	c.window.found = 0
+	w.found = 0
 }
 
 // unfounded tells that the window shrank for a queue that was none: what is in flight fell
