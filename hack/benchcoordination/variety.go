@@ -363,12 +363,7 @@ func (v variety) write(folder string) error {
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string][]byte{"variety.md": []byte(v.page()), "variety.json": data} {
-		if err := os.WriteFile(filepath.Join(folder, name), text, 0o644); err != nil {
-			return fmt.Errorf("writing the study: %w", err)
-		}
-	}
-	return nil
+	return writeAll(folder, map[string][]byte{"variety.md": []byte(v.page()), "variety.json": data})
 }
 
 // data is what the tables were made of, with a line for each scenario and controller.

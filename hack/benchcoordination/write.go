@@ -33,7 +33,12 @@ func (r *report) write(folder string) error {
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string][]byte{"coordination.md": []byte(r.page()), "coordination.json": data} {
+	return writeAll(folder, map[string][]byte{"coordination.md": []byte(r.page()), "coordination.json": data})
+}
+
+// writeAll writes files by name into a folder.
+func writeAll(folder string, files map[string][]byte) error {
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(folder, name), text, 0o644); err != nil {
 			return fmt.Errorf("writing the report: %w", err)
 		}

@@ -323,7 +323,8 @@ func (w *worker) claimOn(now time.Time, l *lane) claim {
 	claim := w.claim(now, demand, w.capacity()-w.used, current)
 	claim.rank = rank(now, since, serving)
 	claim.inTurn = now.Sub(since) < turnIntervals*w.transfer.leisure
-	if claim.inTurn == (current > 0) && (current > 0 || !serving) {
+	waitedATurn := current == 0 && !serving && !claim.inTurn
+	if waitedATurn || current > 0 && claim.inTurn {
 		claim.floor = 1
 	}
 	return claim

@@ -98,8 +98,9 @@ func TestGroupsMerge(t *testing.T) {
 	}
 }
 
-// A group that sends nothing is given up.
-func TestIdleGroupsDissolve(t *testing.T) {
+// parted are two policers whose groups have parted.
+func parted(t *testing.T) *policers {
+	t.Helper()
 	p := newPolicers([]int{0, 1}, 100, 900)
 	for range 20 {
 		p.round()
@@ -107,6 +108,12 @@ func TestIdleGroupsDissolve(t *testing.T) {
 	if len(p.c.groups) != 2 {
 		t.Fatalf("%d groups, want 2", len(p.c.groups))
 	}
+	return p
+}
+
+// A group that sends nothing is given up.
+func TestIdleGroupsDissolve(t *testing.T) {
+	p := parted(t)
 	idle := p.c.groups[1]
 	for range 120 {
 		p.now = p.now.Add(time.Second)
@@ -167,13 +174,7 @@ func TestAlike(t *testing.T) {
 
 // Groups of policers that both refuse a few in every round stay apart.
 func TestGroupsAtTheEdgeStayApart(t *testing.T) {
-	p := newPolicers([]int{0, 1}, 100, 900)
-	for range 20 {
-		p.round()
-	}
-	if len(p.c.groups) != 2 {
-		t.Fatalf("%d groups, want 2", len(p.c.groups))
-	}
+	p := parted(t)
 	for _, g := range p.c.groups {
 		g.refused, g.loaded = 0xffff, 0xffff
 	}
