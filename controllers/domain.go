@@ -72,9 +72,10 @@ func newDomain(c *Coordinator, name string, members []*member) (*domain, error) 
 	snapshot := coordination.Snapshot{}
 	for _, m := range members {
 		if s := m.transfer.Status.Coordination; s != nil && s.Snapshot != "" && snapshot.Path == nil {
-			if err := json.Unmarshal([]byte(s.Snapshot), &snapshot); err != nil {
-				return nil, fmt.Errorf("reading status.coordination.snapshot of ArchiveTransfer %s: %w",
-					client.ObjectKeyFromObject(m.transfer), err)
+			var err error
+			if snapshot, err = coordination.DecodeSnapshot([]byte(s.Snapshot)); err != nil {
+				log.Log.WithName("coordinator").Error(err, "the snapshot is ignored", "domain", name,
+					"archiveTransfer", client.ObjectKeyFromObject(m.transfer))
 			}
 		}
 	}
@@ -300,10 +301,7 @@ func (d *domain) record(ctx context.Context, now time.Time, m *member) error {
 	if c == nil {
 		return nil
 	}
-	status, err := d.status(now, m, c)
-	if err != nil {
-		return err
-	}
+	status := d.status(now, m, c)
 	d.Metrics.Transfer(m.transfer, status)
 	d.showReportAge(now, m, c)
 	if c.recorded != nil && equality.Semantic.DeepEqual(*c.recorded, status) {

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,7 +29,7 @@ func coordinatorConditions() []string {
 }
 
 // status is the part of a transfer's status that follows from its coordination.
-func (d *domain) status(now time.Time, m *member, c *claim) (v1alpha1.ArchiveTransferStatus, error) {
+func (d *domain) status(now time.Time, m *member, c *claim) v1alpha1.ArchiveTransferStatus {
 	id := coordination.TransferID(m.transfer.UID)
 	progress := map[string]coordination.PrefixProgress{}
 	for _, p := range d.core.Progress(id).Prefixes {
@@ -54,20 +53,18 @@ func (d *domain) status(now time.Time, m *member, c *claim) (v1alpha1.ArchiveTra
 		eta := metav1.NewTime(now.Add(left).Round(10 * time.Second))
 		s.EstimatedCompletionTime = &eta
 	}
-	var err error
-	s.Coordination, err = d.coordinationStatus(now, id)
+	s.Coordination = d.coordinationStatus(now, id)
 	s.Conditions = d.conditions(now, m, s)
-	return s, err
+	return s
 }
 
-func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID) (*v1alpha1.CoordinationStatus, error) {
+// longestSnapshot is how many bytes the status holds.
+const longestSnapshot = 8192
+
+func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID) *v1alpha1.CoordinationStatus {
 	snapshot := d.core.Snapshot()
-	encoded, err := json.Marshal(snapshot)
-	if err != nil {
-		return nil, fmt.Errorf("writing the snapshot of domain %s: %w", d.name, err)
-	}
 	out := &v1alpha1.CoordinationStatus{
-		Domain: d.name, Epoch: ptr.To(d.epoch), Snapshot: string(encoded),
+		Domain: d.name, Epoch: ptr.To(d.epoch), Snapshot: string(coordination.EncodeSnapshot(snapshot, longestSnapshot)),
 		Metrics: convert.CoordinationMetrics(d.core.Metrics(now)),
 	}
 	// The state shown is that of the group that the transfer's first prefix is in.
@@ -79,7 +76,7 @@ func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID) (
 			}
 		}
 	}
-	return out, nil
+	return out
 }
 
 // failures are the first archives with failed files: those recorded before,

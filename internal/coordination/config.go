@@ -26,6 +26,8 @@ const (
 	maxFailures = 32
 	// maxMessage is the longest message kept, in bytes.
 	maxMessage = 512
+	// longestLease is the longest that a lease may be configured to hold.
+	longestLease = time.Hour
 )
 
 // DefaultConfig gives the defaults of every parameter.
@@ -62,7 +64,7 @@ func (c Config) Validate() error {
 		between("maxConcurrentUploads", c.MaxConcurrentUploads, 1, 1000),
 		between("maxAttempts", c.MaxAttempts, 1, 100),
 		between("updateInterval", c.UpdateInterval, 100*time.Millisecond, time.Minute),
-		between("leaseDuration", c.LeaseDuration, max(time.Second, 3*c.UpdateInterval), time.Hour),
+		between("leaseDuration", c.LeaseDuration, max(time.Second, 3*c.UpdateInterval), longestLease),
 		above("learningRate", c.LearningRate, 0, 1),
 		above("bandwidthProbingRate", c.BandwidthProbingRate, 0, 1),
 		below("congestionSensitivity", c.CongestionSensitivity, 0, 1),

@@ -7,13 +7,9 @@ import (
 	"time"
 )
 
-// maxMembers bounds the prefixes recorded with their groups, recordedBytes about how
-// long their record may be: a snapshot has to fit into a status. Groups that do
-// not fit are found again.
-const (
-	maxMembers    = 256
-	recordedBytes = 5000
-)
+// maxMembers bounds the prefixes recorded with their groups. Groups that do not fit
+// are found again.
+const maxMembers = 4096
 
 // snapshot records the window and the rates.
 func (c *GlobalCongestionController) snapshot() (*PathSnapshot, []GroupSnapshot) {
@@ -23,19 +19,17 @@ func (c *GlobalCongestionController) snapshot() (*PathSnapshot, []GroupSnapshot)
 		Profile: c.path.NetworkProfile,
 	}
 	var groups []GroupSnapshot
-	members, left := 0, recordedBytes
+	members := 0
 	for i, g := range c.groups {
 		s := GroupSnapshot{Name: g.name, State: g.rate.state, Rate: g.rate.perSecond, GoodRate: g.rate.good}
-		size := 100
 		for _, l := range g.lanes {
 			if i > 0 {
 				s.Members = append(s.Members, Member{l.transfer.spec.ID, l.name})
-				size += len(l.transfer.spec.ID) + len(l.name) + 30
 			}
 		}
-		if members+len(s.Members) <= maxMembers && size <= left {
+		if members+len(s.Members) <= maxMembers {
 			groups = append(groups, s)
-			members, left = members+len(s.Members), left-size
+			members += len(s.Members)
 		}
 	}
 	return path, groups

@@ -101,7 +101,12 @@ type Config struct {
 // Transfer is the claim of one transfer on a domain.
 type Transfer struct {
 	ID TransferID
-	// Weight is the transfer's share relative to others of the domain; at least 1.
+	// Tenant is whose it is: the domain is divided over tenants before it is divided
+	// over the transfers of each, and what the workers of one report counts for no more
+	// than its share.
+	Tenant string
+	// Weight is the transfer's share relative to others of the tenant, and the largest of
+	// its transfers that hold leases the tenant's relative to others; at least 1.
 	Weight int
 	Config Config
 	// Suspended transfers hold no windows and are assigned nothing.

@@ -1,0 +1,116 @@
+package coordination
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fullSnapshot has as many groups and members as there may be, with names that JSON
+// writes in six bytes for each of theirs.
+func fullSnapshot() Snapshot {
+	s := Snapshot{Epoch: 7, LeaseLifetime: time.Minute, Path: &PathSnapshot{Window: 280, State: CongestionAvoidance, Threshold: 16}}
+	for i := range maxGroups {
+		g := GroupSnapshot{Name: fmt.Sprint("shared-", i), State: CongestionAvoidance, Rate: float64(i + 1), GoodRate: float64(i + 1)}
+		for n := range maxMembers / maxGroups {
+			if i > 0 {
+				g.Members = append(g.Members, Member{"7f5a0a5e-9d3c-4a57-b7bb-0f8f2f2f7f11", strings.Repeat("\x01", 250) + fmt.Sprint(n)})
+			}
+		}
+		s.Groups = append(s.Groups, g)
+	}
+	return s
+}
+
+func TestSnapshotIsBoundedInEncodedBytes(t *testing.T) {
+	s := fullSnapshot()
+	for _, most := range []int{500, 8 << 10, 64 << 10, 1 << 20} {
+		text := EncodeSnapshot(s, most)
+		if len(text) == 0 || len(text) > most {
+			t.Fatalf("%d bytes, want some and at most %d", len(text), most)
+		}
+		got, err := DecodeSnapshot(text)
+		must(t, err)
+		if got.Epoch != 7 || got.Path == nil || got.Path.Window != 280 {
+			t.Errorf("within %d bytes: %+v", most, got)
+		}
+		// The groups that the most is accepted for stay, and the first, which has the rest.
+		for i, g := range got.Groups {
+			if i > 0 && g.GoodRate <= float64(maxGroups-len(got.Groups)+1) {
+				t.Errorf("within %d bytes: group %s with %v requests per second is one of %d", most, g.Name, g.GoodRate, len(got.Groups))
+			}
+		}
+	}
+	if text := EncodeSnapshot(s, 20); text != nil {
+		t.Errorf("in 20 bytes: %s", text)
+	}
+}
+
+func TestSnapshotSurvivesItsEncoding(t *testing.T) {
+	s := fullSnapshot()
+	for i := range s.Groups {
+		s.Groups[i].Members = s.Groups[i].Members[:min(2, len(s.Groups[i].Members))]
+		for n := range s.Groups[i].Members {
+			s.Groups[i].Members[n].Prefix = fmt.Sprint("<a&b>‹", n, "\u2028")
+		}
+	}
+	got, err := DecodeSnapshot(EncodeSnapshot(s, 1<<20))
+	must(t, err)
+	if !reflect.DeepEqual(got, s) {
+		t.Errorf("got %+v\nwant %+v", got, s)
+	}
+}
+
+func TestBadSnapshotsAreToldAndEmpty(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing":        "",
+		"garbage":        "\x00\xff{",
+		"another type":   `[1,2]`,
+		"version":        `{"version":2,"epoch":4,"path":{"window":8}}`,
+		"no version":     `{"epoch":4,"path":{"window":8}}`,
+		"number too big": `{"version":1,"path":{"window":1e999}}`,
+		"too long":       `{"version":1,"groups":[{"name":"` + strings.Repeat("x", longestSnapshot) + `"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := DecodeSnapshot([]byte(text))
+			if err == nil || !reflect.DeepEqual(s, Snapshot{}) {
+				t.Errorf("got %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+func TestAbsurdSnapshotsAreBounded(t *testing.T) {
+	s, err := DecodeSnapshot([]byte(`{"version":1,"epoch":-4,"leaseLifetime":9000000000000000000,"path":{"window":2000000000,"state":"?",
+		"threshold":-1,"goodWindow":-7,"profile":{"baseLatency":-5,"sizeClass":900,"bandwidth":1e300,"requestRate":-1,"confidence":40}},
+		"groups":[{"name":"shared","rate":1e300,"goodRate":-1},{"name":"x","state":"Recovery","members":[{"transfer":"t","prefix":""},{"transfer":"t","prefix":"a"}]}]}`))
+	must(t, err)
+	if s.LeaseLifetime > 2*time.Hour || s.Path.Window != maxWindow || s.Path.State != CongestionAvoidance || s.Path.GoodWindow != 0 ||
+		s.Groups[0].Rate > fastestRate || s.Groups[0].GoodRate != 0 || len(s.Groups[1].Members) != 1 || math.IsInf(s.Path.Profile.Bandwidth, 0) {
+		t.Errorf("got %+v %+v", s, *s.Path)
+	}
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
+	must(t, err)
+	s.Epoch = 1
+	must(t, c.Start(start, s))
+}
+
+// A snapshot of any bytes is read without harm, and what is read can be begun with.
+func FuzzDecodeSnapshot(f *testing.F) {
+	f.Add(EncodeSnapshot(fullSnapshot(), 4<<10))
+	f.Add([]byte(`{"version":1,"path":{"window":-1},"groups":[{},{}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := DecodeSnapshot(text)
+		if err != nil {
+			return
+		}
+		c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
+		must(t, err)
+		s.Epoch = 1
+		must(t, c.Start(start, s))
+		c.Tick(start.Add(time.Second))
+	})
+}
