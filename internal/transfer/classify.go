@@ -142,6 +142,8 @@ func refused(code string) (verdict, bool) {
 		return verdict{Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint"}, true
 	case "RequestTimeTooSkewed", "RequestInTheFuture":
 		return verdict{Configuration, ReasonClockSkewed, "set this machine's clock"}, true
+	case "InvalidObjectState":
+		return verdict{Source, ReasonObjectFrozen, "it is in an archive storage class and must be thawed first, with the tools of the provider"}, true
 	case "KeyTooLongError", "KeyTooLong":
 		return verdict{Source, ReasonKeyTooLong, "shorten the path"}, true
 	case "EntityTooLarge":

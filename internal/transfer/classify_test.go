@@ -55,6 +55,7 @@ func TestClassifyAnswers(t *testing.T) {
 		{400, "KeyTooLongError", Source, ReasonKeyTooLong},
 		{409, "SomethingNew", Source, ReasonObjectRefused},
 		{404, "", Configuration, ReasonConfigurationRefused},
+		{403, "InvalidObjectState", Source, ReasonObjectFrozen},
 	} {
 		t.Run(fmt.Sprintf("%d %s", c.status, c.code), func(t *testing.T) {
 			wantError(t, Classify("put object", "key", refusal(c.status, c.code, "because")), c.class, c.reason)

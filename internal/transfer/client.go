@@ -199,7 +199,7 @@ func (c *Client) List(ctx context.Context, prefix string) ([]string, error) {
 	const op = "list objects"
 	var keys []string
 	request := &s3.ListObjectsV2Input{Bucket: &c.options.Bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl}
-	for {
+	for seen := map[string]bool{}; ; {
 		var page *s3.ListObjectsV2Output
 		err := c.retry(ctx, op, prefix, func() (err error) {
 			page, err = c.s3.ListObjectsV2(ctx, request)
@@ -215,10 +215,16 @@ func (c *Client) List(ctx context.Context, prefix string) ([]string, error) {
 			}
 			keys = append(keys, key)
 		}
-		if !aws.ToBool(page.IsTruncated) || page.NextContinuationToken == nil {
+		if !aws.ToBool(page.IsTruncated) {
 			return keys, nil
 		}
-		request.ContinuationToken = page.NextContinuationToken
+		token := aws.ToString(page.NextContinuationToken)
+		if token == "" || seen[token] {
+			return nil, misconfigured(op, prefix, ReasonListingBroken, fmt.Errorf(
+				"after %d keys the server says that there are more, and gives no token or one that it has given before", len(keys)))
+		}
+		seen[token] = true
+		request.ContinuationToken = &token
 	}
 }
 
@@ -233,6 +239,10 @@ func (c *Client) OpenUploads(ctx context.Context, prefix string) ([]OpenUpload, 
 		}
 		if next == "" {
 			return append(all, page...), nil
+		}
+		if next == after {
+			return nil, misconfigured("list multipart uploads", prefix, ReasonListingBroken, fmt.Errorf(
+				"the server says that there are more uploads after %q, and gives the same again", after))
 		}
 		// The uploads of the last key may go on beyond the page. Not every server can
 		// resume within a key, so that key is asked for by itself.

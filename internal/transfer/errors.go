@@ -65,6 +65,8 @@ const (
 	ReasonPermissionDenied      = "PermissionDenied"
 	ReasonBucketNotFound        = "BucketNotFound"
 	ReasonObjectNotFound        = "ObjectNotFound"
+	ReasonObjectReplaced        = "ObjectReplaced"
+	ReasonObjectFrozen          = "ObjectFrozen"
 	ReasonChecksumMismatch      = "ChecksumMismatch"
 	ReasonChecksumUnsupported   = "ChecksumUnsupported"
 	ReasonRegionMismatch        = "RegionMismatch"
@@ -79,6 +81,7 @@ const (
 	ReasonTooLarge              = "TooLarge"
 	ReasonKeyTooLong            = "KeyTooLong"
 	ReasonNameNotUTF8           = "NameNotUTF8"
+	ReasonListingBroken         = "ListingBroken"
 	ReasonObjectRefused         = "ObjectRefused"
 	ReasonObjectExists          = "ObjectExists"
 )
@@ -126,6 +129,23 @@ func (e *Error) Unwrap() error { return e.Err }
 // a thing outside. An object that does not exist blocks nothing.
 func (e *Error) Blocks() bool {
 	return e.Class.Blocks() && !errors.Is(e.Err, ErrNotFound)
+}
+
+// AboutObject reports whether the error of a request for one object says nothing about
+// others: the server has answered, and has nothing against the bucket or the credentials.
+func (e *Error) AboutObject() bool {
+	switch e.Class {
+	case Source, Integrity, Permission:
+		return true
+	case Missing:
+		return e.Reason != ReasonBucketNotFound
+	case Transient:
+		return e.Reason == ReasonServerError
+	case Configuration:
+		return e.Reason == ReasonConfigurationRefused && statusOf(e.Err) != 0
+	default:
+		return false
+	}
 }
 
 // retryable reports whether the same request may succeed a little later.

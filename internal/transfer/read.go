@@ -8,6 +8,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -88,6 +89,9 @@ func (c *Client) OpenRange(ctx context.Context, key, etag string, offset, length
 	var body io.ReadCloser
 	err := c.retry(ctx, op, key, func() error {
 		out, err := c.s3.GetObject(ctx, in)
+		if status := statusOf(err); status == http.StatusPreconditionFailed || status == http.StatusRequestedRangeNotSatisfiable {
+			return &Error{Class: Source, Reason: ReasonObjectReplaced, Op: op, Key: key, Err: errReplaced}
+		}
 		if err != nil {
 			return notFound(err)
 		}
@@ -101,6 +105,9 @@ func (c *Client) OpenRange(ctx context.Context, key, etag string, offset, length
 	})
 	return body, err
 }
+
+// errReplaced is what the server says by a condition or a range that it can't meet.
+var errReplaced = errors.New("it was replaced since it was archived")
 
 // eof is a reader that has nothing.
 type eof struct{}
