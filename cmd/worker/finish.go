@@ -1,28 +1,95 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/worker"
 )
 
 func newFinishCommand() *cobra.Command {
 	var f siteFlags
-	var abortOnly bool
+	var o worker.FinishOptions
+	var expected worker.Expected
+	var terminationLog string
+	counts := map[string]*archive.Count{
+		"planned": &expected.Planned, "done": &expected.Done, "failed": &expected.Failed, "skipped": &expected.Skipped,
+	}
 	cmd := &cobra.Command{
 		Use:   "finish",
-		Short: "Close an ArchiveTransfer whose workers are gone: abort leftover uploads, write the index",
-		Args:  cobra.NoArgs,
+		Short: "Close an ArchiveTransfer whose workers are gone: abort leftover uploads, count the manifests, write the index",
+		Long: "Abort the multipart uploads that the workers of an ArchiveTransfer have left open, count the manifests in the\n" +
+			"bucket against plan, inventory and the counts given, and write the index. With exit code 3 the counts differ,\n" +
+			"which trying again does not help, and no index is written.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			site, err := f.site()
-			if err != nil {
-				return err
+			told := 0
+			for name := range counts {
+				if cmd.Flags().Changed("expect-" + name) {
+					told++
+				}
 			}
-			return site.Finish(cmd.Context(), abortOnly, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+			if told != 0 && told != len(counts) {
+				return usageError{fmt.Errorf("--expect-planned, --expect-done, --expect-failed and --expect-skipped go together")}
+			}
+			if told > 0 {
+				o.Expect = &expected
+			}
+			site, err := f.site()
+			if err == nil {
+				err = site.Finish(cmd.Context(), o, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+			}
+			if err != nil {
+				leaveMessage(terminationLog, err)
+			}
+			return err
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&abortOnly, "abort", false, "abort leftover uploads only: the transfer is being deleted")
+	flags := cmd.Flags()
+	flags.BoolVar(&o.AbortOnly, "abort", false, "abort leftover uploads only: the transfer is being deleted")
+	flags.BoolVar(&o.Partial, "partial", false, "the transfer was stopped before its end: what was not archived is listed as failed")
+	for name, count := range counts {
+		flags.Var((*countValue)(count), "expect-"+name, "files and bytes that the manager has counted as "+name)
+	}
+	flags.StringVar(&terminationLog, "termination-log", "/dev/termination-log", "file that takes the error, if there is one")
 	return cmd
+}
+
+// leaveMessage leaves an error where Kubernetes looks for the last words of a container.
+// Elsewhere there is no such file.
+func leaveMessage(path string, err error) {
+	file, openErr := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if openErr != nil {
+		return
+	}
+	_, _ = file.WriteString(err.Error()) // The error is on standard error, too.
+	_ = file.Close()
+}
+
+// countValue is a flag that takes FILES/BYTES.
+type countValue archive.Count
+
+var _ pflag.Value = (*countValue)(nil)
+
+func (c *countValue) String() string { return archive.Count(*c).String() }
+
+func (c *countValue) Type() string { return "FILES/BYTES" }
+
+func (c *countValue) Set(text string) error {
+	files, bytes, _ := strings.Cut(text, "/")
+	n, err := strconv.ParseInt(files, 10, 64)
+	m, bytesErr := strconv.ParseInt(bytes, 10, 64)
+	if err != nil || bytesErr != nil || n < 0 || m < 0 {
+		return fmt.Errorf("%q is not FILES/BYTES, such as 12/3456", text)
+	}
+	*c = countValue{Files: n, Bytes: m}
+	return nil
 }

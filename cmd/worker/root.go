@@ -7,12 +7,16 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"cargoship.dev/operator/internal/worker"
 )
 
 // Exit codes besides 0.
 const (
 	exitFailure = 1
 	exitUsage   = 2
+	// exitCountsDiffer: files were lost count of, and trying again does not help.
+	exitCountsDiffer = 3
 )
 
 // usageError is a mistake in the command line that the command itself found.
@@ -61,6 +65,9 @@ func verdict(ctx context.Context, cmd *cobra.Command, err error) (line string, c
 	}
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		text = "stopped: " + cause.Error()
+	}
+	if _, differ := errors.AsType[*worker.CountsDifferError](err); differ {
+		return fmt.Sprintf("%s: %s", cmd.CommandPath(), text), exitCountsDiffer
 	}
 	return fmt.Sprintf("%s: %s", cmd.CommandPath(), text), exitFailure
 }

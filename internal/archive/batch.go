@@ -85,6 +85,10 @@ func (b *batcher) add(prefix string, f found) error {
 		t = &batch{}
 		b.open[prefix] = t
 	}
+	if !f.Sendable() {
+		// What is never sent counts for nothing in the sums of bytes.
+		f.Size = 0
+	}
 	cost := b.cost(&f)
 	if cost.alone || t.bytes+cost.bytes > b.maxBytes || t.apart+cost.apart > b.maxBytes || t.names+int64(len(f.Path)) > b.maxNames {
 		if err := b.close(prefix); err != nil {

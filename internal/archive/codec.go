@@ -10,11 +10,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxDecodedBytes bounds what a compressed bookkeeping object may expand to.
-// The largest one, a manifest of DefaultMaxFiles paths and keys that are as
-// long as they can be, stays below a quarter of it.
-const maxDecodedBytes = 64 << 20
-
 // wireName holds a name that need not be UTF-8, which JSON strings must be.
 // It is embedded with the text in one field, and in base64 in another.
 type wireName struct {
@@ -141,18 +136,4 @@ func compress(raw []byte) ([]byte, error) {
 		return nil, fmt.Errorf("start zstd encoder: %w", err)
 	}
 	return enc.EncodeAll(raw, nil), enc.Close()
-}
-
-// expand decompresses all frames of data.
-func expand(data []byte) ([]byte, error) {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecodedBytes))
-	if err != nil {
-		return nil, fmt.Errorf("start zstd decoder: %w", err)
-	}
-	defer dec.Close()
-	raw, err := dec.DecodeAll(data, nil)
-	if err != nil {
-		return nil, fmt.Errorf("decompress: %w", err)
-	}
-	return raw, nil
 }

@@ -1,12 +1,16 @@
 package archive
 
 import (
+	"errors"
 	"io/fs"
 	"math"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 	"pgregory.net/rapid"
 )
 
@@ -272,4 +276,45 @@ func FuzzFilter(f *testing.F) {
 			t.Fatalf("pattern %q includes %q: %v, excludes it: %v", pattern, p, c.includes(p), c.excludes(p))
 		}
 	})
+}
+
+// TestBombsAreRefused has small objects that would expand to much.
+func TestBombsAreRefused(t *testing.T) {
+	head := `{"version":1,"transfer":"u","prefix":"00","number":0,"attempt":1,"members":[`
+	for name, text := range map[string]string{
+		"members without names": head + strings.Repeat("{},", 20<<20) + "{}]}",
+		"many members":          head + strings.Repeat(`{"path":"a","mode":"0644","size":0},`, maxMembers) + `{"path":"a","mode":"0644"}]}`,
+		"a long name":           head + `{"path":"` + strings.Repeat("a", 60<<20) + `","mode":"0644"}]}`,
+		"a long field":          `{"x":"` + strings.Repeat("a", 60<<20) + `","version":1}`,
+		"blanks":                head + strings.Repeat(" ", 60<<20) + "]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			body, err := compress([]byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			_, err = DecodeManifest(body)
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Error("taken")
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > 96<<20 {
+				t.Errorf("%d bytes in %d took %d MiB of allocations", len(text), len(body), took>>20)
+			}
+		})
+	}
+}
+
+// TestWindowsAreBounded has a frame that asks for 512 MiB of history (RFC 8878, 3.1.1.1.2).
+func TestWindowsAreBounded(t *testing.T) {
+	frame := []byte{0x28, 0xB5, 0x2F, 0xFD, 0, 19 << 3, 1, 0, 0}
+	if _, err := DecodeManifest(frame); !errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		t.Errorf("DecodeManifest: %v", err)
+	}
+	if _, err := expand(frame); !errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		t.Errorf("expand: %v", err)
+	}
 }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,11 +124,6 @@ func (m Manifest) Holds(a Archive) bool {
 	return true
 }
 
-type wireManifest struct {
-	wireHead
-	Members []wireMember `json:"members"`
-}
-
 type wireHead struct {
 	Version  int     `json:"version"`
 	Transfer string  `json:"transfer"`
@@ -171,7 +167,7 @@ func (m Manifest) Encode() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// write writes a wireManifest as JSON.
+// write writes a wireHead and its members as JSON.
 func (m Manifest) write(w io.Writer) error {
 	head, err := json.Marshal(wireHead{FormatVersion, m.Transfer, m.Prefix, m.Number, m.Attempt, m.Object})
 	if err != nil {
@@ -199,39 +195,11 @@ func (m Manifest) write(w io.Writer) error {
 	return err
 }
 
-// DecodeManifest reads what Encode has written.
-func DecodeManifest(data []byte) (Manifest, error) {
-	raw, err := expand(data)
-	if err != nil {
-		return Manifest{}, fmt.Errorf("decode manifest: %w", err)
-	}
-	var w wireManifest
-	if err := decodeVersioned(raw, &w, &w.Version); err != nil {
-		return Manifest{}, fmt.Errorf("decode manifest: %w", err)
-	}
-	m := Manifest{w.Version, w.Transfer, w.Prefix, w.Number, w.Attempt, w.Object, make([]Member, len(w.Members))}
-	for i, f := range w.Members {
-		p, err := f.name()
-		if err != nil {
-			return Manifest{}, fmt.Errorf("decode manifest: member %d: %w", i, err)
-		}
-		mode, err := ParseMode(f.Mode)
-		if err != nil {
-			return Manifest{}, fmt.Errorf("decode manifest: member %q: %w", p, err)
-		}
-		if !f.consistent() || f.Tar != nil && m.Object == nil {
-			return Manifest{}, fmt.Errorf("decode manifest: member %q contradicts itself", p)
-		}
-		m.Members[i] = Member{
-			p, f.Key, f.Kind, f.link(), f.UID, f.GID, f.Tar, f.Size, mode, f.time(),
-			f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Kept, f.Reason, f.Message,
-		}
-	}
-	return m, nil
-}
-
 // decodeVersioned reads JSON into v, one field of which is version.
 func decodeVersioned(raw []byte, v any, version *int) error {
+	if len(raw) > maxPlainJSON {
+		return fmt.Errorf("%d bytes are more than this program writes", len(raw))
+	}
 	if err := json.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("not the JSON expected: %w", err)
 	}
@@ -251,6 +219,8 @@ type Index struct {
 	Name      string `json:"name,omitempty"`
 	// Written is when the transfer ended.
 	Written time.Time `json:"written"`
+	// Partial: the transfer was stopped before all of the source was planned or sent.
+	Partial bool `json:"partial,omitempty"`
 	// Layout tells which keys the files have.
 	Layout Layout `json:"layout"`
 	// Prefixes tell where the manifests stand and what they hold.
@@ -267,6 +237,28 @@ type IndexedPrefix struct {
 	Manifests int64 `json:"manifests"`
 	Files     int64 `json:"files"`
 	Bytes     int64 `json:"bytes"`
+	// Outcomes count what became of them; nil in an index of an earlier release.
+	Outcomes *Tally `json:"outcomes,omitempty"`
+}
+
+// Add adds what the bucket holds of one prefix, all of whose archives have a manifest.
+func (i *Index) Add(prefix string, planned Count, outcomes Tally, archives int64) {
+	i.Prefixes = append(i.Prefixes, IndexedPrefix{
+		Name: prefix, ManifestPrefix: i.Layout.ManifestPrefix(i.Layout.Index(prefix)),
+		Archives: archives, Manifests: archives, Files: planned.Files, Bytes: planned.Bytes, Outcomes: &outcomes,
+	})
+}
+
+// Write puts the index into the bucket, which commits the run.
+func (i Index) Write(ctx context.Context, s Store) error {
+	body, err := i.Encode()
+	if err != nil {
+		return err
+	}
+	if err := s.Put(ctx, i.Layout.IndexKey(), body); err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	return nil
 }
 
 // Encode returns the index as JSON.

@@ -111,7 +111,7 @@ func decodeShard(data []byte) (*shard, error) {
 	}
 	var end int64
 	for i, a := range s.header.Archives {
-		if a.Frame <= 0 || a.Files <= 0 || a.Bytes < 0 || a.Frame > int64(len(s.frames))-end {
+		if a.Frame <= 0 || a.Files <= 0 || a.Files > maxMembers || a.Bytes < 0 || a.Frame > int64(len(s.frames))-end {
 			return nil, fmt.Errorf("its header does not fit its archive %d", i)
 		}
 		end += a.Frame
@@ -142,6 +142,9 @@ func (s *shard) archive(number int64) (Archive, error) {
 		return a, fmt.Errorf("archive %d: %w", number, err)
 	}
 	for line := range bytes.Lines(raw) {
+		if a.Files() == s.header.Archives[i].Files {
+			return a, fmt.Errorf("archive %d: it has more entries than the header counts", number)
+		}
 		e, err := decodeLine(line, number)
 		if err != nil {
 			return a, fmt.Errorf("archive %d: entry %d: %w", number, len(a.Entries), err)

@@ -265,7 +265,7 @@ func TestWorkerProcesses(t *testing.T) {
 	if code := exitCode(t, drained); code != exitDrained {
 		t.Errorf("exit code %d after the drain", code)
 	}
-	if err := site.Finish(t.Context(), false, logTo(t)); err != nil {
+	if err := site.Finish(t.Context(), FinishOptions{}, logTo(t)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, objects(t, s)); diff != "" {

@@ -134,7 +134,7 @@ func (e *Engine) open(a *attempt) func() {
 		a.members = make([]archive.Member, len(content.Entries))
 		a.queue = make([]int, 0, len(content.Entries))
 		for i, entry := range content.Entries {
-			a.members[i] = memberOf(entry)
+			a.members[i] = entry.Member()
 			if entry.Sendable() && (!a.packs || entry.Object) {
 				a.queue = append(a.queue, i)
 				a.packs = layout.Tar != nil && (a.packs || entry.Packable())
@@ -304,20 +304,6 @@ func (e *Engine) finish(a *attempt) {
 		notify(e.eager)
 	}
 	notify(e.wake)
-}
-
-func memberOf(entry archive.Entry) archive.Member {
-	m := archive.Member{
-		Path: entry.Path, Size: entry.Size, Mode: entry.Mode, ModTime: entry.ModTime,
-		Kind: entry.Kind, Link: entry.Link, UID: entry.UID, GID: entry.GID,
-	}
-	switch {
-	case entry.Skipped != "":
-		m.Outcome, m.Reason = archive.Skipped, entry.Skipped
-	case entry.Failed != "":
-		m.Outcome, m.Reason = archive.Failed, entry.Failed
-	}
-	return m
 }
 
 // metadata is what is kept of a file beside its content: the time of its last

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,20 +13,32 @@ import (
 // finishPatience is how long Finish waits for a destination that does not answer.
 const finishPatience = 5 * time.Minute
 
-// Finish closes a transfer whose workers are gone: it writes the index and aborts
-// the multipart uploads that workers have left open. With abortOnly the transfer
-// is being deleted, and it aborts only. It waits for a destination that does not
-// answer, and returns an error that waiting does not mend at once.
-func (s Site) Finish(ctx context.Context, abortOnly bool, logger *slog.Logger) error {
+// FinishOptions say how a transfer ends.
+type FinishOptions struct {
+	// AbortOnly: the transfer is being deleted, and only what is open is aborted.
+	AbortOnly bool
+	// Partial: the transfer was stopped before its end, so that the plan may be
+	// incomplete and archives may have no manifest.
+	Partial bool
+	// Expect is what the manager has counted; nil compares the manifests with the
+	// inventory only.
+	Expect *Expected
+}
+
+// Finish closes a transfer whose workers are gone: it aborts the multipart uploads that
+// workers have left open, counts the manifests against plan and inventory, and writes the
+// index. It waits for a destination that does not answer, and returns an error that
+// waiting does not help with at once; a *CountsDifferError if the counts differ.
+func (s Site) Finish(ctx context.Context, o FinishOptions, logger *slog.Logger) error {
 	client, err := s.client(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	f := finisher{site: s, client: client, logger: logger}
+	f := finisher{site: s, options: o, client: client, logger: logger}
 	deadline := time.Now().Add(finishPatience)
 	for pause := probeAfter; ; pause = min(2*pause, probeMost) {
-		err := f.run(ctx, abortOnly)
+		err := f.run(ctx)
 		if err == nil || !mayPass(err) || time.Now().Add(pause).After(deadline) {
 			return err
 		}
@@ -45,12 +56,14 @@ func mayPass(err error) bool {
 }
 
 type finisher struct {
-	site   Site
-	client *transfer.Client
-	logger *slog.Logger
+	site    Site
+	options FinishOptions
+	client  *transfer.Client
+	logger  *slog.Logger
 }
 
-func (f finisher) run(ctx context.Context, abortOnly bool) error {
+func (f finisher) run(ctx context.Context) error {
+	abortOnly := f.options.AbortOnly
 	plan, found, err := archive.ReadPlan(ctx, f.client, f.site.layout())
 	switch {
 	case abortOnly && isBucketMissing(err):
@@ -67,7 +80,10 @@ func (f finisher) run(ctx context.Context, abortOnly bool) error {
 	if err := f.abortUploads(ctx, plan.Layout); err != nil || abortOnly {
 		return err
 	}
-	return f.writeIndex(ctx, plan)
+	if !plan.Complete && !f.options.Partial {
+		return countsDiffer("the plan is not complete: the workers ended before the source was listed to its end")
+	}
+	return f.commit(ctx, plan)
 }
 
 func isBucketMissing(err error) bool {
@@ -119,37 +135,59 @@ func isPlanned(ctx context.Context, inventory *archive.Inventory, layout archive
 	return err == nil, err
 }
 
-// writeIndex writes the index from the plan and the manifests that stand.
-func (f finisher) writeIndex(ctx context.Context, plan archive.Plan) error {
-	planned := map[string]archive.PlannedPrefix{}
-	for _, p := range plan.Prefixes {
-		planned[p.Name] = p
-	}
-	index := archive.Index{
-		Transfer: string(f.site.Transfer.UID), Namespace: f.site.Transfer.Namespace, Name: f.site.Transfer.Name,
-		Layout: plan.Layout, Written: time.Now().UTC(),
-	}
-	for i, name := range plan.Layout.Prefixes() {
-		below := plan.Layout.ManifestPrefix(i)
-		keys, err := f.client.List(ctx, below)
+// commit counts the manifests and writes the index. Nothing is written if the counts
+// differ, since the index says that the transfer is whole.
+func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
+	c := counter{f.client, plan.Layout, archive.NewInventory(f.client, plan.Layout)}
+	all := map[string]*counted{}
+	var sum archive.Tally
+	for _, prefix := range plan.Layout.Prefixes() {
+		found, err := c.count(ctx, prefix)
 		if err != nil {
 			return err
 		}
-		p := planned[name]
-		if p.Archives == 0 && len(keys) == 0 {
-			continue
-		}
-		index.Prefixes = append(index.Prefixes, archive.IndexedPrefix{
-			Name: name, ManifestPrefix: below,
-			Archives: p.Archives, Manifests: int64(len(keys)), Files: p.Files, Bytes: p.Bytes,
-		})
+		all[prefix] = found
+		sum = sum.Plus(found.tally)
+		// What has no manifest was planned, and is not done.
+		without := archive.Count{Files: found.listed.Files - found.tally.Total().Files, Bytes: found.listed.Bytes - found.tally.Total().Bytes}
+		sum.Failed = sum.Failed.Plus(without)
 	}
-	body, err := index.Encode()
-	if err != nil {
+	if err := f.check(plan, all, sum); err != nil {
 		return err
 	}
-	if err := f.client.Put(ctx, plan.Layout.IndexKey(), body); err != nil {
-		return fmt.Errorf("write index: %w", err)
+	reason, message := reasonAttemptsExhausted, "no attempt at the archive came to its end"
+	if f.options.Partial {
+		reason, message = reasonNotArchived, "the transfer was stopped before the archive was sent"
 	}
-	return nil
+	index := archive.Index{
+		Transfer: string(f.site.Transfer.UID), Namespace: f.site.Transfer.Namespace, Name: f.site.Transfer.Name,
+		Layout: plan.Layout, Written: time.Now().UTC(), Partial: f.options.Partial,
+	}
+	for _, prefix := range plan.Layout.Prefixes() {
+		found := all[prefix]
+		if err := c.fill(ctx, prefix, found, reason, message); err != nil {
+			return err
+		}
+		if len(found.digests) > 0 {
+			index.Add(prefix, found.listed, found.tally, int64(len(found.digests)))
+		}
+	}
+	f.logger.Info("counted", "done", sum.Done.String(), "failed", sum.Failed.String(), "skipped", sum.Skipped.String())
+	return index.Write(ctx, f.client)
+}
+
+// check compares inventory, plan and manifests with each other and with the reports.
+func (f finisher) check(plan archive.Plan, all map[string]*counted, sum archive.Tally) error {
+	if plan.Complete {
+		for _, p := range plan.Prefixes {
+			planned, found := archive.Count{Files: p.Files, Bytes: p.Bytes}, all[p.Name]
+			if found == nil || found.listed != planned || int64(len(found.digests)) != p.Archives {
+				return countsDiffer("the plan has %d archives with %v files/bytes of prefix %q, the inventory lists others", p.Archives, planned, p.Name)
+			}
+		}
+	}
+	if f.options.Expect == nil {
+		return nil
+	}
+	return f.options.Expect.check(sum, f.options.Partial)
 }

@@ -276,10 +276,10 @@ func TestFinish(t *testing.T) {
 	s := startS3(t)
 	dir, want := makeTree(t)
 	site := siteAt(t, s, dir)
-	if err := site.Finish(t.Context(), true, logTo(t)); err != nil {
+	if err := site.Finish(t.Context(), FinishOptions{AbortOnly: true}, logTo(t)); err != nil {
 		t.Errorf("abort before anything was planned: %v", err)
 	}
-	if err := site.Finish(t.Context(), false, logTo(t)); err == nil {
+	if err := site.Finish(t.Context(), FinishOptions{}, logTo(t)); err == nil {
 		t.Error("finished without a plan")
 	}
 	place := open(t, site)
@@ -292,7 +292,7 @@ func TestFinish(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := site.Finish(t.Context(), false, logTo(t)); err != nil {
+	if err := site.Finish(t.Context(), FinishOptions{}, logTo(t)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"base/somebody else's", "other/big/one"}, openUploads(t, s)); diff != "" {
@@ -319,13 +319,13 @@ func TestFinishFailsWithOneLine(t *testing.T) {
 	s := startS3(t)
 	site := siteAt(t, s, t.TempDir())
 	write(t, site.CredentialsDir, v1alpha1.SecretKeySecretAccessKey, []byte("wrong"))
-	err := site.Finish(t.Context(), false, logTo(t))
+	err := site.Finish(t.Context(), FinishOptions{}, logTo(t))
 	if blocking(err) == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Finish: %v", err)
 	}
 	site.Transfer.Spec.Destination.Bucket = "missing"
 	write(t, site.CredentialsDir, v1alpha1.SecretKeySecretAccessKey, []byte(s.SecretKey))
-	if err := site.Finish(t.Context(), true, logTo(t)); err != nil {
+	if err := site.Finish(t.Context(), FinishOptions{AbortOnly: true}, logTo(t)); err != nil {
 		t.Errorf("aborting in a bucket that is gone: %v", err)
 	}
 }
