@@ -54,7 +54,7 @@ func TestWalkOddEntries(t *testing.T) {
 		"plain":       {Size: 10},
 		"empty":       {},
 		"d/inner":     {Size: 5},
-		"name\xff":    {Size: 7, Failed: ReasonNameNotUTF8},
+		"name\xff":    {Failed: ReasonNameNotUTF8},
 		"to-file":     {Size: 5},
 		"d/up":        {Size: 10},
 		"to-dir":      {Skipped: ReasonLinkToDirectory},
@@ -194,7 +194,7 @@ func TestWalkVeryLongPath(t *testing.T) {
 	}
 	archives, _ := walk(t, s, WalkOptions{Layout: mirror(".", "*")})
 	all := entries(archives)
-	if all[long].Failed != ReasonKeyTooLong || all[long].Size != 1 || !all["other"].Sendable() || len(all) != 2 {
+	if all[long].Failed != ReasonKeyTooLong || !all["other"].Sendable() || len(all) != 2 {
 		t.Errorf("entries %+v", all)
 	}
 }
