@@ -80,9 +80,11 @@ type listed struct {
 	ModTime time.Time `json:"mtime"`
 	Link    string    `json:"link,omitempty"`
 	SHA256  string    `json:"sha256,omitempty"`
-	Key     string    `json:"key,omitempty"`
-	Outcome string    `json:"outcome"`
-	Reason  string    `json:"reason,omitempty"`
+	// SHA256Of says what the digest covers; empty for the whole content.
+	SHA256Of string `json:"sha256Of,omitempty"`
+	Key      string `json:"key,omitempty"`
+	Outcome  string `json:"outcome"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 func list(ctx context.Context, w io.Writer, c *restore.Catalog, selection restore.Selection, asJSON bool) error {
@@ -118,7 +120,7 @@ func describe(m archive.Manifest, f archive.Member) listed {
 		l.Kind = "File"
 	}
 	if f.Tar != nil {
-		l.Key, l.SHA256 = m.Object.Key, f.Tar.SHA256
+		l.Key, l.SHA256, l.SHA256Of = m.Object.Key, f.Tar.SHA256, string(f.Tar.SHA256Of)
 	}
 	return l
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -58,9 +59,9 @@ func sized(get func([]byte) (int, error)) ([]byte, error) {
 	}
 }
 
-// dataFragments returns where a file has content, and whether it has holes. A
+// dataExtents returns where a file has content, and whether it has holes. A
 // file that fills the space it takes is not asked about them.
-func dataFragments(f *os.File, size int64) ([]fragment, bool, error) {
+func dataExtents(ctx context.Context, f *os.File, size int64) ([]Extent, bool, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return nil, false, err
@@ -68,8 +69,8 @@ func dataFragments(f *os.File, size int64) ([]fragment, bool, error) {
 	if st.Blocks*statBlock >= size {
 		return wholeFile(size), false, nil
 	}
-	var list []fragment
-	for at := int64(0); at < size && len(list) <= maxFragments; {
+	list := extentList{size: size}
+	for at := int64(0); at < size; {
 		start, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			break
@@ -78,18 +79,19 @@ func dataFragments(f *os.File, size int64) ([]fragment, bool, error) {
 			// This file system keeps no account of holes.
 			return wholeFile(size), false, nil
 		}
-		if err != nil {
-			return nil, false, err
+		if err == nil {
+			at, err = unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
 		}
-		end, err := unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return nil, false, err
 		}
 		if start < size {
-			list = append(list, fragment{start, min(end, size) - start})
+			list.add(Extent{start, min(at, size) - start})
 		}
-		at = end
 	}
-	list, sparse := alignFragments(list, size)
-	return list, sparse, nil
+	extents, sparse := list.extents()
+	return extents, sparse, nil
 }

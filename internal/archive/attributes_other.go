@@ -2,12 +2,15 @@
 
 package archive
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // attributes returns nothing: extended attributes are archived on Linux only.
 func attributes(*os.File) ([]record, error) { return nil, nil }
 
-// dataFragments returns the whole file: holes are found on Linux only.
-func dataFragments(_ *os.File, size int64) ([]fragment, bool, error) {
+// dataExtents returns the whole file: holes are found on Linux only.
+func dataExtents(_ context.Context, _ *os.File, size int64) ([]Extent, bool, error) {
 	return wholeFile(size), false, nil
 }

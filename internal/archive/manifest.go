@@ -88,9 +88,10 @@ type Place struct {
 	Data   int64 `json:"data"`
 	// Frame is what has to be fetched of the object.
 	Frame Range `json:"frame"`
-	// SHA256 is the digest of a file's content, in hexadecimal, holes read as zeros.
-	SHA256 string `json:"sha256,omitempty"`
-	Sparse bool   `json:"sparse,omitempty"`
+	// SHA256 is the digest of a file, in hexadecimal; SHA256Of says what it covers.
+	SHA256   string       `json:"sha256,omitempty"`
+	SHA256Of DigestScheme `json:"sha256Of,omitempty"`
+	Sparse   bool         `json:"sparse,omitempty"`
 	// Attributes name the extended attributes in the tar.
 	Attributes []string `json:"xattrs,omitempty"`
 }

@@ -1,14 +1,11 @@
 package archive
 
 import (
+	"context"
 	"errors"
-	"hash"
 	"io"
 	"strings"
 )
-
-// fragment is a run of bytes of a file, between holes if it has any.
-type fragment struct{ offset, length int64 }
 
 // headerReserve is what a member's headers are reckoned to take: an extended
 // header of one block of records around the plain one.
@@ -31,9 +28,9 @@ type member struct {
 	header []byte
 	// file is open for a member with content; nil else.
 	file *SourceFile
-	// fragments are the content, without the holes; stored sums their lengths.
-	fragments []fragment
-	stored    int64
+	// extents are the content, without the holes; stored sums their lengths.
+	extents []Extent
+	stored  int64
 	// attributes name the extended attributes; sparse: holes are left out.
 	attributes []string
 	sparse     bool
@@ -42,8 +39,8 @@ type member struct {
 }
 
 // openMember opens what the entry planned and lays it out. Its error is a
-// *FileError. The same entry and the same file always give the same bytes.
-func (s *Source) openMember(e Entry) (*member, error) {
+// *FileError or ctx's. The same entry and the same file always give the same bytes.
+func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 	m := &member{entry: e}
 	h := header{name: e.Path, link: e.Link, uid: int64(e.UID), gid: int64(e.GID), mode: octalMode(e.Mode), mtime: e.ModTime}
 	switch e.Kind {
@@ -59,7 +56,7 @@ func (s *Source) openMember(e Entry) (*member, error) {
 		h.typeflag = typeHardLink
 	default:
 		h.typeflag = typeFile
-		if err := m.open(s, &h); err != nil {
+		if err := m.open(ctx, s, &h); err != nil {
 			return nil, err
 		}
 	}
@@ -71,23 +68,26 @@ func (s *Source) openMember(e Entry) (*member, error) {
 }
 
 // open opens the file and finds its holes and extended attributes.
-func (m *member) open(s *Source, h *header) (err error) {
+func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
 	if m.file, err = s.Open(m.entry); err != nil {
 		return err
 	}
-	if m.fragments, m.sparse, err = dataFragments(m.file.file, m.entry.Size); err == nil {
+	if m.extents, m.sparse, err = dataExtents(ctx, m.file.file, m.entry.Size); err == nil {
 		h.xattrs, err = attributes(m.file.file)
 	}
 	if err != nil {
 		release(m.file)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return &FileError{m.entry.Path, ErrUnreadable, cause(err)}
 	}
-	for _, f := range m.fragments {
-		m.stored += f.length
+	for _, x := range m.extents {
+		m.stored += x.Length
 	}
 	h.size = m.stored
 	if m.sparse {
-		m.header = sparseMap(m.fragments)
+		m.header = sparseMap(m.extents)
 		h.sparse = &sparseHeader{m.entry.Size}
 		h.size += int64(len(m.header))
 	}
@@ -118,11 +118,23 @@ func (m *member) close() {
 // length is what the member takes of the tar.
 func (m *member) length() int64 { return int64(len(m.header)) + padded(m.stored) }
 
+// newDigest returns the digest of the content; nil for a member without any.
+func (m *member) newDigest() *Digest {
+	switch {
+	case m.file == nil:
+		return nil
+	case m.sparse:
+		return newDigest(DigestDataBlocks)
+	default:
+		return newDigest(DigestContent)
+	}
+}
+
 // readAt fills p with the bytes from off on, all of which the member has. Where
 // the file has become shorter or cannot be read there are zeros instead. With a
 // digest, it gets the content that p holds, holes included; p must then follow
 // the last one.
-func (m *member) readAt(p []byte, off int64, digest hash.Hash) {
+func (m *member) readAt(p []byte, off int64, digest *Digest) {
 	if head := int64(len(m.header)); off < head {
 		n := copy(p, m.header[off:])
 		p, off = p[n:], 0
@@ -137,27 +149,27 @@ func (m *member) readAt(p []byte, off int64, digest hash.Hash) {
 	clear(p)
 }
 
-// readStored fills p from the fragments, off counted without the holes.
-func (m *member) readStored(p []byte, off int64, digest hash.Hash) {
-	var before int64 // stored bytes of the fragments passed
-	var end int64    // of the last fragment in the file
-	for _, f := range m.fragments {
+// readStored fills p from the extents, off counted without the holes.
+func (m *member) readStored(p []byte, off int64, digest *Digest) {
+	var before int64 // stored bytes of the extents passed
+	for _, x := range m.extents {
 		at := off - before
-		before += f.length
-		if at < f.length && len(p) > 0 {
-			n := min(f.length-at, int64(len(p)))
-			m.readFile(p[:n], f.offset+at)
-			if digest != nil {
-				if at == 0 {
-					writeZeros(digest, f.offset-end)
-				}
-				_, _ = digest.Write(p[:n])
-			}
-			p, off = p[n:], off+n
+		before += x.Length
+		if at >= x.Length || len(p) == 0 {
+			continue
 		}
-		end = f.offset + f.length
+		n := min(x.Length-at, int64(len(p)))
+		m.readFile(p[:n], x.Offset+at)
+		if digest != nil {
+			skipTo(digest, x.Offset+at)
+			_, _ = digest.Write(p[:n])
+		}
+		p, off = p[n:], off+n
 	}
 }
+
+// skipTo has the digest pass over a hole, which only that of a sparse member meets.
+func skipTo(d *Digest, offset int64) { _ = d.Hole(context.Background(), offset-d.Size()) }
 
 // readFile fills p from the file, with zeros where there is nothing to be had.
 func (m *member) readFile(p []byte, off int64) {
@@ -174,17 +186,6 @@ func (m *member) readFile(p []byte, off int64) {
 	}
 }
 
-// finishDigest adds the hole at the end of the file, if there is one.
-func (m *member) finishDigest(digest hash.Hash) {
-	var end int64
-	for _, f := range m.fragments {
-		if f.length > 0 {
-			end = f.offset + f.length
-		}
-	}
-	writeZeros(digest, m.entry.Size-end)
-}
-
 // whole returns nil if what was read is the file as planned.
 func (m *member) whole() error {
 	if m.file == nil {
@@ -194,52 +195,6 @@ func (m *member) whole() error {
 		return m.fault
 	}
 	return m.file.Unchanged()
-}
-
-// zeroRun is how many zeros are hashed at a time.
-const zeroRun = 64 << 10
-
-func writeZeros(digest hash.Hash, n int64) {
-	if n <= 0 {
-		return
-	}
-	zeros := make([]byte, min(n, zeroRun))
-	for ; n > 0; n -= int64(len(zeros)) {
-		zeros = zeros[:min(n, int64(len(zeros)))]
-		_, _ = digest.Write(zeros)
-	}
-}
-
-// wholeFile is the content of a file without holes.
-func wholeFile(size int64) []fragment { return []fragment{{0, size}} }
-
-// maxFragments is beyond how many fragments a file is kept with its holes filled:
-// their list stands in front of the content.
-const maxFragments = 8192
-
-// alignFragments widens fragments to whole blocks, as GNU tar lays them out, and
-// notes the end of a file that ends with a hole. It returns false if nothing is
-// left out of the file.
-func alignFragments(list []fragment, size int64) ([]fragment, bool) {
-	var out []fragment
-	var stored int64
-	for _, f := range list {
-		start, end := f.offset/blockSize*blockSize, min(padded(f.offset+f.length), size)
-		if n := len(out); n > 0 && out[n-1].offset+out[n-1].length >= start {
-			stored += end - out[n-1].offset - out[n-1].length
-			out[n-1].length = end - out[n-1].offset
-			continue
-		}
-		out = append(out, fragment{start, end - start})
-		stored += end - start
-	}
-	if stored >= size || len(out) > maxFragments {
-		return wholeFile(size), false
-	}
-	if n := len(out); n == 0 || out[n-1].offset+out[n-1].length < size {
-		out = append(out, fragment{size, 0})
-	}
-	return out, true
 }
 
 // AttributeKeyword is what the keyword of an extended attribute begins with in a PAX header; GNU

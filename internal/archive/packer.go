@@ -1,11 +1,9 @@
 package archive
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"slices"
 	"sort"
 	"sync"
@@ -26,7 +24,7 @@ type Packer struct {
 	next    int
 	current *member
 	at      int64
-	digest  hash.Hash
+	digest  *Digest
 	// size is that of the tar so far, sent that of the object; ended: the trailer is in.
 	size, sent int64
 	ended      bool
@@ -93,44 +91,44 @@ func PlannedSize(a Archive) int64 {
 // length, and whether it is the last. Parts are made in order the first time;
 // a part made before can be made again and is the same, or else the error says
 // that the source has changed. All but the last fill buf, but for less than
-// one compressed frame. The error is of the source as a whole or a *FileError.
-func (p *Packer) Fill(n int, buf []byte) (length int, last bool, err error) {
+// one compressed frame. The error is of the source as a whole, a *FileError or ctx's.
+func (p *Packer) Fill(ctx context.Context, n int, buf []byte) (length int, last bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case n < len(p.parts):
-		return p.refill(n, buf)
+		return p.refill(ctx, n, buf)
 	case n > len(p.parts) || p.ended:
 		return 0, false, fmt.Errorf("part %d of a tar of which %d are made", n, len(p.parts))
 	}
 	p.parts = append(p.parts, part{p.size, len(p.frames)})
 	if p.compressor == nil {
-		length, err = p.read(buf)
+		length, err = p.read(ctx, buf)
 		p.sent += int64(length)
 	} else {
-		length, err = p.compress(buf)
+		length, err = p.compress(ctx, buf)
 	}
 	if err == nil {
 		// What comes next decides whether this is the last part.
-		err = p.advance()
+		err = p.advance(ctx)
 	}
 	return length, p.ended && p.current == nil, err
 }
 
 // compress fills buf with as many frames as are sure to fit.
-func (p *Packer) compress(buf []byte) (int, error) {
+func (p *Packer) compress(ctx context.Context, buf []byte) (int, error) {
 	b := p.compressor.get()
 	defer p.compressor.buffers.Put(b)
 	out := buf[:0]
 	for len(out)+p.compressor.most() <= len(buf) {
-		if err := p.advance(); err != nil {
+		if err := p.advance(ctx); err != nil {
 			return 0, err
 		}
 		if p.done() {
 			break
 		}
 		start := p.size
-		length, err := p.frame(&b.raw)
+		length, err := p.frame(ctx, &b.raw)
 		if err != nil {
 			return 0, err
 		}
@@ -146,9 +144,9 @@ func (p *Packer) compress(buf []byte) (int, error) {
 // frame reads what the next frame is to hold: whole members, as many as fit, or
 // a piece of one that is larger than a frame. So a member that fits into a frame
 // is never spread over two.
-func (p *Packer) frame(raw *[FrameSize]byte) (length int64, err error) {
+func (p *Packer) frame(ctx context.Context, raw *[FrameSize]byte) (length int64, err error) {
 	for length < FrameSize {
-		if err := p.advance(); err != nil {
+		if err := p.advance(ctx); err != nil {
 			return 0, err
 		}
 		if p.done() || p.at == 0 && length > 0 && length+p.current.length() > FrameSize {
@@ -160,13 +158,13 @@ func (p *Packer) frame(raw *[FrameSize]byte) (length int64, err error) {
 }
 
 // read fills buf with what comes next of the tar.
-func (p *Packer) read(buf []byte) (int, error) {
+func (p *Packer) read(ctx context.Context, buf []byte) (int, error) {
 	filled := 0
 	for filled < len(buf) {
-		if err := p.advance(); err != nil || p.done() {
+		if err := p.advance(ctx); err != nil || p.done() {
 			return filled, err
 		}
-		filled += p.step(buf[filled:])
+		filled += p.step(buf[filled:min(filled+FrameSize, len(buf))])
 	}
 	return filled, nil
 }
@@ -176,7 +174,10 @@ func (p *Packer) done() bool { return p.ended && p.current == nil }
 
 // advance sees to it that a member is open, unless there is none left: those
 // that can no longer be had are passed over. The trailer comes as the last one.
-func (p *Packer) advance() error {
+func (p *Packer) advance(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for p.current == nil && !p.ended {
 		if p.next == len(p.entries) {
 			p.ended = true
@@ -188,7 +189,7 @@ func (p *Packer) advance() error {
 		if !e.Packable() {
 			continue
 		}
-		m, err := p.open(e)
+		m, err := p.open(ctx, e)
 		if _, ok := errors.AsType[*FileError](err); err != nil && !ok {
 			return err
 		}
@@ -198,23 +199,20 @@ func (p *Packer) advance() error {
 		packed.In, packed.Offset, packed.Length = true, p.size, m.length()
 		packed.Data = p.size + int64(len(m.header))
 		packed.Attributes, packed.Sparse = m.attributes, m.sparse
-		p.current, p.at, p.digest = m, 0, nil
-		if e.Kind == File {
-			p.digest = sha256.New()
-		}
+		p.current, p.at, p.digest = m, 0, m.newDigest()
 	}
 	return nil
 }
 
 // open opens a member, unless it is another name of one that the tar lacks.
-func (p *Packer) open(e Entry) (*member, error) {
+func (p *Packer) open(ctx context.Context, e Entry) (*member, error) {
 	if e.Kind == HardLink {
 		at, found := slices.BinarySearchFunc(p.entries, e.Link, func(e Entry, path string) int { return comparePaths(e.Path, path) })
 		if !found || !p.packed[at].In || p.packed[at].Err != nil {
 			return nil, &FileError{e.Path, ErrVanished, fmt.Errorf("%q, which it is another name of, is not in the archive", e.Link)}
 		}
 	}
-	return p.source.openMember(e)
+	return p.source.openMember(ctx, e)
 }
 
 // step reads what buf takes of the current member, and finishes it at its end.
@@ -239,13 +237,13 @@ func (p *Packer) finish(m *member) {
 	}
 	packed := &p.packed[p.next-1]
 	if packed.Err = m.whole(); packed.Err == nil && p.digest != nil {
-		m.finishDigest(p.digest)
-		packed.SHA256 = hex.EncodeToString(p.digest.Sum(nil))
+		skipTo(p.digest, m.entry.Size)
+		packed.SHA256, packed.SHA256Of = p.digest.Sum(), p.digest.scheme
 	}
 }
 
 // refill makes a part again.
-func (p *Packer) refill(n int, buf []byte) (length int, last bool, err error) {
+func (p *Packer) refill(ctx context.Context, n int, buf []byte) (length int, last bool, err error) {
 	from, to := p.parts[n], part{p.size, len(p.frames)}
 	if n+1 < len(p.parts) {
 		to = p.parts[n+1]
@@ -253,13 +251,13 @@ func (p *Packer) refill(n int, buf []byte) (length int, last bool, err error) {
 	last = n+1 == len(p.parts) && p.done()
 	if p.compressor == nil {
 		length = int(to.tar - from.tar)
-		return length, last, p.readAt(buf[:length], from.tar)
+		return length, last, p.readAt(ctx, buf[:length], from.tar)
 	}
 	out := buf[:0]
 	b := p.compressor.get()
 	defer p.compressor.buffers.Put(b)
 	for _, f := range p.frames[from.frame:to.frame] {
-		if err := p.readAt(b.raw[:f.tarLength], f.tar); err != nil {
+		if err := p.readAt(ctx, b.raw[:f.tarLength], f.tar); err != nil {
 			return 0, false, err
 		}
 		out = p.compressor.append(out, b, f.tarLength)
@@ -268,7 +266,7 @@ func (p *Packer) refill(n int, buf []byte) (length int, last bool, err error) {
 }
 
 // readAt reads a piece of the tar that was made before.
-func (p *Packer) readAt(buf []byte, off int64) error {
+func (p *Packer) readAt(ctx context.Context, buf []byte, off int64) error {
 	for i := p.memberAt(off); len(buf) > 0 && i < len(p.entries); i++ {
 		packed := p.packed[i]
 		if !packed.In || packed.Length == 0 {
@@ -281,7 +279,7 @@ func (p *Packer) readAt(buf []byte, off int64) error {
 		if n <= 0 {
 			continue
 		}
-		if err := p.reread(p.entries[i], packed, buf[:n], off-packed.Offset); err != nil {
+		if err := p.reread(ctx, p.entries[i], packed, buf[:n], off-packed.Offset); err != nil {
 			return err
 		}
 		buf, off = buf[n:], off+n
@@ -314,8 +312,8 @@ func (p *Packer) offsetFrom(k int) int64 {
 	return p.size
 }
 
-func (p *Packer) reread(e Entry, packed Packed, buf []byte, off int64) error {
-	m, err := p.source.openMember(e)
+func (p *Packer) reread(ctx context.Context, e Entry, packed Packed, buf []byte, off int64) error {
+	m, err := p.source.openMember(ctx, e)
 	if err != nil {
 		return err
 	}

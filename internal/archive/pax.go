@@ -235,14 +235,14 @@ func formatTime(t time.Time) string {
 // padded rounds up to whole blocks.
 func padded(n int64) int64 { return (n + blockSize - 1) / blockSize * blockSize }
 
-// sparseMap returns the blocks that list the fragments in front of a sparse
+// sparseMap returns the blocks that list the extents in front of a sparse
 // member's content.
-func sparseMap(fragments []fragment) []byte {
-	out := strconv.AppendInt(nil, int64(len(fragments)), 10)
+func sparseMap(extents []Extent) []byte {
+	out := strconv.AppendInt(nil, int64(len(extents)), 10)
 	out = append(out, '\n')
-	for _, f := range fragments {
-		out = append(strconv.AppendInt(out, f.offset, 10), '\n')
-		out = append(strconv.AppendInt(out, f.length, 10), '\n')
+	for _, x := range extents {
+		out = append(strconv.AppendInt(out, x.Offset, 10), '\n')
+		out = append(strconv.AppendInt(out, x.Length, 10), '\n')
 	}
 	return append(out, make([]byte, padded(int64(len(out)))-int64(len(out)))...)
 }

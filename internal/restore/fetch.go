@@ -2,6 +2,7 @@ package restore
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ const (
 )
 
 // visitor takes a member as it is in the tar. It needn't read its content.
-type visitor func(m archive.Member, h *tar.Header, content io.Reader) error
+type visitor func(m archive.Member, h *tar.Header, c content) error
 
 // fetch reads the members of a run one after the other. A read that breaks off is
 // begun again at the member it came to. A member that is not as it should be is
@@ -84,6 +85,8 @@ func fetchOnce(ctx context.Context, b Bucket, r run, visit visitor) (done int, e
 		return 0, err
 	}
 	defer closeRaw()
+	// Little that was read may expand to much.
+	raw = endingReader{ctx, raw}
 	at := first.TarOffset
 	for _, m := range r.members {
 		if _, err := io.CopyN(io.Discard, raw, m.Tar.Offset-at); err != nil {
@@ -124,7 +127,13 @@ func expanded(r io.Reader, c archive.Compression) (io.Reader, func(), error) {
 
 // open checks that what is there is the member.
 func open(m archive.Member, raw io.Reader, visit visitor) error {
-	r := tar.NewReader(raw)
+	var head bytes.Buffer
+	sparse := m.Tar.Sparse && m.Kind == archive.File
+	from := raw
+	if sparse {
+		from = io.TeeReader(raw, &head)
+	}
+	r := tar.NewReader(from)
 	h, err := r.Next()
 	if err != nil {
 		return fmt.Errorf("read header: %w", err)
@@ -136,7 +145,18 @@ func open(m archive.Member, raw io.Reader, visit visitor) error {
 	if name := strings.TrimSuffix(h.Name, "/"); name != want {
 		return fmt.Errorf("the archive has %q in its place", name)
 	}
-	return visit(m, h, r)
+	if m.Kind == archive.File && h.Size != m.Size {
+		return fmt.Errorf("it has %d bytes, the manifest has %d", h.Size, m.Size)
+	}
+	if !sparse {
+		return visit(m, h, content{stored: r, size: h.Size})
+	}
+	// The reader would give the holes as zeros; what it has yet to read is the content without them.
+	extents, err := archive.ParseExtents(head.Bytes(), h.Size)
+	if err != nil {
+		return err
+	}
+	return visit(m, h, content{raw, extents, h.Size})
 }
 
 // fetchObject reads an object that is one file, begun again where a read breaks

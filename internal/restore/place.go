@@ -3,12 +3,11 @@ package restore
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -19,7 +18,7 @@ import (
 
 // place writes a file under a temporary name and gives it its own once its
 // content is known to be right.
-func (r *restorer) place(m archive.Member, xattrs map[string]string, fill func(io.Writer) error) (err error) {
+func (r *restorer) place(m archive.Member, xattrs map[string]string, fill func(sink) error) (err error) {
 	if err := r.parent(m.Path); err != nil {
 		return err
 	}
@@ -55,8 +54,15 @@ func temporaryName(p string) string {
 }
 
 // fill writes content, attributes and mode of a file.
-func (r *restorer) fill(f *os.File, m archive.Member, xattrs map[string]string, fill func(io.Writer) error) error {
-	w := &writer{file: f, digest: sha256.New(), holes: m.Tar != nil && m.Tar.Sparse}
+func (r *restorer) fill(f *os.File, m archive.Member, xattrs map[string]string, fill func(sink) error) error {
+	w := &writer{file: f}
+	if m.Tar != nil {
+		var err error
+		if w.digest, err = archive.NewDigest(m.Tar.SHA256Of); err != nil {
+			return err
+		}
+		w.holes = m.Tar.Sparse
+	}
 	if err := fill(w); err != nil {
 		return err
 	}
@@ -84,15 +90,27 @@ const hole = 4096
 
 // writer writes a file, and digests it.
 type writer struct {
-	file   *os.File
-	digest hash.Hash
+	file *os.File
+	// digest is nil for a file of which no digest is known.
+	digest *archive.Digest
 	size   int64
 	holes  bool
 }
 
+// Hole implements sink: nothing is written.
+func (w *writer) Hole(ctx context.Context, n int64) error {
+	w.size += n
+	if w.digest == nil {
+		return ctx.Err()
+	}
+	return w.digest.Hole(ctx, n)
+}
+
 // Write implements io.Writer.
 func (w *writer) Write(p []byte) (int, error) {
-	_, _ = w.digest.Write(p)
+	if w.digest != nil {
+		_, _ = w.digest.Write(p)
+	}
 	if !w.holes {
 		n, err := w.file.Write(p)
 		w.size += int64(n)
@@ -118,10 +136,10 @@ func (w *writer) check(m archive.Member) error {
 	if w.size != m.Size {
 		return fmt.Errorf("it has %d bytes, the manifest has %d", w.size, m.Size)
 	}
-	if m.Tar == nil {
+	if w.digest == nil {
 		return nil
 	}
-	if got := hex.EncodeToString(w.digest.Sum(nil)); got != m.Tar.SHA256 {
+	if got := w.digest.Sum(); got != m.Tar.SHA256 {
 		return fmt.Errorf("its SHA-256 is %s, the manifest has %s", got, m.Tar.SHA256)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -184,8 +183,8 @@ func (r *restorer) packed(ctx context.Context, object archive.Object, members []
 	list := runs(object, members)
 	for i, one := range list {
 		left := slices.Clone(one.members)
-		err := fetch(ctx, r.options.Catalog.bucket, one, func(m archive.Member, h *tar.Header, content io.Reader) error {
-			err := r.member(m, h, content)
+		err := fetch(ctx, r.options.Catalog.bucket, one, func(m archive.Member, h *tar.Header, c content) error {
+			err := r.member(ctx, m, h, c)
 			if err == nil {
 				left = left[1:]
 			}
@@ -229,22 +228,19 @@ func concerns(ctx context.Context, left []archive.Member, err error) (int, error
 }
 
 // member restores one member of a tar.
-func (r *restorer) member(m archive.Member, h *tar.Header, content io.Reader) error {
+func (r *restorer) member(ctx context.Context, m archive.Member, h *tar.Header, c content) error {
 	xattrs := attributesOf(h)
 	if m.Kind == archive.Directory {
 		r.later(directory{m, xattrs})
 		return nil
 	}
-	return r.place(m, xattrs, func(w io.Writer) error {
-		_, err := io.Copy(w, content)
-		return err
-	})
+	return r.place(m, xattrs, func(w sink) error { return c.copyTo(ctx, w) })
 }
 
 // object restores a file that is an object of its own.
 func (r *restorer) object(ctx context.Context, m archive.Member) error {
 	err := twice(func() error {
-		return r.place(m, nil, func(w io.Writer) error { return fetchObject(ctx, r.options.Catalog.bucket, m, w) })
+		return r.place(m, nil, func(w sink) error { return fetchObject(ctx, r.options.Catalog.bucket, m, w) })
 	})
 	if ctx.Err() != nil {
 		return err

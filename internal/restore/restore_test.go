@@ -135,7 +135,7 @@ func (b *bucket) pack(tb testing.TB, source *archive.Source, l archive.Layout, a
 	for n, last := 0, false; !last; n++ {
 		buf := make([]byte, 8<<20)
 		var length int
-		if length, last, err = p.Fill(n, buf); err != nil {
+		if length, last, err = p.Fill(tb.Context(), n, buf); err != nil {
 			tb.Fatal(err)
 		}
 		object = append(object, buf[:length]...)

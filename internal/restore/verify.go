@@ -3,8 +3,6 @@ package restore
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -138,8 +136,8 @@ func stat(ctx context.Context, b Bucket, o archive.Object) error {
 func (v *verifier) readBack(ctx context.Context, o archive.Object, members []archive.Member) error {
 	for _, r := range runs(o, members) {
 		doubted := ""
-		err := fetch(ctx, v.options.Catalog.bucket, r, func(m archive.Member, h *tar.Header, content io.Reader) error {
-			err := compare(m, h, content)
+		err := fetch(ctx, v.options.Catalog.bucket, r, func(m archive.Member, h *tar.Header, c content) error {
+			err := compare(ctx, m, h, c)
 			if err == nil || errors.As(err, new(readError)) {
 				return err
 			}
@@ -158,7 +156,7 @@ func (v *verifier) readBack(ctx context.Context, o archive.Object, members []arc
 }
 
 // compare compares a member with what the manifest says of it.
-func compare(m archive.Member, h *tar.Header, content io.Reader) error {
+func compare(ctx context.Context, m archive.Member, h *tar.Header, c content) error {
 	if h.ModTime.Compare(m.ModTime) != 0 || h.Uid != m.UID || h.Gid != m.GID {
 		return errors.New("time or owner are not those of the manifest")
 	}
@@ -168,12 +166,14 @@ func compare(m archive.Member, h *tar.Header, content io.Reader) error {
 	if m.Kind != archive.File {
 		return nil
 	}
-	digest := sha256.New()
-	n, err := io.Copy(digest, content)
+	digest, err := archive.NewDigest(m.Tar.SHA256Of)
+	if err == nil {
+		err = c.copyTo(ctx, digest)
+	}
 	if err != nil {
 		return err
 	}
-	if got := hex.EncodeToString(digest.Sum(nil)); n != m.Size || got != m.Tar.SHA256 {
+	if n, got := digest.Size(), digest.Sum(); n != m.Size || got != m.Tar.SHA256 {
 		return fmt.Errorf("it has %d bytes with SHA-256 %s, the manifest has %d with %s", n, got, m.Size, m.Tar.SHA256)
 	}
 	return nil

@@ -116,12 +116,12 @@ func (u *usage) give(n int64) {
 }
 
 // readAhead reads a span if there is memory for it, else it returns nil.
-func (j *job) readAhead(s span) (*body, error) {
+func (j *job) readAhead(ctx context.Context, s span) (*body, error) {
 	cost := max(s.length, bufferSize(min(s.length, pieceSize)))
 	if !j.memory.ahead.TryAcquire(cost) {
 		return nil, nil
 	}
-	return j.load(s, func() { j.memory.ahead.Release(cost) })
+	return j.load(ctx, s, func() { j.memory.ahead.Release(cost) })
 }
 
 // read waits for memory and reads a span.
@@ -130,15 +130,15 @@ func (j *job) read(ctx context.Context, s span) (*body, error) {
 	if err := j.memory.behind.Acquire(ctx, cost); err != nil {
 		return nil, err
 	}
-	return j.load(s, func() { j.memory.behind.Release(cost) })
+	return j.load(ctx, s, func() { j.memory.behind.Release(cost) })
 }
 
 // load reads a span and makes sure that the file was still the planned one afterwards;
 // release is called once the body is freed, or at once on an error.
-func (j *job) load(s span, release func()) (*body, error) {
+func (j *job) load(ctx context.Context, s span, release func()) (*body, error) {
 	b := &body{length: s.length, source: j.source, offset: s.offset, key: j.file.Key, buffers: &j.memory.buffers, release: release}
 	b.users.Store(1)
-	err := b.load(j.algorithm)
+	err := b.load(ctx, j.algorithm)
 	if err == nil {
 		err = j.source.Unchanged()
 	}
@@ -157,10 +157,10 @@ func bodyOf(algorithm string, content []byte) *body {
 }
 
 // load reads the body into a buffer if it is small, and takes its checksum.
-func (b *body) load(algorithm string) error {
+func (b *body) load(ctx context.Context, algorithm string) error {
 	if b.length > pieceSize {
 		var err error
-		b.sum, err = b.checksum(algorithm)
+		b.sum, err = b.checksum(ctx, algorithm)
 		return err
 	}
 	buffer, release := b.buffers.get(b.length), b.release
@@ -173,11 +173,14 @@ func (b *body) load(algorithm string) error {
 	return nil
 }
 
-func (b *body) checksum(algorithm string) (crc, error) {
+func (b *body) checksum(ctx context.Context, algorithm string) (crc, error) {
 	piece := b.buffers.get(pieceSize)
 	defer b.buffers.put(piece)
 	var sum crc
 	for done := int64(0); done < b.length; {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		part := (*piece)[:min(pieceSize, b.length-done)]
 		n, err := b.source.ReadAt(part, b.offset+done)
 		if n < len(part) {

@@ -44,7 +44,7 @@ func (j *job) choosePartSize() int64 {
 // file is still the planned one.
 func (j *job) putParts(ctx context.Context) (Receipt, error) {
 	j.partSize = j.choosePartSize()
-	upload, err := j.resume(ctx, j.known)
+	upload, err := j.resume(ctx, func(found standingParts) (int64, error) { return j.known(ctx, found) })
 	switch {
 	case err != nil:
 		return Receipt{}, err
@@ -135,7 +135,7 @@ func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
 // putPart sends a part, unless it stands already.
 func (j *job) putPart(ctx context.Context, upload OpenUpload, number int32, s span) (types.CompletedPart, crc, error) {
 	if _, listed := j.standing.parts[number]; listed {
-		sum, err := j.checksum(s)
+		sum, err := j.checksum(ctx, s)
 		if err != nil {
 			return types.CompletedPart{}, 0, err
 		}

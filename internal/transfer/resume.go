@@ -105,7 +105,7 @@ func (j *job) listParts(ctx context.Context, u OpenUpload) (found standingParts,
 // known returns the part size with which the parts found are those of the file: they lie
 // as with its own or with the largest of their lengths, and the first or the last holds
 // what the file holds there. It returns 0 if they are not.
-func (j *job) known(found standingParts) (int64, error) {
+func (j *job) known(ctx context.Context, found standingParts) (int64, error) {
 	var largest int64
 	for _, p := range found.parts {
 		largest = max(largest, p.bytes)
@@ -114,7 +114,7 @@ func (j *job) known(found standingParts) (int64, error) {
 		if size < max(leastPart, (j.file.Size+maxParts-1)/maxParts) || !found.fits(j.file.Size, size) {
 			continue
 		}
-		if known, err := j.recognise(found, size); !known {
+		if known, err := j.recognise(ctx, found, size); !known {
 			return 0, err
 		}
 		return size, nil
@@ -123,7 +123,7 @@ func (j *job) known(found standingParts) (int64, error) {
 }
 
 // recognise reports whether the first or the last part that stands is one of the file.
-func (j *job) recognise(found standingParts, size int64) (bool, error) {
+func (j *job) recognise(ctx context.Context, found standingParts, size int64) (bool, error) {
 	first, last := int32(maxParts), int32(1)
 	for number := range found.parts {
 		first, last = min(first, number), max(last, number)
@@ -131,7 +131,7 @@ func (j *job) recognise(found standingParts, size int64) (bool, error) {
 	for _, number := range []int32{first, last} {
 		offset := int64(number-1) * size
 		s := span{offset, min(size, j.file.Size-offset)}
-		sum, err := j.checksum(s)
+		sum, err := j.checksum(ctx, s)
 		if err != nil {
 			return false, err
 		}
@@ -143,9 +143,9 @@ func (j *job) recognise(found standingParts, size int64) (bool, error) {
 }
 
 // checksum reads a span of the file for its checksum alone.
-func (j *job) checksum(s span) (crc, error) {
+func (j *job) checksum(ctx context.Context, s span) (crc, error) {
 	b := &body{length: s.length, source: j.source, offset: s.offset, key: j.file.Key, buffers: &j.memory.buffers}
-	sum, err := b.checksum(j.algorithm)
+	sum, err := b.checksum(ctx, j.algorithm)
 	if err != nil {
 		return 0, sourceError("read", j.file.Key, err)
 	}
@@ -167,7 +167,7 @@ func (j *job) standsWhole(ctx context.Context) (Receipt, bool, error) {
 	var lengths []int64
 	for offset := int64(0); offset < j.file.Size; offset += j.partSize {
 		s := span{offset, min(j.partSize, j.file.Size-offset)}
-		sum, err := j.checksum(s)
+		sum, err := j.checksum(ctx, s)
 		if err != nil || ctx.Err() != nil {
 			return Receipt{}, false, err
 		}

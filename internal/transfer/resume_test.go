@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -252,7 +253,7 @@ func TestPartsAreLargerWhereRequestsArePaced(t *testing.T) {
 // partsOf makes an object of what is in memory.
 type partsOf struct{ content []byte }
 
-func (p partsOf) Fill(n int, buf []byte) (int, bool, error) {
+func (p partsOf) Fill(_ context.Context, n int, buf []byte) (int, bool, error) {
 	rest := p.content[n*8*mebi:]
 	length := copy(buf[:min(8*mebi, len(buf))], rest)
 	return length, length == len(rest), nil

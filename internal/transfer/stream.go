@@ -31,7 +31,8 @@ type Parts interface {
 	// Fill makes part n, counted from 0, in buf; it returns the length and whether
 	// it is the last. All but the last have at least 5 MiB if buf has 8. Parts are
 	// asked for in order the first time, and may be asked for again.
-	Fill(n int, buf []byte) (length int, last bool, err error)
+	// An error may be ctx's.
+	Fill(ctx context.Context, n int, buf []byte) (length int, last bool, err error)
 	Close() error
 }
 
@@ -240,7 +241,7 @@ func (j *streamJob) sendPart(ctx context.Context, r partRequest) error {
 // attemptPart makes the part while it waits for the gate, if there is memory for
 // that, else when it is through.
 func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
-	b, err := j.makeAhead(r)
+	b, err := j.makeAhead(ctx, r)
 	if err != nil {
 		return sourceError("read", j.file.Key, err)
 	}
@@ -277,7 +278,7 @@ func (j *streamJob) cost(of int64) int64 { return min(j.size, of) }
 
 // makeAhead makes a part, and holds its share of what may be ready, if there is memory
 // for both; else it returns nil.
-func (j *streamJob) makeAhead(r partRequest) (*body, error) {
+func (j *streamJob) makeAhead(ctx context.Context, r partRequest) (*body, error) {
 	ready, cost := j.cost(readyMemory), j.cost(j.memory.limit/2)
 	if !j.memory.ready.TryAcquire(ready) {
 		return nil, nil
@@ -286,7 +287,7 @@ func (j *streamJob) makeAhead(r partRequest) (*body, error) {
 		j.memory.ready.Release(ready)
 		return nil, nil
 	}
-	b, err := j.makePart(r, func() { j.memory.ahead.Release(cost) })
+	b, err := j.makePart(ctx, r, func() { j.memory.ahead.Release(cost) })
 	if err != nil {
 		j.memory.ready.Release(ready)
 	}
@@ -299,16 +300,16 @@ func (j *streamJob) makeNow(ctx context.Context, r partRequest) (*body, error) {
 	if err := j.memory.behind.Acquire(ctx, cost); err != nil {
 		return nil, err
 	}
-	return j.makePart(r, func() { j.memory.behind.Release(cost) })
+	return j.makePart(ctx, r, func() { j.memory.behind.Release(cost) })
 }
 
 // makePart makes a part; one that was made before must come out the same. release is
 // called once the body is freed, or at once on an error.
-func (j *streamJob) makePart(r partRequest, release func()) (*body, error) {
+func (j *streamJob) makePart(ctx context.Context, r partRequest, release func()) (*body, error) {
 	buffer := j.memory.parts.get(j.size)
 	b := &body{key: j.file.Key, release: func() { j.memory.parts.put(buffer); release() }}
 	b.users.Store(1)
-	last, err := j.fillBody(b, r, (*buffer)[:j.size])
+	last, err := j.fillBody(ctx, b, r, (*buffer)[:j.size])
 	if err == nil && r.whole && !last {
 		err = errLonger
 	}
@@ -321,8 +322,8 @@ func (j *streamJob) makePart(r partRequest, release func()) (*body, error) {
 }
 
 // fillBody makes the part in a buffer.
-func (j *streamJob) fillBody(b *body, r partRequest, buffer []byte) (last bool, err error) {
-	length, last, err := j.parts.Fill(r.n, buffer)
+func (j *streamJob) fillBody(ctx context.Context, b *body, r partRequest, buffer []byte) (last bool, err error) {
+	length, last, err := j.parts.Fill(ctx, r.n, buffer)
 	if err != nil {
 		return last, err
 	}

@@ -51,18 +51,18 @@ func (j *job) keep(ctx context.Context) (Receipt, bool, error) {
 	case SyncSizeAndTime:
 		same = info.Metadata[MetadataTime] == j.file.Metadata[MetadataTime]
 	case SyncChecksum:
-		same, err = j.sameContent(r)
+		same, err = j.sameContent(ctx, r)
 	}
 	return r, same && r.Checksum != "", err
 }
 
 // sameContent compares the file with the checksum of an object.
-func (j *job) sameContent(r Receipt) (bool, error) {
+func (j *job) sameContent(ctx context.Context, r Receipt) (bool, error) {
 	sum := Checksum(r.ChecksumAlgorithm)
 	if sum == nil || strings.Contains(r.Checksum, "-") {
 		return false, nil
 	}
-	_, err := io.Copy(sum, io.NewSectionReader(j.source, 0, j.file.Size))
+	_, err := io.Copy(sum, endingReader{ctx, io.NewSectionReader(j.source, 0, j.file.Size)})
 	if err == nil {
 		err = j.source.Unchanged()
 	}
@@ -70,4 +70,18 @@ func (j *job) sameContent(r Receipt) (bool, error) {
 		return false, sourceError("read", j.file.Key, err)
 	}
 	return EncodeChecksum(sum) == r.Checksum, nil
+}
+
+// endingReader ends with its context.
+type endingReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (r endingReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
 }

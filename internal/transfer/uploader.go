@@ -212,7 +212,7 @@ func (j *job) sendSpan(ctx context.Context, op string, s span, send func(context
 // attempt reads ahead while it waits for the gate, if there is memory for that, else it
 // reads when it is through.
 func (j *job) attempt(ctx context.Context, op string, s span, send func(context.Context, *body) error) *Error {
-	b, err := j.readAhead(s)
+	b, err := j.readAhead(ctx, s)
 	if err != nil {
 		return sourceError("read", j.file.Key, err)
 	}

@@ -87,7 +87,7 @@ func (d *destination) UploadStream(ctx context.Context, s transfer.Stream) (tran
 	buf := make([]byte, 8<<20)
 	for n, last := 0, false; !last; n++ {
 		var length int
-		if length, last, err = parts.Fill(n, buf); err != nil {
+		if length, last, err = parts.Fill(ctx, n, buf); err != nil {
 			return transfer.Receipt{}, err
 		}
 		size += int64(length)

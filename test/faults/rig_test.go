@@ -134,6 +134,7 @@ func (r *rig) mixture(t *testing.T) {
 // run is a copy under way.
 type run struct {
 	child  *process.Process
+	cmd    *exec.Cmd
 	stdout bytes.Buffer
 	stderr bytes.Buffer
 }
@@ -149,8 +150,8 @@ func (r *rig) start(t *testing.T, arguments ...string) *run {
 	t.Helper()
 	arguments = append(arguments, "--endpoint-url", r.endpoint, "--path-style", "--region", "us-east-1",
 		"--credentials-dir", r.credentials, "--json")
-	c := &run{}
 	cmd := exec.Command(workerProgram, arguments...)
+	c := &run{cmd: cmd}
 	cmd.Stdout, cmd.Stderr = &c.stdout, &c.stderr
 	// Nothing but the source and the server may be needed: no home, no temporary files.
 	cmd.Env, cmd.Dir = []string{"TMPDIR=/nonexistent", "HOME=/nonexistent"}, "/"
