@@ -28,8 +28,8 @@ const DigestBlock = 4096
 // zeroBlock is what a block without data is compared with, and holes are hashed from.
 var zeroBlock [64 << 10]byte
 
-// Digest is the SHA-256 of a file by a scheme.
-type Digest struct {
+// FileDigest is the SHA-256 of a file by a scheme.
+type FileDigest struct {
 	scheme DigestScheme
 	sum    hash.Hash
 	// size is how much of the file was taken in.
@@ -38,16 +38,16 @@ type Digest struct {
 	block []byte
 }
 
-// NewDigest returns an error for a scheme that this program does not know.
-func NewDigest(s DigestScheme) (*Digest, error) {
+// NewFileDigest returns an error for a scheme that this program does not know.
+func NewFileDigest(s DigestScheme) (*FileDigest, error) {
 	if s != DigestContent && s != DigestDataBlocks {
 		return nil, fmt.Errorf("digest scheme %q is unknown: use the program that wrote the manifest, or a later one", s)
 	}
-	return newDigest(s), nil
+	return newFileDigest(s), nil
 }
 
-func newDigest(s DigestScheme) *Digest {
-	d := &Digest{scheme: s, sum: sha256.New()}
+func newFileDigest(s DigestScheme) *FileDigest {
+	d := &FileDigest{scheme: s, sum: sha256.New()}
 	if s == DigestDataBlocks {
 		d.block = make([]byte, 0, DigestBlock)
 	}
@@ -55,7 +55,7 @@ func newDigest(s DigestScheme) *Digest {
 }
 
 // Write takes in what comes next of the file. It never fails.
-func (d *Digest) Write(p []byte) (int, error) {
+func (d *FileDigest) Write(p []byte) (int, error) {
 	written := len(p)
 	if d.scheme == DigestContent {
 		d.size += int64(written)
@@ -79,7 +79,7 @@ func (d *Digest) Write(p []byte) (int, error) {
 }
 
 // put takes in a block, the last of which may be short.
-func (d *Digest) put(block []byte) {
+func (d *FileDigest) put(block []byte) {
 	if !bytes.Equal(block, zeroBlock[:len(block)]) {
 		_, _ = d.sum.Write(binary.BigEndian.AppendUint64(nil, uint64(d.size)))
 		_, _ = d.sum.Write(block)
@@ -89,7 +89,7 @@ func (d *Digest) put(block []byte) {
 
 // Hole takes in n zeros. With DigestContent that takes as long as they are many; the
 // error is ctx's.
-func (d *Digest) Hole(ctx context.Context, n int64) error {
+func (d *FileDigest) Hole(ctx context.Context, n int64) error {
 	if d.scheme == DigestDataBlocks {
 		if begun := int64(len(d.block)); begun > 0 || n < DigestBlock {
 			rest := min(n, DigestBlock-begun)
@@ -108,10 +108,10 @@ func (d *Digest) Hole(ctx context.Context, n int64) error {
 }
 
 // Size is how much of the file was taken in, in bytes.
-func (d *Digest) Size() int64 { return d.size + int64(len(d.block)) }
+func (d *FileDigest) Size() int64 { return d.size + int64(len(d.block)) }
 
 // Sum returns the digest in hexadecimal, once all of the file is in.
-func (d *Digest) Sum() string {
+func (d *FileDigest) Sum() string {
 	if d.scheme == DigestDataBlocks {
 		if len(d.block) > 0 {
 			d.put(d.block)

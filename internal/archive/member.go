@@ -119,14 +119,14 @@ func (m *member) close() {
 func (m *member) length() int64 { return int64(len(m.header)) + padded(m.stored) }
 
 // newDigest returns the digest of the content; nil for a member without any.
-func (m *member) newDigest() *Digest {
+func (m *member) newDigest() *FileDigest {
 	switch {
 	case m.file == nil:
 		return nil
 	case m.sparse:
-		return newDigest(DigestDataBlocks)
+		return newFileDigest(DigestDataBlocks)
 	default:
-		return newDigest(DigestContent)
+		return newFileDigest(DigestContent)
 	}
 }
 
@@ -134,7 +134,7 @@ func (m *member) newDigest() *Digest {
 // the file has become shorter or cannot be read there are zeros instead. With a
 // digest, it gets the content that p holds, holes included; p must then follow
 // the last one.
-func (m *member) readAt(p []byte, off int64, digest *Digest) {
+func (m *member) readAt(p []byte, off int64, digest *FileDigest) {
 	if head := int64(len(m.header)); off < head {
 		n := copy(p, m.header[off:])
 		p, off = p[n:], 0
@@ -150,7 +150,7 @@ func (m *member) readAt(p []byte, off int64, digest *Digest) {
 }
 
 // readStored fills p from the extents, off counted without the holes.
-func (m *member) readStored(p []byte, off int64, digest *Digest) {
+func (m *member) readStored(p []byte, off int64, digest *FileDigest) {
 	var before int64 // stored bytes of the extents passed
 	for _, x := range m.extents {
 		at := off - before
@@ -169,7 +169,7 @@ func (m *member) readStored(p []byte, off int64, digest *Digest) {
 }
 
 // skipTo has the digest pass over a hole, which only that of a sparse member meets.
-func skipTo(d *Digest, offset int64) { _ = d.Hole(context.Background(), offset-d.Size()) }
+func skipTo(d *FileDigest, offset int64) { _ = d.Hole(context.Background(), offset-d.Size()) }
 
 // readFile fills p from the file, with zeros where there is nothing to be had.
 func (m *member) readFile(p []byte, off int64) {

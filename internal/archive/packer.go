@@ -24,7 +24,7 @@ type Packer struct {
 	next    int
 	current *member
 	at      int64
-	digest  *Digest
+	digest  *FileDigest
 	// size is that of the tar so far, sent that of the object; ended: the trailer is in.
 	size, sent int64
 	ended      bool

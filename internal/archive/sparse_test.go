@@ -72,7 +72,7 @@ func TestDigestOfSparseFileIsThatOfItsData(t *testing.T) {
 func TestDigestDoesNotDependOnHoles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		scheme := rapid.SampledFrom([]DigestScheme{DigestContent, DigestDataBlocks}).Draw(t, "scheme")
-		d, err := NewDigest(scheme)
+		d, err := NewFileDigest(scheme)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestDigestDoesNotDependOnHoles(t *testing.T) {
 }
 
 func TestUnknownDigestScheme(t *testing.T) {
-	if _, err := NewDigest("Tomorrow"); err == nil {
+	if _, err := NewFileDigest("Tomorrow"); err == nil {
 		t.Error("a scheme that nobody knows was accepted")
 	}
 }
@@ -113,7 +113,7 @@ func TestUnknownDigestScheme(t *testing.T) {
 func TestDigestOfContentEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := newDigest(DigestContent).Hole(ctx, 1<<50); !errors.Is(err, context.Canceled) {
+	if err := newFileDigest(DigestContent).Hole(ctx, 1<<50); !errors.Is(err, context.Canceled) {
 		t.Errorf("a petabyte of zeros: %v", err)
 	}
 }

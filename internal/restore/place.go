@@ -58,7 +58,7 @@ func (r *restorer) fill(f *os.File, m archive.Member, xattrs map[string]string, 
 	w := &writer{file: f}
 	if m.Tar != nil {
 		var err error
-		if w.digest, err = archive.NewDigest(m.Tar.SHA256Of); err != nil {
+		if w.digest, err = archive.NewFileDigest(m.Tar.SHA256Of); err != nil {
 			return err
 		}
 		w.holes = m.Tar.Sparse
@@ -92,7 +92,7 @@ const hole = 4096
 type writer struct {
 	file *os.File
 	// digest is nil for a file of which no digest is known.
-	digest *archive.Digest
+	digest *archive.FileDigest
 	size   int64
 	holes  bool
 }

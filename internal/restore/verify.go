@@ -166,7 +166,7 @@ func compare(ctx context.Context, m archive.Member, h *tar.Header, c content) er
 	if m.Kind != archive.File {
 		return nil
 	}
-	digest, err := archive.NewDigest(m.Tar.SHA256Of)
+	digest, err := archive.NewFileDigest(m.Tar.SHA256Of)
 	if err == nil {
 		err = c.copyTo(ctx, digest)
 	}
