@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -44,12 +43,6 @@ type domain struct {
 
 // claim is what the manager remembers of a transfer besides what the core does.
 type claim struct {
-	// before is what had ended when this manager took over, by prefix: the core
-	// counts from there.
-	before map[string]v1alpha1.PrefixStatus
-	// planned is how much of the inventory the core has been told, by prefix.
-	planned  map[string]v1alpha1.PlannedPrefix
-	planning string
 	checksum string
 	// heard is what the workers last reported, by lease.
 	heard map[string]heard
@@ -123,74 +116,31 @@ func (d *domain) admit(now time.Time, m *member) error {
 	if err != nil {
 		return err
 	}
-	known := d.claims[id] != nil
-	if known {
-		t.Finished = nil // the core knows better than the cache
-	} else {
-		d.claims[id] = newClaim(m.transfer.Status)
-	}
 	if err := d.core.PutTransfer(now, t); err != nil {
 		return fmt.Errorf("coordinating ArchiveTransfer %s: %w", client.ObjectKeyFromObject(m.transfer), err)
 	}
-	if known {
+	if d.claims[id] != nil {
 		return nil
 	}
-	// What is granted already is adopted before the rest is queued.
+	d.claims[id] = newClaim(m.transfer.Status)
+	d.core.SetPlanning(id, m.transfer.Status.Progress == nil || m.transfer.Status.Progress.Planning != planningComplete)
 	for _, lease := range m.leases {
 		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
 		d.claims[id].takeNote(now, lease) // another manager has counted it
 	}
-	// Of archives without a lease nobody knows any more whether a worker had begun them,
-	// as when the transfer is suspended.
-	begun := m.transfer.Status.Coordination != nil
-	return d.schedule(now, m.transfer, convert.Planned(m.transfer.Status), begun)
+	return nil
 }
 
 func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
-	c := &claim{
-		before: map[string]v1alpha1.PrefixStatus{}, planned: map[string]v1alpha1.PlannedPrefix{}, heard: map[string]heard{},
-		failures: s.Failures, checksum: s.ChecksumAlgorithm,
-	}
-	if s.Progress != nil {
-		c.planning = s.Progress.Planning
-	}
-	for _, p := range s.Prefixes {
-		c.before[p.Name] = p
-	}
-	return c
-}
-
-// schedule queues the archives that have been planned since the last call. begun says
-// that an earlier leader may have had them sent.
-func (d *domain) schedule(now time.Time, at *v1alpha1.ArchiveTransfer, planned []v1alpha1.PlannedPrefix, begun bool) error {
-	id := coordination.TransferID(at.UID)
-	c := d.claims[id]
-	for _, p := range planned {
-		from, to := ptr.Deref(c.planned[p.Name].Archives, 0), ptr.Deref(p.Archives, 0)
-		if _, known := c.planned[p.Name]; known && to <= from {
-			continue
-		}
-		if err := d.core.RegisterPrefix(now, id, p.Name, 0); err != nil {
-			return fmt.Errorf("coordinating prefix %q of ArchiveTransfer %s: %w", p.Name, client.ObjectKeyFromObject(at), err)
-		}
-		size := ptr.Deref(p.Bytes, 0) / max(1, to)
-		for n := from; n < to; n++ {
-			err := d.core.ScheduleUpload(coordination.Upload{
-				Archive: coordination.ArchiveID{Transfer: id, Prefix: p.Name, Number: n}, Path: p.Name, EstimatedSize: size, Begun: begun,
-			})
-			if err != nil {
-				return fmt.Errorf("scheduling archive %d of prefix %q: %w", n, p.Name, err)
-			}
-		}
-		c.planned[p.Name] = p
-	}
-	return nil
+	return &claim{heard: map[string]heard{}, failures: s.Failures, checksum: s.ChecksumAlgorithm}
 }
 
 // observe takes in what pods there are and what their workers report.
 func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
 	id := coordination.TransferID(m.transfer.UID)
-	c := d.claims[id]
+	if d.claims[id] == nil {
+		return nil // it was not admitted
+	}
 	var errs []error
 	for name, pod := range m.pods {
 		if starting(pod) {
@@ -201,7 +151,6 @@ func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
 		errs = append(errs, d.observeLease(ctx, now, m, coordination.WorkerID(name), lease))
 	}
 	d.removeGone(now, m)
-	d.core.SetPlanning(id, c.planning != planningComplete)
 	if readyToClose(m.transfer) {
 		d.core.Drain(now, id)
 	}
@@ -220,20 +169,14 @@ func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, wor
 	if s.Instance == "" {
 		return nil
 	}
-	if s.ChecksumAlgorithm != "" {
-		c.checksum = s.ChecksumAlgorithm
-	}
-	if s.Plan != nil && c.planning != planningComplete {
-		if err := d.schedule(now, m.transfer, s.Plan.Prefixes, false); err != nil {
-			return err
-		}
-		c.planning = s.Plan.State
-	}
 	err := d.core.Observe(now, convert.Report(worker, id, s))
 	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
 		log.FromContext(ctx).WithName("coordinator").Info("ignored a report", "lease", lease.Name, "cause", err.Error())
 		d.Metrics.IgnoredReport(d.name)
 		return nil
+	}
+	if s.ChecksumAlgorithm != "" {
+		c.checksum = s.ChecksumAlgorithm
 	}
 	d.count(now, m, c, lease)
 	return nil

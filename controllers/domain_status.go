@@ -31,22 +31,11 @@ func coordinatorConditions() []string {
 // status is the part of a transfer's status that follows from its coordination.
 func (d *domain) status(now time.Time, m *member, c *claim) v1alpha1.ArchiveTransferStatus {
 	id := coordination.TransferID(m.transfer.UID)
-	progress := map[string]coordination.PrefixProgress{}
-	for _, p := range d.core.Progress(id).Prefixes {
-		progress[p.Prefix] = p
+	progress := d.core.Progress(id)
+	s := v1alpha1.ArchiveTransferStatus{ChecksumAlgorithm: c.checksum, Progress: convert.Progress(progress)}
+	for _, p := range progress.Prefixes {
+		s.Prefixes = append(s.Prefixes, convert.PrefixStatus(p))
 	}
-	s := v1alpha1.ArchiveTransferStatus{ChecksumAlgorithm: c.checksum}
-	var finished int64
-	for _, name := range slices.Sorted(maps.Keys(c.planned)) {
-		p := progress[name]
-		s.Prefixes = append(s.Prefixes, convert.PrefixStatus(c.planned[name], c.before[name], p))
-		finished += p.Finished.Count()
-	}
-	planning := c.planning
-	if planning == "" {
-		planning = "Running"
-	}
-	s.Progress = convert.Progress(planning, s.Prefixes, finished)
 	s.Failures = failures(c, progress)
 	if left, known := convert.Remaining(s.Progress); known {
 		// Rounded, so that an estimate that holds is not a change.
@@ -81,12 +70,12 @@ func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID) *
 
 // failures are the first archives with failed files: those recorded before,
 // and those the core has seen since.
-func failures(c *claim, progress map[string]coordination.PrefixProgress) []v1alpha1.ArchiveFailure {
+func failures(c *claim, progress coordination.Progress) []v1alpha1.ArchiveFailure {
 	out := slices.Clone(c.failures)
-	for _, name := range slices.Sorted(maps.Keys(progress)) {
-		for _, f := range progress[name].Failures {
+	for _, p := range progress.Prefixes {
+		for _, f := range p.Failures {
 			out = append(out, v1alpha1.ArchiveFailure{
-				Prefix: name, Number: ptr.To(f.Number), Reason: f.Reason, Message: truncate(f.Message, 512)})
+				Prefix: p.Prefix, Number: ptr.To(f.Number), Reason: f.Reason, Message: truncate(f.Message, 512)})
 		}
 	}
 	return out[:min(len(out), maxFailures)]

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -8,9 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -30,9 +33,17 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &domain{Coordinator: &Coordinator{Metrics: shown}}
+	d, err := newDomain(&Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planned := map[string]coordination.Recorded{"p0": {}}
+	if err := d.core.PutTransfer(time.Unix(0, 0), coordination.Transfer{
+		ID: "1", Weight: 1, Config: coordination.DefaultConfig(), Recorded: planned,
+	}); err != nil {
+		t.Fatal(err)
+	}
 	c := newClaim(v1alpha1.ArchiveTransferStatus{})
-	c.planned["p0"] = v1alpha1.PlannedPrefix{}
 	m := &member{transfer: &v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}}}
 	m.leases = map[string]*v1alpha1.PrefixLease{"old": nil, "new": nil}
 	now := time.Unix(1000, 0)

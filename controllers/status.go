@@ -8,10 +8,11 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
 )
 
 // planningComplete is the value of status.progress.planning at the end.
-const planningComplete = "Complete"
+const planningComplete = convert.PlanningComplete
 
 // maxMessage bounds the message of a condition, in bytes.
 const maxMessage = 1024

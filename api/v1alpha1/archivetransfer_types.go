@@ -851,6 +851,13 @@ type PrefixStatus struct {
 	// +kubebuilder:validation:MaxLength=16384
 	FinishedArchives *string `json:"finishedArchives,omitempty"`
 
+	// exhaustedArchives counts those of the finished archives that used up their attempts.
+	// What they hold is counted as failed once everything else of the prefix has ended.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000000
+	ExhaustedArchives *int64 `json:"exhaustedArchives,omitempty"`
+
 	// planned is what the inventory lists so far.
 	// +optional
 	Planned *Tally `json:"planned,omitempty"`

@@ -937,6 +937,11 @@ func (in *PrefixStatus) DeepCopyInto(out *PrefixStatus) {
 		*out = new(string)
 		**out = **in
 	}
+	if in.ExhaustedArchives != nil {
+		in, out := &in.ExhaustedArchives, &out.ExhaustedArchives
+		*out = new(int64)
+		**out = **in
+	}
 	if in.Planned != nil {
 		in, out := &in.Planned, &out.Planned
 		*out = new(Tally)

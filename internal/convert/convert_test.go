@@ -68,26 +68,28 @@ func TestConfigKeepsDefaultsForWhatIsAbsent(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
+	finished := func(ranges string) coordination.Ranges {
+		r, err := coordination.ParseRanges(ranges)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
 	tests := map[string]struct {
-		planning         string
-		archives, ended  int64
-		done, planned    int64
+		progress         coordination.Progress
 		wantPercent      *int32
 		wantSummary      string
 		wantRemainingSec float64
 	}{
-		"planning":      {"Running", 4, 1, 1 << 20, 4 << 20, nil, "1.00 MiB/4.00 MiB+", 0},
-		"transferring":  {"Complete", 4, 1, 1 << 20, 4 << 20, ptr.To(int32(25)), "1.00 MiB/4.00 MiB", 3},
-		"almost there":  {"Complete", 4, 3, 4 << 20, 4 << 20, ptr.To(int32(99)), "4.00 MiB/4.00 MiB", 0},
-		"there":         {"Complete", 4, 4, 4 << 20, 4 << 20, ptr.To(int32(100)), "4.00 MiB/4.00 MiB", 0},
-		"nothing to do": {"Complete", 0, 0, 0, 0, ptr.To(int32(100)), "0 B/0 B", 0},
+		"planning":      {coordination.Progress{Prefixes: prefixes(4, finished("0"), 1<<20)}, nil, "1.00 MiB/4.00 MiB+", 0},
+		"transferring":  {coordination.Progress{Planned: true, Prefixes: prefixes(4, finished("0"), 1<<20)}, ptr.To(int32(25)), "1.00 MiB/4.00 MiB", 3},
+		"almost there":  {coordination.Progress{Planned: true, Prefixes: prefixes(4, finished("0-2"), 4<<20)}, ptr.To(int32(99)), "4.00 MiB/4.00 MiB", 0},
+		"there":         {coordination.Progress{Planned: true, Prefixes: prefixes(4, finished("0-3"), 4<<20)}, ptr.To(int32(100)), "4.00 MiB/4.00 MiB", 0},
+		"nothing to do": {coordination.Progress{Planned: true}, ptr.To(int32(100)), "0 B/0 B", 0},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := Progress(tc.planning, []v1alpha1.PrefixStatus{{
-				Archives: &tc.archives, BytesPerSecond: ptr.To(int64(1 << 20)),
-				Done: &v1alpha1.Tally{Bytes: &tc.done}, Planned: &v1alpha1.Tally{Bytes: &tc.planned},
-			}}, tc.ended)
+			p := Progress(tc.progress)
 			if diff := cmp.Diff(tc.wantPercent, p.Percent); diff != "" {
 				t.Errorf("percent (-want +got):\n%s", diff)
 			}
@@ -99,6 +101,48 @@ func TestProgress(t *testing.T) {
 			}
 		})
 	}
+}
+
+// prefixes is one prefix of so many archives of 1 MiB that sends 1 MiB/s.
+func prefixes(archives int64, finished coordination.Ranges, done int64) []coordination.PrefixProgress {
+	return []coordination.PrefixProgress{{
+		Prefix: "a", Planned: coordination.Planned{Archives: archives, Files: archives, Bytes: archives << 20},
+		Finished: finished, Done: coordination.Tally{Bytes: done}, Throughput: 1 << 20,
+	}}
+}
+
+// A manager that starts anew must count on from what the one before recorded.
+func TestRecordedSurvivesTheAPI(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		count := rapid.Int64Range(0, coordination.MaxPlannedBytes)
+		want := coordination.PrefixProgress{
+			Prefix:  "a",
+			Planned: coordination.Planned{Archives: count.Draw(t, "archives"), Files: count.Draw(t, "files"), Bytes: count.Draw(t, "bytes")},
+			Done:    coordination.Tally{Files: count.Draw(t, "done"), Bytes: count.Draw(t, "done bytes")},
+			Failed:  coordination.Tally{Files: count.Draw(t, "failed"), Bytes: count.Draw(t, "failed bytes")},
+			Skipped: coordination.Tally{Files: count.Draw(t, "skipped"), Bytes: count.Draw(t, "skipped bytes")}, Exhausted: count.Draw(t, "exhausted"),
+		}
+		for range rapid.IntRange(0, 20).Draw(t, "finished") {
+			want.Finished.Add(rapid.Int64Range(0, 40).Draw(t, "number"))
+		}
+		at := &v1alpha1.ArchiveTransfer{}
+		encoded, err := json.Marshal(PrefixStatus(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at.Status.Prefixes = make([]v1alpha1.PrefixStatus, 1)
+		if err := json.Unmarshal(encoded, &at.Status.Prefixes[0]); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Transfer(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := cmp.Comparer(func(x, y coordination.Ranges) bool { return x.String() == y.String() })
+		if diff := cmp.Diff(map[string]coordination.Recorded{"a": want.Recorded()}, got.Recorded, same); diff != "" {
+			t.Errorf("what is recorded changed on its way through the API (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // What was not measured is absent, not 0.

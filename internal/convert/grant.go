@@ -89,6 +89,9 @@ func Report(worker coordination.WorkerID, transfer coordination.TransferID, s v1
 		Blocked:       conditionTrue(s.Conditions, v1alpha1.LeaseConditionBlocked),
 		Drained:       conditionTrue(s.Conditions, v1alpha1.LeaseConditionDrained),
 	}
+	if s.Plan != nil {
+		r.Plan = planProgress(*s.Plan)
+	}
 	for _, p := range s.Prefixes {
 		r.Prefixes = append(r.Prefixes, counters(p))
 	}
@@ -96,6 +99,16 @@ func Report(worker coordination.WorkerID, transfer coordination.TransferID, s v1
 		r.Finished = append(r.Finished, outcome(transfer, f))
 	}
 	return r
+}
+
+func planProgress(p v1alpha1.PlanReport) *coordination.PlanProgress {
+	out := &coordination.PlanProgress{Complete: p.State == PlanningComplete}
+	for _, x := range p.Prefixes {
+		out.Prefixes = append(out.Prefixes, coordination.PlannedPrefix{Prefix: x.Name, Planned: coordination.Planned{
+			Archives: ptr.Deref(x.Archives, 0), Files: ptr.Deref(x.Files, 0), Bytes: ptr.Deref(x.Bytes, 0),
+		}})
+	}
+	return out
 }
 
 func counters(p v1alpha1.PrefixReport) coordination.PrefixCounters {

@@ -13,29 +13,18 @@ import (
 	"cargoship.dev/operator/internal/coordination"
 )
 
-// Planned reads from a status how much of the inventory is known.
-func Planned(s v1alpha1.ArchiveTransferStatus) []v1alpha1.PlannedPrefix {
-	var out []v1alpha1.PlannedPrefix
-	for _, p := range s.Prefixes {
-		planned := TallyFrom(p.Planned)
-		out = append(out, v1alpha1.PlannedPrefix{
-			Name: p.Name, Archives: ptr.To(ptr.Deref(p.Archives, 0)), Files: ptr.To(planned.Files), Bytes: ptr.To(planned.Bytes)})
-	}
-	return out
-}
-
-// PrefixStatus writes what has become of a prefix: what the inventory lists,
-// what had ended before this manager took over, and what the core has counted since.
-func PrefixStatus(planned v1alpha1.PlannedPrefix, before v1alpha1.PrefixStatus, p coordination.PrefixProgress) v1alpha1.PrefixStatus {
+// PrefixStatus writes how far a prefix is. Transfer reads it back, for a manager that
+// starts anew.
+func PrefixStatus(p coordination.PrefixProgress) v1alpha1.PrefixStatus {
 	return v1alpha1.PrefixStatus{
-		Name:             planned.Name,
-		Archives:         ptr.To(ptr.Deref(planned.Archives, 0)),
-		FinishedArchives: ptr.To(p.Finished.String()),
-		Planned: Tally(coordination.Tally{
-			Files: ptr.Deref(planned.Files, 0), Bytes: ptr.Deref(planned.Bytes, 0)}),
-		Done:                   Tally(Sum(TallyFrom(before.Done), p.Done)),
-		Failed:                 Tally(Sum(TallyFrom(before.Failed), p.Failed)),
-		Skipped:                Tally(Sum(TallyFrom(before.Skipped), p.Skipped)),
+		Name:                   p.Prefix,
+		Archives:               ptr.To(p.Planned.Archives),
+		FinishedArchives:       ptr.To(p.Finished.String()),
+		ExhaustedArchives:      ptr.To(p.Exhausted),
+		Planned:                Tally(coordination.Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}),
+		Done:                   Tally(p.Done),
+		Failed:                 Tally(p.Failed),
+		Skipped:                Tally(p.Skipped),
 		Window:                 ptr.To(int32Of(p.Window)),
 		MilliRequestsPerSecond: ptr.To(milli(p.Rate)),
 		BytesPerSecond:         ptr.To(whole(p.Throughput)),
@@ -45,31 +34,31 @@ func PrefixStatus(planned v1alpha1.PlannedPrefix, before v1alpha1.PrefixStatus, 
 	}
 }
 
-// Progress sums up the prefixes of a transfer.
-func Progress(planning string, prefixes []v1alpha1.PrefixStatus, finished int64) *v1alpha1.Progress {
-	var planned, done, failed, skipped coordination.Tally
-	var archives, throughput int64
-	for _, p := range prefixes {
-		planned = Sum(planned, TallyFrom(p.Planned))
-		done = Sum(done, TallyFrom(p.Done))
-		failed = Sum(failed, TallyFrom(p.Failed))
-		skipped = Sum(skipped, TallyFrom(p.Skipped))
-		archives += ptr.Deref(p.Archives, 0)
-		throughput += ptr.Deref(p.BytesPerSecond, 0)
-	}
+// Values of status.progress.planning.
+const (
+	PlanningRunning  = "Running"
+	PlanningComplete = "Complete"
+)
+
+// Progress sums up how far a transfer is.
+func Progress(p coordination.Progress) *v1alpha1.Progress {
+	c := p.Counts()
 	out := &v1alpha1.Progress{
-		Planning: planning, BytesPerSecond: ptr.To(throughput), Throughput: Bytes(throughput) + "/s",
-		Planned: Tally(planned), Done: Tally(done), Failed: Tally(failed), Skipped: Tally(skipped),
-		ArchivesPlanned: ptr.To(archives), ArchivesFinished: ptr.To(finished),
-		Summary: Bytes(done.Bytes) + "/" + Bytes(planned.Bytes),
+		Planning: PlanningRunning, BytesPerSecond: ptr.To(whole(c.Throughput)), Throughput: Bytes(whole(c.Throughput)) + "/s",
+		Planned: Tally(coordination.Tally{Files: c.Planned.Files, Bytes: c.Planned.Bytes}),
+		Done:    Tally(c.Done), Failed: Tally(c.Failed), Skipped: Tally(c.Skipped),
+		ArchivesPlanned: ptr.To(c.Planned.Archives), ArchivesFinished: ptr.To(c.Ended),
+		Summary: Bytes(c.Done.Bytes) + "/" + Bytes(c.Planned.Bytes),
 	}
-	if planning != "Complete" {
+	if !p.Planned {
 		out.Summary += "+"
 		return out
 	}
+	out.Planning = PlanningComplete
 	percent := int64(100)
-	if finished < archives {
-		percent = min(99, 100*(done.Bytes+failed.Bytes+skipped.Bytes)/max(1, planned.Bytes))
+	if c.Ended < c.Planned.Archives {
+		ended := float64(c.Done.Bytes) + float64(c.Failed.Bytes) + float64(c.Skipped.Bytes)
+		percent = int64(min(99, 100*ended/max(1, float64(c.Planned.Bytes))))
 	}
 	out.Percent = ptr.To(int32(percent))
 	return out
@@ -79,10 +68,10 @@ func Progress(planning string, prefixes []v1alpha1.PrefixStatus, finished int64)
 // false when that can't be told.
 func Remaining(p *v1alpha1.Progress) (time.Duration, bool) {
 	rate := ptr.Deref(p.BytesPerSecond, 0)
-	if p.Planning != "Complete" || rate <= 0 {
+	if p.Planning != PlanningComplete || rate <= 0 {
 		return 0, false
 	}
-	left := TallyFrom(p.Planned).Bytes - TallyFrom(p.Done).Bytes - TallyFrom(p.Failed).Bytes
+	left := TallyFrom(p.Planned).Bytes - TallyFrom(p.Done).Bytes - TallyFrom(p.Failed).Bytes - TallyFrom(p.Skipped).Bytes
 	seconds := float64(max(0, left)) / float64(rate)
 	const year = 365 * 24 * 3600
 	return time.Duration(math.Min(seconds, year) * float64(time.Second)), true
@@ -112,11 +101,6 @@ func CoordinationMetrics(m coordination.CoordinationMetrics) *v1alpha1.Coordinat
 		out.LatencyReductionPercent = ptr.To(int32(math.Round(100 * math.Max(-1e6, m.LatencyReduction))))
 	}
 	return out
-}
-
-// Sum adds two tallies.
-func Sum(a, b coordination.Tally) coordination.Tally {
-	return coordination.Tally{Files: a.Files + b.Files, Bytes: a.Bytes + b.Bytes}
 }
 
 func percent(share float64) int32 {

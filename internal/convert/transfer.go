@@ -27,17 +27,29 @@ func Transfer(at *v1alpha1.ArchiveTransfer) (coordination.Transfer, error) {
 		Weight:    int(max(1, at.Spec.Priority)),
 		Config:    Config(at.Spec),
 		Suspended: ptr.Deref(at.Spec.Suspend, false),
-		Finished:  map[string]coordination.Ranges{},
+		Recorded:  map[string]coordination.Recorded{},
 	}
 	for _, p := range at.Status.Prefixes {
-		done, err := coordination.ParseRanges(ptr.Deref(p.FinishedArchives, ""))
+		r, err := recorded(p)
 		if err != nil {
-			return t, fmt.Errorf("reading status.prefixes[%s].finishedArchives of ArchiveTransfer %s/%s: %w",
-				p.Name, at.Namespace, at.Name, err)
+			return t, fmt.Errorf("reading status.prefixes[%s] of ArchiveTransfer %s/%s: %w", p.Name, at.Namespace, at.Name, err)
 		}
-		t.Finished[p.Name] = done
+		t.Recorded[p.Name] = r
 	}
 	return t, nil
+}
+
+// recorded reads what PrefixStatus has written of a prefix.
+func recorded(p v1alpha1.PrefixStatus) (coordination.Recorded, error) {
+	finished, err := coordination.ParseRanges(ptr.Deref(p.FinishedArchives, ""))
+	planned := TallyFrom(p.Planned)
+	return coordination.Recorded{
+		Planned: coordination.Planned{
+			Archives: ptr.Deref(p.Archives, 0), Files: planned.Files, Bytes: planned.Bytes,
+		},
+		Finished: finished, Exhausted: ptr.Deref(p.ExhaustedArchives, 0),
+		Done: TallyFrom(p.Done), Failed: TallyFrom(p.Failed), Skipped: TallyFrom(p.Skipped),
+	}, err
 }
 
 // Config writes the coordination parameters of a transfer. Fields that a

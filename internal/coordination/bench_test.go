@@ -96,7 +96,7 @@ func (f *tickFleet) schedule(archives int64) {
 	for _, id := range f.transfers {
 		for p := range tickPrefixes {
 			prefix := fmt.Sprintf("%02d", p)
-			if err := f.c.RegisterPrefix(f.now, id, prefix, 0); err != nil {
+			if err := f.c.RegisterPrefix(f.now, id, prefix); err != nil {
 				f.b.Fatal(err)
 			}
 			for n := range archives {

@@ -29,27 +29,24 @@ const failureMemory = 0.5
 
 // offer is a prefix that a worker can take its next archive of.
 type offer struct {
-	cell     *cell
-	priority int // of that archive
-	score    float64
+	cell  *cell
+	score float64
 }
 
 // offer rates the prefix for the worker's next archive, if the worker has a window
-// there and room for more, and something is queued.
+// there and room for more, and an archive can be handed out.
 func (c *cell) offer() (offer, bool) {
-	if c.window == 0 || c.lane.queued() == 0 || len(c.held) >= c.depth() {
+	if c.window == 0 || len(c.held) >= c.depth() || !c.lane.available() {
 		return offer{}, false
 	}
-	return offer{cell: c, priority: c.lane.queue[0].priority, score: c.score()}, true
+	return offer{cell: c, score: c.score()}, true
 }
 
-// best finds the offer of the most urgent archive, and among these the one that
-// scores best.
+// best finds the offer that scores best.
 func best(offers []offer) int {
 	best := 0
 	for i, o := range offers {
-		b := offers[best]
-		if o.priority > b.priority || o.priority == b.priority && o.score > b.score {
+		if o.score > offers[best].score {
 			best = i
 		}
 	}

@@ -11,9 +11,7 @@ func TestScore(t *testing.T) {
 	base := func() (*cell, *TransferScheduler) {
 		tr := &TransferScheduler{spec: Transfer{Config: DefaultConfig()}, drain: 100}
 		l := &lane{transfer: tr, drain: 100, sharing: 1}
-		for n := range int64(100) {
-			l.schedule(archive{number: n})
-		}
+		l.backlog.plan(Planned{100, 100, 100})
 		return &cell{lane: l, window: 10, worker: &worker{transfer: tr, serves: 1, granting: 10}}, tr
 	}
 	tests := map[string]struct {
@@ -73,7 +71,7 @@ func TestHandsAreSharedByThePrefixes(t *testing.T) {
 	f := newFixture(t, config)
 	for i := range 8 {
 		prefix := fmt.Sprint("p", i)
-		must(t, f.c.RegisterPrefix(f.now, "t", prefix, 0))
+		must(t, f.c.RegisterPrefix(f.now, "t", prefix))
 		f.schedule("t", prefix, 1000)
 	}
 	f.start("t", "w")
@@ -121,7 +119,7 @@ func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 			l.weight.sums.count(PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
 			l.endRound(now, 2*time.Second, CongestionAvoidance)
 		}
-		return l.transfer.weigh(l, 1, 0)
+		return l.transfer.weigh(l, 1)
 	}
 	l.transfer.spec.Config.LearningRate = 0.5
 	for _, step := range []struct {

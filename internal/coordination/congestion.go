@@ -101,7 +101,6 @@ type GlobalCongestionController struct {
 	until    time.Time
 	recorded int
 	adopted  int
-	reserve  int
 }
 
 // newGlobalCongestionController gives a controller in slow start, with one group.
@@ -134,7 +133,7 @@ func (c *GlobalCongestionController) configure(config Config) {
 func (c *GlobalCongestionController) bound() int {
 	window := int(c.window.size)
 	if c.learning {
-		window = min(window, min(c.recorded, c.adopted)+c.reserve)
+		window = min(window, min(c.recorded, c.adopted)+learningReserve)
 	}
 	return window
 }

@@ -11,8 +11,9 @@ import (
 // writesPerSecond bounds the reports of a whole fleet, and likewise its grants.
 const writesPerSecond = 50
 
-// defaultReserve is what newcomers share while a coordinator learns.
-const defaultReserve = windowFloor
+// learningReserve is how many requests in flight workers share that appear while the
+// coordinator learns what an earlier one granted.
+const learningReserve = windowFloor
 
 // Options of a coordinator.
 type Options struct {
@@ -20,9 +21,6 @@ type Options struct {
 	Rand *rand.Rand
 	// Without are the parts of the law to leave out; for simulations only.
 	Without Mechanism
-	// Reserve is how many requests in flight workers share that appear while the
-	// coordinator learns what an earlier one granted; 4 if 0.
-	Reserve int
 }
 
 // PipelineCoordinator controls all transfers into one domain: an endpoint and a
@@ -62,15 +60,8 @@ func NewPipelineCoordinator(options Options) (*PipelineCoordinator, error) {
 	if options.Rand == nil {
 		return nil, errors.New("new pipeline coordinator: the source of randomness is missing")
 	}
-	if options.Reserve < 0 || options.Reserve > maxWindow {
-		return nil, fmt.Errorf("new pipeline coordinator: reserve is %d, must be between 0 and %d",
-			options.Reserve, maxWindow)
-	}
-	if options.Reserve == 0 {
-		options.Reserve = defaultReserve
-	}
 	control := newGlobalCongestionController(DefaultConfig(), options.Rand)
-	control.reserve, control.without = options.Reserve, options.Without
+	control.without = options.Without
 	return &PipelineCoordinator{options: options, control: control, workers: map[WorkerID]*worker{}}, nil
 }
 
@@ -96,34 +87,24 @@ func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
 	return nil
 }
 
-// Stop ends all grants: the plan tells every worker to drain.
-func (c *PipelineCoordinator) Stop(now time.Time) Plan {
-	for _, w := range c.ordered {
-		w.draining = true
-	}
-	return c.Tick(now)
-}
-
-// PutTransfer adds a transfer, or changes the weight, the configuration and the
-// suspension of one.
+// PutTransfer adds a transfer with what is recorded of it, or changes the weight, the
+// configuration and the suspension of one.
 func (c *PipelineCoordinator) PutTransfer(now time.Time, spec Transfer) error {
 	c.now = now
 	if err := spec.validate(); err != nil {
 		return fmt.Errorf("put transfer %s: %w", spec.ID, err)
 	}
+	recorded := spec.Recorded
+	spec.Recorded = nil
 	t := c.transfer(spec.ID)
-	if t != nil && t.removed {
+	switch {
+	case t == nil:
+		t = c.addTransfer(now, spec)
+		c.restoreLanes(t, recorded)
+	case t.removed:
 		return fmt.Errorf("put transfer %s: it was removed and its workers have not ended", spec.ID)
 	}
-	if t == nil {
-		t = c.addTransfer(now, spec)
-	}
 	t.spec = spec
-	for prefix, finished := range spec.Finished {
-		if l := t.byName[prefix]; l != nil {
-			l.finish(finished)
-		}
-	}
 	c.configure()
 	return nil
 }
@@ -135,7 +116,7 @@ func (t Transfer) validate() error {
 	if t.Weight < 1 {
 		return fmt.Errorf("weight is %d, must be at least 1", t.Weight)
 	}
-	return t.Config.Validate()
+	return errors.Join(t.Config.Validate(), t.validateRecorded())
 }
 
 func (c *PipelineCoordinator) addTransfer(now time.Time, spec Transfer) *TransferScheduler {
@@ -243,19 +224,14 @@ func (c *PipelineCoordinator) forget(t *TransferScheduler) {
 	}
 }
 
-// RegisterPrefix adds a prefix to a transfer; expectedBandwidth in bytes per
-// second weighs it until it was measured, 0 if unknown. Registering it again
-// changes the expectation.
-func (c *PipelineCoordinator) RegisterPrefix(now time.Time, id TransferID, prefix string, expectedBandwidth int64) error {
+// RegisterPrefix adds a prefix to a transfer, unless it has it.
+func (c *PipelineCoordinator) RegisterPrefix(now time.Time, id TransferID, prefix string) error {
 	c.now = now
 	t := c.transfer(id)
 	if t == nil {
 		return fmt.Errorf("register prefix %s: transfer %s is unknown", prefix, id)
 	}
-	l, err := c.register(t, prefix)
-	if err == nil {
-		l.expected = float64(max(0, expectedBandwidth))
-	}
+	_, err := c.register(t, prefix)
 	return err
 }
 
@@ -268,8 +244,9 @@ func (c *PipelineCoordinator) register(t *TransferScheduler, prefix string) (*la
 	return l, err
 }
 
-// ScheduleUpload queues an archive. One that is queued, assigned or finished
-// already stays as it is.
+// ScheduleUpload queues one archive and adds it to the plan of its prefix: for whoever
+// knows the size of each. One that is queued, assigned or finished already stays
+// as it is.
 func (c *PipelineCoordinator) ScheduleUpload(u Upload) error {
 	t := c.transfer(u.Archive.Transfer)
 	if t == nil {
@@ -281,16 +258,17 @@ func (c *PipelineCoordinator) ScheduleUpload(u Upload) error {
 		return fmt.Errorf("schedule archive %d: prefix %s of transfer %s is not registered",
 			u.Archive.Number, u.Archive.Prefix, u.Archive.Transfer)
 	}
-	if n := u.Archive.Number; n < 0 || n > maxNumber || u.EstimatedSize < 0 || u.Files < 0 {
+	if n := u.Archive.Number; n < 0 || n > maxNumber || u.Bytes < 0 || u.Files < 0 {
 		return fmt.Errorf("schedule archive %d of prefix %s of transfer %s: its number, size or count of files is out of bounds",
 			n, u.Archive.Prefix, u.Archive.Transfer)
 	}
-	l.path = u.Path
-	a := archive{number: u.Archive.Number, priority: u.Priority, size: u.EstimatedSize, files: u.Files}
-	if u.Begun {
-		a.attempts, a.moves = 1, 1
+	if l.backlog.limit > 0 {
+		return fmt.Errorf("schedule archive %d of prefix %s of transfer %s: the prefix is planned as a whole",
+			u.Archive.Number, u.Archive.Prefix, u.Archive.Transfer)
 	}
-	l.schedule(a)
+	if h := l.held[u.Archive.Number]; !l.backlog.schedule(u) && h != nil {
+		h.size = u.Bytes
+	}
 	return nil
 }
 
@@ -424,9 +402,10 @@ func (w *worker) adopt(l *lane, p PrefixGrant) {
 				continue
 			}
 			other.drop(l)
+		} else if !l.backlog.withhold(n) && !l.backlog.heap.drop(n) {
+			continue
 		}
-		l.known.Add(n)
-		w.hold(cell, archive{number: n, attempts: a.Attempt - 1})
+		w.hold(cell, archive{number: n, size: l.backlog.meanSize(), attempts: a.Attempt - 1})
 		l.held[n].granted = true // since an unknown time: any outcome of it counts
 	}
 }

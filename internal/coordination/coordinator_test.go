@@ -33,14 +33,14 @@ func (f *fixture) transfer(id TransferID, weight int, config Config) {
 	f.t.Helper()
 	must(f.t, f.c.PutTransfer(f.now, Transfer{ID: id, Weight: weight, Config: config}))
 	for _, prefix := range []string{"a", "b"} {
-		must(f.t, f.c.RegisterPrefix(f.now, id, prefix, 0))
+		must(f.t, f.c.RegisterPrefix(f.now, id, prefix))
 	}
 }
 
 func (f *fixture) schedule(transfer TransferID, prefix string, count int64) {
 	f.t.Helper()
 	for n := range count {
-		must(f.t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{transfer, prefix, n}, EstimatedSize: 100, Files: 2}))
+		must(f.t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{transfer, prefix, n}, Bytes: 100, Files: 2}))
 	}
 }
 
@@ -170,19 +170,6 @@ func TestUnchangedGrantsKeepTheirSequence(t *testing.T) {
 	}
 }
 
-func TestPriorityThenNumber(t *testing.T) {
-	config := DefaultConfig()
-	config.PipelineDepth = 3
-	f := newFixture(t, config)
-	for _, u := range []struct{ number, priority int64 }{{4, 0}, {9, 5}, {2, 0}, {7, 5}, {3, 1}} {
-		must(t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", u.number}, Priority: int(u.priority)}))
-	}
-	f.start("t", "w")
-	if got, want := f.assigned("w", "a"), []int64{7, 9, 3}; !slices.Equal(got, want) {
-		t.Errorf("assigned %v, want %v", got, want)
-	}
-}
-
 func TestTheLastArchivesSpreadOverTheWorkers(t *testing.T) {
 	f := newFixture(t, DefaultConfig())
 	f.schedule("t", "a", 8)
@@ -198,7 +185,7 @@ func TestOutstandingIsBounded(t *testing.T) {
 	f := newFixture(t, config)
 	for i := range 4 {
 		prefix := fmt.Sprint("p", i)
-		must(t, f.c.RegisterPrefix(f.now, "t", prefix, 0))
+		must(t, f.c.RegisterPrefix(f.now, "t", prefix))
 		f.schedule("t", prefix, 1000)
 	}
 	f.start("t", "w")
@@ -213,40 +200,19 @@ func TestOutstandingIsBounded(t *testing.T) {
 
 func TestScheduleUpload(t *testing.T) {
 	f := newFixture(t, DefaultConfig())
-	finished, err := ParseRanges("0-4")
-	must(t, err)
-	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig(), Finished: map[string]Ranges{"a": finished, "c": finished}}))
-	must(t, f.c.RegisterPrefix(f.now, "t", "c", 0))
 	for range 2 {
 		f.schedule("t", "a", 10)
-		f.schedule("t", "c", 10)
 	}
-	for _, prefix := range []string{"a", "c"} {
-		if p := f.prefix(prefix); p.Queued != 5 || p.Finished.String() != "0-4" {
-			t.Errorf("prefix %s has %d queued and %s finished, want 5 and 0-4", prefix, p.Queued, p.Finished)
-		}
+	if p := f.prefix("a"); p.Queued != 10 || p.Planned != (Planned{10, 20, 1000}) {
+		t.Errorf("%d archives are queued and %+v planned, want 10 of two files", p.Queued, p.Planned)
 	}
 	for _, u := range []Upload{
 		{Archive: ArchiveID{"x", "a", 0}}, {Archive: ArchiveID{"t", "x", 0}}, {Archive: ArchiveID{"t", "a", -1}},
-		{Archive: ArchiveID{"t", "a", 99}, EstimatedSize: -1},
+		{Archive: ArchiveID{"t", "a", 99}, Bytes: -1},
 	} {
 		if f.c.ScheduleUpload(u) == nil {
 			t.Errorf("%+v was scheduled", u)
 		}
-	}
-}
-
-// Archives that turn out to be finished while they are queued or assigned.
-func TestPutTransferFinishesArchives(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
-	f.schedule("t", "a", 50)
-	f.start("t", "w")
-	finished, err := ParseRanges("0-3,30-49")
-	must(t, err)
-	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig(), Finished: map[string]Ranges{"a": finished}}))
-	p := f.prefix("a")
-	if p.Queued != 14 || p.Assigned != 12 || p.Finished.Count() != 24 {
-		t.Errorf("%d queued, %d assigned, %s finished", p.Queued, p.Assigned, p.Finished)
 	}
 }
 
@@ -292,7 +258,9 @@ func TestBegunArchivesAreAnotherAttemptButCountNone(t *testing.T) {
 	config := DefaultConfig()
 	config.MaxAttempts = 1
 	f := newFixture(t, config)
-	must(t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", 0}, EstimatedSize: 100, Files: 2, Begun: true}))
+	f.c.RemoveTransfer(f.now, "t")
+	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: config, Recorded: map[string]Recorded{
+		"a": {Planned: Planned{1, 2, 100}}}}))
 	f.start("t", "w")
 	if got := f.grants["w"].Prefixes[0].Assignments[0].Attempt; got != 2 {
 		t.Errorf("attempt %d, want 2", got)
@@ -597,7 +565,7 @@ func TestCountersOfAnotherPrefixAreNotBelieved(t *testing.T) {
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
 	f.round("w")
-	must(t, f.c.RegisterPrefix(f.now, "t", "b", 0))
+	must(t, f.c.RegisterPrefix(f.now, "t", "b"))
 	for n := range int64(4) {
 		f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "b", Started: 1000 * n, Accepted: 10 * n, Throttled: 990 * n, Bytes: n}}
 		f.round("w")
@@ -712,17 +680,6 @@ func TestReportIntervalGrowsWithTheFleet(t *testing.T) {
 	}
 }
 
-func TestStop(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
-	f.schedule("t", "a", 50)
-	f.start("t", "v", "w")
-	for _, g := range f.c.Stop(f.now).Grants {
-		if !g.Drain || len(g.Prefixes) > 0 {
-			t.Errorf("got %+v, want to drain", g)
-		}
-	}
-}
-
 // After a restart grants stand as they were, newcomers share the reserve, and
 // after a lease lifetime all is shared again.
 func TestLearning(t *testing.T) {
@@ -747,7 +704,7 @@ func TestLearning(t *testing.T) {
 	if g := f.grants["w"]; g.Epoch != 4 || !slices.Equal(f.assigned("w", "a"), held) {
 		t.Errorf("epoch %d, assigned %v; want 4 and still %v", g.Epoch, f.assigned("w", "a"), held)
 	}
-	if f.window("w")+f.window("v") > 32+defaultReserve {
+	if f.window("w")+f.window("v") > 32+learningReserve {
 		t.Errorf("windows %d and %d exceed what was recorded and the reserve", f.window("w"), f.window("v"))
 	}
 	for range 20 {
@@ -761,15 +718,15 @@ func TestLearning(t *testing.T) {
 // While learning nothing but the reserve goes to newcomers, though the recorded
 // window is free: its holders may not have been heard yet.
 func TestLearningReserve(t *testing.T) {
-	c, err := NewPipelineCoordinator(Options{Rand: newRand(1), Reserve: 6})
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
 	must(t, err)
 	f := &fixture{t: t, c: c, now: start, reports: map[WorkerID]*Report{}, grants: map[WorkerID]Grant{}}
 	must(t, c.Start(start, Snapshot{Epoch: 2, Path: &PathSnapshot{Window: 400, State: CongestionAvoidance}}))
 	f.transfer("t", 1, DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "v")
-	if got := f.window("v"); got != 6 {
-		t.Errorf("window %d, want the reserve of 6", got)
+	if got := f.window("v"); got != learningReserve {
+		t.Errorf("window %d, want the reserve of %d", got, learningReserve)
 	}
 }
 

@@ -259,7 +259,7 @@ func (c *PipelineCoordinator) distributeTransfer(now time.Time, t *TransferSched
 func (c *PipelineCoordinator) divideLanes(now time.Time, t *TransferScheduler, window int) []*lane {
 	c.lanes = c.lanes[:0]
 	claims := c.allocator.claims[:0]
-	efficiency, expected := t.means()
+	efficiency := t.meanEfficiency()
 	for _, l := range t.lanes {
 		current := l.window
 		l.window = 0
@@ -271,7 +271,7 @@ func (c *PipelineCoordinator) divideLanes(now time.Time, t *TransferScheduler, w
 		}
 		c.lanes = append(c.lanes, l)
 		claims = append(claims, claim{
-			weight: t.weigh(l, efficiency, expected), demand: float64(l.share.demand), limit: float64(l.share.limit),
+			weight: t.weigh(l, efficiency), demand: float64(l.share.demand), limit: float64(l.share.limit),
 			current: current, rank: rank(now, l.since, current > 0), inTurn: now.Sub(l.since) < turnIntervals*t.leisure,
 		})
 	}

@@ -33,7 +33,7 @@ func drawFleet(t *rapid.T, outer *testing.T, plenty bool) *fleet {
 		}
 		for p := range rapid.IntRange(1, 6).Draw(t, "prefixes") {
 			prefix := fmt.Sprint("p", p)
-			must(outer, d.f.c.RegisterPrefix(d.f.now, id, prefix, 0))
+			must(outer, d.f.c.RegisterPrefix(d.f.now, id, prefix))
 			archives := int64(200)
 			if !d.plenty {
 				archives = rapid.Int64Range(0, 12).Draw(t, "archives")

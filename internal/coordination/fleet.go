@@ -189,7 +189,10 @@ func (w *worker) lose(l *lane, h *holding) {
 }
 
 // Reasons that the coordinator itself gives for a failed archive.
-const reasonWorkerLost = "WorkerLost"
+const (
+	reasonWorkerLost   = "WorkerLost"
+	reasonCountsDiffer = "CountsDiffer"
+)
 
 // retry queues an archive again, or fails it after its last attempt.
 func (l *lane) retry(a archive, reason, message string) {

@@ -155,7 +155,7 @@ func TestAMillionPrefixesAreNotKept(t *testing.T) {
 	fix.start("t", "w")
 	refused := 0
 	for i := range 1_000_000 {
-		if fix.c.RegisterPrefix(fix.now, "t", strconv.Itoa(i), 0) != nil {
+		if fix.c.RegisterPrefix(fix.now, "t", strconv.Itoa(i)) != nil {
 			refused++
 		}
 	}

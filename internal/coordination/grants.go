@@ -175,7 +175,7 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 		t.measureDrains()
 		for _, l := range t.lanes {
 			l.sharing = 0
-			if l.queued() == 0 {
+			if !l.available() {
 				l.served = now
 			}
 		}
@@ -249,7 +249,8 @@ func (c *cell) depth() int {
 		workers = 1 // nobody to leave any to
 	}
 	fair := (c.lane.remaining() + workers - 1) / workers
-	return min(c.ahead(), max(1, fair))
+	most := int(c.lane.transfer.mostUnfinished()) / c.lane.sharing
+	return min(c.ahead(), max(1, min(fair, most)))
 }
 
 // ahead is how many archives of the lane, which has a window, the worker may hold

@@ -143,7 +143,7 @@ func TestGroupsSurviveARestart(t *testing.T) {
 	must(t, c.Start(f.now, snapshot))
 	must(t, c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig()}))
 	for _, prefix := range []string{"a", "b"} {
-		must(t, c.RegisterPrefix(f.now, "t", prefix, 0))
+		must(t, c.RegisterPrefix(f.now, "t", prefix))
 	}
 	a, b := c.transfer("t").byName["a"].group, c.transfer("t").byName["b"].group
 	if a == b || a.rate.perSecond != 123 || b.rate.perSecond != 0 {

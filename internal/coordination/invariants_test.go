@@ -21,11 +21,11 @@ type world struct {
 	now    time.Duration // true time
 	faulty bool
 
-	manager *PipelineCoordinator
-	drift   float64 // of the manager's clock
-	epoch   int64
-	saved   Snapshot
-	done    map[string]Ranges // finished archives, as recorded
+	manager  *PipelineCoordinator
+	drift    float64 // of the manager's clock
+	epoch    int64
+	saved    Snapshot
+	recorded map[string]Recorded // finished archives, as recorded
 
 	grants   map[WorkerID]Grant  // in the API
 	statuses map[WorkerID]Report // in the API
@@ -85,7 +85,7 @@ func testConfig() Config {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, random: newRand(rapid.Uint64().Draw(t, "seed")), faulty: true,
-		done: map[string]Ranges{}, grants: map[WorkerID]Grant{}, statuses: map[WorkerID]Report{},
+		recorded: map[string]Recorded{}, grants: map[WorkerID]Grant{}, statuses: map[WorkerID]Report{},
 		workers: map[WorkerID]*process{}, completed: map[ArchiveID]bool{},
 	}
 	w.startManager()
@@ -112,18 +112,16 @@ func (w *world) startManager() {
 	snapshot.Epoch = w.epoch
 	now := w.managerTime()
 	w.check(c.Start(now, snapshot))
-	w.check(c.PutTransfer(now, Transfer{ID: testTransfer, Weight: 1, Config: testConfig(), Finished: w.done}))
+	w.check(c.PutTransfer(now, Transfer{ID: testTransfer, Weight: 1, Config: testConfig(), Recorded: w.recorded}))
 	for id := range w.workers {
 		if g, ok := w.grants[id]; ok {
 			c.AdoptGrant(now, g)
 		}
 	}
 	for _, prefix := range testPrefixes {
-		w.check(c.RegisterPrefix(now, testTransfer, prefix, 0))
+		w.check(c.RegisterPrefix(now, testTransfer, prefix))
 	}
-	for n := range w.scheduled {
-		w.schedule(n)
-	}
+	w.plan()
 	c.SetPlanning(testTransfer, true)
 	for id := range w.workers {
 		c.AddWorker(now, id, testTransfer, 40)
@@ -133,11 +131,12 @@ func (w *world) startManager() {
 	}
 }
 
-func (w *world) schedule(n int64) {
-	prefix := testPrefixes[n%int64(len(testPrefixes))]
-	w.check(w.manager.ScheduleUpload(Upload{
-		Archive: ArchiveID{testTransfer, prefix, n / int64(len(testPrefixes))}, EstimatedSize: 1, Files: 1,
-	}))
+// plan deals the archives out to the prefixes, in turn.
+func (w *world) plan() {
+	for i, prefix := range testPrefixes {
+		n := (w.scheduled + int64(len(testPrefixes)-1-i)) / int64(len(testPrefixes))
+		w.check(w.manager.PlanPrefix(w.managerTime(), testTransfer, PlannedPrefix{prefix, Planned{n, n, n}}))
+	}
 }
 
 func (w *world) check(err error) {
@@ -328,7 +327,7 @@ func (w *world) tick(crash bool) {
 	w.checkManager()
 	w.saved = w.manager.Snapshot()
 	for _, p := range w.manager.Progress(testTransfer).Prefixes {
-		w.done[p.Prefix] = p.Finished
+		w.recorded[p.Prefix] = p.Recorded()
 	}
 	for i, g := range plan.Grants {
 		if crash && i == len(plan.Grants)/2 {
@@ -375,7 +374,7 @@ func (w *world) checkWorkers() {
 			sum += p.using(w.now)
 		}
 	}
-	if limit := most + defaultReserve; sum > limit {
+	if limit := most + learningReserve; sum > limit {
 		w.t.Fatalf("I1: %d requests may be in flight, at most %d were to be", sum, limit)
 	}
 	if w.manager == nil || w.manager.control.learning {
@@ -411,7 +410,7 @@ func (w *world) checkManager() {
 			regranted += worker.window()
 		}
 	}
-	if g.learning && regranted > g.recorded+g.reserve {
+	if g.learning && regranted > g.recorded+learningReserve {
 		w.t.Fatalf("I4: %d granted while learning, %d recorded", regranted, g.recorded)
 	}
 	var known, finished int64
@@ -425,7 +424,7 @@ func (w *world) checkManager() {
 				}
 			}
 		}
-		if before := w.done[p.Prefix]; p.Finished.Count() < before.Count() {
+		if before := w.recorded[p.Prefix].Finished; p.Finished.Count() < before.Count() {
 			w.t.Fatalf("I6: %d archives of %s were finished, now %d", before.Count(), p.Prefix, p.Finished.Count())
 		}
 	}
@@ -496,8 +495,8 @@ func (w *world) act() {
 		w.startManager()
 	case action == 7 && w.manager != nil && w.scheduled < 60:
 		for range 10 {
-			w.schedule(w.scheduled)
 			w.scheduled++
+			w.plan()
 		}
 	default:
 		w.advance(time.Duration(rapid.IntRange(1, 12).Draw(w.t, "seconds")) * time.Second)

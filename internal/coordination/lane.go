@@ -10,22 +10,18 @@ type lane struct {
 	name     string
 	index    int // order of registration within the transfer
 	transfer *TransferScheduler
-	path     string
-	expected float64 // bytes per second; 0 unknown
 
-	known    Ranges // ever queued
-	finished Ranges
-	queue    archiveQueue
-	stale    int // entries of queue that finished since they were queued
-	count    int64
-	bytes    int64     // estimated, of all that were ever queued
-	passed   int       // archives taken in a row that were not the first in turn
-	served   time.Time // when an archive was last taken, or none was queued
-	held     map[int64]*holding
+	backlog backlog
+	passed  int       // archives taken in a row that were not the first in turn
+	served  time.Time // when an archive was last taken, or none could be
+	held    map[int64]*holding
 
+	finished              Ranges
 	done, failed, skipped Tally
-	failedArchives        int64
-	failures              []FailedArchive
+	// exhausted archives used up their attempts: nobody reported what they held.
+	exhausted      int64
+	failedArchives int64
+	failures       []FailedArchive
 
 	group   *group
 	signal  Signal // of the last round
@@ -41,12 +37,10 @@ type lane struct {
 	drain   float64 // seconds until it is empty at its throughput; 0 unknown
 }
 
-// archive is one queued archive.
+// archive is one archive that was handed out, or waits to be.
 type archive struct {
 	number   int64
-	priority int
 	size     int64
-	files    int64
 	attempts int // workers that had it
 	moves    int // of these, the ones that gave it back in good order
 }
@@ -65,78 +59,47 @@ type holding struct {
 }
 
 // queued counts archives that no worker holds.
-func (l *lane) queued() int { return len(l.queue) - l.stale }
+func (l *lane) queued() int { return l.backlog.count() }
+
+// next gives the archive that is first in turn, if one can be handed out now.
+func (l *lane) next() (archive, bool) { return l.backlog.peek(l.transfer.mostUnfinished()) }
+
+func (l *lane) available() bool {
+	_, ok := l.next()
+	return ok
+}
 
 // remaining counts archives that are not finished.
 func (l *lane) remaining() int { return l.queued() + len(l.held) }
 
 // meanSize of an archive in bytes, at least 1.
-func (l *lane) meanSize() float64 { return max(1, float64(l.bytes)/max(1, float64(l.count))) }
+func (l *lane) meanSize() float64 { return max(1, float64(l.backlog.meanSize())) }
 
-// schedule queues an archive unless it is known already.
-func (l *lane) schedule(a archive) {
-	a.priority = min(max(a.priority, -maxPriority), maxPriority)
-	if l.finished.Contains(a.number) {
-		return
-	}
-	if h := l.held[a.number]; h != nil {
-		h.priority, h.size, h.files = a.priority, a.size, a.files
-		l.known.Add(a.number)
-		return
-	}
-	if l.known.Add(a.number) {
-		l.count++
-		l.bytes = saturate(l.bytes, a.size)
-		l.queue.push(a)
-	}
+// restore takes over what an earlier leader has recorded.
+func (l *lane) restore(r Recorded) {
+	l.finished = r.Finished.Clone()
+	l.done, l.failed, l.skipped, l.exhausted = r.Done, r.Failed, r.Skipped, r.Exhausted
+	l.backlog.restore(r)
 }
 
-// finish takes over archives that ended before.
-func (l *lane) finish(numbers Ranges) {
-	l.finished.Merge(numbers)
-	for n, h := range l.held {
-		if l.finished.Contains(n) {
-			h.drop(l)
-		}
-	}
-	l.stale = 0
-	for _, a := range l.queue {
-		if l.finished.Contains(a.number) {
-			l.stale++
-		}
-	}
-}
-
-// take removes the archive that is to be sent next: the most urgent one, or
+// take removes the archive that is to be sent next: the first in turn, or
 // among the last few, the longest.
 func (l *lane) take() (archive, bool) {
-	for len(l.queue) > 0 {
-		next := 0
-		if len(l.queue) <= l.transfer.tail() && l.passed < maxTail {
-			next = l.queue.longest()
-		}
-		l.passed++
-		if next == 0 {
-			l.passed = 0
-		}
-		a := l.queue.remove(next)
-		if !l.finished.Contains(a.number) {
-			return a, true
-		}
-		l.stale--
+	tail := l.queued() <= l.transfer.tail() && l.passed < maxTail
+	a, first, ok := l.backlog.take(l.transfer.mostUnfinished(), tail)
+	l.passed++
+	if first {
+		l.passed = 0
 	}
-	return archive{}, false
+	return a, ok
 }
 
 // putBack queues an archive that a worker gave up.
-func (l *lane) putBack(a archive) {
-	l.known.Add(a.number)
-	l.queue.push(a)
-}
+func (l *lane) putBack(a archive) { l.backlog.heap.push(a) }
 
 // settle counts an outcome once and for all.
 func (l *lane) settle(a archive, o Outcome) {
-	l.finished.Add(a.number)
+	l.end(a.number)
 	l.done.add(o.Done)
 	l.failed.add(o.Failed)
 	l.skipped.add(o.Skipped)
@@ -145,11 +108,17 @@ func (l *lane) settle(a archive, o Outcome) {
 	}
 }
 
-// exhaust counts an archive as failed after its last attempt.
+// exhaust counts an archive as failed after its last attempt. How many files it holds
+// is known to the inventory only: the plan's residual tells, once all others have ended.
 func (l *lane) exhaust(a archive, reason, message string) {
-	l.finished.Add(a.number)
-	l.failed.add(Tally{Files: a.files, Bytes: a.size})
+	l.end(a.number)
+	l.exhausted++
 	l.blame(a.number, reason, message)
+}
+
+func (l *lane) end(number int64) {
+	l.finished.Add(number)
+	l.backlog.ended++
 }
 
 func (l *lane) blame(number int64, reason, message string) {
@@ -157,6 +126,23 @@ func (l *lane) blame(number int64, reason, message string) {
 	if len(l.failures) < maxFailures {
 		l.failures = append(l.failures, FailedArchive{number, reason, truncate(message, maxMessage)})
 	}
+}
+
+// residual is what is planned and not counted yet.
+func (l *lane) residual() Tally {
+	p := &l.backlog.planned
+	return Tally{
+		Files: p.Files - l.done.Files - l.failed.Files - l.skipped.Files,
+		Bytes: p.Bytes - l.done.Bytes - l.failed.Bytes - l.skipped.Bytes,
+	}
+}
+
+// fits tells that an outcome counts no more than what is left of the plan.
+func (l *lane) fits(o Outcome) bool {
+	all, left := o.Done, l.residual()
+	all.add(o.Failed)
+	all.add(o.Skipped)
+	return all.Files <= left.Files && all.Bytes <= left.Bytes
 }
 
 func (t *Tally) add(other Tally) {

@@ -86,6 +86,16 @@ func (l *lease) expire(now time.Time) bool {
 	return before > 0 && len(l.versions) == 0
 }
 
+// version finds a grant among those that the worker may act on; nil if it is not.
+func (l *lease) version(epoch, sequence int64) *version {
+	for i := range l.versions {
+		if v := &l.versions[i]; v.epoch == epoch && v.sequence == sequence {
+			return v
+		}
+	}
+	return nil
+}
+
 // add records a grant as something that the worker may act on.
 func (l *lease) add(v version) { l.versions = append(l.versions, v) }
 
@@ -111,7 +121,7 @@ func (c *PipelineCoordinator) chargeFloors(bound int) int {
 			floors += w.lease.charge() - w.lease.leased()
 		}
 	}
-	return max(0, min(floors-c.control.reserve, bound-windowFloor))
+	return max(0, min(floors-learningReserve, bound-windowFloor))
 }
 
 // available is the part of the bound that can be divided over the workers

@@ -51,7 +51,7 @@ func newLoop(t *testing.T, workers int, config Config) *loop {
 	l := &loop{t: t, c: c, now: start, part: 8 << 20, random: newRand(2), path: path{service: 0.12}}
 	must(t, c.Start(l.now, Snapshot{Epoch: 1}))
 	must(t, c.PutTransfer(l.now, Transfer{ID: "t", Weight: 1, Config: config}))
-	must(t, c.RegisterPrefix(l.now, "t", "p", 0))
+	must(t, c.RegisterPrefix(l.now, "t", "p"))
 	for n := range int64(1000) {
 		must(t, c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "p", n}}))
 	}

@@ -64,6 +64,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 	}
 	w.measureTurnover(ended, elapsed, first)
 	w.dry = w.round.limited && w.handed > 0 && 2*w.held <= w.handed
+	c.observePlan(w, r)
 	w.yield(r)
 	if r.Drained {
 		w.drained = true
@@ -118,6 +119,11 @@ func (c *PipelineCoordinator) check(now time.Time, w *worker, r Report) error {
 	case before(l.grant.Epoch, l.grant.Sequence, r.Epoch, r.GrantSequence):
 		return fmt.Errorf("%w: it acts on grant %d of epoch %d, which was never given",
 			ErrImpossibleReport, r.GrantSequence, r.Epoch)
+	}
+	if err := w.checkPlan(r); err != nil {
+		return fmt.Errorf("%w: %w", ErrImpossibleReport, err)
+	}
+	switch {
 	case l.instance != r.Instance:
 		return nil // a new process begins anew
 	case before(r.Epoch, r.GrantSequence, l.epoch, l.sequence):
@@ -337,19 +343,23 @@ func (c *PipelineCoordinator) finish(w *worker, r Report, o Outcome) {
 		return
 	}
 	h.drop(l)
-	if o.Retry {
+	switch {
+	case o.Retry:
 		c.metrics.Retries++
 		l.retry(h.archive, o.Reason, o.Message)
-		return
+	case !l.fits(o):
+		c.metrics.OutcomesIgnored++
+		l.retry(h.archive, reasonCountsDiffer, "a worker counted more files or bytes than the inventory lists")
+	default:
+		l.settle(h.archive, o)
+		c.metrics.ArchivesFinished++
 	}
-	l.settle(h.archive, o)
-	c.metrics.ArchivesFinished++
 }
 
 // finishLate counts an archive that a worker completed after it had gone back
 // to the queue, perhaps to another worker, which is then told to leave it.
 func (c *PipelineCoordinator) finishLate(w *worker, l *lane, h *holding, o Outcome) {
-	if _, lost := w.lost[lostArchive{l, o.Archive.Number}]; !lost || o.Retry || o.Failed.Files > 0 {
+	if _, lost := w.lost[lostArchive{l, o.Archive.Number}]; !lost || o.Retry || o.Failed.Files > 0 || !l.fits(o) {
 		c.metrics.OutcomesIgnored++
 		return
 	}
@@ -358,7 +368,7 @@ func (c *PipelineCoordinator) finishLate(w *worker, l *lane, h *holding, o Outco
 		a = h.archive
 		h.drop(l)
 	} else {
-		l.stale++
+		l.backlog.heap.drop(a.number)
 	}
 	l.settle(a, o)
 	c.metrics.ArchivesFinished++

@@ -18,13 +18,61 @@ func (c *PipelineCoordinator) Progress(id TransferID) Progress {
 			sums[cell.lane.index].add(cell, w.live(c.now) && !w.silent(c.now))
 		}
 	}
-	p := Progress{Prefixes: make([]PrefixProgress, len(t.lanes))}
+	p := Progress{Planned: !t.planning, Prefixes: make([]PrefixProgress, len(t.lanes))}
 	for i, l := range t.lanes {
 		p.Prefixes[i] = l.progress(sums[i])
 		p.Prefixes[i].State = c.control.state(l.group)
 	}
 	slices.SortFunc(p.Prefixes, func(x, y PrefixProgress) int { return cmp.Compare(x.Prefix, y.Prefix) })
 	return p
+}
+
+// Counts are sums over the prefixes of a transfer.
+type Counts struct {
+	Planned Planned
+	// Ended archives, and what became of the files in them. An archive that used up its
+	// attempts counts as one failed file until it can be told how many it held.
+	Ended                 int64
+	Done, Failed, Skipped Tally
+	// Throughput in bytes per second.
+	Throughput float64
+}
+
+// Counts sums up the prefixes.
+func (p Progress) Counts() Counts {
+	var c Counts
+	for _, x := range p.Prefixes {
+		c.Planned.add(x.Planned)
+		c.Ended = saturate(c.Ended, x.Finished.Count())
+		c.Done.add(x.Done)
+		c.Failed.add(x.Failed)
+		c.Skipped.add(x.Skipped)
+		unknown := x.Planned.Files - x.Done.Files - x.Failed.Files - x.Skipped.Files
+		c.Failed.add(Tally{Files: max(0, min(x.Exhausted, unknown))})
+		c.Throughput += x.Throughput
+	}
+	return c
+}
+
+// Conserved tells that the transfer has ended and every planned file and byte is
+// accounted for (I8), prefix by prefix.
+func (p Progress) Conserved() bool {
+	return p.Planned && !slices.ContainsFunc(p.Prefixes, func(x PrefixProgress) bool { return !x.conserved() })
+}
+
+func (p PrefixProgress) conserved() bool {
+	sum := p.Done
+	sum.add(p.Failed)
+	sum.add(p.Skipped)
+	return p.Finished.Count() == p.Planned.Archives && sum == Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}
+}
+
+// Recorded is what is to be recorded of the prefix, for the next leader.
+func (p PrefixProgress) Recorded() Recorded {
+	return Recorded{
+		Planned: p.Planned, Finished: p.Finished,
+		Done: p.Done, Failed: p.Failed, Skipped: p.Skipped, Exhausted: p.Exhausted,
+	}
 }
 
 // progressSums sums what the workers of a lane reported last.
@@ -54,12 +102,14 @@ func (s *progressSums) add(c *cell, heard bool) {
 
 func (l *lane) progress(s progressSums) PrefixProgress {
 	p := PrefixProgress{
-		Prefix: l.name, Path: l.path,
-		Group:  l.group.name,
+		Prefix: l.name, Group: l.group.name, Planned: l.backlog.planned,
 		Queued: int64(l.queued()), Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
-		Done: l.done, Failed: l.failed, Skipped: l.skipped,
+		Done: l.done, Failed: l.failed, Skipped: l.skipped, Exhausted: l.exhausted,
 		FailedArchives: l.failedArchives, Failures: slices.Clone(l.failures),
 		Window: s.window, Rate: s.rate, Throughput: s.bytes, ServiceP99: s.slowest,
+	}
+	if left := l.residual(); !l.transfer.planning && l.remaining() == 0 && l.exhausted > 0 && left.Files >= 0 && left.Bytes >= 0 {
+		p.Failed.add(left)
 	}
 	if s.completed > 0 {
 		p.ThrottledShare = s.throttled / s.completed

@@ -1,34 +1,17 @@
 package coordination
 
-// overtaking is how many archives numbered before it one of a priority higher by
-// 1 goes before. An archive is thus overtaken by no more than overtaking times
-// (q - p) later ones of priority q, p being its own: it does not starve, however
-// many of them keep coming.
-const overtaking = 4096
+import "slices"
 
-// archiveQueue is a heap: first those with the lowest number, less overtaking for
-// each point of priority.
-type archiveQueue []archive
+// archiveHeap holds archives that wait, the one with the lowest number first.
+type archiveHeap []archive
 
-func (q archiveQueue) before(i, j int) bool {
-	if x, y := q[i].turn(), q[j].turn(); x != y {
-		return x < y
-	}
-	return q[i].number < q[j].number
-}
-
-// maxPriority bounds a priority either way.
-const maxPriority = 1 << 20
-
-func (a *archive) turn() int64 { return a.number - overtaking*int64(a.priority) }
-
-func (q *archiveQueue) push(a archive) {
+func (q *archiveHeap) push(a archive) {
 	*q = append(*q, a)
 	q.rise(len(*q) - 1)
 }
 
 // remove takes out the archive at a place of the heap; 0 is the first in turn.
-func (q *archiveQueue) remove(i int) archive {
+func (q *archiveHeap) remove(i int) archive {
 	a, last := (*q)[i], len(*q)-1
 	(*q)[i] = (*q)[last]
 	*q = (*q)[:last]
@@ -39,10 +22,19 @@ func (q *archiveQueue) remove(i int) archive {
 	return a
 }
 
-func (q archiveQueue) rise(child int) {
+// drop takes out an archive by its number; false if it is not there.
+func (q *archiveHeap) drop(number int64) bool {
+	i := slices.IndexFunc(*q, func(a archive) bool { return a.number == number })
+	if i >= 0 {
+		q.remove(i)
+	}
+	return i >= 0
+}
+
+func (q archiveHeap) rise(child int) {
 	for child > 0 {
 		parent := (child - 1) / 2
-		if !q.before(child, parent) {
+		if q[parent].number <= q[child].number {
 			return
 		}
 		q[child], q[parent] = q[parent], q[child]
@@ -50,13 +42,13 @@ func (q archiveQueue) rise(child int) {
 	}
 }
 
-func (q archiveQueue) sink(parent int) {
+func (q archiveHeap) sink(parent int) {
 	for {
 		child := 2*parent + 1
-		if child+1 < len(q) && q.before(child+1, child) {
+		if child+1 < len(q) && q[child+1].number < q[child].number {
 			child++
 		}
-		if child >= len(q) || !q.before(child, parent) {
+		if child >= len(q) || q[parent].number <= q[child].number {
 			return
 		}
 		q[parent], q[child] = q[child], q[parent]
@@ -64,16 +56,20 @@ func (q archiveQueue) sink(parent int) {
 	}
 }
 
-// longest finds the largest archive among those of the highest priority.
-func (q archiveQueue) longest() int {
+// longest finds the place of the largest archive.
+func (q archiveHeap) longest() int {
 	best := 0
 	for i := range q {
-		x, y := &q[i], &q[best]
-		if x.priority > y.priority || x.priority == y.priority && (x.size > y.size || x.size == y.size && x.number < y.number) {
+		if q[i].longer(q[best]) {
 			best = i
 		}
 	}
 	return best
+}
+
+// longer tells that a is larger than other, or as large and before it in turn.
+func (a archive) longer(other archive) bool {
+	return a.size > other.size || a.size == other.size && a.number < other.number
 }
 
 const (

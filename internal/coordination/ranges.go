@@ -2,7 +2,6 @@ package coordination
 
 import (
 	"fmt"
-	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -124,24 +123,32 @@ func (r *Ranges) Merge(other Ranges) {
 // Clone gives a copy that shares no memory.
 func (r Ranges) Clone() Ranges { return Ranges{spans: slices.Clone(r.spans)} }
 
-// Gaps yields, ascending, the first and last number of each run of absent
-// numbers from 0 to limit - 1.
-func (r Ranges) Gaps(limit int64) iter.Seq2[int64, int64] {
-	return func(yield func(first, last int64) bool) {
-		next := int64(0)
-		for _, s := range r.spans {
-			if s.first >= limit {
-				break
-			}
-			if s.first > next && !yield(next, s.first-1) {
-				return
-			}
-			next = s.last + 1
-		}
-		if next < limit {
-			yield(next, limit-1)
-		}
+// end is above every member; 0 for the empty set.
+func (r Ranges) end() int64 {
+	if len(r.spans) == 0 {
+		return 0
 	}
+	return r.spans[len(r.spans)-1].last + 1
+}
+
+// countBetween is the number of members from from to to - 1.
+func (r Ranges) countBetween(from, to int64) int64 {
+	var n int64
+	for _, s := range r.spans[r.search(from):] {
+		if s.first >= to {
+			break
+		}
+		n += min(s.last+1, to) - max(s.first, from)
+	}
+	return n
+}
+
+// absentFrom finds the first number from n on that is no member.
+func (r Ranges) absentFrom(n int64) int64 {
+	if i := r.search(n); i < len(r.spans) && r.spans[i].first <= n {
+		return r.spans[i].last + 1
+	}
+	return n
 }
 
 // search finds the first span that ends at n or above.

@@ -74,29 +74,34 @@ func TestRangesBehaveLikeASet(t *testing.T) {
 		if other.String() != kept {
 			t.Fatalf("merging changed the other set from %s to %s", kept, other)
 		}
-		checkGaps(t, got, want, rapid.Int64Range(0, 45).Draw(t, "limit"))
+		from := rapid.Int64Range(0, 45).Draw(t, "from")
+		checkCounts(t, got, want, from, rapid.Int64Range(from, 46).Draw(t, "to"))
 	})
 }
 
-func checkGaps(t *rapid.T, r Ranges, members map[int64]bool, limit int64) {
-	absent := map[int64]bool{}
-	last := int64(-2)
-	for from, to := range r.Gaps(limit) {
-		if from <= last+1 || to < from {
-			t.Fatalf("gap %d-%d of %s follows one that ends at %d", from, to, r, last)
-		}
-		for n := from; n <= to; n++ {
-			absent[n] = true
-		}
-		last = to
-	}
-	for n := range limit {
-		if absent[n] == members[n] {
-			t.Fatalf("%d is member and in a gap, or neither, of %s below %d", n, r, limit)
+func checkCounts(t *rapid.T, r Ranges, members map[int64]bool, from, to int64) {
+	var want int64
+	for n := from; n < to; n++ {
+		if members[n] {
+			want++
 		}
 	}
-	if last >= limit {
-		t.Fatalf("a gap of %s ends at %d, limit is %d", r, last, limit)
+	if got := r.countBetween(from, to); got != want {
+		t.Fatalf("%s has %d members from %d to below %d, want %d", r, got, from, to, want)
+	}
+	absent := from
+	for members[absent] {
+		absent++
+	}
+	if got := r.absentFrom(from); got != absent {
+		t.Fatalf("the first number from %d on that is not in %s is %d, want %d", from, r, got, absent)
+	}
+	var end int64
+	for n := range members {
+		end = max(end, n+1)
+	}
+	if got := r.end(); got != end {
+		t.Fatalf("%s ends at %d, want %d", r, got, end)
 	}
 }
 

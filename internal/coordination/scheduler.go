@@ -65,11 +65,7 @@ func (t *TransferScheduler) register(name string) (*lane, error) {
 		return nil, fmt.Errorf("register prefix %s of transfer %s: there are %d prefixes already",
 			name, t.spec.ID, maxPrefixes)
 	}
-	l := &lane{
-		name: name, index: len(t.lanes), transfer: t,
-		held:     map[int64]*holding{},
-		finished: t.spec.Finished[name].Clone(),
-	}
+	l := &lane{name: name, index: len(t.lanes), transfer: t, held: map[int64]*holding{}}
 	l.weight.window = 1
 	t.lanes = append(t.lanes, l)
 	t.byName[name] = l
@@ -80,7 +76,7 @@ func (t *TransferScheduler) register(name string) (*lane, error) {
 func (t *TransferScheduler) coordinated() bool { return !t.spec.Config.Uncoordinated }
 
 // activate chooses the lanes that may hold a window: those that did go on until
-// nothing remains of them, then the most urgent waiting ones follow.
+// nothing remains of them, then the waiting ones follow in their order.
 func (t *TransferScheduler) activate() {
 	active := 0
 	for _, l := range t.lanes {
@@ -89,40 +85,22 @@ func (t *TransferScheduler) activate() {
 			active++
 		}
 	}
-	for active < t.spec.Config.MaxActivePrefixes {
-		next := t.mostUrgent()
-		if next == nil {
-			return
-		}
-		next.active = true
-		active++
-	}
-}
-
-func (t *TransferScheduler) mostUrgent() *lane {
-	var best *lane
 	for _, l := range t.lanes {
-		if l.active || l.queued() == 0 {
-			continue
-		}
-		if best == nil || l.queue[0].priority > best.queue[0].priority {
-			best = l
+		if active < t.spec.Config.MaxActivePrefixes && !l.active && l.queued() > 0 {
+			l.active = true
+			active++
 		}
 	}
-	return best
 }
 
 // weigh sets the weight of each active lane by the strategy.
-func (t *TransferScheduler) weigh(l *lane, meanEfficiency, meanExpected float64) float64 {
+func (t *TransferScheduler) weigh(l *lane, meanEfficiency float64) float64 {
 	switch t.spec.Config.Strategy {
 	case TCPLike:
 		return l.weight.window
 	case Adaptive:
-		switch {
-		case l.weight.efficiency > 0 && meanEfficiency > 0:
+		if l.weight.efficiency > 0 && meanEfficiency > 0 {
 			return distinct(l.weight.efficiency / meanEfficiency)
-		case l.expected > 0 && meanExpected > 0:
-			return min(max(0.25, l.expected/meanExpected), 4)
 		}
 	}
 	return 1
@@ -138,24 +116,16 @@ func distinct(relative float64) float64 {
 	return max(0.25, relative)
 }
 
-// means gives the mean efficiency and expected bandwidth of the active lanes of
-// which they are known.
-func (t *TransferScheduler) means() (efficiency, expected float64) {
-	var measured, promised float64
+// meanEfficiency is that of the active lanes of which it is known.
+func (t *TransferScheduler) meanEfficiency() float64 {
+	var sum, measured float64
 	for _, l := range t.lanes {
-		if !l.active {
-			continue
-		}
-		if l.weight.efficiency > 0 {
-			efficiency += l.weight.efficiency
+		if l.active && l.weight.efficiency > 0 {
+			sum += l.weight.efficiency
 			measured++
 		}
-		if l.expected > 0 {
-			expected += l.expected
-			promised++
-		}
 	}
-	return efficiency / max(measured, 1), expected / max(promised, 1)
+	return sum / max(measured, 1)
 }
 
 // endRound updates what the strategies know of a lane, a round of length elapsed

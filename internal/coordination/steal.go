@@ -76,14 +76,18 @@ func (o outlook) takes(w *worker, bytes float64) time.Duration {
 // goes to whoever asks.
 func (w *worker) accepts(now time.Time, l *lane) bool {
 	o := &w.transfer.outlook
-	if !o.known || w.speed >= o.fastest || len(l.queue) == 0 {
+	if !o.known || w.speed >= o.fastest {
+		return true
+	}
+	next, ok := l.next()
+	if !ok {
 		return true
 	}
 	moving := moveIntervals * w.transfer.leisure
 	if now.Sub(l.served) > 2*moving {
 		return true
 	}
-	size := float64(l.queue[0].size)
+	size := float64(next.size)
 	latest := max(o.horizon, duration(size/o.fastest)) + moving
 	return o.takes(w, w.load+size) <= latest
 }
@@ -152,11 +156,11 @@ func (t *TransferScheduler) steal(now time.Time) (moved int64) {
 func (t *TransferScheduler) hunger() int {
 	count, bytes := int64(0), int64(0)
 	for _, l := range t.lanes {
-		if l.active && l.queued() > 0 {
+		if l.active && l.available() {
 			return 0
 		}
-		count += l.count
-		bytes = saturate(bytes, l.bytes)
+		count = saturate(count, l.backlog.planned.Archives)
+		bytes = saturate(bytes, l.backlog.planned.Bytes)
 	}
 	size, room := max(1, float64(bytes)/max(1, float64(count))), 0.0
 	for _, w := range t.free {

@@ -35,7 +35,7 @@ func newYard(t *testing.T, config Config, archives int64, speeds ...float64) *ya
 	t.Helper()
 	y := &yard{t: t, f: newFixture(t, config), workers: map[WorkerID]*hauler{}, counted: map[int64]int{}, sizes: map[int64]float64{}}
 	for n := range archives {
-		must(t, y.f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", n}, EstimatedSize: yardArchive, Files: 1}))
+		must(t, y.f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", n}, Bytes: yardArchive, Files: 2}))
 	}
 	for i, speed := range speeds {
 		id := WorkerID(fmt.Sprintf("w%02d", i))

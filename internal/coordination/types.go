@@ -111,26 +111,45 @@ type Transfer struct {
 	Config Config
 	// Suspended transfers hold no windows and are assigned nothing.
 	Suspended bool
-	// Finished holds, by prefix, the archives that ended before; they are not
-	// counted or assigned again.
-	Finished map[string]Ranges
+	// Recorded is what an earlier leader has recorded, by prefix. It is taken in when
+	// the transfer is put for the first time; later the coordinator knows better.
+	Recorded map[string]Recorded
+}
+
+// Recorded is what is recorded of a prefix, for the next leader to count on from.
+type Recorded struct {
+	Planned Planned
+	// Finished archives are not assigned or counted again: Done, Failed and Skipped sum
+	// what became of their files, but for those of the Exhausted ones.
+	Finished              Ranges
+	Done, Failed, Skipped Tally
+	// Exhausted counts the finished archives that used up their attempts.
+	Exhausted int64
+}
+
+// Planned is what the inventory of a prefix lists: archives, numbered from 0, and
+// the files in them with their bytes.
+type Planned struct{ Archives, Files, Bytes int64 }
+
+// PlannedPrefix is what the inventory of one prefix lists.
+type PlannedPrefix struct {
+	Prefix string
+	Planned
+}
+
+// PlanProgress is how far a worker has come with the planning duty.
+type PlanProgress struct {
+	// Complete: the whole source is listed. The plan never changes afterwards.
+	Complete bool
+	// Prefixes are those of which something is listed. One that is not named is as it was.
+	Prefixes []PlannedPrefix
 }
 
 // Upload is an archive to be sent.
 type Upload struct {
 	Archive ArchiveID
-	// Path is the key prefix under which its objects will stand, for the reader of a log.
-	Path string
-	// Priority orders the queue of a prefix: higher goes first.
-	Priority int
-	// EstimatedSize in bytes.
-	EstimatedSize int64
-	// Files in the archive; 0 when unknown. They count as failed when the
-	// archive runs out of attempts.
-	Files int64
-	// Begun: a worker of an earlier leader may have begun with it, and left an upload
-	// open that is to be gone on with. It counts as no attempt.
-	Begun bool
+	// Files in the archive, and their bytes.
+	Files, Bytes int64
 }
 
 // PrefixCounters are a worker's cumulative counters of one prefix, and the
@@ -187,6 +206,8 @@ type Report struct {
 	// MaxInFlight bounds what the worker can use, from its memory.
 	MaxInFlight int
 	Prefixes    []PrefixCounters
+	// Plan is how far the planning duty has come; nil from a worker that does not hold it.
+	Plan *PlanProgress
 	// Finished are the archives that ended since the acknowledged report.
 	Finished []Outcome
 	// Blocked: the worker can do nothing until somebody mends a thing outside.
@@ -252,23 +273,28 @@ type Transition struct {
 
 // Progress is how far a transfer is, by prefix in the order of their names.
 type Progress struct {
+	// Planned: the whole source is listed, so the plan is final.
+	Planned  bool
 	Prefixes []PrefixProgress
 }
 
 // PrefixProgress is how far one prefix is.
 type PrefixProgress struct {
 	Prefix string
-	// Path is the key prefix that ScheduleUpload named last.
-	Path string
 	// Group is the shared-fate group of the prefix, State its controller's.
-	Group string
-	State State
+	Group   string
+	State   State
+	Planned Planned
 	// Queued, Assigned and Finished count or hold the known archives; each is in
 	// one of the three.
 	Queued, Assigned int64
 	Finished         Ranges
-	// Done, Failed and Skipped sum what became of the files of finished archives.
+	// Done, Failed and Skipped sum what became of the files of finished archives. What
+	// the Exhausted ones held, which no worker reported, is among Failed as soon as it
+	// can be told: once the plan is final and nothing else of the prefix is left.
 	Done, Failed, Skipped Tally
+	// Exhausted counts the finished archives that used up their attempts.
+	Exhausted int64
 	// FailedArchives counts finished archives with failed files; Failures holds
 	// the first of them.
 	FailedArchives int64

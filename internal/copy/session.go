@@ -175,10 +175,10 @@ func (s *session) control(ctx context.Context) error {
 func (s *session) schedule(a archive.Archive) error {
 	s.tally.find(a)
 	return errors.Join(
-		s.coordinator.RegisterPrefix(time.Now(), transferID, a.Prefix, 0),
+		s.coordinator.RegisterPrefix(time.Now(), transferID, a.Prefix),
 		s.coordinator.ScheduleUpload(coordination.Upload{
-			Archive:       coordination.ArchiveID{Transfer: transferID, Prefix: a.Prefix, Number: a.Number},
-			EstimatedSize: a.Bytes(),
+			Archive: coordination.ArchiveID{Transfer: transferID, Prefix: a.Prefix, Number: a.Number},
+			Files:   a.Files(), Bytes: a.Bytes(),
 		}),
 	)
 }

@@ -246,9 +246,9 @@ func (c *checks) counted(m *manager, p *prefix, progress coordination.PrefixProg
 			a.fail()
 		}
 	}
-	if unsent > progress.FailedArchives+m.failedBefore(p) {
+	if unsent > progress.Exhausted {
 		c.violation("I6", "%d archives of %s count as finished that nobody finished, %d of them as failed",
-			unsent, p.name, progress.FailedArchives)
+			unsent, p.name, progress.Exhausted)
 	}
 	known := progress.Queued + progress.Assigned + progress.Finished.Count()
 	if want := m.scheduled[p]; known != want {

@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -46,7 +45,7 @@ func newFleet(r *run, c Controller) *fleet {
 	f.api = api{f, map[coordination.WorkerID]coordination.Grant{}, map[coordination.WorkerID]coordination.Report{}}
 	f.manager = &manager{
 		fleet: f, random: stream(r.seed, "manager"),
-		done: map[string]coordination.Ranges{}, failed: map[string]int64{}, removed: map[coordination.WorkerID]bool{},
+		recorded: map[string]map[string]coordination.Recorded{}, removed: map[coordination.WorkerID]bool{},
 	}
 	r.record.faultManager = f.manager.kill
 	for _, w := range r.works {
@@ -168,9 +167,7 @@ type manager struct {
 	dying  bool // it dies in the middle of its next writes
 
 	saved     coordination.Snapshot
-	done      map[string]coordination.Ranges // by transfer and prefix, as recorded
-	failed    map[string]int64               // archives, likewise
-	before    map[string]int64               // failed archives when this manager began
+	recorded  map[string]map[string]coordination.Recorded // by transfer and prefix
 	observed  map[coordination.WorkerID]observation
 	scheduled map[*prefix]int64
 	cuts      int64                          // that this coordinator has made
@@ -205,7 +202,6 @@ func (m *manager) start() {
 	m.core, m.dying, m.cuts = core, false, 0
 	m.epoch++
 	m.drift = (2*m.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
-	m.before = maps.Clone(m.failed)
 	m.observed, m.scheduled = map[coordination.WorkerID]observation{}, map[*prefix]int64{}
 	now := m.clock()
 	snapshot := m.saved
@@ -222,18 +218,16 @@ func (m *manager) start() {
 // admit hands a transfer to the coordinator.
 func (m *manager) admit(now time.Time, w *work) {
 	id := coordination.TransferID(w.spec.Name)
-	finished := map[string]coordination.Ranges{}
-	for _, p := range w.prefixes {
-		finished[p.name] = m.done[w.spec.Name+"/"+p.name]
-	}
-	must(m.core.PutTransfer(now, coordination.Transfer{ID: id, Weight: w.spec.Weight, Config: m.fleet.config, Finished: finished}))
+	must(m.core.PutTransfer(now, coordination.Transfer{
+		ID: id, Weight: w.spec.Weight, Config: m.fleet.config, Recorded: m.recorded[w.spec.Name],
+	}))
 	for _, p := range m.fleet.pods {
 		if g, ok := m.fleet.api.grants[p.worker.id]; ok && p.work == w {
 			m.core.AdoptGrant(now, g)
 		}
 	}
 	for _, p := range w.prefixes {
-		must(m.core.RegisterPrefix(now, id, p.name, 0))
+		must(m.core.RegisterPrefix(now, id, p.name))
 	}
 }
 
@@ -278,9 +272,6 @@ func (m *manager) over(w *work) bool {
 	}
 	return true
 }
-
-// failedBefore is how many archives of a prefix had failed when the manager began.
-func (m *manager) failedBefore(p *prefix) int64 { return m.before[p.transfer.spec.Name+"/"+p.name] }
 
 // count takes down the cuts, and when the slots of hung workers are used again.
 func (m *manager) count() {
@@ -330,13 +321,13 @@ func (m *manager) schedule(w *work) {
 		if w.endless {
 			want = p.ended + int64(4*workers*m.fleet.config.PipelineDepth)
 		}
-		for n := m.scheduled[p]; n < want; n++ {
-			must(m.core.ScheduleUpload(coordination.Upload{
-				Archive:       coordination.ArchiveID{Transfer: coordination.TransferID(w.spec.Name), Prefix: p.name, Number: n},
-				EstimatedSize: w.spec.archiveSize(), Files: 1,
-			}))
+		if want <= m.scheduled[p] {
+			continue
 		}
-		m.scheduled[p] = max(m.scheduled[p], want)
+		m.scheduled[p] = want
+		must(m.core.PlanPrefix(m.clock(), coordination.TransferID(w.spec.Name), coordination.PlannedPrefix{
+			Prefix: p.name, Planned: coordination.Planned{Archives: want, Files: want, Bytes: want * w.spec.archiveSize()},
+		}))
 	}
 }
 
@@ -381,11 +372,11 @@ func (m *manager) recordProgress() {
 		return
 	}
 	for _, w := range m.fleet.works {
+		recorded := map[string]coordination.Recorded{}
 		for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
-			name := w.spec.Name + "/" + p.Prefix
-			m.done[name] = p.Finished
-			m.failed[name] = m.before[name] + p.FailedArchives
+			recorded[p.Prefix] = p.Recorded()
 		}
+		m.recorded[w.spec.Name] = recorded
 	}
 }
 
