@@ -19,7 +19,7 @@ func addDestinationFlags(flags *pflag.FlagSet, d *transfer.Options) {
 	flags.StringVar(&d.Region, "region", "", "region of the bucket")
 	flags.BoolVar(&d.PathStyle, "path-style", false, "put the bucket into the path rather than the host name")
 	flags.StringVar(&d.CredentialsDir, "credentials-dir", "", "directory with the files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN")
-	flags.StringVar(&d.CAFile, "ca-file", "", "certificates, as PEM, to trust besides the system's")
+	flags.StringVar(&d.CAFile, "ca-file", "", "certificates, as PEM, to trust instead of the system's")
 }
 
 // completeTarget takes in s3://BUCKET/PREFIX and returns the prefix.

@@ -2,8 +2,11 @@ package transfer
 
 import (
 	"context"
+	"crypto/md5"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math/bits"
 	"sync"
@@ -28,6 +31,8 @@ type body struct {
 	offset  int64
 	key     string
 	buffers *bufferPool
+	// md5 and sha256 are nil until somebody asks for them.
+	md5, sha256 []byte
 
 	// users are the reader of the body, which the transport may be done with only
 	// after the answer, and who made it.
@@ -140,6 +145,9 @@ func (j *job) load(ctx context.Context, s span, release func()) (*body, error) {
 	b.users.Store(1)
 	err := b.load(ctx, j.algorithm)
 	if err == nil {
+		err = j.client.digest(ctx, b)
+	}
+	if err == nil {
 		err = j.source.Unchanged()
 	}
 	if err != nil {
@@ -190,6 +198,33 @@ func (b *body) checksum(ctx context.Context, algorithm string) (crc, error) {
 		done += int64(n)
 	}
 	return sum, nil
+}
+
+// md5Sum returns the MD5 of the body, which it reads for that the first time.
+func (b *body) md5Sum(ctx context.Context) ([]byte, error) {
+	var err error
+	if b.md5 == nil {
+		b.md5, err = b.digest(ctx, md5.New())
+	}
+	return b.md5, err
+}
+
+// sha256Sum returns the SHA-256 of the body, which it reads for that the first time.
+func (b *body) sha256Sum(ctx context.Context) ([]byte, error) {
+	var err error
+	if b.sha256 == nil {
+		b.sha256, err = b.digest(ctx, sha256.New())
+	}
+	return b.sha256, err
+}
+
+func (b *body) digest(ctx context.Context, h hash.Hash) ([]byte, error) {
+	r := b.open()
+	defer r.Close() //nolint:errcheck // It only frees memory.
+	if _, err := io.Copy(h, endingReader{ctx, r}); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
 }
 
 // short tells a file that has shrunk from one that cannot be read.
@@ -264,7 +299,7 @@ func (r *bodyReader) Seek(offset int64, whence int) (int64, error) {
 // pieces.
 func (r *bodyReader) WriteTo(w io.Writer) (written int64, err error) {
 	var piece *[]byte
-	if r.content == nil {
+	if r.content == nil && r.length > 0 {
 		piece = r.buffers.get(pieceSize)
 		defer r.buffers.put(piece)
 	}

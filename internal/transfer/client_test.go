@@ -83,7 +83,7 @@ func TestNewClientRefusesWhatCannotWork(t *testing.T) {
 		reason string
 	}{
 		{"no bucket", func(o *Options) { o.Bucket = "" }, ReasonConfigurationRefused},
-		{"unknown checksum", func(o *Options) { o.Checksum = "MD5" }, ReasonConfigurationRefused},
+		{"unknown checksum", func(o *Options) { o.Checksum = "SHA1" }, ReasonConfigurationRefused},
 		{"no scheme", func(o *Options) { o.Endpoint = "127.0.0.1:9000" }, ReasonEndpointInvalid},
 		{"odd scheme", func(o *Options) { o.Endpoint = "ftp://host" }, ReasonEndpointInvalid},
 		{"no host", func(o *Options) { o.Endpoint = "http://" }, ReasonEndpointInvalid},
@@ -128,6 +128,21 @@ func TestCertificates(t *testing.T) {
 	misnamed.Endpoint = strings.Replace(good.Endpoint, "127.0.0.1", "localhost", 1)
 	err = newUploader(t, misnamed, 0).client.Probe(t.Context())
 	wantError(t, err, Configuration, ReasonCertificateNotTrusted)
+}
+
+// A bundle takes the place of the system's roots: it narrows what is trusted.
+func TestABundleIsTrustedInsteadOfTheSystem(t *testing.T) {
+	certFile, _ := selfSigned(t)
+	content, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := x509.NewCertPool()
+	want.AppendCertsFromPEM(content)
+	got, err := trustedRoots(certFile)
+	if err != nil || !got.Equal(want) {
+		t.Errorf("trustedRoots trusts more than the bundle, or fails: %v", err)
+	}
 }
 
 // selfSigned writes a certificate for 127.0.0.1 and its key.

@@ -22,7 +22,13 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	j := &job{Uploader: &Uploader{memory: newMemory(0, nil)}, file: File{Key: "huge", Size: size}, source: endless{}, algorithm: algorithm}
 	for name, read := range map[string]func(context.Context) error{
 		"for a part":       func(ctx context.Context) error { _, err := j.read(ctx, span{0, size}); return err },
-		"for its checksum": func(ctx context.Context) error { _, err := j.checksum(ctx, span{0, size}); return err },
+		"for its checksum": func(ctx context.Context) error { _, err := j.summed(ctx, span{0, size}); return err },
+		"for its MD5": func(ctx context.Context) error {
+			b := &body{length: size, source: endless{}, buffers: &j.memory.buffers, release: func() {}}
+			b.users.Store(1)
+			_, err := b.md5Sum(ctx)
+			return err
+		},
 		"to compare it": func(ctx context.Context) error {
 			_, err := j.sameContent(ctx, Receipt{Checksum: "AAAAAAAAAAA=", ChecksumAlgorithm: algorithm})
 			return err

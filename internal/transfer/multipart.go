@@ -127,20 +127,18 @@ func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
 	}
 	sum := objectChecksum(j.algorithm, sums, lengths)
 	etag, err := j.complete(ctx, upload, parts, sum)
-	return Receipt{
-		ETag: etag, Checksum: sum, ChecksumAlgorithm: j.algorithm, Parts: count, Bytes: j.file.Size,
-	}, err
+	return j.receipt(etag, sum, count, j.file.Size), err
 }
 
 // putPart sends a part, unless it stands already.
 func (j *job) putPart(ctx context.Context, upload OpenUpload, number int32, s span) (types.CompletedPart, crc, error) {
 	if _, listed := j.standing.parts[number]; listed {
-		sum, err := j.checksum(ctx, s)
+		b, err := j.summed(ctx, s)
 		if err != nil {
 			return types.CompletedPart{}, 0, err
 		}
-		if etag := j.standing.holds(number, sum.encode(j.algorithm), s.length); etag != "" {
-			return completed(number, etag, j.algorithm, sum), sum, ctx.Err()
+		if etag := j.standing.holds(ctx, number, j.algorithm, b); etag != "" {
+			return completed(number, etag, j.algorithm, b.sum), b.sum, ctx.Err()
 		}
 	}
 	var etag string
@@ -173,7 +171,8 @@ func (j *job) complete(ctx context.Context, upload OpenUpload, parts []types.Com
 			return nil
 		}
 		if attempts > 1 && verdictOf(err).reason == ReasonUploadVanished {
-			if standing, ok := j.client.stands(ctx, upload.Key, j.file.Size, j.algorithm, sum); ok {
+			of := standing{upload.Key, j.file.Size, j.algorithm, sum, func(context.Context) (string, error) { return partsETag(parts), nil }}
+			if standing, ok := j.client.stands(ctx, of); ok {
 				etag = standing
 				return nil
 			}

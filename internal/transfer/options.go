@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 )
 
-// ChecksumCRC64NVME and ChecksumCRC32C are the checksums a Client can have the
-// server verify, by their S3 names.
+// What a Client can take for proof that the server has what was sent: a checksum that the
+// server verifies and confirms, by its S3 name, or the MD5 of each body, which the server
+// verifies as Content-MD5 and confirms as the ETag.
 const (
 	ChecksumCRC64NVME = "CRC64NVME"
 	ChecksumCRC32C    = "CRC32C"
+	ChecksumMD5       = "MD5"
 )
 
 // Options says where a Client sends and how.
@@ -29,7 +32,7 @@ type Options struct {
 	// optionally, AWS_SESSION_TOKEN; they are read again while the client lives.
 	// Empty: the SDK's default chain (environment, profile, pod identity).
 	CredentialsDir string
-	// CAFile is a PEM bundle trusted besides the system's. Empty: only the system's.
+	// CAFile is a PEM bundle trusted instead of the system's. Empty: the system's.
 	CAFile string
 	// StorageClass of the objects. Empty: the bucket's default.
 	StorageClass string
@@ -43,8 +46,8 @@ type Options struct {
 	// A server that knows no If-None-Match is asked first, so there another writer may
 	// come in between. Bookkeeping objects are replaced.
 	NoOverwrite bool
-	// Checksum is ChecksumCRC64NVME or ChecksumCRC32C. Empty: the former, or the
-	// latter where the server refuses or does not confirm the former.
+	// Checksum is what must be proof. Empty: the first of ChecksumCRC64NVME, ChecksumCRC32C
+	// and ChecksumMD5 that the server confirms.
 	Checksum string
 }
 
@@ -56,9 +59,9 @@ func (o Options) validate() error {
 	if o.Bucket == "" {
 		return misconfigured(op, o.Bucket, ReasonConfigurationRefused, errors.New("name a bucket"))
 	}
-	if !slices.Contains([]string{"", ChecksumCRC64NVME, ChecksumCRC32C}, o.Checksum) {
+	if o.Checksum != "" && !slices.Contains(proofs(), o.Checksum) {
 		return misconfigured(op, o.Bucket, ReasonConfigurationRefused,
-			fmt.Errorf("checksum %q is neither %s nor %s", o.Checksum, ChecksumCRC64NVME, ChecksumCRC32C))
+			fmt.Errorf("checksum %q is none of %s", o.Checksum, strings.Join(proofs(), ", ")))
 	}
 	if o.Endpoint == "" {
 		return nil

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
@@ -45,12 +46,21 @@ func (s standingParts) fits(file, part int64) bool {
 	return true
 }
 
-// holds returns the ETag of a part that stands with this checksum and length; "" if it does not.
-func (s standingParts) holds(number int32, checksum string, bytes int64) string {
-	if p := s.parts[number]; p.bytes == bytes && p.checksum == checksum {
-		return p.etag
+// holds returns the ETag of a part that stands with the content of a body; "" if it does
+// not. Of a part that is listed without a checksum, the ETag tells.
+func (s standingParts) holds(ctx context.Context, number int32, algorithm string, b *body) string {
+	p := s.parts[number]
+	if p.bytes != b.length {
+		return ""
 	}
-	return ""
+	if p.checksum == "" {
+		if digest, err := b.md5Sum(ctx); err != nil || !strings.EqualFold(strings.Trim(p.etag, `"`), hex.EncodeToString(digest)) {
+			return ""
+		}
+	} else if p.checksum != b.sum.encode(algorithm) {
+		return ""
+	}
+	return p.etag
 }
 
 // resume returns the open upload in which most of the object stands already, and sets what
@@ -131,25 +141,25 @@ func (j *job) recognise(ctx context.Context, found standingParts, size int64) (b
 	for _, number := range []int32{first, last} {
 		offset := int64(number-1) * size
 		s := span{offset, min(size, j.file.Size-offset)}
-		sum, err := j.checksum(ctx, s)
+		b, err := j.summed(ctx, s)
 		if err != nil {
 			return false, err
 		}
-		if found.holds(number, sum.encode(j.algorithm), s.length) != "" {
+		if found.holds(ctx, number, j.algorithm, b) != "" {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// checksum reads a span of the file for its checksum alone.
-func (j *job) checksum(ctx context.Context, s span) (crc, error) {
-	b := &body{length: s.length, source: j.source, offset: s.offset, key: j.file.Key, buffers: &j.memory.buffers}
-	sum, err := b.checksum(ctx, j.algorithm)
-	if err != nil {
-		return 0, sourceError("read", j.file.Key, err)
+// summed reads a span of the file for its checksum alone.
+func (j *job) summed(ctx context.Context, s span) (b *body, err error) {
+	b = &body{length: s.length, source: j.source, offset: s.offset, key: j.file.Key, buffers: &j.memory.buffers, release: func() {}}
+	b.users.Store(1)
+	if b.sum, err = b.checksum(ctx, j.algorithm); err != nil {
+		return nil, sourceError("read", j.file.Key, err)
 	}
-	return sum, nil
+	return b, nil
 }
 
 // standsWhole returns a receipt if an earlier attempt has stored the whole file, the
@@ -160,26 +170,56 @@ func (j *job) standsWhole(ctx context.Context) (Receipt, bool, error) {
 		object, err = j.client.head(ctx, j.file.Key, j.algorithm)
 		return err
 	})
-	if err != nil || object.bytes != j.file.Size || object.checksum == "" || object.metadata["mtime"] != j.file.Metadata["mtime"] {
+	if err != nil || object.bytes != j.file.Size || object.metadata["mtime"] != j.file.Metadata["mtime"] {
 		return Receipt{}, false, err
 	}
+	want, err := j.wholeOf(ctx, object.checksum == "")
+	if err != nil || ctx.Err() != nil {
+		return Receipt{}, false, err
+	}
+	stands := want.checksum == object.checksum
+	if object.checksum == "" {
+		stands = want.etag == object.etag
+	}
+	return j.receipt(object.etag, want.checksum, want.parts, j.file.Size), stands, nil
+}
+
+// wholeObject is what a server would say of the file, sent in parts of the job's size.
+type wholeObject struct {
+	checksum string
+	// etag is taken only where it is asked for, since it costs most.
+	etag  string
+	parts int
+}
+
+// wholeOf reads the whole file.
+func (j *job) wholeOf(ctx context.Context, withETag bool) (wholeObject, error) {
 	var sums []crc
 	var lengths []int64
-	for offset := int64(0); offset < j.file.Size; offset += j.partSize {
+	var digests [][]byte
+	for offset := int64(0); offset < j.file.Size && ctx.Err() == nil; offset += j.partSize {
 		s := span{offset, min(j.partSize, j.file.Size-offset)}
-		sum, err := j.checksum(ctx, s)
-		if err != nil || ctx.Err() != nil {
-			return Receipt{}, false, err
+		b, err := j.summed(ctx, s)
+		if err != nil {
+			return wholeObject{}, err
 		}
-		sums, lengths = append(sums, sum), append(lengths, s.length)
+		if withETag {
+			digest, err := b.md5Sum(ctx)
+			if err != nil {
+				return wholeObject{}, sourceError("read", j.file.Key, err)
+			}
+			digests = append(digests, digest)
+		}
+		sums, lengths = append(sums, b.sum), append(lengths, s.length)
 	}
 	if err := j.source.Unchanged(); err != nil {
-		return Receipt{}, false, sourceError("read", j.file.Key, err)
+		return wholeObject{}, sourceError("read", j.file.Key, err)
 	}
-	sum := objectChecksum(j.algorithm, sums, lengths)
-	return Receipt{
-		ETag: object.etag, Checksum: sum, ChecksumAlgorithm: j.algorithm, Parts: len(sums), Bytes: j.file.Size,
-	}, sum == object.checksum, nil
+	w := wholeObject{checksum: objectChecksum(j.algorithm, sums, lengths), parts: len(sums)}
+	if withETag {
+		w.etag = compositeETag(digests)
+	}
+	return w, nil
 }
 
 // listParts returns all parts of an upload.

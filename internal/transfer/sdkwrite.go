@@ -45,7 +45,8 @@ func (c *Client) sdkUploadPart(ctx context.Context, u OpenUpload, number int32, 
 	return stored{aws.ToString(out.ETag), checksumOf(algorithm, out.ChecksumCRC64NVME, out.ChecksumCRC32C)}, nil
 }
 
-// unsigned leaves the body out of the signature, as wire does.
+// unsigned leaves the body out of the signature, as wire does: endpoints that take other
+// signatures are those of Amazon S3, by TLS.
 func unsigned(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }

@@ -104,9 +104,7 @@ func (j *streamJob) putWhole(ctx context.Context) (Receipt, error) {
 		return Receipt{}, err
 	}
 	m := j.made[0]
-	return Receipt{
-		ETag: etag, Checksum: m.sum.encode(j.algorithm), ChecksumAlgorithm: j.algorithm, Bytes: m.length,
-	}, nil
+	return j.receipt(etag, m.sum.encode(j.algorithm), 0, m.length), nil
 }
 
 // putParts sends the object in parts.
@@ -127,25 +125,23 @@ func (j *streamJob) putParts(ctx context.Context) (Receipt, error) {
 
 // known returns the part size if the parts found are of the object: the first is.
 func (j *streamJob) known(ctx context.Context, found standingParts) (int64, error) {
-	if len(j.made) == 0 {
-		first, err := j.makeNow(ctx, partRequest{made: func() {}})
-		if err != nil {
-			return 0, sourceError("read", j.file.Key, err)
-		}
-		first.free()
+	first, err := j.makeNow(ctx, partRequest{made: func() {}})
+	if err != nil {
+		return 0, sourceError("read", j.file.Key, err)
 	}
-	if first := j.made[0]; found.holds(1, first.sum.encode(j.algorithm), first.length) == "" {
+	defer first.free()
+	if found.holds(ctx, 1, j.algorithm, first) == "" {
 		return 0, nil
 	}
 	return j.size, nil
 }
 
 // stood reports whether a part that was made stands already.
-func (j *streamJob) stood(r partRequest, b *body) bool {
+func (j *streamJob) stood(ctx context.Context, r partRequest, b *body) bool {
 	if b == nil {
 		return false
 	}
-	etag := j.standing.holds(int32(r.n+1), b.sum.encode(j.algorithm), b.length)
+	etag := j.standing.holds(ctx, int32(r.n+1), j.algorithm, b)
 	if etag == "" {
 		return false
 	}
@@ -189,9 +185,7 @@ func (j *streamJob) fill(ctx context.Context, upload OpenUpload) (Receipt, error
 	}
 	sum := objectChecksum(j.algorithm, sums, lengths)
 	etag, err := j.complete(ctx, upload, parts, sum)
-	return Receipt{
-		ETag: etag, Checksum: sum, ChecksumAlgorithm: j.algorithm, Parts: len(parts), Bytes: j.file.Size,
-	}, err
+	return j.receipt(etag, sum, len(parts), j.file.Size), err
 }
 
 // putPart sends one part of an upload, and calls made once it is made.
@@ -251,7 +245,7 @@ func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
 		ready = func() {}
 	}
 	defer ready()
-	if j.stood(r, b) {
+	if j.stood(ctx, r, b) {
 		return nil
 	}
 	release, err := j.gate.Acquire(ctx, j.file.Prefix)
@@ -264,7 +258,7 @@ func (j *streamJob) attemptPart(ctx context.Context, r partRequest) *Error {
 		if b, err = j.makeNow(ctx, r); err != nil {
 			return sourceError("read", j.file.Key, err)
 		}
-		if j.stood(r, b) {
+		if j.stood(ctx, r, b) {
 			return nil
 		}
 	}
@@ -329,6 +323,9 @@ func (j *streamJob) fillBody(ctx context.Context, b *body, r partRequest, buffer
 	}
 	b.length, b.content = int64(length), buffer[:length]
 	b.sum = checksumBytes(j.algorithm, b.content)
+	if err := j.client.digest(ctx, b); err != nil {
+		return last, err
+	}
 	return last, j.takeDown(r.n, madePart{sum: b.sum, length: b.length, last: last})
 }
 

@@ -14,6 +14,8 @@ type standing struct {
 	key            string
 	size           int64
 	algorithm, sum string
+	// etag is what proves it where no checksum is kept.
+	etag func(context.Context) (string, error)
 }
 
 // unlessTaken writes an object, and replaces none if there is to be none: write is told
@@ -45,7 +47,7 @@ func (c *Client) unlessTaken(ctx context.Context, s standing, write func(onlyNew
 
 // orStands returns the ETag of the object that stands, if it is the one.
 func (c *Client) orStands(ctx context.Context, s standing) (etag string, err error) {
-	if etag, ok := c.stands(ctx, s.key, s.size, s.algorithm, s.sum); ok {
+	if etag, ok := c.stands(ctx, s); ok {
 		return etag, nil
 	}
 	return "", taken(s.key)

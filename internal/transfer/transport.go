@@ -61,8 +61,8 @@ func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
 	}
 }
 
-// trustedRoots returns the system's roots and those of the PEM bundle, or nil, which
-// stands for the system's, without a bundle.
+// trustedRoots returns the certificates of the PEM bundle, or nil, which stands for the
+// system's, without a bundle.
 func trustedRoots(caFile string) (*x509.CertPool, error) {
 	if caFile == "" {
 		return nil, nil
@@ -71,10 +71,7 @@ func trustedRoots(caFile string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
+	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM form", caFile)
 	}

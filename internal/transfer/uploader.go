@@ -44,8 +44,9 @@ type SourceFile interface {
 type Receipt struct {
 	// ETag without quotes.
 	ETag string
-	// Checksum that the server verified, base64; for a composite checksum with
-	// "-" and the number of parts behind it.
+	// Checksum of what the server has confirmed to have, base64; for a composite checksum
+	// with "-" and the number of parts behind it. Where the MD5 is proof it is the
+	// CRC64NVME of the same bytes, which the server may not keep.
 	Checksum          string
 	ChecksumAlgorithm string
 	// Parts is 0 for an object sent whole.
@@ -190,9 +191,12 @@ func (j *job) putWhole(ctx context.Context) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	return Receipt{
-		ETag: etag, Checksum: sum.encode(j.algorithm), ChecksumAlgorithm: j.algorithm, Bytes: j.file.Size,
-	}, nil
+	return j.receipt(etag, sum.encode(j.algorithm), 0, j.file.Size), nil
+}
+
+// receipt tells of an object with a checksum by the job's algorithm.
+func (j *job) receipt(etag, sum string, parts int, bytes int64) Receipt {
+	return Receipt{ETag: etag, Checksum: sum, ChecksumAlgorithm: checksumName(j.algorithm), Parts: parts, Bytes: bytes}
 }
 
 // sendSpan sends a span of the file as the body of one request, as often as it takes.

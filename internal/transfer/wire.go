@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type wire struct {
 	credentials     aws.CredentialsProvider
 	signer          s3.HTTPSignerV4
 	transport       http.RoundTripper
+	// signsBody has the signature cover the body.
+	signsBody bool
 }
 
 const (
@@ -37,8 +40,8 @@ const (
 	expectAbove = 2 << 20
 	// maxAnswer is how much of an answer to a request with data is read, in bytes.
 	maxAnswer = 64 << 10
-	// unsignedPayload leaves the body out of the signature: its checksum, in a signed
-	// header, covers it.
+	// unsignedPayload leaves the body out of the signature: TLS protects it. Without TLS a
+	// checksum would not: whoever can change a body can make it fit any CRC.
 	unsignedPayload = "UNSIGNED-PAYLOAD"
 	// signatureV4 is the scheme of all endpoints but those that have sessions or many
 	// regions, as the endpoint's rules name it.
@@ -60,7 +63,10 @@ func newWire(ctx context.Context, o s3.Options, bucket string, transport http.Ro
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{bucket: endpoint.URI, credentials: o.Credentials, signer: o.HTTPSignerV4, transport: transport}
+	w := &wire{
+		bucket: endpoint.URI, credentials: o.Credentials, signer: o.HTTPSignerV4, transport: transport,
+		signsBody: endpoint.URI.Scheme != "https",
+	}
 	schemes, _ := auth.GetAuthOptions(&endpoint.Properties)
 	for _, scheme := range schemes {
 		if scheme.SchemeID == signatureV4 {
@@ -79,8 +85,17 @@ func (w *wire) put(ctx context.Context, key, query string, header http.Header, b
 	if err != nil {
 		return nil, err
 	}
+	payload := unsignedPayload
+	if w.signsBody {
+		digest, err := b.sha256Sum(ctx)
+		if err != nil {
+			return nil, err
+		}
+		payload = hex.EncodeToString(digest)
+	}
+	header["X-Amz-Content-Sha256"] = []string{payload}
 	r := w.request(ctx, key, query, header, b)
-	if err := w.signer.SignHTTP(ctx, credentials, r, unsignedPayload, w.service, w.region, time.Now()); err != nil {
+	if err := w.signer.SignHTTP(ctx, credentials, r, payload, w.service, w.region, time.Now()); err != nil {
 		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	r.Body = http.NoBody
@@ -106,7 +121,6 @@ func (w *wire) request(ctx context.Context, key, query string, header http.Heade
 	u.RawPath = httpbinding.EscapePath(u.Path, false)
 	u.RawQuery = query
 	header["Content-Type"] = []string{"application/octet-stream"}
-	header["X-Amz-Content-Sha256"] = []string{unsignedPayload}
 	if b.length > expectAbove {
 		header["Expect"] = []string{"100-continue"}
 	}

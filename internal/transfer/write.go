@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -32,35 +33,41 @@ func (c *Client) Put(ctx context.Context, key string, content []byte) error {
 	})
 }
 
-// withChecksum runs write with the algorithm that the server is known to verify. As
-// long as none is known and none was asked for, it falls back to CRC32C.
+// withChecksum runs write with the algorithm that the server is known to confirm. As long
+// as none is known and none was asked for, it goes on to the next where one is refused.
 func (c *Client) withChecksum(write func(algorithm string) error) error {
-	algorithm, negotiable := c.nextAlgorithm()
-	err := write(algorithm)
-	if err != nil && negotiable && refusesChecksum(err) {
-		first := err
-		algorithm = ChecksumCRC32C
-		if err = write(algorithm); err != nil && refusesChecksum(err) {
-			// It was not the checksum after all, or no checksum will do.
-			return first
+	var first error
+	for _, algorithm := range c.candidates() {
+		err := write(algorithm)
+		if err == nil {
+			c.confirm(algorithm)
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+		if !refusesChecksum(err) {
+			return err
 		}
 	}
-	if err == nil {
-		c.confirm(algorithm)
-	}
-	return err
+	// It was not the checksum after all, or none will do.
+	return first
 }
 
-func (c *Client) nextAlgorithm() (algorithm string, negotiable bool) {
+// proofs are all that a Client takes for proof, the best first.
+func proofs() []string { return []string{ChecksumCRC64NVME, ChecksumCRC32C, ChecksumMD5} }
+
+// candidates are the algorithms to try.
+func (c *Client) candidates() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.options.Checksum != "":
-		return c.options.Checksum, false
+		return []string{c.options.Checksum}
 	case c.confirmed != "":
-		return c.confirmed, false
+		return []string{c.confirmed}
 	default:
-		return ChecksumCRC64NVME, true
+		return proofs()
 	}
 }
 
@@ -97,7 +104,7 @@ func (c *Client) attributesOf(f File) attributes {
 // be none.
 func (c *Client) putFile(ctx context.Context, f File, algorithm string, b *body) (etag string, err error) {
 	a := c.attributesOf(f)
-	return c.unlessTaken(ctx, standing{f.Key, b.length, algorithm, b.sum.encode(algorithm)}, func(onlyNew bool) (string, error) {
+	return c.unlessTaken(ctx, standing{f.Key, b.length, algorithm, b.sum.encode(algorithm), b.etag}, func(onlyNew bool) (string, error) {
 		a.onlyNew = onlyNew
 		return c.putObject(ctx, f.Key, a, algorithm, b)
 	})
@@ -119,7 +126,7 @@ func (c *Client) putObject(ctx context.Context, key string, a attributes, algori
 		got, err = c.put(ctx, key, "", header, algorithm, sum, b)
 	}
 	if err == nil {
-		err = confirmed(key, algorithm, sum, got.checksum)
+		err = c.proven(ctx, key, algorithm, b, got)
 	}
 	return strings.Trim(got.etag, `"`), err
 }
@@ -136,7 +143,7 @@ func (c *Client) uploadPart(ctx context.Context, u OpenUpload, number int32, alg
 		got, err = c.put(ctx, u.Key, query, make(http.Header, 16), algorithm, sum, b)
 	}
 	if err == nil {
-		err = confirmed(u.Key, algorithm, sum, got.checksum)
+		err = c.proven(ctx, u.Key, algorithm, b, got)
 	}
 	return got.etag, err
 }
@@ -146,16 +153,30 @@ type stored struct{ etag, checksum string }
 
 // checksumHeader is the name of the header that carries a checksum.
 func checksumHeader(algorithm string) string {
-	if algorithm == ChecksumCRC32C {
+	switch algorithm {
+	case ChecksumMD5:
+		return "Content-Md5"
+	case ChecksumCRC32C:
 		return "X-Amz-Checksum-Crc32c"
+	default:
+		return "X-Amz-Checksum-Crc64nvme"
 	}
-	return "X-Amz-Checksum-Crc64nvme"
 }
 
 func (c *Client) put(ctx context.Context, key, query string, header http.Header, algorithm, sum string, b *body) (stored, error) {
-	header[checksumHeader(algorithm)] = []string{sum}
+	name := checksumHeader(algorithm)
+	if algorithm == ChecksumMD5 {
+		digest, err := b.md5Sum(ctx)
+		if err != nil {
+			return stored{}, err
+		}
+		header[name] = []string{base64.StdEncoding.EncodeToString(digest)}
+		answer, err := c.wire.put(ctx, key, query, header, b)
+		return stored{etag: answer.Get("ETag")}, err
+	}
+	header[name] = []string{sum}
 	answer, err := c.wire.put(ctx, key, query, header, b)
-	return stored{answer.Get("ETag"), answer.Get(checksumHeader(algorithm))}, err
+	return stored{answer.Get("ETag"), answer.Get(name)}, err
 }
 
 // describe puts the attributes and the encryption of an object into the headers of a request.
@@ -177,13 +198,14 @@ func (c *Client) describe(header http.Header, a attributes) {
 
 func (c *Client) createUpload(ctx context.Context, f File, algorithm string) (OpenUpload, error) {
 	in := &s3.CreateMultipartUploadInput{
-		Bucket:            &c.options.Bucket,
-		Key:               &f.Key,
-		Metadata:          f.Metadata,
-		StorageClass:      types.StorageClass(c.options.StorageClass),
-		Tagging:           optional(c.tags),
-		ChecksumAlgorithm: types.ChecksumAlgorithm(algorithm),
-		ChecksumType:      checksumType(algorithm),
+		Bucket:       &c.options.Bucket,
+		Key:          &f.Key,
+		Metadata:     f.Metadata,
+		StorageClass: types.StorageClass(c.options.StorageClass),
+		Tagging:      optional(c.tags),
+	}
+	if algorithm != ChecksumMD5 {
+		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithm(algorithm), checksumType(algorithm)
 	}
 	c.encrypt(&in.ServerSideEncryption, &in.SSEKMSKeyId)
 	out, err := c.s3.CreateMultipartUpload(ctx, in)
@@ -199,11 +221,14 @@ func (c *Client) completeUpload(ctx context.Context, u OpenUpload, size int64, p
 	in := &s3.CompleteMultipartUploadInput{
 		Bucket: &c.options.Bucket, Key: &u.Key, UploadId: &u.UploadID,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		ChecksumType:    checksumType(algorithm),
 		MpuObjectSize:   &size,
 	}
+	if algorithm != ChecksumMD5 {
+		in.ChecksumType = checksumType(algorithm)
+	}
 	setChecksum(algorithm, sum, &in.ChecksumCRC64NVME, &in.ChecksumCRC32C)
-	return c.unlessTaken(ctx, standing{u.Key, size, algorithm, sum}, func(onlyNew bool) (string, error) {
+	want := standing{u.Key, size, algorithm, sum, func(context.Context) (string, error) { return partsETag(parts), nil }}
+	return c.unlessTaken(ctx, want, func(onlyNew bool) (string, error) {
 		if in.IfNoneMatch = nil; onlyNew {
 			in.IfNoneMatch = aws.String(anyETag)
 		}
@@ -231,15 +256,17 @@ func (c *Client) isOpen(ctx context.Context, u OpenUpload) (bool, error) {
 	return false, err
 }
 
-// stands returns the ETag of the object if it is the one with this size and checksum.
-func (c *Client) stands(ctx context.Context, key string, size int64, algorithm, sum string) (etag string, ok bool) {
-	out, err := c.s3.HeadObject(ctx, &s3.HeadObjectInput{
-		Bucket: &c.options.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled,
-	})
-	if err != nil || aws.ToInt64(out.ContentLength) != size {
+// stands returns the ETag of the object if it is the one that was to be made.
+func (c *Client) stands(ctx context.Context, want standing) (etag string, ok bool) {
+	object, err := c.head(ctx, want.key, want.algorithm)
+	switch {
+	case err != nil || object.etag == "" || object.bytes != want.size:
 		return "", false
+	case object.checksum != "":
+		return object.etag, object.checksum == want.sum
 	}
-	return unquote(out.ETag), checksumOf(algorithm, out.ChecksumCRC64NVME, out.ChecksumCRC32C) == sum
+	proof, err := want.etag(ctx)
+	return object.etag, err == nil && strings.EqualFold(proof, object.etag)
 }
 
 func (c *Client) encrypt(sse *types.ServerSideEncryption, key **string) {
@@ -266,41 +293,22 @@ func optional(value string) *string {
 }
 
 func setChecksum(algorithm, sum string, crc64nvme, crc32c **string) {
-	if algorithm == ChecksumCRC32C {
-		*crc32c = &sum
-	} else {
+	switch algorithm {
+	case ChecksumCRC64NVME:
 		*crc64nvme = &sum
+	case ChecksumCRC32C:
+		*crc32c = &sum
 	}
 }
 
 func checksumOf(algorithm string, crc64nvme, crc32c *string) string {
-	if algorithm == ChecksumCRC32C {
+	switch algorithm {
+	case ChecksumCRC64NVME:
+		return aws.ToString(crc64nvme)
+	case ChecksumCRC32C:
 		return aws.ToString(crc32c)
-	}
-	return aws.ToString(crc64nvme)
-}
-
-// confirmed compares the checksum that the server confirms with the one sent. A server
-// that is silent about it has ignored it, and so has verified nothing.
-func confirmed(key, algorithm, sent, got string) error {
-	switch got {
-	case sent:
-		return nil
-	case "":
-		return &Error{
-			Class: Configuration, Reason: ReasonChecksumUnsupported, Op: "store", Key: key,
-			Err:    errors.New("the server does not confirm the checksum " + algorithm),
-			advice: "use a server that verifies CRC64NVME or CRC32C",
-		}
 	default:
-		return mismatch(key, sent, got)
-	}
-}
-
-func mismatch(key, sent, got string) *Error {
-	return &Error{
-		Class: Integrity, Reason: ReasonChecksumMismatch, Op: "store", Key: key,
-		Err: errors.New("sent checksum " + sent + ", the server has " + got),
+		return ""
 	}
 }
 
@@ -311,5 +319,3 @@ func checksumType(algorithm string) types.ChecksumType {
 	}
 	return types.ChecksumTypeFullObject
 }
-
-func unquote(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
