@@ -112,6 +112,9 @@ func listFailures(w io.Writer, s copy.Summary) {
 	if more := s.Failed - maxListed; more > 0 && len(s.Failures) > maxListed {
 		_, _ = fmt.Fprintf(w, "failed: %d more\n", more)
 	}
+	if s.AttributesNotKept > 0 {
+		_, _ = fmt.Fprintf(w, "warning: %d files have extended attributes that are not archived: %q\n", s.AttributesNotKept, s.NotKept)
+	}
 }
 
 func printSummary(w io.Writer, s copy.Summary, asJSON bool) error {

@@ -61,12 +61,13 @@ type Entry struct {
 	ModTime time.Time
 	// Mode holds the permission, set-ID and sticky bits.
 	Mode fs.FileMode
-	// Kind and Link, the target of a link, are set with packing Tar only; so are UID
-	// and GID, the owner, and Object, which makes a large file an object of its own.
-	Kind     Kind
-	Link     string
+	// UID and GID are the owner.
 	UID, GID int
-	Object   bool
+	// Kind and Link, the target of a link, are set with packing Tar only; so is
+	// Object, which makes a large file an object of its own.
+	Kind   Kind
+	Link   string
+	Object bool
 	// Stored is how many bytes the file system keeps of a file that takes less
 	// than its size, as one with holes does; else 0. It is set with Tar only.
 	Stored int64

@@ -5,20 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// attributes returns the extended attributes of an open file as records, sorted.
-func attributes(f *os.File) ([]record, error) {
-	names, err := attributeNames(int(f.Fd()))
+// attributes returns the extended attributes of an open file that are kept, by name,
+// and the names of the others.
+func attributes(f *os.File) (kept []Xattr, others []string, err error) {
+	names, err := listXattrs(int(f.Fd()))
 	if err != nil {
-		return nil, fmt.Errorf("list extended attributes: %w", err)
+		return nil, nil, fmt.Errorf("list extended attributes: %w", err)
 	}
-	var list []record
+	slices.Sort(names)
 	for _, name := range names {
-		if !keptAttribute(name) || strings.ContainsRune(name, '=') {
+		if !keptAttribute(name) {
+			others = append(others, name)
 			continue
 		}
 		value, err := sized(func(buf []byte) (int, error) { return unix.Fgetxattr(int(f.Fd()), name, buf) })
@@ -26,20 +29,22 @@ func attributes(f *os.File) ([]record, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read extended attribute %s: %w", name, err)
+			return nil, nil, fmt.Errorf("read extended attribute %q: %w", name, err)
 		}
-		list = append(list, record{AttributeKeyword + name, string(value)})
+		kept = append(kept, Xattr{name, string(value)})
 	}
-	sortRecords(list)
-	return list, nil
+	return kept, others, nil
 }
 
-func attributeNames(fd int) ([]string, error) {
+func listXattrs(fd int) ([]string, error) {
 	names, err := sized(func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) })
-	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS) || len(names) == 0 {
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS) {
 		return nil, nil
 	}
-	return strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00"), err
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00"), nil
 }
 
 // sized asks for the size of a value, then for the value, and again should it

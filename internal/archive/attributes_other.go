@@ -8,7 +8,7 @@ import (
 )
 
 // attributes returns nothing: extended attributes are archived on Linux only.
-func attributes(*os.File) ([]record, error) { return nil, nil }
+func attributes(*os.File) (kept []Xattr, others []string, err error) { return nil, nil, nil }
 
 // dataExtents returns the whole file: holes are found on Linux only.
 func dataExtents(_ context.Context, _ *os.File, size int64) ([]Extent, bool, error) {

@@ -77,6 +77,11 @@ type Member struct {
 	Kept bool
 	// Reason is a machine-readable word and Message a sentence, unless Done.
 	Reason, Message string
+	// Xattrs are the extended attributes. Those of a member of the tar may be in its header
+	// only, where Tar names them.
+	Xattrs []Xattr
+	// NotKept names the extended attributes that the file has and the archive lacks.
+	NotKept []string
 }
 
 // Place is where a member is in the archive's object.
@@ -149,6 +154,9 @@ type wireMember struct {
 	Kept              bool    `json:"kept,omitempty"`
 	Reason            string  `json:"reason,omitempty"`
 	Message           string  `json:"message,omitempty"`
+
+	Xattrs  []wireXattr `json:"xattrs,omitempty"`
+	NotKept []string    `json:"xattrsNotKept,omitempty"`
 }
 
 // manifestWindow is how far back, in bytes, the compressor looks.
@@ -180,6 +188,7 @@ func (m Manifest) write(w io.Writer) error {
 		member, err := json.Marshal(wireMember{
 			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),
 			toWireTar(f.Kind, f.Link, f.UID, f.GID), f.Tar, f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Kept, f.Reason, f.Message,
+			toWireXattrs(f.Xattrs), f.NotKept,
 		})
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 )
 
 // headerReserve is what a member's headers are reckoned to take: an extended
@@ -31,9 +30,11 @@ type member struct {
 	// extents are the content, without the holes; stored sums their lengths.
 	extents []Extent
 	stored  int64
-	// attributes name the extended attributes; sparse: holes are left out.
-	attributes []string
-	sparse     bool
+	// xattrs are the extended attributes, others names those that are not kept.
+	xattrs []Xattr
+	others []string
+	// sparse: holes are left out.
+	sparse bool
 	// fault is why zeros stand for content that could not be read; a *FileError.
 	fault error
 }
@@ -47,7 +48,7 @@ func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 	case Directory:
 		h.typeflag, h.name = typeDirectory, e.Path+"/"
 		var err error
-		if h.xattrs, err = s.directoryAttributes(e); err != nil {
+		if m.xattrs, m.others, err = s.directoryAttributes(e); err != nil {
 			return nil, err
 		}
 	case Symlink:
@@ -60,9 +61,9 @@ func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 			return nil, err
 		}
 	}
-	for _, x := range h.xattrs {
-		m.attributes = append(m.attributes, strings.TrimPrefix(x.key, AttributeKeyword))
-	}
+	h.xattrs = xattrRecords(m.xattrs)
+	// Programs that know no access control lists must not give more than there was.
+	h.mode = octalMode(ModeWithoutACL(e.Mode, m.xattrs))
 	m.header = append(h.encode(), m.header...)
 	return m, nil
 }
@@ -73,7 +74,7 @@ func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
 		return err
 	}
 	if m.extents, m.sparse, err = dataExtents(ctx, m.file.file, m.entry.Size); err == nil {
-		h.xattrs, err = attributes(m.file.file)
+		m.xattrs, m.others, err = attributes(m.file.file)
 	}
 	if err != nil {
 		release(m.file)
@@ -95,17 +96,16 @@ func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
 }
 
 // directoryAttributes reads the extended attributes of a directory.
-func (s *Source) directoryAttributes(e Entry) ([]record, error) {
+func (s *Source) directoryAttributes(e Entry) (kept []Xattr, others []string, err error) {
 	dir, err := openDirectory(s.root, e.Path)
 	if err != nil {
-		return nil, openError(e.Path, err)
+		return nil, nil, openError(e.Path, err)
 	}
 	defer release(dir)
-	list, err := attributes(dir)
-	if err != nil {
-		return nil, &FileError{e.Path, ErrUnreadable, cause(err)}
+	if kept, others, err = attributes(dir); err != nil {
+		return nil, nil, &FileError{e.Path, ErrUnreadable, cause(err)}
 	}
-	return list, nil
+	return kept, others, nil
 }
 
 // close releases the file.
@@ -195,14 +195,4 @@ func (m *member) whole() error {
 		return m.fault
 	}
 	return m.file.Unchanged()
-}
-
-// AttributeKeyword is what the keyword of an extended attribute begins with in a PAX header; GNU
-// tar, bsdtar and star know it.
-const AttributeKeyword = "SCHILY.xattr."
-
-// keptAttribute says that an extended attribute belongs to the data: those of
-// users, of administrators, and what lets a program run with privileges.
-func keptAttribute(name string) bool {
-	return strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "trusted.") || name == "security.capability"
 }

@@ -39,6 +39,9 @@ type Packed struct {
 	// In says that the entry is in the tar, where Place tells.
 	In bool
 	Place
+	// Xattrs are its extended attributes, NotKept names those that are left out.
+	Xattrs  []Xattr
+	NotKept []string
 	// Err says why the entry is not in the tar, or not whole; a *FileError.
 	Err error
 }
@@ -198,7 +201,8 @@ func (p *Packer) advance(ctx context.Context) error {
 		}
 		packed.In, packed.Offset, packed.Length = true, p.size, m.length()
 		packed.Data = p.size + int64(len(m.header))
-		packed.Attributes, packed.Sparse = m.attributes, m.sparse
+		packed.Attributes, packed.Sparse = attributeNames(m.xattrs), m.sparse
+		packed.Xattrs, packed.NotKept = m.xattrs, m.others
 		p.current, p.at, p.digest = m, 0, m.newDigest()
 	}
 	return nil

@@ -221,7 +221,7 @@ func userAttributes(p string) (string, error) {
 		return "", err
 	}
 	defer release(f)
-	list, err := attributes(f)
+	list, _, err := attributes(f)
 	return fmt.Sprintf("%q", list), err
 }
 

@@ -19,8 +19,8 @@ const (
 	// maxWindow bounds the memory of a zstd decoder; encoders use no more.
 	maxWindow = 8 << 20
 	// maxRecord bounds one member in JSON: path, target and key of 4 KiB each, escaped,
-	// and the names of 64 KiB of extended attributes.
-	maxRecord = 512 << 10
+	// the names of 64 KiB of extended attributes, twice, and values of maxMemberXattrs.
+	maxRecord = 1 << 20
 	// maxMembers bounds the members of an archive.
 	maxMembers = 16 << 10
 	// maxPlainJSON bounds plans and indexes, which tell of MaxPrefixes prefixes, and the
@@ -195,9 +195,13 @@ func (w wireMember) member(head wireHead) (Member, error) {
 	if !w.consistent() || w.Tar != nil && head.Object == nil || w.Size < 0 {
 		return Member{}, fmt.Errorf("%q contradicts itself", p)
 	}
+	xattrs, err := fromWireXattrs(w.Xattrs)
+	if err != nil {
+		return Member{}, fmt.Errorf("%q: %w", p, err)
+	}
 	return Member{
 		p, w.Key, w.Kind, w.link(), w.UID, w.GID, w.Tar, w.Size, mode, w.time(),
-		w.ETag, w.Checksum, w.ChecksumAlgorithm, w.Outcome, w.Kept, w.Reason, w.Message,
+		w.ETag, w.Checksum, w.ChecksumAlgorithm, w.Outcome, w.Kept, w.Reason, w.Message, xattrs, w.NotKept,
 	}, nil
 }
 

@@ -51,7 +51,8 @@ func TestManifestsKeepToTheirSchema(t *testing.T) {
 		})
 	}
 	m.Members = append(m.Members,
-		Member{Path: "own", Key: "own", ETag: "e", Checksum: "c", ChecksumAlgorithm: "CRC32C", Outcome: Done, Kept: true},
+		Member{Path: "own", Key: "own", ETag: "e", Checksum: "c", ChecksumAlgorithm: "CRC32C", Outcome: Done, Kept: true,
+			Xattrs: []Xattr{{"user.a", "b"}, {"user.\xff", ""}}, NotKept: []string{"security.selinux"}},
 		Member{Path: "socket", Outcome: Skipped, Reason: ReasonSocket},
 		Member{Path: "gone", Outcome: Failed, Reason: ReasonVanished, Message: "it is no more"},
 	)

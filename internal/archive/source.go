@@ -125,6 +125,14 @@ func (f *SourceFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Xattrs returns the extended attributes that are kept, and the names of the others.
+func (f *SourceFile) Xattrs() (kept []Xattr, others []string, err error) {
+	if kept, others, err = attributes(f.file); err != nil {
+		return nil, nil, &FileError{f.entry.Path, ErrUnreadable, cause(err)}
+	}
+	return kept, others, nil
+}
+
 // Unchanged returns nil while the file has the size and modification time with
 // which it was planned, else a *FileError.
 func (f *SourceFile) Unchanged() error {

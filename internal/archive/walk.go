@@ -267,22 +267,17 @@ func (w *walker) found(p string, info fs.FileInfo) found {
 	default:
 		f.Skipped = ReasonDevice
 	}
-	if w.tar() {
-		f.own(info)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		f.UID, f.GID = int(st.Uid), int(st.Gid)
+		if w.tar() && f.Kind == File {
+			f.occupy(st)
+		}
 	}
 	return f
 }
 
-// own takes down the owner, and the inode and the space taken of a file.
-func (f *found) own(info fs.FileInfo) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return
-	}
-	f.UID, f.GID = int(st.Uid), int(st.Gid)
-	if f.Kind != File {
-		return
-	}
+// occupy records the inode of a file that has several names, and the space taken.
+func (f *found) occupy(st *syscall.Stat_t) {
 	if st.Nlink > 1 {
 		f.inode = inode{uint64(st.Dev), st.Ino}
 	}

@@ -74,6 +74,8 @@ type Summary struct {
 	// Skipped counts entries without content to send; Failed counts files.
 	Skipped int64 `json:"skipped"`
 	Failed  int64 `json:"failed"`
+	// AttributesNotKept counts those of Files some of whose extended attributes are not archived.
+	AttributesNotKept int64 `json:"attributesNotKept"`
 	// Seconds from the first look at the source to the last answer.
 	Seconds float64 `json:"seconds"`
 	// Requests counts attempts; Throttled and Retries those that were refused for
@@ -97,6 +99,8 @@ type Summary struct {
 
 	// Failures names the failed files, at least the first few thousand.
 	Failures []Failure `json:"-"`
+	// NotKept names some of the attributes that are not archived.
+	NotKept []string `json:"-"`
 }
 
 // Run copies. It returns an error when the copy as a whole cannot be completed;

@@ -26,6 +26,8 @@ type outcomes struct {
 	// store is where the manifests go; nil keeps none, since the objects that stand
 	// for one file each tell all that a manifest would.
 	store func(ctx context.Context, key string, m archive.Manifest) error
+	// notKept counts the attributes that are not archived.
+	notKept notKept
 
 	mu sync.Mutex
 	// same counts the members that were kept, by key of the manifest.
@@ -41,6 +43,7 @@ func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) err
 			return err
 		}
 	}
+	o.notKept.take(key, m, o.store != nil)
 	var failed []Failure
 	var same int64
 	for _, f := range m.Members {

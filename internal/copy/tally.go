@@ -101,6 +101,7 @@ func (s *session) summary(took time.Duration) Summary {
 		Throughput: float64(t.done.bytes) / took.Seconds(),
 		Failures:   s.outcomes.list(),
 	}
+	sum.AttributesNotKept, sum.NotKept = s.outcomes.notKept.sum()
 	if t.measured > 0 {
 		sum.P50 = t.p50 / t.measured / 1e6
 		sum.P99 = t.p99 / t.measured / 1e6

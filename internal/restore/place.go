@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 
 	"cargoship.dev/operator/internal/archive"
 )
@@ -186,7 +185,7 @@ func (r *restorer) dressDirectory(d directory) error {
 func attributesOf(h *tar.Header) map[string]string {
 	var all map[string]string
 	for key, value := range h.PAXRecords {
-		if name, ok := strings.CutPrefix(key, archive.AttributeKeyword); ok {
+		if name, ok := archive.DecodeKeyword(key); ok {
 			if all == nil {
 				all = map[string]string{}
 			}

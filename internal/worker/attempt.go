@@ -196,18 +196,34 @@ func (e *Engine) sendFiles(l *lane, a *attempt) {
 func (e *Engine) sendFile(a *attempt, i int) func() {
 	entry := a.content.Entries[i]
 	key := a.layout.Key(a.prefix, entry.Path)
+	var kept []archive.Xattr
+	var others []string
 	receipt, err := e.options.Uploader.Upload(a.ctx, transfer.File{
 		Prefix:   a.prefix,
 		Key:      key,
 		Size:     entry.Size,
 		Metadata: metadata(entry),
 		Sync:     e.options.Sync,
-		Open:     func() (transfer.SourceFile, error) { return e.options.Source.Open(entry) },
-		Left:     e.left.take(key),
-		Again:    e.again(a),
+		Open: func() (transfer.SourceFile, error) {
+			file, err := e.options.Source.Open(entry)
+			if err != nil {
+				return nil, err
+			}
+			// The object holds none of them, its member in the manifest does.
+			if kept, others, err = file.Xattrs(); err != nil {
+				_ = file.Close() // Nothing was read of it.
+				return nil, err
+			}
+			return file, nil
+		},
+		Left:  e.left.take(key),
+		Again: e.again(a),
 	})
 	e.leave(err)
-	return func() { e.sent(a, i, receipt, err) }
+	return func() {
+		a.members[i].Xattrs, a.members[i].NotKept = kept, others
+		e.sent(a, i, receipt, err)
+	}
 }
 
 // sent takes down what became of a file.
@@ -268,6 +284,10 @@ func (e *Engine) close(a *attempt) func() {
 }
 
 func (e *Engine) writeManifest(a *attempt) error {
+	archive.BoundXattrs(a.members)
+	if n := lacking(a.members); n > 0 {
+		e.options.Logger.Info("extended attributes not archived", "prefix", a.prefix, "number", a.number, "files", n)
+	}
 	key := a.layout.ManifestKey(a.layout.Index(a.prefix), a.number)
 	return e.options.Manifests(a.ctx, key, archive.Manifest{
 		Transfer: a.layout.UID,
@@ -277,6 +297,16 @@ func (e *Engine) writeManifest(a *attempt) error {
 		Object:   a.object,
 		Members:  a.members,
 	})
+}
+
+// lacking counts the members some of whose extended attributes are not archived.
+func lacking(members []archive.Member) (n int) {
+	for _, m := range members {
+		if len(m.NotKept) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // StoreManifests returns what EngineOptions.Manifests asks for: it puts them into a store.

@@ -125,6 +125,7 @@ func settle(m *archive.Member, p *archive.Packed) {
 	m.Outcome = archive.Done
 	if p.In {
 		m.Tar = &p.Place
+		m.Xattrs, m.NotKept = p.Xattrs, p.NotKept
 	}
 	if p.Err != nil {
 		m.Outcome, m.Reason, m.Message = archive.Failed, reasonUnknown, p.Err.Error()
