@@ -7,14 +7,12 @@ import (
 	"math/rand/v2"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -118,57 +116,6 @@ func (c *Coordinator) Tick(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// member is one transfer of a domain, with what the cluster holds of it.
-type member struct {
-	transfer *v1alpha1.ArchiveTransfer
-	leases   map[string]*v1alpha1.PrefixLease // by pod name
-	pods     map[string]*corev1.Pod           // workers only
-}
-
-// gather reads all transfers under control, by domain: those whose workers
-// have been asked for and which have not ended.
-func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) {
-	var transfers v1alpha1.ArchiveTransferList
-	if err := c.Client.List(ctx, &transfers); err != nil {
-		return nil, fmt.Errorf("listing ArchiveTransfers: %w", err)
-	}
-	world := map[string][]*member{}
-	byUID := map[string]*member{}
-	for i := range transfers.Items {
-		at := &transfers.Items[i]
-		if at.Status.StartTime == nil || at.DeletionTimestamp != nil || ended(at) {
-			continue
-		}
-		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
-		byUID[string(at.UID)] = m
-		name := convert.Domain(at.Spec.Destination)
-		world[name] = append(world[name], m)
-	}
-	return world, c.gatherWorkers(ctx, byUID)
-}
-
-func (c *Coordinator) gatherWorkers(ctx context.Context, byUID map[string]*member) error {
-	var leases v1alpha1.PrefixLeaseList
-	if err := c.Client.List(ctx, &leases); err != nil {
-		return fmt.Errorf("listing PrefixLeases: %w", err)
-	}
-	for i := range leases.Items {
-		if m := byUID[leases.Items[i].Labels[v1alpha1.LabelTransferUID]]; m != nil {
-			m.leases[leases.Items[i].Name] = &leases.Items[i]
-		}
-	}
-	var pods corev1.PodList
-	if err := c.Client.List(ctx, &pods, client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleWorker}); err != nil {
-		return fmt.Errorf("listing worker pods: %w", err)
-	}
-	for i := range pods.Items {
-		if m := byUID[pods.Items[i].Labels[v1alpha1.LabelTransferUID]]; m != nil {
-			m.pods[pods.Items[i].Name] = &pods.Items[i]
-		}
-	}
-	return nil
 }
 
 // domain returns the controller of a domain, begun anew when it is not there.

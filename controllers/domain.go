@@ -2,31 +2,19 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"golang.org/x/sync/errgroup"
-
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
-)
-
-const (
-	// leaseWrites bounds how many leases are written at once.
-	leaseWrites = 8
-	// foreignGrace is longer than a manager that lost its leadership goes on.
-	foreignGrace = 5 * time.Second
 )
 
 // domain is one endpoint and bucket under control.
@@ -44,7 +32,7 @@ type domain struct {
 // claim is what the manager remembers of a transfer besides what the core does.
 type claim struct {
 	checksum string
-	// heard is what the workers last reported, by lease.
+	// heard is what the workers last reported, by the UID of their pod.
 	heard map[string]heard
 	// failures are those recorded before.
 	failures []v1alpha1.ArchiveFailure
@@ -142,13 +130,13 @@ func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
 		return nil // it was not admitted
 	}
 	var errs []error
-	for name, pod := range m.pods {
+	for uid, pod := range m.pods {
 		if starting(pod) {
-			d.core.AddWorker(now, coordination.WorkerID(name), id, 0)
+			d.core.AddWorker(now, coordination.WorkerID(uid), id, 0)
 		}
 	}
-	for name, lease := range m.leases {
-		errs = append(errs, d.observeLease(ctx, now, m, coordination.WorkerID(name), lease))
+	for uid, lease := range m.leases {
+		errs = append(errs, d.observeLease(ctx, now, m, coordination.WorkerID(uid), lease))
 	}
 	d.removeGone(now, m)
 	if readyToClose(m.transfer) {
@@ -186,13 +174,13 @@ func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, wor
 // vanished without a word may still be running somewhere, so its lease has to
 // expire first.
 func (d *domain) removeGone(now time.Time, m *member) {
-	for name, lease := range m.leases {
-		pod := m.pods[name]
+	for uid := range m.leases {
+		pod := m.pods[uid]
 		switch {
-		case pod == nil || string(pod.UID) != lease.Spec.PodUID:
-			d.core.RemoveWorker(now, coordination.WorkerID(name), false)
+		case pod == nil:
+			d.core.RemoveWorker(now, coordination.WorkerID(uid), false)
 		case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
-			d.core.RemoveWorker(now, coordination.WorkerID(name), true)
+			d.core.RemoveWorker(now, coordination.WorkerID(uid), true)
 		}
 	}
 }
@@ -204,8 +192,8 @@ func (d *domain) deleteLeases(ctx context.Context, m *member) error {
 		return nil
 	}
 	var errs []error
-	for name, lease := range m.leases {
-		if d.core.HasWorker(coordination.WorkerID(name)) {
+	for uid, lease := range m.leases {
+		if d.core.HasWorker(coordination.WorkerID(uid)) {
 			continue
 		}
 		err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
@@ -256,136 +244,5 @@ func (d *domain) record(ctx context.Context, now time.Time, m *member) error {
 	}
 	d.Metrics.Write("ArchiveTransfer")
 	c.unrecorded, c.recorded = false, &status
-	return nil
-}
-
-// writeGrants makes the specs of the leases be as the core wants them.
-func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordination.Plan) error {
-	byID := map[coordination.TransferID]*member{}
-	for _, m := range members {
-		byID[coordination.TransferID(m.transfer.UID)] = m
-	}
-	var group errgroup.Group
-	group.SetLimit(leaseWrites)
-	var errs []error
-	for _, g := range plan.Grants {
-		m := byID[g.Transfer]
-		if m == nil || d.claims[g.Transfer].unrecorded {
-			continue
-		}
-		if lease := m.leases[string(g.Worker)]; lease != nil && isLater(lease.Spec, g) {
-			errs = append(errs, d.dropForeign(ctx, lease))
-			continue
-		}
-		group.Go(func() error { return d.writeGrant(ctx, m, g) })
-	}
-	return errors.Join(append(errs, group.Wait())...)
-}
-
-// writeGrant creates or updates one lease, also one that somebody else has edited.
-func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant) error {
-	name := string(g.Worker)
-	spec := convert.Grant(g)
-	spec.TransferName = m.transfer.Name
-	lease := m.leases[name]
-	if lease == nil {
-		pod := m.pods[name]
-		if pod == nil || !starting(pod) {
-			return nil
-		}
-		return d.createLease(ctx, m.transfer, pod, spec)
-	}
-	spec.PodUID = lease.Spec.PodUID
-	if equality.Semantic.DeepEqual(lease.Spec, spec) {
-		return nil
-	}
-	patch, err := replaceGrant(lease, spec)
-	if err != nil {
-		return fmt.Errorf("encoding the grant of PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
-	}
-	err = d.Client.Patch(ctx, lease.DeepCopy(), patch)
-	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) && d.behind(ctx, lease) {
-		return nil // the cache was behind; the next tick writes again
-	}
-	if err != nil {
-		return fmt.Errorf("writing PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
-	}
-	d.Metrics.Write("PrefixLease")
-	return nil
-}
-
-// replaceGrant replaces the grant that was read and no other, so that a manager that
-// no longer leads can't overwrite a newer one. The version of the object would not do
-// for that: it changes with every report, which come more often than ticks.
-func replaceGrant(lease *v1alpha1.PrefixLease, spec v1alpha1.PrefixLeaseSpec) (client.Patch, error) {
-	type operation struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value any    `json:"value"`
-	}
-	body, err := json.Marshal([]operation{
-		{"test", "/metadata/uid", lease.UID},
-		{"test", "/spec/epoch", lease.Spec.Epoch},
-		{"test", "/spec/sequence", lease.Spec.Sequence},
-		{"replace", "/spec", spec},
-	})
-	return client.RawPatch(types.JSONPatchType, body), err
-}
-
-// behind tells that the API holds another grant than the cache.
-func (d *domain) behind(ctx context.Context, lease *v1alpha1.PrefixLease) bool {
-	var live v1alpha1.PrefixLease
-	if err := d.APIReader.Get(ctx, client.ObjectKeyFromObject(lease), &live); err != nil {
-		return apierrors.IsNotFound(err)
-	}
-	return live.UID != lease.UID || live.Spec.Epoch != lease.Spec.Epoch || live.Spec.Sequence != lease.Spec.Sequence
-}
-
-// isLater tells that a worker obeys what stands rather than g.
-func isLater(stands v1alpha1.PrefixLeaseSpec, g coordination.Grant) bool {
-	return stands.Epoch > g.Epoch || stands.Epoch == g.Epoch && stands.Sequence > g.Sequence
-}
-
-// dropForeign deletes a lease that holds a grant later than this leader's. Another
-// manager that leads would write such, and this one then stops within foreignGrace;
-// else somebody made it by hand. The worker ends with its lease, and the Job starts
-// another.
-func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease) error {
-	now := d.Clock.Now()
-	since, known := d.foreign[lease.UID]
-	if !known {
-		d.foreign[lease.UID] = now
-	}
-	if !known || now.Sub(since) < foreignGrace {
-		return nil
-	}
-	delete(d.foreign, lease.UID)
-	log.FromContext(ctx).WithName("coordinator").Info("deleting a lease that holds a grant which no manager wrote; its worker will be replaced",
-		"lease", client.ObjectKeyFromObject(lease), "epoch", lease.Spec.Epoch, "sequence", lease.Spec.Sequence, "ownEpoch", d.epoch)
-	err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting PrefixLease %s, whose grant no manager wrote: %w", client.ObjectKeyFromObject(lease), err)
-	}
-	return nil
-}
-
-func (d *domain) createLease(ctx context.Context, at *v1alpha1.ArchiveTransfer, pod *corev1.Pod, spec v1alpha1.PrefixLeaseSpec) error {
-	spec.PodUID = string(pod.UID)
-	lease := &v1alpha1.PrefixLease{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: pod.Name, Namespace: at.Namespace,
-			Labels:          transferLabels(at, v1alpha1.RoleWorker),
-			OwnerReferences: []metav1.OwnerReference{ownerReference(at)},
-		},
-		Spec: spec,
-	}
-	err := d.Client.Create(ctx, lease)
-	if apierrors.IsAlreadyExists(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("creating PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
-	}
-	d.Metrics.Write("PrefixLease")
 	return nil
 }

@@ -113,9 +113,9 @@ func (d *domain) conditions(now time.Time, m *member, s v1alpha1.ArchiveTransfer
 
 // expiredLease names a worker that says it works on its floor.
 func expiredLease(m *member) string {
-	for _, name := range slices.Sorted(maps.Keys(m.leases)) {
-		if meta.IsStatusConditionTrue(m.leases[name].Status.Conditions, v1alpha1.LeaseConditionDegraded) {
-			return name
+	for _, uid := range slices.Sorted(maps.Keys(m.leases)) {
+		if lease := m.leases[uid]; meta.IsStatusConditionTrue(lease.Status.Conditions, v1alpha1.LeaseConditionDegraded) {
+			return lease.Name
 		}
 	}
 	return ""

@@ -156,18 +156,25 @@ type puppet struct {
 // startPuppet plays kubelet and Job controller: a worker pod that runs.
 func (s *stage) startPuppet(ctx context.Context, name string) *puppet {
 	GinkgoHelper()
-	job := s.awaitJob(ctx, "-workers")
+	s.startPod(ctx, name, s.awaitJob(ctx, "-workers"))
+	p := &puppet{stage: s, name: name, held: map[string]bool{}}
+	Eventually(func() error { _, err := p.lease(ctx); return err }).Should(Succeed(), "no lease for a running worker")
+	return p
+}
+
+// startPod runs a pod in the stage's namespace as a Job's, which may be another's.
+func (s *stage) startPod(ctx context.Context, name string, job *batchv1.Job) *corev1.Pod {
+	GinkgoHelper()
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name, Labels: job.Spec.Template.Labels},
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name, Labels: job.Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))}},
 		Spec: corev1.PodSpec{NodeName: "node", Containers: []corev1.Container{{Name: "worker", Image: "worker:test"}},
 			ServiceAccountName: "default", AutomountServiceAccountToken: ptr.To(false)},
 	}
 	Expect(api.Create(ctx, pod)).To(Succeed())
 	pod.Status.Phase = corev1.PodRunning
 	Expect(api.Status().Update(ctx, pod)).To(Succeed())
-	p := &puppet{stage: s, name: name, held: map[string]bool{}}
-	Eventually(func() error { _, err := p.lease(ctx); return err }).Should(Succeed(), "no lease for a running worker")
-	return p
+	return pod
 }
 
 func (p *puppet) lease(ctx context.Context) (*v1alpha1.PrefixLease, error) {

@@ -22,7 +22,7 @@ type heard struct {
 // takeNote remembers a report, and gives what was remembered before.
 func (c *claim) takeNote(now time.Time, lease *v1alpha1.PrefixLease) (before, next heard) {
 	s := lease.Status
-	before = c.heard[lease.Name]
+	before = c.heard[lease.Spec.PodUID]
 	next = heard{instance: s.Instance, sequence: ptr.Deref(s.ReportSequence, 0), at: now, counters: map[string]metrics.Requests{}}
 	for _, p := range s.Prefixes {
 		next.counters[p.Name] = metrics.Requests{
@@ -30,14 +30,14 @@ func (c *claim) takeNote(now time.Time, lease *v1alpha1.PrefixLease) (before, ne
 			Failed: ptr.Deref(p.Failed, 0), Bytes: ptr.Deref(p.Bytes, 0),
 		}
 	}
-	c.heard[lease.Name] = next
+	c.heard[lease.Spec.PodUID] = next
 	return before, next
 }
 
 // count shows what a report tells that the one before did not. Counters of prefixes that
 // were never planned are not shown: their names could be anything.
 func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.PrefixLease) {
-	if h := c.heard[lease.Name]; h.instance == lease.Status.Instance && h.sequence >= ptr.Deref(lease.Status.ReportSequence, 0) {
+	if h := c.heard[lease.Spec.PodUID]; h.instance == lease.Status.Instance && h.sequence >= ptr.Deref(lease.Status.ReportSequence, 0) {
 		return
 	}
 	before, next := c.takeNote(now, lease)
@@ -59,9 +59,9 @@ func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.Prefi
 // been silent.
 func (d *domain) showReportAge(now time.Time, m *member, c *claim) {
 	oldest := now
-	for name, h := range c.heard {
-		if m.leases[name] == nil {
-			delete(c.heard, name)
+	for uid, h := range c.heard {
+		if m.leases[uid] == nil {
+			delete(c.heard, uid)
 		} else if h.at.Before(oldest) {
 			oldest = h.at
 		}

@@ -20,7 +20,7 @@ import (
 // reportOf is a lease with a report of one prefix.
 func reportOf(name, instance string, sequence, accepted, throttled int64, prefix string) *v1alpha1.PrefixLease {
 	return &v1alpha1.PrefixLease{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.PrefixLeaseSpec{PodUID: name},
 		Status: v1alpha1.PrefixLeaseStatus{Instance: instance, ReportSequence: ptr.To(sequence), Prefixes: []v1alpha1.PrefixReport{
 			{Name: prefix, Accepted: ptr.To(accepted), Throttled: ptr.To(throttled), Bytes: ptr.To(100 * accepted)},
 		}},
@@ -48,7 +48,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	m.leases = map[string]*v1alpha1.PrefixLease{"old": nil, "new": nil}
 	now := time.Unix(1000, 0)
 	tell := func(after time.Duration, lease *v1alpha1.PrefixLease) {
-		m.leases[lease.Name] = lease
+		m.leases[lease.Spec.PodUID] = lease
 		d.count(now.Add(after), m, c, lease)
 	}
 

@@ -44,7 +44,6 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 			t.Fatal(err)
 		}
 		lease := &v1alpha1.PrefixLease{}
-		lease.Name = "w"
 		if err := json.Unmarshal(encoded, &lease.Spec); err != nil {
 			t.Fatal(err)
 		}

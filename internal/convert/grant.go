@@ -11,10 +11,11 @@ import (
 	"cargoship.dev/operator/internal/coordination"
 )
 
-// Grant writes a grant as the spec of a PrefixLease. TransferName and PodUID
-// are the caller's to fill in: the core knows neither.
+// Grant writes a grant as the spec of a PrefixLease. TransferName is the caller's to
+// fill in: the core does not know it.
 func Grant(g coordination.Grant) v1alpha1.PrefixLeaseSpec {
 	spec := v1alpha1.PrefixLeaseSpec{
+		PodUID:               string(g.Worker),
 		Epoch:                g.Epoch,
 		Sequence:             g.Sequence,
 		AcknowledgedReport:   ptr.To(g.AcknowledgedReport),
@@ -52,7 +53,7 @@ func prefixGrant(p coordination.PrefixGrant) v1alpha1.PrefixGrant {
 func LeaseGrant(transfer coordination.TransferID, lease *v1alpha1.PrefixLease) coordination.Grant {
 	spec := lease.Spec
 	g := coordination.Grant{
-		Worker: coordination.WorkerID(lease.Name), Transfer: transfer,
+		Worker: coordination.WorkerID(spec.PodUID), Transfer: transfer,
 		Epoch: spec.Epoch, Sequence: spec.Sequence,
 		AcknowledgedReport: ptr.Deref(spec.AcknowledgedReport, 0),
 		Instance:           spec.AcknowledgedInstance,
