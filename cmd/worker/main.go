@@ -4,10 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 )
 
@@ -22,9 +25,10 @@ func start() int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), ending()...)
 	defer stop()
-	// A second signal ends the process at once.
+	// A second signal ends the process at once, but not a second line that nobody reads.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	context.AfterFunc(ctx, stop)
 	root := newRootCommand()
 	cmd, err := root.ExecuteContextC(ctx)
@@ -32,6 +36,22 @@ func start() int {
 		return 0
 	}
 	line, code := verdict(ctx, cmd, err)
-	fmt.Fprintln(os.Stderr, line)
+	if !outputClosed(err) {
+		fmt.Fprintln(os.Stderr, line)
+	}
 	return code
+}
+
+// ending are the signals that end a command in good order: it aborts what it has open.
+// Also a terminal that is closed, and a reader of the output that has gone, would end it
+// at once otherwise. What is ignored from the start stays so, as with nohup.
+func ending() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE}
+	return slices.DeleteFunc(all, signal.Ignored)
+}
+
+// outputClosed says that nobody reads the output any more, as with worker ls | head.
+func outputClosed(err error) bool {
+	written, ok := errors.AsType[*fs.PathError](err)
+	return ok && written.Path == os.Stdout.Name() && errors.Is(written, syscall.EPIPE)
 }

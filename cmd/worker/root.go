@@ -63,8 +63,11 @@ func verdict(ctx context.Context, cmd *cobra.Command, err error) (line string, c
 	if _, failed := errors.AsType[failure](err); !failed {
 		return fmt.Sprintf("%s: %s: see %s --help", cmd.CommandPath(), text, cmd.CommandPath()), exitUsage
 	}
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
-		text = "stopped: " + cause.Error()
+	if cause := context.Cause(ctx); cause != nil {
+		if errors.Is(err, cause) || errors.Is(err, ctx.Err()) {
+			text = cause.Error()
+		}
+		text = "stopped: " + text
 	}
 	if _, differ := errors.AsType[*worker.CountsDifferError](err); differ {
 		return fmt.Sprintf("%s: %s", cmd.CommandPath(), text), exitCountsDiffer

@@ -9,8 +9,10 @@ import (
 )
 
 const (
-	// abortTimeout bounds how long an upload that failed is being aborted.
-	abortTimeout = 30 * time.Second
+	// abortTimeout bounds how long an upload that failed is being aborted, and
+	// stoppedTimeout one of a run that is stopped, since somebody waits for its end.
+	abortTimeout   = 30 * time.Second
+	stoppedTimeout = 4 * time.Second
 	// abortPatience bounds how long each request of that waits for the gate.
 	abortPatience = time.Second
 )
@@ -194,7 +196,7 @@ func (j *job) abandon(ctx context.Context, upload OpenUpload, cause *Error) erro
 		told.LeftOpen = &upload
 		return &told
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	ctx, cancel := aborting(ctx)
 	defer cancel()
 	err := j.abort(ctx, upload)
 	if err == nil && j.cutOff.Load() {
@@ -206,6 +208,15 @@ func (j *job) abandon(ctx context.Context, upload OpenUpload, cause *Error) erro
 	told := *cause
 	told.LeftOpen = &upload
 	return &told
+}
+
+// aborting returns the context in which uploads are aborted, also when ctx has ended.
+func aborting(ctx context.Context) (context.Context, context.CancelFunc) {
+	timeout := abortTimeout
+	if ctx.Err() != nil {
+		timeout = stoppedTimeout
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
 }
 
 func (j *job) abort(ctx context.Context, upload OpenUpload) error {
@@ -263,7 +274,7 @@ func (j *job) acquireSoon(ctx context.Context) (release func()) {
 // sweep aborts the multipart uploads of the file's key that answers now lost have opened:
 // those without parts, but keep.
 func (j *job) sweep(ctx context.Context, keep OpenUpload) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	ctx, cancel := aborting(ctx)
 	defer cancel()
 	uploads, err := j.client.OpenUploads(ctx, j.file.Key)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -148,11 +149,22 @@ func (r *rig) begin(t *testing.T, arguments ...string) *run {
 // start starts the worker with a command.
 func (r *rig) start(t *testing.T, arguments ...string) *run {
 	t.Helper()
-	arguments = append(arguments, "--endpoint-url", r.endpoint, "--path-style", "--region", "us-east-1",
+	return r.startBy(t, exec.Command(workerProgram, r.arguments(arguments)...))
+}
+
+// arguments adds to a command what every one needs to reach the bucket.
+func (r *rig) arguments(command []string) []string {
+	return append(slices.Clone(command), "--endpoint-url", r.endpoint, "--path-style", "--region", "us-east-1",
 		"--credentials-dir", r.credentials, "--json")
-	cmd := exec.Command(workerProgram, arguments...)
+}
+
+// startBy starts a command line that runs the worker.
+func (r *rig) startBy(t *testing.T, cmd *exec.Cmd) *run {
+	t.Helper()
 	c := &run{cmd: cmd}
-	cmd.Stdout, cmd.Stderr = &c.stdout, &c.stderr
+	if cmd.Stdout == nil {
+		cmd.Stdout, cmd.Stderr = &c.stdout, &c.stderr
+	}
 	// Nothing but the source and the server may be needed: no home, no temporary files.
 	cmd.Env, cmd.Dir = []string{"TMPDIR=/nonexistent", "HOME=/nonexistent"}, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: r.user}
