@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -177,6 +178,7 @@ func TestPatience(t *testing.T) {
 		}}}
 	}
 	denied, away := blocked(v1alpha1.ReasonPermissionDenied), blocked(v1alpha1.ReasonEndpointUnreachable)
+	refused := blocked(v1alpha1.ReasonConfigurationRefused)
 	type step struct {
 		after   time.Duration
 		report  v1alpha1.PrefixLeaseStatus
@@ -192,10 +194,12 @@ func TestPatience(t *testing.T) {
 		"a good probe changes none": {[]step{{report: denied}, {after: time.Second}, {after: 5 * time.Second, report: denied}}, true},
 		"a request gets through":    {[]step{{report: denied}, {after: time.Second, through: true}, {after: 5 * time.Second, report: denied}}, false},
 		"away for a while":          {[]step{{report: away}, {after: 50 * time.Second, report: away}}, false},
+		"refused from the start":    {[]step{{report: refused}}, true},
+		"refused later":             {[]step{{through: true}, {report: refused}, {after: 4 * time.Second, report: refused}}, false},
 		"away for good":             {[]step{{report: away}, {after: 61 * time.Second, report: away}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &session{}
+			s := &session{options: Options{Logger: slog.New(slog.DiscardHandler)}}
 			now := time.Unix(0, 0)
 			var err error
 			for _, step := range tc.steps {

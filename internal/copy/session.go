@@ -57,6 +57,8 @@ type session struct {
 	// quietSince is when requests ceased to get through while the engine is
 	// blocked; zero while it isn't.
 	quietSince time.Time
+	// begun: a request has got through.
+	begun bool
 }
 
 func newSession(o Options, source *archive.Source, client *transfer.Client, left []transfer.OpenUpload) (*session, error) {
@@ -239,16 +241,20 @@ func (s *session) attempt(id archiveID) int32 {
 }
 
 // patience returns an error once the engine has been blocked for too long. A
-// request that gets through begins the wait anew.
+// request that gets through begins the wait anew. What was asked for and is refused from
+// the start will not be accepted later.
 func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, through bool) error {
 	blocked := apimeta.FindStatusCondition(report.Conditions, v1alpha1.LeaseConditionBlocked)
 	switch {
 	case through:
-		s.quietSince = time.Time{}
+		s.quietSince, s.begun = time.Time{}, true
 	case blocked == nil || blocked.Status != "True":
 		// A probe that succeeds proves nothing yet: what was refused may be so again.
+	case !s.begun && blocked.Reason == v1alpha1.ReasonConfigurationRefused:
+		return errors.New(blocked.Message)
 	case s.quietSince.IsZero():
 		s.quietSince = now
+		s.options.Logger.Warn("blocked", "reason", blocked.Reason, "error", blocked.Message)
 	default:
 		limit := blockedPatience
 		if blocked.Reason == v1alpha1.ReasonEndpointUnreachable {

@@ -34,7 +34,7 @@ func (e *Engine) block(err *transfer.Error) {
 	}
 	b.blocked = true
 	e.setLimits(false)
-	e.options.Logger.Warn("blocked", "reason", b.verdict.reason, "error", b.verdict.message)
+	e.options.Logger.Info("blocked", "reason", b.verdict.reason, "error", b.verdict.message)
 	notify(e.eager)
 	e.start(e.probe)
 }
