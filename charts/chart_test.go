@@ -31,7 +31,7 @@ const chart = "cargoship"
 // everything switches on what is off by default.
 func everything() []string {
 	return []string{
-		"priorityClass.create=true", "priorityClass.name=cargoship", "flowSchema.enabled=true", "allowHostPathSources=true",
+		"priorityClass.create=true", "priorityClass.name=cargoship", "flowSchema.enabled=true", "allowHostPathSources=true", "allowNFSSources=true",
 		"metrics.serviceMonitor.enabled=true", "metrics.rules.enabled=true", "metrics.dashboard.enabled=true",
 		"podLabels.team=data", "logLevel=debug", "imagePullSecrets[0].name=registry",
 	}
@@ -70,7 +70,7 @@ func TestSwitchesMakeTheirObjects(t *testing.T) {
 	manager := objects["Deployment/cargoship-controller-manager"]
 	containers, _, _ := unstructured.NestedSlice(manager, "spec", "template", "spec", "containers")
 	args := fmt.Sprint(containers[0].(map[string]any)["args"])
-	for _, flag := range []string{"--allow-host-path-sources", "--log-level=debug"} {
+	for _, flag := range []string{"--allow-host-path-sources", "--allow-nfs-sources", "--log-level=debug"} {
 		if !strings.Contains(args, flag) {
 			t.Errorf("the manager's arguments %s lack %s", args, flag)
 		}
@@ -236,8 +236,9 @@ func read(t *testing.T, file string) []byte {
 
 func TestNotesTellWhatWasChosen(t *testing.T) {
 	const hostPath = "Whoever may create an ArchiveTransfer may now read files of the nodes."
+	const nfs = "Whoever may create an ArchiveTransfer may now read the NFS exports that the nodes can mount."
 	for value, wantWarning := range map[string]bool{"true": true, "false": false} {
-		out, err := helm(t, "install", chart, chart, "--dry-run=client", "--set", "allowHostPathSources="+value)
+		out, err := helm(t, "install", chart, chart, "--dry-run=client", "--set", "allowHostPathSources="+value+",allowNFSSources="+value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,8 +246,10 @@ func TestNotesTellWhatWasChosen(t *testing.T) {
 		if !found || !strings.Contains(notes, "kubectl get archivetransfers -w") {
 			t.Errorf("the notes do not tell how to go on:\n%s", notes)
 		}
-		if strings.Contains(notes, hostPath) != wantWarning {
-			t.Errorf("with allowHostPathSources=%s the notes are:\n%s", value, notes)
+		for _, warning := range []string{hostPath, nfs} {
+			if strings.Contains(notes, warning) != wantWarning {
+				t.Errorf("with sources allowed: %s, the notes are:\n%s", value, notes)
+			}
 		}
 	}
 }

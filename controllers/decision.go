@@ -19,21 +19,22 @@ const drainGrace = 10 * time.Second
 
 // input is all that a decision about a transfer rests on, gathered at one time.
 type input struct {
-	now       time.Time
-	transfer  *v1alpha1.ArchiveTransfer
-	violation *violation // a precondition that does not hold, or nil
-	refused   *violation // why a Job has no pod, if the cluster says
-	workers   *batchv1.Job
-	closing   *batchv1.Job
-	leases    []v1alpha1.PrefixLease
-	pods      []corev1.Pod // of both Jobs
+	now        time.Time
+	transfer   *v1alpha1.ArchiveTransfer
+	disallowed *violation // why the administrator does not allow the source, or nil
+	violation  *violation // a precondition that does not hold, or nil
+	refused    *violation // why a Job has no pod, if the cluster says
+	workers    *batchv1.Job
+	closing    *batchv1.Job
+	leases     []v1alpha1.PrefixLease
+	pods       []corev1.Pod // of both Jobs
 }
 
 // action is what is to be done next.
 type action string
 
 const (
-	actHold         action = "Hold"         // nothing is started
+	actHold         action = "Hold"         // nothing runs
 	actRunWorkers   action = "RunWorkers"   // the fleet is there, or suspended
 	actDrainWorkers action = "DrainWorkers" // the coordinator drains them; wait
 	actStopWorkers  action = "StopWorkers"  // those that linger are ended
@@ -57,6 +58,9 @@ type decision struct {
 
 // decide judges a transfer that is neither deleted nor ended.
 func decide(in input) decision {
+	if in.disallowed != nil && in.closing == nil {
+		return decision{action: actHold, reason: in.disallowed.reason, message: in.disallowed.message, again: time.Minute}
+	}
 	if in.workers == nil && in.closing == nil && in.violation != nil {
 		return decision{action: actHold, reason: in.violation.reason, message: in.violation.message, again: backoff(in)}
 	}

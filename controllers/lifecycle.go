@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -42,8 +44,8 @@ type Lifecycle struct {
 	Clock     clock.PassiveClock
 	// WorkerImage is the image of worker pods whose transfer names none.
 	WorkerImage string
-	// AllowHostPath admits sources of the type hostPath.
-	AllowHostPath bool
+	// Allowed are the types of sources that the administrator allows besides claims.
+	Allowed AllowedSources
 }
 
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch;patch;delete
@@ -136,34 +138,63 @@ func (r *Lifecycle) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (i
 	if in.closing, err = r.job(ctx, at, finishJobName(at)); err != nil {
 		return in, err
 	}
-	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
-	var leases v1alpha1.PrefixLeaseList
-	if err := r.Client.List(ctx, &leases, client.InNamespace(at.Namespace), mine); err != nil {
-		return in, fmt.Errorf("listing the leases of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	if err := r.gatherDependents(ctx, &in); err != nil {
+		return in, err
 	}
-	in.leases = leases.Items
-	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
-		return in, fmt.Errorf("listing the pods of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	if at.DeletionTimestamp != nil || ended(at) {
+		return in, nil
 	}
-	in.pods = pods.Items
-	if in.workers == nil && at.DeletionTimestamp == nil && !ended(at) {
+	in.disallowed = r.Allowed.judge(at.Spec.Source)
+	if in.workers == nil {
 		p, err := gatherPrerequisites(ctx, r.APIReader, at)
 		if err != nil {
 			return in, err
 		}
-		in.violation = firstViolation(preconditions(r.AllowHostPath), at, p)
+		in.violation = firstViolation(preconditions(), at, p)
 	}
-	if at.DeletionTimestamp == nil && !ended(at) {
-		in.refused, err = r.refusedPods(ctx, in)
-	}
+	in.refused, err = r.refusedPods(ctx, in)
 	return in, err
 }
 
-// job reads a Job of the transfer; another's Job of the same name is as none.
+// gatherDependents reads the leases and pods of the transfer. Labels find them, and
+// anybody may set labels: what they belong to is told by their controller.
+func (r *Lifecycle) gatherDependents(ctx context.Context, in *input) error {
+	at := in.transfer
+	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
+	var leases v1alpha1.PrefixLeaseList
+	if err := r.Client.List(ctx, &leases, client.InNamespace(at.Namespace), mine); err != nil {
+		return fmt.Errorf("listing the leases of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	}
+	in.leases = slices.DeleteFunc(leases.Items, func(l v1alpha1.PrefixLease) bool { return !metav1.IsControlledBy(&l, at) })
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
+		return fmt.Errorf("listing the pods of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	}
+	in.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !ownPod(*in, &p) })
+	return nil
+}
+
+// ownPod tells whether one of the transfer's Jobs controls a pod. A Job that has been
+// deleted may leave pods that still run; the garbage collector deletes those of a Job
+// that never existed.
+func ownPod(in input, pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || owner.Kind != "Job" {
+		return false
+	}
+	for _, job := range []*batchv1.Job{in.workers, in.closing} {
+		if job != nil && job.Name == owner.Name {
+			return job.UID == owner.UID
+		}
+	}
+	return owner.Name == workersJobName(in.transfer) || owner.Name == finishJobName(in.transfer)
+}
+
+// job reads a Job of the transfer. One of that name which the transfer does not control
+// is somebody else's, whatever its labels: it counts for nothing and is left alone.
 func (r *Lifecycle) job(ctx context.Context, at *v1alpha1.ArchiveTransfer, name string) (*batchv1.Job, error) {
 	job, err := getOrNil(ctx, r.Client, at.Namespace, name, &batchv1.Job{})
-	if err != nil || job == nil || job.Labels[v1alpha1.LabelTransferUID] != string(at.UID) {
+	if err != nil || job == nil || !metav1.IsControlledBy(job, at) {
 		return nil, err
 	}
 	return job, nil
@@ -172,6 +203,11 @@ func (r *Lifecycle) job(ctx context.Context, at *v1alpha1.ArchiveTransfer, name 
 // act does what was decided.
 func (r *Lifecycle) act(ctx context.Context, in input, d decision) error {
 	switch d.action {
+	case actHold:
+		if in.workers != nil && !ptr.Deref(in.workers.Spec.Suspend, false) {
+			return r.suspendJob(ctx, in.workers, true, true)
+		}
+		return nil
 	case actRunWorkers:
 		return r.runWorkers(ctx, in)
 	case actStopWorkers:
@@ -212,11 +248,11 @@ func (r *Lifecycle) startWorkers(ctx context.Context, at *v1alpha1.ArchiveTransf
 	if err := r.ensureIdentity(ctx, at); err != nil {
 		return err
 	}
-	job, err := workersJob(at, r.WorkerImage)
+	job, err := workersJob(at, r.WorkerImage, r.Allowed)
 	if err != nil {
 		return err
 	}
-	return r.createJob(ctx, job)
+	return r.createJob(ctx, at, job)
 }
 
 func (r *Lifecycle) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
@@ -229,20 +265,20 @@ func (r *Lifecycle) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTran
 	return apply(ctx, r.Client, ownerLifecycle, binding)
 }
 
-// refusal is an error that only the user can mend; it becomes a condition.
+// refusal is an error that only the user can fix; it becomes a condition.
 type refusal violation
 
 func (r *refusal) Error() string { return r.message }
 
 // createJob creates a Job. What the cluster refuses, such as a quota does,
 // becomes a refusal.
-func (r *Lifecycle) createJob(ctx context.Context, job *batchv1.Job) error {
+func (r *Lifecycle) createJob(ctx context.Context, at *v1alpha1.ArchiveTransfer, job *batchv1.Job) error {
 	err := r.Client.Create(ctx, job)
 	switch {
 	case err == nil:
 		return nil
 	case apierrors.IsAlreadyExists(err):
-		return r.checkOwn(ctx, job)
+		return r.checkOwn(ctx, at, job)
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
 		return &refusal{string(apierrors.ReasonForError(err)), fmt.Sprintf("creating Job %s: %v", job.Name, err)}
 	default:
@@ -252,13 +288,13 @@ func (r *Lifecycle) createJob(ctx context.Context, job *batchv1.Job) error {
 
 // checkOwn tells a Job that was created a moment ago, and is not in the cache
 // yet, from somebody else's.
-func (r *Lifecycle) checkOwn(ctx context.Context, job *batchv1.Job) error {
-	there, err := getOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
-	if err != nil || there == nil || there.Labels[v1alpha1.LabelTransferUID] == job.Labels[v1alpha1.LabelTransferUID] {
+func (r *Lifecycle) checkOwn(ctx context.Context, at *v1alpha1.ArchiveTransfer, job *batchv1.Job) error {
+	existing, err := getOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
+	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) {
 		return err
 	}
 	return &refusal{v1alpha1.ReasonAPIConflict, fmt.Sprintf(
-		"a Job %s that is not of this transfer exists already; delete it, or create the transfer under another name", job.Name)}
+		"Job %s exists and does not belong to this transfer; delete it, or create the transfer under another name", job.Name)}
 }
 
 func (r *Lifecycle) startClosing(ctx context.Context, in input, abort bool) error {
@@ -272,7 +308,7 @@ func (r *Lifecycle) startClosing(ctx context.Context, in input, abort bool) erro
 	if err != nil {
 		return err
 	}
-	return r.createJob(ctx, job)
+	return r.createJob(ctx, in.transfer, job)
 }
 
 func (r *Lifecycle) suspendJob(ctx context.Context, job *batchv1.Job, suspend, mark bool) error {

@@ -71,8 +71,8 @@ func getOrNil[T client.Object](ctx context.Context, r client.Reader, namespace, 
 type policy func(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation
 
 // preconditions are judged in this order; the first violation is reported.
-func preconditions(allowHostPath bool) []policy {
-	return []policy{hostPathAllowed(allowHostPath), claimUsable, secretUsable, caBundleUsable, serviceAccountExists}
+func preconditions() []policy {
+	return []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists}
 }
 
 func firstViolation(policies []policy, at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
@@ -84,15 +84,20 @@ func firstViolation(policies []policy, at *v1alpha1.ArchiveTransfer, p prerequis
 	return nil
 }
 
-func hostPathAllowed(allowed bool) policy {
-	return func(at *v1alpha1.ArchiveTransfer, _ prerequisites) *violation {
-		if at.Spec.Source.HostPath == nil || allowed {
-			return nil
-		}
-		return &violation{v1alpha1.ReasonHostPathRefused,
-			"the source is a hostPath, which the administrator has not allowed; use a PersistentVolumeClaim, " +
-				"or have the manager started with --allow-host-path-sources"}
+// AllowedSources are the types of sources that the administrator allows. Claims always
+// are: whoever may create one in a namespace may read it there.
+type AllowedSources struct{ HostPath, NFS bool }
+
+// judge tells why a source is not allowed, or nil.
+func (a AllowedSources) judge(s v1alpha1.Source) *violation {
+	const advice = "the source is %s, which the administrator has not allowed; use a PersistentVolumeClaim, or have the manager started with %s"
+	switch {
+	case s.HostPath != nil && !a.HostPath:
+		return &violation{v1alpha1.ReasonHostPathNotAllowed, fmt.Sprintf(advice, "a hostPath", "--allow-host-path-sources")}
+	case s.NFS != nil && !a.NFS:
+		return &violation{v1alpha1.ReasonNFSNotAllowed, fmt.Sprintf(advice, "an NFS export", "--allow-nfs-sources")}
 	}
+	return nil
 }
 
 func claimUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {

@@ -35,7 +35,7 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 		Workers:            workersStatus(in, d.action == actEnd),
 	}
 	now := metav1.NewTime(in.now.Truncate(time.Second))
-	if s.StartTime == nil && (d.action == actRunWorkers || in.workers != nil) {
+	if s.StartTime == nil && d.action == actRunWorkers {
 		s.StartTime = &now
 	}
 	ended := d.action == actEnd

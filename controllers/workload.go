@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -42,9 +43,12 @@ func finishJobName(at *v1alpha1.ArchiveTransfer) string  { return at.Name + "-fi
 func abortJobName(at *v1alpha1.ArchiveTransfer) string   { return at.Name + "-abort" }
 
 // workersJob is the fleet: an Indexed Job, so that a job queue can hold it.
-func workersJob(at *v1alpha1.ArchiveTransfer, image string) (*batchv1.Job, error) {
+func workersJob(at *v1alpha1.ArchiveTransfer, image string, allowed AllowedSources) (*batchv1.Job, error) {
 	job, err := jobFor(at, workersJobName(at), v1alpha1.RoleWorker, image)
 	if err != nil {
+		return nil, err
+	}
+	if err := mountSource(&job.Spec.Template.Spec, at.Spec.Source, allowed); err != nil {
 		return nil, err
 	}
 	job.Labels = merged(at.Spec.Workers.JobLabels, job.Labels)
@@ -60,7 +64,8 @@ func workersJob(at *v1alpha1.ArchiveTransfer, image string) (*batchv1.Job, error
 	pod.ServiceAccountName = serviceAccountName(at)
 	container := &pod.Containers[0]
 	container.Args = append([]string{"run",
-		"--pod-name=$(POD_NAME)", "--pod-namespace=$(POD_NAMESPACE)", "--pod-uid=$(POD_UID)"}, dataArgs(at)...)
+		"--pod-name=$(POD_NAME)", "--pod-namespace=$(POD_NAMESPACE)", "--pod-uid=$(POD_UID)",
+		"--source-dir=" + sourceMount}, dataArgs(at)...)
 	container.Env = append(container.Env,
 		fieldEnv("POD_NAME", "metadata.name"),
 		fieldEnv("POD_NAMESPACE", "metadata.namespace"),
@@ -69,7 +74,8 @@ func workersJob(at *v1alpha1.ArchiveTransfer, image string) (*batchv1.Job, error
 }
 
 // closingJob closes a transfer: it writes the index and aborts what uploads
-// were left open, or with abort only the latter.
+// were left open, or with abort only the latter. Neither reads the source, so none
+// is mounted.
 func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv1.Job, error) {
 	name, args := finishJobName(at), []string{"finish"}
 	if abort {
@@ -89,7 +95,7 @@ func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv
 }
 
 func dataArgs(at *v1alpha1.ArchiveTransfer) []string {
-	args := []string{"--source-dir=" + sourceMount, "--memory-limit=$(MEMORY_LIMIT)"}
+	args := []string{"--memory-limit=$(MEMORY_LIMIT)"}
 	if at.Spec.Destination.Credentials.Secret != nil {
 		args = append(args, "--credentials-dir="+credentialsMount)
 	}
@@ -104,6 +110,13 @@ func serviceAccountName(at *v1alpha1.ArchiveTransfer) string {
 		return i.ServiceAccountName
 	}
 	return workerAccount
+}
+
+// mayUseNodeRole tells whether workers may ask the node for its own role, which the
+// chain of credentials otherwise ends in when the ServiceAccount has none.
+func mayUseNodeRole(at *v1alpha1.ArchiveTransfer) bool {
+	i := at.Spec.Destination.Credentials.PodIdentity
+	return i != nil && i.InstanceMetadata == v1alpha1.InstanceMetadataAllowed
 }
 
 func jobFor(at *v1alpha1.ArchiveTransfer, name, role, image string) (*batchv1.Job, error) {
@@ -151,6 +164,7 @@ func podSpec(at *v1alpha1.ArchiveTransfer, image, config string) corev1.PodSpec 
 			Name: v1alpha1.WorkerContainer, Image: image,
 			Env: []corev1.EnvVar{
 				{Name: v1alpha1.WorkerConfigEnv, Value: config},
+				{Name: "AWS_EC2_METADATA_DISABLED", Value: strconv.FormatBool(!mayUseNodeRole(at))},
 				{Name: "MEMORY_LIMIT", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{
 					ContainerName: v1alpha1.WorkerContainer, Resource: "limits.memory"}}},
 			},
@@ -179,8 +193,8 @@ func podSpec(at *v1alpha1.ArchiveTransfer, image, config string) corev1.PodSpec 
 }
 
 func volumesFor(at *v1alpha1.ArchiveTransfer) ([]corev1.Volume, []corev1.VolumeMount) {
-	volumes := []corev1.Volume{{Name: "source", VolumeSource: sourceVolume(at.Spec.Source)}}
-	mounts := []corev1.VolumeMount{{Name: "source", MountPath: sourceMount, ReadOnly: true}}
+	var volumes []corev1.Volume
+	var mounts []corev1.VolumeMount
 	if s := at.Spec.Destination.Credentials.Secret; s != nil {
 		volumes = append(volumes, corev1.Volume{Name: "credentials", VolumeSource: corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{SecretName: s.Name, DefaultMode: ptr.To(int32(0o444))}}})
@@ -192,6 +206,18 @@ func volumesFor(at *v1alpha1.ArchiveTransfer) ([]corev1.Volume, []corev1.VolumeM
 		mounts = append(mounts, corev1.VolumeMount{Name: "ca", MountPath: caMount, ReadOnly: true})
 	}
 	return volumes, mounts
+}
+
+// mountSource mounts the source read-only, which here and nowhere else becomes a volume:
+// one that is not allowed never does.
+func mountSource(pod *corev1.PodSpec, s v1alpha1.Source, allowed AllowedSources) error {
+	if v := allowed.judge(s); v != nil {
+		return (*refusal)(v)
+	}
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "source", VolumeSource: sourceVolume(s)})
+	container := &pod.Containers[0]
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "source", MountPath: sourceMount, ReadOnly: true})
+	return nil
 }
 
 func sourceVolume(s v1alpha1.Source) corev1.VolumeSource {

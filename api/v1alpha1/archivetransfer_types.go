@@ -75,11 +75,12 @@ type Source struct {
 	// +optional
 	PersistentVolumeClaim *ClaimSource `json:"persistentVolumeClaim,omitempty"`
 
-	// nfs archives an NFS export.
+	// nfs archives an NFS export. It is rejected unless the administrator has allowed
+	// it with the manager's --allow-nfs-sources.
 	// +optional
 	NFS *NFSSource `json:"nfs,omitempty"`
 
-	// hostPath archives a directory of the nodes. It is refused unless the
+	// hostPath archives a directory of the nodes. It is rejected unless the
 	// administrator has allowed it with the manager's --allow-host-path-sources.
 	// +optional
 	HostPath *HostPathSource `json:"hostPath,omitempty"`
@@ -275,6 +276,17 @@ type SecretCredentials struct {
 	Name string `json:"name,omitempty"`
 }
 
+// InstanceMetadataAccess says whether workers ask the instance metadata service of their node.
+// +kubebuilder:validation:Enum=Denied;Allowed
+type InstanceMetadataAccess string
+
+const (
+	// InstanceMetadataDenied leaves the role of the node to the node.
+	InstanceMetadataDenied InstanceMetadataAccess = "Denied"
+	// InstanceMetadataAllowed lets workers use the role of their node.
+	InstanceMetadataAllowed InstanceMetadataAccess = "Allowed"
+)
+
 // PodIdentity names the ServiceAccount whose identity the workers take.
 type PodIdentity struct {
 	// serviceAccountName is a ServiceAccount in the transfer's namespace.
@@ -282,6 +294,12 @@ type PodIdentity struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// instanceMetadata is Denied, or Allowed to let workers fall back on the role of
+	// their node, which its instance metadata service gives to every pod that may reach it.
+	// +optional
+	// +kubebuilder:default=Denied
+	InstanceMetadata InstanceMetadataAccess `json:"instanceMetadata,omitempty"`
 }
 
 // CABundle names a key of a ConfigMap that holds PEM certificates.

@@ -66,7 +66,7 @@ type options struct {
 	leaderElect     bool
 	leaderNamespace string
 	workerImage     string
-	allowHostPath   bool
+	allowed         controllers.AllowedSources
 	logLevel        string
 	logFormat       string
 }
@@ -102,7 +102,8 @@ func command() *cobra.Command {
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several managers lead")
 	f.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader election lease; the manager's own by default")
 	f.StringVar(&o.workerImage, "worker-image", "", "image of worker pods (required)")
-	f.BoolVar(&o.allowHostPath, "allow-host-path-sources", false, "admit sources of the type hostPath: whoever may create ArchiveTransfers may then read the nodes' files")
+	f.BoolVar(&o.allowed.HostPath, "allow-host-path-sources", false, "admit sources of the type hostPath: whoever may create ArchiveTransfers may then read the nodes' files")
+	f.BoolVar(&o.allowed.NFS, "allow-nfs-sources", false, "admit sources of the type nfs: whoever may create ArchiveTransfers may then read, as any user ID, every export that the nodes can mount")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
 	return cmd
@@ -190,7 +191,7 @@ func setup(mgr ctrl.Manager, o options) error {
 	recorder := mgr.GetEventRecorder("cargoship")
 	lifecycle := &controllers.Lifecycle{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder,
-		Clock: clock.RealClock{}, WorkerImage: o.workerImage, AllowHostPath: o.allowHostPath,
+		Clock: clock.RealClock{}, WorkerImage: o.workerImage, Allowed: o.allowed,
 	}
 	if err := lifecycle.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("registering the lifecycle reconciler: %w", err)

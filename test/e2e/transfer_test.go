@@ -65,7 +65,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) {
 			at.Spec.Source = v1alpha1.Source{HostPath: &v1alpha1.HostPathSource{Path: "/etc"}}
 		})
-		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonHostPathRefused))
+		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonHostPathNotAllowed))
 		Expect(c.workers(ctx)).To(BeEmpty())
 	}, SpecTimeout(time.Minute))
 
