@@ -93,8 +93,8 @@ type GlobalCongestionController struct {
 
 	// The round that goes on.
 	began                  time.Time
-	latencies              latencySketch
 	completions, throttles int64
+	tenants                int // that requests of were reported
 
 	// While learning, the window is bounded by what was recorded and adopted.
 	learning bool
@@ -169,7 +169,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 		if c.config.AdvancedFlowControl {
 			if own := g.rate.round(now, g.signal, view); own != "" {
 				cause = own
-				starved = starved || own == CauseNoSuccess && g.signal.Throttles == 0
+				starved = starved || own == CauseNoSuccess && g.signal.Throttles == 0 && c.speaks(g, s)
 				regained = regained || own == CauseRegained
 			}
 		}
@@ -187,6 +187,12 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 	}
 	c.last = s
 	return changes
+}
+
+// speaks tells that what becomes of the group tells of the path: where there are several
+// tenants, one's requests may fail for reasons of its own, or be said to.
+func (c *GlobalCongestionController) speaks(g *group, s Signal) bool {
+	return c.tenants < 2 || g.signal.Busy >= s.Busy/2
 }
 
 // state is that of the group's rate, or where nothing polices it, of the window.

@@ -275,7 +275,7 @@ func TestRefusalsThatComeBackFirst(t *testing.T) {
 		c.begin(start)
 		late := start.Add(3 * time.Second) // the workers have only now begun
 		c.over(late, 500*time.Millisecond, 0)
-		c.observe(PrefixCounters{Started: 30, Throttled: 14})
+		c.completions, c.throttles = 14, 14
 		if c.over(late.Add(100*time.Millisecond), 500*time.Millisecond, 1) {
 			t.Error("the first round ended before what was accepted could come back")
 		}
@@ -293,7 +293,7 @@ func TestRefusalsThatComeBackFirst(t *testing.T) {
 			t.Errorf("got %v per second in %s, want no bound yet", r.perSecond, r.state)
 		}
 		c.begin(start)
-		if c.observe(PrefixCounters{Throttled: 14}); c.over(start.Add(100*time.Millisecond), 500*time.Millisecond, 0) {
+		if c.completions, c.throttles = 14, 14; c.over(start.Add(100*time.Millisecond), 500*time.Millisecond, 0) {
 			t.Error("a round ended before what was accepted could come back")
 		}
 		for range unmeasuredRounds {
@@ -914,14 +914,14 @@ func TestARoundLastsUntilWhatWasInFlightHasEnded(t *testing.T) {
 	judge(c, start, with(func(s *Signal) { s.Busy = 100 }))
 	length := c.length(interval)
 	c.begin(start)
-	c.observe(PrefixCounters{Accepted: 80, AttemptP50: 50 * time.Millisecond})
+	c.completions = 80
 	if c.over(start.Add(length), interval, 1) {
 		t.Error("the round ended with 80 of 100 requests")
 	}
 	if !c.over(start.Add(roundPatience*length), interval, 1) {
 		t.Error("the round waits for ever for the others")
 	}
-	c.observe(PrefixCounters{Accepted: 40, AttemptP50: 100 * time.Millisecond})
+	c.completions += 40
 	if !c.over(start.Add(length), interval, 1) {
 		t.Error("the round goes on though all that was in flight has ended")
 	}

@@ -41,6 +41,7 @@ type PipelineCoordinator struct {
 
 	control   *GlobalCongestionController
 	transfers []*TransferScheduler // by ID
+	tenants   []*tenant            // by name
 	workers   map[WorkerID]*worker
 	ordered   []*worker // by ID
 
@@ -53,6 +54,7 @@ type PipelineCoordinator struct {
 	cells      []*cell
 	controlled []*worker
 	growing    []*worker
+	latencies  latencySketch
 }
 
 // NewPipelineCoordinator gives a coordinator that does nothing until Start.
@@ -104,7 +106,8 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec Transfer) error {
 	case t.removed:
 		return fmt.Errorf("put transfer %s: it was removed and its workers have not ended", spec.ID)
 	}
-	t.spec = spec
+	t.spec, t.tenant = spec, c.tenantOf(spec.Tenant)
+	c.forgetTenants()
 	c.configure()
 	return nil
 }
@@ -120,7 +123,7 @@ func (t Transfer) validate() error {
 }
 
 func (c *PipelineCoordinator) addTransfer(now time.Time, spec Transfer) *TransferScheduler {
-	t := &TransferScheduler{spec: spec, byName: map[string]*lane{}, since: now}
+	t := &TransferScheduler{spec: spec, tenant: c.tenantOf(spec.Tenant), byName: map[string]*lane{}, since: now}
 	i, _ := slices.BinarySearchFunc(c.transfers, spec.ID, compareTransfer)
 	c.transfers = slices.Insert(c.transfers, i, t)
 	return t
@@ -222,6 +225,7 @@ func (c *PipelineCoordinator) forget(t *TransferScheduler) {
 	for _, l := range t.lanes {
 		l.group.leave(l)
 	}
+	c.forgetTenants()
 }
 
 // RegisterPrefix adds a prefix to a transfer, unless it has it.
@@ -280,9 +284,9 @@ func (c *PipelineCoordinator) SetPlanning(id TransferID, needed bool) {
 	}
 }
 
-// AddWorker tells of a worker of a known transfer; maxInFlight is what it can
-// have in flight until it says so itself. It is granted something once it has
-// reported.
+// AddWorker tells of a worker of a known transfer; maxInFlight is the most that it can
+// have in flight, whatever it says itself, 0 if unknown. It is granted something once it
+// has reported.
 func (c *PipelineCoordinator) AddWorker(now time.Time, id WorkerID, transfer TransferID, maxInFlight int) {
 	c.now = now
 	t := c.transfer(transfer)
@@ -366,7 +370,7 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
 	v := version{epoch: g.Epoch, sequence: g.Sequence, expires: ends, plan: g.Plan}
 	for _, p := range g.Prefixes {
 		if l, err := c.register(t, p.Prefix); err == nil {
-			v.window += max(p.Window, 0)
+			v.allow(max(p.Window, 0), p.Rate)
 			c.lent = c.lent || p.Window > 0
 			w.adopt(l, p)
 		}

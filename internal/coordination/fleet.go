@@ -24,7 +24,7 @@ type worker struct {
 	speed float64 // bytes per second while it had enough to send
 	tried bool    // it had, at least once
 
-	given, told int // requests it can have in flight: by AddWorker, by its report
+	given, told int // requests it can have in flight: by AddWorker, by its report; 0 unknown
 	demand      int // requests it can use, from its last report
 	blocked     bool
 	draining    bool
@@ -100,10 +100,13 @@ func (w *worker) find(l *lane) (int, bool) {
 
 // capacity is the most requests the worker can have in flight.
 func (w *worker) capacity() int {
-	if w.told > 0 {
+	switch {
+	case w.told == 0:
+		return w.given
+	case w.given == 0:
 		return w.told
 	}
-	return w.given
+	return min(w.told, w.given)
 }
 
 // leaving tells that the worker shall end.

@@ -345,7 +345,7 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		if cell.granted() {
 			cell.entitled = true
 			l.grant.Prefixes, assignments = cell.grant(&l.grant, assignments)
-			v.window += cell.window
+			v.allow(cell.window, cell.rate)
 			c.lent = c.lent || cell.window > 0
 		}
 		for _, h := range cell.recalled {

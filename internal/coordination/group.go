@@ -126,38 +126,98 @@ func (g *group) learnFates() {
 }
 
 // split gives the prefixes that were refused a group of their own, if there are
-// others in theirs that were loaded and not refused.
+// others in theirs that were loaded and not refused: those of whole tenants first, so
+// that what one says of its requests counts against itself alone.
 func (c *GlobalCongestionController) split(now time.Time, g *group) {
 	if g.signal.Throttles == 0 || len(c.groups) >= maxGroups {
 		return
 	}
-	hot, evidence := g.unevenest()
-	if evidence >= fateEvidence+float64(len(g.lanes))*math.Ln2 {
-		c.part(now, g, hot)
+	parties := [][]party{g.byLane()}
+	if c.tenants > 1 {
+		parties = [][]party{g.byTenant(), g.byLane()}
+	}
+	for _, parties := range parties {
+		hot, evidence := unevenest(parties)
+		if evidence >= fateEvidence+float64(len(parties))*math.Ln2 && c.mayPart(hot) {
+			c.part(now, g, hot)
+			return
+		}
 	}
 }
 
-// unevenest finds the lanes whose share of the refusals stands out most from their
-// share of the requests, and how clearly it does. If all shared one policer, the K
-// refusals would fall on the lanes at random: the chance that a share q or more of
-// them falls on lanes with a share p of the requests is at most exp(-K·D(q‖p)),
-// D being the relative entropy (Chernoff; Cover and Thomas, section 11.1). As the
-// lanes are chosen for it, that is one of 2ⁿ sets of n lanes, of which some stands out.
-func (g *group) unevenest() (hot []*lane, evidence float64) {
-	byShare := slices.Clone(g.lanes)
-	slices.SortStableFunc(byShare, func(x, y *lane) int { return cmp.Compare(y.fate.share(), x.fate.share()) })
-	var all, sum fate
-	for _, l := range byShare {
-		all.ended += l.fate.ended
-		all.refused += l.fate.refused
+// mayPart bounds the groups of one tenant where there are several.
+func (c *GlobalCongestionController) mayPart(hot []*lane) bool {
+	if c.tenants < 2 {
+		return true
 	}
-	for i, l := range byShare[:max(0, len(byShare)-1)] {
-		sum.ended += l.fate.ended
-		sum.refused += l.fate.refused
+	n, owner := 0, hot[0].transfer.tenant
+	for _, g := range c.groups {
+		if len(g.lanes) > 0 && g.lanes[0].transfer.tenant == owner {
+			n++
+		}
+	}
+	return n < maxGroups/c.tenants
+}
+
+// party is what may share fate as one: a prefix, or all that a tenant has in a group.
+type party struct {
+	lanes []*lane
+	fate
+}
+
+func (g *group) byLane() []party {
+	var parties []party
+	for _, l := range g.lanes {
+		parties = append(parties, party{[]*lane{l}, l.fate})
+	}
+	return parties
+}
+
+func (g *group) byTenant() []party {
+	var parties []party
+	of := map[*tenant]int{}
+	for _, l := range g.lanes {
+		i, known := of[l.transfer.tenant]
+		if !known {
+			i = len(parties)
+			of[l.transfer.tenant], parties = i, append(parties, party{})
+		}
+		parties[i].add(l)
+	}
+	return parties
+}
+
+func (p *party) add(l *lane) {
+	p.lanes = append(p.lanes, l)
+	p.ended += l.fate.ended
+	p.refused += l.fate.refused
+}
+
+// unevenest finds the parties whose share of the refusals stands out most from their
+// share of the requests, and how clearly it does. If all shared one policer, the K
+// refusals would fall on them at random: the chance that a share q or more of
+// them falls on parties with a share p of the requests is at most exp(-K·D(q‖p)),
+// D being the relative entropy (Chernoff; Cover and Thomas, section 11.1). As the
+// parties are chosen for it, that is one of 2ⁿ sets of n, of which some stands out.
+func unevenest(parties []party) (hot []*lane, evidence float64) {
+	byShare := slices.Clone(parties)
+	slices.SortStableFunc(byShare, func(x, y party) int { return cmp.Compare(y.share(), x.share()) })
+	var all, sum fate
+	for _, p := range byShare {
+		all.ended += p.ended
+		all.refused += p.refused
+	}
+	last := -1
+	for i, x := range byShare[:max(0, len(byShare)-1)] {
+		sum.ended += x.ended
+		sum.refused += x.refused
 		q, p := sum.refused/all.refused, sum.ended/all.ended
 		if e := all.refused * relativeEntropy(q, p); q > p && e > evidence {
-			hot, evidence = byShare[:i+1], e
+			last, evidence = i, e
 		}
+	}
+	for _, p := range byShare[:last+1] {
+		hot = append(hot, p.lanes...)
 	}
 	return hot, evidence
 }

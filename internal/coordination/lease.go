@@ -46,6 +46,15 @@ type lease struct {
 	// floor is the window that a worker keeps in all once the grant that it acts
 	// on is over: one request, if that grant had any window.
 	floor int
+	// lapsed is the window of the last grants whose time was over before the worker acted
+	// on a later one, over; what was begun under them may still be in flight.
+	lapsed int
+	over   fence
+	// ahead is by how much the time that the reports span, as far as it is believed, runs
+	// ahead of the manager's; owed are the seconds of requests that the grants allow and
+	// no report has told of.
+	ahead time.Duration
+	owed  float64
 }
 
 // version is a grant that a worker may act on until expires, or until it
@@ -53,7 +62,9 @@ type lease struct {
 type version struct {
 	epoch, sequence int64
 	expires         time.Time
-	window          int // summed over prefixes
+	window          int     // summed over prefixes
+	rate            float64 // likewise, in requests per second
+	unpaced         bool    // some prefix has no rate
 	plan            bool
 }
 
@@ -67,6 +78,9 @@ func (l *lease) acknowledge(epoch, sequence int64) {
 	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
 		return before(v.epoch, v.sequence, epoch, sequence)
 	})
+	if before(l.over.epoch, l.over.sequence, epoch, sequence) {
+		l.lapsed = 0
+	}
 	if len(l.versions) > 0 && l.versions[0].epoch == epoch && l.versions[0].sequence == sequence {
 		l.floor = 0
 	}
@@ -80,6 +94,7 @@ func (l *lease) expire(now time.Time) bool {
 		over := !now.Before(v.expires)
 		if over && v.window > 0 {
 			l.floor = 1
+			l.lapsed, l.over = max(l.lapsed, v.window), fence{v.epoch, v.sequence}
 		}
 		return over
 	})

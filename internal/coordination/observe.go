@@ -28,13 +28,6 @@ const maxCounter = 1 << 53
 // maxReported bounds the lists of a report.
 const maxReported = 4096
 
-// What one worker cannot do in a second: requests far beyond what a processor signs,
-// bytes beyond the fastest network card of 400 Gb/s.
-const (
-	impossibleRequests = 1e6
-	impossibleBytes    = 1e11
-)
-
 // Observe takes in a report, unless it is stale or impossible: then the error
 // wraps one of the errors of this package and nothing changes.
 func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
@@ -48,13 +41,14 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 		return fmt.Errorf("observe report %d of worker %s: %w", r.Sequence, r.Worker, err)
 	}
 	restarted := w.lease.instance != r.Instance
-	elapsed := w.elapsed(now, r)
+	b := w.believe(now, r)
+	elapsed := b.elapsed
 	first := restarted || !w.lease.reported
 	w.acknowledge(now, r)
-	for _, p := range r.Prefixes {
-		c.count(w, p, elapsed, first)
+	for i := range r.Prefixes {
+		c.count(w, r.Prefixes[i], b, first)
 	}
-	w.use(r, elapsed, first)
+	w.use(r, b, first)
 	ended := 0
 	for _, o := range r.Finished {
 		held := w.held
@@ -73,15 +67,6 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 	}
 	c.metrics.ReportsAccepted++
 	return nil
-}
-
-// elapsed is the time between the report before and this one, by the worker's clock
-// where it tells.
-func (w *worker) elapsed(now time.Time, r Report) time.Duration {
-	if r.Uptime > 0 && w.lease.uptime > 0 {
-		return r.Uptime - w.lease.uptime
-	}
-	return now.Sub(w.lease.reportedAt)
 }
 
 // measureTurnover smooths how many archives the worker sends whole per second, over about
@@ -200,7 +185,7 @@ func (w *worker) checkCounters(r Report, elapsed time.Duration) error {
 		}
 		all = all.plus(growth)
 	}
-	if seconds := 1 + elapsed.Seconds(); float64(all.Started) > impossibleRequests*seconds || float64(all.Bytes) > impossibleBytes*seconds {
+	if seconds := 1 + elapsed.Seconds(); float64(all.Started) > mostRequests*seconds || float64(all.Bytes) > mostBytes*seconds {
 		return fmt.Errorf("%w: %d requests and %d bytes in %v", ErrImpossibleReport, all.Started, all.Bytes, elapsed)
 	}
 	return nil
@@ -255,16 +240,17 @@ func (w *worker) restart() {
 	w.forgetTurnover()
 }
 
-// count takes in the growth of one prefix's counters. The first report of a
-// process only sets where they begin, since the time that it spans is unknown.
-func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Duration, first bool) {
+// count takes in the growth of one prefix's counters, as far as it is believed. The
+// first report of a process only sets where they begin, since the time that it spans is
+// unknown.
+func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, b belief, first bool) {
 	l := w.transfer.byName[p.Prefix]
 	if l == nil {
 		return
 	}
 	cell := w.ensure(l)
 	growth := p.since(cell.counters)
-	cell.counters = p
+	cell.counters = b.measures(p)
 	cell.demand = unlimited
 	if p.SenderLimited && p.MaxInFlight < cell.window {
 		cell.demand = headroom(p.MaxInFlight)
@@ -272,14 +258,15 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, elapsed time.Du
 	if first || !cell.entitled {
 		return
 	}
-	if seconds := elapsed.Seconds(); seconds > 0 {
+	growth = b.growth(growth)
+	if seconds := b.elapsed.Seconds(); seconds > 0 {
 		cell.rates = ratesOf(growth, seconds)
 	}
-	cell.limitSlow(growth, elapsed)
+	cell.limitSlow(growth, b.elapsed)
 	w.sent += growth.Bytes
 	cell.round.grew, cell.round.growth = true, cell.round.growth.plus(growth)
 	if !w.blocked && w.transfer.coordinated() {
-		c.control.observe(growth)
+		w.transfer.tenant.evidence.add(growth)
 		l.weight.sums.count(growth)
 	}
 }
@@ -305,12 +292,13 @@ func (p PrefixCounters) latency() time.Duration {
 }
 
 // use takes in how much of its windows the worker used.
-func (w *worker) use(r Report, elapsed time.Duration, first bool) {
-	inFlight, limited := 0, true
+func (w *worker) use(r Report, b belief, first bool) {
+	inFlight, limited, elapsed := 0, true, b.elapsed
 	for _, p := range r.Prefixes {
-		inFlight += min(p.MaxInFlight, maxWindow)
+		inFlight += min(p.MaxInFlight, b.most)
 		limited = limited && p.SenderLimited
 	}
+	inFlight = min(inFlight, slotMoves*b.most)
 	w.demand = w.slots()
 	limited = limited && inFlight < w.window()
 	if limited && len(r.Prefixes) > 0 {

@@ -45,13 +45,6 @@ func (r *cellRound) idle() bool { return !r.grew && r.last == (requestRates{}) }
 // requestRates are per second; busy is the mean number of requests in flight.
 type requestRates struct{ started, accepted, throttled, failed, bytes, busy float64 }
 
-// observe adds what a worker reported on one lane to the round.
-func (c *GlobalCongestionController) observe(d PrefixCounters) {
-	c.completions += d.Accepted + d.Throttled + d.Failed
-	c.throttles += d.Throttled
-	c.latencies.add(d.latency(), float64(d.Accepted))
-}
-
 // length is the shortest the round may last. What is waited for in an outage is any
 // success, and the few requests that came back last took far longer than most will.
 func (c *GlobalCongestionController) length(interval time.Duration) time.Duration {
@@ -117,13 +110,13 @@ func (c *GlobalCongestionController) settling() bool {
 // begin starts a round.
 func (c *GlobalCongestionController) begin(now time.Time) {
 	c.began = now
-	c.latencies.reset()
 	c.completions, c.throttles = 0, 0
 }
 
 // endRounds ends the round when it has seen enough, and applies the law to it.
 func (c *PipelineCoordinator) endRounds(now time.Time) {
 	k := c.control
+	c.weighEvidence()
 	if !k.over(now, c.interval(), c.coverage(now)) {
 		return
 	}
@@ -138,6 +131,9 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 	}
 	c.metrics.endRound(c, now, signal)
 	k.begin(now)
+	for _, t := range c.tenants {
+		t.evidence.reset()
+	}
 }
 
 // interval is the shortest report interval of the transfers with windows.
@@ -184,7 +180,7 @@ func (w *worker) window() int {
 // taken over the time that a worker's reports span, not over the round: the two do
 // not begin together.
 func (c *PipelineCoordinator) signal(now time.Time) Signal {
-	s := Signal{Latency: c.control.latencies.quantile(0.5)}
+	s := Signal{Latency: c.medianLatency()}
 	for _, t := range c.transfers {
 		for _, l := range t.lanes {
 			l.signal = Signal{}
@@ -229,7 +225,7 @@ func (w *worker) endRound(now time.Time) {
 			r.last = requestRates{}
 		}
 		if !w.blocked {
-			cell.lane.signal.count(r)
+			cell.lane.signal.count(r, &w.transfer.tenant.evidence)
 			w.round.last.add(r.last)
 		}
 		r.grew, r.growth = false, PrefixCounters{}
@@ -255,15 +251,16 @@ func (r *requestRates) add(s requestRates) {
 	r.busy += s.busy
 }
 
-func (s *Signal) count(r *cellRound) {
-	s.Started += r.last.started
-	s.Accepted += r.last.accepted
-	s.Throttled += r.last.throttled
-	s.Failed += r.last.failed
-	s.Bytes += r.last.bytes
+// count adds what was reported on a lane, with the weight of who reported it.
+func (s *Signal) count(r *cellRound, e *evidence) {
+	s.Started += e.weight * r.last.started
+	s.Accepted += e.weight * r.last.accepted
+	s.Throttled += e.weight * r.last.throttled
+	s.Failed += e.weight * r.last.failed
+	s.Bytes += e.bytesWeight * r.last.bytes
 	s.Busy += r.last.busy
-	s.Completions += r.growth.Accepted + r.growth.Throttled + r.growth.Failed
-	s.Throttles += r.growth.Throttled
+	s.Completions += e.weighted(r.growth.Accepted + r.growth.Throttled + r.growth.Failed)
+	s.Throttles += e.weighted(r.growth.Throttled)
 }
 
 // latencySketch counts latencies in buckets of 2 % from 100 µs to 100 s, enough
@@ -280,6 +277,14 @@ const (
 )
 
 func (s *latencySketch) reset() { *s = latencySketch{} }
+
+// merge adds another with a weight.
+func (s *latencySketch) merge(other *latencySketch, weight float64) {
+	for i, n := range other.buckets {
+		s.buckets[i] += weight * n
+	}
+	s.weight += weight * other.weight
+}
 
 // add counts a latency with a weight; zero latencies are unmeasured.
 func (s *latencySketch) add(latency time.Duration, weight float64) {

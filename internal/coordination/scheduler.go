@@ -11,6 +11,7 @@ import (
 // queues, its workers, and the strategy by which prefixes share its window.
 type TransferScheduler struct {
 	spec    Transfer
+	tenant  *tenant
 	lanes   []*lane
 	byName  map[string]*lane
 	workers []*worker // by ID

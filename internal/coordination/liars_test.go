@@ -1,0 +1,202 @@
+package coordination
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+)
+
+// shared is one path with two tenants: one of honest workers, and one whose worker says
+// what it likes. The path carries so many requests per second, each in the time of
+// service where nothing waits.
+type shared struct {
+	*loop
+	honest, liars []*loopWorker
+	lie           func(r *Report, elapsed time.Duration)
+	policed       float64 // requests per second that the honest tenant's prefix admits; 0 for all
+	sent          float64 // by the honest tenant, since it was last set to 0
+}
+
+func newShared(t *testing.T, weight int, lie func(*Report, time.Duration)) *shared {
+	t.Helper()
+	s := &shared{loop: newLoop(t, 20, DefaultConfig()), lie: lie}
+	s.honest = s.loop.workers
+	s.path = path{service: 0.06, link: 4000 * s.part}
+	must(t, s.c.PutTransfer(s.now, Transfer{ID: "t", Tenant: "honest", Weight: 100, Config: DefaultConfig()}))
+	must(t, s.c.PutTransfer(s.now, Transfer{ID: "x", Tenant: "liar", Weight: weight, Config: DefaultConfig()}))
+	must(t, s.c.RegisterPrefix(s.now, "x", "q"))
+	for n := range int64(1000) {
+		must(t, s.c.ScheduleUpload(Upload{Archive: ArchiveID{"x", "q", n}}))
+	}
+	s.c.AddWorker(s.now, "x000", "x", 1000)
+	s.liars = []*loopWorker{{report: Report{Worker: "x000", Transfer: "x", Instance: "1", MaxInFlight: 1000}}}
+	return s
+}
+
+// run advances by report intervals of half a second, all clocks alike.
+func (s *shared) run(d time.Duration) {
+	s.t.Helper()
+	const step = 500 * time.Millisecond
+	for end := s.now.Add(d); s.now.Before(end); {
+		before := s.loop.accepted
+		s.send(step)
+		s.sent += s.loop.accepted - before
+		s.now = s.now.Add(step)
+		for _, w := range s.loop.workers {
+			w.report.Sequence++
+			w.report.Uptime += step
+			must(s.t, s.c.Observe(s.now, w.report))
+		}
+		for _, w := range s.liars {
+			s.observeLie(w, step)
+		}
+		for i, g := range s.c.Tick(s.now).Grants {
+			if i < len(s.honest) {
+				s.honest[i].grant = g
+			} else {
+				s.liars[i-len(s.honest)].grant = g
+			}
+		}
+	}
+}
+
+// observeLie sends what a liar says; what is not believed at all costs others nothing.
+func (s *shared) observeLie(w *loopWorker, step time.Duration) {
+	r := &w.report
+	r.Sequence++
+	r.Uptime += step
+	r.Epoch, r.GrantSequence = w.grant.Epoch, w.grant.Sequence
+	if len(r.Prefixes) == 0 {
+		r.Prefixes = []PrefixCounters{{Prefix: "q"}}
+	}
+	if s.lie != nil && w.window() > 0 {
+		s.lie(r, step)
+	}
+	_ = s.c.Observe(s.now, *r)
+}
+
+// lies are what a worker can say that hurts others, at so many requests per second.
+func lies(perSecond float64) map[string]func(*Report, time.Duration) {
+	count := func(elapsed time.Duration) int64 { return int64(perSecond * elapsed.Seconds()) }
+	return map[string]func(*Report, time.Duration){
+		"all throttled": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			p.Started += count(elapsed)
+			p.Throttled += count(elapsed)
+			p.Busy += elapsed
+			p.MaxInFlight = 1
+		},
+		"all failed, and long": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			p.Started += count(elapsed)
+			p.Failed += count(elapsed)
+			p.Busy += 1000 * elapsed
+			p.MaxInFlight = 1
+		},
+		"a latency of 1 µs": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			p.Started += count(elapsed)
+			p.Accepted += count(elapsed)
+			p.Bytes += count(elapsed) * 8 << 20
+			p.Busy += elapsed
+			p.AttemptP50 = time.Microsecond
+			p.MaxInFlight = 1
+		},
+		"a latency of a minute": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			p.Started += count(elapsed)
+			p.Accepted += count(elapsed)
+			p.Bytes += count(elapsed) * 8 << 20
+			p.Busy += elapsed
+			p.AttemptP50 = time.Minute
+			p.MaxInFlight = 1
+		},
+		"all in flight": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			p.Started += count(elapsed)
+			p.Accepted += count(elapsed)
+			p.Busy += 100_000 * elapsed
+			p.AttemptP50 = time.Second
+			p.MaxInFlight = 1 << 30
+			r.MaxInFlight = 1 << 30
+		},
+		"time flies": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			r.Uptime += time.Hour
+			p.Started += 3600 * count(time.Second)
+			p.Throttled += 3600 * count(time.Second)
+			p.MaxInFlight = 1
+		},
+		"time stands still": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			r.Uptime -= elapsed - time.Millisecond
+			p.Started += count(elapsed)
+			p.Throttled += count(elapsed) / 2
+			p.Accepted += count(elapsed) / 2
+			p.AttemptP50 = time.Millisecond
+			p.MaxInFlight = 1
+		},
+		"now throttled, now failed": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			p.Started += count(elapsed)
+			switch r.Sequence / 20 % 3 {
+			case 0:
+				p.Throttled += count(elapsed)
+			case 1:
+				p.Failed += count(elapsed)
+			default:
+				p.Accepted += count(elapsed)
+				p.AttemptP50 = 10 * time.Microsecond
+			}
+			p.Busy += 50 * elapsed
+			p.MaxInFlight = 1
+		},
+		"huge bodies": func(r *Report, elapsed time.Duration) {
+			p := &r.Prefixes[0]
+			p.Started += count(elapsed)
+			p.Accepted += count(elapsed)
+			p.Bytes += int64(9e10 * elapsed.Seconds())
+			p.Busy += elapsed
+			p.AttemptP50 = 10 * time.Microsecond
+			p.MaxInFlight = 1
+		},
+	}
+}
+
+// One worker of weight 1 beside twenty of weight 100 costs these next to nothing,
+// whatever it says, from the first report on or later.
+func TestALiarCostsOthersNothing(t *testing.T) {
+	for _, perSecond := range []float64{2, 100, 10_000} {
+		for name, lie := range lies(perSecond) {
+			for _, late := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%v per second/late %v", name, perSecond, late), func(t *testing.T) {
+					checkLiar(t, 1, lie, late, 0.9*4000)
+				})
+			}
+		}
+	}
+}
+
+func checkLiar(t *testing.T, weight int, lie func(*Report, time.Duration), late bool, want float64) {
+	t.Helper()
+	first := lie
+	if late {
+		first = nil
+	}
+	s := newShared(t, weight, first)
+	s.run(30 * time.Second)
+	s.lie = lie
+	s.run(30 * time.Second)
+	most := 0
+	s.sent = 0
+	for range 60 {
+		s.run(2 * time.Second)
+		most = max(most, s.c.Metrics(s.now).Window)
+	}
+	if rate := s.sent / 120; rate < want || most > 1000 || math.IsNaN(rate) {
+		m := s.c.Metrics(s.now)
+		t.Errorf("the honest send %.0f requests per second, want %.0f; the window is %d and was %d at most; latency %v, base %v; groups %+v",
+			rate, want, m.Window, most, m.Latency, m.Profile.BaseLatency, m.Groups)
+	}
+}
