@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -13,11 +14,17 @@ import (
 	"cargoship.dev/operator/internal/transfer"
 )
 
-// addDestinationFlags adds what every command needs to reach a bucket.
+// addDestinationFlags adds what every command needs to reach a bucket. What is not given
+// is taken from where the AWS tools take it.
 func addDestinationFlags(flags *pflag.FlagSet, d *transfer.Options) {
+	d.Ambient = true
 	flags.StringVar(&d.Endpoint, "endpoint-url", "", "URL of the S3 server; Amazon S3 by default")
 	flags.StringVar(&d.Region, "region", "", "region of the bucket")
-	flags.BoolVar(&d.PathStyle, "path-style", false, "put the bucket into the path rather than the host name")
+	flags.BoolFunc("path-style", "put the bucket into the path rather than the host name", func(text string) (err error) {
+		d.StyleGiven = true
+		d.PathStyle, err = strconv.ParseBool(text)
+		return err
+	})
 	flags.StringVar(&d.CredentialsDir, "credentials-dir", "", "directory with the files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN")
 	flags.StringVar(&d.CAFile, "ca-file", "", "certificates, as PEM, to trust instead of the system's")
 }

@@ -62,6 +62,8 @@ func unanswered(err error) verdict {
 	case untrusted(err):
 		return verdict{Configuration, ReasonCertificateNotTrusted,
 			"trust the certificate's issuer with a CA bundle, or correct the endpoint's name"}
+	case errors.As(err, new(proxyError)):
+		return verdict{Configuration, ReasonEndpointUnreachable, "correct HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or start the proxy"}
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return verdict{Configuration, ReasonEndpointUnreachable, "use http in the endpoint, or serve https there"}
 	case errors.As(err, &dns), errors.As(err, &operation) && operation.Op == "dial":
@@ -172,6 +174,8 @@ func byStatus(code string, status int) verdict {
 		return verdict{Credentials, ReasonCredentialsRejected, "correct the credentials"}
 	case status == http.StatusForbidden:
 		return verdict{Permission, ReasonPermissionDenied, "check the credentials and their policy"}
+	case status == http.StatusProxyAuthRequired:
+		return verdict{Configuration, ReasonEndpointUnreachable, "give the proxy a name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT"}
 	case status >= 300 && status < 400:
 		return verdict{Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint"}
 	case status >= 400 && code == "":

@@ -14,10 +14,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go/logging"
 )
 
 // maxGet is the largest bookkeeping object that is read back, in bytes.
@@ -59,15 +57,11 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	roots, err := trustedRoots(o.CAFile)
+	base, err := loadSettings(ctx, o)
 	if err != nil {
-		return nil, misconfigured(op, o.Bucket, ReasonCABundleInvalid, err)
+		return nil, err
 	}
-	base, err := baseConfig(ctx, o)
-	if err != nil {
-		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRefused, err)
-	}
-	quick, slow := newTransport(roots, answerTimeout), newTransport(roots, completeTimeout)
+	quick, slow := newTransport(base.roots, answerTimeout), newTransport(base.roots, completeTimeout)
 	c := &Client{
 		options:     o,
 		credentials: aws.NewCredentialsCache(markedProvider{base.Credentials}),
@@ -78,46 +72,25 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 	}
 	sending := httpClient(quick, c.clock)
 	c.patient = httpClient(slow, c.clock)
-	c.s3 = s3.NewFromConfig(base, func(s *s3.Options) {
+	c.s3 = s3.NewFromConfig(base.Config, func(s *s3.Options) {
 		s.Credentials = c.credentials
 		s.HTTPClient = sending
-		s.UsePathStyle = o.PathStyle
-		if o.Endpoint != "" {
-			s.BaseEndpoint = aws.String(o.Endpoint)
-		}
+		base.apply(o, s)
 		s.Retryer = aws.NopRetryer{}
 		s.HTTPSignerV4 = &freshSigner{clock: c.clock}
 		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
 	})
+	if endpoint := c.s3.Options().BaseEndpoint; endpoint != nil {
+		if err := validateEndpoint(o.Bucket, *endpoint); err != nil {
+			return nil, err
+		}
+	}
 	if c.wire, err = newWire(ctx, c.s3.Options(), o.Bucket, sending.Transport); err != nil {
 		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRefused, err)
 	}
 	return c, nil
-}
-
-// baseConfig returns region and credentials. Only without a directory of
-// credentials does the environment have a say.
-func baseConfig(ctx context.Context, o Options) (aws.Config, error) {
-	if o.CredentialsDir == "" {
-		base, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
-		if err != nil {
-			return aws.Config{}, err
-		}
-		if o.Region != "" {
-			base.Region = o.Region
-		}
-		if base.Region == "" {
-			base.Region = defaultRegion
-		}
-		return base, nil
-	}
-	region := o.Region
-	if region == "" {
-		region = defaultRegion
-	}
-	return aws.Config{Region: region, Credentials: credentialFiles{o.CredentialsDir}}, nil
 }
 
 // httpClient follows no redirects: S3 redirects to other regions, where the signature

@@ -21,13 +21,16 @@ const (
 type Options struct {
 	// Bucket is required.
 	Bucket string
-	// Region signs the requests. Empty: what the default chain finds when
-	// CredentialsDir is empty, else us-east-1.
+	// Region signs the requests. Empty: us-east-1.
 	Region string
 	// Endpoint is an http or https URL. Empty: Amazon S3 in Region.
 	Endpoint string
-	// PathStyle puts the bucket into the path rather than the host name.
-	PathStyle bool
+	// PathStyle puts the bucket into the path rather than the host name. StyleGiven says
+	// that false was chosen, too.
+	PathStyle, StyleGiven bool
+	// Ambient has the environment and the profile of the AWS tools say what is empty here:
+	// region, endpoint, style, trusted certificates. Without a CredentialsDir they always do.
+	Ambient bool
 	// CredentialsDir holds the files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and,
 	// optionally, AWS_SESSION_TOKEN; they are read again while the client lives.
 	// Empty: the SDK's default chain (environment, profile, pod identity).
@@ -63,15 +66,18 @@ func (o Options) validate() error {
 		return misconfigured(op, o.Bucket, ReasonConfigurationRefused,
 			fmt.Errorf("checksum %q is none of %s", o.Checksum, strings.Join(proofs(), ", ")))
 	}
-	if o.Endpoint == "" {
-		return nil
-	}
-	endpoint, err := url.Parse(o.Endpoint)
+	return nil
+}
+
+// validateEndpoint refuses what is no address of a server.
+func validateEndpoint(bucket, text string) error {
+	const op = "configure bucket"
+	endpoint, err := url.Parse(text)
 	if err != nil {
-		return misconfigured(op, o.Bucket, ReasonEndpointInvalid, err)
+		return misconfigured(op, bucket, ReasonEndpointInvalid, err)
 	}
 	if endpoint.Scheme != "http" && endpoint.Scheme != "https" || endpoint.Host == "" || endpoint.User != nil {
-		return misconfigured(op, o.Bucket, ReasonEndpointInvalid,
+		return misconfigured(op, bucket, ReasonEndpointInvalid,
 			fmt.Errorf("endpoint %q is not of the form http[s]://host[:port]", endpoint.Redacted()))
 	}
 	return nil

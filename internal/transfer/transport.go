@@ -39,12 +39,14 @@ func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	proxies := newProxies()
 	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy:                  proxies.of,
+		OnProxyConnectResponse: proxies.connected,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
-				return nil, err
+				return nil, proxies.dialed(address, err)
 			}
 			return stallConn{conn}, nil
 		},
