@@ -169,7 +169,7 @@ type Destination struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(s, s == '..' || s == '.')",message="must not begin with '/' or hold '.' or '..' as a segment"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(s, s == '..' || s == '.' || s == '.cargoship')",message="must not begin with '/' or hold '.', '..' or '.cargoship' as a segment"
 	Prefix string `json:"prefix,omitempty"`
 
 	// region is the region that requests are signed for.

@@ -63,7 +63,7 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 
 // complete takes in the arguments and checks what belongs together.
 func (f *copyFlags) complete(args []string) error {
-	f.Source = args[0]
+	f.Source, f.Name = args[0], archiveName(args[0])
 	if err := f.packing.complete(&f.Layout, f.Source); err != nil {
 		return err
 	}

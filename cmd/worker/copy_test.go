@@ -63,13 +63,17 @@ func (d *destination) args(dir, base string, more ...string) []string {
 	return append(args, more...)
 }
 
-// digests returns the SHA-256 of every object whose key begins with prefix, by key.
+// digests returns the SHA-256 of every object whose key begins with prefix, by key; those
+// of bookkeeping are left out.
 func (d *destination) digests(tb testing.TB, prefix string) map[string]string {
 	tb.Helper()
 	all := map[string]string{}
 	for o := range d.client.ListObjects(tb.Context(), bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if o.Err != nil {
 			tb.Fatal(o.Err)
+		}
+		if strings.Contains("/"+o.Key, "/.cargoship/") {
+			continue
 		}
 		object, err := d.client.GetObject(tb.Context(), bucket, o.Key, minio.GetObjectOptions{})
 		if err != nil {

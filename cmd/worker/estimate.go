@@ -121,8 +121,10 @@ func reckon(ctx context.Context, dir string, layout archive.Layout, include, exc
 		return e, err
 	}
 	defer func() { _ = source.Close() }()
-	if layout.UID = "estimate"; layout.Tar != nil {
-		e.Objects, e.Requests = 1, 1 // the index
+	layout.UID = "estimate"
+	e.object(0, 1) // the index
+	if layout.Tar != nil {
+		e.object(0, 1) // the plan
 	}
 	if layout, err = source.Resolve(ctx, layout, include, exclude); err != nil {
 		return e, err
@@ -138,6 +140,9 @@ func reckon(ctx context.Context, dir string, layout archive.Layout, include, exc
 // add counts an archive.
 func (e *estimate) add(layout archive.Layout, a archive.Archive) {
 	e.Archives++
+	if a.Number == 0 {
+		e.object(0, 1) // the digests of the prefix
+	}
 	_, packs := layout.TarKey(a)
 	for _, entry := range a.Entries {
 		switch {
@@ -153,9 +158,7 @@ func (e *estimate) add(layout archive.Layout, a archive.Archive) {
 		size := archive.PlannedSize(a)
 		e.object(size, transfer.StreamRequests(size))
 	}
-	if layout.Tar != nil {
-		e.object(0, 1) // the manifest
-	}
+	e.object(0, 1) // the manifest
 }
 
 func (e *estimate) object(bytes, requests int64) {

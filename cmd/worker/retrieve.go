@@ -27,7 +27,7 @@ type catalogFlags struct {
 
 func (f *catalogFlags) add(cmd *cobra.Command, json string) {
 	addDestinationFlags(cmd.Flags(), &f.destination)
-	cmd.Flags().StringVar(&f.uid, "transfer", "", "UID of the transfer, if it isn't the one that ended last")
+	cmd.Flags().StringVar(&f.uid, "transfer", "", "the run, by UID, NAME or NAME@TIME, if it isn't the one that ended last")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, json)
 }
 

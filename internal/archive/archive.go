@@ -28,7 +28,7 @@ const (
 	ReasonNameNotUTF8 = "NameNotUTF8"
 	// ReasonKeyTooLong says that the key would exceed MaxKeyBytes.
 	ReasonKeyTooLong = "KeyTooLong"
-	// ReasonKeyReserved says that the key would fall among the transfer's own bookkeeping objects.
+	// ReasonKeyReserved says that a part of the key would be the name of the bookkeeping.
 	ReasonKeyReserved = "KeyReserved"
 )
 

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"iter"
 )
@@ -120,6 +119,3 @@ func (i *Inventory) Listed(ctx context.Context, prefix string) iter.Seq2[Listed,
 		}
 	}
 }
-
-// Digest is the SHA-256 of a manifest as it is in the bucket.
-type Digest [sha256.Size]byte

@@ -136,7 +136,7 @@ func (i *Inventory) Find(ctx context.Context, prefix, p string) (int64, Entry, e
 	if err != nil {
 		return 0, Entry{}, fmt.Errorf("inventory of prefix %q: %w", prefix, err)
 	}
-	at, found := slices.BinarySearchFunc(a.Entries, p, func(e Entry, p string) int { return comparePaths(e.Path, p) })
+	at, found := slices.BinarySearchFunc(a.Entries, p, func(e Entry, p string) int { return ComparePaths(e.Path, p) })
 	if !found {
 		return 0, Entry{}, missing
 	}
@@ -165,7 +165,7 @@ func (i *Inventory) shardBefore(ctx context.Context, index int, p string) (*shar
 // startsAfter says that the first entry of an archive is after p.
 func (s *shard) startsAfter(number int64, p string) (bool, error) {
 	a, err := s.archive(number)
-	return err == nil && comparePaths(a.Entries[0].Path, p) > 0, err
+	return err == nil && ComparePaths(a.Entries[0].Path, p) > 0, err
 }
 
 // archiveBefore returns the last archive whose first entry isn't after p; the

@@ -49,16 +49,24 @@ type Layout struct {
 	Count int `json:"count,omitempty"`
 	// Names are the prefixes of Explicit, as given, and of Mirror, once resolved.
 	Names []string `json:"names,omitempty"`
-	// UID is the transfer's; it keeps the bookkeeping objects of transfers apart.
+	// UID is the run's, which for an ArchiveTransfer is its own; it keeps the bookkeeping
+	// objects of runs apart.
 	UID string `json:"uid"`
+	// Run is the part of the keys that keeps the archives of runs apart, so that a run
+	// replaces nothing of another. It is the UID, or empty where files keep their own keys
+	// and in the layouts of earlier releases.
+	Run string `json:"run,omitempty"`
 	// Tar packs the files; nil makes every file an object of its own.
 	Tar *Tar `json:"tar,omitempty"`
 }
 
 // Validate reports what in the layout could make two files share a key.
 func (l Layout) Validate() error {
-	if l.Base != "" && !cleanRelative(l.Base) {
-		return fmt.Errorf("base prefix %q must be a relative path in UTF-8 without empty, . or .. parts", l.Base)
+	if err := CheckBase(l.Base); err != nil {
+		return err
+	}
+	if l.Run != "" && (l.Tar == nil || l.Run != l.UID || !fileName(l.Run)) {
+		return fmt.Errorf("run %q must be the UID of a packed run, and one file name", l.Run)
 	}
 	if l.Count < 0 || l.Count > MaxPrefixes {
 		return fmt.Errorf("%d prefixes: must be between 0 and %d", l.Count, MaxPrefixes)
@@ -78,6 +86,24 @@ func (l Layout) Validate() error {
 	}
 }
 
+// CheckBase returns an error unless base can stand in front of all keys; empty is fine.
+func CheckBase(base string) error {
+	switch {
+	case base == "":
+		return nil
+	case !cleanRelative(base):
+		return fmt.Errorf("base prefix %q must be a relative path in UTF-8 without empty, . or .. parts", base)
+	case reserved(base):
+		return fmt.Errorf("base prefix %q has a part %s, which is kept for bookkeeping", base, bookkeepingDir)
+	default:
+		return nil
+	}
+}
+
+// reserved says that a key or path has the name of the bookkeeping as one of its parts.
+// Seen from any base above it, what lies below would pass for bookkeeping.
+func reserved(p string) bool { return slices.Contains(strings.Split(p, "/"), bookkeepingDir) }
+
 // validateNames keeps names from overlapping: below both "a" and "a/b", the
 // paths "b/f" and "f" would have one key.
 func validateNames(names []string) error {
@@ -85,8 +111,8 @@ func validateNames(names []string) error {
 		return fmt.Errorf("%d explicit prefixes: must be between 1 and %d", len(names), MaxPrefixes)
 	}
 	for i, n := range names {
-		if !cleanRelative(n) || within(n, bookkeepingDir) || len(n) > maxPrefixNameBytes {
-			return fmt.Errorf("explicit prefix %q must be a relative path in UTF-8 of at most %d bytes, without empty, . or .. parts and not below %s", n, maxPrefixNameBytes, bookkeepingDir)
+		if !cleanRelative(n) || reserved(n) || len(n) > maxPrefixNameBytes {
+			return fmt.Errorf("explicit prefix %q must be a relative path in UTF-8 of at most %d bytes, without empty, ., .. or %s parts", n, maxPrefixNameBytes, bookkeepingDir)
 		}
 		for _, m := range names[:i] {
 			if within(n, m) || within(m, n) {
@@ -181,7 +207,7 @@ func pathHash(p string) uint64 {
 func (l Layout) Key(prefix, p string) string {
 	switch {
 	case l.Tar != nil:
-		return l.under(prefix + "/" + largeDir + "/" + p)
+		return l.under(prefix + "/" + l.inRun(largeDir+"/"+p))
 	case l.Pattern == Mirror:
 		return l.under(p)
 	default:
@@ -207,7 +233,7 @@ func (l Layout) Locate(key string) (prefix, p string, ok bool) {
 	name, rest, ok := l.cutPrefix(p)
 	if ok && l.Tar != nil {
 		// The prefix of a file with several names doesn't follow from its path.
-		rest, ok = strings.CutPrefix(rest, largeDir+"/")
+		rest, ok = strings.CutPrefix(rest, l.inRun(largeDir+"/"))
 		return name, rest, ok
 	}
 	return name, rest, ok && l.Prefix(rest) == name
@@ -240,7 +266,7 @@ func (l Layout) verdict(p string) string {
 		return ReasonNameNotUTF8
 	case len(key) > MaxKeyBytes:
 		return ReasonKeyTooLong
-	case strings.HasPrefix(key, l.BookkeepingPrefix()):
+	case reserved(p):
 		return ReasonKeyReserved
 	default:
 		return ""
@@ -258,24 +284,9 @@ func (l Layout) PlanKey() string { return l.BookkeepingPrefix() + "plan.json" }
 // IndexKey is where the index of the finished transfer stands.
 func (l Layout) IndexKey() string { return l.BookkeepingPrefix() + "index.json" }
 
-// IndexPrefix is what the keys of all indexes below a base begin with, or that of
-// the transfer with the UID, if one is given.
-func IndexPrefix(base, uid string) string {
-	l := Layout{Base: base, UID: uid}
-	if uid == "" {
-		return l.under(bookkeepingDir + "/")
-	}
-	return l.IndexKey()
-}
-
-// IsIndexKey says that a key below a base is that of an index.
-func IsIndexKey(base, key string) bool {
-	uid, ok := strings.CutPrefix(key, IndexPrefix(base, ""))
-	if ok {
-		uid, _, _ = strings.Cut(uid, "/")
-	}
-	return ok && key == Layout{Base: base, UID: uid}.IndexKey()
-}
+// RunsPrefix is what the bookkeeping keys of all runs below a base begin with; the UID of
+// a run follows, and a slash.
+func RunsPrefix(base string) string { return Layout{Base: base}.under(bookkeepingDir + "/") }
 
 // ShardPrefix is what the keys of a prefix's inventory shards begin with.
 func (l Layout) ShardPrefix(prefixIndex int) string {
@@ -313,6 +324,14 @@ func numberInKey(key, prefix, suffix string) (int64, bool) {
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
 	return int64(n), err == nil && len(digits) >= 10
+}
+
+// inRun puts the run in front of what a prefix holds.
+func (l Layout) inRun(p string) string {
+	if l.Run == "" {
+		return p
+	}
+	return l.Run + "/" + p
 }
 
 func (l Layout) under(p string) string {

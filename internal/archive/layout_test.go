@@ -97,6 +97,8 @@ func TestLayoutValidate(t *testing.T) {
 		"a name twice":              {Layout{Pattern: Explicit, Names: []string{"a", "a"}}, "overlap"},
 		"a name below another":      {Layout{Pattern: Explicit, Names: []string{"a/b", "a"}}, "overlap"},
 		"the bookkeeping directory": {Layout{Pattern: Explicit, Names: []string{".cargoship"}}, "explicit prefix"},
+		"one below another name":    {Layout{Pattern: Explicit, Names: []string{"a/.cargoship/u"}}, "explicit prefix"},
+		"a base in bookkeeping":     {Layout{Base: "a/.cargoship/u", Pattern: Mirror}, "kept for bookkeeping"},
 		"a long name":               {Layout{Pattern: Explicit, Names: []string{strings.Repeat("a", 256)}}, "explicit prefix"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +212,10 @@ func TestVerdict(t *testing.T) {
 		"key too long":      {strings.Repeat("x", MaxKeyBytes-len("base/")+1), ReasonKeyTooLong},
 		"not UTF-8":         {"a/\xff", ReasonNameNotUTF8},
 		"own bookkeeping":   {".cargoship/u/plan.json", ReasonKeyReserved},
-		"other bookkeeping": {".cargoship/v/plan.json", ""},
+		"other bookkeeping": {".cargoship/v/plan.json", ReasonKeyReserved},
+		"bookkeeping below": {"a/b/.cargoship/v/index.json", ReasonKeyReserved},
+		"a file so named":   {"a/.cargoship", ReasonKeyReserved},
+		"a similar name":    {"a/.cargoship2/.cargoship.d", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := l.verdict(tc.path); got != tc.want {
@@ -224,8 +229,8 @@ func TestComparePathsIsWalkOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := paths().Draw(t, "a"), paths().Draw(t, "b")
 		want := slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
-		if got := comparePaths(a, b); sign(got) != want {
-			t.Fatalf("comparePaths(%q, %q) = %d, want %d", a, b, got, want)
+		if got := ComparePaths(a, b); sign(got) != want {
+			t.Fatalf("ComparePaths(%q, %q) = %d, want %d", a, b, got, want)
 		}
 	})
 }

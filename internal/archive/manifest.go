@@ -2,7 +2,6 @@ package archive
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -247,28 +246,11 @@ type IndexedPrefix struct {
 	Manifests int64 `json:"manifests"`
 	Files     int64 `json:"files"`
 	Bytes     int64 `json:"bytes"`
+	// Digests is the SHA-256 of the list of its manifests' digests, in hexadecimal; empty
+	// in an index of an earlier release.
+	Digests string `json:"digests,omitempty"`
 	// Outcomes count what became of them; nil in an index of an earlier release.
 	Outcomes *Tally `json:"outcomes,omitempty"`
-}
-
-// Add adds what the bucket holds of one prefix, all of whose archives have a manifest.
-func (i *Index) Add(prefix string, planned Count, outcomes Tally, archives int64) {
-	i.Prefixes = append(i.Prefixes, IndexedPrefix{
-		Name: prefix, ManifestPrefix: i.Layout.ManifestPrefix(i.Layout.Index(prefix)),
-		Archives: archives, Manifests: archives, Files: planned.Files, Bytes: planned.Bytes, Outcomes: &outcomes,
-	})
-}
-
-// Write puts the index into the bucket, which commits the run.
-func (i Index) Write(ctx context.Context, s Store) error {
-	body, err := i.Encode()
-	if err != nil {
-		return err
-	}
-	if err := s.Put(ctx, i.Layout.IndexKey(), body); err != nil {
-		return fmt.Errorf("write index: %w", err)
-	}
-	return nil
 }
 
 // Encode returns the index as JSON.

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// comparePaths orders paths as a walk meets them: entries of a directory by
+// ComparePaths orders paths as a walk meets them: entries of a directory by
 // their names, bytewise, and what lies below a directory right after it.
-func comparePaths(a, b string) int {
+func ComparePaths(a, b string) int {
 	for i := range min(len(a), len(b)) {
 		if x, y := a[i], b[i]; x != y {
 			switch {

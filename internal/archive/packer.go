@@ -211,7 +211,7 @@ func (p *Packer) advance(ctx context.Context) error {
 // open opens a member, unless it is another name of one that the tar lacks.
 func (p *Packer) open(ctx context.Context, e Entry) (*member, error) {
 	if e.Kind == HardLink {
-		at, found := slices.BinarySearchFunc(p.entries, e.Link, func(e Entry, path string) int { return comparePaths(e.Path, path) })
+		at, found := slices.BinarySearchFunc(p.entries, e.Link, func(e Entry, path string) int { return ComparePaths(e.Path, path) })
 		if !found || !p.packed[at].In || p.packed[at].Err != nil {
 			return nil, &FileError{e.Path, ErrVanished, fmt.Errorf("%q, which it is another name of, is not in the archive", e.Link)}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Store keeps the bookkeeping objects; *transfer.Client is one.
@@ -18,6 +19,10 @@ type Store interface {
 // Plan is what is known of a transfer's inventory.
 type Plan struct {
 	Layout Layout `json:"layout"`
+	// Source tells sources apart and Begun is when the run began, where it has no
+	// ArchiveTransfer that would know.
+	Source string    `json:"source,omitempty"`
+	Begun  time.Time `json:"begun,omitzero"`
 	// Complete: the whole source is listed.
 	Complete bool `json:"complete"`
 	// Prefixes tell what is listed, for the prefixes that have archives. While
@@ -47,6 +52,18 @@ func (p Plan) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode plan: %w", err)
 	}
 	return append(raw, '\n'), nil
+}
+
+// Write puts the plan into the bucket.
+func (p Plan) Write(ctx context.Context, s Store) error {
+	data, err := p.Encode()
+	if err != nil {
+		return err
+	}
+	if err := s.Put(ctx, p.Layout.PlanKey(), data); err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	return nil
 }
 
 // DecodePlan reads what Encode has written. The layout of the plan is resolved.

@@ -66,7 +66,7 @@ func (p *Planner) Run(ctx context.Context, progress func(Plan)) (Plan, error) {
 	}
 	plan.Complete = true
 	plan.Prefixes = w.planned()
-	if err := p.put(ctx, plan); err != nil {
+	if err := plan.Write(ctx, p.Store); err != nil {
 		return plan, err
 	}
 	progress(plan)
@@ -82,18 +82,7 @@ func (p *Planner) begin(ctx context.Context) (Plan, error) {
 	if plan.Layout, err = p.Source.Resolve(ctx, p.Layout, p.Include, p.Exclude); err != nil {
 		return plan, err
 	}
-	return plan, p.put(ctx, plan)
-}
-
-func (p *Planner) put(ctx context.Context, plan Plan) error {
-	data, err := plan.Encode()
-	if err != nil {
-		return err
-	}
-	if err := p.Store.Put(ctx, plan.Layout.PlanKey(), data); err != nil {
-		return fmt.Errorf("write the plan: %w", err)
-	}
-	return nil
+	return plan, plan.Write(ctx, p.Store)
 }
 
 // list walks in one goroutine and writes shards in the caller's, since shards

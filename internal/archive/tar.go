@@ -51,7 +51,7 @@ func (t Tar) validate(p Pattern) error {
 	switch {
 	case p == Mirror:
 		return errors.New("prefix pattern Mirror keeps the tree, which a tar hides: use Hash or Explicit")
-	case !cleanRelative(t.Name) || strings.ContainsAny(t.Name, "/") || t.Name == bookkeepingDir || len(t.Name) > maxTarName:
+	case !fileName(t.Name) || len(t.Name) > maxTarName:
 		return fmt.Errorf("archive name %q must be one file name in UTF-8 of at most %d bytes", t.Name, maxTarName)
 	case t.TargetSize < minTargetSize || t.TargetSize > maxTargetSize:
 		return fmt.Errorf("target size %d: must be between %d and %d bytes", t.TargetSize, minTargetSize, int64(maxTargetSize))
@@ -66,6 +66,11 @@ func (t Tar) validate(p Pattern) error {
 	}
 }
 
+// fileName says that the name is one part of a key, and none that means anything else.
+func fileName(name string) bool {
+	return cleanRelative(name) && !strings.Contains(name, "/") && name != bookkeepingDir
+}
+
 // suffix ends the names of the archives.
 func (t Tar) suffix() string {
 	if t.Compression == Zstd {
@@ -76,7 +81,7 @@ func (t Tar) suffix() string {
 
 // ArchiveKey is where the tar of an archive stands.
 func (l Layout) ArchiveKey(prefix string, number int64) string {
-	return l.under(fmt.Sprintf("%s/%s-%010d%s", prefix, l.Tar.Name, number, l.Tar.suffix()))
+	return l.under(prefix + "/" + l.inRun(fmt.Sprintf("%s-%010d%s", l.Tar.Name, number, l.Tar.suffix())))
 }
 
 // LocateArchive is the inverse of ArchiveKey. It is false for a key that no
@@ -93,7 +98,7 @@ func (l Layout) LocateArchive(key string) (prefix string, number int64, ok bool)
 	if !ok {
 		return "", 0, false
 	}
-	number, ok = numberInKey(name, l.Tar.Name+"-", l.Tar.suffix())
+	number, ok = numberInKey(name, l.inRun(l.Tar.Name+"-"), l.Tar.suffix())
 	return prefix, number, ok
 }
 

@@ -173,7 +173,7 @@ func (w *walker) listed(dir string) bool {
 	}
 	for _, prefix := range prefixes {
 		after := w.options.Resume[prefix].After
-		if comparePaths(after, dir) <= 0 || within(after, dir) {
+		if ComparePaths(after, dir) <= 0 || within(after, dir) {
 			return false
 		}
 	}
@@ -295,7 +295,7 @@ func (w *walker) add(f found) error {
 		// Names of one file meet in one archive only if they share a prefix.
 		prefix = w.options.Layout.prefixOf(f.inode.number)
 	}
-	if after := w.options.Resume[prefix].After; after != "" && comparePaths(f.Path, after) <= 0 {
+	if after := w.options.Resume[prefix].After; after != "" && ComparePaths(f.Path, after) <= 0 {
 		return nil
 	}
 	return w.batcher.add(prefix, f)

@@ -19,9 +19,8 @@ type notKept struct {
 	names map[string]bool
 }
 
-// take takes in a manifest, which alone holds the attributes of files that are objects of
-// their own; stored says that it is kept.
-func (n *notKept) take(key string, m archive.Manifest, stored bool) {
+// take takes in a manifest.
+func (n *notKept) take(key string, m archive.Manifest) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.files == nil {
@@ -29,17 +28,11 @@ func (n *notKept) take(key string, m archive.Manifest, stored bool) {
 	}
 	var files int64
 	for _, f := range m.Members {
-		names := f.NotKept
-		if !stored {
-			for _, x := range f.Xattrs {
-				names = append(names, x.Name)
-			}
-		}
-		if len(names) == 0 || f.Outcome != archive.Done {
+		if len(f.NotKept) == 0 || f.Outcome != archive.Done {
 			continue
 		}
 		files++
-		for _, name := range names {
+		for _, name := range f.NotKept {
 			if len(n.names) < maxNotKept {
 				n.names[name] = true
 			}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/transfer"
@@ -29,8 +27,8 @@ const (
 
 // Options says what to copy, where to, and how.
 type Options struct {
-	// Source is a directory.
-	Source string
+	// Source is a directory, Name what the run is called.
+	Source, Name string
 	// Include and Exclude are those of archive.WalkOptions.
 	Include, Exclude []string
 	Destination      transfer.Options
@@ -124,25 +122,26 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := probe(ctx, client); err != nil {
 		return Summary{}, err
 	}
-	if o.Layout.Tar != nil {
-		// What is packed can only be read back with its manifests, which stand apart
-		// from those of every other run.
-		o.Layout.UID = uuid.NewString()
-	}
 	if o.Layout, err = source.Resolve(ctx, o.Layout, o.Include, o.Exclude); err != nil {
+		return Summary{}, err
+	}
+	alone, release := lockSource(o.Source)
+	defer release()
+	resumed, err := beginRun(ctx, &o, client, sourceID(o.Source), alone)
+	if err != nil {
 		return Summary{}, err
 	}
 	left, err := openUploads(ctx, client, o.Layout.Base)
 	if err != nil {
 		return Summary{}, err
 	}
-	s, err := newSession(o, source, client, left)
+	s, err := newSession(o, source, client, left, resumed)
 	if err != nil {
 		return Summary{}, err
 	}
 	err = s.run(ctx)
-	if err == nil && o.Layout.Tar != nil {
-		err = s.writeIndex(ctx, client)
+	if err == nil {
+		err = s.commit(ctx)
 	}
 	summary := s.summary(time.Since(begun))
 	summary.PeakMemory, summary.MemoryBound = worker.PeakMemory(), worker.Allowance+s.bodies.Load()
@@ -213,25 +212,23 @@ func (s *session) run(ctx context.Context) error {
 	return err
 }
 
-// writeIndex writes the index of a copy that has written manifests.
-func (s *session) writeIndex(ctx context.Context, store archive.Store) error {
+// commit writes manifests for the archives that ended without one, none of whose files
+// count as copied, and the index.
+func (s *session) commit(ctx context.Context) error {
 	layout := s.options.Layout
-	index := archive.Index{Transfer: layout.UID, Name: layout.Tar.Name, Written: time.Now().UTC(), Layout: layout}
-	for i, name := range layout.Prefixes() {
-		if p, ok := s.tally.prefixes[name]; ok {
-			p.Name, p.ManifestPrefix = name, layout.ManifestPrefix(i)
-			index.Prefixes = append(index.Prefixes, p)
+	for _, a := range s.lost {
+		m := archive.Lost(layout, a, reasonNoManifest, "its manifest could not be written")
+		if err := s.outcomes.keep(ctx, layout.ManifestKey(layout.Index(a.Prefix), a.Number), m); err != nil {
+			return fmt.Errorf("write manifest: %w", err)
 		}
 	}
-	body, err := index.Encode()
-	if err != nil {
-		return err
-	}
-	if err := store.Put(ctx, layout.IndexKey(), body); err != nil {
-		return fmt.Errorf("write index: %w", err)
-	}
-	return nil
+	index := archive.Index{Transfer: layout.UID, Name: s.options.Name, Written: time.Now().UTC(), Layout: layout}
+	return s.outcomes.commit(ctx, index, s.tally.prefixes)
 }
+
+// reasonNoManifest is the verdict on the files of an archive whose attempts all ended before
+// its manifest was written.
+const reasonNoManifest = "NoManifest"
 
 func (s *session) walkOptions() archive.WalkOptions {
 	return archive.WalkOptions{Include: s.options.Include, Exclude: s.options.Exclude, Layout: s.options.Layout}

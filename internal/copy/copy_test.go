@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,7 +114,8 @@ func TestFeedIsBounded(t *testing.T) {
 				}
 				for _, a := range held {
 					id := archiveID{a.Prefix, a.Number}
-					if !f.done(id) || f.done(id) {
+					_, once := f.done(id)
+					if _, twice := f.done(id); !once || twice {
 						t.Errorf("archive %d was not done just once", a.Number)
 					}
 				}
@@ -143,31 +145,87 @@ func TestFeedStopsWithItsContext(t *testing.T) {
 	}
 }
 
+// puts is a store that counts what is put into it.
+type puts struct {
+	archive.Store
+	keys []string
+}
+
+func (p *puts) Put(_ context.Context, key string, _ []byte) error {
+	p.keys = append(p.keys, key)
+	return nil
+}
+
+func failed(path string) archive.Member {
+	return archive.Member{Path: path, Size: 1, Outcome: archive.Failed, Reason: "R", Message: "m"}
+}
+
 func TestOutcomesKeepTheLastAttempt(t *testing.T) {
-	var o outcomes
-	put := func(key string, members ...archive.Member) {
+	o := outcomes{store: &puts{}}
+	put := func(number int64, members ...archive.Member) {
 		t.Helper()
-		if err := o.keep(t.Context(), key, archive.Manifest{Members: members}); err != nil {
+		if err := o.keep(t.Context(), "key", archive.Manifest{Number: number, Members: members}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	failed := func(path string) archive.Member {
-		return archive.Member{Path: path, Outcome: archive.Failed, Reason: "R", Message: "m"}
-	}
-	put("1", failed("b"), failed("a"), archive.Member{Path: "c", Outcome: archive.Done})
-	put("2", failed("z"))
-	put("2", archive.Member{Path: "z", Outcome: archive.Done})
+	put(1, failed("b"), failed("a"), archive.Member{Path: "c", Size: 10, Outcome: archive.Done, Kept: true})
+	put(2, failed("z"))
+	put(2, archive.Member{Path: "z", Size: 100, Outcome: archive.Done})
 	want := []Failure{{"a", "R", "m"}, {"b", "R", "m"}}
 	if diff := cmp.Diff(want, o.list()); diff != "" {
 		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+	wantSum := archive.Tally{Done: archive.Count{Files: 2, Bytes: 110}, Failed: archive.Count{Files: 2, Bytes: 2}}
+	if sum, kept := o.sum(); sum != wantSum || kept != 1 {
+		t.Errorf("%+v, %d kept, want %+v and 1", sum, kept, wantSum)
 	}
 	many := make([]archive.Member, maxFailures)
 	for i := range many {
 		many[i] = failed(fmt.Sprint(i))
 	}
-	put("3", many...)
+	put(3, many...)
 	if n := len(o.list()); n != maxFailures {
 		t.Errorf("%d failures kept, want %d", n, maxFailures)
+	}
+}
+
+// TestCommitConserves has manifests that do not add up to what was found.
+func TestCommitConserves(t *testing.T) {
+	layout := archive.Layout{Pattern: archive.Hash, Count: 2, UID: "uid"}
+	whole := func(members ...archive.Member) archive.Manifest {
+		return archive.Manifest{Prefix: "01", Members: members}
+	}
+	done := archive.Member{Path: "a", Size: 10, Outcome: archive.Done}
+	for name, tc := range map[string]struct {
+		manifests []archive.Manifest
+		want      bool
+	}{
+		"all":               {[]archive.Manifest{whole(done, failed("b"))}, true},
+		"no manifest":       {nil, false},
+		"no members":        {[]archive.Manifest{whole()}, false},
+		"a member less":     {[]archive.Manifest{whole(done)}, false},
+		"a member more":     {[]archive.Manifest{whole(done, failed("b"), failed("c"))}, false},
+		"another size":      {[]archive.Manifest{whole(failed("a"), failed("b"))}, false},
+		"an archive more":   {[]archive.Manifest{whole(done, failed("b")), {Prefix: "01", Number: 1}}, false},
+		"an archive missed": {[]archive.Manifest{{Prefix: "01", Number: 1, Members: []archive.Member{done, failed("b")}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &puts{}
+			o := outcomes{store: store, layout: layout}
+			for _, m := range tc.manifests {
+				if err := o.keep(t.Context(), "manifest", m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			planned := map[string]found{"01": {Count: archive.Count{Files: 2, Bytes: 11}, archives: 1}}
+			err := o.commit(t.Context(), archive.Index{Transfer: "uid", Layout: layout}, planned)
+			if (err == nil) != tc.want {
+				t.Errorf("commit: %v", err)
+			}
+			if slices.Contains(store.keys, layout.IndexKey()) != tc.want {
+				t.Errorf("put %q", store.keys)
+			}
+		})
 	}
 }
 

@@ -71,8 +71,8 @@ func (f *feed) fetch(_ context.Context, prefix string, number int64) (archive.Ar
 	return a, nil
 }
 
-// done lets go of an archive; it is false for one that is not in hand.
-func (f *feed) done(id archiveID) bool {
+// done lets go of an archive and returns it; it is false for one that is not in hand.
+func (f *feed) done(id archiveID) (archive.Archive, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a, ok := f.archives[id]
@@ -80,7 +80,7 @@ func (f *feed) done(id archiveID) bool {
 		delete(f.archives, id)
 		f.room.Release(a.Files())
 	}
-	return ok
+	return a, ok
 }
 
 // empty says that no archive is in hand.

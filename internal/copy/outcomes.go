@@ -3,10 +3,13 @@ package copy
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"sync"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/worker"
 )
 
 // maxFailures bounds the failures that are kept to be listed.
@@ -20,35 +23,49 @@ type Failure struct {
 	Reason, Message string
 }
 
-// outcomes takes the manifests that the engine makes and keeps what they say of
-// failed files. A later attempt at an archive replaces an earlier one.
+// outcomes takes the manifests that the engine makes, puts them into the bucket and counts
+// what they hold. It is the one place that counts. A later attempt at an archive replaces
+// an earlier one.
 type outcomes struct {
-	// store is where the manifests go; nil keeps none, since the objects that stand
-	// for one file each tell all that a manifest would.
-	store func(ctx context.Context, key string, m archive.Manifest) error
+	store archive.Store
+	// layout is that of the run.
+	layout archive.Layout
 	// notKept counts the attributes that are not archived.
 	notKept notKept
 
 	mu sync.Mutex
-	// same counts the members that were kept, by key of the manifest.
-	same     map[string]int64
-	failures map[string][]Failure // by key of the manifest
+	// ended are the archives that have a manifest, by prefix and number.
+	ended map[string][]outcome
+	// failures are by archive; kept counts them.
+	failures map[archiveID][]Failure
 	kept     int
+}
+
+// outcome is what the manifest of an archive holds.
+type outcome struct {
+	digest archive.Digest
+	tally  archive.Tally
+	// kept counts the members that were in the bucket already.
+	kept int64
+	// written: there is a manifest.
+	written bool
 }
 
 // keep is worker.EngineOptions.Manifests.
 func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) error {
-	if o.store != nil {
-		if err := o.store(ctx, key, m); err != nil {
-			return err
-		}
+	body, err := m.Encode()
+	if err != nil {
+		return err
 	}
-	o.notKept.take(key, m, o.store != nil)
+	if err := o.store.Put(ctx, key, body); err != nil {
+		return err
+	}
+	x := outcome{digest: sha256.Sum256(body), tally: m.Tally(), written: true}
+	o.notKept.take(key, m)
 	var failed []Failure
-	var same int64
 	for _, f := range m.Members {
 		if f.Kept {
-			same++
+			x.kept++
 		}
 		if f.Outcome == archive.Failed {
 			failed = append(failed, Failure{f.Path, f.Reason, f.Message})
@@ -56,34 +73,76 @@ func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.same == nil {
-		o.same = map[string]int64{}
+	if o.ended == nil {
+		o.ended, o.failures = map[string][]outcome{}, map[archiveID][]Failure{}
 	}
-	if same > 0 || o.same[key] > 0 {
-		o.same[key] = same
+	list := o.ended[m.Prefix]
+	for int64(len(list)) <= m.Number {
+		list = append(list, outcome{})
 	}
-	o.kept -= len(o.failures[key])
-	delete(o.failures, key)
-	failed = failed[:min(len(failed), maxFailures-o.kept)]
-	if len(failed) == 0 {
-		return nil
-	}
-	if o.failures == nil {
-		o.failures = map[string][]Failure{}
-	}
-	o.failures[key] = failed
-	o.kept += len(failed)
+	list[m.Number], o.ended[m.Prefix] = x, list
+	o.fail(archiveID{m.Prefix, m.Number}, failed)
 	return nil
 }
 
-// keptFiles counts the files that stood already.
-func (o *outcomes) keptFiles() (sum int64) {
+// fail takes in the failures of an archive; the caller holds the lock.
+func (o *outcomes) fail(id archiveID, failed []Failure) {
+	o.kept -= len(o.failures[id])
+	delete(o.failures, id)
+	failed = failed[:min(len(failed), maxFailures-o.kept)]
+	if len(failed) > 0 {
+		o.failures[id] = failed
+		o.kept += len(failed)
+	}
+}
+
+// has says that an archive has a manifest.
+func (o *outcomes) has(id archiveID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, n := range o.same {
-		sum += n
+	list := o.ended[id.prefix]
+	return id.number < int64(len(list)) && list[id.number].written
+}
+
+// sum counts what all manifests hold, and how many of their members were kept.
+func (o *outcomes) sum() (total archive.Tally, kept int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, list := range o.ended {
+		for _, x := range list {
+			total, kept = total.Plus(x.tally), kept+x.kept
+		}
 	}
-	return sum
+	return total, kept
+}
+
+// commit writes the index, unless an archive that was found has no manifest, or the
+// manifests do not add up to what was found.
+func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[string]found) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, prefix := range o.layout.Prefixes() {
+		want, any := planned[prefix]
+		if !any {
+			continue
+		}
+		var tally archive.Tally
+		var digests []archive.Digest
+		for number, x := range o.ended[prefix] {
+			if !x.written {
+				return worker.CountsDiffer("archive %d of prefix %q has no manifest", number, prefix)
+			}
+			tally, digests = tally.Plus(x.tally), append(digests, x.digest)
+		}
+		if tally.Total() != want.Count || int64(len(digests)) != want.archives {
+			return worker.CountsDiffer("%d archives with %v files/bytes of prefix %q were found, %d with %v have a manifest",
+				want.archives, want.Count, prefix, len(digests), tally.Total())
+		}
+		if err := index.Add(ctx, o.store, prefix, want.Count, tally, digests); err != nil {
+			return fmt.Errorf("finish the run: %w", err)
+		}
+	}
+	return index.Write(ctx, o.store)
 }
 
 // list returns the failures by path.

@@ -50,6 +50,8 @@ type session struct {
 	coordinator *coordination.PipelineCoordinator
 
 	tally tally
+	// lost are the archives that ended without a manifest.
+	lost []archive.Archive
 	// grant is the one in force.
 	grant v1alpha1.PrefixLeaseSpec
 	// state is the controller's.
@@ -61,11 +63,9 @@ type session struct {
 	begun bool
 }
 
-func newSession(o Options, source *archive.Source, client *transfer.Client, left []transfer.OpenUpload) (*session, error) {
+func newSession(o Options, source *archive.Source, client *transfer.Client, left []transfer.OpenUpload, resumed bool) (*session, error) {
 	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
-	if o.Layout.Tar != nil {
-		s.outcomes.store = worker.StoreManifests(client)
-	}
+	s.outcomes.store, s.outcomes.layout = client, o.Layout
 	gate := transfer.NewGate()
 	meter := transfer.NewMeter(gate)
 	bound := worker.BoundHeap(0)
@@ -78,7 +78,7 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, left
 	})}
 	s.engine = worker.NewEngine(worker.EngineOptions{
 		Uploader: s.sent, Gate: gate, Meter: meter, Destination: client, Source: source,
-		Sync: o.Sync, Earlier: s.earlier(client),
+		Sync: o.Sync, Earlier: s.earlier(client, resumed), Restarted: resumed,
 		Layout:    s.layout,
 		Fetch:     s.feed.fetch,
 		Manifests: s.outcomes.keep,
@@ -93,12 +93,16 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, left
 
 func (s *session) layout(context.Context) (archive.Layout, error) { return s.options.Layout, nil }
 
-// earlier finds what the last copy has left; see worker.EngineOptions.
-func (s *session) earlier(client *transfer.Client) func(context.Context, string, int64) (archive.Manifest, bool, error) {
-	if s.options.Layout.Tar == nil || s.options.Sync == "" || s.options.Sync == transfer.SyncNone {
+// earlier finds what earlier runs have left; see worker.EngineOptions.
+func (s *session) earlier(client *transfer.Client, resumed bool) worker.Earlier {
+	synced := s.options.Sync != "" && s.options.Sync != transfer.SyncNone
+	if s.options.Layout.Tar == nil || !synced && !resumed {
 		return nil
 	}
-	return worker.Earlier(client, s.layout)
+	return &worker.EarlierRuns{
+		Bucket: client, Layout: s.layout, Resumed: resumed, Synced: synced,
+		Warn: func(text string) { s.options.Logger.Warn(text) },
+	}
 }
 
 // counting counts the files that get through, which reports tell only once
@@ -223,8 +227,13 @@ func (s *session) finish(f v1alpha1.FinishedArchive) {
 	if f.Retry != "" && s.attempt(id) < maxAttempts {
 		return
 	}
-	if s.feed.done(id) {
-		s.tally.finish(f)
+	a, ok := s.feed.done(id)
+	if !ok {
+		return
+	}
+	s.tally.finish(f)
+	if !s.outcomes.has(id) {
+		s.lost = append(s.lost, a)
 	}
 }
 

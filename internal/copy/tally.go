@@ -11,8 +11,8 @@ import (
 type tally struct {
 	found    archive.Totals
 	archives int64
-	// prefixes are what the index tells of each.
-	prefixes map[string]archive.IndexedPrefix
+	// prefixes are what was found of each.
+	prefixes map[string]found
 
 	done, failed, skipped count
 
@@ -20,6 +20,12 @@ type tally struct {
 	// p50 and p99 are sums of microseconds, weighted by the requests measured.
 	p50, p99, measured float64
 	checksum           string
+}
+
+// found is what the walk has found of one prefix.
+type found struct {
+	archive.Count
+	archives int64
 }
 
 type count struct{ files, bytes int64 }
@@ -44,12 +50,10 @@ func (t *tally) find(a archive.Archive) {
 	t.found.Files += a.Files()
 	t.found.Bytes += a.Bytes()
 	p := t.prefixes[a.Prefix]
-	p.Archives++
-	p.Manifests++
-	p.Files += a.Files()
-	p.Bytes += a.Bytes()
+	p.archives++
+	p.Count = p.Plus(archive.Count{Files: a.Files(), Bytes: a.Bytes()})
 	if t.prefixes == nil {
-		t.prefixes = map[string]archive.IndexedPrefix{}
+		t.prefixes = map[string]found{}
 	}
 	t.prefixes[a.Prefix] = p
 }
@@ -92,13 +96,14 @@ func (t *tally) count(r v1alpha1.PrefixLeaseStatus) bool {
 
 func (s *session) summary(took time.Duration) Summary {
 	t := &s.tally
+	counted, kept := s.outcomes.sum()
 	sum := Summary{
-		Files: t.done.files, Archives: t.archives, Bytes: t.done.bytes,
-		Kept: s.outcomes.keptFiles(), Skipped: t.skipped.files, Failed: t.failed.files,
+		Files: counted.Done.Files, Archives: t.archives, Bytes: counted.Done.Bytes,
+		Kept: kept, Skipped: counted.Skipped.Files, Failed: counted.Failed.Files,
 		Seconds:  took.Seconds(),
 		Requests: t.requests, Throttled: t.throttled, Retries: t.throttled + t.refused,
 		Checksum:   t.checksum,
-		Throughput: float64(t.done.bytes) / took.Seconds(),
+		Throughput: float64(counted.Done.Bytes) / took.Seconds(),
 		Failures:   s.outcomes.list(),
 	}
 	sum.AttributesNotKept, sum.NotKept = s.outcomes.notKept.sum()

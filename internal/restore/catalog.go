@@ -3,16 +3,19 @@ package restore
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"path"
-	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/transfer"
@@ -29,86 +32,174 @@ type Bucket interface {
 // ErrNoIndex says that no transfer below the prefix has written its index.
 var ErrNoIndex = errors.New("no finished transfer with manifests")
 
-// Catalog tells what one transfer has archived.
+// Catalog tells what one run has archived.
 type Catalog struct {
-	Index  archive.Index
+	Index archive.Index
+	// Warnings tell of other runs' indexes that cannot be used.
+	Warnings []string
+
 	bucket Bucket
+	mu     sync.Mutex
+	// digests are those of the manifests, by prefix, once they are read.
+	digests map[string][]archive.Digest
 }
 
-// Open reads the index of a transfer below a base prefix: the one with the UID
-// given, or else the one that ended last.
-func Open(ctx context.Context, b Bucket, base, uid string) (*Catalog, error) {
-	keys, err := b.List(ctx, archive.IndexPrefix(base, uid))
-	if err != nil {
-		return nil, fmt.Errorf("look for the index: %w", err)
+// Open reads the index of a run below a base prefix: the one that is named, or else the
+// one that ended last.
+func Open(ctx context.Context, b Bucket, base, run string) (*Catalog, error) {
+	if err := archive.CheckBase(base); err != nil {
+		return nil, err
 	}
-	var newest *archive.Index
+	all, warnings, err := indexes(ctx, b, base)
+	if err != nil {
+		return nil, err
+	}
+	index, err := choose(all, run)
+	if err != nil {
+		err = fmt.Errorf("below prefix %q: %w", base, err)
+		for _, w := range warnings {
+			err = fmt.Errorf("%w; %s", err, w)
+		}
+		return nil, err
+	}
+	return &Catalog{Index: index, Warnings: warnings, bucket: b, digests: map[string][]archive.Digest{}}, nil
+}
+
+// directoryLister lists what follows a prefix up to the next slash; *transfer.Client is one.
+type directoryLister interface {
+	ListDirectories(ctx context.Context, prefix string) ([]string, error)
+}
+
+// RunIDs returns the UIDs of all runs below a base that have any bookkeeping.
+func RunIDs(ctx context.Context, b Bucket, base string) ([]string, error) {
+	var keys []string
+	var err error
+	prefix := archive.RunsPrefix(base)
+	if d, ok := b.(directoryLister); ok {
+		keys, err = d.ListDirectories(ctx, prefix)
+	} else {
+		keys, err = b.List(ctx, prefix)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for runs: %w", err)
+	}
+	var ids []string
 	for _, key := range keys {
-		if !archive.IsIndexKey(base, key) {
-			continue
-		}
-		data, err := b.Get(ctx, key)
-		if err != nil {
-			return nil, fmt.Errorf("read the index: %w", err)
-		}
-		index, err := archive.DecodeIndex(data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
-		}
-		if newest == nil || index.Written.After(newest.Written) {
-			newest = &index
+		id, _, below := strings.Cut(strings.TrimPrefix(key, prefix), "/")
+		if below && id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
-	if newest == nil {
-		return nil, fmt.Errorf("below prefix %q: %w: check prefix and transfer, or let the transfer finish", base, ErrNoIndex)
-	}
-	return &Catalog{*newest, b}, nil
+	return ids, nil
 }
 
-// Earlier returns the manifest of an archive for a transfer with a layout of its own,
-// and whether there is one and its tar stands as it says. Only a transfer that lays
-// out its keys and archives alike has one.
-func (c *Catalog) Earlier(ctx context.Context, l archive.Layout, prefix string, number int64) (archive.Manifest, bool, error) {
-	same := l
-	same.UID = c.Index.Layout.UID
-	if !reflect.DeepEqual(same, c.Index.Layout) {
-		return archive.Manifest{}, false, nil
-	}
-	data, err := c.bucket.Get(ctx, same.ManifestKey(same.Index(prefix), number))
-	if errors.Is(err, transfer.ErrNotFound) {
-		return archive.Manifest{}, false, nil
-	}
+// indexesAtOnce is how many indexes are read at a time.
+const indexesAtOnce = 16
+
+// indexes reads the indexes of all finished runs below a base. Those that cannot be used
+// are told of in warnings.
+func indexes(ctx context.Context, b Bucket, base string) (all []archive.Index, warnings []string, err error) {
+	ids, err := RunIDs(ctx, b, base)
 	if err != nil {
-		return archive.Manifest{}, false, err
+		return nil, nil, err
 	}
-	m, err := archive.DecodeManifest(data)
-	if err != nil || m.Object == nil {
-		return m, false, err
+	var mu sync.Mutex
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(indexesAtOnce)
+	for _, id := range ids {
+		group.Go(func() error {
+			key := archive.Layout{Base: base, UID: id}.IndexKey()
+			data, err := b.Get(working, key)
+			switch {
+			case errors.Is(err, transfer.ErrNotFound):
+				return nil // The run is not finished.
+			case err != nil:
+				return fmt.Errorf("read the index: %w", err)
+			}
+			index, err := archive.DecodeIndex(data)
+			if err == nil {
+				err = index.Check(base, id)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				warnings = append(warnings, fmt.Sprintf("ignored %s: %v", key, err))
+				return nil
+			}
+			all = append(all, index)
+			return nil
+		})
 	}
-	err = stat(ctx, c.bucket, *m.Object)
-	if errors.As(err, new(different)) || errors.Is(err, transfer.ErrNotFound) {
-		return m, false, nil
-	}
-	return m, err == nil, err
+	err = group.Wait()
+	slices.SortFunc(all, func(a, b archive.Index) int {
+		return cmp.Or(b.Written.Compare(a.Written), cmp.Compare(a.Layout.UID, b.Layout.UID))
+	})
+	slices.Sort(warnings)
+	return all, warnings, err
 }
 
-// Manifests returns the manifests of the transfer by prefix and number. It ends
-// with the first error.
+// maxNamed bounds the runs that an error names.
+const maxNamed = 10
+
+// choose returns the run that is named by its UID, by NAME or by NAME@TIME, or else the
+// one that ended last. The runs come sorted, the last one first.
+func choose(all []archive.Index, run string) (archive.Index, error) {
+	if len(all) == 0 {
+		return archive.Index{}, fmt.Errorf("%w: check prefix and transfer, or let the transfer finish", ErrNoIndex)
+	}
+	if run == "" {
+		return all[0], nil
+	}
+	var found []archive.Index
+	for _, i := range all {
+		name := RunName(i)
+		if i.Layout.UID == run || name == run {
+			return i, nil
+		}
+		if i.Name == run {
+			found = append(found, i)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	var names []string
+	for _, i := range all[:min(len(all), maxNamed)] {
+		names = append(names, fmt.Sprintf("%s (%s)", RunName(i), i.Layout.UID))
+	}
+	if more := len(all) - maxNamed; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	what := "no run is named"
+	if len(found) > 1 {
+		what = fmt.Sprintf("%d runs are named", len(found))
+	}
+	return archive.Index{}, fmt.Errorf("%s %q; there are: %s", what, run, strings.Join(names, ", "))
+}
+
+// RunName is how people name a run: NAME@TIME.
+func RunName(i archive.Index) string { return i.Name + "@" + i.Written.UTC().Format(time.RFC3339) }
+
+// ManifestError says that one manifest is missing, or not the one that its run has
+// written. The other archives of the run are not concerned.
+type ManifestError struct {
+	Key string
+	Err error
+}
+
+func (e *ManifestError) Error() string { return fmt.Sprintf("manifest %s: %v", e.Key, e.Err) }
+
+// Unwrap lets errors.Is find the cause.
+func (e *ManifestError) Unwrap() error { return e.Err }
+
+// Manifests returns the manifests of the run by prefix and number. It ends with the first
+// error that is no *ManifestError.
 func (c *Catalog) Manifests(ctx context.Context) iter.Seq2[archive.Manifest, error] {
 	return func(yield func(archive.Manifest, error) bool) {
 		for _, p := range c.Index.Prefixes {
-			keys, err := c.bucket.List(ctx, p.ManifestPrefix)
-			if err == nil && int64(len(keys)) < p.Archives {
-				err = fmt.Errorf("%d of %d manifests stand below %s", len(keys), p.Archives, p.ManifestPrefix)
-			}
-			if err != nil {
-				yield(archive.Manifest{}, fmt.Errorf("list manifests: %w", err))
-				return
-			}
-			slices.Sort(keys)
-			for _, key := range keys {
-				m, err := c.manifest(ctx, key)
-				if !yield(m, err) || err != nil {
+			for number := range p.Archives {
+				m, err := c.Manifest(ctx, p.Name, number)
+				if !yield(m, err) || err != nil && !errors.As(err, new(*ManifestError)) {
 					return
 				}
 			}
@@ -116,16 +207,61 @@ func (c *Catalog) Manifests(ctx context.Context) iter.Seq2[archive.Manifest, err
 	}
 }
 
-func (c *Catalog) manifest(ctx context.Context, key string) (archive.Manifest, error) {
+// Manifest returns the manifest of one archive, which must be the one that the index
+// vouches for.
+func (c *Catalog) Manifest(ctx context.Context, prefix string, number int64) (archive.Manifest, error) {
+	layout := c.Index.Layout
+	key := layout.ManifestKey(layout.Index(prefix), number)
+	want, err := c.digest(ctx, prefix, number)
+	if err != nil {
+		return archive.Manifest{}, err
+	}
 	data, err := c.bucket.Get(ctx, key)
+	if errors.Is(err, transfer.ErrNotFound) {
+		return archive.Manifest{}, &ManifestError{key, err}
+	}
 	if err != nil {
 		return archive.Manifest{}, fmt.Errorf("read manifest: %w", err)
 	}
+	if got := archive.Digest(sha256.Sum256(data)); want != nil && got != *want {
+		return archive.Manifest{}, &ManifestError{key, fmt.Errorf("its SHA-256 is %v, the index has %v: it was changed since", got, *want)}
+	}
 	m, err := archive.DecodeManifest(data)
+	if err == nil {
+		err = layout.CheckManifest(m, prefix, number)
+	}
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", key, err)
+		return archive.Manifest{}, &ManifestError{key, err}
 	}
 	return m, nil
+}
+
+// digest returns the digest that a manifest must have; nil where an earlier release has
+// kept none.
+func (c *Catalog) digest(ctx context.Context, prefix string, number int64) (*archive.Digest, error) {
+	at := slices.IndexFunc(c.Index.Prefixes, func(p archive.IndexedPrefix) bool { return p.Name == prefix })
+	if at < 0 || c.Index.Prefixes[at].Digests == "" {
+		return nil, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list, known := c.digests[prefix]
+	if !known {
+		layout := c.Index.Layout
+		key := layout.DigestsKey(layout.Index(prefix))
+		data, err := c.bucket.Get(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("read digests of manifests: %w", err)
+		}
+		if list, err = layout.DecodeDigests(c.Index.Prefixes[at], data); err != nil {
+			return nil, fmt.Errorf("digests of manifests %s: %w", key, err)
+		}
+		c.digests[prefix] = list
+	}
+	if number >= int64(len(list)) {
+		return nil, fmt.Errorf("archive %d of prefix %q: the index has %d", number, prefix, len(list))
+	}
+	return &list[number], nil
 }
 
 // Selection chooses members by glob patterns, in which ** stands for any number

@@ -388,9 +388,10 @@ func TestRestoreStaysInItsDirectory(t *testing.T) {
 				t.Fatal(err)
 			}
 			l := archive.Layout{Base: "base", Pattern: archive.Hash, Count: 1, UID: "uid", Tar: new(zstd())}
-			b := &bucket{objects: map[string][]byte{"evil.tar": raw.Bytes()}}
+			key := l.ArchiveKey("00", 0)
+			b := &bucket{objects: map[string][]byte{key: raw.Bytes()}}
 			m := archive.Manifest{
-				Transfer: "uid", Prefix: "00", Object: &archive.Object{Key: "evil.tar", Compression: archive.Plain},
+				Transfer: "uid", Prefix: "00", Object: &archive.Object{Key: key, Compression: archive.Plain},
 				Members: []archive.Member{
 					{Path: "up", Kind: archive.Symlink, Link: "..", Outcome: archive.Done},
 					{Path: evil, Size: 1, Outcome: archive.Done, Tar: &archive.Place{

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -26,11 +27,12 @@ const MetadataTime = "mtime"
 
 // keep returns the receipt of the object that stands, if it may be kept.
 func (j *job) keep(ctx context.Context) (Receipt, bool, error) {
+	key := cmp.Or(j.file.Earlier, j.file.Key)
 	var info ObjectInfo
 	var found bool
 	err := j.control(ctx, "look up object", func(ctx context.Context) error {
 		var err error
-		info, err = j.client.headObject(ctx, j.file.Key)
+		info, err = j.client.headObject(ctx, key)
 		found = err == nil
 		if errors.Is(err, ErrNotFound) {
 			return nil
@@ -40,7 +42,7 @@ func (j *job) keep(ctx context.Context) (Receipt, bool, error) {
 	if err != nil || !found || info.Size != j.file.Size {
 		return Receipt{}, false, err
 	}
-	r := Receipt{ETag: info.ETag, Bytes: info.Size, Kept: true}
+	r := Receipt{Key: key, ETag: info.ETag, Bytes: info.Size, Kept: true}
 	for _, algorithm := range []string{ChecksumCRC64NVME, ChecksumCRC32C} {
 		if sum := info.Checksums[algorithm]; sum != "" && r.Checksum == "" {
 			r.Checksum, r.ChecksumAlgorithm = sum, algorithm

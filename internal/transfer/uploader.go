@@ -21,6 +21,9 @@ type File struct {
 	Metadata map[string]string
 	// Sync may have the object kept that stands already; empty means SyncNone.
 	Sync Sync
+	// Earlier is the key of the object that Sync may keep, if that is not Key: it is then
+	// referred to where it is.
+	Earlier string
 	// Open opens the file. It may be called several times, never concurrently.
 	Open func() (SourceFile, error)
 	// Left are uploads found open at the key. One that holds parts of the file is gone on
@@ -42,6 +45,8 @@ type SourceFile interface {
 
 // Receipt tells what stands at the destination.
 type Receipt struct {
+	// Key is that of an object that was kept; empty for one that was sent.
+	Key string
 	// ETag without quotes.
 	ETag string
 	// Checksum of what the server has confirmed to have, base64; for a composite checksum

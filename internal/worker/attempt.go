@@ -196,6 +196,10 @@ func (e *Engine) sendFiles(l *lane, a *attempt) {
 func (e *Engine) sendFile(a *attempt, i int) func() {
 	entry := a.content.Entries[i]
 	key := a.layout.Key(a.prefix, entry.Path)
+	sync, earlier, err := e.syncOf(a, entry)
+	if err != nil {
+		return func() { e.sent(a, i, transfer.Receipt{}, err) }
+	}
 	var kept []archive.Xattr
 	var others []string
 	receipt, err := e.options.Uploader.Upload(a.ctx, transfer.File{
@@ -203,7 +207,8 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 		Key:      key,
 		Size:     entry.Size,
 		Metadata: metadata(entry),
-		Sync:     e.options.Sync,
+		Sync:     sync,
+		Earlier:  earlier,
 		Open: func() (transfer.SourceFile, error) {
 			file, err := e.options.Source.Open(entry)
 			if err != nil {
@@ -233,7 +238,7 @@ func (e *Engine) sent(a *attempt, i int, receipt transfer.Receipt, err error) {
 	switch {
 	case err == nil:
 		e.blockage.mended()
-		m.Outcome, m.Key, m.ETag = archive.Done, a.layout.Key(a.prefix, m.Path), receipt.ETag
+		m.Outcome, m.Key, m.ETag = archive.Done, cmp.Or(receipt.Key, a.layout.Key(a.prefix, m.Path)), receipt.ETag
 		m.Checksum, m.ChecksumAlgorithm = receipt.Checksum, receipt.ChecksumAlgorithm
 		m.Kept = receipt.Kept
 		return

@@ -35,7 +35,8 @@ func (e *CountsDifferError) Error() string { return ReasonCountsDiffer + ": " + 
 // Reason is ReasonCountsDiffer.
 func (e *CountsDifferError) Reason() string { return ReasonCountsDiffer }
 
-func countsDiffer(format string, args ...any) error {
+// CountsDiffer returns a *CountsDifferError.
+func CountsDiffer(format string, args ...any) error {
 	return &CountsDifferError{fmt.Sprintf(format, args...)}
 }
 
@@ -55,11 +56,11 @@ func (e Expected) check(found archive.Tally, partial bool) error {
 	}
 	switch {
 	case !same:
-		return countsDiffer("%v files/bytes were planned by the reports of the workers, the inventory lists %v", e.Planned, planned)
+		return CountsDiffer("%v files/bytes were planned by the reports of the workers, the inventory lists %v", e.Planned, planned)
 	case !atLeast(found.Done, e.Done):
-		return countsDiffer("%v files/bytes were done by the reports of the workers, the manifests hold %v", e.Done, found.Done)
+		return CountsDiffer("%v files/bytes were done by the reports of the workers, the manifests hold %v", e.Done, found.Done)
 	case !atLeast(found.Skipped, e.Skipped):
-		return countsDiffer("%v files/bytes were skipped by the reports of the workers, the manifests hold %v", e.Skipped, found.Skipped)
+		return CountsDiffer("%v files/bytes were skipped by the reports of the workers, the manifests hold %v", e.Skipped, found.Skipped)
 	default:
 		return nil
 	}
@@ -126,11 +127,11 @@ func (c counter) manifest(ctx context.Context, prefix string, listed archive.Lis
 	head, tally, err := archive.TallyManifest(data)
 	switch {
 	case err != nil:
-		err = countsDiffer("the manifest %s cannot be counted: %v", key, err)
+		err = CountsDiffer("the manifest %s cannot be counted: %v", key, err)
 	case head.Transfer != c.layout.UID || head.Prefix != prefix || head.Number != listed.Number:
-		err = countsDiffer("the manifest %s is that of archive %d of prefix %q of transfer %s", key, head.Number, head.Prefix, head.Transfer)
+		err = CountsDiffer("the manifest %s is that of archive %d of prefix %q of transfer %s", key, head.Number, head.Prefix, head.Transfer)
 	case tally.Total() != listed.Count:
-		err = countsDiffer("the manifest %s holds %v files/bytes, the inventory lists %v", key, tally.Total(), listed.Count)
+		err = CountsDiffer("the manifest %s holds %v files/bytes, the inventory lists %v", key, tally.Total(), listed.Count)
 	}
 	return tally, sha256.Sum256(data), err
 }

@@ -64,9 +64,8 @@ type EngineOptions struct {
 	Fetch func(ctx context.Context, prefix string, number int64) (archive.Archive, error)
 	// Sync may have objects kept that stand already; empty means SyncNone.
 	Sync transfer.Sync
-	// Earlier returns the manifest that an earlier transfer has left of the archive of
-	// the same number, if its tar stands unchanged; nil for none. It serves Sync.
-	Earlier func(ctx context.Context, prefix string, number int64) (archive.Manifest, bool, error)
+	// Earlier finds what need not be sent with packing Tar; nil for nothing.
+	Earlier Earlier
 	// Manifests keeps the manifest of an archive that has been sent under the key; nil
 	// keeps none.
 	Manifests func(ctx context.Context, key string, m archive.Manifest) error

@@ -132,7 +132,7 @@ func TestManifestNamesEveryEntry(t *testing.T) {
 			t.Errorf("manifest (-want +got):\n%s", diff)
 		}
 		f := b.Report().Finished[0]
-		if *f.Done.Files != 1 || *f.Failed.Files != 2 || *f.Failed.Bytes != 9 || *f.Skipped.Files != 1 || f.Retry != "" || f.Reason != archive.ReasonVanished {
+		if *f.Done.Files != 1 || *f.Failed.Files != 2 || *f.Failed.Bytes != 4 || *f.Skipped.Files != 1 || f.Retry != "" || f.Reason != archive.ReasonVanished {
 			t.Errorf("reported %+v", f)
 		}
 	})

@@ -81,7 +81,7 @@ func (f finisher) run(ctx context.Context) error {
 		return err
 	}
 	if !plan.Complete && !f.options.Partial {
-		return countsDiffer("the plan is not complete: the workers ended before the source was listed to its end")
+		return CountsDiffer("the plan is not complete: the workers ended before the source was listed to its end")
 	}
 	return f.commit(ctx, plan)
 }
@@ -169,7 +169,9 @@ func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 			return err
 		}
 		if len(found.digests) > 0 {
-			index.Add(prefix, found.listed, found.tally, int64(len(found.digests)))
+			if err := index.Add(ctx, f.client, prefix, found.listed, found.tally, found.digests); err != nil {
+				return err
+			}
 		}
 	}
 	f.logger.Info("counted", "done", sum.Done.String(), "failed", sum.Failed.String(), "skipped", sum.Skipped.String())
@@ -182,7 +184,7 @@ func (f finisher) check(plan archive.Plan, all map[string]*counted, sum archive.
 		for _, p := range plan.Prefixes {
 			planned, found := archive.Count{Files: p.Files, Bytes: p.Bytes}, all[p.Name]
 			if found == nil || found.listed != planned || int64(len(found.digests)) != p.Archives {
-				return countsDiffer("the plan has %d archives with %v files/bytes of prefix %q, the inventory lists others", p.Archives, planned, p.Name)
+				return CountsDiffer("the plan has %d archives with %v files/bytes of prefix %q, the inventory lists others", p.Archives, planned, p.Name)
 			}
 		}
 	}

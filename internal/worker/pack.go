@@ -69,17 +69,36 @@ func (e *Engine) compressor(t archive.Tar) (*archive.Compressor, error) {
 	return e.frames, err
 }
 
-// earlier returns the manifest of an earlier transfer whose tar holds just what is
-// planned for this one; nil if there is none.
+// earlier returns the manifest of a tar that holds just what is planned for this one; nil
+// if there is none.
 func (e *Engine) earlier(a *attempt) (*archive.Manifest, error) {
 	if e.options.Earlier == nil {
 		return nil, nil
 	}
-	m, found, err := e.options.Earlier(a.ctx, a.prefix, a.number)
-	if err != nil || !found || !m.Holds(a.content) {
-		return nil, err
+	return e.options.Earlier.Archive(a.ctx, a.content)
+}
+
+// syncOf says how to find out whether a file need not be sent, and the key of the object
+// that may be kept if it isn't the file's own. With packing Tar the keys are those of the
+// run, so what another run has stored is elsewhere, and what is at the file's own key is
+// from an earlier attempt of this run.
+func (e *Engine) syncOf(a *attempt, entry archive.Entry) (sync transfer.Sync, earlier string, err error) {
+	if a.layout.Run == "" {
+		return e.options.Sync, "", nil
 	}
-	return &m, nil
+	if e.options.Earlier != nil {
+		if earlier, err = e.options.Earlier.Key(a.ctx, a.prefix, entry); err != nil {
+			return "", "", err
+		}
+	}
+	switch {
+	case earlier != "":
+		return e.options.Sync, earlier, nil
+	case e.again(a):
+		return transfer.SyncSizeAndTime, "", nil
+	default:
+		return transfer.SyncNone, "", nil
+	}
 }
 
 // keptTar takes down that a tar that stands already is kept.

@@ -13,7 +13,6 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/transfer"
 )
 
@@ -88,7 +87,7 @@ func (s Site) layout() archive.Layout {
 		UID:     string(s.Transfer.UID),
 	}
 	if s.Transfer.Spec.Packing.Format == v1alpha1.PackingTar {
-		l.Tar = tarOf(s.Transfer)
+		l.Tar, l.Run = tarOf(s.Transfer), l.UID
 	}
 	switch {
 	case l.Pattern != "":
@@ -193,50 +192,23 @@ func (p *Place) Engine(instance string, afterReport int64, restarted bool, logge
 			KeepOpen: true, // The next attempt goes on with it, or the finishing pod aborts it.
 		}),
 		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
-		Sync: transfer.Sync(p.site.Transfer.Spec.Sync), Earlier: p.earlier(),
+		Sync: transfer.Sync(p.site.Transfer.Spec.Sync), Earlier: p.earlier(logger),
 		Layout: p.inventory.Layout, Fetch: p.inventory.Archive, Manifests: StoreManifests(p.client),
 		Plan:     planner.Run,
 		Instance: instance, AfterReport: afterReport, Restarted: restarted, Logger: logger,
 	})
 }
 
-// earlier finds what the last transfer to the same prefix has left, if that is asked
-// for; see EngineOptions.
-func (p *Place) earlier() func(context.Context, string, int64) (archive.Manifest, bool, error) {
-	if p.layout.Tar == nil || p.site.Transfer.Spec.Sync == "" || p.site.Transfer.Spec.Sync == v1alpha1.SyncNone {
+// earlier finds what the last run below the same prefix has left, if that is asked for; see
+// EngineOptions.
+func (p *Place) earlier(logger *slog.Logger) Earlier {
+	sync := p.site.Transfer.Spec.Sync
+	if p.layout.Tar == nil || sync == "" || sync == v1alpha1.SyncNone {
 		return nil
 	}
-	return Earlier(p.client, p.inventory.Layout)
-}
-
-// Earlier returns what EngineOptions.Earlier asks for, of the transfer that ended last
-// below the base of the layout.
-func Earlier(b restore.Bucket, layout func(context.Context) (archive.Layout, error)) func(context.Context, string, int64) (archive.Manifest, bool, error) {
-	var mu sync.Mutex
-	var catalog *restore.Catalog
-	var none bool
-	open := func(ctx context.Context, base string) (*restore.Catalog, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if catalog != nil || none {
-			return catalog, nil
-		}
-		var err error
-		if catalog, err = restore.Open(ctx, b, base, ""); errors.Is(err, restore.ErrNoIndex) {
-			none, err = true, nil
-		}
-		return catalog, err
-	}
-	return func(ctx context.Context, prefix string, number int64) (archive.Manifest, bool, error) {
-		l, err := layout(ctx)
-		if err != nil {
-			return archive.Manifest{}, false, err
-		}
-		c, err := open(ctx, l.Base)
-		if err != nil || c == nil {
-			return archive.Manifest{}, false, err
-		}
-		return c.Earlier(ctx, l, prefix, number)
+	return &EarlierRuns{
+		Bucket: p.client, Layout: p.inventory.Layout, Synced: true,
+		Warn: func(text string) { logger.Warn(text) },
 	}
 }
 

@@ -94,7 +94,9 @@ func readPacked(ctx context.Context, store *minio.Client, to Location, name stri
 		return err
 	}
 	defer func() { _ = object.Close() }()
+	// The key is PREFIX/RUN/ARCHIVE or PREFIX/RUN/files/PATH.
 	_, rest, _ := strings.Cut(name, "/")
+	_, rest, _ = strings.Cut(rest, "/")
 	if path, apart := strings.CutPrefix(rest, "files/"); apart {
 		counted := &counter{Reader: object}
 		sum, err := digest(counted)

@@ -1,0 +1,53 @@
+package archive
+
+import (
+	"fmt"
+	"strings"
+)
+
+// CheckManifest returns an error unless the manifest is that of an archive of the run, and
+// all objects that it names have keys which this run, or one before it below the same
+// prefix, gives to just these members. So a manifest cannot have other objects of the
+// bucket restored.
+func (l Layout) CheckManifest(m Manifest, prefix string, number int64) error {
+	if m.Transfer != l.UID || m.Prefix != prefix || m.Number != number {
+		return fmt.Errorf("it is the manifest of archive %d of prefix %q of run %s", m.Number, m.Prefix, m.Transfer)
+	}
+	if m.Object != nil && !l.mayBeArchive(m.Object.Key, prefix) {
+		return fmt.Errorf("it names the object %q, which is none of the archives of prefix %q", m.Object.Key, prefix)
+	}
+	for _, f := range m.Members {
+		if f.Key != "" && !l.mayBeFile(f.Key, prefix, f.Path) {
+			return fmt.Errorf("it names the object %q, which is not that of %q", f.Key, f.Path)
+		}
+	}
+	return nil
+}
+
+// mayBeArchive says that the key is that of an archive of this run or of another.
+func (l Layout) mayBeArchive(key, prefix string) bool {
+	name, ok := strings.CutPrefix(key, l.under(prefix+"/"))
+	if !ok || l.Tar == nil {
+		return false
+	}
+	if run, rest, within := strings.Cut(name, "/"); within {
+		if name = rest; !fileName(run) {
+			return false
+		}
+	}
+	_, ok = numberInKey(name, l.Tar.Name+"-", l.Tar.suffix())
+	return ok
+}
+
+// mayBeFile says that the key is that of the file at the path, in this run or another.
+func (l Layout) mayBeFile(key, prefix, p string) bool {
+	if l.Tar == nil {
+		return key == l.Key(prefix, p)
+	}
+	rest, ok := strings.CutPrefix(key, l.under(prefix+"/"))
+	if rest == largeDir+"/"+p {
+		return ok
+	}
+	run, rest, within := strings.Cut(rest, "/")
+	return ok && within && fileName(run) && rest == largeDir+"/"+p
+}

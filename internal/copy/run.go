@@ -1,0 +1,124 @@
+package copy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// plansAtOnce is how many plans are read at a time.
+const plansAtOnce = 16
+
+// beginRun gives the copy an ID: a new one, or that of an unfinished run of the same source
+// to the same place, which is then gone on with. A packed run leaves its plan, which tells
+// that its archives are not to be removed, before it sends anything.
+func beginRun(ctx context.Context, o *Options, client *transfer.Client, source string, alone bool) (resumed bool, err error) {
+	if o.Layout.Tar == nil {
+		o.Layout.UID = uuid.NewString()
+		return false, nil
+	}
+	plan := archive.Plan{Layout: o.Layout, Source: source, Begun: time.Now().UTC()}
+	var found *archive.Plan
+	if alone {
+		found = unfinished(ctx, client, plan)
+	}
+	if found != nil {
+		plan.Layout = found.Layout
+		if err := plan.Write(ctx, client); err != nil {
+			return false, err
+		}
+		// Whoever removes the run looks at the plan once more after it has said so.
+		if resumed, err = restore.Kept(ctx, client, plan.Layout); err != nil {
+			return false, err
+		}
+	}
+	if !resumed {
+		plan.Layout = o.Layout
+		plan.Layout.UID = uuid.NewString()
+		plan.Layout.Run = plan.Layout.UID
+		if err := plan.Layout.Validate(); err != nil {
+			return false, err
+		}
+		if err := plan.Write(ctx, client); err != nil {
+			return false, err
+		}
+	}
+	o.Layout = plan.Layout
+	return resumed, nil
+}
+
+// unfinished returns the plan of the run begun last that has no index and copies the same
+// source to the same place in the same way; nil if there is none. Who may not list or read
+// has nothing to go on with.
+func unfinished(ctx context.Context, client *transfer.Client, like archive.Plan) *archive.Plan {
+	ids, err := restore.RunIDs(ctx, client, like.Layout.Base)
+	if err != nil {
+		return nil
+	}
+	var mu sync.Mutex
+	var newest *archive.Plan
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(plansAtOnce)
+	for _, id := range ids {
+		group.Go(func() error {
+			l := archive.Layout{Base: like.Layout.Base, UID: id}
+			data, err := client.Get(working, l.PlanKey())
+			if err != nil {
+				return nil
+			}
+			plan, err := archive.DecodePlan(data)
+			if err != nil || plan.Layout.UID != id || !sameWork(plan, like) {
+				return nil
+			}
+			if _, err := client.Stat(working, l.IndexKey()); !errors.Is(err, transfer.ErrNotFound) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if newest == nil || plan.Begun.After(newest.Begun) {
+				newest = &plan
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // Nothing returns an error.
+	return newest
+}
+
+// sameWork says that two plans are of the same source and make the same archives.
+func sameWork(a, b archive.Plan) bool {
+	a.Layout.UID, a.Layout.Run = b.Layout.UID, b.Layout.Run
+	return a.Source != "" && a.Source == b.Source && reflect.DeepEqual(a.Layout, b.Layout)
+}
+
+// sourceID names a directory of a machine without telling either.
+func sourceID(dir string) string {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	machine, _ := os.ReadFile("/etc/machine-id") // Not every machine has one.
+	sum := sha256.Sum256([]byte(strings.Join([]string{host, strings.TrimSpace(string(machine)), path}, "\x00")))
+	return hex.EncodeToString(sum[:])
+}
