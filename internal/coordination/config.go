@@ -3,6 +3,7 @@ package coordination
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -70,6 +71,26 @@ func (c Config) Validate() error {
 		below("congestionSensitivity", c.CongestionSensitivity, 0, 1),
 		between("recoveryAggressiveness", c.RecoveryAggressiveness, 0.1, 10),
 	)
+}
+
+// safer gives, of each parameter that all transfers of a domain share, the value that is
+// safer for the others: that begins with less, grows slower, and gives way sooner. Of two
+// learning rates, of which one is too slow to see a queue and one takes noise for one,
+// it is the one nearer to the default.
+func (c Config) safer(o Config) Config {
+	c.GlobalCongestionWindow = min(c.GlobalCongestionWindow, o.GlobalCongestionWindow)
+	c.SlowStartThreshold = min(c.SlowStartThreshold, o.SlowStartThreshold)
+	c.AdvancedFlowControl = c.AdvancedFlowControl || o.AdvancedFlowControl
+	c.BandwidthProbingRate = min(c.BandwidthProbingRate, o.BandwidthProbingRate)
+	c.CongestionSensitivity = max(c.CongestionSensitivity, o.CongestionSensitivity)
+	c.RecoveryAggressiveness = min(c.RecoveryAggressiveness, o.RecoveryAggressiveness)
+	c.UpdateInterval = min(c.UpdateInterval, o.UpdateInterval)
+	c.LeaseDuration = min(c.LeaseDuration, o.LeaseDuration)
+	usual := DefaultConfig().LearningRate
+	if math.Abs(math.Log(o.LearningRate/usual)) < math.Abs(math.Log(c.LearningRate/usual)) {
+		c.LearningRate = o.LearningRate
+	}
+	return c
 }
 
 func (c Config) validateNames() error {

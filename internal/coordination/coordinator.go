@@ -129,29 +129,52 @@ func (c *PipelineCoordinator) addTransfer(now time.Time, spec Transfer) *Transfe
 	return t
 }
 
-// configure derives what depends on all transfers and workers: the intervals,
-// and the law, which follows the configuration of the transfer with the largest
-// weight, the first by ID among equals.
+// configure derives what depends on all transfers and workers: the intervals, and the
+// law, which is the destination's: of each of its parameters the safest value of the
+// transfers that hold leases counts. Those without, whatever they ask for, count for
+// nothing.
 func (c *PipelineCoordinator) configure() {
 	// In steps of half a second, so that the coming of a worker does not rewrite
 	// the grant of every other.
 	stretched := time.Duration(len(c.workers)/writesPerSecond*2) * time.Second / 2
-	var leading *TransferScheduler
+	law, live := c.law()
 	for _, t := range c.transfers {
-		t.leisure = max(t.spec.Config.UpdateInterval, stretched)
-		t.duration = max(t.spec.Config.LeaseDuration, 4*t.leisure)
+		t.leisure, t.duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
+		if live {
+			t.leisure, t.duration = min(t.leisure, law.UpdateInterval), min(t.duration, law.LeaseDuration)
+		}
+		t.leisure = max(t.leisure, stretched)
+		t.duration = max(t.duration, 4*t.leisure)
 		t.lifetime = lifetime(t.duration)
-		if t.removed || !t.coordinated() || t.spec.Suspended {
-			continue
-		}
-		if leading == nil || t.spec.Weight > leading.spec.Weight {
-			leading = t
-		}
 	}
-	if leading != nil {
-		c.control.configure(leading.spec.Config)
+	if live && law != c.control.config {
+		c.control.configure(law)
 	}
 	c.hasten()
+}
+
+// law is what the transfers that hold leases agree on, if there are any.
+func (c *PipelineCoordinator) law() (law Config, live bool) {
+	for _, t := range c.transfers {
+		switch {
+		case !t.counts(c.now):
+		case !live:
+			law, live = t.spec.Config, true
+		default:
+			law = law.safer(t.spec.Config)
+		}
+	}
+	defaults := DefaultConfig()
+	law.UpdateInterval = max(law.UpdateInterval, defaults.UpdateInterval)
+	law.LeaseDuration = max(law.LeaseDuration, defaults.LeaseDuration)
+	return law, live
+}
+
+// counts tells that the transfer has a say in what all of the domain share: a worker of
+// it can be granted something.
+func (t *TransferScheduler) counts(now time.Time) bool {
+	return !t.removed && t.coordinated() && !t.spec.Suspended &&
+		slices.ContainsFunc(t.workers, func(w *worker) bool { return w.live(now) })
 }
 
 // shortestInterval is the shortest report interval while the law moves fast.
@@ -196,8 +219,11 @@ func (c *PipelineCoordinator) Interval() time.Duration {
 			shortest = min(shortest, shortestInterval/2)
 		}
 	}
+	_, live := c.law()
 	for _, t := range c.transfers {
-		shortest = min(shortest, t.interval, t.spec.Config.UpdateInterval)
+		if !live || t.counts(c.now) {
+			shortest = min(shortest, t.interval, t.spec.Config.UpdateInterval)
+		}
 	}
 	return shortest
 }
@@ -366,8 +392,9 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
 	}
 	w := c.addWorker(now, g.Worker, t)
 	c.configure()
-	ends := now.Add(lifetime(max(g.Duration, t.duration)))
-	v := version{epoch: g.Epoch, sequence: g.Sequence, expires: ends, plan: g.Plan}
+	holds := lifetime(max(g.Duration, t.duration))
+	ends := now.Add(holds)
+	v := version{epoch: g.Epoch, sequence: g.Sequence, expires: ends, lifetime: holds, plan: g.Plan}
 	for _, p := range g.Prefixes {
 		if l, err := c.register(t, p.Prefix); err == nil {
 			v.allow(max(p.Window, 0), p.Rate)
@@ -426,7 +453,7 @@ func (c *PipelineCoordinator) Tick(now time.Time) Plan {
 		c.control.learning = false
 	}
 	c.endRounds(now)
-	c.hasten()
+	c.configure()
 	c.distribute(now)
 	c.limitGrants(now)
 	c.paceGrants()

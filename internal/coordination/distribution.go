@@ -23,35 +23,26 @@ type laneShare struct {
 	need     int  // slots still to be placed
 }
 
-// distribute sets the target of every cell: group to transfers to prefixes to
-// workers.
+// distribute sets the target of every cell: window to tenants to transfers to prefixes
+// to workers.
 func (c *PipelineCoordinator) distribute(now time.Time) {
-	claims := c.allocator.claims[:0]
+	for _, x := range c.tenants {
+		x.transfers = x.transfers[:0]
+	}
 	for _, t := range c.transfers {
 		c.boundLanes(t)
 		t.prepare(now)
 		if !t.coordinated() {
 			t.fixWindows()
-			t.demand, t.limit = 0, 0
-		}
-		claims = append(claims, claim{
-			weight: float64(t.spec.Weight), floor: 1, demand: float64(t.demand), limit: float64(t.limit),
-			current: t.window, rank: rank(now, t.since, t.window > 0), inTurn: now.Sub(t.since) < turnIntervals*t.leisure,
-		})
-	}
-	c.allocator.claims = claims
-	c.allocator.divide(c.available(now), claims)
-	for i, t := range c.transfers {
-		if !t.coordinated() {
 			continue
 		}
-		share := claims[i].share
-		if (share > 0) != (t.window > 0) {
-			t.since = now
-		}
-		t.window = share
+		t.tenant.transfers = append(t.tenant.transfers, t)
 	}
+	c.divideTenants(now, c.available(now))
 	// The claims are scratch of the levels below.
+	for _, x := range c.tenants {
+		c.divideTransfers(now, x)
+	}
 	for _, t := range c.transfers {
 		if t.coordinated() {
 			c.distributeTransfer(now, t)

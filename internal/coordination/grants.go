@@ -109,8 +109,8 @@ type pace struct {
 	rate   float64 // requests per second
 }
 
-// paceTransfers divides the rate of a group over transfers by weight, then over
-// prefixes. No party is given more than its window can use: by Little's law
+// paceTransfers divides the rate of a group over tenants, over the transfers of each by
+// weight, then over prefixes. No party is given more than its window can use: by Little's law
 // window/latency requests per second, and half as many again for the scatter. The
 // latency is the smaller of T₀ and the present one: either can be that of a few late
 // answers, and who is granted too little sends too little to show it.
@@ -128,18 +128,21 @@ func (c *PipelineCoordinator) paceTransfers(g *group) {
 	for _, l := range g.lanes {
 		l.transfer.pace.window += l.pace.window
 	}
-	claims := c.allocator.claims[:0]
-	for _, t := range c.transfers {
-		claims = append(claims, claim{weight: float64(t.spec.Weight), demand: usable(t.pace.window)})
-	}
-	c.allocator.claims = claims
-	c.allocator.fill(g.rate.perSecond, claims)
-	for i, t := range c.transfers {
-		t.pace.rate = claims[i].fair
-	}
-	for _, t := range c.transfers {
-		if t.pace.window > 0 {
-			c.paceLanes(g, t, usable)
+	c.paceTenants(g, usable)
+	for _, x := range c.tenants {
+		claims := c.allocator.claims[:0]
+		for _, t := range x.transfers {
+			claims = append(claims, claim{weight: float64(t.spec.Weight), demand: usable(t.pace.window)})
+		}
+		c.allocator.claims = claims
+		c.allocator.fill(x.pace.rate, claims)
+		for i, t := range x.transfers {
+			t.pace.rate = claims[i].fair
+		}
+		for _, t := range x.transfers {
+			if t.pace.window > 0 {
+				c.paceLanes(g, t, usable)
+			}
 		}
 	}
 }
@@ -336,7 +339,7 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	l.issued, l.issuedAt, l.basis = true, now, l.reportedAt
 	v := version{
 		epoch: c.epoch, sequence: l.grant.Sequence,
-		expires: l.reportedAt.Add(lifetime(t.duration)), plan: l.grant.Plan,
+		expires: l.reportedAt.Add(t.lifetime), lifetime: t.lifetime, plan: l.grant.Plan,
 	}
 	prefixes, archives := w.granted()
 	l.grant.Prefixes = slices.Grow(l.grant.Prefixes, prefixes)

@@ -65,6 +65,7 @@ type version struct {
 	window          int     // summed over prefixes
 	rate            float64 // likewise, in requests per second
 	unpaced         bool    // some prefix has no rate
+	lifetime        time.Duration
 	plan            bool
 }
 

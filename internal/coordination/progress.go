@@ -125,8 +125,10 @@ func (l *lane) progress(s progressSums) PrefixProgress {
 // each Tick, so that none of them exceeds what was recorded.
 func (c *PipelineCoordinator) Snapshot() Snapshot {
 	s := Snapshot{Epoch: c.epoch, LeaseLifetime: lifetime(DefaultConfig().LeaseDuration)}
-	for _, t := range c.transfers {
-		s.LeaseLifetime = max(s.LeaseLifetime, t.lifetime)
+	for _, w := range c.ordered {
+		for _, v := range w.lease.versions {
+			s.LeaseLifetime = max(s.LeaseLifetime, v.lifetime)
+		}
 	}
 	if c.control.begun || c.lent {
 		s.Path, s.Groups = c.control.snapshot()
