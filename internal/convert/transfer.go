@@ -2,22 +2,16 @@ package convert
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/endpoint"
 )
 
-// Domain names what shares fate beyond one transfer: an endpoint and a bucket.
-func Domain(d v1alpha1.Destination) string {
-	endpoint := strings.TrimRight(d.Endpoint, "/")
-	if endpoint == "" {
-		endpoint = "aws:" + d.Region
-	}
-	return endpoint + "/" + d.Bucket
-}
+// Domain names what shares fate beyond one transfer: a bucket of a server.
+func Domain(d v1alpha1.Destination) string { return endpoint.Domain(d.Endpoint, d.Region, d.Bucket) }
 
 // Transfer writes a transfer's claim on its domain, with what its status says
 // has ended already.

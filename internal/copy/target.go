@@ -2,8 +2,9 @@ package copy
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
+
+	"cargoship.dev/operator/internal/endpoint"
 )
 
 // ParseTarget splits s3://BUCKET/PREFIX into its bucket and base prefix; the
@@ -21,13 +22,9 @@ func ParseTarget(target string) (bucket, base string, err error) {
 }
 
 // ParseEndpoint checks an endpoint URL; an empty one means Amazon S3.
-func ParseEndpoint(endpoint string) error {
-	if endpoint == "" {
-		return nil
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.User != nil {
-		return fmt.Errorf("endpoint URL %q: must be like https://s3.example.com or http://127.0.0.1:9000", endpoint)
+func ParseEndpoint(text string) error {
+	if err := endpoint.Check(text); err != nil {
+		return fmt.Errorf("endpoint URL: %w", err)
 	}
 	return nil
 }

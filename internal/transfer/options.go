@@ -3,9 +3,10 @@ package transfer
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
+
+	"cargoship.dev/operator/internal/endpoint"
 )
 
 // What a Client can take for proof that the server has what was sent: a checksum that the
@@ -71,14 +72,8 @@ func (o Options) validate() error {
 
 // validateEndpoint refuses what is no address of a server.
 func validateEndpoint(bucket, text string) error {
-	const op = "configure bucket"
-	endpoint, err := url.Parse(text)
-	if err != nil {
-		return misconfigured(op, bucket, ReasonEndpointInvalid, err)
-	}
-	if endpoint.Scheme != "http" && endpoint.Scheme != "https" || endpoint.Host == "" || endpoint.User != nil {
-		return misconfigured(op, bucket, ReasonEndpointInvalid,
-			fmt.Errorf("endpoint %q is not of the form http[s]://host[:port]", endpoint.Redacted()))
+	if err := endpoint.Check(text); err != nil {
+		return misconfigured("configure bucket", bucket, ReasonEndpointInvalid, fmt.Errorf("endpoint: %w", err))
 	}
 	return nil
 }
