@@ -193,17 +193,40 @@ func (e *ManifestError) Error() string { return fmt.Sprintf("manifest %s: %v", e
 func (e *ManifestError) Unwrap() error { return e.Err }
 
 // Manifests returns the manifests of the run by prefix and number. It ends with the first
-// error that is no *ManifestError.
+// error that is no *ManifestError. Manifests that do not add up to what the index counts
+// end with such an error.
 func (c *Catalog) Manifests(ctx context.Context) iter.Seq2[archive.Manifest, error] {
 	return func(yield func(archive.Manifest, error) bool) {
 		for _, p := range c.Index.Prefixes {
+			var sum archive.Tally
+			whole := true
 			for number := range p.Archives {
 				m, err := c.Manifest(ctx, p.Name, number)
 				if !yield(m, err) || err != nil && !errors.As(err, new(*ManifestError)) {
 					return
 				}
+				sum, whole = sum.Plus(m.Tally()), whole && err == nil
+			}
+			if err := c.conserved(p, sum); err != nil && whole && !yield(archive.Manifest{}, err) {
+				return
 			}
 		}
+	}
+}
+
+// conserved compares what all manifests of a prefix hold with the index. That of an earlier
+// release tells nothing but the number of entries.
+func (c *Catalog) conserved(p archive.IndexedPrefix, sum archive.Tally) error {
+	switch {
+	case p.Outcomes != nil && *p.Outcomes != sum:
+		return &ManifestError{c.Index.Layout.IndexKey(), fmt.Errorf(
+			"it counts %v files/bytes done, %v failed and %v skipped of prefix %q, the manifests hold %v, %v and %v",
+			p.Outcomes.Done, p.Outcomes.Failed, p.Outcomes.Skipped, p.Name, sum.Done, sum.Failed, sum.Skipped)}
+	case p.Outcomes == nil && p.Files != sum.Total().Files:
+		return &ManifestError{c.Index.Layout.IndexKey(), fmt.Errorf(
+			"it counts %d files of prefix %q, the manifests hold %d", p.Files, p.Name, sum.Total().Files)}
+	default:
+		return nil
 	}
 }
 

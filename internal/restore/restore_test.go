@@ -103,6 +103,7 @@ func archived(tb testing.TB, dir string, t archive.Tar) *bucket {
 	_, err = source.Walk(tb.Context(), archive.WalkOptions{Layout: layout}, func(a archive.Archive) error {
 		m := b.pack(tb, source, layout, a)
 		prefix.Archives++
+		prefix.Files += a.Files()
 		prefix.Bytes += a.Bytes()
 		return b.putManifest(layout, m)
 	})
@@ -400,7 +401,7 @@ func TestRestoreStaysInItsDirectory(t *testing.T) {
 					}},
 				},
 			}
-			index := archive.Index{Layout: l, Prefixes: []archive.IndexedPrefix{{Name: "00", ManifestPrefix: l.ManifestPrefix(0), Archives: 1}}}
+			index := archive.Index{Layout: l, Prefixes: []archive.IndexedPrefix{{Name: "00", ManifestPrefix: l.ManifestPrefix(0), Archives: 1, Files: int64(len(m.Members))}}}
 			var err error
 			if b.objects[l.IndexKey()], err = index.Encode(); err != nil {
 				t.Fatal(err)

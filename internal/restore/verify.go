@@ -47,6 +47,10 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 		group.SetLimit(parallel)
 	}
 	for m, err := range o.Catalog.Manifests(working) {
+		if damaged, ok := errors.AsType[*ManifestError](err); ok {
+			v.count(func(n *Verification) { n.fail(damaged.Key, damaged.Err) })
+			continue
+		}
 		if err != nil {
 			group.Go(func() error { return err })
 			break
@@ -92,7 +96,7 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 	}
 	var err error
 	switch {
-	case !v.options.ReadBack:
+	case !v.options.ReadBack || len(members) == 0:
 		err = stat(ctx, v.options.Catalog.bucket, o)
 	case members[0].Tar == nil:
 		err = twice(func() error { return fetchObject(ctx, v.options.Catalog.bucket, members[0], io.Discard) })
