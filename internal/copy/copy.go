@@ -131,11 +131,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	left, err := openUploads(ctx, client, o.Layout.Base)
-	if err != nil {
-		return Summary{}, err
-	}
-	s, err := newSession(o, source, client, left, resumed)
+	s, err := newSession(o, source, client, resumed)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -146,24 +142,6 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	summary := s.summary(time.Since(begun))
 	summary.PeakMemory, summary.MemoryBound = worker.PeakMemory(), worker.Allowance+s.bodies.Load()
 	return summary, err
-}
-
-// uploadLister lists open uploads; *transfer.Client is one.
-type uploadLister interface {
-	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
-}
-
-// openUploads returns the uploads that an earlier copy may have left open. Where they may
-// not be listed, there is nothing to go on with.
-func openUploads(ctx context.Context, client uploadLister, base string) ([]transfer.OpenUpload, error) {
-	if base != "" {
-		base += "/"
-	}
-	left, err := client.OpenUploads(ctx, base)
-	if te, ok := errors.AsType[*transfer.Error](err); ok && te.Class != transfer.Transient && te.Class != transfer.Throttled {
-		return nil, nil
-	}
-	return left, err
 }
 
 // probe looks the bucket up, and once more after a pause for each answer that may be

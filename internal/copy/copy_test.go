@@ -21,7 +21,6 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination"
-	"cargoship.dev/operator/internal/transfer"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -346,33 +345,5 @@ func TestTallyCountsGrowthOnly(t *testing.T) {
 	want := Summary{Seconds: 1, Requests: 40, P50: 0.004, P99: 0.008, Checksum: "CRC32C"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
-	}
-}
-
-// listed answers a listing of open uploads, and keeps the prefix asked for.
-type listed struct {
-	prefix string
-	err    error
-}
-
-func (l *listed) OpenUploads(_ context.Context, prefix string) ([]transfer.OpenUpload, error) {
-	l.prefix = prefix
-	return []transfer.OpenUpload{{Key: prefix + "key"}}, l.err
-}
-
-func TestOpenUploadsAreGoneOnWithWhereTheyMayBeListed(t *testing.T) {
-	for base, want := range map[string]string{"": "", "a/b": "a/b/"} {
-		l := &listed{}
-		if found, err := openUploads(t.Context(), l, base); err != nil || len(found) != 1 || l.prefix != want {
-			t.Errorf("below %q: %v, %v, asked below %q, want one below %q", base, found, err, l.prefix, want)
-		}
-	}
-	for class, fails := range map[transfer.Class]bool{
-		transfer.Permission: false, transfer.Configuration: false, transfer.Transient: true, transfer.Throttled: true,
-	} {
-		refused := &transfer.Error{Class: class, Err: errors.New("refused")}
-		if found, err := openUploads(t.Context(), &listed{err: refused}, ""); (err != nil) != fails || len(found) > 0 && !fails {
-			t.Errorf("%s: %v, %v, want an error: %v", class, found, err, fails)
-		}
 	}
 }

@@ -63,7 +63,7 @@ type session struct {
 	begun bool
 }
 
-func newSession(o Options, source *archive.Source, client *transfer.Client, left []transfer.OpenUpload, resumed bool) (*session, error) {
+func newSession(o Options, source *archive.Source, client *transfer.Client, resumed bool) (*session, error) {
 	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
 	s.outcomes.store, s.outcomes.layout = client, o.Layout
 	gate := transfer.NewGate()
@@ -83,7 +83,7 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, left
 		Fetch:     s.feed.fetch,
 		Manifests: s.outcomes.keep,
 		Instance:  string(workerID),
-		Left:      left,
+		AskLeft:   true,
 		Logger:    o.Logger,
 	})
 	var err error

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,7 +25,22 @@ func Classify(op, key string, err error) *Error {
 		return known
 	}
 	v := verdictOf(err)
-	return &Error{Class: v.class, Reason: v.reason, Op: op, Key: key, Err: err, advice: v.advice}
+	if action := actions()[op]; v.reason == ReasonPermissionDenied && action != "" {
+		v.advice = "allow " + action + " in the policy of the credentials or the bucket"
+	}
+	return &Error{Class: v.class, Reason: v.reason, Op: op, Key: key, Err: err, advice: v.advice, unknown: v.unknown}
+}
+
+// actions are what policies call what is attempted.
+func actions() map[string]string {
+	return map[string]string{
+		"store": "s3:PutObject", "put object": "s3:PutObject", "upload part": "s3:PutObject",
+		"create multipart upload": "s3:PutObject", "complete multipart upload": "s3:PutObject",
+		"abort multipart upload": "s3:AbortMultipartUpload", "list parts": "s3:ListMultipartUploadParts",
+		"list multipart uploads": "s3:ListBucketMultipartUploads",
+		"get object":             "s3:GetObject", "look up object": "s3:GetObject and s3:ListBucket",
+		"list objects": "s3:ListBucket", "look up bucket": "s3:ListBucket",
+	}
 }
 
 // verdict is what Classify finds out about a cause.
@@ -33,21 +49,34 @@ type verdict struct {
 	reason string
 	// advice tells a person what to do; "" when there is nothing but to try again.
 	advice string
+	// unknown: the server has said no with a code of its own, of which nobody knows
+	// whether it meets every object.
+	unknown bool
 }
 
 func verdictOf(err error) verdict {
 	var api smithy.APIError
 	var credentials credentialsError
+	var unreadable *smithy.DeserializationError
 	switch {
+	case err == nil:
+		return verdict{}
 	// First, for credentials may come from services that answer with codes of their own.
 	case errors.As(err, &credentials):
-		return verdict{Credentials, ReasonCredentialsMissing, "provide credentials"}
-	case errors.As(err, &api):
-		return answered(api.ErrorCode(), statusOf(err))
-	case statusOf(err) != 0:
-		return answered("", statusOf(err))
+		return judged(Credentials, ReasonCredentialsMissing, "provide credentials")
 	case errors.Is(err, context.Canceled):
-		return verdict{Transient, ReasonCanceled, ""}
+		return judged(Transient, ReasonCanceled, "")
+	case errors.Is(err, ErrNotFound):
+		return judged(Missing, ReasonObjectNotFound, "")
+	case errors.As(err, &api):
+		return answered(api.ErrorCode(), api.ErrorMessage(), statusOf(err))
+	case errors.As(err, &unreadable) && statusOf(err)/100 == 2 && !errors.Is(err, io.ErrUnexpectedEOF) && !timedOut(err):
+		// The server has done what it was asked; to ask again would do it again.
+		return judged(Source, ReasonAnswerUnreadable, "check that the endpoint speaks S3")
+	case statusOf(err)/100 == 2:
+		return unanswered(err)
+	case statusOf(err) != 0:
+		return answered("", "", statusOf(err))
 	default:
 		return unanswered(err)
 	}
@@ -57,24 +86,39 @@ func verdictOf(err error) verdict {
 func unanswered(err error) verdict {
 	var operation *net.OpError
 	var dns *net.DNSError
-	var timeout net.Error
 	switch {
 	case untrusted(err):
-		return verdict{Configuration, ReasonCertificateNotTrusted,
-			"trust the certificate's issuer with a CA bundle, or correct the endpoint's name"}
+		return judged(Configuration, ReasonCertificateNotTrusted, "trust the certificate's issuer with a CA bundle, or correct the endpoint's name")
+	case answersTLS(err):
+		return judged(Configuration, ReasonEndpointUnreachable, "use https in the endpoint")
 	case errors.As(err, new(proxyError)):
-		return verdict{Configuration, ReasonEndpointUnreachable, "correct HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or start the proxy"}
+		return judged(Configuration, ReasonEndpointUnreachable, "correct HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or start the proxy")
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return verdict{Configuration, ReasonEndpointUnreachable, "use http in the endpoint, or serve https there"}
+		return judged(Configuration, ReasonEndpointUnreachable, "use http in the endpoint, or serve https there")
 	case errors.As(err, &dns), errors.As(err, &operation) && operation.Op == "dial":
-		return verdict{Configuration, ReasonEndpointUnreachable, "check the endpoint and the network"}
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return verdict{Transient, ReasonTimeout, ""}
+		return judged(Configuration, ReasonEndpointUnreachable, "check the endpoint and the network")
+	case timedOut(err):
+		return judged(Transient, ReasonTimeout, "")
 	case neverSent(err):
-		return verdict{Configuration, ReasonConfigurationRefused, "check bucket, region and endpoint"}
+		return judged(Configuration, ReasonConfigurationRefused, "check bucket, region and endpoint")
 	default:
-		return verdict{Transient, ReasonConnectionLost, ""}
+		return judged(Transient, ReasonConnectionLost, "")
 	}
+}
+
+// judged is a verdict on what is known.
+func judged(class Class, reason, advice string) verdict {
+	return verdict{class: class, reason: reason, advice: advice}
+}
+
+func timedOut(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// answersTLS reports whether what came instead of an HTTP answer is a TLS alert.
+func answersTLS(err error) bool {
+	return strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`)
 }
 
 func untrusted(err error) bool {
@@ -94,8 +138,16 @@ func neverSent(err error) bool {
 	return errors.As(err, &operation) && !errors.As(err, &sent)
 }
 
-// answered judges the server's error code, "" when there was none, and the HTTP status.
-func answered(code string, status int) verdict {
+// answered judges the server's error code and message, "" when there were none, and the
+// HTTP status.
+func answered(code, message string, status int) verdict {
+	if code == strings.ReplaceAll(http.StatusText(status), " ", "") {
+		// There was none, and the SDK has made one of the status.
+		code = ""
+	}
+	if v, ok := ofEncryption(code, message, status); ok {
+		return v
+	}
 	if v, ok := temporary(code); ok {
 		return v
 	}
@@ -105,21 +157,34 @@ func answered(code string, status int) verdict {
 	return byStatus(code, status)
 }
 
+// ofEncryption judges what the service for keys has said, which has limits of its own.
+func ofEncryption(code, message string, status int) (verdict, bool) {
+	named := strings.Contains(code, "KMS") || strings.Contains(message, "KMS") || strings.Contains(message, "Key Management")
+	switch {
+	case !named:
+		return verdict{}, false
+	case strings.Contains(code, "Throttl"), status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
+		return judged(Throttled, ReasonKMSThrottled, "use a bucket key, or ask for more requests per second to the KMS"), true
+	default:
+		return judged(Configuration, ReasonConfigurationRefused, "check the encryption key"), strings.Contains(code, "KMS") && status < 500
+	}
+}
+
 // temporary judges codes that another attempt may not meet again.
 func temporary(code string) (verdict, bool) {
 	switch code {
 	case "SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "RequestLimitExceeded",
 		"TooManyRequests", "TooManyRequestsException", "Throttling", "ThrottlingException", "ThrottledException",
-		"RequestThrottled", "BandwidthLimitExceeded", "KMS.ThrottlingException":
-		return verdict{Throttled, ReasonThrottled, ""}, true
+		"RequestThrottled", "BandwidthLimitExceeded":
+		return judged(Throttled, ReasonThrottled, ""), true
 	case "InternalError", "OperationAborted", "ConditionalRequestConflict", "IncompleteBody":
-		return verdict{Transient, ReasonServerError, ""}, true
+		return judged(Transient, ReasonServerError, ""), true
 	case "RequestTimeout", "RequestTimeoutException":
-		return verdict{Transient, ReasonTimeout, ""}, true
+		return judged(Transient, ReasonTimeout, ""), true
 	case "NoSuchUpload":
-		return verdict{Transient, ReasonUploadVanished, ""}, true
+		return judged(Transient, ReasonUploadVanished, ""), true
 	case "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidPart":
-		return verdict{Integrity, ReasonChecksumMismatch, ""}, true
+		return judged(Integrity, ReasonChecksumMismatch, ""), true
 	default:
 		return verdict{}, false
 	}
@@ -130,32 +195,36 @@ func refused(code string) (verdict, bool) {
 	switch code {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidSecurity", "AuthFailure",
 		"UnrecognizedClientException", "InvalidClientTokenId", "NotSignedUp", "XAdminUserNotFound":
-		return verdict{Credentials, ReasonCredentialsRejected, "correct the credentials"}, true
+		return judged(Credentials, ReasonCredentialsRejected, "correct the credentials"), true
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired":
-		return verdict{Credentials, ReasonCredentialsExpired, "renew the credentials"}, true
+		return judged(Credentials, ReasonCredentialsExpired, "renew the credentials"), true
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem":
-		return verdict{Permission, ReasonPermissionDenied, "allow the request in the policy of the credentials or the bucket"}, true
+		return judged(Permission, ReasonPermissionDenied, "allow the request in the policy of the credentials or the bucket"), true
 	case "NoSuchBucket":
-		return verdict{Missing, ReasonBucketNotFound, "create the bucket or correct its name"}, true
+		return judged(Missing, ReasonBucketNotFound, "create the bucket or correct its name"), true
 	case "NoSuchKey":
-		return verdict{Missing, ReasonObjectNotFound, ""}, true
+		return judged(Missing, ReasonObjectNotFound, ""), true
 	case "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect",
 		"TemporaryRedirect", "IncorrectEndpoint", "InvalidRegion":
-		return verdict{Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint"}, true
+		return judged(Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint"), true
 	case "RequestTimeTooSkewed", "RequestInTheFuture":
-		return verdict{Configuration, ReasonClockSkewed, "set this machine's clock"}, true
+		return judged(Configuration, ReasonClockSkewed, "set this machine's clock"), true
 	case "InvalidObjectState":
-		return verdict{Source, ReasonObjectFrozen, "it is in an archive storage class and must be thawed first, with the tools of the provider"}, true
+		return judged(Source, ReasonObjectFrozen, "it is in an archive storage class and must be thawed first, with the tools of the provider"), true
 	case "KeyTooLongError", "KeyTooLong":
-		return verdict{Source, ReasonKeyTooLong, "shorten the path"}, true
+		return judged(Source, ReasonKeyTooLong, "shorten the path"), true
+	case "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory",
+		"ObjectParentIsFile", "ExistingObjectIsDirectory", "ExistingObjectIsFile", "MetadataTooLarge":
+		return judged(Source, ReasonObjectRefused, "the server takes no such object"), true
 	case "EntityTooLarge":
-		return verdict{Source, ReasonTooLarge, "split the file"}, true
+		return judged(Source, ReasonTooLarge, "split the file"), true
 	case "InvalidStorageClass", "InvalidEncryptionAlgorithmError", "InvalidTag", "InvalidBucketName", "InvalidArgument",
 		"InvalidRequest", "NotImplemented", "MethodNotAllowed", "MalformedXML", "InvalidBucketState", "QuotaExceeded",
 		"UnsupportedArgument", "ServerSideEncryptionConfigurationNotFoundError":
-		return verdict{Configuration, ReasonConfigurationRefused, "correct what the destination asks for"}, true
+		return judged(Configuration, ReasonConfigurationRefused, "correct what the destination asks for"), true
 	default:
-		return verdict{Configuration, ReasonConfigurationRefused, "check the encryption key"}, strings.HasPrefix(code, "KMS.")
+		return judged(Configuration, ReasonConfigurationRefused, "make room at the destination, or raise the quota"),
+			strings.Contains(code, "Quota")
 	}
 }
 
@@ -163,28 +232,34 @@ func refused(code string) (verdict, bool) {
 func byStatus(code string, status int) verdict {
 	switch {
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
-		return verdict{Throttled, ReasonThrottled, ""}
+		return judged(Throttled, ReasonThrottled, "")
 	case status == http.StatusInsufficientStorage:
-		return verdict{Configuration, ReasonConfigurationRefused, "make room at the destination"}
+		return judged(Configuration, ReasonConfigurationRefused, "make room at the destination")
 	case status == http.StatusNotImplemented:
-		return verdict{Configuration, ReasonConfigurationRefused, "correct what the destination asks for"}
+		return judged(Configuration, ReasonConfigurationRefused, "correct what the destination asks for")
 	case status >= 500, status == http.StatusRequestTimeout:
-		return verdict{Transient, ReasonServerError, ""}
+		return judged(Transient, ReasonServerError, "")
 	case status == http.StatusUnauthorized:
-		return verdict{Credentials, ReasonCredentialsRejected, "correct the credentials"}
+		return judged(Credentials, ReasonCredentialsRejected, "correct the credentials")
 	case status == http.StatusForbidden:
-		return verdict{Permission, ReasonPermissionDenied, "check the credentials and their policy"}
+		return judged(Permission, ReasonPermissionDenied, "check the credentials and their policy")
 	case status == http.StatusProxyAuthRequired:
-		return verdict{Configuration, ReasonEndpointUnreachable, "give the proxy a name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT"}
+		return judged(Configuration, ReasonEndpointUnreachable, "give the proxy a name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT")
 	case status >= 300 && status < 400:
-		return verdict{Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint"}
+		return judged(Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint, and check that the endpoint speaks S3")
 	case status >= 400 && code == "":
-		return verdict{Configuration, ReasonConfigurationRefused, "check that the endpoint speaks S3"}
+		return judged(Configuration, ReasonConfigurationRefused, "check that the endpoint speaks S3")
 	case status >= 400:
-		return verdict{Source, ReasonObjectRefused, "the server takes no such object"}
+		return verdict{Configuration, ReasonConfigurationRefused, "do what the server asks for", true}
 	default:
-		return verdict{Transient, ReasonServerError, ""}
+		return judged(Transient, ReasonServerError, "")
 	}
+}
+
+// answersNoS3 reports whether an answer names no error, as S3 does.
+func answersNoS3(err error) bool {
+	var api smithy.APIError
+	return !errors.As(err, &api) || api.ErrorCode() == "" || api.ErrorCode() == strings.ReplaceAll(http.StatusText(statusOf(err)), " ", "")
 }
 
 // statusOf returns the HTTP status of the answer, 0 when there was none.
@@ -217,6 +292,8 @@ func (e *Error) cause() string {
 	var credentials credentialsError
 	text := ""
 	switch {
+	case e.Reason == ReasonCanceled:
+		text = "stopped"
 	case errors.As(e.Err, &credentials):
 		text = credentials.Error()
 	case errors.As(e.Err, &api):

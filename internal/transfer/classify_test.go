@@ -38,7 +38,11 @@ func TestClassifyAnswers(t *testing.T) {
 		{503, "", Throttled, ReasonThrottled},
 		{503, "SomethingNew", Throttled, ReasonThrottled},
 		{429, "", Throttled, ReasonThrottled},
-		{400, "KMS.ThrottlingException", Throttled, ReasonThrottled},
+		{400, "KMS.ThrottlingException", Throttled, ReasonKMSThrottled},
+		{400, "KMS.NotFoundException", Configuration, ReasonConfigurationRefused},
+		{400, "XMinioKMSKeyNotFoundException", Configuration, ReasonConfigurationRefused},
+		{400, "XMinioAdminBucketQuotaExceeded", Configuration, ReasonConfigurationRefused},
+		{400, "XMinioInvalidObjectName", Source, ReasonObjectRefused},
 		{400, "RequestTimeout", Transient, ReasonTimeout},
 		{409, "OperationAborted", Transient, ReasonServerError},
 		{502, "", Transient, ReasonServerError},
@@ -53,7 +57,7 @@ func TestClassifyAnswers(t *testing.T) {
 		{400, "InvalidStorageClass", Configuration, ReasonConfigurationRefused},
 		{507, "", Configuration, ReasonConfigurationRefused},
 		{400, "KeyTooLongError", Source, ReasonKeyTooLong},
-		{409, "SomethingNew", Source, ReasonObjectRefused},
+		{409, "SomethingNew", Configuration, ReasonConfigurationRefused},
 		{404, "", Configuration, ReasonConfigurationRefused},
 		{403, "InvalidObjectState", Source, ReasonObjectFrozen},
 	} {
@@ -85,7 +89,7 @@ func TestClassifySilence(t *testing.T) {
 func TestErrorReadsWell(t *testing.T) {
 	err := Classify("put object", "base/a\nb", refusal(403, "AccessDenied", "No,\n you may\tnot."))
 	want := `put object "base/a\nb": AccessDenied: No, you may not (HTTP 403): ` +
-		`allow the request in the policy of the credentials or the bucket`
+		`allow s3:PutObject in the policy of the credentials or the bucket`
 	if err.Error() != want {
 		t.Errorf("Error = %s\nwant    %s", err, want)
 	}

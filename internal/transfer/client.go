@@ -38,6 +38,7 @@ type Client struct {
 
 	// unconditional: the server knows no If-None-Match.
 	unconditional atomic.Bool
+	refusals      refusals
 
 	mu sync.Mutex
 	// confirmed is the checksum algorithm that the server has verified once.
@@ -81,6 +82,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
+		s.APIOptions = append(s.APIOptions, readLeniently)
 	})
 	if endpoint := c.s3.Options().BaseEndpoint; endpoint != nil {
 		if err := validateEndpoint(o.Bucket, *endpoint); err != nil {
@@ -125,7 +127,12 @@ func (c *Client) Probe(ctx context.Context) error {
 		return nil
 	}
 	e := c.classify(op, c.options.Bucket, canceled(ctx, listErr))
-	if e.Class == Source {
+	switch e.Class {
+	case Permission:
+		// Who may only write may neither look the bucket up nor list it. If it is the
+		// bucket that is closed, the first write will say so.
+		return nil
+	case Source:
 		// No file is involved yet: whatever the server dislikes, it is the bucket.
 		e.Class, e.Reason = Configuration, ReasonConfigurationRefused
 	}
@@ -299,6 +306,8 @@ func canceled(ctx context.Context, err error) error {
 // that was refused for the time in it is signed by the server's clock next time.
 func (c *Client) classify(op, key string, err error) *Error {
 	e := Classify(op, key, err)
+	c.refusals.judge(e)
+	c.advise(e)
 	if e.Reason == ReasonClockSkewed && c.clock.corrected() {
 		e.Class = Transient
 	}

@@ -27,8 +27,6 @@ func TestProbeClassifiesWhatIsWrong(t *testing.T) {
 	server := s3test.Start(t)
 	server.CreateBucket(t, testBucket)
 	good := Options{Bucket: testBucket, Endpoint: server.Endpoint, PathStyle: true, CredentialsDir: server.CredentialsDir(t)}
-	deny := newProxy(t, server.Endpoint)
-	deny.times(always, func(*http.Request) bool { return true }, refuse(403, "AccessDenied"))
 	busy := newProxy(t, server.Endpoint)
 	busy.times(always, func(*http.Request) bool { return true }, refuse(503, "SlowDown"))
 	for _, c := range []struct {
@@ -48,7 +46,6 @@ func TestProbeClassifiesWhatIsWrong(t *testing.T) {
 		{"nobody listens", func(o *Options) { o.Endpoint = "http://127.0.0.1:1" }, Configuration, ReasonEndpointUnreachable},
 		{"no such host", func(o *Options) { o.Endpoint = "http://nowhere.invalid" }, Configuration, ReasonEndpointUnreachable},
 		{"https to http", func(o *Options) { o.Endpoint = strings.Replace(o.Endpoint, "http", "https", 1) }, Configuration, ReasonEndpointUnreachable},
-		{"denied", func(o *Options) { o.Endpoint = deny.server.URL }, Permission, ReasonPermissionDenied},
 		{"throttled", func(o *Options) { o.Endpoint = busy.server.URL }, Throttled, ReasonThrottled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

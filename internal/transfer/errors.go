@@ -54,6 +54,7 @@ func (c Class) Retryable() bool {
 // the server's own code.
 const (
 	ReasonThrottled             = "Throttled"
+	ReasonKMSThrottled          = "KMSThrottled"
 	ReasonTimeout               = "Timeout"
 	ReasonConnectionLost        = "ConnectionLost"
 	ReasonServerError           = "ServerError"
@@ -84,6 +85,8 @@ const (
 	ReasonListingBroken         = "ListingBroken"
 	ReasonObjectRefused         = "ObjectRefused"
 	ReasonObjectExists          = "ObjectExists"
+	ReasonAnswerUnreadable      = "AnswerUnreadable"
+	ReasonUploadConflict        = "UploadConflict"
 )
 
 // ErrNotFound is what errors.Is finds in the error of a Get whose object does
@@ -108,6 +111,8 @@ type Error struct {
 	advice string
 	// final: another attempt at the same request will not help, whatever the class.
 	final bool
+	// unknown: the server's code tells nothing; see Client.judge.
+	unknown bool
 }
 
 // Error returns one line: what was attempted, on what, what went wrong, what to do.

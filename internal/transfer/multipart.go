@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -84,26 +85,51 @@ func (j *job) givenUp(ctx context.Context, upload OpenUpload, cause *Error) (Rec
 // as well; that is aborted.
 func (j *job) create(ctx context.Context) (OpenUpload, error) {
 	if j.client.options.NoOverwrite {
-		// The server would say so only once all parts stand.
-		if err := j.client.free(ctx, j.file.Key); err != nil {
+		// The server would say so only once all parts stand. Who may not look finds out then.
+		err := j.client.free(ctx, j.file.Key)
+		if e := (*Error)(nil); err != nil && (!errors.As(err, &e) || e.Class != Permission) {
 			return OpenUpload{}, err
 		}
 	}
 	var upload OpenUpload
 	var lost bool
+	begun := j.client.clock.now()
 	err := j.control(ctx, "create multipart upload", func(ctx context.Context) error {
+		ctx, stop := lingering(ctx, createGrace)
+		defer stop()
 		var err error
 		upload, err = j.client.createUpload(ctx, j.file, j.algorithm)
-		lost = lost || err != nil && verdictOf(err).class == Transient
+		if err != nil {
+			v := verdictOf(err)
+			lost = lost || v.class == Transient || v.reason == ReasonAnswerUnreadable
+		}
 		return err
 	})
-	if !lost {
-		return upload, err
+	if lost {
+		// What cannot be listed or aborted stays open; the file is not the worse for it.
+		j.sweep(ctx, upload, begun)
 	}
-	if swept := j.sweep(ctx, upload); err == nil && swept != nil {
-		return OpenUpload{}, j.abandon(ctx, upload, Classify("store", j.file.Key, swept))
+	if err == nil {
+		j.clearEmpty(ctx, upload)
+	}
+	if err == nil && ctx.Err() != nil {
+		return OpenUpload{}, j.abandon(ctx, upload, Classify("create multipart upload", j.file.Key, ctx.Err()))
 	}
 	return upload, err
+}
+
+// createGrace is how long the creation of an upload may go on once its context has ended.
+// Cut off, it might open an upload of which nobody knows.
+const createGrace = 500 * time.Millisecond
+
+// lingering returns a context that ends some time after ctx.
+func lingering(ctx context.Context, grace time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(grace, cancel)
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // fill sends all parts and completes the upload.
@@ -181,7 +207,11 @@ func (j *job) complete(ctx context.Context, upload OpenUpload, parts []types.Com
 		}
 		// Parts that do not add up will not at the next attempt either.
 		e := j.client.classify("complete multipart upload", upload.Key, err)
-		e.final = e.Class == Integrity
+		if isConflict(err) {
+			// S3 has given the upload up: see CompleteMultipartUpload in its API reference.
+			e.Class, e.Reason, e.advice = Transient, ReasonUploadConflict, "the file is sent anew"
+		}
+		e.final = e.Class == Integrity || e.Reason == ReasonUploadConflict
 		return e
 	})
 	return etag, err
@@ -191,7 +221,8 @@ func (j *job) complete(ctx context.Context, upload OpenUpload, parts []types.Com
 // cause, with the upload in LeftOpen if it could not be aborted. An upload that may go on
 // is left open as well if uploads are to be kept.
 func (j *job) abandon(ctx context.Context, upload OpenUpload, cause *Error) error {
-	if j.keepOpen && cause.Class != Source && cause.Class != Integrity && cause.Reason != ReasonUploadVanished {
+	if j.keepOpen && cause.Class != Source && cause.Class != Integrity && cause.Reason != ReasonUploadVanished &&
+		cause.Reason != ReasonUploadConflict {
 		told := *cause
 		told.LeftOpen = &upload
 		return &told
@@ -269,33 +300,6 @@ func (j *job) acquireSoon(ctx context.Context) (release func()) {
 		return func() {}
 	}
 	return release
-}
-
-// sweep aborts the multipart uploads of the file's key that answers now lost have opened:
-// those without parts, but keep.
-func (j *job) sweep(ctx context.Context, keep OpenUpload) error {
-	ctx, cancel := aborting(ctx)
-	defer cancel()
-	uploads, err := j.client.OpenUploads(ctx, j.file.Key)
-	if err != nil {
-		return err
-	}
-	for _, u := range uploads {
-		if u.Key != j.file.Key || u.UploadID == keep.UploadID {
-			continue
-		}
-		found, err := j.client.listParts(ctx, u, j.algorithm)
-		if verdictOf(err).reason == ReasonUploadVanished || len(found.parts) > 0 || err == nil && found.algorithm != j.algorithm {
-			continue
-		}
-		if err == nil {
-			err = j.client.AbortUpload(ctx, u)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Requests returns how many requests it takes to store a file of this size.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -69,22 +70,26 @@ func (s standingParts) holds(ctx context.Context, number int32, algorithm string
 // returns the part size with which the parts are those of the object, 0 if they are not.
 //
 // An upload carries no mark of who began it. But one in which a part stands that this
-// object has is of this object; and one without parts, that would be checked as this
-// one, holds nothing of anybody's.
+// object has is of this object; and one without parts, that is checked as this one, holds
+// nothing of anybody's: see clearEmpty. To go on is a convenience: an upload that the server
+// does not tell of is left alone.
 func (j *job) resume(ctx context.Context, known func(standingParts) (int64, error)) (best OpenUpload, err error) {
 	for _, u := range j.file.Left {
 		found, err := j.listParts(ctx, u)
+		if e := (*Error)(nil); errors.As(err, &e) && !e.Class.Retryable() {
+			continue
+		}
 		if err != nil {
 			return best, err
 		}
-		ours := found.algorithm == j.algorithm
-		if len(found.parts) > 0 {
-			if found.partSize, err = known(found); err != nil {
-				return best, err
-			}
-			ours = found.partSize > 0
+		if len(found.parts) == 0 {
+			j.empty = append(j.empty, emptyUpload{u, found.algorithm})
+			continue
 		}
-		if !ours {
+		if found.partSize, err = known(found); err != nil {
+			return best, err
+		}
+		if found.partSize == 0 {
 			continue
 		}
 		if found.bytes() > j.standing.bytes() {
@@ -97,7 +102,76 @@ func (j *job) resume(ctx context.Context, known func(standingParts) (int64, erro
 			return best, err
 		}
 	}
+	if best.UploadID != "" {
+		j.abortEmpty(ctx, j.standing.algorithm)
+	}
 	return best, nil
+}
+
+// emptyUpload is an open upload without parts, and the checksum by which the server says
+// that it checks it.
+type emptyUpload struct {
+	OpenUpload
+	algorithm string
+}
+
+// clearEmpty aborts the uploads without parts, found before, that look as own does, which
+// was just created. Not every server says how it checks an upload.
+func (j *job) clearEmpty(ctx context.Context, own OpenUpload) {
+	if len(j.empty) == 0 {
+		return
+	}
+	if found, err := j.listParts(ctx, own); err == nil {
+		j.abortEmpty(ctx, found.algorithm)
+	}
+}
+
+func (j *job) abortEmpty(ctx context.Context, algorithm string) {
+	for _, u := range j.empty {
+		if u.algorithm == algorithm {
+			_ = j.abort(ctx, u.OpenUpload) // It stays open, and the file is not the worse for it.
+		}
+	}
+	j.empty = nil
+}
+
+// sweep aborts the uploads of the file's key, but keep, that requests without an answer have
+// opened since a time: those without parts. When its context has ended, the server may
+// still be at it, so it looks twice.
+func (j *job) sweep(ctx context.Context, keep OpenUpload, since time.Time) {
+	waits := []time.Duration{0}
+	if ctx.Err() != nil {
+		waits = append(waits, sweepAgain)
+	}
+	ctx, cancel := aborting(ctx)
+	defer cancel()
+	for _, wait := range waits {
+		if sleep(ctx, wait) != nil {
+			return
+		}
+		uploads, err := j.client.OpenUploads(ctx, j.file.Key)
+		if err != nil {
+			return
+		}
+		for _, u := range uploads {
+			if u.Key == j.file.Key && u.UploadID != keep.UploadID && j.isLost(ctx, u, since) {
+				_ = j.abort(ctx, u) // As above.
+			}
+		}
+	}
+}
+
+// sweepAgain is how long a server may take over a request that was cut off.
+const sweepAgain = 200 * time.Millisecond
+
+// isLost reports whether an upload has no parts and was opened since a time, give or take
+// what clocks may differ by; where the server does not say when, how it is checked tells.
+func (j *job) isLost(ctx context.Context, u OpenUpload, since time.Time) bool {
+	if !u.Initiated.IsZero() && u.Initiated.Before(since.Add(-clockTolerance)) {
+		return false
+	}
+	found, err := j.client.listParts(ctx, u, j.algorithm)
+	return err == nil && len(found.parts) == 0 && (!u.Initiated.IsZero() || found.algorithm == j.algorithm)
 }
 
 // listParts returns what stands of an upload; of one that is gone, nothing that is ours.
@@ -170,6 +244,9 @@ func (j *job) standsWhole(ctx context.Context) (Receipt, bool, error) {
 		object, err = j.client.head(ctx, j.file.Key, j.algorithm)
 		return err
 	})
+	if e := (*Error)(nil); errors.As(err, &e) && e.Class == Permission {
+		return Receipt{}, false, nil // Who may only write sends it again.
+	}
 	if err != nil || object.bytes != j.file.Size || object.metadata["mtime"] != j.file.Metadata["mtime"] {
 		return Receipt{}, false, err
 	}

@@ -181,6 +181,8 @@ type job struct {
 	cutOff atomic.Bool
 	// partSize is the size of all parts but the last, in bytes.
 	partSize int64
+	// empty are uploads found at the key that may be of an earlier attempt.
+	empty []emptyUpload
 	// standing is what stands of the object in the upload that is gone on with.
 	standing standingParts
 }

@@ -113,6 +113,7 @@ func (c *Client) putFile(ctx context.Context, f File, algorithm string, b *body)
 // putObject stores an object, and returns its ETag once the server has confirmed the
 // checksum.
 func (c *Client) putObject(ctx context.Context, key string, a attributes, algorithm string, b *body) (etag string, err error) {
+	began := c.refusals.begin()
 	sum := b.sum.encode(algorithm)
 	var got stored
 	if c.wire == nil {
@@ -126,6 +127,7 @@ func (c *Client) putObject(ctx context.Context, key string, a attributes, algori
 		got, err = c.put(ctx, key, "", header, algorithm, sum, b)
 	}
 	if err == nil {
+		c.refusals.accept(began)
 		err = c.proven(ctx, key, algorithm, b, got)
 	}
 	return strings.Trim(got.etag, `"`), err
@@ -134,6 +136,7 @@ func (c *Client) putObject(ctx context.Context, key string, a attributes, algori
 // uploadPart stores one part of an upload, and returns its ETag, quotes and all, once
 // the server has confirmed the checksum.
 func (c *Client) uploadPart(ctx context.Context, u OpenUpload, number int32, algorithm string, b *body) (etag string, err error) {
+	began := c.refusals.begin()
 	sum := b.sum.encode(algorithm)
 	var got stored
 	if c.wire == nil {
@@ -143,6 +146,7 @@ func (c *Client) uploadPart(ctx context.Context, u OpenUpload, number int32, alg
 		got, err = c.put(ctx, u.Key, query, make(http.Header, 16), algorithm, sum, b)
 	}
 	if err == nil {
+		c.refusals.accept(began)
 		err = c.proven(ctx, u.Key, algorithm, b, got)
 	}
 	return got.etag, err
@@ -211,6 +215,10 @@ func (c *Client) createUpload(ctx context.Context, f File, algorithm string) (Op
 	out, err := c.s3.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return OpenUpload{}, err
+	}
+	if aws.ToString(out.UploadId) == "" {
+		return OpenUpload{}, &Error{Class: Configuration, Reason: ReasonAnswerUnreadable, Op: "create multipart upload", Key: f.Key,
+			Err: errors.New("the answer names no upload"), advice: "check that the endpoint speaks S3"}
 	}
 	return OpenUpload{Key: f.Key, UploadID: aws.ToString(out.UploadId)}, nil
 }

@@ -152,10 +152,10 @@ func (e *Engine) fetch(a *attempt) (archive.Layout, archive.Archive, error) {
 	if err != nil {
 		return layout, content, err
 	}
-	if e.again(a) {
-		err = e.findLeft(a.ctx, layout, content)
+	if e.again(a) || e.options.AskLeft {
+		e.findLeft(a.ctx, layout, content)
 	}
-	return layout, content, err
+	return layout, content, nil
 }
 
 // again says that there may have been an attempt before this one.

@@ -80,9 +80,9 @@ type EngineOptions struct {
 	// Restarted says that an earlier process held the same lease and may have left
 	// multipart uploads open.
 	Restarted bool
-	// Left are uploads found open at the destination; those of archives that are assigned
-	// are gone on with.
-	Left []transfer.OpenUpload
+	// AskLeft has even the first attempt at an archive ask for multipart uploads that are
+	// open at its keys, for an earlier process that nobody knows of may have left some.
+	AskLeft bool
 	// Logger is where trouble is told; nil discards.
 	Logger *slog.Logger
 }
@@ -150,7 +150,6 @@ func NewEngine(o EngineOptions) *Engine {
 		attempts: map[archiveID]*attempt{},
 		ended:    map[archiveID]int32{},
 	}
-	e.left.add(o.Left...)
 	return e
 }
 

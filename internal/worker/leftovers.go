@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/transfer"
@@ -15,6 +16,8 @@ import (
 type leftovers struct {
 	mu      sync.Mutex
 	uploads map[string][]transfer.OpenUpload
+	// refused: the destination does not tell of any, so it is not asked again.
+	refused atomic.Bool
 }
 
 func (l *leftovers) add(uploads ...transfer.OpenUpload) {
@@ -40,16 +43,22 @@ func (l *leftovers) take(key string) []transfer.OpenUpload {
 	return uploads
 }
 
-// findLeft finds the uploads that an earlier attempt at an archive has left open.
-func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content archive.Archive) error {
+// findLeft finds the uploads that an earlier attempt at an archive has left open. It asks
+// for each key, since some servers find nothing by the beginning of one. Where that fails
+// the archive is sent whole, which is no worse than if there were none.
+func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content archive.Archive) {
 	for _, key := range multipartKeys(layout, content) {
-		uploads, err := e.options.Destination.OpenUploads(ctx, key)
-		if err != nil {
-			return err
+		if e.left.refused.Load() {
+			return
 		}
-		e.left.add(slices.DeleteFunc(uploads, func(u transfer.OpenUpload) bool { return u.Key != key })...)
+		uploads, err := e.options.Destination.OpenUploads(ctx, key)
+		if te, ok := errors.AsType[*transfer.Error](err); ok && !te.Class.Retryable() && !e.left.refused.Swap(true) {
+			e.options.Logger.Warn("uploads that an earlier run left open are not resumed", "reason", te.Reason, "error", te.Error())
+		}
+		if err == nil {
+			e.left.add(slices.DeleteFunc(uploads, func(u transfer.OpenUpload) bool { return u.Key != key })...)
+		}
 	}
-	return nil
 }
 
 // leave keeps an upload that an error has left open for the next attempt in this process.
