@@ -151,7 +151,7 @@ func (c *choiceValue[T]) Set(text string) error {
 	bare := strings.NewReplacer("_", "", "-", "")
 	var words []string
 	for _, a := range c.allowed {
-		if strings.EqualFold(bare.Replace(text), string(a)) {
+		if strings.EqualFold(bare.Replace(text), bare.Replace(string(a))) {
 			*c.value = a
 			return nil
 		}

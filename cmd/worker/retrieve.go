@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -32,11 +34,8 @@ func (f *catalogFlags) add(cmd *cobra.Command, json string) {
 }
 
 // use opens the catalog at a target and has it used.
-func (f *catalogFlags) use(ctx context.Context, target string, selection restore.Selection, use func(*restore.Catalog) error) error {
+func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore.Catalog) error) error {
 	base, err := completeTarget(target, &f.destination)
-	if err == nil {
-		err = selection.Validate()
-	}
 	if err != nil {
 		return usageError{err}
 	}
@@ -52,18 +51,36 @@ func (f *catalogFlags) use(ctx context.Context, target string, selection restore
 	return use(catalog)
 }
 
+// aboutPatterns is what help says of them.
+const aboutPatterns = "A pattern is a path, or has *, ?, [...], {...} and ** for any number of directories; a directory stands for all\n" +
+	"below it. The path of something that was archived is taken as it is, whatever it matches as a pattern. Quote\n" +
+	"patterns for the shell; in a pattern, \\ takes the meaning from the next character: 'report \\[2026\\]*.txt'."
+
+// resolve returns the selection that patterns on the command line make.
+func resolve(ctx context.Context, c *restore.Catalog, patterns []string) (restore.Selection, error) {
+	selection, err := c.Resolve(ctx, patterns)
+	if errors.Is(err, restore.ErrPattern) {
+		err = usageError{err}
+	}
+	return selection, err
+}
+
 func newListCommand() *cobra.Command {
 	var f catalogFlags
 	cmd := &cobra.Command{
 		Use:   "ls s3://BUCKET[/PREFIX] [PATTERN...]",
 		Short: "List what a transfer has archived",
 		Long: "List the files that a packed copy or an ArchiveTransfer has archived, or those that match a pattern,\n" +
-			"from its manifests: mode, size in bytes, time and path.",
+			"from its manifests: mode, size in bytes, time and path. Names that a shell or a terminal would take for\n" +
+			"something else are quoted as ls does.\n\n" + aboutPatterns,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			selection := restore.Selection(args[1:])
-			return f.use(cmd.Context(), args[0], selection, func(c *restore.Catalog) error {
-				return list(cmd.Context(), cmd.OutOrStdout(), c, selection, f.asJSON)
+			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) error {
+				selection, err := resolve(cmd.Context(), c, args[1:])
+				if err != nil {
+					return err
+				}
+				return list(cmd, c, selection, f.asJSON)
 			})
 		},
 	}
@@ -73,13 +90,16 @@ func newListCommand() *cobra.Command {
 
 // listed is what ls prints of a file.
 type listed struct {
-	Path    string    `json:"path"`
-	Kind    string    `json:"kind"`
-	Size    int64     `json:"size"`
-	Mode    string    `json:"mode"`
-	ModTime time.Time `json:"mtime"`
-	Link    string    `json:"link,omitempty"`
-	SHA256  string    `json:"sha256,omitempty"`
+	Path string `json:"path"`
+	// PathBase64 and LinkBase64 hold the bytes of names that are not UTF-8.
+	PathBase64 []byte    `json:"pathBase64,omitempty"`
+	Kind       string    `json:"kind"`
+	Size       int64     `json:"size"`
+	Mode       string    `json:"mode"`
+	ModTime    time.Time `json:"mtime"`
+	Link       string    `json:"link,omitempty"`
+	LinkBase64 []byte    `json:"linkBase64,omitempty"`
+	SHA256     string    `json:"sha256,omitempty"`
 	// SHA256Of says what the digest covers; empty for the whole content.
 	SHA256Of string `json:"sha256Of,omitempty"`
 	Key      string `json:"key,omitempty"`
@@ -87,11 +107,19 @@ type listed struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
-func list(ctx context.Context, w io.Writer, c *restore.Catalog, selection restore.Selection, asJSON bool) error {
+func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, asJSON bool) error {
+	w := cmd.OutOrStdout()
 	lines := json.NewEncoder(w)
-	for m, err := range c.Manifests(ctx) {
+	unread := 0
+	for m, err := range c.Manifests(cmd.Context()) {
 		if err != nil {
-			return err
+			if !errors.As(err, new(*restore.ManifestError)) {
+				return err
+			}
+			if unread++; unread > maxListed {
+				continue
+			}
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "failed: %s\n", harmless(err.Error()))
 		}
 		for _, f := range m.Members {
 			if !selection.Takes(f.Path) {
@@ -108,6 +136,9 @@ func list(ctx context.Context, w io.Writer, c *restore.Catalog, selection restor
 			}
 		}
 	}
+	if unread > 0 {
+		return fmt.Errorf("%d manifests could not be read: the list is not complete", unread)
+	}
 	return nil
 }
 
@@ -119,6 +150,12 @@ func describe(m archive.Manifest, f archive.Member) listed {
 	if f.Kind == archive.File {
 		l.Kind = "File"
 	}
+	if !utf8.ValidString(f.Path) {
+		l.PathBase64 = []byte(f.Path)
+	}
+	if !utf8.ValidString(f.Link) {
+		l.LinkBase64 = []byte(f.Link)
+	}
 	if f.Tar != nil {
 		l.Key, l.SHA256, l.SHA256Of = m.Object.Key, f.Tar.SHA256, string(f.Tar.SHA256Of)
 	}
@@ -126,9 +163,9 @@ func describe(m archive.Manifest, f archive.Member) listed {
 }
 
 func (l listed) line() string {
-	name := l.Path
+	name := quoteName(l.Path)
 	if l.Link != "" {
-		name += " -> " + l.Link
+		name += " -> " + quoteName(l.Link)
 	}
 	if l.Outcome != string(archive.Done) {
 		name += fmt.Sprintf(" (%s: %s)", strings.ToLower(l.Outcome), l.Reason)
@@ -136,56 +173,92 @@ func (l listed) line() string {
 	return fmt.Sprintf("%s %12d %s %s", l.Mode, l.Size, l.ModTime.Format(time.DateTime), name)
 }
 
+// attributesMode says what it means that attributes can't be set.
+type attributesMode string
+
+const (
+	attributesRequired   attributesMode = "required"
+	attributesBestEffort attributesMode = "best-effort"
+)
+
+// restoreFlags are those of `worker restore`.
+type restoreFlags struct {
+	catalogFlags
+	restore.Options
+	attributes attributesMode
+}
+
 func newRestoreCommand() *cobra.Command {
-	var f catalogFlags
-	var sameOwner bool
+	f := restoreFlags{attributes: attributesRequired}
 	cmd := &cobra.Command{
 		Use:   "restore s3://BUCKET[/PREFIX] DIR [PATTERN...]",
 		Short: "Bring back what a transfer has archived",
 		Long: "Restore what a packed copy or an ArchiveTransfer has archived into a directory, or only what matches a\n" +
-			"pattern. Digests are checked before a file takes its name; a file that stands already with its size and\n" +
-			"time isn't fetched again, so that an interrupted restore is simply repeated. Nothing outside of the\n" +
-			"directory is touched.",
+			"pattern. Digests are checked before a file takes its name. A file that is there already with its size and\n" +
+			"time isn't fetched again, and is given its mode, owner and extended attributes: so an interrupted restore is\n" +
+			"simply repeated. Nothing outside of the directory is touched.\n\n" + aboutPatterns + "\n\n" +
+			"Exit code 1 says that files are not restored, 4 that all are and some lack attributes.",
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			selection := restore.Selection(args[2:])
-			return f.use(cmd.Context(), args[0], selection, func(c *restore.Catalog) error {
-				return runRestore(cmd, c, restore.Options{Catalog: c, Selection: selection, Dir: args[1], SameOwner: sameOwner}, f.asJSON)
+			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) (err error) {
+				f.Catalog, f.Dir = c, args[1]
+				if f.Selection, err = resolve(cmd.Context(), c, args[2:]); err != nil {
+					return err
+				}
+				return f.run(cmd)
 			})
 		},
 	}
 	f.add(cmd, "print a summary object on the last line of standard output")
-	cmd.Flags().BoolVar(&sameOwner, "same-owner", os.Geteuid() == 0, "give files their owners back; by default for root")
+	flags := cmd.Flags()
+	flags.BoolVar(&f.SameOwner, "same-owner", os.Geteuid() == 0, "give files their owners back; by default for root")
+	flags.Var(choice(&f.attributes, attributesRequired, attributesBestEffort), "attributes", "required makes it a failure that a mode, owner or attribute can't be set, best-effort a warning; the file is there in either case")
+	flags.BoolVar(&f.Privileged, "privileged-attributes", false, "restore set-ID bits of files, trusted.* and other security.* attributes, too; whoever can write to the bucket decides on them")
+	flags.BoolVar(&f.Repair, "repair", false, "compare the content of files that are there already with their digests, and replace those that differ")
 	return cmd
 }
 
-func runRestore(cmd *cobra.Command, c *restore.Catalog, o restore.Options, asJSON bool) error {
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+func (f *restoreFlags) run(cmd *cobra.Command) error {
+	if err := os.MkdirAll(f.Dir, 0o755); err != nil {
 		return fmt.Errorf("make the directory to restore into: %w", err)
 	}
 	total := int64(-1)
-	if len(o.Selection) == 0 {
-		total = planned(c)
+	if len(f.Selection) == 0 {
+		total = planned(f.Catalog)
 	}
-	bar := newBar(cmd.ErrOrStderr(), total, "restoring")
-	o.Progress = func(s restore.Summary) { bar.show(s.Bytes, s.Files+s.Present) }
-	s, err := restore.Run(cmd.Context(), o)
+	stderr := cmd.ErrOrStderr()
+	bar := newBar(stderr, total, "restoring")
+	f.Progress = func(s restore.Summary) { bar.show(s.Bytes, s.Files+s.Present) }
+	s, err := restore.Run(cmd.Context(), f.Options)
 	bar.clear()
-	tellFailures(cmd.ErrOrStderr(), s.Failures, s.Failed)
-	text := fmt.Sprintf("%d files, %s restored; %d there already, %d failed, %d never archived",
-		s.Files, copy.FormatBytes(float64(s.Bytes)), s.Present, s.Failed, s.Missing)
-	if printErr := printResult(cmd.OutOrStdout(), s, text, asJSON); err == nil {
+	tellFailures(stderr, "failed", s.Failures, s.Failed)
+	tellFailures(stderr, "attributes", s.AttributeFailures, s.AttributesFailed)
+	if s.AttributesLeftOut > 0 {
+		_, _ = fmt.Fprintf(stderr, "left out: set-ID bits or attributes of %d files: --privileged-attributes restores them, if you trust whoever can write to the bucket\n", s.AttributesLeftOut)
+	}
+	text := fmt.Sprintf("%d files, %s restored; %d there already, of which %d were given attributes; %d failed, %d never archived, %d lack attributes",
+		s.Files, copy.FormatBytes(float64(s.Bytes)), s.Present, s.Corrected, s.Failed, s.Missing, s.AttributesFailed)
+	if printErr := printResult(cmd.OutOrStdout(), s, text, f.asJSON); err == nil {
 		err = printErr
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case s.Failed > 0:
-		return fmt.Errorf("%d files were not restored: mend what is said above and restore again", s.Failed)
-	case s.Files+s.Present == 0 && len(o.Selection) > 0:
-		return fmt.Errorf("nothing matches %q: worker ls shows what there is", []string(o.Selection))
 	}
-	return nil
+	return f.verdict(s)
+}
+
+// verdict is the error that the outcome of a restore is worth.
+func (f *restoreFlags) verdict(s restore.Summary) error {
+	switch {
+	case s.Failed > 0:
+		return fmt.Errorf("%d files were not restored: fix the errors above and restore again", s.Failed)
+	case s.Files+s.Present == 0 && len(f.Selection) > 0:
+		return fmt.Errorf("nothing matches %q: worker ls shows what there is", []string(f.Selection))
+	case s.AttributesFailed > 0 && f.attributes == attributesRequired:
+		return attributesError{fmt.Errorf("%d files are restored without some of their attributes: fix the errors above and restore again, or give --attributes best-effort", s.AttributesFailed)}
+	default:
+		return nil
+	}
 }
 
 func newVerifyCommand() *cobra.Command {
@@ -198,7 +271,7 @@ func newVerifyCommand() *cobra.Command {
 			"an ArchiveTransfer. With --read-back every byte is read again and every file's digest compared.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.use(cmd.Context(), args[0], nil, func(c *restore.Catalog) error {
+			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) error {
 				return runVerify(cmd, c, readBack, f.asJSON)
 			})
 		},
@@ -215,7 +288,7 @@ func runVerify(cmd *cobra.Command, c *restore.Catalog, readBack, asJSON bool) er
 		Progress: func(v restore.Verification) { bar.show(v.Bytes, v.Files) },
 	})
 	bar.clear()
-	tellFailures(cmd.ErrOrStderr(), v.Failures, v.Wrong)
+	tellFailures(cmd.ErrOrStderr(), "failed", v.Failures, v.Wrong)
 	text := fmt.Sprintf("%d objects with %d files, %s, as the manifests say; %d wrong, %d never archived",
 		v.Objects, v.Files, copy.FormatBytes(float64(v.Bytes)), v.Wrong, v.Missing)
 	if printErr := printResult(cmd.OutOrStdout(), v, text, asJSON); err == nil {
@@ -243,12 +316,12 @@ func printResult(w io.Writer, result any, text string, asJSON bool) error {
 	return err
 }
 
-func tellFailures(w io.Writer, list []restore.Failure, all int64) {
+func tellFailures(w io.Writer, what string, list []restore.Failure, all int64) {
 	for _, f := range list[:min(len(list), maxListed)] {
-		_, _ = fmt.Fprintf(w, "failed: %q: %s\n", f.Path, f.Message)
+		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", what, quoteName(f.Path), harmless(strings.ReplaceAll(f.Message, "\n", "; ")))
 	}
 	if more := all - maxListed; more > 0 {
-		_, _ = fmt.Fprintf(w, "failed: %d more\n", more)
+		_, _ = fmt.Fprintf(w, "%s: %d more\n", what, more)
 	}
 }
 

@@ -17,10 +17,15 @@ const (
 	exitUsage   = 2
 	// exitCountsDiffer: files were lost count of, and trying again does not help.
 	exitCountsDiffer = 3
+	// exitAttributes: all files are restored, and some lack attributes that they had.
+	exitAttributes = 4
 )
 
 // usageError is a mistake in the command line that the command itself found.
 type usageError struct{ error }
+
+// attributesError says that all that is missing is attributes.
+type attributesError struct{ error }
 
 // failure is an error of a command that was used rightly.
 type failure struct{ error }
@@ -59,7 +64,7 @@ func markFailures(run func(*cobra.Command, []string) error) func(*cobra.Command,
 
 // verdict returns the one line that an error is worth, and the exit code.
 func verdict(ctx context.Context, cmd *cobra.Command, err error) (line string, code int) {
-	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	text := harmless(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	if _, failed := errors.AsType[failure](err); !failed {
 		return fmt.Sprintf("%s: %s: see %s --help", cmd.CommandPath(), text, cmd.CommandPath()), exitUsage
 	}
@@ -71,6 +76,9 @@ func verdict(ctx context.Context, cmd *cobra.Command, err error) (line string, c
 	}
 	if _, differ := errors.AsType[*worker.CountsDifferError](err); differ {
 		return fmt.Sprintf("%s: %s", cmd.CommandPath(), text), exitCountsDiffer
+	}
+	if _, attributes := errors.AsType[attributesError](err); attributes {
+		return fmt.Sprintf("%s: %s", cmd.CommandPath(), text), exitAttributes
 	}
 	return fmt.Sprintf("%s: %s", cmd.CommandPath(), text), exitFailure
 }

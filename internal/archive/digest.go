@@ -6,8 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
+	"io"
+	"os"
 )
 
 // DigestScheme says what the SHA-256 of a member covers.
@@ -120,4 +123,34 @@ func (d *FileDigest) Sum() string {
 		_, _ = d.sum.Write(binary.BigEndian.AppendUint64(nil, uint64(d.size)))
 	}
 	return hex.EncodeToString(d.sum.Sum(nil))
+}
+
+// DigestFile returns the digest of an open file, in hexadecimal. It passes over holes.
+func DigestFile(ctx context.Context, f *os.File, size int64, scheme DigestScheme) (string, error) {
+	digest, err := NewFileDigest(scheme)
+	if err != nil {
+		return "", err
+	}
+	extents, _, err := dataExtents(ctx, f, size)
+	if err != nil {
+		return "", err
+	}
+	for _, x := range extents {
+		if err := digest.Hole(ctx, x.Offset-digest.Size()); err != nil {
+			return "", err
+		}
+		for at := x.Offset; at < x.end(); at = digest.Size() {
+			piece := io.NewSectionReader(f, at, min(x.end()-at, int64(len(zeroBlock))))
+			if n, err := io.Copy(digest, piece); err != nil || n == 0 {
+				return "", errors.Join(io.ErrUnexpectedEOF, err)
+			}
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+		}
+	}
+	if err := digest.Hole(ctx, size-digest.Size()); err != nil {
+		return "", err
+	}
+	return digest.Sum(), nil
 }

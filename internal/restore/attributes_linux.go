@@ -1,21 +1,68 @@
 package restore
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cargoship.dev/operator/internal/archive"
 )
 
-// setAttributes sets extended attributes.
-func setAttributes(f *os.File, all map[string]string) error {
-	for name, value := range all {
-		if err := unix.Fsetxattr(int(f.Fd()), name, []byte(value), 0); err != nil {
-			return fmt.Errorf("set extended attribute %s: %w", name, err)
-		}
+// setXattr sets an extended attribute, unless it is so already, and reads it back.
+func setXattr(f *os.File, x archive.Xattr) error {
+	if hasXattr(f, x) {
+		return nil
+	}
+	if err := unix.Fsetxattr(int(f.Fd()), x.Name, []byte(x.Value), 0); err != nil {
+		return err
+	}
+	if !hasXattr(f, x) {
+		return errors.New("it reads back as another value")
 	}
 	return nil
+}
+
+// hasXattr says that a file has an extended attribute of this value.
+func hasXattr(f *os.File, x archive.Xattr) bool {
+	value := make([]byte, len(x.Value)+1)
+	n, err := unix.Fgetxattr(int(f.Fd()), x.Name, value)
+	return err == nil && string(value[:n]) == x.Value
+}
+
+// namedXattr says that a file has an extended attribute of this name.
+func namedXattr(f *os.File, name string) bool {
+	_, err := unix.Fgetxattr(int(f.Fd()), name, nil)
+	return err == nil
+}
+
+func removeXattr(f *os.File, name string) error {
+	if err := unix.Fremovexattr(int(f.Fd()), name); err != nil && !errors.Is(err, unix.ENODATA) {
+		return fmt.Errorf("remove extended attribute %q: %w", name, err)
+	}
+	return nil
+}
+
+// aclsOf returns the names of the attributes that hold access control lists of a file.
+func aclsOf(f *os.File) ([]string, error) {
+	names := make([]byte, 1<<10) // New files have few.
+	n, err := unix.Flistxattr(int(f.Fd()), names)
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list extended attributes: %w", err)
+	}
+	var acls []string
+	for name := range strings.SplitSeq(string(names[:n]), "\x00") {
+		if name == archive.AccessACL || name == archive.DefaultACL {
+			acls = append(acls, name)
+		}
+	}
+	return acls, nil
 }
 
 // setLinkTime sets the time of a symbolic link in a directory.

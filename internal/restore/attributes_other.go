@@ -3,12 +3,25 @@
 package restore
 
 import (
+	"errors"
 	"os"
 	"time"
+
+	"cargoship.dev/operator/internal/archive"
 )
 
-// setAttributes does nothing: extended attributes are restored on Linux only.
-func setAttributes(*os.File, map[string]string) error { return nil }
+// setXattr sets nothing: extended attributes are restored on Linux only.
+func setXattr(*os.File, archive.Xattr) error {
+	return errors.New("extended attributes are restored on Linux only")
+}
+
+func hasXattr(*os.File, archive.Xattr) bool { return false }
+
+func namedXattr(*os.File, string) bool { return true }
+
+func removeXattr(*os.File, string) error { return nil }
+
+func aclsOf(*os.File) ([]string, error) { return nil, nil }
 
 // setLinkTime does nothing: links get their times back on Linux only.
 func setLinkTime(*os.File, string, time.Time) error { return nil }

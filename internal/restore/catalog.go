@@ -236,11 +236,11 @@ func (c *Catalog) Manifest(ctx context.Context, prefix string, number int64) (ar
 	layout := c.Index.Layout
 	key := layout.ManifestKey(layout.Index(prefix), number)
 	want, err := c.digest(ctx, prefix, number)
-	if err != nil {
-		return archive.Manifest{}, err
+	var data []byte
+	if err == nil {
+		data, err = c.bucket.Get(ctx, key)
 	}
-	data, err := c.bucket.Get(ctx, key)
-	if errors.Is(err, transfer.ErrNotFound) {
+	if err != nil && scopeOf(ctx, err) != ofRun {
 		return archive.Manifest{}, &ManifestError{key, err}
 	}
 	if err != nil {
@@ -291,16 +291,6 @@ func (c *Catalog) digest(ctx context.Context, prefix string, number int64) (*arc
 // of directories. A pattern that matches a directory takes in all below it; no
 // pattern at all takes in everything.
 type Selection []string
-
-// Validate returns an error that names a pattern which is none.
-func (s Selection) Validate() error {
-	for _, p := range s {
-		if !doublestar.ValidatePattern(clean(p)) {
-			return fmt.Errorf("%q is no glob pattern", p)
-		}
-	}
-	return nil
-}
 
 // Takes says that the path is selected.
 func (s Selection) Takes(p string) bool {

@@ -40,8 +40,8 @@ func fetch(ctx context.Context, b Bucket, r run, visit visitor) error {
 		if done > 0 {
 			attempt, doubted = 1, false
 		}
-		broken := errors.As(err, new(readError))
-		if attempt == fetchAttempts || ctx.Err() != nil || !broken && doubted {
+		broken, damaged := errors.As(err, new(readError)), scopeOf(ctx, err) == ofMember && !errors.As(err, new(local))
+		if attempt == fetchAttempts || ctx.Err() != nil || !broken && (doubted || !damaged) {
 			return err
 		}
 		doubted = doubted || !broken
@@ -96,11 +96,11 @@ func fetchOnce(ctx context.Context, b Bucket, r run, visit visitor) (done int, e
 		if err := open(m, part, visit); err != nil {
 			return done, fmt.Errorf("%s: member %q: %w", r.object.Key, m.Path, truncated(err))
 		}
+		done++
 		if _, err := io.Copy(io.Discard, part); err != nil {
 			return done, fmt.Errorf("%s: pass member %q: %w", r.object.Key, m.Path, err)
 		}
 		at = m.Tar.Offset + m.Tar.Length
-		done++
 	}
 	return done, nil
 }
@@ -113,12 +113,16 @@ func truncated(err error) error {
 	return err
 }
 
+// maxWindow bounds the memory of a zstd decoder, in bytes. Frames hold no more than
+// archive.FrameSize.
+const maxWindow = 8 << 20
+
 // expanded returns the tar in the frames of an object.
 func expanded(r io.Reader, c archive.Compression) (io.Reader, func(), error) {
 	if c != archive.Zstd {
 		return r, func() {}, nil
 	}
-	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, nil, fmt.Errorf("start zstd decoder: %w", err)
 	}

@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -15,45 +14,64 @@ import (
 	"cargoship.dev/operator/internal/archive"
 )
 
-// place writes a file under a temporary name and gives it its own once its
-// content is known to be right.
-func (r *restorer) place(m archive.Member, xattrs map[string]string, fill func(sink) error) (err error) {
-	if err := r.parent(m.Path); err != nil {
+// place writes a file under a temporary name and gives it its own once its content is known to
+// be right. What else it could not be given is no error, and counted.
+func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(sink) error) (err error) {
+	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
 		return err
 	}
-	temporary := path.Join(path.Dir(m.Path), temporaryName(m.Path))
-	if err := r.root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	temporary := temporaryName(m.Path)
+	if err := r.remove(temporary); err != nil {
 		return err
 	}
-	f, err := r.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := r.root.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return localError("create", err)
 	}
 	defer func() {
 		if err != nil {
 			_ = r.root.Remove(temporary)
 		}
 	}()
-	err = r.fill(f, m, xattrs, fill)
-	err = errors.Join(err, f.Close())
+	d := r.dressOf(m, xattrs)
+	var trouble error
+	if err = r.fill(f, m, fill); err == nil {
+		trouble = errors.Join(strip(f, d), r.dress(f, d))
+	}
+	if closeErr := f.Close(); err == nil {
+		err = localError("write", closeErr)
+	}
 	if err != nil {
 		return err
 	}
-	if err := r.root.Chtimes(temporary, m.ModTime, m.ModTime); err != nil {
-		return err
+	if timeErr := r.root.Chtimes(temporary, m.ModTime, m.ModTime); timeErr != nil {
+		trouble = errors.Join(trouble, localError("set time", timeErr))
 	}
-	return r.root.Rename(temporary, m.Path)
+	if err := r.root.Rename(temporary, m.Path); err != nil {
+		return localError("give the file its name", err)
+	}
+	r.leftOut(d)
+	r.attributeFailure(m, trouble)
+	return nil
 }
 
-// temporaryName is a name that fits in any directory and that an interrupted
+// remove removes what an interrupted restore may have left.
+func (r *restorer) remove(temporary string) error {
+	if err := r.root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return localError("remove what an interrupted restore has left", err)
+	}
+	return nil
+}
+
+// temporaryName is a name beside a path that fits in any directory and that an interrupted
 // restore finds again.
 func temporaryName(p string) string {
 	sum := sha256.Sum256([]byte(p))
-	return ".restoring-" + hex.EncodeToString(sum[:8])
+	return path.Join(path.Dir(p), ".restoring-"+hex.EncodeToString(sum[:8]))
 }
 
-// fill writes content, attributes and mode of a file.
-func (r *restorer) fill(f *os.File, m archive.Member, xattrs map[string]string, fill func(sink) error) error {
+// fill writes the content of a file.
+func (r *restorer) fill(f *os.File, m archive.Member, fill func(sink) error) error {
 	w := &writer{file: f}
 	if m.Tar != nil {
 		var err error
@@ -69,19 +87,9 @@ func (r *restorer) fill(f *os.File, m archive.Member, xattrs map[string]string, 
 		return err
 	}
 	if w.holes {
-		if err := f.Truncate(m.Size); err != nil {
-			return err
-		}
+		return localError("write", f.Truncate(m.Size))
 	}
-	if err := setAttributes(f, xattrs); err != nil {
-		return err
-	}
-	if r.options.SameOwner {
-		if err := f.Chown(m.UID, m.GID); err != nil {
-			return err
-		}
-	}
-	return f.Chmod(m.Mode)
+	return nil
 }
 
 // hole is the length of zeros, in bytes, from which on a sparse file gets a hole.
@@ -113,7 +121,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if !w.holes {
 		n, err := w.file.Write(p)
 		w.size += int64(n)
-		return n, err
+		return n, localError("write", err)
 	}
 	for written := 0; written < len(p); {
 		// Pieces end where a block of the file does.
@@ -121,7 +129,7 @@ func (w *writer) Write(p []byte) (int, error) {
 		piece := p[written : written+n]
 		if n < hole || !bytes.Equal(piece, make([]byte, hole)) {
 			if _, err := w.file.WriteAt(piece, w.size); err != nil {
-				return written, err
+				return written, localError("write", err)
 			}
 		}
 		written += n
@@ -142,55 +150,4 @@ func (w *writer) check(m archive.Member) error {
 		return fmt.Errorf("its SHA-256 is %s, the manifest has %s", got, m.Tar.SHA256)
 	}
 	return nil
-}
-
-// dressLink gives a symbolic link its time and owner.
-func (r *restorer) dressLink(m archive.Member) error {
-	if r.options.SameOwner {
-		if err := r.root.Lchown(m.Path, m.UID, m.GID); err != nil {
-			return err
-		}
-	}
-	dir, err := r.root.Open(path.Dir(m.Path))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	return setLinkTime(dir, path.Base(m.Path), m.ModTime)
-}
-
-// dressDirectory gives a directory its attributes.
-func (r *restorer) dressDirectory(d directory) error {
-	m := d.member
-	f, err := r.root.Open(m.Path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	if err := setAttributes(f, d.xattrs); err != nil {
-		return err
-	}
-	if r.options.SameOwner {
-		if err := f.Chown(m.UID, m.GID); err != nil {
-			return err
-		}
-	}
-	if err := f.Chmod(m.Mode); err != nil {
-		return err
-	}
-	return r.root.Chtimes(m.Path, m.ModTime, m.ModTime)
-}
-
-// attributesOf returns the extended attributes in a header.
-func attributesOf(h *tar.Header) map[string]string {
-	var all map[string]string
-	for key, value := range h.PAXRecords {
-		if name, ok := archive.DecodeKeyword(key); ok {
-			if all == nil {
-				all = map[string]string{}
-			}
-			all[name] = value
-		}
-	}
-	return all
 }

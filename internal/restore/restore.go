@@ -5,16 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
 )
 
 // parallel is how many archives, or large objects, are read at a time.
@@ -32,6 +29,11 @@ type Options struct {
 	Dir string
 	// SameOwner gives the files their owners back, which takes privileges.
 	SameOwner bool
+	// Privileged restores set-ID bits of files, and extended attributes that the kernel and its
+	// modules act upon. Whoever wrote the manifests decides on them.
+	Privileged bool
+	// Repair compares the content of files that are there already, and replaces what differs.
+	Repair bool
 	// Progress is called with every file, never twice at a time; nil for no one.
 	Progress func(Summary)
 }
@@ -42,14 +44,21 @@ type Summary struct {
 	// sizes of the files.
 	Files int64 `json:"files"`
 	Bytes int64 `json:"bytes"`
-	// Present counts the files that stood there already, of the same size and time.
-	Present int64 `json:"present"`
+	// Present counts the files that stood there already, of the same size and time, and Corrected
+	// those of them that were given their mode, owner or extended attributes.
+	Present   int64 `json:"present"`
+	Corrected int64 `json:"corrected"`
 	// Failed counts what could not be restored, Missing what was never archived.
 	Failed  int64 `json:"failed"`
 	Missing int64 `json:"missing"`
+	// AttributesFailed counts what is there with its content, and lacks some of its attributes.
+	// AttributesLeftOut counts what has attributes that nobody has asked for, see Privileged.
+	AttributesFailed  int64 `json:"attributesFailed"`
+	AttributesLeftOut int64 `json:"attributesLeftOut"`
 
-	// Failures names what failed, at least the first 1,000.
-	Failures []Failure `json:"-"`
+	// Failures and AttributeFailures name what failed, at least the first 1,000.
+	Failures          []Failure `json:"-"`
+	AttributeFailures []Failure `json:"-"`
 }
 
 // Failure tells why something failed.
@@ -63,10 +72,14 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, fmt.Errorf("open the directory to restore into: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	r := &restorer{options: o, root: root}
+	r := &restorer{options: o, root: root, directories: newDirectories(root)}
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for m, err := range o.Catalog.Manifests(working) {
+		if damaged, ok := errors.AsType[*ManifestError](err); ok {
+			r.fail(damaged.Key, fmt.Errorf("the files of an archive are not known: %w", damaged.Err))
+			continue
+		}
 		if err != nil {
 			group.Go(func() error { return err })
 			break
@@ -75,30 +88,28 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	}
 	err = group.Wait()
 	// Directories come last, since whatever is put into them changes their times.
-	r.finishDirectories()
+	r.finish(ctx)
 	return r.summary, err
 }
 
 type restorer struct {
-	options Options
-	root    *os.Root
+	options     Options
+	root        *os.Root
+	directories *directories
 
-	mu          sync.Mutex
-	summary     Summary
-	directories []directory
+	mu      sync.Mutex
+	summary Summary
 }
 
-// directory is one whose attributes are set at the end.
-type directory struct {
-	member archive.Member
-	xattrs map[string]string
-}
-
-// archive restores what is selected of one archive.
+// archive restores what is selected of one archive. Its error ends the run.
 func (r *restorer) archive(ctx context.Context, m archive.Manifest) error {
-	j := r.sort(m)
+	j := r.sort(ctx, m)
 	for _, d := range j.directories {
-		r.done(d, r.root.MkdirAll(d.Path, 0o755))
+		err := r.directories.prepare(d.Path)
+		if full(err) {
+			return ending(d.Path, err)
+		}
+		r.done(d, err)
 	}
 	for _, f := range j.apart {
 		if err := r.object(ctx, f); err != nil {
@@ -112,10 +123,10 @@ func (r *restorer) archive(ctx context.Context, m archive.Manifest) error {
 		}
 		j.packed = rest
 	}
-	for _, l := range j.links {
-		r.done(l, r.link(l))
+	if len(j.links) == 0 {
+		return ctx.Err()
 	}
-	return nil
+	return r.links(m, j.links)
 }
 
 // job is what is to be done for one archive.
@@ -124,20 +135,25 @@ type job struct {
 }
 
 // sort finds what is selected and not there yet.
-func (r *restorer) sort(m archive.Manifest) job {
+func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 	var j job
 	var missing, present int64
 	for _, f := range m.Members {
 		switch {
+		case ctx.Err() != nil:
+			return job{}
 		case !r.options.Selection.Takes(f.Path):
+			if f.Kind == archive.Directory && f.Outcome == archive.Done && r.options.Selection.leads(f.Path) {
+				r.directories.lead(f)
+			}
 		case f.Outcome != archive.Done:
 			missing++
 		case f.Kind == archive.Directory:
 			j.directories = append(j.directories, f)
-			if hasAttributes(f) {
+			if inHeader(f) {
 				j.packed = append(j.packed, f)
 			} else {
-				r.later(directory{member: f})
+				r.directories.want(directory{f, f.Xattrs})
 			}
 		case f.Kind == archive.Symlink:
 			j.links = append(j.links, f)
@@ -147,7 +163,7 @@ func (r *restorer) sort(m archive.Manifest) job {
 			if target, ok := m.Target(f); ok {
 				j.packed = append(j.packed, target)
 			}
-		case r.stands(f):
+		case r.present(ctx, f):
 			present++
 		case f.Tar == nil:
 			j.apart = append(j.apart, f)
@@ -162,29 +178,20 @@ func (r *restorer) sort(m archive.Manifest) job {
 	return j
 }
 
-func hasAttributes(m archive.Member) bool { return m.Tar != nil && len(m.Tar.Attributes) > 0 }
-
-// later keeps a directory to be dressed at the end.
-func (r *restorer) later(d directory) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.directories = append(r.directories, d)
-}
-
-// stands says that the file is there already, as far as size and time tell.
-func (r *restorer) stands(f archive.Member) bool {
-	info, err := r.root.Lstat(f.Path)
-	return err == nil && info.Mode().IsRegular() && info.Size() == f.Size && info.ModTime().Equal(f.ModTime)
-}
-
 // packed restores members of a tar. One that fails for itself is passed over: the
-// members behind it are returned.
+// members behind it are returned. The error ends the run.
 func (r *restorer) packed(ctx context.Context, object archive.Object, members []archive.Member) ([]archive.Member, error) {
 	list := runs(object, members)
 	for i, one := range list {
 		left := slices.Clone(one.members)
 		err := fetch(ctx, r.options.Catalog.bucket, one, func(m archive.Member, h *tar.Header, c content) error {
 			err := r.member(ctx, m, h, c)
+			if errors.As(err, new(local)) && !full(err) {
+				// The archive is as it should be: on with the next member.
+				r.failMember(m, err)
+				left = left[1:]
+				return nil
+			}
 			if err == nil {
 				left = left[1:]
 			}
@@ -196,112 +203,107 @@ func (r *restorer) packed(ctx context.Context, object archive.Object, members []
 		if err == nil {
 			continue
 		}
-		failed, err := concerns(ctx, left, err)
-		if failed == 0 {
-			return nil, err
+		for _, later := range list[i+1:] {
+			left = append(left, later.members...)
+		}
+		failed := 1
+		switch scopeOf(ctx, err) {
+		case ofRun:
+			return nil, ending(left[0].Path, err)
+		case ofObject:
+			failed = len(left)
 		}
 		for _, m := range left[:failed] {
-			r.done(m, err)
+			r.failMember(m, err)
 		}
-		rest := left[failed:]
-		for _, later := range list[i+1:] {
-			rest = append(rest, later.members...)
-		}
-		return rest, nil
+		return left[failed:], nil
 	}
 	return nil, nil
 }
 
-// concerns returns how many of the members that are left an error is about: none if
-// it is about the bucket or the connection, all if the archive is not there, and else
-// the first, since damage and what the file system refuses can't be told apart.
-func concerns(ctx context.Context, left []archive.Member, err error) (int, error) {
-	_, request := errors.AsType[*transfer.Error](err)
-	switch {
-	case errors.Is(err, transfer.ErrNotFound):
-		return len(left), err
-	case ctx.Err() != nil, request, errors.As(err, new(readError)):
-		return 0, err
-	default:
-		return 1, err
-	}
-}
-
 // member restores one member of a tar.
 func (r *restorer) member(ctx context.Context, m archive.Member, h *tar.Header, c content) error {
-	xattrs := attributesOf(h)
+	xattrs := xattrsOf(m, h)
 	if m.Kind == archive.Directory {
-		r.later(directory{m, xattrs})
+		r.directories.want(directory{m, xattrs})
 		return nil
 	}
 	return r.place(m, xattrs, func(w sink) error { return c.copyTo(ctx, w) })
 }
 
-// object restores a file that is an object of its own.
+// failMember records that a member of a tar can't be had. A directory is there nevertheless.
+func (r *restorer) failMember(m archive.Member, err error) {
+	if m.Kind != archive.Directory {
+		r.done(m, err)
+		return
+	}
+	r.directories.want(directory{m, m.Xattrs})
+	r.attributeFailure(m, err)
+}
+
+// object restores a file that is an object of its own. Its error ends the run.
 func (r *restorer) object(ctx context.Context, m archive.Member) error {
 	err := twice(func() error {
-		return r.place(m, nil, func(w sink) error { return fetchObject(ctx, r.options.Catalog.bucket, m, w) })
+		return r.place(m, m.Xattrs, func(w sink) error { return fetchObject(ctx, r.options.Catalog.bucket, m, w) })
 	})
-	if ctx.Err() != nil {
-		return err
+	if err != nil && scopeOf(ctx, err) == ofRun {
+		return ending(m.Path, err)
 	}
 	r.done(m, err)
 	return nil
 }
 
-// link makes a symbolic or hard link, in place of whatever file or link is there.
-func (r *restorer) link(m archive.Member) error {
-	if err := r.parent(m.Path); err != nil {
-		return err
-	}
-	if info, err := r.root.Lstat(m.Path); err == nil && !info.IsDir() {
-		if err := r.root.Remove(m.Path); err != nil {
-			return err
-		}
-	}
-	if m.Kind == archive.HardLink {
-		return r.root.Link(m.Link, m.Path)
-	}
-	if err := r.root.Symlink(m.Link, m.Path); err != nil {
-		return err
-	}
-	return r.dressLink(m)
-}
-
-// parent makes the directory that a path lies in.
-func (r *restorer) parent(p string) error {
-	if dir := path.Dir(p); dir != "." {
-		return r.root.MkdirAll(dir, 0o755)
-	}
-	return nil
-}
-
-// done takes down what became of a member.
+// done records what became of a member.
 func (r *restorer) done(m archive.Member, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := &r.summary
-	switch {
-	case err != nil:
-		s.Failed++
-		if len(s.Failures) < maxFailures {
-			s.Failures = append(s.Failures, Failure{m.Path, err.Error()})
-		}
-	default:
+	if err != nil {
+		r.fail(m.Path, err)
+		return
+	}
+	r.count(func(s *Summary) {
 		s.Files++
 		s.Bytes += m.Size
+	})
+}
+
+func (r *restorer) fail(path string, err error) {
+	r.count(func(s *Summary) {
+		s.Failed++
+		s.Failures = appendFailure(s.Failures, path, err)
+	})
+}
+
+// attributeFailure records what could not be set of a member that is there, if anything.
+func (r *restorer) attributeFailure(m archive.Member, err error) {
+	if err == nil {
+		return
 	}
-	if r.options.Progress != nil {
-		r.options.Progress(*s)
+	r.count(func(s *Summary) {
+		s.AttributesFailed++
+		s.AttributeFailures = appendFailure(s.AttributeFailures, m.Path, err)
+	})
+}
+
+// leftOut counts what is left out of attributes.
+func (r *restorer) leftOut(d dress) {
+	if d.leftOut {
+		r.count(func(s *Summary) { s.AttributesLeftOut++ })
 	}
 }
 
-// finishDirectories sets the attributes of directories, the deepest first.
-func (r *restorer) finishDirectories() {
-	slices.SortFunc(r.directories, func(a, b directory) int { return len(b.member.Path) - len(a.member.Path) })
-	for _, d := range r.directories {
-		if err := r.dressDirectory(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			r.done(d.member, err)
-		}
+func (r *restorer) corrected() { r.count(func(s *Summary) { s.Corrected++ }) }
+
+func (r *restorer) count(add func(*Summary)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	add(&r.summary)
+	if r.options.Progress != nil {
+		r.options.Progress(r.summary)
 	}
+}
+
+func appendFailure(list []Failure, path string, err error) []Failure {
+	if len(list) < maxFailures {
+		list = append(list, Failure{path, err.Error()})
+	}
+	return list
 }

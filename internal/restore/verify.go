@@ -164,6 +164,9 @@ func compare(ctx context.Context, m archive.Member, h *tar.Header, c content) er
 	if h.ModTime.Compare(m.ModTime) != 0 || h.Uid != m.UID || h.Gid != m.GID {
 		return errors.New("time or owner are not those of the manifest")
 	}
+	if err := sameXattrs(m, h); err != nil {
+		return err
+	}
 	if (m.Kind == archive.Symlink || m.Kind == archive.HardLink) && h.Linkname != m.Link {
 		return fmt.Errorf("it leads to %q, the manifest has %q", h.Linkname, m.Link)
 	}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// shellSpecial are the printable characters that a shell gives a meaning.
+const shellSpecial = " !\"$&'()*;<=>?[\\]^`{|}"
+
+// quoteName writes a name as GNU ls does on a terminal: as it is if it is plain, else so that a
+// shell takes it for the same name. No byte that is not printable is written as it is.
+func quoteName(name string) string {
+	if name != "" && !strings.ContainsAny(name, shellSpecial) && !strings.ContainsAny(name[:1], "#~") && printable(name) {
+		return name
+	}
+	if strings.Contains(name, "'") && printable(name) && !strings.ContainsAny(name, "\"$`\\!") {
+		return `"` + name + `"`
+	}
+	var out strings.Builder
+	out.WriteByte('\'')
+	escaped := false
+	for i := 0; i < len(name); {
+		r, size := utf8.DecodeRuneInString(name[i:])
+		ok := printableRune(r, size)
+		if ok == escaped {
+			// 'a'$'\n''b'
+			out.WriteString(map[bool]string{true: "''", false: "'$'"}[ok])
+			escaped = !ok
+		}
+		switch {
+		case r == '\'':
+			out.WriteString(`'\''`)
+		case ok:
+			out.WriteString(name[i : i+size])
+		default:
+			out.WriteString(escape(name[i : i+size]))
+		}
+		i += size
+	}
+	out.WriteByte('\'')
+	return out.String()
+}
+
+// escape writes bytes as they stand in $'…'.
+func escape(bytes string) string {
+	if letter, ok := map[string]string{"\a": `\a`, "\b": `\b`, "\f": `\f`, "\n": `\n`, "\r": `\r`, "\t": `\t`, "\v": `\v`}[bytes]; ok {
+		return letter
+	}
+	var out strings.Builder
+	for _, b := range []byte(bytes) {
+		fmt.Fprintf(&out, `\%03o`, b)
+	}
+	return out.String()
+}
+
+func printable(s string) bool {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if !printableRune(r, size) {
+			return false
+		}
+		i += size
+	}
+	return true
+}
+
+func printableRune(r rune, size int) bool {
+	return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1)
+}
+
+// harmless replaces what is not printable in a message, which may hold names or what a server said.
+func harmless(text string) string {
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if printableRune(r, size) {
+			out.WriteString(text[i : i+size])
+		} else {
+			out.WriteString(escape(text[i : i+size]))
+		}
+		i += size
+	}
+	return out.String()
+}

@@ -1,0 +1,98 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"cargoship.dev/operator/internal/archive"
+)
+
+// links makes the links of an archive, after the files that hard links are other names of.
+func (r *restorer) links(m archive.Manifest, links []archive.Member) error {
+	targets := map[string]archive.Member{}
+	for _, f := range m.Members {
+		if f.Kind == archive.File && f.Outcome == archive.Done {
+			targets[f.Path] = f
+		}
+	}
+	for _, l := range links {
+		err := r.link(l, targets)
+		if full(err) {
+			return ending(l.Path, err)
+		}
+		r.done(l, err)
+	}
+	return nil
+}
+
+// link makes a symbolic or hard link, in place of whatever file or link is there.
+func (r *restorer) link(m archive.Member, targets map[string]archive.Member) error {
+	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
+		return err
+	}
+	temporary := temporaryName(m.Path)
+	if err := r.remove(temporary); err != nil {
+		return err
+	}
+	if m.Kind == archive.HardLink {
+		return r.hardLink(m, targets, temporary)
+	}
+	if err := r.root.Symlink(m.Link, temporary); err != nil {
+		return localError("make link", err)
+	}
+	if err := r.root.Rename(temporary, m.Path); err != nil {
+		_ = r.root.Remove(temporary)
+		return localError("give the link its name", err)
+	}
+	r.attributeFailure(m, r.dressLink(m))
+	return nil
+}
+
+// hardLink gives a file another name. The file must be the one that was archived.
+func (r *restorer) hardLink(m archive.Member, targets map[string]archive.Member, temporary string) error {
+	target, archived := targets[m.Link]
+	info := r.standing(target)
+	if !archived || info == nil {
+		return fmt.Errorf("%q, which it is another name of, was not restored", m.Link)
+	}
+	if here, err := r.root.Lstat(m.Path); err == nil && os.SameFile(here, info) {
+		return nil
+	}
+	if err := r.root.Link(m.Link, temporary); err != nil {
+		return localError("make link", err)
+	}
+	if err := r.root.Rename(temporary, m.Path); err != nil {
+		_ = r.root.Remove(temporary)
+		return localError("give the link its name", err)
+	}
+	return nil
+}
+
+// dressLink gives a symbolic link its time and owner.
+func (r *restorer) dressLink(m archive.Member) error {
+	var failed error
+	if r.options.SameOwner {
+		if err := r.root.Lchown(m.Path, m.UID, m.GID); err != nil {
+			failed = fmt.Errorf("set owner %d:%d: %w", m.UID, m.GID, cause(err))
+		}
+	}
+	dir, err := r.root.Open(path.Dir(m.Path))
+	if err == nil {
+		err = setLinkTime(dir, path.Base(m.Path), m.ModTime)
+		_ = dir.Close() // Nothing was written to it.
+	}
+	return errors.Join(failed, err)
+}
+
+// standing returns what is known of the file if it is there already, as far as size and time
+// tell; nil else.
+func (r *restorer) standing(f archive.Member) fs.FileInfo {
+	info, err := r.root.Lstat(f.Path)
+	if err == nil && info.Mode().IsRegular() && info.Size() == f.Size && info.ModTime().Equal(f.ModTime) {
+		return info
+	}
+	return nil
+}
