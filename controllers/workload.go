@@ -51,7 +51,7 @@ func workersJob(at *v1alpha1.ArchiveTransfer, image string, allowed AllowedSourc
 	if err := mountSource(&job.Spec.Template.Spec, at.Spec.Source, allowed); err != nil {
 		return nil, err
 	}
-	job.Labels = merged(at.Spec.Workers.JobLabels, job.Labels)
+	job.Labels = merged(texts(at.Spec.Workers.JobLabels), job.Labels)
 	n := max(1, at.Spec.Workers.Count)
 	job.Spec.CompletionMode = ptr.To(batchv1.IndexedCompletion)
 	job.Spec.Completions, job.Spec.Parallelism = ptr.To(n), ptr.To(n)
@@ -140,7 +140,7 @@ func jobFor(at *v1alpha1.ArchiveTransfer, name, role, image string) (*batchv1.Jo
 					{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
 			}}},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: merged(w.Labels, labels), Annotations: w.Annotations},
+				ObjectMeta: metav1.ObjectMeta{Labels: merged(texts(w.Labels), labels), Annotations: texts(w.Annotations)},
 				Spec:       podSpec(at, image, config),
 			},
 		},
@@ -153,7 +153,7 @@ func podSpec(at *v1alpha1.ArchiveTransfer, image, config string) corev1.PodSpec 
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		TerminationGracePeriodSeconds: ptr.To(int64(30)),
-		NodeSelector:                  w.NodeSelector, Tolerations: w.Tolerations, Affinity: w.Affinity,
+		NodeSelector:                  texts(w.NodeSelector), Tolerations: w.Tolerations, Affinity: w.Affinity,
 		PriorityClassName: w.PriorityClassName,
 		SecurityContext: &corev1.PodSecurityContext{
 			RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To(max(1, w.RunAsUser)), SupplementalGroups: w.SupplementalGroups,
@@ -282,6 +282,18 @@ func ownerReference(at *v1alpha1.ArchiveTransfer) metav1.OwnerReference {
 func fieldEnv(name, path string) corev1.EnvVar {
 	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
 		FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
+}
+
+// texts are the values of a map as Kubernetes' own types have them.
+func texts[T ~string](in map[string]T) map[string]string {
+	if in == nil {
+		return nil
+	}
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[k] = string(v)
+	}
+	return out
 }
 
 // merged is under with over laid on top; neither is changed.

@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ArchiveTransferSpec describes what to archive, whereto and how.
+// ArchiveTransferSpec describes what to archive, where and how.
 // +kubebuilder:validation:XValidation:rule="self.packing.format != 'Tar' || !has(self.destination.prefixes.pattern) || self.destination.prefixes.pattern != 'Mirror'",message="prefix pattern Mirror keeps the tree, which a tar hides: use Hash or Explicit with packing Tar"
 type ArchiveTransferSpec struct {
 	// source is the volume to archive. It is mounted read-only and can't be changed.
@@ -116,6 +116,7 @@ type ClaimSource struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	ClaimName string `json:"claimName,omitempty"`
 }
 
@@ -183,7 +184,8 @@ type Destination struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="must be an http:// or https:// URL with a host"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?(/[A-Za-z0-9._~+=-]*)*$') && isURL(self)",message="must be an http:// or https:// URL with a host, without user, password, query or fragment; credentials belong in a Secret"
+	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(s, s == '.' || s == '..')",message="must not hold '.' or '..' as a segment"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// addressingStyle is VirtualHosted (https://BUCKET.host/KEY) or Path (https://host/BUCKET/KEY).
@@ -273,6 +275,7 @@ type SecretCredentials struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	Name string `json:"name,omitempty"`
 }
 
@@ -293,6 +296,7 @@ type PodIdentity struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
 	// instanceMetadata is Denied, or Allowed to let workers fall back on the role of
@@ -308,6 +312,7 @@ type CABundle struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	ConfigMapName string `json:"configMapName,omitempty"`
 
 	// key within it.
@@ -315,6 +320,7 @@ type CABundle struct {
 	// +kubebuilder:default="ca.crt"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+$') && self != '.' && !self.startsWith('..')",message="must be a key of a ConfigMap: letters, digits, '-', '_' and '.', not beginning with '..'"
 	Key string `json:"key,omitempty"`
 }
 
@@ -596,6 +602,15 @@ type FixedWindows struct {
 	MaxConcurrentUploads int32 `json:"maxConcurrentUploads,omitempty"`
 }
 
+// LabelValue is the value of a label.
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$')",message="must be the value of a label: letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+type LabelValue string
+
+// AnnotationValue is the value of an annotation.
+// +kubebuilder:validation:MaxLength=16384
+type AnnotationValue string
+
 // Workers describes the pods that move the data.
 type Workers struct {
 	// count is the number of worker pods.
@@ -613,15 +628,20 @@ type Workers struct {
 	// nodeSelector of the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="keys must be those of Kubernetes: at most 63 letters, digits, '-', '_' and '.', after a DNS name and '/' if they have a prefix"
+	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
 
 	// tolerations of the pods.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(t, (!has(t.key) || size(t.key) <= 317) && (!has(t.value) || size(t.value) <= 63))",message="keys must have at most 317 characters and values 63"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, (!has(t.effect) || t.effect in ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute']) && (!has(t.operator) || size(t.operator) <= 16))",message="effect must be NoSchedule, PreferNoSchedule, NoExecute or absent"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.operator) || t.operator != 'Exists' || !has(t.value) || t.value == '')",message="value must be absent with operator Exists"
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// affinity of the pods. Absent spreads them over nodes where possible.
+	// affinity of the pods. Absent spreads them over nodes where possible. Its size is
+	// bounded by what the API server takes as an object only.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
@@ -629,33 +649,40 @@ type Workers struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
 	// runtimeClassName of the pods.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
 
 	// labels are added to the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	Labels map[string]string `json:"labels,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="keys must be those of Kubernetes: at most 63 letters, digits, '-', '_' and '.', after a DNS name and '/' if they have a prefix"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
 
 	// annotations are added to the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	Annotations map[string]string `json:"annotations,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="keys must be those of Kubernetes: at most 63 letters, digits, '-', '_' and '.', after a DNS name and '/' if they have a prefix"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 16384",message="must hold at most 16384 characters, keys and values together"
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
 	// jobLabels are added to the workers' Job, such as a job queue's name.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	JobLabels map[string]string `json:"jobLabels,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="keys must be those of Kubernetes: at most 63 letters, digits, '-', '_' and '.', after a DNS name and '/' if they have a prefix"
+	JobLabels map[string]LabelValue `json:"jobLabels,omitempty"`
 
 	// image replaces the worker image that the manager was given.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="must be the name of an image, without spaces"
 	Image string `json:"image,omitempty"`
 
 	// imagePullSecrets are Secrets in the transfer's namespace.
@@ -685,10 +712,16 @@ type Workers struct {
 type WorkerResources struct {
 	// requests are the least resources the container needs.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || size(k) <= 317 && (k.contains('/') || k.startsWith('hugepages-')))",message="must name resources of a container: cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) != string || size(self[k]) <= 32)",message="quantities must have at most 32 characters"
 	Requests corev1.ResourceList `json:"requests,omitempty"`
 
 	// limits are the most resources the container may use.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || size(k) <= 317 && (k.contains('/') || k.startsWith('hugepages-')))",message="must name resources of a container: cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) != string || size(self[k]) <= 32)",message="quantities must have at most 32 characters"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
 
@@ -698,6 +731,7 @@ type ImagePullSecret struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	Name string `json:"name,omitempty"`
 }
 
@@ -710,6 +744,17 @@ const (
 	FailureContinue FailureAction = "Continue"
 	// FailureStop ends the transfer at once.
 	FailureStop FailureAction = "Stop"
+)
+
+// NothingSelectedAction is what it means that there is no file to archive.
+// +kubebuilder:validation:Enum=Fail;Complete
+type NothingSelectedAction string
+
+const (
+	// NothingSelectedFails has the transfer fail.
+	NothingSelectedFails NothingSelectedAction = "Fail"
+	// NothingSelectedCompletes has the transfer be complete, with a warning.
+	NothingSelectedCompletes NothingSelectedAction = "Complete"
 )
 
 // FailurePolicy decides what files that can't be archived mean for the transfer.
@@ -726,6 +771,12 @@ type FailurePolicy struct {
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
 	ToleratedFailures *int64 `json:"toleratedFailures,omitempty"`
+
+	// onNothingSelected is what a source without a single file to archive means: Fail or
+	// Complete. Absent means Fail if source.include or source.exclude is given, since a
+	// pattern that matches nothing is most often a mistake, and Complete otherwise.
+	// +optional
+	OnNothingSelected NothingSelectedAction `json:"onNothingSelected,omitempty"`
 
 	// attemptsPerArchive is the number of workers that may try an archive.
 	// +optional
@@ -758,7 +809,14 @@ type ArchiveTransferStatus struct {
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
-	// estimatedCompletionTime is when it would end at the present throughput.
+	// duration is the time from start to completion for people, such as "2h13m5s".
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Duration string `json:"duration,omitempty"`
+
+	// estimatedCompletionTime is when it would end at the present throughput; absent
+	// once it has ended.
 	// +optional
 	EstimatedCompletionTime *metav1.Time `json:"estimatedCompletionTime,omitempty"`
 
@@ -813,7 +871,8 @@ type Progress struct {
 	// +kubebuilder:validation:MaxLength=64
 	Summary string `json:"summary,omitempty"`
 
-	// bytesPerSecond is the present throughput over all workers.
+	// bytesPerSecond is the present throughput over all workers, and the mean from start
+	// to completion once the transfer has ended.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
@@ -964,7 +1023,8 @@ type CoordinationStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Epoch *int64 `json:"epoch,omitempty"`
 
-	// state is SlowStart, CongestionAvoidance, FastRecovery or Recovery.
+	// state is SlowStart, CongestionAvoidance, FastRecovery or Recovery; absent once the
+	// transfer has ended, as are window and rate.
 	// +optional
 	// +kubebuilder:validation:Enum=SlowStart;CongestionAvoidance;FastRecovery;Recovery
 	State string `json:"state,omitempty"`
@@ -1106,10 +1166,12 @@ type WorkersStatus struct {
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.coordination.state`
 // +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.leased`
 // +kubebuilder:printcolumn:name="ETA",type=date,JSONPath=`.status.estimatedCompletionTime`
+// +kubebuilder:printcolumn:name="Duration",type=string,JSONPath=`.status.duration`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.progress.failed.files`,priority=1
 // +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.spec.destination.bucket`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 50",message="metadata.name must be at most 50 characters, so that the names of the workers' Job and pods fit"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="metadata.name must not contain '.', since worker pods have it in their host names"
 type ArchiveTransfer struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -1117,7 +1179,7 @@ type ArchiveTransfer struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// spec describes what to archive, whereto and how.
+	// spec describes what to archive, where and how.
 	// +required
 	Spec ArchiveTransferSpec `json:"spec,omitzero"`
 

@@ -65,6 +65,8 @@ const (
 	ReasonNotSuspended       = "NotSuspended"
 	ReasonFilesFailed        = "FilesFailed"
 	ReasonWorkersFailed      = "WorkersFailed"
+	ReasonCountsDiffer       = "CountsDiffer"
+	ReasonNothingSelected    = "NothingSelected"
 	ReasonFinishFailed       = "FinishFailed"
 	ReasonDeleting           = "Deleting"
 	ReasonWorkersPending     = "WorkersPending"

@@ -144,7 +144,7 @@ var _ = Describe("A transfer that is interfered with", func() {
 	It("waits in a job queue, and is deleted when its time to live is over", func(ctx SpecContext) {
 		c := furnish(ctx, 20, 1, 17)
 		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) {
-			at.Spec.Workers.JobLabels = map[string]string{queueLabel: "nightly"}
+			at.Spec.Workers.JobLabels = map[string]v1alpha1.LabelValue{queueLabel: "nightly"}
 			at.Spec.TTLSecondsAfterFinished = ptr.To(int32(5))
 			at.Spec.Suspend = ptr.To(true)
 		})
