@@ -48,7 +48,7 @@ func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 	case Directory:
 		h.typeflag, h.name = typeDirectory, e.Path+"/"
 		var err error
-		if m.xattrs, m.others, err = s.directoryAttributes(e); err != nil {
+		if m.xattrs, m.others, err = s.directoryAttributes(ctx, e); err != nil {
 			return nil, err
 		}
 	case Symlink:
@@ -70,7 +70,11 @@ func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 
 // open opens the file and finds its holes and extended attributes.
 func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
-	if m.file, err = s.Open(m.entry); err != nil {
+	err = whenScarce(ctx, func() (err error) {
+		m.file, err = s.Open(m.entry)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if m.extents, m.sparse, err = dataExtents(ctx, m.file.file, m.entry.Size); err == nil {
@@ -96,8 +100,8 @@ func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
 }
 
 // directoryAttributes reads the extended attributes of a directory.
-func (s *Source) directoryAttributes(e Entry) (kept []Xattr, others []string, err error) {
-	dir, err := openDirectory(s.root, e.Path)
+func (s *Source) directoryAttributes(ctx context.Context, e Entry) (kept []Xattr, others []string, err error) {
+	dir, err := openDirectory(ctx, s.root, e.Path)
 	if err != nil {
 		return nil, nil, openError(e.Path, err)
 	}

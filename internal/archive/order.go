@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -37,13 +38,16 @@ const (
 
 // page returns the names in a directory that follow after, in ascending order,
 // at most limit of them, and whether there are more.
-func page(root *os.Root, dir, after string, limit int) (names []string, more bool, err error) {
-	f, err := openDirectory(root, dir)
+func page(ctx context.Context, root *os.Root, dir, after string, limit int) (names []string, more bool, err error) {
+	f, err := openDirectory(ctx, root, dir)
 	if err != nil {
 		return nil, false, err
 	}
 	defer release(f)
 	for {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
 		batch, err := f.Readdirnames(readNames)
 		for _, n := range batch {
 			if n > after && (!more || n < names[limit-1]) {
@@ -67,6 +71,10 @@ func page(root *os.Root, dir, after string, limit int) (names []string, more boo
 
 // openDirectory fails, rather than block, when something else has taken the
 // directory's place.
-func openDirectory(root *os.Root, dir string) (*os.File, error) {
-	return root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+func openDirectory(ctx context.Context, root *os.Root, dir string) (f *os.File, err error) {
+	err = whenScarce(ctx, func() (err error) {
+		f, err = root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+		return err
+	})
+	return f, err
 }

@@ -30,6 +30,8 @@ type Packer struct {
 	ended      bool
 	packed     []Packed
 	frames     []frame
+	// broken is why a part could not be made; there will be no others.
+	broken error
 	// parts hold where each part begins in the tar, and its first frame.
 	parts []part
 }
@@ -99,11 +101,21 @@ func (p *Packer) Fill(ctx context.Context, n int, buf []byte) (length int, last 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
+	case p.broken != nil:
+		return 0, false, p.broken
 	case n < len(p.parts):
 		return p.refill(ctx, n, buf)
 	case n > len(p.parts) || p.ended:
 		return 0, false, fmt.Errorf("part %d of a tar of which %d are made", n, len(p.parts))
 	}
+	length, err = p.make(ctx, buf)
+	// What was begun cannot be begun again.
+	p.broken = err
+	return length, p.ended && p.current == nil, err
+}
+
+// make makes the next part.
+func (p *Packer) make(ctx context.Context, buf []byte) (length int, err error) {
 	p.parts = append(p.parts, part{p.size, len(p.frames)})
 	if p.compressor == nil {
 		length, err = p.read(ctx, buf)
@@ -115,7 +127,7 @@ func (p *Packer) Fill(ctx context.Context, n int, buf []byte) (length int, last 
 		// What comes next decides whether this is the last part.
 		err = p.advance(ctx)
 	}
-	return length, p.ended && p.current == nil, err
+	return length, err
 }
 
 // compress fills buf with as many frames as are sure to fit.
@@ -193,7 +205,7 @@ func (p *Packer) advance(ctx context.Context) error {
 			continue
 		}
 		m, err := p.open(ctx, e)
-		if _, ok := errors.AsType[*FileError](err); err != nil && !ok {
+		if _, ok := errors.AsType[*FileError](err); err != nil && !ok || scarce(err) {
 			return err
 		}
 		if packed.Err = err; err != nil {

@@ -35,7 +35,7 @@ func (s *Source) Resolve(ctx context.Context, l Layout, include, exclude []strin
 		l.Count = automaticCount(size)
 		return l, err
 	}
-	l.Names, err = s.mirrorNames(f, l.Count)
+	l.Names, err = s.mirrorNames(ctx, f, l.Count)
 	return l, err
 }
 
@@ -68,7 +68,7 @@ func (s *Source) measure(ctx context.Context, include, exclude []string) (int64,
 	if !errors.Is(err, errMeasured) {
 		return size, err
 	}
-	dir, err := openDirectory(s.root, ".")
+	dir, err := openDirectory(ctx, s.root, ".")
 	if err != nil {
 		return 0, fmt.Errorf("open source: %w", err)
 	}
@@ -83,14 +83,14 @@ func (s *Source) measure(ctx context.Context, include, exclude []string) (int64,
 // mirrorNames returns the prefixes of a Mirror layout: one for the files at the
 // root, one for each of the first count-1 directories, one for all others.
 // With a count of 1, a single one takes everything.
-func (s *Source) mirrorNames(f filter, count int) ([]string, error) {
+func (s *Source) mirrorNames(ctx context.Context, f filter, count int) ([]string, error) {
 	if count == 1 {
 		return []string{RestPrefix}, nil
 	}
 	if count == 0 {
 		count = defaultMirrorCount
 	}
-	own, err := s.topDirectories(f, min(count, MaxPrefixes-1)-1)
+	own, err := s.topDirectories(ctx, f, min(count, MaxPrefixes-1)-1)
 	if err != nil {
 		return nil, fmt.Errorf("list source: %w", err)
 	}
@@ -99,8 +99,8 @@ func (s *Source) mirrorNames(f filter, count int) ([]string, error) {
 
 // topDirectories returns the first directories of the root, in order, that can
 // name a prefix.
-func (s *Source) topDirectories(f filter, limit int) ([]string, error) {
-	dir, err := openDirectory(s.root, ".")
+func (s *Source) topDirectories(ctx context.Context, f filter, limit int) ([]string, error) {
+	dir, err := openDirectory(ctx, s.root, ".")
 	if err != nil {
 		return nil, err
 	}

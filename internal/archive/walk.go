@@ -77,9 +77,9 @@ func (w *walker) directory(ctx context.Context, dir string, included bool) error
 	for after, more := "", true; more; {
 		var names []string
 		var err error
-		names, more, err = page(w.source.root, orDot(dir), after, w.source.pageNames)
+		names, more, err = page(ctx, w.source.root, orDot(dir), after, w.source.pageNames)
 		if err != nil {
-			return w.unreadable(dir, after, err)
+			return w.unreadable(ctx, dir, after, err)
 		}
 		if err := w.page(ctx, dir, names, included); err != nil {
 			return err
@@ -93,8 +93,10 @@ func (w *walker) directory(ctx context.Context, dir string, included bool) error
 
 // unreadable records a directory that cannot be listed. Past its first page
 // that would tear the order of the paths, so the walk has to end.
-func (w *walker) unreadable(dir, after string, err error) error {
+func (w *walker) unreadable(ctx context.Context, dir, after string, err error) error {
 	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("walk source: %w", context.Cause(ctx))
 	case dir != "" && errors.Is(err, fs.ErrNotExist):
 		return nil
 	case dir == "" || after != "":
@@ -117,9 +119,12 @@ func (w *walker) page(ctx context.Context, dir string, names []string, included 
 			return fmt.Errorf("walk source: %w", context.Cause(ctx))
 		}
 		if at == nil {
-			var err error
-			if at, err = w.source.root.OpenRoot(orDot(dir)); err != nil {
-				return w.unreadable(dir, name, err)
+			err := whenScarce(ctx, func() (err error) {
+				at, err = w.source.root.OpenRoot(orDot(dir))
+				return err
+			})
+			if err != nil {
+				return w.unreadable(ctx, dir, name, err)
 			}
 		}
 		p := join(dir, name)
@@ -128,7 +133,7 @@ func (w *walker) page(ctx context.Context, dir string, names []string, included 
 		}
 		info, err := at.Lstat(name)
 		if err != nil || !info.IsDir() {
-			if err := w.file(p, info, err, included); err != nil {
+			if err := w.file(ctx, p, info, err, included); err != nil {
 				return err
 			}
 			continue
@@ -181,7 +186,7 @@ func (w *walker) listed(dir string) bool {
 }
 
 // file records what lies at p, unless it is gone.
-func (w *walker) file(p string, info fs.FileInfo, err error, included bool) error {
+func (w *walker) file(ctx context.Context, p string, info fs.FileInfo, err error, included bool) error {
 	if errors.Is(err, fs.ErrNotExist) || !included && !w.filter.includes(p) {
 		return nil
 	}
@@ -190,9 +195,9 @@ func (w *walker) file(p string, info fs.FileInfo, err error, included bool) erro
 	}
 	switch symlink := info.Mode()&fs.ModeSymlink != 0; {
 	case symlink && !w.tar():
-		return w.link(p)
+		return w.link(ctx, p)
 	case symlink:
-		return w.symlink(p, info)
+		return w.symlink(ctx, p, info)
 	default:
 		return w.add(w.found(p, info))
 	}
@@ -202,18 +207,25 @@ func (w *walker) file(p string, info fs.FileInfo, err error, included bool) erro
 func (w *walker) tar() bool { return w.options.Layout.Tar != nil }
 
 // symlink records a symbolic link as a member of a tar.
-func (w *walker) symlink(p string, info fs.FileInfo) error {
+func (w *walker) symlink(ctx context.Context, p string, info fs.FileInfo) error {
 	f := w.found(p, info)
-	var err error
-	if f.Link, err = w.source.root.Readlink(p); err != nil {
+	err := whenScarce(ctx, func() (err error) {
+		f.Link, err = w.source.root.Readlink(p)
+		return err
+	})
+	if err != nil {
 		f.Link, f.Kind, f.Failed = "", File, ReasonUnreadable
 	}
 	return w.add(f)
 }
 
 // link records a symbolic link as what it leads to.
-func (w *walker) link(p string) error {
-	info, err := w.source.root.Stat(p)
+func (w *walker) link(ctx context.Context, p string) error {
+	var info fs.FileInfo
+	err := whenScarce(ctx, func() (err error) {
+		info, err = w.source.root.Stat(p)
+		return err
+	})
 	if err != nil {
 		return w.add(found{Entry: linkVerdict(p, cause(err))})
 	}

@@ -69,13 +69,18 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, resu
 	gate := transfer.NewGate()
 	meter := transfer.NewMeter(gate)
 	bound := worker.BoundHeap(0)
-	s.sent = &counting{Uploader: transfer.NewUploader(transfer.UploaderOptions{
+	uploader := transfer.NewUploader(transfer.UploaderOptions{
 		Client: client, Gate: gate, Meter: meter,
 		Taken: func(most int64) {
 			s.bodies.Store(most)
 			bound(most)
 		},
-	})}
+	})
+	if limit, bounds := uploader.BoundByFiles(); bounds {
+		o.Logger.Warn("the limit of open files bounds what can be sent at once: raise it with ulimit -n",
+			"limit", limit, "requests", uploader.MaxInFlight())
+	}
+	s.sent = &counting{Uploader: uploader}
 	s.engine = worker.NewEngine(worker.EngineOptions{
 		Uploader: s.sent, Gate: gate, Meter: meter, Destination: client, Source: source,
 		Sync: o.Sync, Earlier: s.earlier(client, resumed), Restarted: resumed,

@@ -91,6 +91,8 @@ func unanswered(err error) verdict {
 		return judged(Configuration, ReasonCertificateNotTrusted, "trust the certificate's issuer with a CA bundle, or correct the endpoint's name")
 	case answersTLS(err):
 		return judged(Configuration, ReasonEndpointUnreachable, "use https in the endpoint")
+	case scarce(err):
+		return judged(Transient, ReasonTooManyOpenFiles, scarceAdvice(err))
 	case errors.As(err, new(proxyError)):
 		return judged(Configuration, ReasonEndpointUnreachable, "correct HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or start the proxy")
 	case errors.Is(err, http.ErrSchemeMismatch):

@@ -77,6 +77,7 @@ const (
 	ReasonCertificateNotTrusted = "CertificateNotTrusted"
 	ReasonClockSkewed           = "ClockSkewed"
 	ReasonConfigurationRefused  = "ConfigurationRefused"
+	ReasonTooManyOpenFiles      = "TooManyOpenFiles"
 	ReasonUnreadable            = "Unreadable"
 	ReasonChanged               = "Changed"
 	ReasonTooLarge              = "TooLarge"

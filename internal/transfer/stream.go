@@ -47,10 +47,15 @@ func (u *Uploader) UploadStream(ctx context.Context, s Stream) (Receipt, error) 
 	if err := f.validate(); err != nil {
 		return Receipt{}, err
 	}
-	parts, err := s.Open()
+	var parts Parts
+	release, err := u.open(ctx, f.Key, func() (err error) {
+		parts, err = s.Open()
+		return err
+	})
 	if err != nil {
-		return Receipt{}, sourceError("open", f.Key, err)
+		return Receipt{}, err
 	}
+	defer release()
 	defer parts.Close() //nolint:errcheck // Nothing was written to it.
 	var receipt Receipt
 	err = u.client.withChecksum(func(algorithm string) (err error) {

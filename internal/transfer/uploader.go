@@ -85,7 +85,8 @@ type Uploader struct {
 	memory  *memory
 	retrier *retrier
 	// keepOpen is UploaderOptions.KeepOpen.
-	keepOpen bool
+	keepOpen    bool
+	descriptors descriptors
 }
 
 // NewUploader returns an Uploader.
@@ -95,13 +96,18 @@ func NewUploader(o UploaderOptions) *Uploader {
 		memory:   newMemory(o.MemoryLimit, o.Taken),
 		retrier:  newRetrier(),
 		keepOpen: o.KeepOpen,
+
+		descriptors: newDescriptors(DescriptorLimit()),
 	}
 	u.retrier.gated = true
 	return u
 }
 
-// MaxInFlight is the most requests that the memory lets the Uploader have in flight.
-func (u *Uploader) MaxInFlight() int { return int(u.memory.limit / requestMemory) }
+// MaxInFlight is the most requests that memory and the limit of open files let the
+// Uploader have in flight.
+func (u *Uploader) MaxInFlight() int {
+	return min(int(u.memory.limit/requestMemory), u.descriptors.most)
+}
 
 // Upload sends one file and returns once the server has confirmed all of it. On
 // failure, also when ctx ends, nothing of the file stays behind, unless the
@@ -110,10 +116,15 @@ func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
 	if err := f.validate(); err != nil {
 		return Receipt{}, err
 	}
-	source, err := f.Open()
+	var source SourceFile
+	release, err := u.open(ctx, f.Key, func() (err error) {
+		source, err = f.Open()
+		return err
+	})
 	if err != nil {
-		return Receipt{}, sourceError("open", f.Key, err)
+		return Receipt{}, err
 	}
+	defer release()
 	defer source.Close() //nolint:errcheck // Nothing was written to it.
 	var receipt Receipt
 	if f.Sync != "" && f.Sync != SyncNone {
@@ -282,6 +293,9 @@ func (u *Uploader) measured(ctx context.Context, op, key, prefix string, p paylo
 // sourceError classifies an error of the source by the Reason it gives.
 func sourceError(op, key string, err error) *Error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return Classify(op, key, err)
+	}
+	if scarce(err) {
 		return Classify(op, key, err)
 	}
 	reason := ReasonUnreadable
