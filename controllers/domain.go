@@ -76,7 +76,9 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 		errs = append(errs, d.admit(now, m), d.observe(ctx, now, m))
 	}
 	d.dropAbsent(now, members)
+	deciding := d.Clock.Now()
 	plan := d.core.Tick(now)
+	d.core.Spend(d.Clock.Since(deciding)) // not what the API server takes: data moves meanwhile
 	d.due = now.Add(d.core.Interval())
 	for _, t := range plan.Transitions {
 		log.FromContext(ctx).WithName("coordinator").Info("changed state", "domain", d.name, "group", t.Group,
@@ -91,7 +93,6 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	}
 	errs = append(errs, d.writeGrants(ctx, members, plan))
 	whole := d.Clock.Since(began)
-	d.core.Spend(whole)
 	d.Metrics.Tick(d.name, decided.Sub(began), whole)
 	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(d.core.Metrics(now)))
 	return errors.Join(errs...)

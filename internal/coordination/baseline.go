@@ -1,17 +1,32 @@
 package coordination
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
-// baselinePeriod is the longest that the baseline is measured.
-const baselinePeriod = 10 * time.Second
+const (
+	// baselinePeriod is the longest that the baseline is measured, and the shortest that
+	// what came after it is, to be compared with it.
+	baselinePeriod = 10 * time.Second
+	// A baseline is of baselineRequests that were accepted, and of baselineTurns for each
+	// in flight: the first of a connection takes longer than those behind it.
+	baselineRequests = 100
+	baselineTurns    = 3
+	// mostChange bounds the figures of the comparison: ten times as much or more says
+	// that the first window was none to compare with.
+	mostChange = 9
+)
 
 // PerformanceBaseline is what the domain gave under the windows that it began
 // with: the mean over the first rounds, until the law changed the window or ten
 // seconds were measured. It is what as many requests in flight, left alone, give
-// on this path at that time. After a change of leader the windows that it began
+// on this path at that time: by Little's law, since of the first round a part goes by
+// before anything can come back. After a change of leader the windows that it began
 // with are those that the former one had found.
 type PerformanceBaseline struct {
-	// Measured is false until then, and for good if only few requests were accepted.
+	// Measured is false until then and for ten seconds more, and for good if too few
+	// requests were accepted to compare with.
 	Measured bool
 	// Throughput in bytes per second, RequestRate in accepted requests per second.
 	Throughput, RequestRate float64
@@ -35,6 +50,7 @@ type comparison struct {
 type roundSums struct {
 	seconds, bytes, accepted, throttled, completed float64
 	latency, timed                                 float64 // seconds times requests, requests
+	busy, slots                                    float64 // seconds of requests, seconds times slots in use
 }
 
 // grant takes in the window that the domain is granted from now on. Until a
@@ -57,7 +73,7 @@ func (c *comparison) endRound(now time.Time, s Signal) {
 	case c.over:
 		c.since.add(elapsed, s)
 	case first:
-		c.before.add(1, s) // only its rates are known
+		c.before.add(cmp.Or(s.Length.Seconds(), 1), s)
 	default:
 		c.before.add(elapsed, s)
 	}
@@ -70,6 +86,8 @@ func (r *roundSums) add(seconds float64, s Signal) {
 	r.accepted += seconds * s.Accepted
 	r.throttled += seconds * s.Throttled
 	r.completed += seconds * (s.Accepted + s.Throttled + s.Failed)
+	r.busy += seconds * s.Busy
+	r.slots += seconds * float64(s.InFlight)
 	if s.Latency > 0 {
 		r.latency += seconds * s.Accepted * s.Latency.Seconds()
 		r.timed += seconds * s.Accepted
@@ -84,18 +102,32 @@ func (r roundSums) mean() PerformanceBaseline {
 	}
 }
 
+// steady is the mean as it would be if the slots had been in use from the beginning.
+func (r roundSums) steady() PerformanceBaseline {
+	b := r.mean()
+	if filled := ratio(r.slots, r.busy); filled > 1 {
+		b.Throughput, b.RequestRate = b.Throughput*filled, b.RequestRate*filled
+	}
+	return b
+}
+
+// enough tells that a baseline is one.
+func (r roundSums) enough() bool {
+	return r.accepted >= baselineRequests && r.accepted*r.seconds >= baselineTurns*r.slots
+}
+
 // result compares what came after the baseline with it.
 func (c *comparison) result() (baseline PerformanceBaseline, improvement, latencyReduction float64) {
-	if !c.over || c.before.accepted < fewRequests {
-		return baseline, 0, 0 // so few of the first requests tell nothing of what they would have given
+	if !c.over || !c.before.enough() || c.since.seconds < baselinePeriod.Seconds() {
+		return baseline, 0, 0
 	}
-	baseline, since := c.before.mean(), c.since.mean()
+	baseline, since := c.before.steady(), c.since.mean()
 	baseline.Measured = true
-	if baseline.Throughput > 0 && c.since.seconds > 0 {
-		improvement = since.Throughput/baseline.Throughput - 1
+	if baseline.Throughput > 0 {
+		improvement = min(since.Throughput/baseline.Throughput-1, mostChange)
 	}
 	if baseline.Latency > 0 && since.Latency > 0 {
-		latencyReduction = 1 - since.Latency.Seconds()/baseline.Latency.Seconds()
+		latencyReduction = max(1-since.Latency.Seconds()/baseline.Latency.Seconds(), -mostChange)
 	}
 	return baseline, improvement, latencyReduction
 }

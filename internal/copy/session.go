@@ -168,11 +168,9 @@ func (s *session) control(ctx context.Context) error {
 		case <-s.engine.Eager():
 			clock.hurry()
 		case <-clock.timer.C:
-			began := time.Now()
-			if err := s.turn(began); err != nil {
+			if err := s.turn(time.Now()); err != nil {
 				return err
 			}
-			s.coordinator.Spend(time.Since(began))
 			s.report(found == nil)
 			if found == nil && (s.feed.err != nil || s.feed.empty()) {
 				return s.feed.err
@@ -214,7 +212,9 @@ func (s *session) turn(now time.Time) error {
 	for _, f := range report.Finished {
 		s.finish(f)
 	}
+	deciding := time.Now()
 	plan := s.coordinator.Tick(now)
+	s.coordinator.Spend(time.Since(deciding))
 	for _, t := range plan.Transitions {
 		s.state = t.To
 	}

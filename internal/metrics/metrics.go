@@ -85,7 +85,7 @@ func domainGauges() []domainGauge {
 		return domainGauge{gauge(name, help, []string{"domain"}), value}
 	}
 	return []domainGauge{
-		of("coordination_overhead_ratio", "Share of the window that waits for acknowledgements, plus share of the time that the control loop takes.",
+		of("coordination_overhead_ratio", "Share of the window that a worker wanted and none could use until its withdrawal was acknowledged, plus share of the time that decisions take; over about ten minutes.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.OverheadPerMille, 1000) }),
 		of("coordination_load_balance_ratio", "Mean over greatest of the workers' requests in flight per slot.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LoadBalancePercent, 100) }),
@@ -99,9 +99,9 @@ func domainGauges() []domainGauge {
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ArchivesMoved, 1) }),
 		of("coordination_congestion_cuts", "Cuts of the domain's window or rate since the manager took control.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.CongestionEvents, 1) }),
-		of("coordination_improvement_ratio", "Mean throughput since the baseline over that of the baseline.",
+		of("coordination_improvement_ratio", "Mean throughput since the baseline over that of the baseline, 10 at most; absent where too little was measured.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ImprovementPercent, 100) }),
-		of("coordination_latency_reduction_ratio", "1 minus the mean latency since the baseline over that of the baseline.",
+		of("coordination_latency_reduction_ratio", "1 minus the mean latency since the baseline over that of the baseline, -9 at least; absent likewise.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LatencyReductionPercent, 100) }),
 	}
 }
