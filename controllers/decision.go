@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
 )
 
 // drainGrace is how long drained workers have to end by themselves before
@@ -81,10 +82,32 @@ func readyToClose(at *v1alpha1.ArchiveTransfer) bool {
 	if p == nil {
 		return false
 	}
-	allEnded := p.Planning == planningComplete &&
-		ptr.Deref(p.ArchivesFinished, 0) >= ptr.Deref(p.ArchivesPlanned, 0)
+	allEnded := planRecorded(p) && ptr.Deref(p.ArchivesFinished, 0) >= *p.ArchivesPlanned
 	stop := at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at)
 	return allEnded || stop
+}
+
+// planRecorded tells whether the whole plan is known. Without the counts of the plan,
+// nothing finished of nothing planned would read as an end.
+func planRecorded(p *v1alpha1.Progress) bool {
+	return p != nil && p.Planning == planningComplete && p.ArchivesPlanned != nil && p.Planned != nil
+}
+
+// unaccounted tells what is not conserved of a transfer (I8): planned, and neither done
+// nor failed nor skipped, or the other way round. It is empty for one that is.
+func unaccounted(p *v1alpha1.Progress) string {
+	if !planRecorded(p) {
+		return "no complete plan is recorded"
+	}
+	ended := convert.TallyFrom(p.Done).Plus(convert.TallyFrom(p.Failed)).Plus(convert.TallyFrom(p.Skipped))
+	if planned := convert.TallyFrom(p.Planned); ended != planned {
+		return fmt.Sprintf("%d files of %d bytes are planned, %d files of %d bytes are done, failed or skipped",
+			planned.Files, planned.Bytes, ended.Files, ended.Bytes)
+	}
+	if finished := ptr.Deref(p.ArchivesFinished, 0); finished != *p.ArchivesPlanned {
+		return fmt.Sprintf("%d archives are planned, %d have ended", *p.ArchivesPlanned, finished)
+	}
+	return ""
 }
 
 func tooManyFailures(at *v1alpha1.ArchiveTransfer) bool {
@@ -153,6 +176,10 @@ func decideEnd(at *v1alpha1.ArchiveTransfer) decision {
 	if n := failedFiles(at); tooManyFailures(at) {
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
 			"%d files could not be archived; status.failures names the first archives, their manifests in the bucket every file", n)}
+	}
+	if what := unaccounted(at.Status.Progress); what != "" {
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
+			"the counts of the workers do not add up: %s; verify what is in the bucket, then delete the transfer and create it again", what)}
 	}
 	message := "every file of the source stands, verified, at the destination"
 	if n := failedFiles(at); n > 0 {

@@ -51,8 +51,25 @@ func jobWith(name string, conditions []batchv1.JobConditionType) *batchv1.Job {
 
 func (s *scenario) progress(planning string, planned, finished, failed int64) *scenario {
 	s.transfer.Status.Progress = &v1alpha1.Progress{
-		Planning: planning, ArchivesPlanned: &planned, ArchivesFinished: &finished, Failed: &v1alpha1.Tally{Files: &failed},
+		Planning: planning, ArchivesPlanned: &planned, ArchivesFinished: &finished,
+		Planned: files(10 * planned), Done: files(10*finished - failed), Failed: files(failed), Skipped: files(0),
 	}
+	return s
+}
+
+// files counts files of 100 bytes.
+func files(n int64) *v1alpha1.Tally { return &v1alpha1.Tally{Files: &n, Bytes: ptr.To(100 * n)} }
+
+// counts says otherwise than progress what has become of the files.
+func (s *scenario) counts(done, failed, skipped *v1alpha1.Tally) *scenario {
+	p := s.transfer.Status.Progress
+	p.Done, p.Failed, p.Skipped = done, failed, skipped
+	return s
+}
+
+// planless says that planning is complete, and not what was planned.
+func (s *scenario) planless() *scenario {
+	s.transfer.Status.Progress = &v1alpha1.Progress{Planning: planningComplete}
 	return s
 }
 
@@ -163,6 +180,30 @@ func TestDecide(t *testing.T) {
 		"closed with tolerated failures": {
 			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 3).onFailure(v1alpha1.FailureContinue, 3),
 			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+		"closed with skipped files": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(5)),
+			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+		"closed with files that nobody accounted for": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(4)),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed with bytes that nobody accounted for": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).
+				counts(&v1alpha1.Tally{Files: ptr.To(int64(20)), Bytes: ptr.To(int64(1999))}, nil, nil),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed with more files than planned, failures tolerated": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).onFailure(v1alpha1.FailureContinue, 3).
+				counts(files(20), files(3), nil),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed before all archives have ended": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 1, 0).counts(files(20), nil, nil),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed while the source is being listed": {
+			makeScenario().closingJob(batchv1.JobComplete).progress("Running", 2, 2, 0),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"a plan that was never recorded": {makeScenario().workersJob().lease("").planless(),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"closed without a recorded plan": {makeScenario().closingJob(batchv1.JobComplete).planless(),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
 		"a failure, and others go on": {
 			makeScenario().workersJob().lease("").progress(planned, 9, 1, 1).onFailure(v1alpha1.FailureContinue, 0),
 			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},

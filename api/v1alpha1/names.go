@@ -68,6 +68,7 @@ const (
 	ReasonCountsDiffer       = "CountsDiffer"
 	ReasonNothingSelected    = "NothingSelected"
 	ReasonFinishFailed       = "FinishFailed"
+	ReasonCountsDiffer       = "CountsDiffer"
 	ReasonDeleting           = "Deleting"
 	ReasonWorkersPending     = "WorkersPending"
 	ReasonPodsRefused        = "PodsRefused"

@@ -100,9 +100,7 @@ func (l *lane) putBack(a archive) { l.backlog.heap.push(a) }
 // settle counts an outcome once and for all.
 func (l *lane) settle(a archive, o Outcome) {
 	l.end(a.number)
-	l.done.add(o.Done)
-	l.failed.add(o.Failed)
-	l.skipped.add(o.Skipped)
+	l.done, l.failed, l.skipped = l.done.Plus(o.Done), l.failed.Plus(o.Failed), l.skipped.Plus(o.Skipped)
 	if o.Failed.Files > 0 {
 		l.blame(a.number, o.Reason, o.Message)
 	}
@@ -130,24 +128,14 @@ func (l *lane) blame(number int64, reason, message string) {
 
 // residual is what is planned and not counted yet.
 func (l *lane) residual() Tally {
-	p := &l.backlog.planned
-	return Tally{
-		Files: p.Files - l.done.Files - l.failed.Files - l.skipped.Files,
-		Bytes: p.Bytes - l.done.Bytes - l.failed.Bytes - l.skipped.Bytes,
-	}
+	planned, ended := l.backlog.planned, l.done.Plus(l.failed).Plus(l.skipped)
+	return Tally{planned.Files - ended.Files, planned.Bytes - ended.Bytes}
 }
 
 // fits tells that an outcome counts no more than what is left of the plan.
 func (l *lane) fits(o Outcome) bool {
-	all, left := o.Done, l.residual()
-	all.add(o.Failed)
-	all.add(o.Skipped)
+	all, left := o.Done.Plus(o.Failed).Plus(o.Skipped), l.residual()
 	return all.Files <= left.Files && all.Bytes <= left.Bytes
-}
-
-func (t *Tally) add(other Tally) {
-	t.Files = saturate(t.Files, other.Files)
-	t.Bytes = saturate(t.Bytes, other.Bytes)
 }
 
 // saturate adds counts that are not negative.

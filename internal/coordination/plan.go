@@ -93,7 +93,7 @@ func (r Recorded) validate() error {
 		if counted.Files < 0 || counted.Bytes < 0 {
 			return errors.New("a count is negative")
 		}
-		ended.add(counted)
+		ended = ended.Plus(counted)
 	}
 	switch {
 	case r.Finished.end() > r.Planned.Archives:
@@ -176,14 +176,16 @@ func (t *TransferScheduler) checkGrowth(next PlannedPrefix) error {
 	return nil
 }
 
-// duty tells whether the worker acts on a grant of the planning duty. A plan of one whose
-// grant does not have it is an error; that of one whose grant has run out is late.
+// duty tells whether the worker may act on a grant of the planning duty. A plan of one
+// that acts on another grant is an error; that of one whose grant has run out is late.
 func (w *worker) duty(r Report) (bool, error) {
-	v := w.lease.version(r.Epoch, r.GrantSequence)
-	if v != nil && !v.plan {
-		return false, errors.New("it tells of a plan, and its grant has no planning duty")
+	if w.mayPlan() {
+		return true, nil
 	}
-	return v != nil, nil
+	if w.lease.version(r.Epoch, r.GrantSequence) != nil {
+		return false, errors.New("it tells of a plan, and was not given the planning duty")
+	}
+	return false, nil
 }
 
 // checkPlan tells why the plan of a report is not to be believed.

@@ -44,11 +44,9 @@ func (p Progress) Counts() Counts {
 	for _, x := range p.Prefixes {
 		c.Planned.add(x.Planned)
 		c.Ended = saturate(c.Ended, x.Finished.Count())
-		c.Done.add(x.Done)
-		c.Failed.add(x.Failed)
-		c.Skipped.add(x.Skipped)
+		c.Done, c.Skipped = c.Done.Plus(x.Done), c.Skipped.Plus(x.Skipped)
 		unknown := x.Planned.Files - x.Done.Files - x.Failed.Files - x.Skipped.Files
-		c.Failed.add(Tally{Files: max(0, min(x.Exhausted, unknown))})
+		c.Failed = c.Failed.Plus(x.Failed).Plus(Tally{Files: max(0, min(x.Exhausted, unknown))})
 		c.Throughput += x.Throughput
 	}
 	return c
@@ -61,9 +59,7 @@ func (p Progress) Conserved() bool {
 }
 
 func (p PrefixProgress) conserved() bool {
-	sum := p.Done
-	sum.add(p.Failed)
-	sum.add(p.Skipped)
+	sum := p.Done.Plus(p.Failed).Plus(p.Skipped)
 	return p.Finished.Count() == p.Planned.Archives && sum == Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}
 }
 
@@ -109,7 +105,7 @@ func (l *lane) progress(s progressSums) PrefixProgress {
 		Window: s.window, Rate: s.rate, Throughput: s.bytes, ServiceP99: s.slowest,
 	}
 	if left := l.residual(); !l.transfer.planning && l.remaining() == 0 && l.exhausted > 0 && left.Files >= 0 && left.Bytes >= 0 {
-		p.Failed.add(left)
+		p.Failed = p.Failed.Plus(left)
 	}
 	if s.completed > 0 {
 		p.ThrottledShare = s.throttled / s.completed

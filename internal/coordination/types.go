@@ -188,6 +188,11 @@ type Outcome struct {
 // Tally counts files and their bytes.
 type Tally struct{ Files, Bytes int64 }
 
+// Plus gives the sum; one that no int64 holds is the largest that does.
+func (t Tally) Plus(u Tally) Tally {
+	return Tally{saturate(t.Files, u.Files), saturate(t.Bytes, u.Bytes)}
+}
+
 // Report is what one worker tells of itself.
 type Report struct {
 	Worker   WorkerID

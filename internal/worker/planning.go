@@ -96,7 +96,15 @@ func (e *Engine) planHeldUp(err error) {
 	notify(e.eager)
 }
 
-// report returns the state of the duty, nil when it is not held.
+// reportPlan returns the state of the duty, nil when it is not held: also while a walk
+// winds down after the duty was withdrawn, since the manager refuses such a report.
+func (e *Engine) reportPlan() *v1alpha1.PlanReport {
+	if e.grant.Duty != v1alpha1.DutyPlan {
+		return nil
+	}
+	return e.planning.report()
+}
+
 func (p *planning) report() *v1alpha1.PlanReport {
 	if p.known == nil {
 		if !p.running {

@@ -134,6 +134,8 @@ func TestDutyIsGivenUpOnceTheWalkHasEnded(t *testing.T) {
 		after(time.Second)
 		if r := b.Report(); *r.ObservedSequence == b.grant.Sequence {
 			t.Error("the end of the duty is acknowledged while the walk goes on")
+		} else if r.Plan != nil {
+			t.Errorf("a plan is reported after the duty was withdrawn: %+v", r.Plan)
 		}
 		after(2 * time.Second)
 		if r := b.Report(); *r.ObservedSequence != b.grant.Sequence {

@@ -62,7 +62,7 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 		ChecksumAlgorithm:  e.options.Destination.ChecksumAlgorithm(),
 		Prefixes:           e.reportPrefixes(stats),
 		Finished:           e.reportFinished(sequence),
-		Plan:               e.planning.report(),
+		Plan:               e.reportPlan(),
 		Conditions:         slices.Clone(e.conditions),
 	}
 }
