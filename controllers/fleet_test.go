@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -150,6 +151,7 @@ type puppet struct {
 	ended    []int64 // every archive that it ever ended, in order
 	held     map[string]bool
 	plan     *v1alpha1.PlanReport
+	told     bool // the plan
 	blocked  string
 	drained  bool
 }
@@ -216,7 +218,7 @@ func (p *puppet) finish(n int) {
 	}
 }
 
-// report writes the worker's report.
+// report writes the worker's report. A plan waits for the duty to plan.
 func (p *puppet) report(ctx context.Context) {
 	GinkgoHelper()
 	Eventually(func() error {
@@ -224,11 +226,18 @@ func (p *puppet) report(ctx context.Context) {
 		if err != nil {
 			return err
 		}
+		var plan *v1alpha1.PlanReport
+		switch duty := lease.Spec.Duty == v1alpha1.DutyPlan; {
+		case duty:
+			plan, p.told = p.plan, p.plan != nil
+		case p.plan != nil && !p.told && p.sequence > 0:
+			return errors.New("the planning duty is not given yet")
+		}
 		lease.Status = v1alpha1.PrefixLeaseStatus{
 			Instance: p.name, ReportSequence: ptr.To(p.sequence + 1),
 			ObservedEpoch: ptr.To(lease.Spec.Epoch), ObservedSequence: ptr.To(lease.Spec.Sequence),
 			MaxInFlight: ptr.To(int32(16)), ChecksumAlgorithm: "CRC64NVME",
-			Finished: p.finished, Plan: p.plan,
+			Finished: p.finished, Plan: plan,
 		}
 		p.condition(lease, v1alpha1.LeaseConditionBlocked, p.blocked != "", p.blocked)
 		p.condition(lease, v1alpha1.LeaseConditionDrained, p.drained, "Drained")
@@ -247,6 +256,7 @@ func (*puppet) condition(lease *v1alpha1.PrefixLease, kind string, is bool, reas
 
 // plans reports an inventory of archives on the prefix "a".
 func (p *puppet) plans(archives int64, state string) {
+	p.told = false
 	p.plan = &v1alpha1.PlanReport{State: state, Prefixes: []v1alpha1.PlannedPrefix{{
 		Name: "a", Archives: &archives, Files: ptr.To(archives * 10), Bytes: ptr.To(archives * 1000)}}}
 }

@@ -875,6 +875,7 @@ type Progress struct {
 	// to completion once the transfer has ended.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
 
 	// throughput is bytesPerSecond for people, such as "118 MiB/s".
@@ -902,11 +903,13 @@ type Progress struct {
 	// archivesPlanned counts the archives of the inventory so far.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000000
 	ArchivesPlanned *int64 `json:"archivesPlanned,omitempty"`
 
 	// archivesFinished counts the archives that have ended, in whatever way.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000000
 	ArchivesFinished *int64 `json:"archivesFinished,omitempty"`
 }
 
@@ -921,11 +924,12 @@ type PrefixStatus struct {
 	// archives counts the archives of the inventory so far, numbered from 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000000
 	Archives *int64 `json:"archives,omitempty"`
 
 	// finishedArchives are the numbers of those that have ended, as ranges: "0-41,43-99".
 	// +optional
-	// +kubebuilder:validation:MaxLength=16384
+	// +kubebuilder:validation:MaxLength=65536
 	FinishedArchives *string `json:"finishedArchives,omitempty"`
 
 	// exhaustedArchives counts those of the finished archives that used up their attempts.
@@ -959,21 +963,25 @@ type PrefixStatus struct {
 	// milliRequestsPerSecond is the paced rate granted over all workers.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
 
 	// bytesPerSecond is the present throughput.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
 
 	// serviceP50Microseconds is the median service time of a request.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ServiceP50Microseconds *int64 `json:"serviceP50Microseconds,omitempty"`
 
 	// serviceP99Microseconds is its 99th percentile.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ServiceP99Microseconds *int64 `json:"serviceP99Microseconds,omitempty"`
 
 	// throttledPerMille is the share of requests lately refused for their rate.
@@ -994,6 +1002,7 @@ type ArchiveFailure struct {
 	// number of the archive within its prefix.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=99999999
 	Number *int64 `json:"number,omitempty"`
 
 	// reason is a machine-readable word for the first file that failed.
@@ -1021,6 +1030,7 @@ type CoordinationStatus struct {
 	// epoch counts the leaders that have controlled this transfer.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Epoch *int64 `json:"epoch,omitempty"`
 
 	// state is SlowStart, CongestionAvoidance, FastRecovery or Recovery; absent once the
@@ -1037,6 +1047,7 @@ type CoordinationStatus struct {
 	// milliRequestsPerSecond is the paced rate of the domain; absent means unpaced.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
 
 	// snapshot is what a new leader starts from, for the manager alone.
@@ -1076,6 +1087,7 @@ type CoordinationMetrics struct {
 	// congestionEvents counts the cuts of the domain's window or rate.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	CongestionEvents *int64 `json:"congestionEvents,omitempty"`
 
 	// congestionCauses counts the changes of state that congestion caused.
@@ -1088,6 +1100,7 @@ type CoordinationMetrics struct {
 	// bytesPerSecond is the throughput of all transfers into the domain.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
 
 	// adaptationPerMille is how much the law moves the window, as the mean of |Δ ln W|
@@ -1100,6 +1113,7 @@ type CoordinationMetrics struct {
 	// done with them sooner.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ArchivesMoved *int64 `json:"archivesMoved,omitempty"`
 
 	// improvementPercent is the mean throughput since the baseline against that of the
@@ -1128,6 +1142,7 @@ type CongestionCause struct {
 	// count since the manager took control.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Count *int64 `json:"count,omitempty"`
 }
 

@@ -42,11 +42,13 @@ type PrefixLeaseSpec struct {
 	// grant of a lower epoch is ignored.
 	// +required
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Epoch int64 `json:"epoch,omitempty"`
 
 	// sequence counts the grants within an epoch. A grant of a lower sequence is ignored.
 	// +required
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Sequence int64 `json:"sequence,omitempty"`
 
 	// acknowledgedReport is the reportSequence of the last report that the manager
@@ -54,6 +56,7 @@ type PrefixLeaseSpec struct {
 	// the worker sent that report, by the worker's own monotonic clock.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	AcknowledgedReport *int64 `json:"acknowledgedReport,omitempty"`
 
 	// acknowledgedInstance is the worker process that sent acknowledgedReport. To any
@@ -109,6 +112,7 @@ type PrefixGrant struct {
 	// request per second. Absent means that only the window limits.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
 	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
 
 	// archives are the archives assigned to the worker on this prefix, most
@@ -125,6 +129,7 @@ type ArchiveAssignment struct {
 	// number is the archive's place in the inventory of its prefix, from 0.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=99999999
 	Number *int64 `json:"number,omitempty"`
 
 	// attempt counts the workers that have been given the archive, from 1.
@@ -148,6 +153,7 @@ type PrefixLeaseStatus struct {
 	// process follows those of the one before.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ReportSequence *int64 `json:"reportSequence,omitempty"`
 
 	// uptimeMilliseconds is how long the worker process had run when it wrote the
@@ -155,16 +161,19 @@ type PrefixLeaseStatus struct {
 	// rates are taken.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	UptimeMilliseconds *int64 `json:"uptimeMilliseconds,omitempty"`
 
 	// observedEpoch is the epoch of the grant the worker acts on.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ObservedEpoch *int64 `json:"observedEpoch,omitempty"`
 
 	// observedSequence is the sequence of the grant the worker acts on.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ObservedSequence *int64 `json:"observedSequence,omitempty"`
 
 	// maxInFlight is the most requests the worker can have in flight, from its memory limit.
@@ -214,31 +223,37 @@ type PrefixReport struct {
 	// started counts requests begun.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Started *int64 `json:"started,omitempty"`
 
 	// accepted counts requests that succeeded.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Accepted *int64 `json:"accepted,omitempty"`
 
 	// throttled counts requests that the destination refused for their rate.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Throttled *int64 `json:"throttled,omitempty"`
 
 	// failed counts requests that failed for any other reason.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Failed *int64 `json:"failed,omitempty"`
 
 	// bytes counts the payload of accepted requests.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Bytes *int64 `json:"bytes,omitempty"`
 
 	// busyMicroseconds sums the duration of all requests.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	BusyMicroseconds *int64 `json:"busyMicroseconds,omitempty"`
 
 	// maxInFlight is the most requests in flight at once during the last interval.
@@ -250,17 +265,20 @@ type PrefixReport struct {
 	// ended in the last interval and those of reports before that may not have been read.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	AttemptP50Microseconds *int64 `json:"attemptP50Microseconds,omitempty"`
 
 	// serviceP50Microseconds is the median time from the last byte sent to the
 	// first byte received, of the same attempts.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ServiceP50Microseconds *int64 `json:"serviceP50Microseconds,omitempty"`
 
 	// serviceP99Microseconds is its 99th percentile.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	ServiceP99Microseconds *int64 `json:"serviceP99Microseconds,omitempty"`
 
 	// senderLimited is Yes when in the last interval the worker had too little to
@@ -281,6 +299,7 @@ type FinishedArchive struct {
 	// number is the archive's place in the inventory of its prefix.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=99999999
 	Number *int64 `json:"number,omitempty"`
 
 	// done counts the files that stand, verified, at the destination.
@@ -340,16 +359,19 @@ type PlannedPrefix struct {
 	// archives counts the archives; they are numbered from 0.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000000
 	Archives *int64 `json:"archives,omitempty"`
 
 	// files counts the files in them.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000000000
 	Files *int64 `json:"files,omitempty"`
 
 	// bytes sums the sizes of those files.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Bytes *int64 `json:"bytes,omitempty"`
 }
 
@@ -358,11 +380,13 @@ type Tally struct {
 	// files counts files.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000000000
 	Files *int64 `json:"files,omitempty"`
 
 	// bytes sums their sizes.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
 	Bytes *int64 `json:"bytes,omitempty"`
 }
 

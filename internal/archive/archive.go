@@ -2,6 +2,7 @@ package archive
 
 import (
 	"io/fs"
+	"math"
 	"time"
 )
 
@@ -86,12 +87,13 @@ type Archive struct {
 	Entries []Entry
 }
 
-// Bytes sums the sizes of the files to be sent.
+// Bytes sums the sizes of the files to be sent. Sparse files may be of any size: a sum
+// that no int64 holds is the largest that does.
 func (a Archive) Bytes() int64 {
 	var sum int64
 	for _, e := range a.Entries {
 		if e.Sendable() {
-			sum += e.Size
+			sum += min(e.Size, math.MaxInt64-sum)
 		}
 	}
 	return sum

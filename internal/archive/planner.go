@@ -168,6 +168,8 @@ type shardWriter struct {
 	prefixes []string
 	lanes    []shardLane
 	encoder  *zstd.Encoder
+	// total sums up what is listed and gathered.
+	total PlannedPrefix
 	// written counts shards.
 	written int
 }
@@ -198,6 +200,7 @@ func (p *Planner) openWriter(ctx context.Context, l Layout) (*shardWriter, error
 			return nil, err
 		}
 		w.lanes[i].listed.Name = prefix
+		w.total.add(w.lanes[i].listed)
 	}
 	return w, nil
 }
@@ -223,6 +226,10 @@ func resumeLane(ctx context.Context, store Store, l Layout, index int) (shardLan
 
 // add puts an archive into the shard of its prefix, and writes it when it is full.
 func (w *shardWriter) add(ctx context.Context, a Archive) error {
+	w.total.add(PlannedPrefix{Archives: 1, Files: a.Files(), Bytes: a.Bytes()})
+	if err := w.total.tooLarge(); err != nil {
+		return err
+	}
 	frame, err := encodeFrame(w.encoder, a)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -215,6 +216,36 @@ func TestPlannerBoundsAShard(t *testing.T) {
 	}
 	if got := w.lanes[0].listed.Archives; got != 66 {
 		t.Errorf("%d archives written, want 66, the first to make %d files", got, maxShardFiles)
+	}
+}
+
+// What no transfer can move is refused while it is listed, whatever its sums come to.
+func TestPlannerRefusesTooMuch(t *testing.T) {
+	tests := map[string]struct {
+		sizes []int64
+		want  bool
+	}{
+		"the most":                 {[]int64{maxPlannedBytes - 1, 1}, false},
+		"a byte more":              {[]int64{maxPlannedBytes, 1}, true},
+		"files larger than counts": {[]int64{math.MaxInt64, math.MaxInt64, 2}, true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := &Planner{Store: newMapStore()}
+			w, err := p.openWriter(t.Context(), mirror("*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := Archive{Prefix: "*"}
+			for i, size := range tc.sizes {
+				a.Entries = append(a.Entries, Entry{Path: fmt.Sprint(i), Size: size})
+			}
+			err = w.add(t.Context(), a)
+			var refused *tooLargeError
+			if errors.As(err, &refused) != tc.want {
+				t.Errorf("listing files of %v bytes gives %v", tc.sizes, err)
+			}
+		})
 	}
 }
 
