@@ -68,7 +68,6 @@ const (
 	ReasonCountsDiffer       = "CountsDiffer"
 	ReasonNothingSelected    = "NothingSelected"
 	ReasonFinishFailed       = "FinishFailed"
-	ReasonCountsDiffer       = "CountsDiffer"
 	ReasonDeleting           = "Deleting"
 	ReasonWorkersPending     = "WorkersPending"
 	ReasonPodsRefused        = "PodsRefused"
