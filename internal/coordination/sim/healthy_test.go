@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// settled is when the figures are of more than the beginning.
+const settled = 30 * time.Second
+
 // What the alerts of charts/cargoship/files/rules.yaml look at, in every scenario: none
 // of them would fire in a run that goes as it should, however long it went on. Workers
 // that are meant to be uneven, and an outage, are no reason for the first two either.
@@ -25,7 +28,7 @@ func TestNoAlertFiresWhereAllIsWell(t *testing.T) {
 		r.record.watch(r)
 		overhead, balance, n := 0.0, 0.0, 0.0
 		r.every(time.Second, func() {
-			if f.manager.core != nil && r.now >= 10*time.Second {
+			if f.manager.core != nil && r.now >= settled {
 				m := f.manager.core.Metrics(f.manager.clock())
 				overhead, balance, n = max(overhead, m.Overhead), balance+m.LoadBalance, n+1
 			}
