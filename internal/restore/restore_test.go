@@ -32,6 +32,10 @@ type bucket struct {
 	read map[string]int64
 	// breaks has that many reads break off halfway.
 	breaks int
+	// refuses are errors of reads, by key; gets counts reads, and opened is called before each.
+	refuses map[string]error
+	gets    int
+	opened  func()
 }
 
 func (b *bucket) Get(_ context.Context, key string) ([]byte, error) {
@@ -68,6 +72,13 @@ func checksum(body []byte) string {
 func (b *bucket) OpenRange(_ context.Context, key, _ string, offset, length int64) (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.gets++
+	if b.opened != nil {
+		b.opened()
+	}
+	if err := b.refuses[key]; err != nil {
+		return nil, err
+	}
 	body, ok := b.objects[key]
 	if !ok {
 		return nil, transfer.ErrNotFound
@@ -154,7 +165,7 @@ func (b *bucket) pack(tb testing.TB, source *archive.Source, l archive.Layout, a
 			Outcome: archive.Done,
 		}
 		if e.Packable() {
-			f.Tar = &packed[i].Place
+			f.Tar, f.Xattrs = &packed[i].Place, packed[i].Xattrs
 		} else {
 			content, err := os.ReadFile(filepath.Join(source.Name(), e.Path))
 			if err != nil {

@@ -1,0 +1,416 @@
+package restore_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/restore"
+)
+
+const nobody = 65534
+
+// capability is security.capability of a program that may open raw sockets.
+const capability = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// acl is an access control list of rw for user 1234 and the mask, and r for the owning group.
+func acl() string {
+	out := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, e := range [][3]uint32{{1, 6, 1<<32 - 1}, {2, 6, 1234}, {4, 4, 1<<32 - 1}, {0x10, 6, 1<<32 - 1}, {0x20, 0, 1<<32 - 1}} {
+		out = binary.LittleEndian.AppendUint16(out, uint16(e[0]))
+		out = binary.LittleEndian.AppendUint16(out, uint16(e[1]))
+		out = binary.LittleEndian.AppendUint32(out, e[2])
+	}
+	return string(out)
+}
+
+func needsRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may give files away and set privileged attributes")
+	}
+}
+
+// asNobody has the test run by a user without privileges: it returns true in a process that has
+// none. Root runs the test in another process; its parameters are in the environment.
+func asNobody(t *testing.T, parameters ...string) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.Env, cmd.Dir = append(os.Environ(), append(parameters, "HOME=/nonexistent", "TMPDIR=/tmp")...), "/"
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("as user %d: %v\n%s", nobody, err, out)
+	}
+	return false
+}
+
+func set(tb testing.TB, path, name, value string) {
+	tb.Helper()
+	if err := unix.Setxattr(path, name, []byte(value), 0); err != nil {
+		tb.Fatalf("set %s of %s: %v", name, path, err)
+	}
+}
+
+// looks describes mode, owner and extended attributes of everything in a tree.
+func looks(tb testing.TB, dir string) map[string]string {
+	tb.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == dir || d.Type() == fs.ModeSymlink {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		text := fmt.Sprintf("%v %d:%d", info.Mode(), st.Uid, st.Gid)
+		names := make([]byte, 1<<12)
+		n, err := unix.Listxattr(p, names)
+		for _, name := range slices.Sorted(strings.SplitSeq(string(names[:max(n, 0)]), "\x00")) {
+			if name == "" {
+				continue
+			}
+			value := make([]byte, 1<<12)
+			n, err := unix.Getxattr(p, name, value)
+			if err != nil {
+				return err
+			}
+			text += fmt.Sprintf(" %s=%q", name, value[:n])
+		}
+		rel, _ := filepath.Rel(dir, p)
+		all[rel] = text
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// dressed is a tree with all kinds of attributes, of several owners.
+func dressed(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"plain", "capable", "shared", "setuid", "labelled", "large", "d/file"} {
+		write(t, dir, name, 5000)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	write(t, dir, "large", 13<<20)
+	for _, name := range []string{"capable", "shared", "setuid", "large", "d"} {
+		if err := os.Chown(in(name), 1000, 1001); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(t, in("capable"), "security.capability", capability)
+	set(t, in("capable"), "user.origin", "here")
+	set(t, in("shared"), archive.AccessACL, acl())
+	set(t, in("d"), archive.DefaultACL, acl())
+	set(t, in("d"), "user.kind", "directory")
+	set(t, in("large"), "user.origin", "there")
+	if err := errors.Join(os.Chmod(in("setuid"), fs.ModeSetuid|0o755), os.Chmod(in("plain"), 0o444), os.Chmod(in("d"), fs.ModeSetgid|0o750)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestAttributesComeBack(t *testing.T) {
+	needsRoot(t)
+	dir := dressed(t)
+	want := looks(t, dir)
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) {
+		if m.Path == "large" {
+			m.Xattrs = []archive.Xattr{{Name: "user.origin", Value: "there"}}
+		}
+	})
+	to := t.TempDir()
+	if s := run(t, b, restore.Options{Dir: to, SameOwner: true, Privileged: true}); s.AttributesFailed+s.AttributesLeftOut+s.Failed > 0 {
+		t.Errorf("%+v %v", s, s.AttributeFailures)
+	}
+	if diff := cmp.Diff(want, looks(t, to)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// What is there already is put right, and not fetched again.
+	in := func(name string) string { return filepath.Join(to, name) }
+	if err := errors.Join(os.Chown(in("capable"), 7, 7), unix.Removexattr(in("shared"), archive.AccessACL), os.Chmod(in("plain"), 0o777),
+		unix.Removexattr(in("large"), "user.origin")); err != nil {
+		t.Fatal(err)
+	}
+	before := b.gets
+	s := run(t, b, restore.Options{Dir: to, SameOwner: true, Privileged: true})
+	if s.Corrected != 4 || b.gets != before {
+		t.Errorf("%+v, %d reads", s, b.gets-before)
+	}
+	if diff := cmp.Diff(want, looks(t, to)); diff != "" {
+		t.Errorf("put right (-want +got):\n%s", diff)
+	}
+}
+
+// Manifests of earlier releases hold no values; these are in the tar.
+func TestAttributesComeBackFromTheTar(t *testing.T) {
+	needsRoot(t)
+	dir := dressed(t)
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) { m.Xattrs = nil })
+	to := t.TempDir()
+	for range 2 {
+		if s := run(t, b, restore.Options{Dir: to, SameOwner: true, Privileged: true}); s.AttributesFailed+s.Failed > 0 {
+			t.Errorf("%+v %v", s, s.AttributeFailures)
+		}
+		want, got := looks(t, dir), looks(t, to)
+		delete(want, "large")
+		delete(got, "large")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// Whoever forges a manifest gets nothing that the kernel acts upon.
+func TestPrivilegedAttributesAreRestoredOnRequest(t *testing.T) {
+	needsRoot(t)
+	dir := t.TempDir()
+	for _, name := range []string{"setuid", "labelled", "overlay", "plain"} {
+		write(t, dir, name, 10)
+	}
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) {
+		switch m.Path {
+		case "setuid":
+			m.Mode = fs.ModeSetuid | fs.ModeSetgid | 0o755
+		case "labelled":
+			m.Xattrs = []archive.Xattr{{Name: "security.selinux", Value: "system_u:object_r:shadow_t:s0\x00"}}
+		case "overlay":
+			m.Xattrs = []archive.Xattr{{Name: "trusted.overlay.opaque", Value: "y"}, {Name: "user.kept", Value: "x"}}
+		}
+	})
+	to := t.TempDir()
+	s := run(t, b, restore.Options{Dir: to, SameOwner: true})
+	if s.AttributesLeftOut != 3 || s.AttributesFailed > 0 || s.Files != 4 {
+		t.Errorf("%+v %v", s, s.AttributeFailures)
+	}
+	want := map[string]string{
+		"setuid": "-rwxr-xr-x 0:0", "labelled": "-rw-r----- 0:0", "overlay": `-rw-r----- 0:0 user.kept="x"`, "plain": "-rw-r----- 0:0",
+	}
+	if diff := cmp.Diff(want, looks(t, to)); diff != "" {
+		t.Errorf("by default (-want +got):\n%s", diff)
+	}
+	if s := run(t, b, restore.Options{Dir: to, SameOwner: true, Privileged: true}); s.Corrected != 3 {
+		t.Errorf("%+v", s)
+	}
+	want = map[string]string{
+		"setuid": "ugrwxr-xr-x 0:0", "labelled": `-rw-r----- 0:0 security.selinux="system_u:object_r:shadow_t:s0\x00"`,
+		"overlay": `-rw-r----- 0:0 trusted.overlay.opaque="y" user.kept="x"`, "plain": "-rw-r----- 0:0",
+	}
+	if diff := cmp.Diff(want, looks(t, to)); diff != "" {
+		t.Errorf("on request (-want +got):\n%s", diff)
+	}
+}
+
+// Files restored into a directory with a default access control list get none of it.
+func TestNothingIsInherited(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "d/file", 10)
+	b := archived(t, dir, zstd())
+	to := t.TempDir()
+	set(t, to, archive.DefaultACL, acl())
+	run(t, b, restore.Options{Dir: to})
+	if diff := cmp.Diff(looks(t, dir), looks(t, to)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// An attribute that can't be set costs no file and no second read. An access control list that
+// can't be set gives the group no more than there was.
+func TestAttributesThatCannotBeSetCostNoFile(t *testing.T) {
+	if !asNobody(t) {
+		return
+	}
+	dir := t.TempDir()
+	write(t, dir, "capable", 5000)
+	write(t, dir, "readonly", 5000)
+	write(t, dir, "shared", 5000)
+	set(t, filepath.Join(dir, "readonly"), "user.origin", "here")
+	if err := os.Chmod(filepath.Join(dir, "readonly"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) {
+		switch m.Path {
+		case "capable":
+			m.Xattrs = []archive.Xattr{{Name: "security.capability", Value: capability}}
+		case "shared":
+			m.Mode, m.Xattrs = 0o660, []archive.Xattr{{Name: archive.AccessACL, Value: acl()[:20] + "\xff\xff" + acl()[22:]}}
+		}
+	})
+	to := t.TempDir()
+	s := run(t, b, restore.Options{Dir: to})
+	if s.Files != 3 || s.Failed > 0 || s.AttributesFailed != 2 || b.gets != 1 {
+		t.Errorf("%+v %v, %d reads", s, s.AttributeFailures, b.gets)
+	}
+	owner := fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid())
+	want := map[string]string{
+		"capable": "-rw-r----- " + owner, "readonly": "-r--r--r-- " + owner + ` user.origin="here"`, "shared": "-rw------- " + owner,
+	}
+	if diff := cmp.Diff(want, looks(t, to)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// Attributes of what is there are put right, whatever the mode denies.
+	if err := errors.Join(os.Chmod(filepath.Join(to, "readonly"), 0o600), unix.Removexattr(filepath.Join(to, "readonly"), "user.origin"),
+		os.Chmod(filepath.Join(to, "readonly"), 0o044)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, b, restore.Options{Dir: to})
+	if diff := cmp.Diff(want, looks(t, to)); diff != "" || b.gets != 1 {
+		t.Errorf("put right with %d reads (-want +got):\n%s", b.gets, diff)
+	}
+}
+
+// A user without privileges repeats a restore into directories that he may not write to.
+func TestReadOnlyDirectoriesAreRestoredAgain(t *testing.T) {
+	if !asNobody(t) {
+		return
+	}
+	dir := t.TempDir()
+	write(t, dir, "closed/inner/file", 1000)
+	write(t, dir, "closed/other", 1001)
+	in := func(names ...string) string { return filepath.Join(names...) }
+	mode := func(mode fs.FileMode, paths ...string) {
+		t.Helper()
+		for _, p := range paths {
+			if err := os.Chmod(p, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) {
+		if m.Kind == archive.Directory {
+			m.Mode = 0o555
+		}
+	})
+	to := t.TempDir()
+	mode(0o500, to)
+	t.Cleanup(func() { _ = os.Chmod(to, 0o700) })
+	for range 2 {
+		if s := run(t, b, restore.Options{Dir: to}); s.Failed > 0 || s.AttributesFailed > 0 {
+			t.Errorf("%+v %v %v", s, s.Failures, s.AttributeFailures)
+		}
+		for p, want := range map[string]fs.FileMode{to: 0o500, in(to, "closed"): 0o555, in(to, "closed/inner"): 0o555} {
+			if info, err := os.Stat(p); err != nil || info.Mode().Perm() != want {
+				t.Errorf("%s has mode %v, %v, want %v", p, info.Mode(), err, want)
+			}
+		}
+		// As if it had been killed while it gave directories their modes.
+		mode(0o755, to, in(to, "closed"), in(to, "closed/inner"))
+		if err := os.Remove(in(to, "closed/inner/file")); err != nil {
+			t.Fatal(err)
+		}
+		mode(0o555, in(to, "closed"), in(to, "closed/inner"))
+		mode(0o500, to)
+	}
+	run(t, b, restore.Options{Dir: to})
+	mode(0o755, to, in(to, "closed"), in(to, "closed/inner"))
+}
+
+// What one directory denies fails its files, at once, with one read of the archive.
+func TestDeniedFilesFailAtOnce(t *testing.T) {
+	const variable = "RESTORE_DENIED"
+	denied := os.Getenv(variable)
+	if os.Geteuid() == 0 {
+		to, err := os.MkdirTemp("/tmp", "denied-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(to) }()
+		if err := errors.Join(os.Chown(to, nobody, nobody), os.Mkdir(filepath.Join(to, "denied"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		asNobody(t, variable+"="+to)
+		return
+	}
+	if denied == "" {
+		t.Skip("only root makes a directory that its owner may not write to")
+	}
+	dir := t.TempDir()
+	for i := range 50 {
+		write(t, dir, fmt.Sprintf("denied/f%d", i), 10)
+	}
+	write(t, dir, "zz", 10)
+	b := archived(t, dir, zstd())
+	begun := time.Now()
+	s := run(t, b, restore.Options{Dir: denied})
+	if s.Failed != 50 || b.gets != 1 || time.Since(begun) > 2*time.Second {
+		t.Errorf("%+v in %v, %d reads", s, time.Since(begun), b.gets)
+	}
+	if s.Failures[0].Message != "create: permission denied" {
+		t.Errorf("%q", s.Failures[0].Message)
+	}
+	if _, err := os.Stat(filepath.Join(denied, "zz")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file system that takes nothing more ends the run, and not each file for itself.
+func TestFullDiskEndsTheRun(t *testing.T) {
+	needsRoot(t)
+	disk := t.TempDir()
+	mount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", disk, "tmpfs", flags, "size=1m"); errors.Is(err, syscall.EPERM) {
+			t.Skip("this root may not mount file systems")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount(0)
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	dir, b := several(t)
+	for name, c := range map[string]struct {
+		flags uintptr
+		want  string
+	}{
+		"full":      {syscall.MS_REMOUNT, "no space left on device: make room"},
+		"read-only": {syscall.MS_REMOUNT | syscall.MS_RDONLY, "read-only file system: restore into"},
+	} {
+		mount(c.flags)
+		b.gets = 0
+		begun := time.Now()
+		s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: disk})
+		if err == nil || !strings.Contains(err.Error(), c.want) || s.Failed > 0 {
+			t.Errorf("%s: %v, %+v", name, err, s)
+		}
+		if took := time.Since(begun); took > time.Second || b.gets > len(b.archives()) {
+			t.Errorf("%s: %v, %d reads", name, took, b.gets)
+		}
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=20m"); err != nil {
+		t.Fatal(err)
+	}
+	run(t, b, restore.Options{Dir: disk})
+	if diff := cmp.Diff(describe(t, dir), describe(t, disk)); diff != "" {
+		t.Errorf("with room (-want +got):\n%s", diff)
+	}
+}
