@@ -139,6 +139,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err == nil {
 		err = s.commit(ctx)
 	}
+	if err == nil && resumed {
+		abortOwn(ctx, client, o.Layout)
+	}
 	summary := s.summary(time.Since(begun))
 	summary.PeakMemory, summary.MemoryBound = worker.PeakMemory(), worker.Allowance+s.bodies.Load()
 	return summary, err

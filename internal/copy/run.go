@@ -122,3 +122,29 @@ func sourceID(dir string) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{host, strings.TrimSpace(string(machine)), path}, "\x00")))
 	return hex.EncodeToString(sum[:])
 }
+
+// uploads lists and aborts multipart uploads; *transfer.Client does.
+type uploads interface {
+	uploadLister
+	AbortUpload(ctx context.Context, u transfer.OpenUpload) error
+}
+
+// abortOwn aborts what is open at the keys of a packed run that has ended: uploads of
+// archives that have become others since the run was interrupted. Nobody else's can be
+// there. The run is whole without it, so that trouble with it is none of the run.
+func abortOwn(ctx context.Context, client uploads, l archive.Layout) {
+	if l.Run == "" {
+		return
+	}
+	open, err := openUploads(ctx, client, l.Base)
+	if err != nil {
+		return
+	}
+	for _, u := range open {
+		_, _, isArchive := l.LocateArchive(u.Key)
+		_, _, isFile := l.Locate(u.Key)
+		if isArchive || isFile {
+			_ = client.AbortUpload(ctx, u)
+		}
+	}
+}
