@@ -125,7 +125,7 @@ func sourceID(dir string) string {
 
 // uploads lists and aborts multipart uploads; *transfer.Client does.
 type uploads interface {
-	uploadLister
+	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
 	AbortUpload(ctx context.Context, u transfer.OpenUpload) error
 }
 
@@ -136,7 +136,11 @@ func abortOwn(ctx context.Context, client uploads, l archive.Layout) {
 	if l.Run == "" {
 		return
 	}
-	open, err := openUploads(ctx, client, l.Base)
+	below := l.Base
+	if below != "" {
+		below += "/"
+	}
+	open, err := client.OpenUploads(ctx, below)
 	if err != nil {
 		return
 	}
