@@ -48,6 +48,9 @@ func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore
 	if err != nil {
 		return err
 	}
+	for _, w := range catalog.Warnings {
+		_, _ = fmt.Fprintln(os.Stderr, "warning:", w)
+	}
 	return use(catalog)
 }
 

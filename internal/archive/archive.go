@@ -25,6 +25,8 @@ const (
 	ReasonChanged = "Changed"
 	// ReasonVanished says that the file was there when planned and is no more.
 	ReasonVanished = "Vanished"
+	// ReasonExcluded says that the inventory lists what the patterns leave out.
+	ReasonExcluded = "Excluded"
 	// ReasonNameNotUTF8 says that the name is not UTF-8, which every object key is.
 	ReasonNameNotUTF8 = "NameNotUTF8"
 	// ReasonKeyTooLong says that the key would exceed MaxKeyBytes.

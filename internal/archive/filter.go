@@ -50,6 +50,22 @@ func (f filter) excludes(p string) bool { return matchAny(f.exclude, p) }
 // includes says that the path, and all below it, is taken in.
 func (f filter) includes(p string) bool { return len(f.include) == 0 || matchAny(f.include, p) }
 
+// takes says that a walk with the filter comes to the path and takes it in.
+func (f filter) takes(p string) bool {
+	included := f.includes(p)
+	for {
+		if f.excludes(p) {
+			return false
+		}
+		at := strings.LastIndexByte(p, '/')
+		if at < 0 {
+			return included
+		}
+		p = p[:at]
+		included = included || f.includes(p)
+	}
+}
+
 // reaches says that something below a directory that isn't itself included may be.
 func (f filter) reaches(dir string) bool {
 	for _, p := range f.include {

@@ -42,6 +42,9 @@ type member struct {
 // openMember opens what the entry planned and lays it out. Its error is a
 // *FileError or ctx's. The same entry and the same file always give the same bytes.
 func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
+	if err := s.allow(e); err != nil {
+		return nil, err
+	}
 	m := &member{entry: e}
 	h := header{name: e.Path, link: e.Link, uid: int64(e.UID), gid: int64(e.GID), mode: octalMode(e.Mode), mtime: e.ModTime}
 	switch e.Kind {

@@ -18,12 +18,13 @@ var (
 	ErrUnreadable = errors.New("cannot be read")
 	ErrChanged    = errors.New("has changed since it was planned")
 	ErrVanished   = errors.New("is no longer there")
+	ErrExcluded   = errors.New("is not among what is to be archived")
 )
 
 // FileError says why a file of the source cannot be archived.
 type FileError struct {
 	Path string
-	// Kind is ErrUnreadable, ErrChanged or ErrVanished.
+	// Kind is ErrUnreadable, ErrChanged, ErrVanished or ErrExcluded.
 	Kind error
 	// Err is the cause; it may be nil.
 	Err error
@@ -40,13 +41,15 @@ func (e *FileError) Error() string {
 func (e *FileError) Unwrap() []error { return []error{e.Kind, e.Err} }
 
 // Reason is the error as a machine-readable word: ReasonUnreadable,
-// ReasonChanged or ReasonVanished.
+// ReasonChanged, ReasonVanished or ReasonExcluded.
 func (e *FileError) Reason() string {
 	switch {
 	case errors.Is(e.Kind, ErrChanged):
 		return ReasonChanged
 	case errors.Is(e.Kind, ErrVanished):
 		return ReasonVanished
+	case errors.Is(e.Kind, ErrExcluded):
+		return ReasonExcluded
 	default:
 		return ReasonUnreadable
 	}
@@ -57,6 +60,10 @@ func (e *FileError) Reason() string {
 // concurrent use.
 type Source struct {
 	root *os.Root
+	// selected is what may be opened, everything by default; real is where the root is on
+	// the machine, if that is known.
+	selected filter
+	real     string
 	// pageNames is defaultPageNames, or less in a test.
 	pageNames int
 }
@@ -70,14 +77,59 @@ func OpenSource(dir, sub string) (*Source, error) {
 	}
 	sub = path.Clean(strings.TrimLeft(sub, "/"))
 	if sub == "." {
-		return &Source{root, defaultPageNames}, nil
+		return &Source{root: root, pageNames: defaultPageNames}, nil
 	}
 	defer release(root)
 	below, err := root.OpenRoot(sub)
 	if err != nil {
 		return nil, fmt.Errorf("open source in %s: %w", dir, err)
 	}
-	return &Source{below, defaultPageNames}, nil
+	return &Source{root: below, pageNames: defaultPageNames}, nil
+}
+
+// Restrict has nothing opened but what a walk with these patterns takes in, whatever an
+// inventory lists: that is in the bucket, and others may have written it. It must be called
+// before anything is opened.
+func (s *Source) Restrict(include, exclude []string) error {
+	f, err := newFilter(include, exclude)
+	if err != nil {
+		return err
+	}
+	s.selected = f
+	if dir, err := openDirectory(s.root, "."); err == nil && len(exclude) > 0 {
+		s.real = realPath(dir)
+		release(dir)
+	}
+	return nil
+}
+
+// allow returns an error for an entry that is not to be opened.
+func (s *Source) allow(e Entry) error {
+	if !s.selected.takes(e.Path) {
+		return &FileError{e.Path, ErrExcluded, nil}
+	}
+	return nil
+}
+
+// allowFile does the same for a file that links may have led to.
+func (s *Source) allowFile(e Entry, f *os.File) error {
+	if s.real == "" {
+		return nil
+	}
+	if real, below := strings.CutPrefix(realPath(f), s.real+"/"); below && real != e.Path && !(filter{exclude: s.selected.exclude}).takes(real) {
+		return &FileError{e.Path, ErrExcluded, fmt.Errorf("it leads to %q", real)}
+	}
+	return nil
+}
+
+// realPath returns the path of an open file without links, "" where the system does not
+// tell.
+func realPath(f *os.File) string {
+	p, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return ""
+	}
+	return p
 }
 
 // Name is the directory as it was opened.
@@ -89,13 +141,20 @@ func (s *Source) Close() error { return s.root.Close() }
 // Open opens a planned file. Its error is a *FileError, in particular when the
 // file is no longer the one that was planned.
 func (s *Source) Open(e Entry) (*SourceFile, error) {
+	if err := s.allow(e); err != nil {
+		return nil, err
+	}
 	// Without O_NONBLOCK, a pipe that has taken the file's place would block.
 	f, err := s.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, openError(e.Path, err)
 	}
 	file := &SourceFile{entry: e, file: f}
-	if err := file.Unchanged(); err != nil {
+	err = s.allowFile(e, f)
+	if err == nil {
+		err = file.Unchanged()
+	}
+	if err != nil {
 		release(f)
 		return nil, err
 	}

@@ -114,6 +114,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	defer func() { _ = source.Close() }() // It was only read.
+	if err := source.Restrict(o.Include, o.Exclude); err != nil {
+		return Summary{}, err
+	}
 	client, err := transfer.NewClient(ctx, o.Destination)
 	if err != nil {
 		return Summary{}, err

@@ -139,9 +139,13 @@ type Place struct {
 
 // Open makes the site ready. It sends nothing to the destination.
 func (s Site) Open(ctx context.Context) (*Place, error) {
-	source, err := archive.OpenSource(s.SourceDir, s.Transfer.Spec.Source.Path)
+	spec := s.Transfer.Spec.Source
+	source, err := archive.OpenSource(s.SourceDir, spec.Path)
 	if err != nil {
 		return nil, err
+	}
+	if err := source.Restrict(spec.Include, spec.Exclude); err != nil {
+		return nil, errors.Join(err, source.Close())
 	}
 	client, err := s.client(ctx)
 	if err != nil {
