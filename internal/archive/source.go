@@ -96,7 +96,7 @@ func (s *Source) Restrict(include, exclude []string) error {
 		return err
 	}
 	s.selected = f
-	if dir, err := openDirectory(s.root, "."); err == nil && len(exclude) > 0 {
+	if dir, err := s.root.Open("."); err == nil && len(exclude) > 0 {
 		s.real = realPath(dir)
 		release(dir)
 	}
