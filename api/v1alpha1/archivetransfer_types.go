@@ -1063,11 +1063,13 @@ type CoordinationStatus struct {
 
 // CoordinationMetrics judge the coordination; internal/coordination holds the formulas.
 type CoordinationMetrics struct {
-	// overheadPerMille is what coordination costs: the part of the window that nobody
-	// could use, because it was still charged to workers that had not acknowledged its
-	// withdrawal, and the part of the time that the control loop took.
+	// overheadPerMille is what coordination costs: the part of the window that a worker
+	// wanted and none could use, because it was still charged to workers that had not
+	// acknowledged its withdrawal, and the part of the time that decisions took; over
+	// about the last ten minutes.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
 	OverheadPerMille *int32 `json:"overheadPerMille,omitempty"`
 
 	// loadBalancePercent is the mean over the greatest, over the workers with windows,
@@ -1118,15 +1120,18 @@ type CoordinationMetrics struct {
 
 	// improvementPercent is the mean throughput since the baseline against that of the
 	// baseline: the rounds under the window that the transfer began with. 100 is the
-	// same. Absent until the baseline is complete.
+	// same, and 1000 the most that is told. Absent where too little was accepted under
+	// that window to compare with, and until ten seconds after it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
 	ImprovementPercent *int32 `json:"improvementPercent,omitempty"`
 
 	// latencyReductionPercent is how much shorter requests have taken since the
-	// baseline than in it; negative when they took longer. Absent until the baseline
-	// is complete.
+	// baseline than in it; negative when they took longer, -900 at least. Absent as
+	// improvementPercent is.
 	// +optional
+	// +kubebuilder:validation:Minimum=-900
 	// +kubebuilder:validation:Maximum=100
 	LatencyReductionPercent *int32 `json:"latencyReductionPercent,omitempty"`
 }

@@ -179,6 +179,7 @@ type PrefixLeaseStatus struct {
 	// maxInFlight is the most requests the worker can have in flight, from its memory limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2147483647
 	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
 
 	// checksumAlgorithm is the checksum that the destination verifies.
@@ -209,6 +210,7 @@ type PrefixLeaseStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule="self.all(c, size(c.message) <= 1024 && size(c.reason) <= 64 && size(c.type) <= 64 && (!has(c.observedGeneration) || c.observedGeneration <= 9007199254740992))",message="a condition has a message of at most 1024 characters, and a type and a reason of at most 64"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
@@ -259,6 +261,7 @@ type PrefixReport struct {
 	// maxInFlight is the most requests in flight at once during the last interval.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
 	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
 
 	// attemptP50Microseconds is the median duration of a whole attempt, of those that

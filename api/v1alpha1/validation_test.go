@@ -264,6 +264,26 @@ var _ = Describe("PrefixLease", func() {
 		Expect(len(json)).To(BeNumerically("<", 10_000))
 	})
 
+	DescribeTable("bounds what a worker may say in a condition", func(ctx SpecContext, change func(*metav1.Condition), admitted bool) {
+		l := lease()
+		Expect(api.Create(ctx, l)).To(Succeed())
+		c := metav1.Condition{Type: "Blocked", Status: metav1.ConditionTrue, Reason: "AccessDenied", LastTransitionTime: metav1.Now()}
+		change(&c)
+		l.Status.Conditions = []metav1.Condition{c}
+		err := api.Status().Update(ctx, l)
+		if admitted {
+			Expect(err).NotTo(HaveOccurred())
+			return
+		}
+		Expect(apierrors.IsInvalid(err)).To(BeTrue(), "got %v", err)
+		Expect(err.Error()).To(ContainSubstring("at most 1024 characters"))
+	},
+		Entry("as long as ours are", func(c *metav1.Condition) { c.Message = strings.Repeat("x", 1024) }, true),
+		Entry("a long message", func(c *metav1.Condition) { c.Message = strings.Repeat("x", 1025) }, false),
+		Entry("a long reason", func(c *metav1.Condition) { c.Reason = strings.Repeat("x", 65) }, false),
+		Entry("a long type", func(c *metav1.Condition) { c.Type = strings.Repeat("x", 65) }, false),
+	)
+
 	It("refuses a lease without an end", func(ctx SpecContext) {
 		l := lease()
 		l.Spec.LeaseDuration.Duration = 0
