@@ -36,7 +36,16 @@ func apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj cl
 func applyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
 	at *v1alpha1.ArchiveTransfer, status v1alpha1.ArchiveTransferStatus,
 ) error {
+	return applyStatusTo(ctx, c, owner, at, "", status)
+}
+
+// applyStatusTo does the same to one version of the transfer only, and fails with a
+// conflict if there is a later one.
+func applyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner,
+	at *v1alpha1.ArchiveTransfer, version string, status v1alpha1.ArchiveTransferStatus,
+) error {
 	patch := &v1alpha1.ArchiveTransfer{Status: status}
+	patch.ResourceVersion = version
 	patch.Name, patch.Namespace, patch.UID = at.Name, at.Namespace, at.UID
 	u, err := applyConfiguration(c, patch)
 	if err != nil {

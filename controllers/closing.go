@@ -26,6 +26,11 @@ func (r *Lifecycle) afterEnd(ctx context.Context, in input) (ctrl.Result, error)
 	if err := r.deleteLeases(ctx, in); err != nil {
 		return ctrl.Result{}, err
 	}
+	if err := r.settle(ctx, in.transfer); apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: cacheDelay}, nil
+	} else if err != nil {
+		return ctrl.Result{}, err
+	}
 	ttl, at := in.transfer.Spec.TTLSecondsAfterFinished, in.transfer
 	if ttl == nil || at.Status.CompletionTime == nil {
 		return ctrl.Result{}, nil

@@ -11,7 +11,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/convert"
 )
 
 // drainGrace is how long drained workers have to end by themselves before
@@ -82,32 +81,19 @@ func readyToClose(at *v1alpha1.ArchiveTransfer) bool {
 	if p == nil {
 		return false
 	}
-	allEnded := planRecorded(p) && ptr.Deref(p.ArchivesFinished, 0) >= *p.ArchivesPlanned
 	stop := at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at)
-	return allEnded || stop
+	return allEnded(p) || stop
+}
+
+// allEnded tells whether every archive of a complete plan has ended.
+func allEnded(p *v1alpha1.Progress) bool {
+	return planRecorded(p) && ptr.Deref(p.ArchivesFinished, 0) >= *p.ArchivesPlanned
 }
 
 // planRecorded tells whether the whole plan is known. Without the counts of the plan,
 // nothing finished of nothing planned would read as an end.
 func planRecorded(p *v1alpha1.Progress) bool {
 	return p != nil && p.Planning == planningComplete && p.ArchivesPlanned != nil && p.Planned != nil
-}
-
-// unaccounted tells what is not conserved of a transfer (I8): planned, and neither done
-// nor failed nor skipped, or the other way round. It is empty for one that is.
-func unaccounted(p *v1alpha1.Progress) string {
-	if !planRecorded(p) {
-		return "no complete plan is recorded"
-	}
-	ended := convert.TallyFrom(p.Done).Plus(convert.TallyFrom(p.Failed)).Plus(convert.TallyFrom(p.Skipped))
-	if planned := convert.TallyFrom(p.Planned); ended != planned {
-		return fmt.Sprintf("%d files of %d bytes are planned, %d files of %d bytes are done, failed or skipped",
-			planned.Files, planned.Bytes, ended.Files, ended.Bytes)
-	}
-	if finished := ptr.Deref(p.ArchivesFinished, 0); finished != *p.ArchivesPlanned {
-		return fmt.Sprintf("%d archives are planned, %d have ended", *p.ArchivesPlanned, finished)
-	}
-	return ""
 }
 
 func tooManyFailures(at *v1alpha1.ArchiveTransfer) bool {
@@ -132,8 +118,8 @@ func decideRunning(in input) decision {
 		run.progressing, run.reason = false, v1alpha1.ReasonSuspended
 		run.message = "no workers run while spec.suspend, or the suspend field of their Job, is true"
 	case blocked != nil:
-		run.progressing, run.reason = false, blocked.Reason
-		run.message = fmt.Sprintf("worker %s: %s", who, blocked.Message)
+		run.progressing, run.reason = false, blockedReason(blocked.Reason)
+		run.message = fmt.Sprintf("worker %s: %s", who, truncate(blocked.Message, maxMessage))
 	case problem != nil:
 		run.progressing, run.reason, run.message = false, problem.reason, problem.message
 		run.again = withoutPods(in, v1alpha1.RoleWorker)
@@ -158,6 +144,10 @@ func decideClosing(in input) decision {
 		d.action = actClose
 	case jobCondition(in.closing, batchv1.JobComplete):
 		return decideEnd(in.transfer)
+	case countsDiffer(in.closing):
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
+			"Job %s has counted something else in the bucket than the workers reported%s; verify what is in the bucket, then delete the transfer and create it again",
+			in.closing.Name, lastWords(in))}
 	case jobCondition(in.closing, batchv1.JobFailed):
 		d.action, d.progressing, d.reason = actRetryClose, false, v1alpha1.ReasonFinishFailed
 		d.message = fmt.Sprintf("Job %s could not write the index and close open uploads; its pods' logs tell why; it is tried again",
@@ -170,22 +160,6 @@ func decideClosing(in input) decision {
 		}
 	}
 	return d
-}
-
-func decideEnd(at *v1alpha1.ArchiveTransfer) decision {
-	if n := failedFiles(at); tooManyFailures(at) {
-		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
-			"%d files could not be archived; status.failures names the first archives, their manifests in the bucket every file", n)}
-	}
-	if what := unaccounted(at.Status.Progress); what != "" {
-		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
-			"the counts of the workers do not add up: %s; verify what is in the bucket, then delete the transfer and create it again", what)}
-	}
-	message := "every file of the source stands, verified, at the destination"
-	if n := failedFiles(at); n > 0 {
-		message = fmt.Sprintf("all but %d files, within spec.failurePolicy.toleratedFailures, stand, verified, at the destination", n)
-	}
-	return decision{action: actEnd, reason: v1alpha1.ReasonComplete, message: message}
 }
 
 // suspended tells whether the fleet is held, by the transfer or by a job queue.
@@ -202,6 +176,18 @@ func blockedLease(leases []v1alpha1.PrefixLease) (*metav1.Condition, string) {
 		}
 	}
 	return nil, ""
+}
+
+// blockedReason is a worker's reason, if it is one that our workers give. Whoever chooses
+// the image of the workers chooses their words, which must not pass for the manager's.
+func blockedReason(reason string) string {
+	switch reason {
+	case v1alpha1.ReasonBucketNotFound, v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonCredentialsRejected,
+		v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonRegionMismatch, v1alpha1.ReasonEndpointUnreachable,
+		v1alpha1.ReasonCertificateNotTrusted, v1alpha1.ReasonConfigurationRefused, v1alpha1.ReasonSourceUnavailable:
+		return reason
+	}
+	return v1alpha1.ReasonWorkerBlocked
 }
 
 // withoutPods is when to look once more for what keeps pods from being created: no

@@ -33,6 +33,9 @@ import (
 // reconcileTimeout bounds one reconcile, API calls included.
 const reconcileTimeout = time.Minute
 
+// cacheDelay is how long the cache may be behind after a write of somebody else's.
+const cacheDelay = 200 * time.Millisecond
+
 // Lifecycle reconciles one ArchiveTransfer: its preconditions, its workers'
 // Job, its end, its conditions and its deletion. What moves is the
 // Coordinator's.
@@ -122,10 +125,11 @@ func (r *Lifecycle) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 		}
 		d = decision{action: actHold, reason: v.reason, message: v.message, again: backoff(in)}
 	}
-	if err := r.report(ctx, in, d); err != nil {
-		return ctrl.Result{}, err
+	err = r.report(ctx, in, d)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: cacheDelay}, nil
 	}
-	return ctrl.Result{RequeueAfter: d.again}, nil
+	return ctrl.Result{RequeueAfter: d.again}, err
 }
 
 // gather reads all that the decision rests on.
@@ -341,14 +345,17 @@ func (r *Lifecycle) report(ctx context.Context, in input, d decision) error {
 		return nil
 	}
 	before := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionProgressing)
-	if err := applyStatus(ctx, r.Client, ownerLifecycle, at, status); err != nil {
+	if before != nil && before.Reason == d.reason && d.action != actEnd {
+		return applyStatus(ctx, r.Client, ownerLifecycle, at, status)
+	}
+	// What is announced is decided on what the API holds: a cache that is behind would
+	// have it announced twice.
+	if err := applyStatusTo(ctx, r.Client, ownerLifecycle, at, at.ResourceVersion, status); err != nil {
 		return err
 	}
-	if before != nil && before.Reason == d.reason {
-		return nil
-	}
 	kind := corev1.EventTypeNormal
-	if d.failed || !d.progressing && d.action != actEnd && d.reason != v1alpha1.ReasonSuspended {
+	if d.failed || d.reason == v1alpha1.ReasonNothingSelected ||
+		!d.progressing && d.action != actEnd && d.reason != v1alpha1.ReasonSuspended {
 		kind = corev1.EventTypeWarning
 	}
 	r.Recorder.Eventf(at, nil, kind, d.reason, string(d.action), "%s", truncate(d.message, maxMessage))
@@ -358,7 +365,7 @@ func (r *Lifecycle) report(ctx context.Context, in input, d decision) error {
 func lifecycleUnchanged(was, is v1alpha1.ArchiveTransferStatus) bool {
 	return equality.Semantic.DeepEqual(was.ObservedGeneration, is.ObservedGeneration) &&
 		equality.Semantic.DeepEqual(was.StartTime, is.StartTime) &&
-		equality.Semantic.DeepEqual(was.CompletionTime, is.CompletionTime) &&
+		equality.Semantic.DeepEqual(was.CompletionTime, is.CompletionTime) && was.Duration == is.Duration &&
 		equality.Semantic.DeepEqual(was.Workers, is.Workers) &&
 		equality.Semantic.DeepEqual(ownConditions(was.Conditions, lifecycleConditions()), is.Conditions)
 }

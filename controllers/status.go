@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -31,6 +32,7 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 		ObservedGeneration: ptr.To(at.Generation),
 		StartTime:          at.Status.StartTime,
 		CompletionTime:     at.Status.CompletionTime,
+		Duration:           at.Status.Duration,
 		Conditions:         ownConditions(at.Status.Conditions, lifecycleConditions()),
 		Workers:            workersStatus(in, d.action == actEnd),
 	}
@@ -41,6 +43,9 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 	ended := d.action == actEnd
 	if ended && s.CompletionTime == nil {
 		s.CompletionTime = &now
+		if s.StartTime != nil {
+			s.Duration = now.Sub(s.StartTime.Time).String()
+		}
 	}
 	set := conditionSetter(&s.Conditions, at.Generation, now)
 	set(v1alpha1.ConditionComplete, ended && !d.failed, d.reason, d.message)
@@ -113,6 +118,16 @@ func workersStatus(in input, ended bool) *v1alpha1.WorkersStatus {
 func ended(at *v1alpha1.ArchiveTransfer) bool {
 	return meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionComplete) ||
 		meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionFailed)
+}
+
+// quoted is a text between quotes, with everything that does not print escaped, in at
+// most about n bytes.
+func quoted(text string, n int) string {
+	for most := n; ; most /= 2 {
+		if q := strconv.Quote(truncate(text, most)); len(q) <= n || most <= 16 {
+			return q
+		}
+	}
 }
 
 // truncate cuts a text to at most n bytes, at a character's boundary.

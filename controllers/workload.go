@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
 )
 
 const (
@@ -36,6 +37,9 @@ const (
 	podRetries = 100
 	// finishRetries is the same for the finishing pod.
 	finishRetries = 6
+	// exitCountsDiffer is the exit code by which the finishing pod says that the bucket
+	// holds something else than was reported, which trying again does not help.
+	exitCountsDiffer = 3
 )
 
 func workersJobName(at *v1alpha1.ArchiveTransfer) string { return at.Name + "-workers" }
@@ -77,7 +81,7 @@ func workersJob(at *v1alpha1.ArchiveTransfer, image string, allowed AllowedSourc
 // were left open, or with abort only the latter. Neither reads the source, so none
 // is mounted.
 func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv1.Job, error) {
-	name, args := finishJobName(at), []string{"finish"}
+	name, args := finishJobName(at), append([]string{"finish"}, expectedCounts(at)...)
 	if abort {
 		name, args = abortJobName(at), []string{"finish", "--abort"}
 	}
@@ -86,12 +90,36 @@ func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv
 		return nil, err
 	}
 	job.Spec.BackoffLimit = ptr.To(int32(finishRetries))
+	job.Spec.PodFailurePolicy.Rules = append(job.Spec.PodFailurePolicy.Rules, batchv1.PodFailurePolicyRule{
+		Action: batchv1.PodFailurePolicyActionFailJob,
+		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+			ContainerName: ptr.To(v1alpha1.WorkerContainer), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn,
+			Values: []int32{exitCountsDiffer}},
+	})
 	pod := &job.Spec.Template.Spec
 	pod.ServiceAccountName = serviceAccountName(at)
 	// Only a platform identity needs the token; the API server is not asked anything.
 	pod.AutomountServiceAccountToken = ptr.To(at.Spec.Destination.Credentials.PodIdentity != nil)
 	pod.Containers[0].Args = slices.Concat(args, dataArgs(at))
 	return job, nil
+}
+
+// expectedCounts tells the finishing pod what the reports of the workers add up to, which it
+// counts once more in the bucket.
+func expectedCounts(at *v1alpha1.ArchiveTransfer) []string {
+	p := at.Status.Progress
+	if p == nil {
+		return nil
+	}
+	count := func(name string, t *v1alpha1.Tally) string {
+		n := convert.TallyFrom(t)
+		return fmt.Sprintf("--expect-%s=%d/%d", name, n.Files, n.Bytes)
+	}
+	args := []string{count("planned", p.Planned), count("done", p.Done), count("failed", p.Failed), count("skipped", p.Skipped)}
+	if !allEnded(p) {
+		args = append(args, "--partial")
+	}
+	return args
 }
 
 func dataArgs(at *v1alpha1.ArchiveTransfer) []string {

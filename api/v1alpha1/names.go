@@ -69,6 +69,7 @@ const (
 	ReasonNothingSelected    = "NothingSelected"
 	ReasonFinishFailed       = "FinishFailed"
 	ReasonDeleting           = "Deleting"
+	ReasonWorkerBlocked      = "WorkerBlocked"
 	ReasonWorkersPending     = "WorkersPending"
 	ReasonPodsRefused        = "PodsRefused"
 	ReasonClaimNotFound      = "PersistentVolumeClaimNotFound"
