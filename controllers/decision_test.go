@@ -1,12 +1,17 @@
 package controllers
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -115,6 +120,27 @@ func (s *scenario) refuses(message string) *scenario {
 	return s
 }
 
+func (s *scenario) disallows(reason string) *scenario {
+	s.disallowed = &violation{reason: reason, message: "ask the administrator"}
+	return s
+}
+
+// closingFails fails the closing Job as the Job controller does.
+func (s *scenario) closingFails(reason string) *scenario {
+	s.closing.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason}}
+	return s
+}
+
+func (s *scenario) include(pattern string) *scenario {
+	s.transfer.Spec.Source.Include = []string{pattern}
+	return s
+}
+
+func (s *scenario) onNothing(action v1alpha1.NothingSelectedAction) *scenario {
+	s.transfer.Spec.FailurePolicy.OnNothingSelected = action
+	return s
+}
+
 // want is what matters of a decision.
 type want struct {
 	action      action
@@ -204,6 +230,28 @@ func TestDecide(t *testing.T) {
 			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
 		"closed without a recorded plan": {makeScenario().closingJob(batchv1.JobComplete).planless(),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"the last pod has counted something else": {
+			makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planned, 2, 2, 0),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"the last pod has failed too often": {
+			makeScenario().closingJob().closingFails(batchv1.JobReasonBackoffLimitExceeded).progress(planned, 2, 2, 0),
+			want{action: actRetryClose, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+		"an empty source": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
+			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
+		"an empty source that must not be": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).onNothing(v1alpha1.NothingSelectedFails),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
+		"patterns that select nothing": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg"),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
+		"patterns that may select nothing": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg").onNothing(v1alpha1.NothingSelectedCompletes),
+			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
+		"a worker whose reason is one of the manager's": {
+			makeScenario().workersJob().lease(v1alpha1.ReasonComplete).progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonWorkerBlocked}},
+		"a source that is no longer allowed": {
+			makeScenario().workersJob().lease("").progress(planned, 2, 1, 0).disallows("X"),
+			want{action: actHold, reason: "X", again: time.Minute}},
 		"a failure, and others go on": {
 			makeScenario().workersJob().lease("").progress(planned, 9, 1, 1).onFailure(v1alpha1.FailureContinue, 0),
 			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
@@ -251,5 +299,69 @@ func TestTruncateKeepsCharactersWhole(t *testing.T) {
 				t.Errorf("truncate to %d bytes cut a character: %q", n, got)
 			}
 		}
+	}
+}
+
+func TestLastWordsAreQuotedAndBounded(t *testing.T) {
+	s := makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planningComplete, 2, 2, 0)
+	s.closing.UID = "finish"
+	terminated := func(owner string, code int32, message string) corev1.Pod {
+		return corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{UID: types.UID(owner), Controller: ptr.To(true)}}},
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: message}}}}},
+		}
+	}
+	s.pods = []corev1.Pod{
+		terminated("another", exitCountsDiffer, "not of this Job"),
+		terminated("finish", 1, "not the reason"),
+		terminated("finish", exitCountsDiffer, "20/2000 planned, 19/1900 found\n\x1b[31mComplete"+strings.Repeat("\x00", 4096)),
+	}
+	got := decide(s.input).message
+	if want := `: "20/2000 planned, 19/1900 found\n\x1b[31mComplete\x00`; !strings.Contains(got, want) {
+		t.Errorf("the message is %q, want one with %s", got, want)
+	}
+	for _, r := range got {
+		if !strconv.IsPrint(r) {
+			t.Errorf("the message holds %q", r)
+		}
+	}
+	if len(got) > maxMessage {
+		t.Errorf("the message has %d bytes, want at most %d", len(got), maxMessage)
+	}
+}
+
+func TestFinalRecordHasNoStateOfControl(t *testing.T) {
+	start, end := metav1.NewTime(testTime), metav1.NewTime(testTime.Add(100*time.Second))
+	s := v1alpha1.ArchiveTransferStatus{
+		StartTime: &start, CompletionTime: &end, EstimatedCompletionTime: &end, ChecksumAlgorithm: "CRC64NVME",
+		Progress:     &v1alpha1.Progress{Planning: planningComplete, BytesPerSecond: ptr.To(int64(0)), Throughput: "0 B/s", Done: files(1024)},
+		Prefixes:     []v1alpha1.PrefixStatus{{Name: "a", Done: files(1024), Window: ptr.To(int32(3)), ThrottledPerMille: ptr.To(int32(9))}},
+		Coordination: &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(int64(7)), State: "SlowStart", Window: ptr.To(int32(9)), Snapshot: "{}"},
+		Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionThrottled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonThrottling},
+			{Type: v1alpha1.ConditionDegraded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonFilesFailed},
+		},
+	}
+	got := finalRecord(s)
+	if p := got.Progress; *p.BytesPerSecond != 1024 || p.Throughput != "1.00 KiB/s" {
+		t.Errorf("the throughput is %d, %s; want the mean, 1024", *p.BytesPerSecond, p.Throughput)
+	}
+	if c := got.Coordination; c.State != "" || c.Window != nil || c.Snapshot != "" || c.Domain != "d" || *c.Epoch != 7 {
+		t.Errorf("the coordination is %+v; want domain and epoch alone", c)
+	}
+	if p := got.Prefixes[0]; p.Window != nil || p.ThrottledPerMille != nil || *p.Done.Files != 1024 {
+		t.Errorf("the prefix is %+v; want its counts alone", p)
+	}
+	if got.EstimatedCompletionTime != nil || got.ChecksumAlgorithm != "CRC64NVME" {
+		t.Errorf("estimated completion %v, checksum %q", got.EstimatedCompletionTime, got.ChecksumAlgorithm)
+	}
+	if meta.IsStatusConditionTrue(got.Conditions, v1alpha1.ConditionThrottled) || !meta.IsStatusConditionTrue(got.Conditions, v1alpha1.ConditionDegraded) {
+		t.Errorf("the conditions are %+v; want failed files to stay and throttling to end", got.Conditions)
+	}
+	again := got
+	again.StartTime, again.CompletionTime = &start, &end
+	if !equality.Semantic.DeepEqual(finalRecord(again), got) {
+		t.Error("what is final changes when it is settled again")
 	}
 }

@@ -2,6 +2,9 @@ package controllers
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -117,4 +120,52 @@ func envOf(c corev1.Container, name string) string {
 		}
 	}
 	return ""
+}
+
+func TestFinishingPodIsToldWhatToExpect(t *testing.T) {
+	tests := map[string]struct {
+		planning    string
+		finished    int64
+		wantPartial bool
+	}{
+		"all archives have ended":         {planningComplete, 2, false},
+		"stopped while archives are left": {planningComplete, 1, true},
+		"stopped while planning":          {"Running", 2, true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := makeScenario().progress(tc.planning, 2, tc.finished, 3)
+			s.transfer.Spec.Source.PersistentVolumeClaim = &v1alpha1.ClaimSource{ClaimName: "c"}
+			jobs := jobsOf(t, s.transfer, AllowedSources{})
+			args := jobs["finish"].Spec.Template.Spec.Containers[0].Args
+			done := 10*tc.finished - 3
+			for _, want := range []string{"--expect-planned=20/2000", fmt.Sprintf("--expect-done=%d/%d", done, 100*done),
+				"--expect-failed=3/300", "--expect-skipped=0/0"} {
+				if !slices.Contains(args, want) {
+					t.Errorf("the arguments %v lack %s", args, want)
+				}
+			}
+			if got := slices.Contains(args, "--partial"); got != tc.wantPartial {
+				t.Errorf("--partial is there: %t, want %t", got, tc.wantPartial)
+			}
+			if args := jobs["abort"].Spec.Template.Spec.Containers[0].Args; slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--expect") }) {
+				t.Errorf("the aborting pod is told what to expect: %v", args)
+			}
+		})
+	}
+}
+
+func TestCountsThatDifferFailTheFinishingJobAtOnce(t *testing.T) {
+	at := transferFrom(v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: "c"}},
+		v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s"}})
+	job := jobsOf(t, at, AllowedSources{})["finish"]
+	if job.Spec.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
+		t.Error("the pod restarts, so that no policy sees it fail")
+	}
+	for _, r := range job.Spec.PodFailurePolicy.Rules {
+		if r.Action == batchv1.PodFailurePolicyActionFailJob && r.OnExitCodes != nil && slices.Equal(r.OnExitCodes.Values, []int32{3}) {
+			return
+		}
+	}
+	t.Errorf("no rule fails the Job on exit code 3: %+v", job.Spec.PodFailurePolicy.Rules)
 }
