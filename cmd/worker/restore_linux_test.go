@@ -1,0 +1,176 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"cargoship.dev/operator/internal/restore"
+)
+
+// reach are the arguments with which commands reach the destination.
+func (d *destination) reach() []string {
+	return []string{"--endpoint-url", d.Endpoint, "--region", d.Region, "--path-style", "--credentials-dir", d.creds}
+}
+
+// Extended attributes take the same way for small files, large ones and files that are objects.
+func TestAttributesComeBackOnEveryPath(t *testing.T) {
+	t.Parallel()
+	d := newDestination(t)
+	dir := t.TempDir()
+	for name, size := range map[string]int{"small": 1000, "large": 20 << 20} {
+		write(t, dir, name, size)
+		if err := errors.Join(unix.Setxattr(filepath.Join(dir, name), "user.origin", []byte(name), 0), os.Chmod(filepath.Join(dir, name), 0o640)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for base, packing := range map[string][]string{
+		"packed": {"--packing", "tar", "--large-file-threshold", "16Mi"}, "objects": {"--packing", "objects"},
+	} {
+		r := work(t, d.args(dir, base, append(packing, "--json")...)...)
+		if r.code != 0 || !strings.Contains(r.stdout, `"attributesNotKept":0`) {
+			t.Fatalf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+		}
+		to := filepath.Join(t.TempDir(), "to")
+		if r := work(t, append([]string{"restore", "s3://" + bucket + "/" + base, to}, d.reach()...)...); r.code != 0 {
+			t.Fatalf("exit code %d: %s", r.code, r.stderr)
+		}
+		for _, name := range []string{"small", "large"} {
+			p := filepath.Join(to, name)
+			value := make([]byte, 100)
+			n, err := unix.Getxattr(p, "user.origin", value)
+			if err != nil || string(value[:n]) != name {
+				t.Errorf("%s, %s: user.origin is %q, %v", base, name, value[:max(n, 0)], err)
+			}
+			if info, err := os.Stat(p); err != nil || info.Mode() != 0o640 {
+				t.Errorf("%s, %s: mode %v, %v", base, name, info.Mode(), err)
+			}
+		}
+	}
+}
+
+// What is not archived is counted and said.
+func TestAttributesThatAreNotArchivedAreSaid(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root sets such attributes")
+	}
+	t.Parallel()
+	d := newDestination(t)
+	dir := t.TempDir()
+	write(t, dir, "labelled", 10)
+	if err := unix.Setxattr(filepath.Join(dir, "labelled"), "security.selinux", []byte("x"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r := work(t, d.args(dir, "base", "--packing", "tar", "--json")...)
+	if r.code != 0 || !strings.Contains(r.stdout, `"attributesNotKept":1`) || !strings.Contains(r.stderr, `1 files have extended attributes that are not archived: ["security.selinux"]`) {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// No byte of a name reaches a terminal raw, and JSON loses none.
+func TestNamesAreQuoted(t *testing.T) {
+	t.Parallel()
+	d := newDestination(t)
+	dir := t.TempDir()
+	names := []string{"report [2026].txt", "report 2.txt", "red\x1b[31m", "line\nbreak", "bad\xff", "plain"}
+	for _, name := range names {
+		write(t, dir, name, 10)
+	}
+	if err := os.Symlink("to\xfe", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if r := work(t, d.args(dir, "base", "--packing", "tar", "--prefixes", "1")...); r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	target := "s3://" + bucket + "/base"
+	r := work(t, append([]string{"ls", target}, d.reach()...)...)
+	if r.code != 0 || strings.ContainsAny(r.stdout, "\x1b\xff\xfe") || strings.Count(r.stdout, "\n") != len(names)+1 {
+		t.Errorf("exit code %d: %q", r.code, r.stdout)
+	}
+	for _, want := range []string{`'report [2026].txt'`, `'red'$'\033''[31m'`, `'line'$'\n''break'`, `'bad'$'\377'`, `link -> 'to'$'\376'`} {
+		if !strings.Contains(r.stdout, want+"\n") {
+			t.Errorf("ls lacks %s: %s", want, r.stdout)
+		}
+	}
+	r = work(t, append([]string{"ls", target, "--json"}, d.reach()...)...)
+	got := map[string]string{}
+	for line := range strings.Lines(r.stdout) {
+		var l listed
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		name, link := l.Path, l.Link
+		if l.PathBase64 != nil {
+			name = string(l.PathBase64)
+		}
+		if l.LinkBase64 != nil {
+			link = string(l.LinkBase64)
+		}
+		got[name] = link
+	}
+	want := map[string]string{"link": "to\xfe"}
+	for _, name := range names {
+		want[name] = ""
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
+	}
+	to := t.TempDir()
+	if r := work(t, append([]string{"restore", target, to, "report [2026].txt"}, d.reach()...)...); r.code != 0 {
+		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+	var restored []string
+	_ = filepath.WalkDir(to, func(p string, e fs.DirEntry, _ error) error {
+		if !e.IsDir() {
+			restored = append(restored, e.Name())
+		}
+		return nil
+	})
+	if diff := cmp.Diff([]string{"report [2026].txt"}, restored); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
+	}
+	if r := work(t, append([]string{"restore", target, to, "no[such"}, d.reach()...)...); r.code != exitUsage {
+		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+}
+
+// Attributes have an exit code of their own, unless they are wanted as far as possible only.
+func TestExitCodesOfRestores(t *testing.T) {
+	for _, c := range []struct {
+		arguments []string
+		summary   restore.Summary
+		want      int
+	}{
+		{nil, restore.Summary{Files: 1}, 0},
+		{nil, restore.Summary{Files: 1, Failed: 1, AttributesFailed: 1}, exitFailure},
+		{nil, restore.Summary{Files: 1, AttributesFailed: 1}, exitAttributes},
+		{[]string{"--attributes", "required"}, restore.Summary{Files: 1, AttributesFailed: 1}, exitAttributes},
+		{[]string{"--attributes", "best-effort"}, restore.Summary{Files: 1, AttributesFailed: 1}, 0},
+		{[]string{"--attributes", "never"}, restore.Summary{}, exitUsage},
+	} {
+		f := restoreFlags{attributes: attributesRequired}
+		cmd := &cobra.Command{Use: "restore"}
+		cmd.Flags().Var(choice(&f.attributes, attributesRequired, attributesBestEffort), "attributes", "")
+		err := cmd.ParseFlags(c.arguments)
+		if err == nil {
+			if err = f.verdict(c.summary); err != nil {
+				err = failure{err}
+			}
+		}
+		code := 0
+		if err != nil {
+			_, code = verdict(t.Context(), cmd, err)
+		}
+		if code != c.want {
+			t.Errorf("%q, %+v: exit code %d, want %d: %v", c.arguments, c.summary, code, c.want, err)
+		}
+	}
+}
