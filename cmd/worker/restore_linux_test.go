@@ -16,11 +16,6 @@ import (
 	"cargoship.dev/operator/internal/restore"
 )
 
-// reach are the arguments with which commands reach the destination.
-func (d *destination) reach() []string {
-	return []string{"--endpoint-url", d.Endpoint, "--region", d.Region, "--path-style", "--credentials-dir", d.creds}
-}
-
 // Extended attributes take the same way for small files, large ones and files that are objects.
 func TestAttributesComeBackOnEveryPath(t *testing.T) {
 	t.Parallel()
@@ -40,7 +35,7 @@ func TestAttributesComeBackOnEveryPath(t *testing.T) {
 			t.Fatalf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 		}
 		to := filepath.Join(t.TempDir(), "to")
-		if r := work(t, append([]string{"restore", "s3://" + bucket + "/" + base, to}, d.reach()...)...); r.code != 0 {
+		if r := work(t, d.reach("restore", "s3://"+bucket+"/"+base, to)...); r.code != 0 {
 			t.Fatalf("exit code %d: %s", r.code, r.stderr)
 		}
 		for _, name := range []string{"small", "large"} {
@@ -91,7 +86,7 @@ func TestNamesAreQuoted(t *testing.T) {
 		t.Fatalf("exit code %d: %s", r.code, r.stderr)
 	}
 	target := "s3://" + bucket + "/base"
-	r := work(t, append([]string{"ls", target}, d.reach()...)...)
+	r := work(t, append(d.reach("ls", target), "--json=false")...)
 	if r.code != 0 || strings.ContainsAny(r.stdout, "\x1b\xff\xfe") || strings.Count(r.stdout, "\n") != len(names)+1 {
 		t.Errorf("exit code %d: %q", r.code, r.stdout)
 	}
@@ -100,7 +95,7 @@ func TestNamesAreQuoted(t *testing.T) {
 			t.Errorf("ls lacks %s: %s", want, r.stdout)
 		}
 	}
-	r = work(t, append([]string{"ls", target, "--json"}, d.reach()...)...)
+	r = work(t, d.reach("ls", target)...)
 	got := map[string]string{}
 	for line := range strings.Lines(r.stdout) {
 		var l listed
@@ -124,7 +119,7 @@ func TestNamesAreQuoted(t *testing.T) {
 		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
 	to := t.TempDir()
-	if r := work(t, append([]string{"restore", target, to, "report [2026].txt"}, d.reach()...)...); r.code != 0 {
+	if r := work(t, d.reach("restore", target, to, "report [2026].txt")...); r.code != 0 {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 	var restored []string
@@ -137,7 +132,7 @@ func TestNamesAreQuoted(t *testing.T) {
 	if diff := cmp.Diff([]string{"report [2026].txt"}, restored); diff != "" {
 		t.Errorf("restored (-want +got):\n%s", diff)
 	}
-	if r := work(t, append([]string{"restore", target, to, "no[such"}, d.reach()...)...); r.code != exitUsage {
+	if r := work(t, d.reach("restore", target, to, "no[such")...); r.code != exitUsage {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
