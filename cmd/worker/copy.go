@@ -90,8 +90,11 @@ func runCopy(cmd *cobra.Command, o copy.Options, asJSON bool) error {
 			err = printErr
 		}
 	}
+	if err == nil && summary.Files+summary.Skipped+summary.Failed == 0 {
+		_, _ = fmt.Fprintf(stderr, "warning: %s holds no files: nothing was copied\n", o.Source)
+	}
 	if err == nil && summary.Failed > 0 {
-		err = fmt.Errorf("%d files were not copied: mend what is said above and copy again", summary.Failed)
+		err = fmt.Errorf("%d files were not copied: fix the errors above and rerun", summary.Failed)
 	}
 	return err
 }

@@ -338,6 +338,29 @@ func TestCopyNothing(t *testing.T) {
 	}
 }
 
+func TestCopyOfPatternsThatSelectNothing(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	write(t, dir, "album/photo.jpg", 100)
+	for name, more := range map[string][]string{
+		"include":         {"--include", "*.jpgg"},
+		"exclude":         {"--exclude", "**"},
+		"include, packed": {"--include", "*.jpgg", "--packing", "tar"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := work(t, d.args(dir, "nothing", more...)...)
+			if r.code != exitFailure || !strings.Contains(r.stderr, "select no file in "+dir) {
+				t.Errorf("exit code %d, %q; want a failure that says so", r.code, r.stderr)
+			}
+			for o := range d.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: "nothing", Recursive: true}) {
+				if strings.HasSuffix(o.Key, "index.json") {
+					t.Errorf("an index was written, %s: the run counts as complete", o.Key)
+				}
+			}
+		})
+	}
+}
+
 func TestCopyFailures(t *testing.T) {
 	d := newDestination(t)
 	dir := t.TempDir()

@@ -101,6 +101,10 @@ type Summary struct {
 	NotKept []string `json:"-"`
 }
 
+// ErrNothingSelected says that include and exclude select no file of the source, which is
+// most often a mistake in a pattern.
+var ErrNothingSelected = errors.New("the patterns of include and exclude select no file")
+
 // Run copies. It returns an error when the copy as a whole cannot be completed;
 // single files that fail are in the summary, which holds in either case. When
 // Run returns, nothing of it is left running, nor any upload left open.
@@ -139,6 +143,10 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	err = s.run(ctx)
+	if err == nil && len(o.Include)+len(o.Exclude) > 0 && s.outcomes.none() {
+		// An index without files would take the place of the run before.
+		err = fmt.Errorf("%w in %s: nothing was copied", ErrNothingSelected, o.Source)
+	}
 	if err == nil {
 		err = s.commit(ctx)
 	}

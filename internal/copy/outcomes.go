@@ -116,6 +116,12 @@ func (o *outcomes) sum() (total archive.Tally, kept int64) {
 	return total, kept
 }
 
+// none tells that not a single file was found.
+func (o *outcomes) none() bool {
+	total, _ := o.sum()
+	return total.Total().Files == 0
+}
+
 // commit writes the index, unless an archive that was found has no manifest, or the
 // manifests do not add up to what was found.
 func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[string]found) error {
