@@ -43,7 +43,7 @@ func newRootCommand() *cobra.Command {
 		DisableSuggestions: true,
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newEstimateCommand(), newRunCommand(), newFinishCommand(), newVersionCommand())
+	root.AddCommand(newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newPruneCommand(), newEstimateCommand(), newRunCommand(), newFinishCommand(), newVersionCommand())
 	for _, cmd := range root.Commands() {
 		cmd.RunE = markFailures(cmd.RunE)
 	}

@@ -51,3 +51,34 @@ func (l Layout) mayBeFile(key, prefix, p string) bool {
 	run, rest, within := strings.Cut(rest, "/")
 	return ok && within && fileName(run) && rest == largeDir+"/"+p
 }
+
+// RunPrefixes are what the keys of all objects begin with that a packed run stores under
+// keys of its own.
+func (l Layout) RunPrefixes() []string {
+	if l.Tar == nil || l.Run == "" {
+		return nil
+	}
+	var all []string
+	for _, prefix := range l.Prefixes() {
+		all = append(all, l.under(prefix+"/"+l.Run+"/"))
+	}
+	return all
+}
+
+// Owns says that the key is that of an archive or a large file of this packed run.
+func (l Layout) Owns(key string) bool {
+	if l.Run == "" {
+		return false
+	}
+	_, _, isArchive := l.LocateArchive(key)
+	_, _, isFile := l.Locate(key)
+	return isArchive || isFile
+}
+
+// IsManifestKey says that the key is that of a manifest of the run with the UID below the
+// base.
+func IsManifestKey(base, uid, key string) bool {
+	l := Layout{Base: base, UID: uid}
+	rest, ok := strings.CutPrefix(key, l.BookkeepingPrefix()+"manifests/")
+	return ok && strings.HasSuffix(rest, manifestSuffix)
+}

@@ -145,9 +145,7 @@ func abortOwn(ctx context.Context, client uploads, l archive.Layout) {
 		return
 	}
 	for _, u := range open {
-		_, _, isArchive := l.LocateArchive(u.Key)
-		_, _, isFile := l.Locate(u.Key)
-		if isArchive || isFile {
+		if l.Owns(u.Key) {
 			_ = client.AbortUpload(ctx, u)
 		}
 	}

@@ -3,10 +3,325 @@ package restore
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/transfer"
 )
+
+// PruneBucket is a bucket that objects are removed from; *transfer.Client is one.
+type PruneBucket interface {
+	Bucket
+	Put(ctx context.Context, key string, body []byte) error
+	Objects(ctx context.Context, prefix string) iter.Seq2[transfer.Stored, error]
+	Delete(ctx context.Context, key string) error
+	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
+	AbortUpload(ctx context.Context, u transfer.OpenUpload) error
+}
+
+// PruneOptions say what to remove.
+type PruneOptions struct {
+	Bucket PruneBucket
+	Base   string
+	// Before is the time up to which an unfinished run must have shown its last sign of
+	// life, and an object must have been stored, to be removed.
+	Before time.Time
+	// Remove removes; without it, Prune only tells what there is to remove.
+	Remove bool
+}
+
+// Pruned tells what was removed, or is to be.
+type Pruned struct {
+	// Runs counts the unfinished runs, Objects the archives and files that no index
+	// refers to, with Bytes, Bookkeeping the plans, inventories and manifests of
+	// unfinished runs, Uploads their open multipart uploads.
+	Runs        int64 `json:"runs"`
+	Objects     int64 `json:"objects"`
+	Bytes       int64 `json:"bytes"`
+	Bookkeeping int64 `json:"bookkeeping"`
+	Uploads     int64 `json:"uploads"`
+	// Alive counts the unfinished runs that may yet go on.
+	Alive int64 `json:"alive"`
+}
+
+// pruneAtOnce is how many objects are removed at a time.
+const pruneAtOnce = 16
+
+// Prune removes what no index below a base refers to and no run is writing: archives and
+// large files of packed runs, which have keys of their own, and the bookkeeping of
+// unfinished runs. Files that are objects at their own keys are never touched. It removes
+// nothing at all unless every index and every manifest can be read.
+func Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
+	if err := archive.CheckBase(o.Base); err != nil {
+		return Pruned{}, err
+	}
+	p := &pruner{PruneOptions: o, garbage: map[string]prunable{}}
+	if err := p.gather(ctx); err != nil {
+		return p.found, err
+	}
+	for _, r := range p.runs {
+		if err := p.refer(ctx, r); err != nil {
+			return p.found, fmt.Errorf("nothing was removed, since run %s refers to objects that cannot be told: %w", r.id, err)
+		}
+	}
+	for _, r := range p.runs {
+		if err := p.prune(ctx, r); err != nil {
+			return p.found, err
+		}
+	}
+	return p.found, nil
+}
+
+type pruner struct {
+	PruneOptions
+	runs []*pruneRun
+	// garbage are the objects of packed runs that are old enough, until something is
+	// found to refer to them.
+	garbage map[string]prunable
+	found   Pruned
+}
+
+// prunable is an object of a run.
+type prunable struct {
+	run  string
+	size int64
+}
+
+// pruneRun is what is known of a run.
+type pruneRun struct {
+	id string
+	// layout is that of plan or index; nil if there is neither.
+	layout *archive.Layout
+	// index is set for a finished run.
+	index *archive.Index
+	// bookkeeping are the keys of an unfinished one.
+	bookkeeping []string
+	// last is its last sign of life.
+	last time.Time
+}
+
+// gather finds all runs and the objects that each has stored under keys of its own.
+func (p *pruner) gather(ctx context.Context) error {
+	ids, err := RunIDs(ctx, p.Bucket, p.Base)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		r, err := p.run(ctx, id)
+		if err == nil {
+			err = p.objects(ctx, r)
+		}
+		if err != nil {
+			return fmt.Errorf("nothing was removed: look at run %s: %w", id, err)
+		}
+		p.runs = append(p.runs, r)
+	}
+	return nil
+}
+
+// run reads index or plan of a run.
+func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
+	r := &pruneRun{id: id}
+	l := archive.Layout{Base: p.Base, UID: id}
+	// The bookkeeping comes first: a run that ends meanwhile has an index by then.
+	for object, err := range p.Bucket.Objects(ctx, l.BookkeepingPrefix()) {
+		if err != nil {
+			return nil, err
+		}
+		r.bookkeeping = append(r.bookkeeping, object.Key)
+		r.alive(object.Modified)
+	}
+	data, err := p.Bucket.Get(ctx, l.IndexKey())
+	if err == nil {
+		index, err := archive.DecodeIndex(data)
+		if err == nil {
+			err = index.Check(p.Base, id)
+		}
+		r.index, r.layout, r.bookkeeping = &index, &index.Layout, nil
+		return r, err
+	}
+	if !errors.Is(err, transfer.ErrNotFound) {
+		return nil, err
+	}
+	plan, err := p.Bucket.Get(ctx, l.PlanKey())
+	switch {
+	case errors.Is(err, transfer.ErrNotFound):
+		return r, nil
+	case err != nil:
+		return nil, err
+	}
+	known, err := archive.DecodePlan(plan)
+	if err == nil && (known.Layout.UID != id || known.Layout.Base != p.Base) {
+		err = fmt.Errorf("its plan is that of run %s below %q", known.Layout.UID, known.Layout.Base)
+	}
+	r.layout = &known.Layout
+	return r, err
+}
+
+func (r *pruneRun) alive(at time.Time) {
+	if at.After(r.last) {
+		r.last = at
+	}
+}
+
+// objects finds the objects that a packed run has stored.
+func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
+	if r.layout == nil || r.layout.Run == "" {
+		return nil
+	}
+	for _, prefix := range r.layout.RunPrefixes() {
+		for object, err := range p.Bucket.Objects(ctx, prefix) {
+			if err != nil {
+				return err
+			}
+			r.alive(object.Modified)
+			if r.layout.Owns(object.Key) && object.Modified.Before(p.Before) {
+				p.garbage[object.Key] = prunable{r.id, object.Size}
+			}
+		}
+	}
+	return nil
+}
+
+// dead says that the run is unfinished and will not go on by itself.
+func (p *pruner) dead(r *pruneRun) bool { return r.index == nil && r.last.Before(p.Before) }
+
+// refer takes what a run refers to out of the garbage. What a dead one refers to nobody
+// will ask for.
+func (p *pruner) refer(ctx context.Context, r *pruneRun) error {
+	switch {
+	case r.index != nil:
+		c := &Catalog{Index: *r.index, bucket: p.Bucket, digests: map[string][]archive.Digest{}}
+		for m, err := range c.Manifests(ctx) {
+			if err != nil {
+				return err
+			}
+			p.referred(m)
+		}
+	case !p.dead(r):
+		p.found.Alive++
+		for _, key := range r.bookkeeping {
+			if !archive.IsManifestKey(p.Base, r.id, key) {
+				continue
+			}
+			data, err := p.Bucket.Get(ctx, key)
+			if err != nil {
+				return err
+			}
+			m, err := archive.DecodeManifest(data)
+			if err != nil {
+				return fmt.Errorf("manifest %s: %w", key, err)
+			}
+			p.referred(m)
+		}
+		// Nothing that it has stored itself is garbage before it has ended.
+		for key, object := range p.garbage {
+			if object.run == r.id {
+				delete(p.garbage, key)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pruner) referred(m archive.Manifest) {
+	if m.Object != nil {
+		delete(p.garbage, m.Object.Key)
+	}
+	for _, f := range m.Members {
+		delete(p.garbage, f.Key)
+	}
+}
+
+// prune removes what is left of a run.
+func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
+	if r.index == nil && !p.dead(r) {
+		return nil
+	}
+	if p.Remove && r.index == nil {
+		if claimed, err := p.claim(ctx, r); err != nil || !claimed {
+			return err
+		}
+	}
+	var keys []string
+	for key, object := range p.garbage {
+		if object.run == r.id {
+			keys = append(keys, key)
+			p.found.Bytes += object.size
+		}
+	}
+	p.found.Objects += int64(len(keys))
+	if err := p.remove(ctx, keys); err != nil || r.index != nil {
+		return err
+	}
+	p.found.Runs++
+	p.found.Bookkeeping += int64(len(r.bookkeeping))
+	return p.bury(ctx, r)
+}
+
+// claim says that nobody is to go on with an unfinished run, and returns whether nobody
+// has begun to; see Kept.
+func (p *pruner) claim(ctx context.Context, r *pruneRun) (bool, error) {
+	l := archive.Layout{Base: p.Base, UID: r.id}
+	if err := p.Bucket.Put(ctx, pruneKey(l), []byte("this run is being removed\n")); err != nil {
+		return false, fmt.Errorf("mark run %s as being removed: %w", r.id, err)
+	}
+	for object, err := range p.Bucket.Objects(ctx, l.BookkeepingPrefix()) {
+		if err != nil {
+			return false, err
+		}
+		if object.Key != pruneKey(l) && !object.Modified.Before(p.Before) {
+			p.found.Alive++
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// bury removes the bookkeeping of an unfinished run and aborts its uploads. The mark goes
+// last, so that nobody ever goes on with what is left of the run.
+func (p *pruner) bury(ctx context.Context, r *pruneRun) error {
+	if r.layout != nil && r.layout.Run != "" {
+		for _, prefix := range r.layout.RunPrefixes() {
+			uploads, err := p.Bucket.OpenUploads(ctx, prefix)
+			if err != nil {
+				return err
+			}
+			for _, u := range uploads {
+				p.found.Uploads++
+				if !p.Remove {
+					continue
+				}
+				if err := p.Bucket.AbortUpload(ctx, u); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	mark := pruneKey(archive.Layout{Base: p.Base, UID: r.id})
+	rest := slices.DeleteFunc(slices.Clone(r.bookkeeping), func(key string) bool { return key == mark })
+	if err := p.remove(ctx, rest); err != nil {
+		return err
+	}
+	return p.remove(ctx, []string{mark})
+}
+
+func (p *pruner) remove(ctx context.Context, keys []string) error {
+	if !p.Remove {
+		return nil
+	}
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(pruneAtOnce)
+	for _, key := range keys {
+		group.Go(func() error { return p.Bucket.Delete(working, key) })
+	}
+	return group.Wait()
+}
 
 // pruneKey is where a prune says, before it removes anything of an unfinished run, that
 // nobody is to go on with it.

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cargoship.dev/operator/internal/copy"
+	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+const (
+	// safetyAge is how long nothing may have been heard of an unfinished run before it is
+	// removed: longer than a transfer is commonly suspended.
+	safetyAge = 7 * 24 * time.Hour
+	// leastSafetyAge leaves room for clocks that differ and for a large file on its way.
+	leastSafetyAge = time.Hour
+)
+
+func newPruneCommand() *cobra.Command {
+	var destination transfer.Options
+	var unreferenced, yes, asJSON bool
+	var age time.Duration
+	cmd := &cobra.Command{
+		Use:   "prune s3://BUCKET[/PREFIX] --unreferenced",
+		Short: "Remove what no finished run refers to",
+		Long: "Remove the archives of packed runs that no index refers to and no run is writing, and all that unfinished\n" +
+			"runs have left. What a finished run refers to is never removed, nor are files that are objects at keys of\n" +
+			"their own. Without --yes it only says what it would remove. A run counts as unfinished for good when it has\n" +
+			"stored nothing for the time of --older-than: give more than that if a transfer is suspended for longer.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			base, err := completeTarget(args[0], &destination)
+			switch {
+			case err != nil:
+			case !unreferenced:
+				err = errors.New("say what to remove: --unreferenced")
+			case age < leastSafetyAge:
+				err = fmt.Errorf("--older-than %v: must be at least %v, since a run may be writing", age, leastSafetyAge)
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			client, err := transfer.NewClient(cmd.Context(), destination)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			p, err := restore.Prune(cmd.Context(), restore.PruneOptions{
+				Bucket: client, Base: base, Before: time.Now().Add(-age), Remove: yes,
+			})
+			if printErr := printResult(cmd.OutOrStdout(), p, describePruned(p, yes), asJSON); err == nil {
+				err = printErr
+			}
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	addDestinationFlags(flags, &destination)
+	flags.BoolVar(&unreferenced, "unreferenced", false, "remove what no finished run refers to")
+	flags.BoolVar(&yes, "yes", false, "remove; otherwise nothing is changed")
+	flags.DurationVar(&age, "older-than", safetyAge, "leave alone what is younger")
+	flags.BoolVar(&asJSON, "json", false, "print a summary object on the last line of standard output")
+	return cmd
+}
+
+func describePruned(p restore.Pruned, removed bool) string {
+	verb := "to be removed (nothing was changed: repeat with --yes)"
+	if removed {
+		verb = "removed"
+	}
+	return fmt.Sprintf("%d objects, %s, that no run refers to, and %d unfinished runs with %d bookkeeping objects and %d open uploads %s; %d unfinished runs are too young",
+		p.Objects, copy.FormatBytes(float64(p.Bytes)), p.Runs, p.Bookkeeping, p.Uploads, verb, p.Alive)
+}

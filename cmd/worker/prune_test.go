@@ -1,0 +1,62 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// TestPrune removes a run that lost its index, and nothing of one that refers to none of it.
+func TestPrune(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	manyFiles(t, dir, 20)
+	write(t, dir, "large", 500_000)
+	args := d.args(dir, "base", "--packing", "tar", "--large-file-threshold", "400Ki")
+	if r := work(t, args...); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	for o := range d.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: "base/.cargoship/", Recursive: true}) {
+		if strings.HasSuffix(o.Key, "/index.json") {
+			if err := d.client.RemoveObject(t.Context(), bucket, o.Key, minio.RemoveObjectOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	abandoned := len(d.digests(t, "base/"))
+	// The same source from elsewhere: not the unfinished run, but one of its own.
+	if r := work(t, append(args, "--prefixes", "3")...); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	both := len(d.digests(t, "base/"))
+	target := "s3://" + bucket + "/base"
+	for _, how := range [][]string{{"prune", target}, {"prune", target, "--unreferenced", "--older-than", "1m"}} {
+		if r := work(t, d.reach(how...)...); r.code != exitUsage {
+			t.Errorf("%q: exit code %d: %s", how, r.code, r.stderr)
+		}
+	}
+	if r := work(t, d.reach("prune", target, "--unreferenced", "--yes")...); r.code != 0 || !strings.Contains(r.stdout, `"alive":1`) || len(d.digests(t, "base/")) != both {
+		t.Errorf("a prune of what is young: exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	client, err := transfer.NewClient(t.Context(), transfer.Options{
+		Bucket: bucket, Region: d.Region, Endpoint: d.Endpoint, PathStyle: true, CredentialsDir: d.creds,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	o := restore.PruneOptions{Bucket: client, Base: "base", Before: time.Now().Add(time.Hour), Remove: true}
+	p, err := restore.Prune(t.Context(), o)
+	if left := len(d.digests(t, "base/")); err != nil || p.Runs != 1 || p.Objects != int64(abandoned) || left != both-abandoned {
+		t.Errorf("%+v, of %d objects %d are left, %d were abandoned: %v", p, both, left, abandoned, err)
+	}
+	if r := work(t, d.reach("verify", target, "--read-back")...); r.code != 0 {
+		t.Errorf("verify: exit code %d: %s", r.code, r.stderr)
+	}
+	d.wantNoUploads(t)
+}

@@ -1,0 +1,301 @@
+package restore_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/internal/transfer"
+)
+
+// aged is a bucket in memory that knows when objects were stored.
+type aged struct {
+	*bucket
+	now      time.Time
+	modified map[string]time.Time
+	// before is called before each change; an error is its answer.
+	before func() error
+}
+
+func newAged() *aged {
+	return &aged{
+		bucket: &bucket{objects: map[string][]byte{}}, now: time.Unix(1e9, 0), modified: map[string]time.Time{},
+		before: func() error { return nil },
+	}
+}
+
+func (a *aged) Put(_ context.Context, key string, body []byte) error {
+	if err := a.before(); err != nil {
+		return err
+	}
+	a.objects[key], a.modified[key] = body, a.now
+	return nil
+}
+
+func (a *aged) Delete(_ context.Context, key string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.before(); err != nil {
+		return err
+	}
+	delete(a.objects, key)
+	return nil
+}
+
+func (a *aged) Objects(_ context.Context, prefix string) iter.Seq2[transfer.Stored, error] {
+	return func(yield func(transfer.Stored, error) bool) {
+		for _, key := range slices.Sorted(maps.Keys(a.objects)) {
+			if strings.HasPrefix(key, prefix) && !yield(transfer.Stored{Key: key, Size: int64(len(a.objects[key])), Modified: a.modified[key]}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (a *aged) OpenUploads(context.Context, string) ([]transfer.OpenUpload, error) { return nil, nil }
+func (a *aged) AbortUpload(context.Context, transfer.OpenUpload) error             { return nil }
+
+func (a *aged) prune(tb rapid.TB, age time.Duration) (restore.Pruned, error) {
+	return restore.Prune(context.Background(), restore.PruneOptions{Bucket: a, Base: "base", Before: a.now.Add(-age), Remove: true})
+}
+
+// writing is a packed run under way.
+type writing struct {
+	layout    archive.Layout
+	manifests []archive.Manifest
+}
+
+func begin(tb rapid.TB, a *aged, id string) *writing {
+	w := &writing{layout: archive.Layout{Base: "base", Pattern: archive.Hash, Count: 1, UID: id, Run: id, Tar: new(zstd())}}
+	must(tb, archive.Plan{Layout: w.layout}.Write(context.Background(), a))
+	return w
+}
+
+// send stores an archive and a large file, or refers to those of an earlier run.
+func (w *writing) send(tb rapid.TB, a *aged, earlier *archive.Manifest) {
+	number := int64(len(w.manifests))
+	m := archive.Manifest{Transfer: w.layout.UID, Prefix: "00", Number: number, Attempt: 1}
+	if earlier != nil {
+		m.Object, m.Members = earlier.Object, earlier.Members
+	} else {
+		body := []byte(fmt.Sprintf("%s %d", w.layout.UID, number))
+		key, path := w.layout.ArchiveKey("00", number), fmt.Sprintf("large-%d", number)
+		must(tb, a.Put(context.Background(), key, body))
+		must(tb, a.Put(context.Background(), w.layout.Key("00", path), body))
+		m.Object = &archive.Object{Key: key, Size: int64(len(body)), Compression: archive.Zstd, Checksum: checksum(body), ChecksumAlgorithm: "CRC64NVME"}
+		m.Members = []archive.Member{{
+			Path: path, Key: w.layout.Key("00", path), Size: int64(len(body)), Outcome: archive.Done,
+			Checksum: checksum(body), ChecksumAlgorithm: "CRC64NVME",
+		}}
+	}
+	body, err := m.Encode()
+	must(tb, err)
+	must(tb, a.Put(context.Background(), w.layout.ManifestKey(0, number), body))
+	w.manifests = append(w.manifests, m)
+}
+
+func (w *writing) commit(tb rapid.TB, a *aged) {
+	index := archive.Index{Transfer: w.layout.UID, Written: a.now, Layout: w.layout}
+	var tally archive.Tally
+	var digests []archive.Digest
+	for _, m := range w.manifests {
+		body, err := m.Encode()
+		must(tb, err)
+		tally, digests = tally.Plus(m.Tally()), append(digests, sha256.Sum256(body))
+	}
+	must(tb, index.Add(context.Background(), a, "00", tally.Total(), tally, digests))
+	must(tb, index.Write(context.Background(), a))
+}
+
+func must(tb rapid.TB, err error) {
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// wantWhole fails unless a finished run can be had whole.
+func (a *aged) wantWhole(tb rapid.TB, id string) {
+	c, err := restore.Open(context.Background(), a, "base", id)
+	must(tb, err)
+	v, err := restore.Verify(context.Background(), restore.VerifyOptions{Catalog: c})
+	if err != nil || v.Wrong > 0 {
+		tb.Fatalf("run %s: %+v, %v, %v", id, v, v.Failures, err)
+	}
+}
+
+const pruneAge = 24 * time.Hour
+
+// TestPruneKeepsWhatIsReferredTo has random runs that end, are killed or go on slowly, refer
+// to earlier ones, and prunes that are cut short. Every finished run stays whole, every run
+// that goes on can end whole, and what is left of dead ones goes.
+func TestPruneKeepsWhatIsReferredTo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := newAged()
+		finished := map[string]*writing{}
+		var last *writing
+		alive := map[string]*writing{}
+		runs := 0
+		some := func() *writing {
+			ids := slices.Sorted(maps.Keys(alive))
+			return alive[rapid.SampledFrom(ids).Draw(t, "run")]
+		}
+		act := map[string]func(){
+			"begin": func() {
+				id := fmt.Sprintf("run-%d", runs)
+				runs++
+				alive[id] = begin(t, a, id)
+			},
+			"send": func() {
+				if len(alive) == 0 {
+					return
+				}
+				w := some()
+				var earlier *archive.Manifest
+				if last != nil && len(w.manifests) < len(last.manifests) && rapid.Bool().Draw(t, "refer") {
+					earlier = &last.manifests[len(w.manifests)]
+				}
+				w.send(t, a, earlier)
+			},
+			"commit": func() {
+				if len(alive) == 0 {
+					return
+				}
+				last = some()
+				last.commit(t, a)
+				finished[last.layout.UID] = last
+				delete(alive, last.layout.UID)
+			},
+			"kill": func() {
+				if len(alive) > 0 {
+					delete(alive, some().layout.UID)
+				}
+			},
+			"wait": func() {
+				// A run that goes on stores something within the safety age.
+				a.now = a.now.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "hours")) * time.Hour)
+				for _, id := range slices.Sorted(maps.Keys(alive)) {
+					alive[id].send(t, a, nil)
+				}
+			},
+			"prune": func() { _, err := a.prune(t, pruneAge); must(t, err) },
+			"prune cut short": func() {
+				changes := rapid.IntRange(0, 10).Draw(t, "changes")
+				a.before = func() error {
+					if changes--; changes < 0 {
+						return errors.New("killed")
+					}
+					return nil
+				}
+				_, _ = a.prune(t, pruneAge) // It fails or not.
+				a.before = func() error { return nil }
+			},
+		}
+		names := slices.Sorted(maps.Keys(act))
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			act[rapid.SampledFrom(names).Draw(t, "step")]()
+			for id := range finished {
+				a.wantWhole(t, id)
+			}
+		}
+		for id, w := range alive {
+			w.commit(t, a)
+			finished[id] = w
+		}
+		a.now = a.now.Add(2 * pruneAge)
+		_, err := a.prune(t, pruneAge)
+		must(t, err)
+		for id := range finished {
+			a.wantWhole(t, id)
+		}
+		for key := range a.objects {
+			if at := slices.IndexFunc(slices.Sorted(maps.Keys(finished)), func(id string) bool { return strings.Contains(key, "/"+id+"/") }); at < 0 {
+				t.Fatalf("%s is left of a run that was killed", key)
+			}
+		}
+	})
+}
+
+func TestPruneRemovesNothingUnlessAllIsKnown(t *testing.T) {
+	for name, damage := range map[string]func(a *aged, l archive.Layout){
+		"an index":    func(a *aged, l archive.Layout) { a.objects[l.IndexKey()] = []byte("{") },
+		"a manifest":  func(a *aged, l archive.Layout) { a.objects[l.ManifestKey(0, 0)] = []byte("{") },
+		"no manifest": func(a *aged, l archive.Layout) { delete(a.objects, l.ManifestKey(0, 0)) },
+		"digests":     func(a *aged, l archive.Layout) { a.objects[l.DigestsKey(0)] = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAged()
+			dead := begin(t, a, "dead")
+			dead.send(t, a, nil)
+			whole := begin(t, a, "whole")
+			whole.send(t, a, nil)
+			whole.commit(t, a)
+			a.now = a.now.Add(2 * pruneAge)
+			damage(a, whole.layout)
+			before := len(a.objects)
+			if _, err := a.prune(t, pruneAge); err == nil || !strings.Contains(err.Error(), "nothing was removed") || len(a.objects) != before {
+				t.Errorf("%d of %d objects left: %v", len(a.objects), before, err)
+			}
+		})
+	}
+}
+
+func TestPruneOnlySaysWhatItWouldDo(t *testing.T) {
+	a := newAged()
+	dead := begin(t, a, "dead")
+	dead.send(t, a, nil)
+	must(t, a.Put(t.Context(), "base/00/dead/not ours", nil))
+	must(t, a.Put(t.Context(), "base/file", nil))
+	a.now = a.now.Add(2 * pruneAge)
+	begin(t, a, "young").send(t, a, nil)
+	before := len(a.objects)
+	o := restore.PruneOptions{Bucket: a, Base: "base", Before: a.now.Add(-pruneAge)}
+	p, err := restore.Prune(t.Context(), o)
+	if want := (restore.Pruned{Runs: 1, Objects: 2, Bytes: 12, Bookkeeping: 2, Alive: 1}); err != nil || p != want || len(a.objects) != before {
+		t.Errorf("%+v, want %+v; %d of %d objects left: %v", p, want, len(a.objects), before, err)
+	}
+	o.Remove = true
+	if _, err := restore.Prune(t.Context(), o); err != nil || len(a.objects) != before-4 {
+		t.Errorf("%d of %d objects left: %v", len(a.objects), before, err)
+	}
+	for _, key := range []string{"base/00/dead/not ours", "base/file"} {
+		if _, there := a.objects[key]; !there {
+			t.Errorf("%q was removed", key)
+		}
+	}
+}
+
+// TestPruneLeavesARunThatWentOn has somebody go on with an unfinished run just before it is
+// removed.
+func TestPruneLeavesARunThatWentOn(t *testing.T) {
+	a := newAged()
+	w := begin(t, a, "resumed")
+	w.send(t, a, nil)
+	a.now = a.now.Add(2 * pruneAge)
+	first := true
+	a.before = func() error {
+		if first {
+			first = false
+			must(t, archive.Plan{Layout: w.layout}.Write(t.Context(), a))
+		}
+		return nil
+	}
+	if p, err := a.prune(t, pruneAge); err != nil || p.Objects != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	w.commit(t, a)
+	a.wantWhole(t, "resumed")
+	if kept, err := restore.Kept(t.Context(), a, w.layout); err != nil || kept {
+		t.Errorf("a run that was about to be removed may be gone on with: %v, %v", kept, err)
+	}
+}
