@@ -40,14 +40,13 @@ const (
 type belief struct {
 	elapsed time.Duration // since the report before
 	most    int           // requests in flight
-	ended   float64       // part of the requests that are said to have ended
-	busy    float64       // part of the time that they are said to have taken
+	ended   float64       // part of the requests that are said to have ended, and of their time
 }
 
 // believe judges a report as a whole, before it is acknowledged.
 func (w *worker) believe(now time.Time, r Report) belief {
 	l := &w.lease
-	b := belief{elapsed: w.elapsed(now, r), most: l.most(), ended: 1, busy: 1}
+	b := belief{elapsed: w.elapsed(now, r), most: l.most(), ended: 1}
 	heard := now.Sub(l.reportedAt)
 	if !l.reported || l.instance != r.Instance {
 		l.owed = float64(b.most) * longestRequest.Seconds()
@@ -56,9 +55,12 @@ func (w *worker) believe(now time.Time, r Report) belief {
 	l.ahead += b.elapsed - heard
 	l.ahead = time.Duration(float64(l.ahead) * math.Exp(-heard.Seconds()/delayMemory.Seconds()))
 	var all PrefixCounters
+	took := 0.0 // at least: half of what was accepted took the median or longer
 	for _, p := range r.Prefixes {
 		if lane := w.transfer.byName[p.Prefix]; lane != nil {
-			all = all.plus(p.since(w.ensure(lane).counters))
+			growth := b.measures(p.since(w.ensure(lane).counters))
+			all = all.plus(growth)
+			took += max(growth.Busy.Seconds(), float64(growth.Accepted)*growth.AttemptP50.Seconds()/2)
 		}
 	}
 	most, seconds := float64(b.most), b.elapsed.Seconds()
@@ -68,8 +70,8 @@ func (w *worker) believe(now time.Time, r Report) belief {
 	}
 	b.ended = part(possible, float64(all.Accepted)+float64(all.Throttled)+float64(all.Failed))
 	l.owed = min(l.owed+most*seconds, most*longestRequest.Seconds())
-	b.busy = part(l.owed, all.Busy.Seconds())
-	l.owed -= b.busy * all.Busy.Seconds()
+	b.ended = min(b.ended, part(l.owed, took))
+	l.owed -= b.ended * took
 	return b
 }
 
@@ -126,9 +128,7 @@ func (b belief) growth(g PrefixCounters) PrefixCounters {
 		for _, n := range []*int64{&g.Started, &g.Accepted, &g.Throttled, &g.Failed, &g.Bytes} {
 			*n = int64(b.ended * float64(*n))
 		}
-	}
-	if b.busy < 1 {
-		g.Busy = time.Duration(b.busy * float64(g.Busy))
+		g.Busy = time.Duration(b.ended * float64(g.Busy))
 	}
 	g.Bytes = min(g.Bytes, saturateProduct(g.Accepted, largestRequest))
 	return b.measures(g)

@@ -49,6 +49,9 @@ func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
 		c.count(w, r.Prefixes[i], b, first)
 	}
 	w.use(r, b, first)
+	if !first && !w.blocked {
+		w.transfer.tenant.evidence.slots += float64(b.most) * elapsed.Seconds()
+	}
 	ended := 0
 	for _, o := range r.Finished {
 		held := w.held

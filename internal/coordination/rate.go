@@ -44,6 +44,10 @@ const (
 	// goodKept of the good rate stays in each round: the first rounds of an outage without
 	// refusals accept a little, and from that nothing would find out when it is over.
 	goodKept = 0.8
+	// After goodHolds in an outage what was good before is no guide any more: goodFades of
+	// it is kept in each further round, down to what finds out whether anything gets through.
+	goodHolds = 3 * time.Minute
+	goodFades = 0.9
 	// rampStart of the good rate follows the first success after an outage.
 	rampStart = 0.125
 )
@@ -66,8 +70,9 @@ type rateLaw struct {
 	// Refusals come back at once and acceptances after the service time, and at the first
 	// cut of all what was refused was the first burst of senders that then held back.
 	lagged  bool
-	starved int  // rounds with completions but no success
-	binding bool // it limited the last round
+	starved int       // rounds with completions but no success
+	since   time.Time // when the outage began that goes on
+	binding bool      // it limited the last round
 	probe   probe
 	events  congestionEvents
 }
@@ -135,7 +140,11 @@ func (r *rateLaw) apply(now time.Time, s Signal, v pathView) string {
 		r.starved = 0
 	} else if r.starved++; r.state != Recovery && r.dark(s, v) {
 		r.recover(s)
+		r.since = now
 		return CauseNoSuccess
+	}
+	if r.state == Recovery && s.Accepted == 0 && now.Sub(r.since) > goodHolds {
+		r.good *= goodFades
 	}
 	switch r.state {
 	case SlowStart:
@@ -308,6 +317,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		return "" // still the requests of before the cut
 	case s.throttledShare() > heavyThrottling:
 		r.recover(s)
+		r.since = now
 		return CausePersistent
 	}
 	r.cut(s)

@@ -258,7 +258,7 @@ func (s *Signal) count(r *cellRound, e *evidence) {
 	s.Throttled += e.weight * r.last.throttled
 	s.Failed += e.weight * r.last.failed
 	s.Bytes += e.bytesWeight * r.last.bytes
-	s.Busy += r.last.busy
+	s.Busy += e.busyWeight * r.last.busy
 	s.Completions += e.weighted(r.growth.Accepted + r.growth.Throttled + r.growth.Failed)
 	s.Throttles += e.weighted(r.growth.Throttled)
 }

@@ -110,12 +110,12 @@ func (c *PipelineCoordinator) paceTenants(g *group, usable func(window int) floa
 // evidence is what the workers of one tenant have told in this round.
 type evidence struct {
 	completions, throttles int64
-	busy                   float64 // seconds of requests
+	busy, slots            float64 // seconds of requests, and of slots granted
 	bytes                  float64
 	latencies              latencySketch
 	// What it tells counts with these weights, 1 at most, so that no tenant tells more
 	// than as many requests in flight can.
-	weight, bytesWeight float64
+	weight, bytesWeight, busyWeight float64
 }
 
 // eloquence is how many times more requests, or bytes, the same requests in flight may
@@ -132,10 +132,16 @@ func (e *evidence) add(d PrefixCounters) {
 }
 
 func (e *evidence) reset() {
-	e.completions, e.throttles, e.busy, e.bytes = 0, 0, 0, 0
-	e.weight, e.bytesWeight = 1, 1
+	e.completions, e.throttles, e.busy, e.slots, e.bytes = 0, 0, 0, 0, 0
+	e.unweigh()
 	e.latencies.reset()
 }
+
+func (e *evidence) unweigh() { e.weight, e.bytesWeight, e.busyWeight = 1, 1, 1 }
+
+// used are the seconds of requests, no more than those of slots: a request counts with
+// all its time when it ends.
+func (e *evidence) used() float64 { return min(e.busy, e.slots) }
 
 // weighted is a count with the weight of who tells it.
 func (e *evidence) weighted(n int64) int64 {
@@ -153,7 +159,7 @@ func (e *evidence) weighted(n int64) int64 {
 func (c *PipelineCoordinator) weighEvidence() {
 	var told []*evidence
 	for _, t := range c.tenants {
-		if t.evidence.weight, t.evidence.bytesWeight = 1, 1; t.evidence.completions > 0 {
+		if t.evidence.unweigh(); t.evidence.completions > 0 {
 			told = append(told, &t.evidence)
 		}
 	}
@@ -162,8 +168,9 @@ func (c *PipelineCoordinator) weighEvidence() {
 		requests := medianPerSlot(told, func(e *evidence) float64 { return float64(e.completions) })
 		bytes := medianPerSlot(told, func(e *evidence) float64 { return e.bytes })
 		for _, e := range told {
-			e.weight = part(eloquence*requests*e.busy, float64(e.completions))
-			e.bytesWeight = part(eloquence*bytes*e.busy, e.bytes)
+			e.weight = part(eloquence*requests*e.used(), float64(e.completions))
+			e.bytesWeight = part(eloquence*bytes*e.used(), e.bytes)
+			e.busyWeight = part(e.slots, e.busy)
 		}
 	}
 	k.completions, k.throttles = 0, 0
@@ -175,28 +182,31 @@ func (c *PipelineCoordinator) weighEvidence() {
 
 // medianPerSlot is the median of a figure over the seconds of requests, weighted by these.
 func medianPerSlot(told []*evidence, figure func(*evidence) float64) float64 {
-	perSlot := func(e *evidence) float64 { return figure(e) / max(e.busy, shortestLatency) }
+	perSlot := func(e *evidence) float64 { return figure(e) / max(e.used(), shortestLatency) }
 	slices.SortStableFunc(told, func(x, y *evidence) int { return cmp.Compare(perSlot(x), perSlot(y)) })
 	all, sum := 0.0, 0.0
 	for _, e := range told {
-		all += e.busy
+		all += e.used()
 	}
 	for _, e := range told {
-		if sum += e.busy; 2*sum >= all {
+		if sum += e.used(); 2*sum >= all {
 			return perSlot(e)
 		}
 	}
 	return 0
 }
 
-// medianLatency is that of what was accepted in this round.
+// medianLatency is that of what was accepted in this round; of several tenants each
+// counts with the requests that it had in flight.
 func (c *PipelineCoordinator) medianLatency() time.Duration {
 	if len(c.tenants) == 1 {
 		return c.tenants[0].evidence.latencies.quantile(0.5)
 	}
 	c.latencies.reset()
 	for _, t := range c.tenants {
-		c.latencies.merge(&t.evidence.latencies, t.evidence.weight)
+		if e := &t.evidence; e.latencies.weight > 0 {
+			c.latencies.merge(&e.latencies, e.used()/e.latencies.weight)
+		}
 	}
 	return c.latencies.quantile(0.5)
 }
@@ -205,7 +215,8 @@ func (c *PipelineCoordinator) medianLatency() time.Duration {
 func (c *PipelineCoordinator) tenantOf(name string) *tenant {
 	i, known := slices.BinarySearchFunc(c.tenants, name, func(t *tenant, name string) int { return cmp.Compare(t.name, name) })
 	if !known {
-		c.tenants = slices.Insert(c.tenants, i, &tenant{name: name, evidence: evidence{weight: 1, bytesWeight: 1}})
+		c.tenants = slices.Insert(c.tenants, i, &tenant{name: name})
+		c.tenants[i].evidence.unweigh()
 	}
 	return c.tenants[i]
 }

@@ -288,6 +288,7 @@ func (c *checker) changes(s *Scenario) {
 
 func (c *checker) faults(s *Scenario) {
 	kinds := []string{FaultRefusals, FaultTimeouts, FaultErrors, FaultHang, FaultCrash, FaultRestart, FaultIsolate, FaultManager}
+	kinds = append(kinds, lieKinds()...)
 	for i := range s.Faults {
 		f, p := &s.Faults[i], place{"faults", i}
 		if !slices.Contains(kinds, f.Kind) {

@@ -325,6 +325,9 @@ func (c *client) restart(after time.Duration) {
 // isolate changes nothing: a baseline has nobody to talk to.
 func (c *client) isolate(bool) {}
 
+// lie likewise.
+func (c *client) lie(string) {}
+
 func sortCalls(calls []*call) {
 	slices.SortFunc(calls, func(a, b *call) int {
 		return cmp.Or(cmp.Compare(a.request.started, b.request.started), cmp.Compare(a.lane.prefix.index, b.lane.prefix.index),

@@ -219,7 +219,7 @@ func (m *manager) start() {
 func (m *manager) admit(now time.Time, w *work) {
 	id := coordination.TransferID(w.spec.Name)
 	must(m.core.PutTransfer(now, coordination.Transfer{
-		ID: id, Weight: w.spec.Weight, Config: m.fleet.config, Recorded: m.recorded[w.spec.Name],
+		ID: id, Tenant: w.spec.Tenant, Weight: w.spec.Weight, Config: m.fleet.config, Recorded: m.recorded[w.spec.Name],
 	}))
 	for _, p := range m.fleet.pods {
 		if g, ok := m.fleet.api.grants[p.worker.id]; ok && p.work == w {
@@ -350,7 +350,7 @@ func (m *manager) observe(now time.Time, p *pod) {
 	if err == nil {
 		m.fleet.check.observed(p.worker, r)
 	}
-	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
+	if err != nil && !errors.Is(err, coordination.ErrStaleReport) && !p.worker.fiction.ever {
 		m.fleet.check.violation("I3", "report %d of %s was refused: %v", r.Sequence, id, err)
 	}
 }

@@ -44,6 +44,7 @@ func Fuzz(first uint64, count, parallel int, told func(seed uint64, violation st
 func FuzzOne(seed uint64) (violation string) {
 	random := stream(seed, "scenario")
 	s := randomScenario(random)
+	randomLies(stream(seed, "lies"), s)
 	r := newRun(s, seed)
 	defer func() {
 		if p := recover(); p != nil {

@@ -167,6 +167,7 @@ func (x *worker) nextReport() coordination.Report {
 		}
 	}
 	x.lastReport = now
+	x.embellish(&r)
 	for i := range x.finished {
 		f := &x.finished[i]
 		if x.obeyed.before(f.begun) {

@@ -36,6 +36,8 @@ type victim interface {
 	// restart kills the process, which begins again in the same place.
 	restart(after time.Duration)
 	isolate(yes bool)
+	// lie makes it report what is not so; an empty kind ends that.
+	lie(kind string)
 }
 
 // epoch0 is an arbitrary beginning of virtual time.
@@ -211,6 +213,13 @@ func (r *run) strike(p *process, kind string, length time.Duration) {
 		v.isolate(true)
 		if length > 0 {
 			r.after(length, func() { v.isolate(false) })
+		}
+	default:
+		if isLie(kind) {
+			v.lie(kind)
+			if length > 0 {
+				r.after(length, func() { v.lie("") })
+			}
 		}
 	}
 }

@@ -79,6 +79,8 @@ type Merge struct {
 type Transfer struct {
 	Name   string `yaml:"name"`
 	Weight int    `yaml:"weight"`
+	// Tenant is whose it is; transfers of one name or of none are one tenant's.
+	Tenant string `yaml:"tenant"`
 	// PartSize is the payload of one request.
 	PartSize Size `yaml:"partSize"`
 	// ArchiveParts is how many parts an archive has.

@@ -49,6 +49,7 @@ type worker struct {
 	heard, unheard, born  time.Duration // by the manager: last; last found silent; begun
 	drained               time.Duration // when it first reported that it is drained; 0 for not yet
 	retries               retryBudget
+	fiction               fiction
 	inForce               int   // windows in force while the lease holds
 	floorOn               *lane // where the floor is; nil while the lease holds
 	floored               int   // requests in flight that were started after the lease had ended
@@ -130,6 +131,7 @@ func (x *worker) begin(after int64) {
 	x.lease = newLease(x.began, after)
 	x.lanes = make([]*lane, len(x.work.prefixes))
 	x.finished, x.attempts = nil, 0
+	x.fiction = fiction{kind: x.fiction.kind, at: x.fleet.now}
 	x.retries = newRetryBudget(x.fleet.now)
 	x.fleet.set(&x.reporting, x.fleet.now)
 }
