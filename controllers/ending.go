@@ -70,7 +70,7 @@ func lastWords(in input) string {
 		}
 		for _, c := range in.pods[i].Status.ContainerStatuses {
 			if t := c.State.Terminated; t != nil && t.ExitCode == exitCountsDiffer && t.Message != "" {
-				return ": " + quoted(t.Message, maxMessage/2)
+				return ": " + quotedWithin(t.Message, maxMessage/2)
 			}
 		}
 	}

@@ -120,9 +120,9 @@ func ended(at *v1alpha1.ArchiveTransfer) bool {
 		meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionFailed)
 }
 
-// quoted is a text between quotes, with everything that does not print escaped, in at
+// quotedWithin is a text between quotes, with everything that does not print escaped, in at
 // most about n bytes.
-func quoted(text string, n int) string {
+func quotedWithin(text string, n int) string {
 	for most := n; ; most /= 2 {
 		if q := strconv.Quote(truncate(text, most)); len(q) <= n || most <= 16 {
 			return q
