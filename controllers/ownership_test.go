@@ -10,10 +10,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers"
 )
 
 // labelledJob makes a Job by hand, with the labels of one of the transfer's own.
@@ -98,6 +100,29 @@ var _ = Describe("A transfer whose source is not allowed", func() {
 		Entry("nfs, a Job with our labels", "NFSNotAllowed", false),
 		Entry("nfs, a Job that also claims to be the transfer's", "NFSNotAllowed", true),
 	)
+})
+
+var _ = Describe("A source that is allowed no longer", func() {
+	It("stops the workers, and goes on when it is allowed again", func(ctx SpecContext) {
+		nfs := controllers.AllowedSources{NFS: true}
+		stop := startManager(nfs)
+		s := makeEmptyStage(ctx)
+		s.createSecret(ctx)
+		s.createTransfer(ctx, func(at *v1alpha1.ArchiveTransfer) {
+			at.Spec.Source = v1alpha1.Source{NFS: &v1alpha1.NFSSource{Server: "files.example.com", Path: "/home"}}
+		})
+		suspended := func() bool { return ptr.Deref(s.awaitJob(ctx, "-workers").Spec.Suspend, false) }
+		Expect(s.awaitJob(ctx, "-workers").Spec.Template.Spec.Volumes).To(ContainElement(HaveField("NFS", Not(BeNil()))))
+		Expect(suspended()).To(BeFalse())
+		stop()
+		stop = startManager()
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/NFSNotAllowed"))
+		Eventually(suspended).Should(BeTrue())
+		stop()
+		startManager(nfs)
+		Eventually(suspended).Should(BeFalse())
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/WorkersPending"))
+	})
 })
 
 var _ = Describe("A Job of the same name and labels", func() {

@@ -52,8 +52,9 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 })
 
-// startManager runs the controllers until stop is called, which waits for them.
-func startManager() (stop func()) {
+// startManager runs the controllers until stop is called, which waits for them. Without
+// more, claims alone are allowed as sources.
+func startManager(allowed ...controllers.AllowedSources) (stop func()) {
 	GinkgoHelper()
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme:     scheme,
@@ -65,7 +66,7 @@ func startManager() (stop func()) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect((&controllers.Lifecycle{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("cargoship"),
-		Clock: clock.RealClock{}, WorkerImage: "worker:test",
+		Clock: clock.RealClock{}, WorkerImage: "worker:test", Allowed: append(allowed, controllers.AllowedSources{})[0],
 	}).SetupWithManager(mgr)).To(Succeed())
 	Expect(mgr.Add(&controllers.Coordinator{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m,

@@ -888,7 +888,7 @@ type Progress struct {
 	// +optional
 	Planned *Tally `json:"planned,omitempty"`
 
-	// done stands, verified, at the destination.
+	// done was uploaded and verified.
 	// +optional
 	Done *Tally `json:"done,omitempty"`
 
@@ -943,7 +943,7 @@ type PrefixStatus struct {
 	// +optional
 	Planned *Tally `json:"planned,omitempty"`
 
-	// done stands, verified, at the destination.
+	// done was uploaded and verified.
 	// +optional
 	Done *Tally `json:"done,omitempty"`
 
@@ -1163,7 +1163,7 @@ type WorkersStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Leased *int32 `json:"leased,omitempty"`
 
-	// blocked is the number that can do nothing until somebody mends something.
+	// blocked is the number that can do nothing until somebody fixes something.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Blocked *int32 `json:"blocked,omitempty"`

@@ -26,7 +26,7 @@ const (
 
 // Condition types of an ArchiveTransfer.
 const (
-	// ConditionComplete is true once every archive stands, verified, at the destination.
+	// ConditionComplete is true once all files are uploaded and verified.
 	ConditionComplete = "Complete"
 	// ConditionFailed is true once the transfer has ended without being complete.
 	ConditionFailed = "Failed"
@@ -35,7 +35,7 @@ const (
 	// ConditionProgressing is true while planning or moving data can go on; its
 	// reason names what stands in the way otherwise.
 	ConditionProgressing = "Progressing"
-	// ConditionThrottled is true while the destination refuses requests for their rate.
+	// ConditionThrottled is true while the destination throttles requests.
 	ConditionThrottled = "Throttled"
 	// ConditionDegraded is true while something works less well than granted: a
 	// worker without a lease, archives that failed.
@@ -45,7 +45,7 @@ const (
 // Condition types of a PrefixLease, written by its worker.
 const (
 	// LeaseConditionBlocked is true while the worker can do nothing until
-	// somebody mends what its reason names.
+	// somebody fixes what its reason names.
 	LeaseConditionBlocked = "Blocked"
 	// LeaseConditionDrained is true once a draining worker has nothing in flight.
 	LeaseConditionDrained = "Drained"
