@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,7 +90,7 @@ func TestNamesAreQuoted(t *testing.T) {
 	}
 	target := "s3://" + bucket + "/base"
 	r := work(t, append(d.reach("ls", target), "--json=false")...)
-	if r.code != 0 || strings.ContainsAny(r.stdout, "\x1b\xff\xfe") || strings.Count(r.stdout, "\n") != len(names)+1 {
+	if r.code != 0 || !printable(strings.ReplaceAll(r.stdout, "\n", "")) || strings.Count(r.stdout, "\n") != len(names)+1 {
 		t.Errorf("exit code %d: %q", r.code, r.stdout)
 	}
 	for _, want := range []string{`'report [2026].txt'`, `'red'$'\033''[31m'`, `'line'$'\n''break'`, `'bad'$'\377'`, `link -> 'to'$'\376'`} {
@@ -166,6 +169,51 @@ func TestExitCodesOfRestores(t *testing.T) {
 		}
 		if code != c.want {
 			t.Errorf("%q, %+v: exit code %d, want %d: %v", c.arguments, c.summary, code, c.want, err)
+		}
+	}
+}
+
+// Errors that the server gives for one archive fail its files, and no others.
+func TestOneArchiveThatCannotBeHad(t *testing.T) {
+	t.Parallel()
+	d := newDestination(t)
+	f := newFaults(t, d.Endpoint)
+	d.Endpoint = f.url
+	dir := t.TempDir()
+	manyFiles(t, dir, 40)
+	for i := range 4 {
+		write(t, dir, fmt.Sprintf("medium-%d", i), 700_000)
+	}
+	if r := work(t, d.args(dir, "base", "--packing", "tar", "--target-size", "1Mi", "--prefixes", "1")...); r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	all := len(fileDigests(t, dir, ""))
+	for code, want := range map[string]string{"InvalidObjectState": "must be thawed first", "AccessDenied": "AccessDenied", "PreconditionFailed": "replaced since it was archived"} {
+		var victim atomic.Pointer[string]
+		f.set(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, ".tar.zst") {
+				return false
+			}
+			victim.CompareAndSwap(nil, &r.URL.Path)
+			if r.URL.Path != *victim.Load() {
+				return false
+			}
+			status := http.StatusForbidden
+			if code == "PreconditionFailed" {
+				status = http.StatusPreconditionFailed
+			}
+			refuse(w, status, code)
+			return true
+		})
+		to := t.TempDir()
+		r := work(t, d.reach("restore", "s3://"+bucket+"/base", to)...)
+		var s restore.Summary
+		if err := json.Unmarshal([]byte(r.stdout), &s); err != nil {
+			t.Fatalf("%v: %s%s", err, r.stdout, r.stderr)
+		}
+		restored := len(fileDigests(t, to, ""))
+		if r.code != exitFailure || s.Failed == 0 || restored == 0 || int64(restored)+s.Failed != int64(all) || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: exit code %d, %d of %d files restored, %+v: %s", code, r.code, restored, all, s, r.stderr)
 		}
 	}
 }

@@ -292,7 +292,7 @@ func TestReadOnlyDirectoriesAreRestoredAgain(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "closed/inner/file", 1000)
 	write(t, dir, "closed/other", 1001)
-	in := func(names ...string) string { return filepath.Join(names...) }
+	in := filepath.Join
 	mode := func(mode fs.FileMode, paths ...string) {
 		t.Helper()
 		for _, p := range paths {

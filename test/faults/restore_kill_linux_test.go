@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -143,4 +144,37 @@ func chmodAll(t *testing.T, dir string, mode fs.FileMode) {
 			_ = os.Chmod(p, 0o755) // So that it can be removed.
 		}
 	})
+}
+
+// TestAttributesNobodyMaySet restores what root has archived as a user who may not set all of it: the
+// files are there, and the exit code says what they lack.
+func TestAttributesNobodyMaySet(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("only root makes files that have capabilities")
+		return
+	}
+	r := newRig(t, lab.Conditions{})
+	path := r.write(t, "program", 10*kibi)
+	// Version 2, CAP_NET_RAW permitted.
+	capability := make([]byte, 20)
+	capability[3], capability[5] = 2, 0x20
+	if err := syscall.Setxattr(path, "security.capability", capability, 0); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.copy(t, "--packing", "tar"); o.code != 0 {
+		t.Fatalf("copy: exit code %d: %s", o.code, o.stderr)
+	}
+	r.asNobody(t)
+	for arguments, want := range map[string]int{"": 4, "--attributes=required": 4, "--attributes=best-effort": 0} {
+		to := restoreDirectory(t, r.user)
+		restore := []string{"restore", destination, to}
+		if arguments != "" {
+			restore = append(restore, arguments)
+		}
+		o := r.start(t, restore...).end(t)
+		if o.code != want || !strings.Contains(o.stderr, `set extended attribute "security.capability": operation not permitted`) {
+			t.Errorf("%q: exit code %d, want %d: %s", arguments, o.code, want, o.stderr)
+		}
+		wantSameTree(t, r.source, to)
+	}
 }
