@@ -31,6 +31,8 @@ type body struct {
 	offset  int64
 	key     string
 	buffers *bufferPool
+	// sent counts the bytes that were read to be sent; nil for no one.
+	sent *atomic.Int64
 	// md5 and sha256 are nil until somebody asks for them.
 	md5, sha256 []byte
 
@@ -46,6 +48,8 @@ const (
 	// pieceSize is the size, in bytes, of the largest body that is kept in memory and of
 	// the pieces in which larger ones are read.
 	pieceSize = 256 << 10
+	// writeSize is how much of a body in memory, in bytes, is handed to a connection at once.
+	writeSize = 1 << 20
 	// readyMemory is how much of streams, in bytes, is made before its turn to be sent: as
 	// much as is sent while more is made.
 	readyMemory = 32 << 20
@@ -142,6 +146,9 @@ func (j *job) read(ctx context.Context, s span) (*body, error) {
 // release is called once the body is freed, or at once on an error.
 func (j *job) load(ctx context.Context, s span, release func()) (*body, error) {
 	b := &body{length: s.length, source: j.source, offset: s.offset, key: j.file.Key, buffers: &j.memory.buffers, release: release}
+	if j.spread != nil {
+		b.sent = &j.spread.sent
+	}
 	b.users.Store(1)
 	err := b.load(ctx, j.algorithm)
 	if err == nil {
@@ -276,8 +283,16 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 			return n, sourceError("read", r.key, r.short(r.done+int64(n), err))
 		}
 	}
-	r.done += int64(n)
+	r.took(n)
 	return n, nil
+}
+
+// took takes down that bytes were read to be sent.
+func (r *bodyReader) took(n int) {
+	r.done += int64(n)
+	if r.sent != nil {
+		r.sent.Add(int64(n))
+	}
 }
 
 // Seek implements io.Seeker.
@@ -306,8 +321,8 @@ func (r *bodyReader) WriteTo(w io.Writer) (written int64, err error) {
 	for r.done < r.length && err == nil {
 		var part []byte
 		if r.content != nil {
-			part = r.content[r.done:]
-			r.done = r.length
+			part = r.content[r.done:min(r.length, r.done+writeSize)]
+			r.took(len(part))
 		} else {
 			part = *piece
 			n := 0

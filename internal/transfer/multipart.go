@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -138,16 +139,23 @@ func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
 	count := int((j.file.Size + size - 1) / size)
 	parts, sums, lengths := make([]types.CompletedPart, count), make([]crc, count), make([]int64, count)
 	group, sending := errgroup.WithContext(ctx)
-	group.SetLimit(j.MaxInFlight() + 2)
+	spread, leave := j.spreadParts()
 	for i := range count {
 		offset := int64(i) * size
 		lengths[i] = min(size, j.file.Size-offset)
+		if spread.begin(sending) != nil {
+			break
+		}
+		begun := time.Now()
 		group.Go(func() (err error) {
 			parts[i], sums[i], err = j.putPart(sending, upload, int32(i+1), span{offset, lengths[i]})
+			spread.end(lengths[i], time.Since(begun))
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	err := cmp.Or(group.Wait(), ctx.Err())
+	leave()
+	if err != nil {
 		return Receipt{}, err
 	}
 	if err := j.source.Unchanged(); err != nil {
@@ -157,6 +165,21 @@ func (j *job) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
 	etag, err := j.complete(ctx, upload, parts, sum)
 	return j.receipt(etag, sum, count, j.file.Size), err
 }
+
+// spreadParts returns what bounds the parts of the object; leave is to be called when all
+// are done. Objects that are sent in parts at the same time share the window.
+func (j *job) spreadParts() (s *spread, leave func()) {
+	prefix := j.file.Prefix
+	j.parted.add(prefix, 1)
+	j.spread = newSpread(func() int {
+		window, _ := j.gate.limit(prefix)
+		return min(window/j.parted.count(prefix), j.MaxInFlight()) + partsAhead
+	})
+	return j.spread, func() { j.parted.add(prefix, -1) }
+}
+
+// partsAhead is how many parts beyond the window are read meanwhile.
+const partsAhead = 2
 
 // putPart sends a part, unless it stands already.
 func (j *job) putPart(ctx context.Context, upload OpenUpload, number int32, s span) (types.CompletedPart, crc, error) {

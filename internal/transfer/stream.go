@@ -1,10 +1,12 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
@@ -160,10 +162,18 @@ func (j *streamJob) stood(ctx context.Context, r partRequest, b *body) bool {
 // before it is made, so that they are made in order and sent side by side.
 func (j *streamJob) fill(ctx context.Context, upload OpenUpload) (Receipt, error) {
 	group, sending := errgroup.WithContext(ctx)
-	group.SetLimit(j.MaxInFlight() + 2)
+	spread, leave := j.spreadParts()
 	for n := 0; n < maxParts; n++ {
 		made := make(chan struct{})
-		group.Go(func() error { return j.putPart(sending, upload, n, sync.OnceFunc(func() { close(made) })) })
+		if spread.begin(sending) != nil {
+			break
+		}
+		begun := time.Now()
+		group.Go(func() error {
+			err := j.putPart(sending, upload, n, sync.OnceFunc(func() { close(made) }))
+			spread.end(j.part(n).length, time.Since(begun))
+			return err
+		})
 		select {
 		case <-made:
 		case <-sending.Done():
@@ -172,7 +182,9 @@ func (j *streamJob) fill(ctx context.Context, upload OpenUpload) (Receipt, error
 			break
 		}
 	}
-	if err := group.Wait(); err != nil {
+	err := cmp.Or(group.Wait(), ctx.Err())
+	leave()
+	if err != nil {
 		return Receipt{}, err
 	}
 	if !j.made[len(j.made)-1].last {
@@ -327,6 +339,9 @@ func (j *streamJob) fillBody(ctx context.Context, b *body, r partRequest, buffer
 		return last, err
 	}
 	b.length, b.content = int64(length), buffer[:length]
+	if j.spread != nil {
+		b.sent = &j.spread.sent
+	}
 	b.sum = checksumBytes(j.algorithm, b.content)
 	if err := j.client.digest(ctx, b); err != nil {
 		return last, err

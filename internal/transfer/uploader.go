@@ -87,6 +87,7 @@ type Uploader struct {
 	// keepOpen is UploaderOptions.KeepOpen.
 	keepOpen    bool
 	descriptors descriptors
+	parted      parted
 }
 
 // NewUploader returns an Uploader.
@@ -192,6 +193,8 @@ type job struct {
 	cutOff atomic.Bool
 	// partSize is the size of all parts but the last, in bytes.
 	partSize int64
+	// spread bounds the parts; nil of an object that is sent whole.
+	spread *spread
 	// empty are uploads found at the key that may be of an earlier attempt.
 	empty []emptyUpload
 	// standing is what stands of the object in the upload that is gone on with.
