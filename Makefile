@@ -33,6 +33,11 @@ demo: build ## Run the whole product on this machine and verify every byte (DEMO
 	@go build -o bin/demo ./hack/demo
 	@exec bin/demo --packing '$(or $(PACKING),objects)' $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
 
+.PHONY: bench-memory
+bench-memory: ## Measure the manager's memory with 1,000 workers, 64 prefixes and 10 million files.
+	@go build -o bin/benchmemory ./hack/benchmemory
+	@exec bin/benchmemory --out docs/benchmarks/manager-memory.md
+
 .PHONY: bench-scale
 bench-scale: build ## Measure plan, packed copy and verify with many files (FILES=1000000).
 	@go build -o bin/benchscale ./hack/benchscale
@@ -61,7 +66,7 @@ test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while trans
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks

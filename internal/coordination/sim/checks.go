@@ -239,8 +239,11 @@ func (c *checks) concluded(f *fleet) {
 // counted compares the books on one prefix. What finished without anybody having
 // sent it has failed; that must have been said.
 func (c *checks) counted(m *manager, p *prefix, progress coordination.PrefixProgress) {
-	var unsent int64
+	var unsent, sent int64
 	for n, a := range p.archives {
+		if a.done {
+			sent++
+		}
 		if !a.done && progress.Finished.Contains(int64(n)) {
 			unsent++
 			a.fail()
@@ -250,9 +253,22 @@ func (c *checks) counted(m *manager, p *prefix, progress coordination.PrefixProg
 		c.violation("I6", "%d archives of %s count as finished that nobody finished, %d of them as failed",
 			unsent, p.name, progress.Exhausted)
 	}
+	c.conserved(p, progress, sent)
 	known := progress.Queued + progress.Assigned + progress.Finished.Count()
 	if want := m.scheduled[p]; known != want {
 		c.violation("I6", "%d archives of %s are queued, assigned or finished, of %d", known, p.name, want)
+	}
+}
+
+// conserved looks for files that are counted without having been sent, or that nobody
+// accounts for once everything has ended (I8). An archive holds one file.
+func (c *checks) conserved(p *prefix, progress coordination.PrefixProgress, sent int64) {
+	if progress.Done.Files > sent {
+		c.violation("I8", "%d files of %s count as done, %d were sent", progress.Done.Files, p.name, sent)
+	}
+	ended := progress.Done.Plus(progress.Failed).Plus(progress.Skipped)
+	if progress.Queued+progress.Assigned == 0 && ended != (coordination.Tally{Files: progress.Planned.Files, Bytes: progress.Planned.Bytes}) {
+		c.violation("I8", "%+v of %s are planned, and %+v done, failed or skipped", progress.Planned, p.name, ended)
 	}
 }
 
