@@ -179,6 +179,10 @@ var _ = Describe("ArchiveTransfer", func() {
 			"spec.workers.resources.limits", "must name resources of a container"),
 		Entry("a quantity of many digits", `{requests: {memory: "1`+strings.Repeat("0", 40)+`"}}`, at("spec.workers.resources"),
 			"spec.workers.resources.requests", "at most 32 characters"),
+		Entry("a negative quantity", `{requests: {cpu: -1}}`, at("spec.workers.resources"), "spec.workers.resources.requests", "must not be negative"),
+		Entry("a negative quantity with a unit", `{limits: {memory: -1Gi}}`, at("spec.workers.resources"), "spec.workers.resources.limits", "must not be negative"),
+		Entry("requests above limits", `{requests: {memory: 2Gi}, limits: {memory: 1025Mi}}`, at("spec.workers.resources"),
+			"spec.workers.resources", "requests must not exceed limits"),
 		Entry("a name too long for its Job", "a123456789b123456789c123456789d123456789e123456789f", at("metadata.name"),
 			"metadata.name", "at most 50 characters"),
 	)
