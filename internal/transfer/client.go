@@ -268,6 +268,23 @@ func (c *Client) uploadsPage(ctx context.Context, prefix, after string) (uploads
 	return uploads, next, nil
 }
 
+// FindsUploads reports whether the server lists uploads by the beginning of their key, as
+// S3 does; some find them by the whole key only. It opens one at a key that begins so, and
+// aborts it.
+func (c *Client) FindsUploads(ctx context.Context, prefix, key string) (bool, error) {
+	var own OpenUpload
+	err := c.retry(ctx, "create multipart upload", key, func() (err error) {
+		own, err = c.createUpload(ctx, File{Key: key}, ChecksumMD5)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	uploads, err := c.OpenUploads(ctx, prefix)
+	found := slices.ContainsFunc(uploads, func(u OpenUpload) bool { return u.UploadID == own.UploadID })
+	return found, errors.Join(err, c.AbortUpload(ctx, own))
+}
+
 // AbortUpload aborts a multipart upload; one that is gone already is no error.
 func (c *Client) AbortUpload(ctx context.Context, u OpenUpload) error {
 	return c.retry(ctx, "abort multipart upload", u.Key, func() error { return c.abort(ctx, u) })

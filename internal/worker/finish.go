@@ -77,7 +77,7 @@ func (f finisher) run(ctx context.Context) error {
 	case !found:
 		return errNoPlan
 	}
-	if err := f.abortUploads(ctx, plan.Layout); err != nil || abortOnly {
+	if err := f.abortUploads(ctx, plan); err != nil || abortOnly {
 		return err
 	}
 	if !plan.Complete && !f.options.Partial {
@@ -89,34 +89,6 @@ func (f finisher) run(ctx context.Context) error {
 func isBucketMissing(err error) bool {
 	te, ok := errors.AsType[*transfer.Error](err)
 	return ok && te.Reason == transfer.ReasonBucketNotFound
-}
-
-// abortUploads aborts the open uploads of files that the transfer has planned.
-// Others below the same base prefix are somebody else's.
-func (f finisher) abortUploads(ctx context.Context, layout archive.Layout) error {
-	below := layout.Base
-	if below != "" {
-		below += "/"
-	}
-	uploads, err := f.client.OpenUploads(ctx, below)
-	if err != nil {
-		return err
-	}
-	inventory := archive.NewInventory(f.client, layout)
-	for _, u := range uploads {
-		planned, err := isPlanned(ctx, inventory, layout, u.Key)
-		if err != nil {
-			return err
-		}
-		if !planned {
-			continue
-		}
-		if err := f.client.AbortUpload(ctx, u); err != nil {
-			return err
-		}
-		f.logger.Info("aborted a multipart upload", "key", u.Key)
-	}
-	return nil
 }
 
 // isPlanned says that the object of a key is one of the transfer's.

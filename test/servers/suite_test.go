@@ -1,0 +1,77 @@
+package servers
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"cargoship.dev/operator/hack/localcluster/assets"
+)
+
+// settings are what the command line chooses.
+type settings struct {
+	// full runs all servers and fails for one that is not built; otherwise those run that
+	// take seconds.
+	full bool
+	// only names one server.
+	only string
+	// page is where the table is written.
+	page string
+}
+
+var (
+	chosen settings
+	// root is the top of the repository.
+	root string
+	// workerProgram is the program under test.
+	workerProgram string
+)
+
+func TestMain(m *testing.M) {
+	flag.BoolVar(&chosen.full, "full", false, "run all servers")
+	flag.StringVar(&chosen.only, "only", "", "run this server alone")
+	flag.StringVar(&chosen.page, "page", "", "file to write the table to")
+	flag.Parse()
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "servers-")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(dir) }()
+		workerProgram = filepath.Join(dir, "worker")
+		err = build()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "servers:", err)
+		return 1
+	}
+	code := m.Run()
+	if chosen.page != "" && code == 0 {
+		if err := os.WriteFile(chosen.page, page(), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, "servers:", err)
+			return 1
+		}
+	}
+	return code
+}
+
+func build() (err error) {
+	if root, err = assets.RepositoryRoot(); err != nil {
+		return err
+	}
+	return goBuild(root, workerProgram, "./cmd/worker")
+}
+
+// goBuild builds a program from a module.
+func goBuild(module, program, pkg string) error {
+	cmd := exec.Command("go", "build", "-o", program, pkg)
+	cmd.Dir, cmd.Stderr, cmd.Env = module, os.Stderr, append(os.Environ(), "CGO_ENABLED=0")
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", pkg, err)
+	}
+	return nil
+}
