@@ -292,6 +292,10 @@ func runVerify(cmd *cobra.Command, c *restore.Catalog, readBack, asJSON bool) er
 	})
 	bar.clear()
 	tellFailures(cmd.ErrOrStderr(), "failed", v.Failures, v.Wrong)
+	if v.ByETag > 0 {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: the server keeps no checksum of %d objects: their sizes and ETags were compared, "+
+			"which tells what was replaced but not what was damaged there; use --read-back to read all data again\n", v.ByETag)
+	}
 	text := fmt.Sprintf("%d objects with %d files, %s, as the manifests say; %d wrong, %d never archived",
 		v.Objects, v.Files, copy.FormatBytes(float64(v.Bytes)), v.Wrong, v.Missing)
 	if printErr := printResult(cmd.OutOrStdout(), v, text, asJSON); err == nil {

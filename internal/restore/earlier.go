@@ -148,7 +148,7 @@ func Unfinished(ctx context.Context, b Bucket, l archive.Layout, a archive.Archi
 
 // standing returns the manifest if its tar is as the manifest has it.
 func standing(ctx context.Context, b Bucket, m *archive.Manifest) (*archive.Manifest, error) {
-	err := stat(ctx, b, *m.Object)
+	_, err := stat(ctx, b, *m.Object)
 	if errors.As(err, new(different)) || errors.Is(err, transfer.ErrNotFound) {
 		return nil, nil
 	}

@@ -33,6 +33,9 @@ type Verification struct {
 	// what was never archived.
 	Wrong   int64 `json:"wrong"`
 	Missing int64 `json:"missing"`
+	// ByETag counts objects of which the server keeps no checksum, so that only size and
+	// ETag were compared.
+	ByETag int64 `json:"byETag"`
 
 	// Failures names what is wrong, at least the first 1,000.
 	Failures []Failure `json:"-"`
@@ -97,7 +100,10 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 	var err error
 	switch {
 	case !v.options.ReadBack || len(members) == 0:
-		err = stat(ctx, v.options.Catalog.bucket, o)
+		var byETag bool
+		if byETag, err = stat(ctx, v.options.Catalog.bucket, o); byETag {
+			v.count(func(n *Verification) { n.ByETag++ })
+		}
 	case members[0].Tar == nil:
 		err = twice(func() error { return fetchObject(ctx, v.options.Catalog.bucket, members[0], io.Discard) })
 	default:
@@ -119,20 +125,28 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 // different says what of an object is not as the manifest has it.
 type different struct{ error }
 
-// stat asks for size and checksum, which the server has verified on arrival and
-// keeps with the object.
-func stat(ctx context.Context, b Bucket, o archive.Object) error {
+// stat asks for size and checksum, which the server has verified on arrival and keeps with
+// the object. Where it keeps none, the ETag tells an object that was replaced, but not one
+// that the server has damaged.
+func stat(ctx context.Context, b Bucket, o archive.Object) (byETag bool, err error) {
 	info, err := b.Stat(ctx, o.Key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if info.Size != o.Size {
-		return different{fmt.Errorf("it has %d bytes, the manifest has %d", info.Size, o.Size)}
+		return false, different{fmt.Errorf("it has %d bytes, the manifest has %d", info.Size, o.Size)}
 	}
-	if got := info.Checksums[o.ChecksumAlgorithm]; got != o.Checksum {
-		return different{fmt.Errorf("its %s is %q, the manifest has %q: replaced or damaged", o.ChecksumAlgorithm, got, o.Checksum)}
+	got := info.Checksums[o.ChecksumAlgorithm]
+	if got == "" && o.ETag != "" {
+		if info.ETag != o.ETag {
+			return false, different{fmt.Errorf("its ETag is %q, the manifest has %q: replaced", info.ETag, o.ETag)}
+		}
+		return true, nil
 	}
-	return nil
+	if got != o.Checksum {
+		return false, different{fmt.Errorf("its %s is %q, the manifest has %q: replaced or damaged", o.ChecksumAlgorithm, got, o.Checksum)}
+	}
+	return false, nil
 }
 
 // readBack reads a tar and compares every member. One that differs is wrong when it

@@ -26,7 +26,9 @@ func (w *silentWriter) WriteHeader(status int) {
 	if w.etag != "" {
 		w.Header().Set("Etag", w.etag)
 	}
-	w.Header().Del("Content-Length")
+	if strings.Contains(w.Header().Get("Content-Type"), "xml") {
+		w.Header().Del("Content-Length") // Write makes it shorter.
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -71,7 +73,8 @@ func TestTheMD5IsProofWhereNoChecksumIsConfirmed(t *testing.T) {
 					t.Errorf("receipt = %+v, want the CRC64NVME %s", receipt, want)
 				}
 				r.wantStored(t, key, f.content)
-				if sent := r.proxy.requests(isPut) - before; size <= wholeLimit && sent != 1 {
+				// To learn whether the server knows conditions, the first is written twice.
+				if sent := r.proxy.requests(isPut) - before; size <= wholeLimit && sent != 1 && !(noOverwrite && key == "first0") {
 					t.Errorf("%d requests for a file of %d bytes, want 1", sent, size)
 				}
 			}

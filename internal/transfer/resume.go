@@ -264,9 +264,10 @@ func (j *job) standsWhole(ctx context.Context) (Receipt, bool, error) {
 // wholeObject is what a server would say of the file, sent in parts of the job's size.
 type wholeObject struct {
 	checksum string
-	// etag is taken only where it is asked for, since it costs most.
-	etag  string
-	parts int
+	// etag is taken only where it is asked for, since it costs most; only is that of an
+	// object that was not sent in parts, if there is but one.
+	etag, only string
+	parts      int
 }
 
 // wholeOf reads the whole file.
@@ -295,6 +296,9 @@ func (j *job) wholeOf(ctx context.Context, withETag bool) (wholeObject, error) {
 	w := wholeObject{checksum: objectChecksum(j.algorithm, sums, lengths), parts: len(sums)}
 	if withETag {
 		w.etag = compositeETag(digests)
+		if len(digests) == 1 {
+			w.only = hex.EncodeToString(digests[0])
+		}
 	}
 	return w, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,8 @@ const (
 	// modification time.
 	SyncSizeAndTime Sync = "SizeAndTime"
 	// SyncChecksum keeps an object of the same size whose checksum is that of the file,
-	// which is read for it. An object with a checksum of parts is sent again.
+	// which is read for it; where the server keeps none, its ETag, if that is made of MD5s.
+	// An object with a checksum of parts is sent again.
 	SyncChecksum Sync = "Checksum"
 )
 
@@ -53,9 +55,24 @@ func (j *job) keep(ctx context.Context) (Receipt, bool, error) {
 	case SyncSizeAndTime:
 		same = info.Metadata[MetadataTime] == j.file.Metadata[MetadataTime]
 	case SyncChecksum:
+		if r.Checksum == "" {
+			return j.sameETag(ctx, r)
+		}
 		same, err = j.sameContent(ctx, r)
 	}
-	return r, same && r.Checksum != "", err
+	return r, same, err
+}
+
+// sameETag compares the file with the ETag of an object, which is that of one part or of
+// parts as they are cut now.
+func (j *job) sameETag(ctx context.Context, r Receipt) (Receipt, bool, error) {
+	j.algorithm, j.partSize = ChecksumMD5, max(j.file.Size, 1)
+	if strings.Contains(r.ETag, "-") {
+		j.partSize = j.choosePartSize()
+	}
+	whole, err := j.wholeOf(ctx, true)
+	r.Checksum, r.ChecksumAlgorithm = whole.checksum, checksumName(j.algorithm)
+	return r, err == nil && slices.Contains([]string{whole.etag, whole.only}, r.ETag), err
 }
 
 // sameContent compares the file with the checksum of an object.

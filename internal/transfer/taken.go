@@ -21,14 +21,30 @@ type standing struct {
 // unlessTaken writes an object, and replaces none if there is to be none: write is told
 // whether to make that a condition of its request. What stands may be the very object,
 // from an attempt to which no answer came; that is as good.
+//
+// Some servers take no notice of the condition. Until this one is known to, it is asked
+// first as well.
 func (c *Client) unlessTaken(ctx context.Context, s standing, write func(onlyNew bool) (etag string, err error)) (string, error) {
 	if !c.options.NoOverwrite {
 		return write(false)
+	}
+	if !c.conditional.Load() {
+		err := c.free(ctx, s.key)
+		te, known := errors.AsType[*Error](err)
+		switch {
+		case known && te.Reason == ReasonObjectExists:
+			return c.orStands(ctx, s)
+		case known && te.Class == Permission && !c.unconditional.Load():
+			// Who may not look relies on the condition.
+		case err != nil:
+			return "", err
+		}
 	}
 	if !c.unconditional.Load() {
 		etag, err := write(true)
 		switch statusOf(err) {
 		case http.StatusPreconditionFailed:
+			c.conditional.Store(true)
 			return c.orStands(ctx, s)
 		case http.StatusNotImplemented:
 			c.unconditional.Store(true)
@@ -36,13 +52,23 @@ func (c *Client) unlessTaken(ctx context.Context, s standing, write func(onlyNew
 			return etag, err
 		}
 	}
-	if err := c.free(ctx, s.key); err != nil {
-		if te, ok := errors.AsType[*Error](err); ok && te.Reason == ReasonObjectExists {
-			return c.orStands(ctx, s)
-		}
-		return "", err
-	}
 	return write(false)
+}
+
+// learnCondition repeats the write of an object that has just been written, which a server
+// that knows conditions refuses.
+func (c *Client) learnCondition(again func(onlyNew bool) (etag string, err error)) {
+	if !c.options.NoOverwrite || c.conditional.Load() || c.unconditional.Load() {
+		return
+	}
+	_, err := again(true)
+	switch statusOf(err) {
+	case http.StatusPreconditionFailed:
+		c.conditional.Store(true)
+	case 0:
+		// Nothing was learnt, unless it was written again.
+		c.unconditional.Store(err == nil)
+	}
 }
 
 // orStands returns the ETag of the object that stands, if it is the one.

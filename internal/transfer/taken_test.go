@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -50,4 +52,47 @@ func TestWhatWasStoredBeforeTheAnswerWasLostIsKept(t *testing.T) {
 	r.wantStored(t, "small", small.content)
 	r.wantStored(t, "large", large.content)
 	r.wantNoUploads(t)
+}
+
+// A server that takes no notice of conditions has nothing overwritten all the same.
+func TestNothingIsOverwrittenWhereConditionsAreIgnored(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.NoOverwrite = true })
+	// The signature covers the header, so the object is taken out of its way instead.
+	ignore := fault(func(w http.ResponseWriter, q *http.Request) bool {
+		if isConditional(q) {
+			_ = os.Remove(r.server.Path(testBucket, strings.TrimPrefix(q.URL.Path, "/"+testBucket+"/")))
+		}
+		return false
+	})
+	r.proxy.fault.Store(&ignore)
+	for _, key := range []string{"a", "b"} {
+		first := newFile(5)
+		if _, err := r.Upload(t.Context(), first.file(key)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := newUploader(t, r.client.options, 0).Upload(t.Context(), newFile(6).file(key))
+		wantError(t, err, Source, ReasonObjectExists)
+		_, err = r.Upload(t.Context(), newFile(7).file(key))
+		wantError(t, err, Source, ReasonObjectExists)
+		r.wantStored(t, key, first.content)
+	}
+}
+
+// An object of parts is recorded with the ETag that the server keeps, not the one it said.
+func TestTheETagThatIsKeptIsRecorded(t *testing.T) {
+	r := newRig(t, nil)
+	r.silent()
+	inner := *r.proxy.fault.Load()
+	odd := fault(func(w http.ResponseWriter, q *http.Request) bool {
+		if q.Method == http.MethodHead {
+			r.proxy.backend.ServeHTTP(&silentWriter{ResponseWriter: w, etag: `"kept"`}, q)
+			return true
+		}
+		return inner(w, q)
+	})
+	r.proxy.fault.Store(&odd)
+	receipt, err := r.Upload(t.Context(), newFile(20*mebi).file("parts"))
+	if err != nil || receipt.ETag != "kept" {
+		t.Errorf("receipt = %+v, %v, want the ETag that is kept", receipt, err)
+	}
 }

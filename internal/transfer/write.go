@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -104,10 +105,15 @@ func (c *Client) attributesOf(f File) attributes {
 // be none.
 func (c *Client) putFile(ctx context.Context, f File, algorithm string, b *body) (etag string, err error) {
 	a := c.attributesOf(f)
-	return c.unlessTaken(ctx, standing{f.Key, b.length, algorithm, b.sum.encode(algorithm), b.etag}, func(onlyNew bool) (string, error) {
+	put := func(onlyNew bool) (string, error) {
 		a.onlyNew = onlyNew
 		return c.putObject(ctx, f.Key, a, algorithm, b)
-	})
+	}
+	etag, err = c.unlessTaken(ctx, standing{f.Key, b.length, algorithm, b.sum.encode(algorithm), b.etag}, put)
+	if err == nil {
+		c.learnCondition(put)
+	}
+	return etag, err
 }
 
 // putObject stores an object, and returns its ETag once the server has confirmed the
@@ -249,8 +255,25 @@ func (c *Client) completeUpload(ctx context.Context, u OpenUpload, size int64, p
 		if got != "" && got != sum {
 			return "", mismatch(u.Key, sum, got)
 		}
+		if got == "" {
+			return c.settledETag(ctx, want, unquote(out.ETag))
+		}
 		return unquote(out.ETag), nil
 	})
+}
+
+// settledETag returns the ETag under which the server keeps an object that was just made of
+// parts, for some say another when they make it, and compares the size. Who may not ask
+// takes the one that was said.
+func (c *Client) settledETag(ctx context.Context, want standing, said string) (string, error) {
+	object, err := c.head(ctx, want.key, want.algorithm)
+	if err != nil || object.etag == "" {
+		return said, nil
+	}
+	if object.bytes != want.size {
+		return "", mismatch(want.key, fmt.Sprintf("of %d bytes", want.size), fmt.Sprintf("%d", object.bytes))
+	}
+	return object.etag, nil
 }
 
 // isOpen reports whether the server still knows the upload.

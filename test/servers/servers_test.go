@@ -105,7 +105,10 @@ func serveRclone(s server, program, dir, host, port string) (*exec.Cmd, error) {
 }
 
 func serveS3rver(_ server, program, dir, host, port string) (*exec.Cmd, error) {
-	return exec.Command(program, "-d", dir, "-a", host, "-p", port, "-s", "--no-vhost-buckets"), nil
+	cmd := exec.Command(program, "-d", dir, "-a", host, "-p", port, "-s", "--no-vhost-buckets")
+	// Its continuation tokens are encrypted as only old versions of OpenSSL do.
+	cmd.Env = append(os.Environ(), "NODE_OPTIONS=--openssl-legacy-provider")
+	return cmd, nil
 }
 
 func serveMinio(s server, program, dir, host, port string) (*exec.Cmd, error) {
