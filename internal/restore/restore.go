@@ -44,7 +44,7 @@ type Summary struct {
 	// sizes of the files.
 	Files int64 `json:"files"`
 	Bytes int64 `json:"bytes"`
-	// Present counts the files that stood there already, of the same size and time, and Corrected
+	// Present counts the files that were there already, of the same size and time, and Corrected
 	// those of them that were given their mode, owner or extended attributes.
 	Present   int64 `json:"present"`
 	Corrected int64 `json:"corrected"`
