@@ -108,14 +108,14 @@ func (p *Packer) Fill(ctx context.Context, n int, buf []byte) (length int, last 
 	case n > len(p.parts) || p.ended:
 		return 0, false, fmt.Errorf("part %d of a tar of which %d are made", n, len(p.parts))
 	}
-	length, err = p.make(ctx, buf)
+	length, err = p.makeNext(ctx, buf)
 	// What was begun cannot be begun again.
 	p.broken = err
 	return length, p.ended && p.current == nil, err
 }
 
-// make makes the next part.
-func (p *Packer) make(ctx context.Context, buf []byte) (length int, err error) {
+// makeNext makes the next part.
+func (p *Packer) makeNext(ctx context.Context, buf []byte) (length int, err error) {
 	p.parts = append(p.parts, part{p.size, len(p.frames)})
 	if p.compressor == nil {
 		length, err = p.read(ctx, buf)
