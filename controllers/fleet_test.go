@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"cargoship.dev/operator/api/v1alpha1"
 )
@@ -174,7 +173,6 @@ func (s *stage) startPod(ctx context.Context, name string, job *batchv1.Job) *co
 		Spec: corev1.PodSpec{NodeName: "node", Containers: []corev1.Container{{Name: "worker", Image: "worker:test"}},
 			ServiceAccountName: "default", AutomountServiceAccountToken: ptr.To(false)},
 	}
-	Expect(controllerutil.SetControllerReference(job, pod, scheme)).To(Succeed())
 	Expect(api.Create(ctx, pod)).To(Succeed())
 	pod.Status.Phase = corev1.PodRunning
 	Expect(api.Status().Update(ctx, pod)).To(Succeed())
