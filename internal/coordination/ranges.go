@@ -113,13 +113,6 @@ func (r *Ranges) Add(n int64) bool {
 	return true
 }
 
-// Merge puts every member of other into the set.
-func (r *Ranges) Merge(other Ranges) {
-	for _, s := range other.spans {
-		r.insert(s)
-	}
-}
-
 // Clone gives a copy that shares no memory.
 func (r Ranges) Clone() Ranges { return Ranges{spans: slices.Clone(r.spans)} }
 
