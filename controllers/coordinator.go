@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,8 +22,8 @@ import (
 // bounds the jitter of their ticks, not their period.
 const heartbeat = 250 * time.Millisecond
 
-// lastEpoch is more than managers will ever begin; a lease that holds a later one
-// was edited by hand, and is dropped.
+// lastEpoch is more than managers will ever begin; a later one was written by hand. A
+// lease that holds such is dropped.
 const lastEpoch = 1 << 52
 
 // Coordinator runs one congestion controller per domain, in the manager that
@@ -34,11 +36,14 @@ type Coordinator struct {
 	APIReader client.Reader
 	Clock     clock.WithTicker
 	Metrics   *metrics.Metrics
+	Recorder  events.EventRecorder
 	// Rand is the source of jitter.
 	Rand *rand.Rand
 
-	epoch   int64
+	epoch   int64 // of the domain that is taken control of next
 	domains map[string]*domain
+	// retries is when what failed is tried again.
+	retries *flowcontrol.Backoff
 }
 
 // NeedLeaderElection keeps the coordinator on the leader.
@@ -55,8 +60,8 @@ func (c *Coordinator) Start(ctx context.Context) error {
 	ticker := c.Clock.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
-		if err := c.Tick(ctx); err != nil && ctx.Err() == nil {
-			logger.Error(err, "a tick did not do all it should; the next makes up for it")
+		if err := safely(func() error { return c.Tick(ctx) }); err != nil && ctx.Err() == nil {
+			logger.Error(err, "tick incomplete; will retry")
 		}
 		select {
 		case <-ctx.Done():
@@ -69,7 +74,7 @@ func (c *Coordinator) Start(ctx context.Context) error {
 // beginEpoch takes an epoch above every one that was ever recorded, so that no
 // grant of a former leader outlives this one's first.
 func (c *Coordinator) beginEpoch(ctx context.Context) error {
-	c.domains = map[string]*domain{}
+	c.domains, c.retries = map[string]*domain{}, c.newRetries()
 	var transfers v1alpha1.ArchiveTransferList
 	if err := c.APIReader.List(ctx, &transfers); err != nil {
 		return fmt.Errorf("beginning an epoch: listing ArchiveTransfers: %w", err)
@@ -78,17 +83,27 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	if err := c.APIReader.List(ctx, &leases); err != nil {
 		return fmt.Errorf("beginning an epoch: listing PrefixLeases: %w", err)
 	}
+	var profiles v1alpha1.DestinationProfileList
+	if err := c.APIReader.List(ctx, &profiles); err != nil {
+		return fmt.Errorf("beginning an epoch: listing DestinationProfiles: %w", err)
+	}
 	last := int64(0)
+	recorded := func(epoch int64) {
+		if epoch <= lastEpoch {
+			last = max(last, epoch)
+		}
+	}
+	for i := range profiles.Items {
+		recorded(ptr.Deref(profiles.Items[i].Status.Epoch, 0))
+	}
 	for i := range transfers.Items {
 		if s := transfers.Items[i].Status.Coordination; s != nil {
-			last = max(last, ptr.Deref(s.Epoch, 0))
+			recorded(ptr.Deref(s.Epoch, 0))
 		}
 	}
 	// What workers say of epochs is not asked: they know none but those written here.
 	for i := range leases.Items {
-		if e := leases.Items[i].Spec.Epoch; e <= lastEpoch {
-			last = max(last, e)
-		}
+		recorded(leases.Items[i].Spec.Epoch)
 	}
 	c.epoch = last + 1
 	return nil
@@ -102,32 +117,73 @@ func (c *Coordinator) Tick(ctx context.Context) error {
 	}
 	var errs []error
 	for name, members := range world {
-		d, err := c.domain(ctx, name, members)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		errs = append(errs, d.tick(ctx, members))
+		errs = append(errs, c.tickDomain(ctx, name, members))
 	}
 	for name, d := range c.domains {
 		if _, there := world[name]; !there {
-			d.close()
+			errs = append(errs, safely(func() error { c.close(name, d); return nil }))
 			delete(c.domains, name)
 		}
 	}
+	c.retries.GC()
 	return errors.Join(errs...)
 }
 
-// domain returns the controller of a domain, begun anew when it is not there.
+// tickDomain has a domain tick, unless it is parked. One that cannot be taken control of,
+// or that panics, is parked with all its transfers; its controller is then begun anew, from what
+// the API holds.
+func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*member) error {
+	key := "domain/" + name
+	if c.parked(key) {
+		return nil
+	}
+	var d *domain
+	err := safely(func() (err error) {
+		if d, err = c.domain(ctx, name, members); err != nil {
+			return err
+		}
+		return d.tick(ctx, members)
+	})
+	var p *panicked
+	if d != nil && !errors.As(err, &p) {
+		c.unpark(key)
+		return err
+	}
+	c.domains[name] = nil
+	waiting := make([]*v1alpha1.ArchiveTransfer, 0, len(members))
+	for _, m := range members {
+		waiting = append(waiting, m.transfer)
+	}
+	c.parkTransfers(ctx, key, "the coordination of "+name, err, waiting...)
+	c.Metrics.Parked(name, len(waiting))
+	return nil
+}
+
+// close ends the control of a domain that the last transfer has left; nil while it is parked.
+func (c *Coordinator) close(name string, d *domain) {
+	if d != nil {
+		d.dropAbsent(c.Clock.Now(), nil)
+	}
+	c.Metrics.ForgetDomain(name)
+}
+
+// domain returns the controller of a domain, begun anew when it is not there. Each has an
+// epoch of its own, so that what one that panicked has granted is older than any of its
+// successor's.
 func (c *Coordinator) domain(ctx context.Context, name string, members []*member) (*domain, error) {
 	if d := c.domains[name]; d != nil {
 		return d, nil
 	}
-	d, err := newDomain(c, name, members)
+	snapshot, err := c.readProfile(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("taking control of %s: %w", name, err)
 	}
+	d, err := newDomain(c, name, snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("taking control of %s: %w", name, err)
+	}
+	c.epoch++
 	c.domains[name] = d
-	log.FromContext(ctx).WithName("coordinator").Info("took control of a domain", "domain", name, "transfers", len(members), "epoch", c.epoch)
+	log.FromContext(ctx).WithName("coordinator").Info("took control of a domain", "domain", name, "transfers", len(members), "epoch", d.epoch)
 	return d, nil
 }

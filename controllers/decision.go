@@ -112,14 +112,16 @@ func decideRunning(in input) decision {
 		message: "workers are archiving the source"}
 	p := in.transfer.Status.Progress
 	blocked, who := blockedLease(in.leases)
-	problem := podProblem(in)
+	problem, invalid := podProblem(in), coordinationValid(in.transfer, prerequisites{})
 	switch {
 	case suspended(in):
 		run.progressing, run.reason = false, v1alpha1.ReasonSuspended
 		run.message = "no workers run while spec.suspend, or the suspend field of their Job, is true"
+	case invalid != nil:
+		run.progressing, run.reason, run.message = false, invalid.reason, invalid.message
 	case blocked != nil:
 		run.progressing, run.reason = false, blockedReason(blocked.Reason)
-		run.message = fmt.Sprintf("worker %s: %s", who, truncate(blocked.Message, maxMessage))
+		run.message = fmt.Sprintf("worker %s reports %s", who, quotedWithin(blocked.Message, maxWorkerMessage))
 	case problem != nil:
 		run.progressing, run.reason, run.message = false, problem.reason, problem.message
 		run.again = withoutPods(in, v1alpha1.RoleWorker)
@@ -176,18 +178,6 @@ func blockedLease(leases []v1alpha1.PrefixLease) (*metav1.Condition, string) {
 		}
 	}
 	return nil, ""
-}
-
-// blockedReason is a worker's reason, if it is one that our workers give. Whoever chooses
-// the image of the workers chooses their words, which must not pass for the manager's.
-func blockedReason(reason string) string {
-	switch reason {
-	case v1alpha1.ReasonBucketNotFound, v1alpha1.ReasonCredentialsMissing, v1alpha1.ReasonCredentialsRejected,
-		v1alpha1.ReasonPermissionDenied, v1alpha1.ReasonRegionMismatch, v1alpha1.ReasonEndpointUnreachable,
-		v1alpha1.ReasonCertificateNotTrusted, v1alpha1.ReasonConfigurationRefused, v1alpha1.ReasonSourceUnavailable:
-		return reason
-	}
-	return v1alpha1.ReasonWorkerBlocked
 }
 
 // withoutPods is when to look once more for what keeps pods from being created: no

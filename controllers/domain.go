@@ -21,12 +21,15 @@ import (
 type domain struct {
 	*Coordinator
 
-	name   string
+	name string
+	// epoch is the domain's own; the coordinator's is that of the next.
+	epoch  int64
 	core   *coordination.PipelineCoordinator
 	claims map[coordination.TransferID]*claim
 	due    time.Time
 	// foreign tells since when leases hold grants that came after every one of this leader.
 	foreign map[types.UID]time.Time
+	profile profile
 }
 
 // claim is what the manager remembers of a transfer besides what the core does.
@@ -41,27 +44,22 @@ type claim struct {
 	// unrecorded is set while the API does not hold what the core has counted;
 	// no report is acknowledged meanwhile.
 	unrecorded bool
+	// rejected is why the core does not take the spec as it is now; what it took before
+	// holds meanwhile.
+	rejected string
 }
 
-// newDomain takes control of a domain from what the API holds of it.
-func newDomain(c *Coordinator, name string, members []*member) (*domain, error) {
+// newDomain takes control of a domain, from what an earlier leader recorded.
+func newDomain(c *Coordinator, name string, snapshot coordination.Snapshot) (*domain, error) {
 	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: c.Rand})
 	if err != nil {
 		return nil, err
 	}
-	d := &domain{Coordinator: c, name: name, core: core, claims: map[coordination.TransferID]*claim{}, foreign: map[types.UID]time.Time{}}
-	snapshot := coordination.Snapshot{}
-	for _, m := range members {
-		if s := m.transfer.Status.Coordination; s != nil && s.Snapshot != "" && snapshot.Path == nil {
-			var err error
-			if snapshot, err = coordination.DecodeSnapshot([]byte(s.Snapshot)); err != nil {
-				log.Log.WithName("coordinator").Error(err, "the snapshot is ignored", "domain", name,
-					"archiveTransfer", client.ObjectKeyFromObject(m.transfer))
-			}
-		}
-	}
 	snapshot.Epoch = c.epoch
-	return d, core.Start(c.Clock.Now(), snapshot)
+	return &domain{
+		Coordinator: c, name: name, epoch: c.epoch, core: core,
+		claims: map[coordination.TransferID]*claim{}, foreign: map[types.UID]time.Time{},
+	}, core.Start(c.Clock.Now(), snapshot)
 }
 
 // tick lets the core decide once, if the domain is due.
@@ -73,7 +71,8 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	began := now
 	var errs []error
 	for _, m := range members {
-		errs = append(errs, d.admit(now, m), d.observe(ctx, now, m))
+		d.admit(ctx, now, m)
+		errs = append(errs, d.observe(ctx, now, m))
 	}
 	d.dropAbsent(now, members)
 	deciding := d.Clock.Now()
@@ -88,36 +87,69 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	decided := d.Clock.Now()
 	// What has ended is recorded before it is acknowledged: a manager that dies
 	// in between forgets nothing.
+	snapshot := d.core.Snapshot()
 	for _, m := range members {
-		errs = append(errs, d.record(ctx, now, m), d.deleteLeases(ctx, m))
+		errs = append(errs, d.record(ctx, now, m, snapshot), d.deleteLeases(ctx, m))
 	}
 	errs = append(errs, d.writeGrants(ctx, members, plan))
+	d.writeProfile(ctx, now, snapshot, len(plan.Transitions) > 0)
+	d.Metrics.Parked(d.name, d.waiting(members))
 	whole := d.Clock.Since(began)
 	d.Metrics.Tick(d.name, decided.Sub(began), whole)
 	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(d.core.Metrics(now)))
 	return errors.Join(errs...)
 }
 
-// admit tells the core of a transfer, or of a change of its spec.
-func (d *domain) admit(now time.Time, m *member) error {
+// admit tells the core of a transfer, or of a change of its spec. One that the core rejects
+// has no claim, and is parked; one that it knew before goes on as it was.
+func (d *domain) admit(ctx context.Context, now time.Time, m *member) {
 	id := coordination.TransferID(m.transfer.UID)
+	c, key := d.claims[id], string(id)
+	if c == nil && d.parked(key) {
+		return
+	}
 	t, err := convert.Transfer(m.transfer)
-	if err != nil {
-		return err
+	if c != nil {
+		t.Recorded, err = nil, nil // the core knows better than the API
 	}
-	if err := d.core.PutTransfer(now, t); err != nil {
-		return fmt.Errorf("coordinating ArchiveTransfer %s: %w", client.ObjectKeyFromObject(m.transfer), err)
+	if err == nil {
+		err = d.core.PutTransfer(now, t)
 	}
-	if d.claims[id] != nil {
-		return nil
+	switch {
+	case c != nil && err != nil:
+		c.rejected = err.Error()
+	case c != nil:
+		c.rejected = ""
+	case err != nil:
+		d.parkTransfers(ctx, key, "taking in the transfer", err, m.transfer)
+	default:
+		d.unpark(key)
+		d.adopt(now, m)
 	}
+}
+
+// adopt takes over what earlier leaders have granted and recorded of a transfer.
+func (d *domain) adopt(now time.Time, m *member) {
+	id := coordination.TransferID(m.transfer.UID)
 	d.claims[id] = newClaim(m.transfer.Status)
 	d.core.SetPlanning(id, m.transfer.Status.Progress == nil || m.transfer.Status.Progress.Planning != planningComplete)
 	for _, lease := range m.leases {
 		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
 		d.claims[id].takeNote(now, lease) // another manager has counted it
 	}
-	return nil
+}
+
+// waiting counts the transfers that are parked: without a claim, or without a status that
+// the API server takes.
+func (d *domain) waiting(members []*member) int {
+	n := 0
+	for _, m := range members {
+		id := coordination.TransferID(m.transfer.UID)
+		if d.claims[id] == nil || d.failing("status/"+string(id)) {
+			n++
+		}
+	}
+	return n
 }
 
 func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
@@ -164,7 +196,7 @@ func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, wor
 		d.Metrics.IgnoredReport(d.name)
 		return nil
 	}
-	if s.ChecksumAlgorithm != "" {
+	if err == nil && s.ChecksumAlgorithm != "" {
 		c.checksum = s.ChecksumAlgorithm
 	}
 	d.count(now, m, c, lease)
@@ -220,29 +252,36 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 	}
 }
 
-// close withdraws every claim, when the last transfer has left the domain.
-func (d *domain) close() {
-	d.dropAbsent(d.Clock.Now(), nil)
-	d.Metrics.ForgetDomain(d.name)
-}
-
 // record writes the coordinator's part of a transfer's status, if it changed.
-func (d *domain) record(ctx context.Context, now time.Time, m *member) error {
+func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot coordination.Snapshot) error {
 	id := coordination.TransferID(m.transfer.UID)
 	c := d.claims[id]
 	if c == nil {
 		return nil
 	}
-	status := d.status(now, m, c)
+	status := d.status(now, m, c, snapshot)
 	d.Metrics.Transfer(m.transfer, status)
 	d.showReportAge(now, m, c)
+	key := "status/" + string(id)
 	if c.recorded != nil && equality.Semantic.DeepEqual(*c.recorded, status) {
+		c.unrecorded = false
+		d.unpark(key)
 		return nil
 	}
-	if err := applyStatus(ctx, d.Client, ownerCoordinator, m.transfer, status); err != nil {
+	if d.parked(key) {
+		return nil
+	}
+	err := applyStatus(ctx, d.Client, ownerCoordinator, m.transfer, status)
+	if refuses(err) {
+		c.unrecorded = true
+		d.parkTransfers(ctx, key, "writing the status", err, m.transfer)
+		return nil
+	}
+	if err != nil {
 		c.unrecorded = true
 		return client.IgnoreNotFound(err)
 	}
+	d.unpark(key)
 	d.Metrics.Write("ArchiveTransfer")
 	c.unrecorded, c.recorded = false, &status
 	return nil

@@ -29,7 +29,7 @@ func coordinatorConditions() []string {
 }
 
 // status is the part of a transfer's status that follows from its coordination.
-func (d *domain) status(now time.Time, m *member, c *claim) v1alpha1.ArchiveTransferStatus {
+func (d *domain) status(now time.Time, m *member, c *claim, snapshot coordination.Snapshot) v1alpha1.ArchiveTransferStatus {
 	id := coordination.TransferID(m.transfer.UID)
 	progress := d.core.Progress(id)
 	s := v1alpha1.ArchiveTransferStatus{ChecksumAlgorithm: c.checksum, Progress: convert.Progress(progress)}
@@ -42,18 +42,14 @@ func (d *domain) status(now time.Time, m *member, c *claim) v1alpha1.ArchiveTran
 		eta := metav1.NewTime(now.Add(left).Round(10 * time.Second))
 		s.EstimatedCompletionTime = &eta
 	}
-	s.Coordination = d.coordinationStatus(now, id)
-	s.Conditions = d.conditions(now, m, s)
+	s.Coordination = d.coordinationStatus(now, id, snapshot)
+	s.Conditions = d.conditions(now, m, c, s)
 	return s
 }
 
-// longestSnapshot is how many bytes the status holds.
-const longestSnapshot = 8192
-
-func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID) *v1alpha1.CoordinationStatus {
-	snapshot := d.core.Snapshot()
+func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID, snapshot coordination.Snapshot) *v1alpha1.CoordinationStatus {
 	out := &v1alpha1.CoordinationStatus{
-		Domain: d.name, Epoch: ptr.To(d.epoch), Snapshot: string(coordination.EncodeSnapshot(snapshot, longestSnapshot)),
+		Domain: d.name, Epoch: ptr.To(d.epoch),
 		Metrics: convert.CoordinationMetrics(d.core.Metrics(now)),
 	}
 	// The state shown is that of the group that the transfer's first prefix is in.
@@ -75,13 +71,13 @@ func failures(c *claim, progress coordination.Progress) []v1alpha1.ArchiveFailur
 	for _, p := range progress.Prefixes {
 		for _, f := range p.Failures {
 			out = append(out, v1alpha1.ArchiveFailure{
-				Prefix: p.Prefix, Number: ptr.To(f.Number), Reason: f.Reason, Message: truncate(f.Message, 512)})
+				Prefix: p.Prefix, Number: ptr.To(f.Number), Reason: word(f.Reason), Message: printable(f.Message)})
 		}
 	}
 	return out[:min(len(out), maxFailures)]
 }
 
-func (d *domain) conditions(now time.Time, m *member, s v1alpha1.ArchiveTransferStatus) []metav1.Condition {
+func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.ArchiveTransferStatus) []metav1.Condition {
 	at := m.transfer
 	conditions := ownConditions(at.Status.Conditions, coordinatorConditions())
 	set := conditionSetter(&conditions, at.Generation, metav1.NewTime(now.Truncate(time.Second)))
@@ -99,6 +95,12 @@ func (d *domain) conditions(now time.Time, m *member, s v1alpha1.ArchiveTransfer
 		set(v1alpha1.ConditionThrottled, false, v1alpha1.ReasonNotThrottled, "the destination takes all requests")
 	}
 	switch expired, failed := expiredLease(m), convert.TallyFrom(s.Progress.Failed).Files; {
+	case c.rejected != "":
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonInvalidCoordination,
+			"what was valid before goes on to hold, since the spec is rejected: "+c.rejected)
+	case slices.ContainsFunc(slices.Collect(maps.Keys(m.pods)), d.failing):
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked,
+			"the API server refuses the lease of a worker, as the transfer's events tell; it is tried again")
 	case expired != "":
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonLeaseExpired, fmt.Sprintf(
 			"worker %s could not renew its lease in time and works on its floor", expired))

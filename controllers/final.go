@@ -50,7 +50,7 @@ func finalRecord(s v1alpha1.ArchiveTransferStatus) v1alpha1.ArchiveTransferStatu
 	}
 	if c := s.Coordination; c != nil {
 		final := *c
-		final.State, final.Window, final.MilliRequestsPerSecond, final.Snapshot = "", nil, nil, ""
+		final.State, final.Window, final.MilliRequestsPerSecond = "", nil, nil
 		out.Coordination = &final
 	}
 	out.Conditions = settled(out.Conditions, s.CompletionTime)

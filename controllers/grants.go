@@ -40,14 +40,14 @@ func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordi
 	var errs []error
 	for _, g := range plan.Grants {
 		m := byID[g.Transfer]
-		if m == nil || d.claims[g.Transfer].unrecorded {
+		if c := d.claims[g.Transfer]; m == nil || c == nil || c.unrecorded {
 			continue
 		}
 		if lease := m.leases[string(g.Worker)]; lease != nil && isLater(lease.Spec, g) {
 			errs = append(errs, d.dropForeign(ctx, lease))
 			continue
 		}
-		group.Go(func() error { return d.writeGrant(ctx, m, g) })
+		group.Go(func() error { return safely(func() error { return d.writeGrant(ctx, m, g) }) })
 	}
 	return errors.Join(append(errs, group.Wait())...)
 }
@@ -55,6 +55,9 @@ func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordi
 // writeGrant creates or updates one lease, also one that somebody else has edited.
 func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant) error {
 	uid := string(g.Worker)
+	if d.parked(uid) {
+		return nil
+	}
 	spec := convert.Grant(g)
 	spec.TransferName = m.transfer.Name
 	lease := m.leases[uid]
@@ -63,7 +66,7 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant
 		if pod == nil || !starting(pod) {
 			return nil
 		}
-		return d.createLease(ctx, m.transfer, pod, spec)
+		return d.wrote(ctx, m, uid, d.createLease(ctx, m.transfer, pod, spec))
 	}
 	if equality.Semantic.DeepEqual(lease.Spec, spec) {
 		return nil
@@ -77,8 +80,21 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant
 		return nil // the cache was behind; the next tick writes again
 	}
 	if err != nil {
-		return fmt.Errorf("writing PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+		err = fmt.Errorf("writing PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
+	return d.wrote(ctx, m, uid, err)
+}
+
+// wrote takes in what came of writing a lease. One that the API server refuses is parked.
+func (d *domain) wrote(ctx context.Context, m *member, uid string, err error) error {
+	switch {
+	case refuses(err):
+		d.park(ctx, uid, "writing a lease", err, m.transfer)
+		return nil
+	case err != nil:
+		return err
+	}
+	d.unpark(uid)
 	d.Metrics.Write("PrefixLease")
 	return nil
 }
@@ -154,6 +170,5 @@ func (d *domain) createLease(ctx context.Context, at *v1alpha1.ArchiveTransfer, 
 	if err != nil {
 		return fmt.Errorf("creating PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
-	d.Metrics.Write("PrefixLease")
 	return nil
 }

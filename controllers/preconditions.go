@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
 )
 
 // violation is a precondition that does not hold: what stands in the way, and
@@ -72,7 +73,7 @@ type policy func(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation
 
 // preconditions are judged in this order; the first violation is reported.
 func preconditions() []policy {
-	return []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists}
+	return []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
 }
 
 func firstViolation(policies []policy, at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
@@ -96,6 +97,14 @@ func (a AllowedSources) judge(s v1alpha1.Source) *violation {
 		return &violation{v1alpha1.ReasonHostPathNotAllowed, fmt.Sprintf(advice, "a hostPath", "--allow-host-path-sources")}
 	case s.NFS != nil && !a.NFS:
 		return &violation{v1alpha1.ReasonNFSNotAllowed, fmt.Sprintf(advice, "an NFS export", "--allow-nfs-sources")}
+	}
+	return nil
+}
+
+// coordinationValid asks the core, which is the last to judge.
+func coordinationValid(at *v1alpha1.ArchiveTransfer, _ prerequisites) *violation {
+	if err := convert.Validate(at); err != nil {
+		return &violation{v1alpha1.ReasonInvalidCoordination, fmt.Sprintf("the transfer can't be coordinated: %v", err)}
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDomain(&Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", nil)
+	d, err := newDomain(&Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", coordination.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
 	}

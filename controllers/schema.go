@@ -49,7 +49,7 @@ func CheckSchema(served openapi.Client) error {
 		return err
 	}
 	var missing []string
-	for _, o := range []any{v1alpha1.ArchiveTransfer{}, v1alpha1.PrefixLease{}} {
+	for _, o := range []any{v1alpha1.ArchiveTransfer{}, v1alpha1.PrefixLease{}, v1alpha1.DestinationProfile{}} {
 		kind := reflect.TypeOf(o)
 		schema, there := schemas[kind.Name()]
 		if !there {

@@ -41,10 +41,10 @@ func TestControllers(t *testing.T) {
 var _ = BeforeSuite(func() {
 	ctrl.SetLogger(GinkgoLogr)
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true}
+	DeferCleanup(env.Stop) // also of one that has come up in part
 	var err error
 	restConfig, err = env.Start()
 	Expect(err).NotTo(HaveOccurred(), "starting an API server; `make test` sets KUBEBUILDER_ASSETS to its programs")
-	DeferCleanup(env.Stop)
 	scheme = runtime.NewScheme()
 	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
@@ -56,8 +56,11 @@ var _ = BeforeSuite(func() {
 // more, claims alone are allowed as sources.
 func startManager(allowed ...controllers.AllowedSources) (stop func()) {
 	GinkgoHelper()
+	cached, err := controllers.CacheOptions()
+	Expect(err).NotTo(HaveOccurred())
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme:     scheme,
+		Cache:      cached,
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
 	})
@@ -69,7 +72,7 @@ func startManager(allowed ...controllers.AllowedSources) (stop func()) {
 		Clock: clock.RealClock{}, WorkerImage: "worker:test", Allowed: append(allowed, controllers.AllowedSources{})[0],
 	}).SetupWithManager(mgr)).To(Succeed())
 	Expect(mgr.Add(&controllers.Coordinator{
-		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m,
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m, Recorder: mgr.GetEventRecorder("cargoship"),
 		Rand: rand.New(rand.NewPCG(1, 2)),
 	})).To(Succeed())
 	ctx, cancel := context.WithCancel(context.Background())

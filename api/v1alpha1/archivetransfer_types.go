@@ -473,6 +473,7 @@ type TransferStrategy string
 type BandwidthStrategy string
 
 // Coordination tunes the control that all workers share. The defaults suit most.
+// +kubebuilder:validation:XValidation:rule="!has(self.updateInterval) || !has(self.leaseDuration) || duration(self.updateInterval) + duration(self.updateInterval) + duration(self.updateInterval) <= duration(self.leaseDuration)",message="leaseDuration must be at least three times updateInterval, so that a lease outlasts a lost report"
 type Coordination struct {
 	// mode is Coordinated, or Uncoordinated for fixed windows.
 	// +optional
@@ -800,6 +801,7 @@ type ArchiveTransferStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:XValidation:rule="size(self.message) <= 1024",message="the message of a condition has at most 1024 characters"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// startTime is when the first worker was asked for.
@@ -848,8 +850,7 @@ type ArchiveTransferStatus struct {
 
 	// checksumAlgorithm is the checksum that the destination verified.
 	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Enum=CRC64NVME;CRC32C
 	ChecksumAlgorithm string `json:"checksumAlgorithm,omitempty"`
 }
 
@@ -1050,12 +1051,6 @@ type CoordinationStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
-
-	// snapshot is what a new leader starts from, for the manager alone.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=8192
-	Snapshot string `json:"snapshot,omitempty"`
 
 	// metrics judge the coordination.
 	// +optional

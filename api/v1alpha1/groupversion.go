@@ -14,6 +14,7 @@ func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&ArchiveTransfer{}, &ArchiveTransferList{},
 		&PrefixLease{}, &PrefixLeaseList{},
+		&DestinationProfile{}, &DestinationProfileList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

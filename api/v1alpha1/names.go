@@ -85,6 +85,16 @@ const (
 	ReasonThrottling         = "DestinationThrottling"
 	ReasonHealthy            = "Healthy"
 	ReasonLeaseExpired       = "LeaseExpired"
+	// ReasonInvalidCoordination: the values of spec.coordination contradict each other,
+	// or the status was edited so that it can't be gone on from.
+	ReasonInvalidCoordination = "InvalidCoordination"
+	// ReasonCoordinationParked: the coordinator failed on the transfer or its destination
+	// and tries again after a pause.
+	ReasonCoordinationParked = "CoordinationParked"
+	// ReasonSnapshotUnreadable: what a DestinationProfile holds is not used.
+	ReasonSnapshotUnreadable = "SnapshotUnreadable"
+	// ReasonUnspecified stands for a worker's reason that is no word.
+	ReasonUnspecified = "Unspecified"
 )
 
 // Reasons that a worker gives when it is blocked or when a file fails. They
@@ -99,7 +109,23 @@ const (
 	ReasonCertificateNotTrusted = "CertificateNotTrusted"
 	ReasonConfigurationRefused  = "ConfigurationRefused"
 	ReasonSourceUnavailable     = "SourceUnavailable"
+	ReasonCredentialsExpired    = "CredentialsExpired"
+	ReasonObjectNotFound        = "ObjectNotFound"
+	ReasonChecksumUnsupported   = "ChecksumUnsupported"
+	ReasonEndpointInvalid       = "EndpointInvalid"
+	ReasonCABundleInvalid       = "CABundleInvalid"
+	ReasonClockSkewed           = "ClockSkewed"
 )
+
+// BlockedReasons are the reasons that a blocked worker may give. Any other is not shown
+// as a reason of the transfer, since a worker could give one of the manager's own.
+func BlockedReasons() []string {
+	return []string{
+		ReasonBucketNotFound, ReasonCredentialsMissing, ReasonCredentialsRejected, ReasonCredentialsExpired, ReasonPermissionDenied,
+		ReasonObjectNotFound, ReasonRegionMismatch, ReasonEndpointUnreachable, ReasonEndpointInvalid, ReasonCertificateNotTrusted,
+		ReasonCABundleInvalid, ReasonChecksumUnsupported, ReasonClockSkewed, ReasonConfigurationRefused, ReasonSourceUnavailable,
+	}
+}
 
 // Keys that a credentials Secret holds, named as AWS tools name them.
 const (

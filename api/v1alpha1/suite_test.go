@@ -23,9 +23,9 @@ func TestValidation(t *testing.T) {
 
 var _ = BeforeSuite(func() {
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true}
+	DeferCleanup(env.Stop) // also of one that has come up in part
 	config, err := env.Start()
 	Expect(err).NotTo(HaveOccurred(), "starting an API server; `make test` sets KUBEBUILDER_ASSETS to its programs")
-	DeferCleanup(env.Stop)
 	scheme := runtime.NewScheme()
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
 	Expect(corev1.AddToScheme(scheme)).To(Succeed())

@@ -13,18 +13,14 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -155,11 +151,10 @@ func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
 			return nil, fmt.Errorf("registering API types: %w", err)
 		}
 	}
-	ours, err := labels.NewRequirement(v1alpha1.LabelTransferUID, selection.Exists, nil)
+	cached, err := controllers.CacheOptions()
 	if err != nil {
-		return nil, fmt.Errorf("selecting our pods: %w", err)
+		return nil, err
 	}
-	selector := cache.ByObject{Label: labels.NewSelector().Add(*ours)}
 	metricsOptions := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
 	if o.metricsSecure {
 		metricsOptions.FilterProvider = filters.WithAuthenticationAndAuthorization
@@ -173,9 +168,7 @@ func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
 		LeaderElectionID:              "cargoship-manager",
 		LeaderElectionNamespace:       o.leaderNamespace,
 		LeaderElectionReleaseOnCancel: true,
-		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}: selector, &batchv1.Job{}: selector,
-		}, DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                         cached,
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
 			&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{},
 			&corev1.ServiceAccount{}, &rbacv1.RoleBinding{},
@@ -197,7 +190,7 @@ func setup(mgr ctrl.Manager, o options) error {
 		return fmt.Errorf("registering the lifecycle reconciler: %w", err)
 	}
 	coordinator := &controllers.Coordinator{
-		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m,
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m, Recorder: recorder,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	if err := mgr.Add(coordinator); err != nil {

@@ -1,7 +1,9 @@
 package convert
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"k8s.io/utils/ptr"
 
@@ -12,6 +14,22 @@ import (
 
 // Domain names what shares fate beyond one transfer: a bucket of a server.
 func Domain(d v1alpha1.Destination) string { return endpoint.Domain(d.Endpoint, d.Region, d.Bucket) }
+
+// ProfileName names the DestinationProfile of a domain: what people can read of it, and
+// a hash of all of it.
+func ProfileName(domain string) string {
+	readable := strings.Trim(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(domain)), "-")
+	hash := sha256.Sum256([]byte(domain))
+	return fmt.Sprintf("%s-%x", strings.Trim(readable[:min(len(readable), maxReadable)], "-"), hash[:8])
+}
+
+// maxReadable is how much of a domain is in the name of its profile.
+const maxReadable = 128
 
 // Transfer writes a transfer's claim on its domain, with what its status says
 // has ended already.
@@ -31,6 +49,15 @@ func Transfer(at *v1alpha1.ArchiveTransfer) (coordination.Transfer, error) {
 		t.Recorded[p.Name] = r
 	}
 	return t, nil
+}
+
+// Validate tells why the core would reject a transfer.
+func Validate(at *v1alpha1.ArchiveTransfer) error {
+	t, err := Transfer(at)
+	if err != nil {
+		return err
+	}
+	return t.Validate()
 }
 
 // recorded reads what PrefixStatus has written of a prefix.

@@ -62,7 +62,7 @@ func (c Config) Validate() error {
 		between("slowStartThreshold", c.SlowStartThreshold, 1, maxWindow),
 		between("maxActivePrefixes", c.MaxActivePrefixes, 1, maxPrefixesPerWorker),
 		between("maxPrefixes", c.MaxPrefixes, 1, maxPrefixesPerWorker),
-		between("maxConcurrentUploads", c.MaxConcurrentUploads, 1, 1000),
+		between("maxConcurrentUploads", c.MaxConcurrentUploads, 1, 1024),
 		between("maxAttempts", c.MaxAttempts, 1, 100),
 		between("updateInterval", c.UpdateInterval, 100*time.Millisecond, time.Minute),
 		between("leaseDuration", c.LeaseDuration, max(time.Second, 3*c.UpdateInterval), longestLease),

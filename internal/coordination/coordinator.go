@@ -93,7 +93,7 @@ func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
 // configuration and the suspension of one.
 func (c *PipelineCoordinator) PutTransfer(now time.Time, spec Transfer) error {
 	c.now = now
-	if err := spec.validate(); err != nil {
+	if err := spec.Validate(); err != nil {
 		return fmt.Errorf("put transfer %s: %w", spec.ID, err)
 	}
 	recorded := spec.Recorded
@@ -112,7 +112,8 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec Transfer) error {
 	return nil
 }
 
-func (t Transfer) validate() error {
+// Validate tells why PutTransfer would reject a transfer.
+func (t Transfer) Validate() error {
 	if t.ID == "" {
 		return errors.New("its ID is missing")
 	}

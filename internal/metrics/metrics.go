@@ -27,6 +27,7 @@ type Metrics struct {
 	transitions             *prometheus.CounterVec
 	ignored                 *prometheus.CounterVec
 	writes                  *prometheus.CounterVec
+	parked                  *prometheus.GaugeVec
 	decide, tick            *prometheus.HistogramVec
 	domain                  []domainGauge
 }
@@ -60,6 +61,7 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		transitions: counter("congestion_transitions_total", "Changes of state of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
 		ignored:     counter("reports_ignored_total", "Reports that workers had no right to, or that were impossible.", []string{"domain"}),
 		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind.", []string{"kind"}),
+		parked:      gauge("parked_transfers", "Transfers whose coordination has failed and is tried again after a pause, by domain.", []string{"domain"}),
 		decide: histogram("coordinator_decide_seconds",
 			"Time the coordinator took to take in reports and decide, by domain.", []string{"domain"}),
 		tick: histogram("coordinator_tick_seconds", "Time of a whole tick, API writes included, by domain.", []string{"domain"}),
@@ -71,7 +73,7 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		}
 	}
 	for _, c := range []prometheus.Collector{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service,
-		m.workers, m.condition, m.state, m.failures, m.reportAge, m.requests, m.sent, m.transitions, m.ignored, m.writes, m.decide, m.tick} {
+		m.workers, m.condition, m.state, m.failures, m.reportAge, m.requests, m.sent, m.transitions, m.ignored, m.writes, m.parked, m.decide, m.tick} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -209,6 +211,7 @@ func (m *Metrics) ForgetDomain(domain string) {
 	by := prometheus.Labels{"domain": domain}
 	m.transitions.DeletePartialMatch(by)
 	m.ignored.DeletePartialMatch(by)
+	m.parked.DeletePartialMatch(by)
 	m.decide.DeletePartialMatch(by)
 	m.tick.DeletePartialMatch(by)
 	for _, g := range m.domain {
@@ -223,6 +226,9 @@ func (m *Metrics) Transition(domain, from, to, cause string) {
 
 // IgnoredReport counts a report that was not believed.
 func (m *Metrics) IgnoredReport(domain string) { m.ignored.WithLabelValues(domain).Inc() }
+
+// Parked shows how many transfers of a domain are parked.
+func (m *Metrics) Parked(domain string, n int) { m.parked.WithLabelValues(domain).Set(float64(n)) }
 
 // Write counts a write of the coordinator to the API server.
 func (m *Metrics) Write(kind string) { m.writes.WithLabelValues(kind).Inc() }

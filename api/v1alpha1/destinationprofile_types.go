@@ -1,0 +1,76 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DestinationProfileSpec says which destination the profile is of.
+type DestinationProfileSpec struct {
+	// domain is the endpoint and bucket under one control.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=640
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a profile is of one destination; delete it, and the manager makes another"
+	Domain string `json:"domain,omitempty"`
+}
+
+// DestinationProfileStatus is what the manager knows of the destination. It is written
+// every few seconds at most: one that is older makes the next leader more careful.
+// +kubebuilder:validation:MinProperties=1
+type DestinationProfileStatus struct {
+	// epoch is that of the leader that wrote it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Epoch *int64 `json:"epoch,omitempty"`
+
+	// window is the number of requests that the destination was granted in flight.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Window *int32 `json:"window,omitempty"`
+
+	// snapshot is what a new leader starts from, for the manager alone. It names its version.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=65536
+	Snapshot string `json:"snapshot,omitempty"`
+
+	// updateTime is when it was written.
+	// +optional
+	UpdateTime *metav1.Time `json:"updateTime,omitempty"`
+}
+
+// DestinationProfile is what the manager knows of one endpoint and bucket. The manager
+// makes it and alone writes it. Deleted, it is made again as long as a transfer runs, and
+// the next leader finds out anew.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=dprof
+// +kubebuilder:printcolumn:name="Domain",type=string,JSONPath=`.spec.domain`
+// +kubebuilder:printcolumn:name="Window",type=integer,JSONPath=`.status.window`
+// +kubebuilder:printcolumn:name="Updated",type=date,JSONPath=`.status.updateTime`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type DestinationProfile struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says which destination it is of.
+	// +required
+	Spec DestinationProfileSpec `json:"spec,omitzero"`
+
+	// status is what is known of it.
+	// +optional
+	Status DestinationProfileStatus `json:"status,omitzero"`
+}
+
+// DestinationProfileList is a list of DestinationProfiles.
+//
+// +kubebuilder:object:root=true
+type DestinationProfileList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []DestinationProfile `json:"items"`
+}

@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+// CacheOptions keep in memory what the controllers read and nothing else: everybody who
+// may create pods in a namespace can make them large.
+func CacheOptions() (cache.Options, error) {
+	ours, err := labels.NewRequirement(v1alpha1.LabelTransferUID, selection.Exists, nil)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("selecting our pods and Jobs: %w", err)
+	}
+	selector := labels.NewSelector().Add(*ours)
+	return cache.Options{
+		DefaultTransform: trim,
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}:  {Label: selector, Transform: trim},
+			&batchv1.Job{}: {Label: selector, Transform: trim},
+		},
+	}, nil
+}
+
+// lastApplied is the second copy of an object that kubectl apply keeps in it.
+const lastApplied = corev1.LastAppliedConfigAnnotation
+
+// trim drops from an object what no controller reads.
+func trim(o any) (any, error) {
+	m, err := meta.Accessor(o)
+	if err != nil {
+		return o, nil //nolint:nilerr // a tombstone has no metadata, and passes as it is
+	}
+	m.SetManagedFields(nil)
+	switch o := o.(type) {
+	case *corev1.Pod:
+		trimPod(o)
+	case *batchv1.Job:
+		trimJob(o)
+	default:
+		if a := m.GetAnnotations(); a[lastApplied] != "" {
+			delete(a, lastApplied)
+			m.SetAnnotations(a)
+		}
+	}
+	return o, nil
+}
+
+// trimPod keeps of a pod what tells whose it is, where it runs, what its containers may
+// take and why it does not start.
+func trimPod(p *corev1.Pod) {
+	p.Annotations = nil
+	spec := corev1.PodSpec{NodeName: p.Spec.NodeName}
+	for _, c := range p.Spec.Containers {
+		spec.Containers = append(spec.Containers, corev1.Container{Name: c.Name, Resources: c.Resources})
+	}
+	p.Spec = spec
+	status := corev1.PodStatus{Phase: p.Status.Phase, Conditions: p.Status.Conditions}
+	for _, c := range p.Status.ContainerStatuses {
+		status.ContainerStatuses = append(status.ContainerStatuses, corev1.ContainerStatus{Name: c.Name, State: c.State})
+	}
+	p.Status = status
+}
+
+// trimJob keeps of a Job all but what its pods are made from.
+func trimJob(j *batchv1.Job) {
+	suspended, ours := j.Annotations[annotationSuspendedByUs]
+	if j.Annotations = nil; ours {
+		j.Annotations = map[string]string{annotationSuspendedByUs: suspended}
+	}
+	j.Spec.Template = corev1.PodTemplateSpec{}
+	j.Spec.PodFailurePolicy = nil
+}

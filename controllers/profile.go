@@ -1,0 +1,105 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/coordination"
+)
+
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=destinationprofiles,verbs=get;list;create;patch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=destinationprofiles/status,verbs=get;patch
+
+const (
+	// longestSnapshot is how many bytes a profile holds.
+	longestSnapshot = 64 << 10
+	// profileInterval is how often it is written while only figures change.
+	profileInterval = 5 * time.Second
+)
+
+// profile is what was last written of a destination.
+type profile struct {
+	made     bool
+	snapshot string
+	at       time.Time
+}
+
+// readProfile gives what an earlier leader left. What cannot be read is as if nothing
+// had been left: the destination is then found out about anew, from what leases hold.
+func (c *Coordinator) readProfile(ctx context.Context, domain string) (coordination.Snapshot, error) {
+	p, err := getOrNil(ctx, c.APIReader, "", convert.ProfileName(domain), &v1alpha1.DestinationProfile{})
+	if err != nil || p == nil || p.Status.Snapshot == "" {
+		return coordination.Snapshot{}, err
+	}
+	s, err := coordination.DecodeSnapshot([]byte(p.Status.Snapshot))
+	if err == nil && p.Spec.Domain != domain {
+		err = fmt.Errorf("it is of %q", p.Spec.Domain)
+	}
+	if err != nil {
+		log.FromContext(ctx).WithName("coordinator").Error(err, "beginning without what is known of a destination",
+			"domain", domain, "destinationProfile", p.Name)
+		c.Recorder.Eventf(p, nil, corev1.EventTypeWarning, v1alpha1.ReasonSnapshotUnreadable, "Read",
+			"the destination is found out about anew, since status.snapshot of its profile is not used: %v", err)
+		return coordination.Snapshot{}, nil
+	}
+	return s, nil
+}
+
+// writeProfile records what a new leader starts from: at once when a state has changed,
+// since a cut is one, and otherwise now and then. A failure stops nothing: with
+// an older profile the next leader is but more careful.
+func (d *domain) writeProfile(ctx context.Context, now time.Time, s coordination.Snapshot, changed bool) {
+	name := convert.ProfileName(d.name)
+	key := "DestinationProfile/" + name
+	if s.Path == nil || !changed && now.Sub(d.profile.at) < profileInterval || d.parked(key) {
+		return
+	}
+	text := string(coordination.EncodeSnapshot(s, longestSnapshot))
+	if text == "" || text == d.profile.snapshot {
+		return
+	}
+	status := v1alpha1.DestinationProfileStatus{
+		Epoch: ptr.To(d.epoch), Window: ptr.To(int32(min(s.Path.Window, 1<<30))), Snapshot: text, UpdateTime: ptr.To(metav1.NewTime(now)),
+	}
+	if err := d.applyProfile(ctx, name, status); err != nil {
+		d.park(ctx, key, "the profile of "+d.name, err)
+		return
+	}
+	d.unpark(key)
+	d.Metrics.Write("DestinationProfile")
+	d.profile.snapshot, d.profile.at = text, now
+}
+
+func (d *domain) applyProfile(ctx context.Context, name string, status v1alpha1.DestinationProfileStatus) error {
+	p := &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if !d.profile.made {
+		p.Spec.Domain = d.name
+		if err := apply(ctx, d.Client, ownerCoordinator, p); err != nil {
+			return err
+		}
+		d.profile.made, p.Spec.Domain = true, ""
+	}
+	p.Status = status
+	u, err := applyConfiguration(d.Client, p)
+	if err != nil {
+		return err
+	}
+	err = d.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), ownerCoordinator, client.ForceOwnership)
+	if apierrors.IsNotFound(err) {
+		d.profile.made = false // somebody has deleted it
+	}
+	if err != nil {
+		return fmt.Errorf("writing the status of DestinationProfile %s: %w", name, err)
+	}
+	return nil
+}
