@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd
+MODULES := . hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd hack/servers/gofakes3 hack/servers/rclone hack/servers/minio hack/servers/seaweedfs
 
 ##@ Everyday
 
@@ -184,6 +184,36 @@ SEED ?= 1
 test-faults: ## Prove that faults on the way, at the server and at the source change nothing (KILLS=300, SEED=1).
 	@assets=$$(go run ./hack/controlplane | tail -n 1); \
 	KUBEBUILDER_ASSETS=$$assets go test -count=1 -v -timeout 60m ./test/faults -args -full -kills $(KILLS) -seed $(SEED)
+
+# Which server to run: make test-servers SERVER=MinIO, without a new page; all of them write docs/servers.md.
+SERVER ?=
+
+.PHONY: test-servers
+test-servers: bin/servers/rclone bin/servers/minio bin/servers/weed bin/servers/s3rver/node_modules/.bin/s3rver ## Run the product on S3 servers of many makes, docs/servers.md (SERVER=NAME; needs npm).
+	@assets=$$(go run ./hack/controlplane | tail -n 1); \
+	KUBEBUILDER_ASSETS=$$assets go test -count=1 -v -timeout 30m ./test/servers -args \
+		$(if $(SERVER),-only '$(SERVER)',-full -page $(CURDIR)/docs/servers.md)
+
+bin/servers/rclone: hack/servers/rclone/go.mod hack/servers/rclone/go.sum hack/servers/rclone/main.go
+	@echo 'building rclone serve s3' >&2
+	@cd hack/servers/rclone && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+	@touch $@
+
+bin/servers/minio: hack/servers/minio/go.mod hack/servers/minio/go.sum
+	@echo 'building MinIO' >&2
+	@cd hack/servers/minio && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/minio/minio
+	@touch $@
+
+bin/servers/weed: hack/servers/seaweedfs/go.mod hack/servers/seaweedfs/go.sum
+	@echo 'building SeaweedFS' >&2
+	@cd hack/servers/seaweedfs && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/seaweedfs/seaweedfs/weed
+	@touch $@
+
+bin/servers/s3rver/node_modules/.bin/s3rver: hack/servers/s3rver/package.json hack/servers/s3rver/package-lock.json
+	@echo 'installing s3rver' >&2
+	@mkdir -p bin/servers/s3rver && cp hack/servers/s3rver/package*.json bin/servers/s3rver/
+	@cd bin/servers/s3rver && npm ci --no-audit --no-fund --ignore-scripts >&2
+	@touch $@
 
 # How many random scenarios, one for each seed from SEED on.
 N ?= 10000

@@ -210,6 +210,25 @@ type Destination struct {
 	// +kubebuilder:validation:MaxItems=10
 	ObjectTags []ObjectTag `json:"objectTags,omitempty"`
 
+	// objectLock locks the objects of files. Absent means the bucket's default.
+	// +optional
+	ObjectLock *ObjectLock `json:"objectLock,omitempty"`
+
+	// acl is a canned ACL for all objects. Absent means the bucket's default.
+	// +optional
+	// +kubebuilder:validation:Enum=private;public-read;public-read-write;authenticated-read;aws-exec-read;bucket-owner-read;bucket-owner-full-control
+	ACL string `json:"acl,omitempty"`
+
+	// requesterPays agrees to pay for requests to a bucket whose owner does not.
+	// +optional
+	RequesterPays *bool `json:"requesterPays,omitempty"`
+
+	// expectedBucketOwner is the account that the bucket must be of. Absent means any.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	ExpectedBucketOwner string `json:"expectedBucketOwner,omitempty"`
+
 	// credentials say who the workers are to the server.
 	// +required
 	Credentials Credentials `json:"credentials,omitzero"`
@@ -227,6 +246,7 @@ type Destination struct {
 
 // ServerSideEncryption asks the server to encrypt objects.
 // +kubebuilder:validation:XValidation:rule="self.algorithm == 'aws:kms' || !has(self.kmsKeyID)",message="kmsKeyID goes with algorithm aws:kms only"
+// +kubebuilder:validation:XValidation:rule="self.algorithm == 'aws:kms' || !has(self.bucketKey)",message="bucketKey goes with algorithm aws:kms only"
 type ServerSideEncryption struct {
 	// algorithm is AES256 or aws:kms.
 	// +required
@@ -238,6 +258,28 @@ type ServerSideEncryption struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	KMSKeyID string `json:"kmsKeyID,omitempty"`
+
+	// bucketKey has aws:kms use a key of the bucket, which asks the KMS less often.
+	// +optional
+	BucketKey *bool `json:"bucketKey,omitempty"`
+}
+
+// ObjectLock keeps objects from being replaced or removed, in a bucket that has it enabled.
+// +kubebuilder:validation:XValidation:rule="has(self.mode) == has(self.retainUntil)",message="mode and retainUntil go together"
+// +kubebuilder:validation:MinProperties=1
+type ObjectLock struct {
+	// mode is GOVERNANCE, which some users may lift, or COMPLIANCE, which nobody may.
+	// +optional
+	// +kubebuilder:validation:Enum=GOVERNANCE;COMPLIANCE
+	Mode string `json:"mode,omitempty"`
+
+	// retainUntil is when the lock ends.
+	// +optional
+	RetainUntil *metav1.Time `json:"retainUntil,omitempty"`
+
+	// legalHold keeps the objects until somebody lifts it.
+	// +optional
+	LegalHold *bool `json:"legalHold,omitempty"`
 }
 
 // ObjectTag is one tag of an object.

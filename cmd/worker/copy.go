@@ -24,6 +24,7 @@ const maxListed = 20
 type copyFlags struct {
 	copy.Options
 	packing packingFlags
+	asked   askedFlags
 	asJSON  bool
 }
 
@@ -50,7 +51,7 @@ func newCopyCommand() *cobra.Command {
 func (f *copyFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	addDestinationFlags(flags, &f.Destination)
-	flags.StringVar(&f.Destination.StorageClass, "storage-class", "", "storage class of the objects; the bucket's default otherwise")
+	f.asked.add(flags, &f.Destination)
 	addSourceFlags(flags, &f.Include, &f.Exclude)
 	f.packing.add(flags, &f.Layout)
 	flags.Var(choice(&f.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or, by default, Adaptive")
@@ -69,6 +70,9 @@ func (f *copyFlags) complete(args []string) error {
 	}
 	var err error
 	if f.Layout.Base, err = completeTarget(args[1], &f.Destination); err != nil {
+		return err
+	}
+	if err := f.asked.complete(&f.Destination); err != nil {
 		return err
 	}
 	if err := archive.CheckPatterns(f.Include, f.Exclude); err != nil {

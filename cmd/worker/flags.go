@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -27,6 +28,37 @@ func addDestinationFlags(flags *pflag.FlagSet, d *transfer.Options) {
 	})
 	flags.StringVar(&d.CredentialsDir, "credentials-dir", "", "directory with the files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN")
 	flags.StringVar(&d.CAFile, "ca-file", "", "certificates, as PEM, to trust instead of the system's")
+	flags.BoolVar(&d.Asked.RequesterPays, "requester-pays", false, "agree to pay for requests to a bucket whose owner does not")
+	flags.StringVar(&d.Asked.ExpectedBucketOwner, "expected-bucket-owner", "", "account that the bucket must be of")
+}
+
+// askedFlags are what buckets ask for with what is stored in them.
+type askedFlags struct{ until string }
+
+func (a *askedFlags) add(flags *pflag.FlagSet, d *transfer.Options) {
+	flags.StringVar(&d.StorageClass, "storage-class", "", "storage class of the objects; the bucket's default otherwise")
+	flags.StringVar(&d.SSE, "sse", "", "server-side encryption, AES256 or aws:kms; the bucket's default otherwise")
+	flags.StringVar(&d.KMSKeyID, "sse-kms-key-id", "", "key for aws:kms; the account's default otherwise")
+	flags.BoolVar(&d.Asked.BucketKey, "bucket-key", false, "have aws:kms use a key of the bucket, which asks the KMS less often")
+	flags.StringToStringVar(&d.Tags, "tags", nil, "tags of the objects, as KEY=VALUE,KEY=VALUE")
+	flags.StringVar(&d.Asked.ACL, "acl", "", "canned ACL of all objects, such as bucket-owner-full-control")
+	flags.StringVar(&d.Asked.ObjectLock.Mode, "object-lock-mode", "", "GOVERNANCE or COMPLIANCE, with --object-lock-retain-until")
+	flags.StringVar(&a.until, "object-lock-retain-until", "", "until when the files' objects are locked, such as 2036-01-31T00:00:00Z")
+	flags.BoolVar(&d.Asked.ObjectLock.LegalHold, "object-lock-legal-hold", false, "put a legal hold on the files' objects")
+}
+
+// complete reads the time.
+func (a *askedFlags) complete(d *transfer.Options) (err error) {
+	if a.until == "" {
+		return nil
+	}
+	if d.Asked.ObjectLock.Until, err = time.Parse(time.RFC3339, a.until); err != nil {
+		return fmt.Errorf("--object-lock-retain-until: %q is no time: write one such as 2036-01-31T00:00:00Z", a.until)
+	}
+	if d.Asked.ObjectLock.Until.Before(time.Now()) {
+		return fmt.Errorf("--object-lock-retain-until: %s is past", a.until)
+	}
+	return nil
 }
 
 // completeTarget takes in s3://BUCKET/PREFIX and returns the prefix.

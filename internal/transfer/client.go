@@ -85,7 +85,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
-		s.APIOptions = append(s.APIOptions, readLeniently)
+		s.APIOptions = append(s.APIOptions, readLeniently, carry(o.Asked.always()))
 	})
 	if endpoint := c.s3.Options().BaseEndpoint; endpoint != nil {
 		if err := validateEndpoint(o.Bucket, *endpoint); err != nil {

@@ -44,6 +44,8 @@ type Options struct {
 	SSE string
 	// KMSKeyID is the key for aws:kms. Empty: the account's default key.
 	KMSKeyID string
+	// Asked is what the bucket asks for with requests. Zero: nothing.
+	Asked Asked
 	// Tags are set on the files' objects, never on bookkeeping objects.
 	Tags map[string]string
 	// NoOverwrite has no object replaced that stands: its file fails with ReasonObjectExists.
@@ -66,6 +68,9 @@ func (o Options) validate() error {
 	if o.Checksum != "" && !slices.Contains(proofs(), o.Checksum) {
 		return misconfigured(op, o.Bucket, ReasonConfigurationRefused,
 			fmt.Errorf("checksum %q is none of %s", o.Checksum, strings.Join(proofs(), ", ")))
+	}
+	if err := o.Asked.validate(); err != nil {
+		return misconfigured(op, o.Bucket, ReasonConfigurationRefused, err)
 	}
 	return nil
 }

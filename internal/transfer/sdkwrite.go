@@ -22,7 +22,7 @@ func (c *Client) sdkPutObject(ctx context.Context, key string, a attributes, alg
 	}
 	c.encrypt(&in.ServerSideEncryption, &in.SSEKMSKeyId)
 	setChecksum(algorithm, sum, &in.ChecksumCRC64NVME, &in.ChecksumCRC32C)
-	out, err := c.s3.PutObject(ctx, in, unsigned)
+	out, err := c.s3.PutObject(ctx, in, unsigned, withHeaders(c.options.Asked.ofObject(a.file)))
 	if err != nil {
 		return stored{}, err
 	}

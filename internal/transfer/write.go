@@ -95,10 +95,12 @@ type attributes struct {
 	tags string
 	// onlyNew: no object may stand at the key.
 	onlyNew bool
+	// file: the object is of a file rather than bookkeeping.
+	file bool
 }
 
 func (c *Client) attributesOf(f File) attributes {
-	return attributes{metadata: f.Metadata, storageClass: c.options.StorageClass, tags: c.tags}
+	return attributes{metadata: f.Metadata, storageClass: c.options.StorageClass, tags: c.tags, file: true}
 }
 
 // putFile stores the object of a file as putObject does, and replaces none if there is to
@@ -174,6 +176,7 @@ func checksumHeader(algorithm string) string {
 }
 
 func (c *Client) put(ctx context.Context, key, query string, header http.Header, algorithm, sum string, b *body) (stored, error) {
+	set(header, c.options.Asked.always())
 	name := checksumHeader(algorithm)
 	if algorithm == ChecksumMD5 {
 		digest, err := b.md5Sum(ctx)
@@ -194,16 +197,13 @@ func (c *Client) describe(header http.Header, a attributes) {
 	if a.onlyNew {
 		header["If-None-Match"] = []string{anyETag}
 	}
-	for name, value := range map[string]string{
+	set(header, c.options.Asked.ofObject(a.file))
+	set(header, map[string]string{
 		"X-Amz-Storage-Class":                         a.storageClass,
 		"X-Amz-Tagging":                               a.tags,
 		"X-Amz-Server-Side-Encryption":                c.options.SSE,
 		"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": c.options.KMSKeyID,
-	} {
-		if value != "" {
-			header[name] = []string{value}
-		}
-	}
+	})
 }
 
 func (c *Client) createUpload(ctx context.Context, f File, algorithm string) (OpenUpload, error) {
@@ -218,7 +218,7 @@ func (c *Client) createUpload(ctx context.Context, f File, algorithm string) (Op
 		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithm(algorithm), checksumType(algorithm)
 	}
 	c.encrypt(&in.ServerSideEncryption, &in.SSEKMSKeyId)
-	out, err := c.s3.CreateMultipartUpload(ctx, in)
+	out, err := c.s3.CreateMultipartUpload(ctx, in, withHeaders(c.options.Asked.ofObject(true)))
 	if err != nil {
 		return OpenUpload{}, err
 	}

@@ -66,7 +66,14 @@ func (s Site) client(ctx context.Context) (*transfer.Client, error) {
 		o.CAFile = s.CAFile
 	}
 	if sse := d.ServerSideEncryption; sse != nil {
-		o.SSE, o.KMSKeyID = sse.Algorithm, sse.KMSKeyID
+		o.SSE, o.KMSKeyID, o.Asked.BucketKey = sse.Algorithm, sse.KMSKeyID, isTrue(sse.BucketKey)
+	}
+	o.Asked.ACL, o.Asked.RequesterPays, o.Asked.ExpectedBucketOwner = d.ACL, isTrue(d.RequesterPays), d.ExpectedBucketOwner
+	if l := d.ObjectLock; l != nil {
+		o.Asked.ObjectLock = transfer.ObjectLock{Mode: l.Mode, LegalHold: isTrue(l.LegalHold)}
+		if l.RetainUntil != nil {
+			o.Asked.ObjectLock.Until = l.RetainUntil.Time
+		}
 	}
 	for _, tag := range d.ObjectTags {
 		if o.Tags == nil {
@@ -76,6 +83,8 @@ func (s Site) client(ctx context.Context) (*transfer.Client, error) {
 	}
 	return transfer.NewClient(ctx, o)
 }
+
+func isTrue(b *bool) bool { return b != nil && *b }
 
 // layout returns the layout that the spec asks for; the plan resolves it.
 func (s Site) layout() archive.Layout {

@@ -55,6 +55,9 @@ func built(name string) func() (string, error) {
 }
 
 func all() []server {
+	if chosen.endpoint != "" {
+		return []server{{name: "given", light: true, accessKey: chosen.accessKey, secretKey: chosen.secretKey}}
+	}
 	return []server{
 		{"versitygw", "hack/controlplane/versitygw/go.mod", "github.com/versity/versitygw ", true, accessKey, secretKey, versitygw, serveVersitygw},
 		{"gofakes3", "hack/servers/gofakes3/go.mod", "github.com/johannesboyne/gofakes3 ", true, accessKey, secretKey, gofakes3, serveGofakes3},
@@ -178,6 +181,9 @@ type running struct {
 // start starts a server, which stops when the test ends.
 func (s server) start(t *testing.T) *running {
 	t.Helper()
+	if chosen.endpoint != "" {
+		return s.await(t, strings.TrimPrefix(chosen.endpoint, "http://"), nil, nil)
+	}
 	program, err := s.program()
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +208,16 @@ func (s server) start(t *testing.T) *running {
 			t.Logf("%s said: %.3000s", s.name, log.String())
 		}
 	})
-	address := "127.0.0.1:" + port
+	return s.await(t, "127.0.0.1:"+port, child, &log)
+}
+
+// await makes a bucket as soon as the server takes one.
+func (s server) await(t *testing.T, address string, child *process.Process, log fmt.Stringer) *running {
+	t.Helper()
+	var ended <-chan struct{}
+	if child != nil {
+		ended = child.Done()
+	}
 	client, err := minio.New(address, &minio.Options{
 		Creds: credentials.NewStaticV4(s.accessKey, s.secretKey, ""), Region: region, BucketLookup: minio.BucketLookupPath,
 	})
@@ -215,7 +230,7 @@ func (s server) start(t *testing.T) *running {
 			return &running{s, "http://" + address, &minio.Core{Client: client}}
 		}
 		select {
-		case <-child.Done():
+		case <-ended:
 			t.Fatalf("%s has ended: %v: %s", s.name, child.Err(), log.String())
 		default:
 		}

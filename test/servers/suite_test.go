@@ -18,6 +18,8 @@ type settings struct {
 	full bool
 	// only names one server.
 	only string
+	// endpoint, with the keys, is that of a server that runs already, the only one then.
+	endpoint, accessKey, secretKey string
 	// page is where the table is written.
 	page string
 }
@@ -33,6 +35,9 @@ var (
 func TestMain(m *testing.M) {
 	flag.BoolVar(&chosen.full, "full", false, "run all servers")
 	flag.StringVar(&chosen.only, "only", "", "run this server alone")
+	flag.StringVar(&chosen.endpoint, "endpoint", "", "http:// URL of a server that runs already, to run alone")
+	flag.StringVar(&chosen.accessKey, "access-key", "", "access key of that server")
+	flag.StringVar(&chosen.secretKey, "secret-key", "", "secret key of that server")
 	flag.StringVar(&chosen.page, "page", "", "file to write the table to")
 	flag.Parse()
 	os.Exit(runAll(m))
