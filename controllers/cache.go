@@ -46,6 +46,9 @@ func trim(o any) (any, error) {
 		trimPod(o)
 	case *batchv1.Job:
 		trimJob(o)
+	case *v1alpha1.ArchiveTransfer:
+		// The schema can't bound these. Jobs are made from the transfer as it is in the API.
+		o.Annotations, o.Spec.Workers.Affinity = nil, nil
 	default:
 		if a := m.GetAnnotations(); a[lastApplied] != "" {
 			delete(a, lastApplied)

@@ -87,3 +87,15 @@ func TestTheCacheHoldsWhatIsRead(t *testing.T) {
 	}
 	runtime.KeepAlive(kept)
 }
+
+func TestTheCacheDoesNotHoldWhatTheSchemaCannotBound(t *testing.T) {
+	at := &v1alpha1.ArchiveTransfer{}
+	at.Annotations = map[string]string{"note": "large"}
+	at.Spec.Workers.Affinity = &corev1.Affinity{}
+	if _, err := trim(at); err != nil {
+		t.Fatal(err)
+	}
+	if at.Annotations != nil || at.Spec.Workers.Affinity != nil {
+		t.Errorf("the cache holds annotations %v and affinity %v", at.Annotations, at.Spec.Workers.Affinity)
+	}
+}

@@ -248,7 +248,11 @@ func (r *Lifecycle) runWorkers(ctx context.Context, in input) error {
 	return nil
 }
 
-func (r *Lifecycle) startWorkers(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
+func (r *Lifecycle) startWorkers(ctx context.Context, cached *v1alpha1.ArchiveTransfer) error {
+	at, err := r.whole(ctx, cached)
+	if err != nil {
+		return err
+	}
 	if err := r.ensureIdentity(ctx, at); err != nil {
 		return err
 	}
@@ -257,6 +261,18 @@ func (r *Lifecycle) startWorkers(ctx context.Context, at *v1alpha1.ArchiveTransf
 		return err
 	}
 	return r.createJob(ctx, at, job)
+}
+
+// whole reads a transfer past the cache, which does not hold what only Jobs are made from.
+func (r *Lifecycle) whole(ctx context.Context, cached *v1alpha1.ArchiveTransfer) (*v1alpha1.ArchiveTransfer, error) {
+	at := &v1alpha1.ArchiveTransfer{}
+	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(cached), at); err != nil {
+		return nil, fmt.Errorf("reading ArchiveTransfer %s: %w", client.ObjectKeyFromObject(cached), err)
+	}
+	if at.UID != cached.UID {
+		return nil, fmt.Errorf("reading ArchiveTransfer %s: it was deleted and created anew", client.ObjectKeyFromObject(cached))
+	}
+	return at, nil
 }
 
 func (r *Lifecycle) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
@@ -308,11 +324,15 @@ func (r *Lifecycle) startClosing(ctx context.Context, in input, abort bool) erro
 	if err := r.ensureIdentity(ctx, in.transfer); err != nil {
 		return err
 	}
-	job, err := closingJob(in.transfer, r.WorkerImage, abort)
+	at, err := r.whole(ctx, in.transfer)
 	if err != nil {
 		return err
 	}
-	return r.createJob(ctx, in.transfer, job)
+	job, err := closingJob(at, r.WorkerImage, abort)
+	if err != nil {
+		return err
+	}
+	return r.createJob(ctx, at, job)
 }
 
 func (r *Lifecycle) suspendJob(ctx context.Context, job *batchv1.Job, suspend, mark bool) error {
