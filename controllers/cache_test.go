@@ -23,7 +23,7 @@ func largePod(n int) *corev1.Pod {
 	p := &corev1.Pod{}
 	p.Name, p.Labels = fmt.Sprint(n), map[string]string{v1alpha1.LabelTransferUID: "u"}
 	p.Annotations = map[string]string{"a": large(n), "b": large(n)}
-	p.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: &metav1.FieldsV1{Raw: []byte(large(n))}}}
+	p.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(large(n))}}
 	p.OwnerReferences = []metav1.OwnerReference{{UID: "job", Controller: ptr.To(true)}}
 	p.Spec.NodeName = "node"
 	p.Spec.Containers = []corev1.Container{{
@@ -51,7 +51,7 @@ func largeTransfer(n int) *v1alpha1.ArchiveTransfer {
 	at := &v1alpha1.ArchiveTransfer{}
 	at.Name = fmt.Sprint(n)
 	at.Annotations = map[string]string{lastApplied: large(n)}
-	at.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: &metav1.FieldsV1{Raw: []byte(large(n))}}}
+	at.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(large(n))}}
 	return at
 }
 
