@@ -36,6 +36,7 @@ const maxReadable = 128
 func Transfer(at *v1alpha1.ArchiveTransfer) (coordination.Transfer, error) {
 	t := coordination.Transfer{
 		ID:        coordination.TransferID(at.UID),
+		Tenant:    at.Namespace,
 		Weight:    int(max(1, at.Spec.Priority)),
 		Config:    Config(at.Spec),
 		Suspended: ptr.Deref(at.Spec.Suspend, false),

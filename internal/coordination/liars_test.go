@@ -14,7 +14,6 @@ type shared struct {
 	*loop
 	honest, liars []*loopWorker
 	lie           func(r *Report, elapsed time.Duration)
-	policed       float64 // requests per second that the honest tenant's prefix admits; 0 for all
 	sent          float64 // by the honest tenant, since it was last set to 0
 }
 
