@@ -30,6 +30,20 @@ func files(t *testing.T, r *rig) string {
 	return o.Checksum
 }
 
+// damaged changes a byte of the first bodies.
+func damaged(t *testing.T, r *rig) string {
+	r.write(t, "small", 1000)
+	r.write(t, "whole", 3*mebi)
+	r.write(t, "large", 3*partSize)
+	r.lab.Set(lab.Conditions{Faults: []lab.Fault{{Kind: lab.DamageRequest, Share: 1, Operations: []string{"PutObject", "UploadPart"}, Most: 4}}})
+	o := r.copy(t)
+	if r.lab.Stats().Faults[lab.DamageRequest] == 0 {
+		t.Error("nothing was damaged")
+	}
+	r.wantWhole(t, o)
+	return "found, and sent again"
+}
+
 // oddNames are those that people and programs make. What a server can't keep fails by name.
 func oddNames(t *testing.T, r *rig) string {
 	for _, name := range []string{

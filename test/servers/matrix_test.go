@@ -20,6 +20,7 @@ const yes = "yes"
 func cases() []testCase {
 	return []testCase{
 		{"proof of what was stored", files},
+		{"damaged on the way", damaged},
 		{"odd names", oddNames},
 		{"killed, and run again", resumed},
 		{"interrupted", interrupted},
