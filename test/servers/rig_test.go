@@ -64,7 +64,12 @@ func newRig(t *testing.T, s *running, base string) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)
 	go func() { served <- r.lab.Serve(ctx, on, nil) }()
-	t.Cleanup(func() { cancel(); <-served })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("lab: %v", err)
+		}
+	})
 	return r
 }
 
