@@ -229,3 +229,23 @@ func TestMistakesInTheEndpointAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// MinIO finds uploads by their whole key only.
+func TestServersThatFindUploadsByTheWholeKeyAreKnown(t *testing.T) {
+	r := newRig(t, nil)
+	for _, finds := range []bool{true, false} {
+		f := fault(func(w http.ResponseWriter, q *http.Request) bool {
+			if finds || !q.URL.Query().Has("uploads") || q.Method != http.MethodGet || !strings.HasSuffix(q.URL.Query().Get("prefix"), "/") {
+				return false
+			}
+			_, _ = io.WriteString(w, "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>")
+			return true
+		})
+		r.proxy.fault.Store(&f)
+		got, err := r.client.FindsUploads(t.Context(), "base/", "base/probe")
+		if err != nil || got != finds {
+			t.Errorf("FindsUploads = %v, %v, want %v", got, err, finds)
+		}
+		r.wantNoUploads(t)
+	}
+}
