@@ -81,8 +81,12 @@ func TestManifestsKeepToTheirSchema(t *testing.T) {
 
 func TestIndexesKeepToTheirSchema(t *testing.T) {
 	schema := compile(t, schemas.Index)
-	for _, l := range []Layout{tarLayout(Zstd), tarLayout(Plain), mirror("a", "b")} {
-		index := Index{Transfer: "uid", Name: "n", Written: time.Now(), Layout: l, Prefixes: []IndexedPrefix{{Name: "00", ManifestPrefix: "m"}}}
+	packed := tarLayout(Zstd)
+	packed.Run = packed.UID
+	for _, l := range []Layout{packed, tarLayout(Plain), mirror("a", "b")} {
+		index := Index{Transfer: "uid", Name: "n", Written: time.Now(), Partial: true, Layout: l, Prefixes: []IndexedPrefix{{
+			Name: "00", ManifestPrefix: "m", Digests: Digest{}.String(), Outcomes: &Tally{Failed: Count{1, 2}},
+		}}}
 		raw, err := index.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -92,6 +96,13 @@ func TestIndexesKeepToTheirSchema(t *testing.T) {
 		}
 		if err := validate(t, schema, bytes.ReplaceAll(raw, []byte(`"manifests"`), []byte(`"manifest"`))); err == nil {
 			t.Error("an index without the number of manifests passes")
+		}
+		for name, wrong := range map[string][2]string{
+			"digest": {`"digests": "0`, `"digests": "x`}, "outcomes": {`"failed"`, `"faild"`}, "count": {`"files": 1`, `"files": -1`},
+		} {
+			if err := validate(t, schema, bytes.ReplaceAll(raw, []byte(wrong[0]), []byte(wrong[1]))); err == nil {
+				t.Errorf("a wrong %s passes", name)
+			}
 		}
 	}
 }
