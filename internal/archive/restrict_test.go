@@ -42,7 +42,8 @@ func TestSendersOpenNothingExcluded(t *testing.T) {
 		if err == nil {
 			release(f)
 		}
-		if !errors.Is(err, want) || want != nil && err.(*FileError).Reason() != ReasonExcluded {
+		fileError, _ := errors.AsType[*FileError](err)
+		if !errors.Is(err, want) || want != nil && fileError.Reason() != ReasonExcluded {
 			t.Errorf("Open(%q): %v, want %v", name, err, want)
 		}
 		m, err := s.openMember(t.Context(), e)

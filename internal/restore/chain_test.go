@@ -67,7 +67,8 @@ func TestVerifyNoticesWhatWasChanged(t *testing.T) {
 	now := time.Now()
 	fresh := func() (*bucket, archive.Layout) {
 		b := &bucket{objects: map[string][]byte{}}
-		return b, b.run(t, "uid", "name", now, member(b, "a"), member(b, "b"))
+		l := b.run(t, "uid", "name", now, member(b, "a"), member(b, "b"))
+		return b, l
 	}
 	encode := func(m archive.Manifest) []byte {
 		body, err := m.Encode()
