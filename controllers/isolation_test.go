@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,6 +44,14 @@ func refuse(ctx context.Context, resource, when string) (end func()) {
 	end = func() { Expect(client.IgnoreNotFound(api.Delete(context.Background(), binding))).To(Succeed()) }
 	DeferCleanup(func() { end() })
 	return end
+}
+
+// awaitRefusal waits until a policy is in force, which the API server takes up in a while.
+func awaitRefusal(ctx context.Context, o client.Object, status string) {
+	GinkgoHelper()
+	Eventually(func() error {
+		return api.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, []byte(status)), client.DryRunAll)
+	}).Should(MatchError(apierrors.IsInvalid, "IsInvalid"))
 }
 
 // message is that of a condition of the transfer.
@@ -97,6 +106,7 @@ var _ = Describe("One object that is malformed", func() {
 		p1, p2 := s1.startPuppet(ctx, "w-a"), s2.startPuppet(ctx, "w-a")
 		end := refuse(ctx, "archivetransfers/status", fmt.Sprintf(
 			"object.metadata.namespace == '%s' && has(object.status.prefixes) && object.status.prefixes.exists(p, p.archives >= 4)", s2.namespace))
+		awaitRefusal(ctx, s2.transfer(ctx), `{"status":{"prefixes":[{"name":"a","archives":4}]}}`)
 		p2.report(ctx)
 		p2.plans(4, "Complete")
 		Eventually(func() string { p2.report(ctx); return s2.condition(ctx, v1alpha1.ConditionDegraded)() }).
@@ -155,6 +165,9 @@ var _ = Describe("The profile of a destination", func() {
 
 	It("stops no grant when the API server refuses it", func(ctx SpecContext) {
 		refuse(ctx, "destinationprofiles/status", "true")
+		probe := &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Spec: v1alpha1.DestinationProfileSpec{Domain: "probe"}}
+		Expect(api.Create(ctx, probe)).To(Succeed())
+		awaitRefusal(ctx, probe, `{"status":{"epoch":1}}`)
 		startManager()
 		s := makeStage(ctx, nil)
 		p := s.startPuppet(ctx, "w-a")
