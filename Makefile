@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns hack/benchtransfer/rclone hack/benchtransfer/s5cmd hack/servers/gofakes3 hack/servers/rclone hack/servers/minio hack/servers/seaweedfs
+MODULES := . hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns bench/transfer/rclone bench/transfer/s5cmd hack/servers/gofakes3 hack/servers/rclone hack/servers/minio hack/servers/seaweedfs
 
 ##@ Everyday
 
@@ -35,22 +35,22 @@ demo: build ## Run the whole product on this machine and verify every byte (DEMO
 
 .PHONY: bench-memory
 bench-memory: ## Measure the manager's memory with 1,000 workers, 64 prefixes and 10 million files.
-	@go build -o bin/benchmemory ./hack/benchmemory
+	@go build -o bin/benchmemory ./bench/memory
 	@exec bin/benchmemory --out docs/benchmarks/manager-memory.md
 
 .PHONY: bench-scale
 bench-scale: build ## Measure plan, packed copy and verify with many files (FILES=1000000).
-	@go build -o bin/benchscale ./hack/benchscale
+	@go build -o bin/benchscale ./bench/scale
 	@exec bin/benchscale --files $(or $(FILES),1000000) --out $(if $(FILES),bin/scale.md,docs/benchmarks/scale.md)
 
 .PHONY: cluster-up
 cluster-up: build ## Start a Kubernetes cluster of three nodes on this machine, with our images (root, Linux).
-	@go build -o bin/cluster ./hack/cluster
+	@go build -o bin/cluster ./test/cluster
 	@bin/cluster up
 
 .PHONY: cluster-down
 cluster-down: ## Stop that cluster and clear what it left.
-	@go build -o bin/cluster ./hack/cluster
+	@go build -o bin/cluster ./test/cluster
 	@bin/cluster down
 
 .PHONY: test-e2e
@@ -78,28 +78,28 @@ ONLY ?=
 
 .PHONY: bench-transfer
 bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure worker copy against other S3 clients (RUNS=5, ONLY=regexp).
-	@go build -o bin/benchtransfer ./hack/benchtransfer
+	@go build -o bin/benchtransfer ./bench/transfer
 	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(if $(AGAIN),--again) --out $(if $(AGAIN),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
 
 # Which CONDITION/WORKERS:FLEET to run: make bench-fleet ONLY='policed/4:'; or QUICK=1 for short runs of four workers.
 .PHONY: bench-fleet
 bench-fleet: cluster-up bin/s3lab $(TOOLS)/helm $(TOOLS)/prometheus ## Measure fleets on the cluster, coordinated and not (QUICK=1, ONLY=regexp).
-	@go build -o bin/benchfleet ./hack/benchfleet
+	@go build -o bin/benchfleet ./bench/fleet
 	@exec bin/benchfleet $(if $(or $(ONLY),$(QUICK)),--out bin/bench) \
 		$(if $(QUICK),--search 10s --alone 10s --shared 5s --only '$(or $(ONLY),/4:)',--only '$(ONLY)')
 
-bin/peers/rclone: hack/benchtransfer/rclone/go.mod hack/benchtransfer/rclone/go.sum hack/benchtransfer/rclone/main.go
+bin/peers/rclone: bench/transfer/rclone/go.mod bench/transfer/rclone/go.sum bench/transfer/rclone/main.go
 	@echo 'building rclone' >&2
-	@cd hack/benchtransfer/rclone && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
+	@cd bench/transfer/rclone && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
 	@touch $@
 
-bin/peers/s5cmd: hack/benchtransfer/s5cmd/go.mod hack/benchtransfer/s5cmd/go.sum
+bin/peers/s5cmd: bench/transfer/s5cmd/go.mod bench/transfer/s5cmd/go.sum
 	@echo 'building s5cmd' >&2
-	@cd hack/benchtransfer/s5cmd && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/peak/s5cmd/v2
+	@cd bench/transfer/s5cmd && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/peak/s5cmd/v2
 	@touch $@
 
 bin/s3lab: FORCE
-	@go build -o $@ ./hack/s3lab
+	@go build -o $@ ./lab/s3lab
 
 .PHONY: FORCE
 FORCE:
@@ -149,13 +149,13 @@ test-integration: ## Run only the tests that start a control plane, with their n
 ##@ Coordination
 
 # What to simulate: make simulate SCENARIO=FILE|DIR CONTROLLER=adaptive,polars SEEDS=30
-SCENARIO ?= internal/coordination/sim/scenarios
+SCENARIO ?= internal/sim/scenarios
 CONTROLLER ?= adaptive
 SEEDS ?= 5
 
 .PHONY: simulate
 simulate: ## Simulate scenarios with the production coordinator or a baseline (SCENARIO, CONTROLLER, SEEDS).
-	@go run ./hack/simulate --scenario '$(SCENARIO)' --controller '$(CONTROLLER)' --seeds $(SEEDS)
+	@go run ./bench/simulate --scenario '$(SCENARIO)' --controller '$(CONTROLLER)' --seeds $(SEEDS)
 
 # Runs for each controller, and for each variant of the coordinator (0: no variants); mechanisms to take out.
 BENCH_SEEDS ?= 10
@@ -164,7 +164,7 @@ ABLATIONS ?=
 
 .PHONY: bench-coordination
 bench-coordination: ## Compare the coordinator with all baselines, docs/benchmarks/coordination.md (BENCH_SEEDS, STUDY_SEEDS).
-	@go run ./hack/benchcoordination --seeds $(BENCH_SEEDS) --study-seeds $(STUDY_SEEDS) --ablations '$(ABLATIONS)' \
+	@go run ./bench/coordination --seeds $(BENCH_SEEDS) --study-seeds $(STUDY_SEEDS) --ablations '$(ABLATIONS)' \
 		--command 'make bench-coordination BENCH_SEEDS=$(BENCH_SEEDS) STUDY_SEEDS=$(STUDY_SEEDS)'
 
 # Random scenarios, and runs of each controller in each.
@@ -173,7 +173,7 @@ VARIETY_SEEDS ?= 1
 
 .PHONY: bench-variety
 bench-variety: ## Compare it with baselines in random scenarios, docs/benchmarks/variety.md (VARIETY, VARIETY_SEEDS).
-	@go run ./hack/benchcoordination --variety $(VARIETY) --seeds $(VARIETY_SEEDS) \
+	@go run ./bench/coordination --variety $(VARIETY) --seeds $(VARIETY_SEEDS) \
 		--command 'make bench-variety VARIETY=$(VARIETY) VARIETY_SEEDS=$(VARIETY_SEEDS)'
 
 # How many copies to kill, and the seed: make test-faults KILLS=50 SEED=7
@@ -220,7 +220,7 @@ N ?= 10000
 
 .PHONY: fuzz-coordination
 fuzz-coordination: ## Look for violated invariants in random scenarios full of faults (N=10000, SEED=1).
-	@go run ./hack/simulate --fuzz $(N) --seed $(SEED)
+	@go run ./bench/simulate --fuzz $(N) --seed $(SEED)
 
 .PHONY: vulncheck
 vulncheck: $(TOOLS)/govulncheck ## Look for known flaws in what is called (needs vuln.go.dev, or GOVULNDB).

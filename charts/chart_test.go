@@ -22,8 +22,8 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
-	"cargoship.dev/operator/hack/localcluster"
-	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/test/kit"
+	"cargoship.dev/operator/test/kit/assets"
 )
 
 const chart = "cargoship"
@@ -276,7 +276,7 @@ func TestPrometheusOperatorKnowsEveryField(t *testing.T) {
 // without a way out can't fetch, and it knows the rules that no schema holds.
 func TestAPIServerTakesTheChart(t *testing.T) {
 	dir := programs(t)
-	cluster, err := localcluster.Start(t.Context(), localcluster.Options{Assets: dir, Dir: t.TempDir()})
+	cluster, err := kit.Start(t.Context(), kit.Options{Assets: dir, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

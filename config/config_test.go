@@ -23,8 +23,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster"
-	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/test/kit"
+	"cargoship.dev/operator/test/kit/assets"
 )
 
 const namespace = "default"
@@ -92,13 +92,13 @@ func successor(t *testing.T, admin client.Client, account *corev1.ServiceAccount
 }
 
 // install starts a control plane with everything of config/default in it.
-func install(t *testing.T) (*localcluster.Cluster, client.Client) {
+func install(t *testing.T) (*kit.Cluster, client.Client) {
 	t.Helper()
 	dir, err := assets.Ensure(t.Context(), assets.Options{Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := localcluster.Start(t.Context(), localcluster.Options{Assets: dir, Dir: t.TempDir()})
+	cluster, err := kit.Start(t.Context(), kit.Options{Assets: dir, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

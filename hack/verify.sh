@@ -24,7 +24,7 @@ if [ "$failed" = 1 ]; then
 fi
 
 echo 'verify: formatting' >&2
-unformatted=$(gofmt -l api charts cmd config controllers hack internal $(find test -maxdepth 0 2>/dev/null))
+unformatted=$(gofmt -l api bench cmd controllers hack internal lab test)
 if [ -n "$unformatted" ]; then
   printf 'verify: not formatted with gofmt:\n%s\n' "$unformatted" >&2
   failed=1

@@ -7,7 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/test/kit/assets"
 )
 
 func main() {

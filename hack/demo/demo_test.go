@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster/assets"
-	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 func TestPlanIsAboutOneGibibyte(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 // options are what the command line chooses.

@@ -7,7 +7,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 // target is where the sample's data shall go here.

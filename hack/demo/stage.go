@@ -9,8 +9,8 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"cargoship.dev/operator/hack/localcluster/assets"
-	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 // Names of what the demo makes.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 // verify compares the source with what stands where the transfer put it.

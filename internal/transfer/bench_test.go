@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"testing"
 
-	"cargoship.dev/operator/hack/localcluster/process"
 	"cargoship.dev/operator/internal/transfer/s3test"
+	"cargoship.dev/operator/test/kit/process"
 )
 
 // envSink makes the test program a server, so that its work is not counted as the uploader's.

@@ -8,14 +8,14 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/test/kit"
 )
 
 // moved is a transfer all of whose archives are sent.
 type moved struct {
 	site     Site
-	server   *localcluster.S3
+	server   *kit.S3
 	place    *Place
 	layout   archive.Layout
 	finished []v1alpha1.FinishedArchive

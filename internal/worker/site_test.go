@@ -20,10 +20,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster"
-	"cargoship.dev/operator/hack/localcluster/assets"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/test/kit"
+	"cargoship.dev/operator/test/kit/assets"
 )
 
 const testBucket = "bucket"
@@ -38,8 +38,8 @@ func programs(t *testing.T) string {
 }
 
 // startS3 starts a real S3 server with a bucket.
-func startS3(t *testing.T) *localcluster.S3 {
-	s, err := localcluster.StartS3(t.Context(), localcluster.Options{Assets: programs(t), Dir: t.TempDir()})
+func startS3(t *testing.T) *kit.S3 {
+	s, err := kit.StartS3(t.Context(), kit.Options{Assets: programs(t), Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func startS3(t *testing.T) *localcluster.S3 {
 	return s
 }
 
-func s3Client(t *testing.T, s *localcluster.S3) *minio.Client {
+func s3Client(t *testing.T, s *kit.S3) *minio.Client {
 	c, err := s.Client()
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func s3Client(t *testing.T, s *localcluster.S3) *minio.Client {
 }
 
 // siteAt returns a site that archives dir to the server.
-func siteAt(t *testing.T, s *localcluster.S3, dir string) Site {
+func siteAt(t *testing.T, s *kit.S3, dir string) Site {
 	credentials := t.TempDir()
 	write(t, credentials, v1alpha1.SecretKeyAccessKeyID, []byte(s.AccessKey))
 	write(t, credentials, v1alpha1.SecretKeySecretAccessKey, []byte(s.SecretKey))
@@ -123,7 +123,7 @@ func makeTree(t *testing.T) (dir string, want map[string]string) {
 }
 
 // objects returns the digests of all objects that are no bookkeeping.
-func objects(t *testing.T, s *localcluster.S3) map[string]string {
+func objects(t *testing.T, s *kit.S3) map[string]string {
 	c, got := s3Client(t, s), map[string]string{}
 	for o := range c.ListObjects(t.Context(), testBucket, minio.ListObjectsOptions{Recursive: true}) {
 		if o.Err != nil {
@@ -146,7 +146,7 @@ func objects(t *testing.T, s *localcluster.S3) map[string]string {
 	return got
 }
 
-func openUploads(t *testing.T, s *localcluster.S3) []string {
+func openUploads(t *testing.T, s *kit.S3) []string {
 	var keys []string
 	for u := range s3Client(t, s).ListIncompleteUploads(t.Context(), testBucket, "", true) {
 		if u.Err != nil {

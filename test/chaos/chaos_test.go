@@ -18,7 +18,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"cargoship.dev/operator/test/lab"
+	"cargoship.dev/operator/test/cluster/release"
 )
 
 var (
@@ -38,7 +38,7 @@ const (
 
 // run is one run of the test.
 type run struct {
-	*lab.Lab
+	*release.Deployment
 	t      *testing.T
 	began  time.Time
 	random *rand.Rand
@@ -51,11 +51,11 @@ type run struct {
 // TestChaos is the whole test.
 func TestChaos(t *testing.T) {
 	ctx := t.Context()
-	l, err := lab.Open(ctx, os.Stderr)
+	l, err := release.Open(ctx, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{Lab: l, t: t, began: time.Now(), injected: map[string]int{},
+	r := &run{Deployment: l, t: t, began: time.Now(), injected: map[string]int{},
 		random: rand.New(rand.NewPCG(*seed, 0))}
 	defer r.heal()
 	r.must(l.Cluster.HealAll(ctx))

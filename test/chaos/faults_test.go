@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/cluster/sandbox"
-	"cargoship.dev/operator/test/lab"
+	"cargoship.dev/operator/test/cluster/sandbox"
+	"cargoship.dev/operator/test/cluster/release"
 )
 
 const (
@@ -178,7 +178,7 @@ func (r *run) deleteWorker(ctx context.Context, _ string, pick int) error {
 // killLeader kills the manager that leads.
 func (r *run) killLeader(ctx context.Context, _ string, _ int) error {
 	var lease coordinationv1.Lease
-	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: lab.System, Name: leaderLease}, &lease); err != nil {
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: release.System, Name: leaderLease}, &lease); err != nil {
 		return err
 	}
 	name, _, _ := strings.Cut(ptr.Deref(lease.Spec.HolderIdentity, ""), "_")
@@ -186,7 +186,7 @@ func (r *run) killLeader(ctx context.Context, _ string, _ int) error {
 		return fmt.Errorf("find the leader: %w", errNothing)
 	}
 	var pod corev1.Pod
-	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: lab.System, Name: name}, &pod); err != nil {
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: release.System, Name: name}, &pod); err != nil {
 		return err
 	}
 	return r.Cluster.KillPod(string(pod.UID))

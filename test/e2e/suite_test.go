@@ -24,15 +24,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster/product"
-	"cargoship.dev/operator/test/lab"
+	"cargoship.dev/operator/test/kit/product"
+	"cargoship.dev/operator/test/cluster/release"
 )
 
 // slow is what a node may send while a transfer is to be disturbed.
 const slow = "40mbit"
 
 // it is what all specs use.
-var it *lab.Lab
+var it *release.Deployment
 
 func TestEndToEnd(t *testing.T) {
 	RegisterFailHandler(Fail)
@@ -43,13 +43,13 @@ func TestEndToEnd(t *testing.T) {
 
 var _ = BeforeSuite(func(ctx SpecContext) {
 	var err error
-	it, err = lab.Open(ctx, GinkgoWriter)
+	it, err = release.Open(ctx, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
 	By("installing the chart")
 	Expect(it.Cluster.Load(ctx, it.Root, "local")).To(Succeed())
 	Expect(it.Install(ctx, "local")).To(Succeed())
 	// What the chart makes fits into a namespace that enforces the strictest standard.
-	mustRun(ctx, it.Kubectl, "label", "--overwrite", "namespace", lab.System, restricted)
+	mustRun(ctx, it.Kubectl, "label", "--overwrite", "namespace", release.System, restricted)
 })
 
 const restricted = "pod-security.kubernetes.io/enforce=restricted"

@@ -15,8 +15,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster"
-	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/kit"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 var _ = Describe("A worker's token in other hands", func() {
@@ -85,7 +85,7 @@ func asPod(ctx SpecContext, pod corev1.Pod) func(...string) error {
 	server, err := clientcmd.BuildConfigFromFlags("", it.Cluster.Kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
-	Expect(localcluster.WriteKubeconfig(path, server, pod.Namespace, &clientcmdapi.AuthInfo{Token: token})).To(Succeed())
+	Expect(kit.WriteKubeconfig(path, server, pod.Namespace, &clientcmdapi.AuthInfo{Token: token})).To(Succeed())
 	return func(args ...string) error {
 		_, err := it.Run(ctx, append([]string{it.Kubectl, "--kubeconfig=" + path}, args...)...)
 		return err

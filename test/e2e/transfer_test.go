@@ -12,7 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/test/lab"
+	"cargoship.dev/operator/test/cluster/release"
 )
 
 var _ = Describe("A transfer of a claim by workers on three nodes", func() {
@@ -85,7 +85,7 @@ var _ = Describe("A transfer of a claim by workers on three nodes", func() {
 		c := furnish(ctx, 20, 0, 0)
 		c.start(ctx, nil)
 		c.expectComplete(ctx)
-		mustRun(ctx, it.Helm, "uninstall", lab.Release, "--namespace", lab.System, "--wait")
+		mustRun(ctx, it.Helm, "uninstall", release.Release, "--namespace", release.System, "--wait")
 		c.expectVerified(ctx)
 		By("installing it again over what is left")
 		Expect(it.Install(ctx, "local")).To(Succeed())

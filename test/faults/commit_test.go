@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // packed are the arguments of a packed, synced copy of several archives on each of two

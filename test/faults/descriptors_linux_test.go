@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestFewFilesMayBeOpen copies, verifies and restores many files where a process may have

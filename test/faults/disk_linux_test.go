@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestFullDisk copies from a file system that is full, which takes nothing of it, and

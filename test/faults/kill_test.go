@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestKill kills copies at random times and copies again until one is done. All must

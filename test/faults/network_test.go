@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestFaultsOnTheWay has each kind of fault strike a fifth of all requests.

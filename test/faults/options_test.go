@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestRefusedOptionsEndTheCopyAtOnce has the server refuse what it was asked for: that is

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestPartsAreDoneInOrder kills a copy of one large file early: most of what it has sent

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestKilledRestores kills restores at random times and restores again until one is done, as root

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/lab"
 )
 
 // TestOneFileOfAnArchive restores one file out of a compressed archive, of a GiB with

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 func TestServersWithoutFeatures(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // endsSoon is within what a command ends that a signal ends and that has uploads to abort; it

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // TestSizes copies files of all sizes at which something changes, while requests fail.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 // slowly is a path on which the mixture takes about two seconds.

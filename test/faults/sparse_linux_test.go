@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/s3lab/lab"
+	"cargoship.dev/operator/lab"
 )
 
 const tebi = 1 << 40

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/test/kit/assets"
 )
 
 // settings are what the command line chooses.

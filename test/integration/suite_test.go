@@ -19,8 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster/assets"
-	"cargoship.dev/operator/hack/localcluster/product"
+	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 // ship is the product under test, one for all specs; failed is set when one fails,

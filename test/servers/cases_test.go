@@ -14,10 +14,10 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/s3lab/lab"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/transfer"
 	"cargoship.dev/operator/internal/worker"
+	"cargoship.dev/operator/lab"
 )
 
 // files copies small, empty and large files; the cell is the proof.

@@ -21,9 +21,9 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"cargoship.dev/operator/hack/localcluster/process"
-	"cargoship.dev/operator/hack/s3lab/lab"
 	"cargoship.dev/operator/internal/transfer/s3test"
+	"cargoship.dev/operator/lab"
+	"cargoship.dev/operator/test/kit/process"
 )
 
 const (

@@ -16,8 +16,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"cargoship.dev/operator/hack/localcluster/assets"
-	"cargoship.dev/operator/hack/localcluster/process"
+	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/process"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"cargoship.dev/operator/hack/localcluster/assets"
+	"cargoship.dev/operator/test/kit/assets"
 )
 
 // settings are what the command line chooses.

@@ -2,7 +2,7 @@ module cargoship.dev/operator/hack/controlplane/node
 
 go 1.26.0
 
-// What a node and its scheduling need beside the control plane, for hack/cluster.
+// What a node and its scheduling need beside the control plane, for test/cluster.
 
 require (
 	cel.dev/expr v0.25.1 // indirect

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"cargoship.dev/operator/hack/localcluster/assets"
-	"cargoship.dev/operator/hack/localcluster/process"
+	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/process"
 )
 
 // EnvServer names the versitygw program to run. Without it, the one of the local

@@ -1,3 +1,0 @@
-// Package localcluster runs a real Kubernetes control plane and a real S3 server
-// as supervised processes of this machine, for tests and for the demo.
-package localcluster

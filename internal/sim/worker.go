@@ -1,0 +1,557 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/pace"
+	"cargoship.dev/operator/internal/sim/baseline"
+)
+
+// What internal/worker does; the names are the same there.
+const (
+	maxFinished   = 256
+	filesAhead    = 2
+	archivesAhead = 2
+	maxTroubles   = 3
+	reportSpacing = 200 * time.Millisecond
+	firstInterval = 2 * time.Second
+	readFirst     = 200 * time.Millisecond
+)
+
+// worker is a worker pod of ours: agent, engine, gate, meter and uploader of
+// internal/worker and internal/transfer, with archives of parts.
+type worker struct {
+	fleet    *fleet
+	id       coordination.WorkerID
+	work     *work
+	group    *WorkerGroup
+	host     *host
+	random   *rand.Rand
+	drift    float64 // of its clock
+	instance int
+	began    time.Duration // of the process, by its clock
+
+	alive, hung, isolated bool
+	dead                  bool     // its pod has ended
+	broken                int      // connections that broke while it hung
+	deferred              []func() // what happens once it is no longer hung
+	grant                 coordination.Grant
+	obeyed                fence
+	lease                 lease
+	lanes                 []*lane // by prefix, nil before the first use
+	finished              []finishedArchive
+	attempts              int
+	lastReport            time.Duration
+	heard, unheard, born  time.Duration // by the manager: last; last found silent; begun
+	drained               time.Duration // when it first reported that it is drained; 0 for not yet
+	retries               retryBudget
+	fiction               fiction
+	inForce               int   // windows in force while the lease holds
+	floorOn               *lane // where the floor is; nil while the lease holds
+	floored               int   // requests in flight that were started after the lease had ended
+	free                  []*task
+
+	reporting, turning event
+	eager              bool
+}
+
+// fence orders grants.
+type fence struct{ epoch, sequence int64 }
+
+func (f fence) before(o fence) bool {
+	return f.epoch < o.epoch || f.epoch == o.epoch && f.sequence < o.sequence
+}
+
+// finishedArchive is an archive that ended, and the first report that said so.
+type finishedArchive struct {
+	outcome coordination.Outcome
+	report  int64
+	begun   fence // the grant that it was begun under
+}
+
+// lane is the work on one prefix.
+type lane struct {
+	worker   *worker
+	prefix   *prefix
+	law      pace.Lane
+	limits   pace.Limit
+	meter    meter
+	assigned []assigned
+	limit    int // parts that may be under way
+	files    int // parts that are
+	queue    []*task
+	paced    event
+}
+
+// assigned is one assignment of the grant.
+type assigned struct {
+	number  int64
+	attempt int
+	run     *attempt
+	ended   bool
+}
+
+// attempt is the work on one archive.
+type attempt struct {
+	lane      *lane
+	archive   *archive
+	number    int64
+	attempt   int
+	next      int // part to begin
+	tasks     []*task
+	troubles  int
+	withdrawn bool
+	begun     fence // the grant that it was begun under
+}
+
+func newWorker(f *fleet, w *work, group *WorkerGroup, machine *host, name string) *worker {
+	x := &worker{
+		fleet: f, id: coordination.WorkerID(name), work: w, group: group,
+		host: machine, random: stream(f.seed, "worker "+name),
+	}
+	x.drift = (2*x.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
+	x.reporting.act = func() { x.unlessHung(x.report) }
+	x.turning.act = func() { x.unlessHung(x.turn) }
+	x.begin(0)
+	return x
+}
+
+// begin starts a process, which knows of those before it only the sequence of
+// their last report.
+func (x *worker) begin(after int64) {
+	x.instance++
+	x.born, x.heard, x.drained = x.fleet.now, x.fleet.now, 0
+	x.alive, x.hung, x.eager = true, false, false
+	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = coordination.Grant{}, fence{}, 0, 0, nil
+	x.began = x.clock()
+	x.lease = newLease(x.began, after)
+	x.lanes = make([]*lane, len(x.work.prefixes))
+	x.finished, x.attempts = nil, 0
+	x.fiction = fiction{kind: x.fiction.kind, at: x.fleet.now}
+	x.retries = newRetryBudget(x.fleet.now)
+	x.fleet.set(&x.reporting, x.fleet.now)
+}
+
+// end kills the process: what it had under way vanishes.
+func (x *worker) end() {
+	x.alive = false
+	x.deferred = nil
+	for range x.broken {
+		x.fleet.record.vanished()
+	}
+	x.broken = 0
+	x.fleet.cancel(&x.reporting)
+	x.fleet.cancel(&x.turning)
+	for _, l := range x.lanes {
+		if l == nil {
+			continue
+		}
+		x.fleet.cancel(&l.paced)
+		for _, as := range l.assigned {
+			if as.run != nil {
+				as.run.vanish()
+			}
+		}
+		for _, a := range l.meter.withdrawn {
+			a.vanish()
+		}
+	}
+	x.inForce = 0
+	x.fleet.check.force(x)
+}
+
+// clock is the time by the worker's clock.
+func (x *worker) clock() time.Duration { return drifted(x.fleet.now, x.drift) }
+
+func drifted(d time.Duration, drift float64) time.Duration {
+	return time.Duration(float64(d) * (1 + drift))
+}
+
+// unlessHung acts, or does so when the process is no longer hung.
+func (x *worker) unlessHung(act func()) {
+	switch {
+	case !x.alive:
+	case x.hung:
+		x.deferred = append(x.deferred, act)
+	default:
+		act()
+	}
+}
+
+// hang freezes the process; thaw lets it go on: its connections are broken then.
+func (x *worker) hang() {
+	if !x.alive || x.hung {
+		return
+	}
+	x.hung = true
+	x.inForce = 0
+	x.fleet.check.force(x)
+	for _, l := range x.lanes {
+		for _, t := range l.inFlight() {
+			t.request.drop()
+			t.request.outcome, t.request.served = baseline.Failed, 0
+			x.broken++
+			t.broken = true
+			x.deferred = append(x.deferred, t.breaks)
+		}
+	}
+}
+
+func (x *worker) thaw() {
+	x.hung, x.broken = false, 0
+	deferred := x.deferred
+	x.deferred = nil
+	if x.alive {
+		x.turn() // the lease may have ended; its timer is due as well
+	}
+	for _, act := range deferred {
+		if x.alive {
+			act()
+		}
+	}
+}
+
+// untilRead returns how long it takes until the worker next reads its lease,
+// which it does three times between two reports.
+func (x *worker) untilRead() time.Duration {
+	every := readFirst
+	if x.grant.ReportInterval > 0 {
+		every = x.grant.ReportInterval / 4
+	}
+	return time.Duration(x.fleet.messages.Float64() * float64(every))
+}
+
+// take takes in a grant, as Engine.Apply.
+func (x *worker) take(g coordination.Grant) {
+	if !x.alive {
+		return
+	}
+	newer := fence{g.Epoch, g.Sequence}
+	if newer.before(fence{x.grant.Epoch, x.grant.Sequence}) {
+		return
+	}
+	renewed := fence{x.grant.Epoch, x.grant.Sequence}.before(newer)
+	interval := x.reportInterval()
+	x.grant = g
+	sooner := x.reportInterval() < interval
+	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
+		x.fleet.set(&x.reporting, max(x.fleet.now, due))
+	}
+	acknowledged := int64(0)
+	if g.Instance == fmt.Sprint(x.instance) {
+		acknowledged = g.AcknowledgedReport
+	}
+	x.lease.acknowledge(acknowledged, g.Duration)
+	x.fleet.check.leased(x)
+	x.forget()
+	x.assign()
+	x.setLimits(renewed)
+	x.pump()
+	if g.Drain && x.attempts == 0 {
+		x.hurry()
+	}
+}
+
+// forget drops the ended archives that the manager has taken in.
+func (x *worker) forget() {
+	x.finished = slices.DeleteFunc(x.finished, func(f finishedArchive) bool {
+		return f.report > 0 && f.report <= x.lease.acked
+	})
+}
+
+// turn draws the consequences of the end of the lease.
+func (x *worker) turn() {
+	x.setLimits(false)
+	x.pump()
+}
+
+// lane finds or makes the work on a prefix.
+func (x *worker) lane(name string) *lane {
+	p := x.work.byName[name]
+	if p == nil {
+		return nil
+	}
+	l := x.lanes[p.index]
+	if l == nil {
+		seed := stream(x.fleet.seed, fmt.Sprintf("pace %s/%d %s", x.id, x.instance, name)).Uint64()
+		l = &lane{worker: x, prefix: p, law: pace.NewLane(seed)}
+		l.meter.fresh = l.meter.take()
+		l.paced.act = func() { x.unlessHung(l.pumpGate) }
+		x.lanes[p.index] = l
+	}
+	return l
+}
+
+// assign takes the assignments of the grant over, and withdraws what is no longer
+// granted.
+func (x *worker) assign() {
+	before := map[*lane][]assigned{}
+	for _, l := range x.lanes {
+		if l != nil && len(l.assigned) > 0 {
+			before[l] = l.assigned
+			l.assigned = nil
+		}
+	}
+	if !x.grant.Drain {
+		for _, p := range x.grant.Prefixes {
+			if l := x.lane(p.Prefix); l != nil {
+				l.takeOver(p.Assignments, before[l])
+			}
+		}
+	}
+	for _, l := range x.lanes {
+		for _, as := range before[l] {
+			if as.run != nil && !l.holds(as.run) {
+				as.run.withdraw()
+			}
+		}
+	}
+}
+
+// takeOver goes on with the attempts that are still granted.
+func (l *lane) takeOver(assignments []coordination.Assignment, before []assigned) {
+	for _, a := range assignments {
+		as := assigned{number: a.Archive.Number, attempt: a.Attempt}
+		for _, old := range before {
+			if old.number == as.number && old.attempt == as.attempt {
+				as.run, as.ended = old.run, old.ended
+			}
+		}
+		l.assigned = append(l.assigned, as)
+	}
+}
+
+func (l *lane) holds(a *attempt) bool {
+	return slices.ContainsFunc(l.assigned, func(as assigned) bool { return as.run == a })
+}
+
+// setLimits opens the gate as far as grant and lease allow.
+func (x *worker) setLimits(renewed bool) {
+	now := x.fleet.time(x.fleet.now)
+	allowed := x.allowed()
+	force := 0
+	for _, l := range x.lanes {
+		if l == nil {
+			continue
+		}
+		next := allowed[l.prefix.index]
+		force += next.Window
+		l.limit = 0
+		if next.Window > 0 {
+			l.limit = next.Window + filesAhead
+		}
+		if renewed || next != l.limits {
+			l.limits = next
+			l.law.Set(now, next)
+			l.pumpGate()
+		}
+	}
+	if x.lease.expired(x.clock()) {
+		force = 0
+	} else if x.grant.Epoch > 0 {
+		x.fleet.set(&x.turning, x.fleet.now+time.Duration(float64(x.lease.end()-x.clock())/(1+x.drift))+1)
+	}
+	x.inForce = force
+	x.fleet.check.force(x)
+}
+
+// allowed gives the limits that hold now, by prefix.
+func (x *worker) allowed() map[int]pace.Limit {
+	limits := map[int]pace.Limit{}
+	switch now := x.clock(); {
+	case x.grant.Drain || x.grant.Epoch == 0:
+	case x.lease.held(now):
+		for _, p := range x.grant.Prefixes {
+			if l := x.lane(p.Prefix); l != nil {
+				limits[l.prefix.index] = pace.Limit{Window: p.Window, Rate: p.Rate}
+			}
+		}
+	case x.lease.expired(now):
+		x.floor(limits)
+	}
+	return limits
+}
+
+// floor is one request at a time, on the first prefix that has archives left: the one
+// that it has been on before, as long as that has.
+func (x *worker) floor(limits map[int]pace.Limit) {
+	if l := x.floorOn; l != nil && slices.ContainsFunc(l.assigned, x.unfinished) {
+		limits[l.prefix.index] = pace.Floor()
+		return
+	}
+	x.floorOn = nil
+	for _, withWindow := range []bool{true, false} {
+		for _, p := range x.grant.Prefixes {
+			l := x.lane(p.Prefix)
+			if l == nil || (p.Window > 0) != withWindow || !slices.ContainsFunc(l.assigned, x.unfinished) {
+				continue
+			}
+			limits[l.prefix.index] = pace.Floor()
+			x.floorOn = l
+			return
+		}
+	}
+}
+
+// unfinished says that an archive has not ended and is, or could be, under way.
+func (x *worker) unfinished(as assigned) bool {
+	return as.run != nil || !as.ended && x.room()
+}
+
+func (x *worker) room() bool { return len(x.finished)+x.attempts < maxFinished }
+
+func (x *worker) pump() {
+	for _, l := range x.lanes {
+		if l != nil {
+			l.pump()
+		}
+	}
+}
+
+// pump begins on a lane whatever may begin now.
+func (l *lane) pump() {
+	if l.limit == 0 {
+		return
+	}
+	ahead := 0
+	for i := range l.assigned {
+		as := &l.assigned[i]
+		if as.run == nil && ahead < archivesAhead && l.worker.unfinished(*as) {
+			l.begin(as)
+		}
+		a := as.run
+		if a == nil {
+			continue
+		}
+		// Only the most urgent archive sends; the one behind it is fetched meanwhile.
+		if ahead == 0 {
+			l.send(a)
+		}
+		if a.unsent() {
+			ahead++
+		}
+		if ahead == archivesAhead {
+			return
+		}
+	}
+}
+
+func (l *lane) begin(as *assigned) {
+	x := l.worker
+	archive := l.prefix.archive(as.number)
+	if archive == nil {
+		panic(fmt.Sprintf("archive %d of prefix %s was assigned before it appeared", as.number, l.prefix.name))
+	}
+	as.run = &attempt{lane: l, archive: archive, number: as.number, attempt: as.attempt, begun: fence{x.grant.Epoch, x.grant.Sequence}}
+	x.attempts++
+	x.fleet.check.begins(x, as.run)
+}
+
+// send begins as many parts as the lane has room for.
+func (l *lane) send(a *attempt) {
+	for a.unsent() && l.files < l.limit {
+		l.files++
+		t := l.worker.newTask(a, a.next)
+		a.next++
+		t.begin()
+	}
+}
+
+func (a *attempt) parts() int { return a.archive.transfer.spec.ArchiveParts }
+
+// unsent says that there are parts that the attempt has yet to begin.
+func (a *attempt) unsent() bool { return a.next < a.parts() }
+
+// withdraw cancels the attempt: its requests are aborted.
+func (a *attempt) withdraw() {
+	a.withdrawn = true
+	l := a.lane
+	l.meter.withdrawn = append(l.meter.withdrawn, a)
+	for len(a.tasks) > 0 {
+		a.tasks[0].cancel()
+	}
+	l.retire(a)
+}
+
+// retire lets go of a withdrawn attempt.
+func (l *lane) retire(a *attempt) {
+	l.meter.withdrawn = slices.DeleteFunc(l.meter.withdrawn, func(x *attempt) bool { return x == a })
+	l.worker.attempts--
+}
+
+// vanish ends the attempt with its process.
+func (a *attempt) vanish() {
+	for _, t := range a.tasks {
+		if t.request.running {
+			t.lane.worker.fleet.record.vanished()
+		}
+		t.request.drop()
+		t.lane.worker.fleet.cancel(&t.timer)
+	}
+	a.tasks = nil
+}
+
+// settle takes down that a part has ended for good, and ends the attempt with the
+// last one.
+func (a *attempt) settle(ok bool) {
+	l := a.lane
+	if !ok {
+		if a.troubles++; a.troubles >= maxTroubles {
+			a.next = a.parts() // the destination is unwell: no more parts begin
+		}
+	}
+	if len(a.tasks) == 0 && !a.unsent() && !a.withdrawn {
+		l.finish(a)
+	}
+	l.pump()
+}
+
+// finish ends an attempt and queues its report.
+func (l *lane) finish(a *attempt) {
+	x := l.worker
+	x.attempts--
+	for i := range l.assigned {
+		if l.assigned[i].run == a {
+			l.assigned[i].run, l.assigned[i].ended = nil, true
+		}
+	}
+	size := a.archive.transfer.spec.archiveSize()
+	o := coordination.Outcome{
+		Archive: coordination.ArchiveID{Transfer: x.grant.Transfer, Prefix: l.prefix.name, Number: a.number},
+		Done:    coordination.Tally{Files: 1, Bytes: size},
+	}
+	if a.troubles > 0 {
+		o.Done, o.Failed = coordination.Tally{}, coordination.Tally{Files: 1, Bytes: size}
+		o.Retry, o.Reason = true, "Refused"
+	} else {
+		a.archive.finish()
+	}
+	x.finished = append(x.finished, finishedArchive{outcome: o, begun: a.begun})
+	if l.starving() {
+		x.hurry()
+	}
+}
+
+// starving says that everything assigned on the lane has begun to be sent.
+func (l *lane) starving() bool {
+	return !slices.ContainsFunc(l.assigned, func(as assigned) bool {
+		if as.run == nil {
+			return l.worker.unfinished(as)
+		}
+		return as.run.unsent()
+	})
+}
+
+// hurry lets the next report go soon.
+func (x *worker) hurry() {
+	if soon := x.fleet.now + reportSpacing; !x.eager {
+		x.eager = true
+		if x.reporting.place == 0 || x.reporting.at > soon {
+			x.fleet.set(&x.reporting, soon)
+		}
+	}
+}
