@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/test/cluster/sandbox"
 	"cargoship.dev/operator/test/cluster/release"
+	"cargoship.dev/operator/test/cluster/sandbox"
 )
 
 const (

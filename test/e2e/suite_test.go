@@ -24,8 +24,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/test/kit/product"
 	"cargoship.dev/operator/test/cluster/release"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 // slow is what a node may send while a transfer is to be disturbed.
