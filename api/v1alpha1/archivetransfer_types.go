@@ -219,9 +219,10 @@ type Destination struct {
 	// +kubebuilder:validation:Enum=private;public-read;public-read-write;authenticated-read;aws-exec-read;bucket-owner-read;bucket-owner-full-control
 	ACL string `json:"acl,omitempty"`
 
-	// requesterPays agrees to pay for requests to a bucket whose owner does not.
+	// requestPayer is Requester to pay for requests to a bucket whose owner does not.
 	// +optional
-	RequesterPays *bool `json:"requesterPays,omitempty"`
+	// +kubebuilder:validation:Enum=Requester
+	RequestPayer string `json:"requestPayer,omitempty"`
 
 	// expectedBucketOwner is the account that the bucket must be of. Absent means any.
 	// +optional
@@ -259,9 +260,11 @@ type ServerSideEncryption struct {
 	// +kubebuilder:validation:MaxLength=2048
 	KMSKeyID string `json:"kmsKeyID,omitempty"`
 
-	// bucketKey has aws:kms use a key of the bucket, which asks the KMS less often.
+	// bucketKey is Enabled to have aws:kms use a key of the bucket, which asks the KMS
+	// less often. Absent means the bucket's default.
 	// +optional
-	BucketKey *bool `json:"bucketKey,omitempty"`
+	// +kubebuilder:validation:Enum=Enabled
+	BucketKey string `json:"bucketKey,omitempty"`
 }
 
 // ObjectLock keeps objects from being replaced or removed, in a bucket that has it enabled.
@@ -277,9 +280,10 @@ type ObjectLock struct {
 	// +optional
 	RetainUntil *metav1.Time `json:"retainUntil,omitempty"`
 
-	// legalHold keeps the objects until somebody lifts it.
+	// legalHold is On to keep the objects until somebody lifts it.
 	// +optional
-	LegalHold *bool `json:"legalHold,omitempty"`
+	// +kubebuilder:validation:Enum=On
+	LegalHold string `json:"legalHold,omitempty"`
 }
 
 // ObjectTag is one tag of an object.

@@ -46,7 +46,7 @@ func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
-				return nil, proxies.dialed(address, err)
+				return nil, proxies.dialled(address, err)
 			}
 			return stallConn{conn}, nil
 		},

@@ -66,11 +66,11 @@ func (s Site) client(ctx context.Context) (*transfer.Client, error) {
 		o.CAFile = s.CAFile
 	}
 	if sse := d.ServerSideEncryption; sse != nil {
-		o.SSE, o.KMSKeyID, o.Asked.BucketKey = sse.Algorithm, sse.KMSKeyID, isTrue(sse.BucketKey)
+		o.SSE, o.KMSKeyID, o.Asked.BucketKey = sse.Algorithm, sse.KMSKeyID, sse.BucketKey == "Enabled"
 	}
-	o.Asked.ACL, o.Asked.RequesterPays, o.Asked.ExpectedBucketOwner = d.ACL, isTrue(d.RequesterPays), d.ExpectedBucketOwner
+	o.Asked.ACL, o.Asked.RequesterPays, o.Asked.ExpectedBucketOwner = d.ACL, d.RequestPayer == "Requester", d.ExpectedBucketOwner
 	if l := d.ObjectLock; l != nil {
-		o.Asked.ObjectLock = transfer.ObjectLock{Mode: l.Mode, LegalHold: isTrue(l.LegalHold)}
+		o.Asked.ObjectLock = transfer.ObjectLock{Mode: l.Mode, LegalHold: l.LegalHold == "On"}
 		if l.RetainUntil != nil {
 			o.Asked.ObjectLock.Until = l.RetainUntil.Time
 		}
@@ -83,8 +83,6 @@ func (s Site) client(ctx context.Context) (*transfer.Client, error) {
 	}
 	return transfer.NewClient(ctx, o)
 }
-
-func isTrue(b *bool) bool { return b != nil && *b }
 
 // layout returns the layout that the spec asks for; the plan resolves it.
 func (s Site) layout() archive.Layout {
