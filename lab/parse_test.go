@@ -87,7 +87,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestTheDocumentedExampleIsValid(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/lab.md")
+	page, err := os.ReadFile("../docs/lab.md")
 	if err != nil {
 		t.Fatal(err)
 	}

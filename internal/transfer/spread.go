@@ -33,6 +33,8 @@ type spread struct {
 
 	mu                sync.Mutex
 	allowed, inFlight int
+	// limited: a part waits to begin, for no other reason than allowed.
+	limited bool
 	// credited are the bytes of sent that parts have accounted for.
 	credited int64
 	// probe is the trial under way.
@@ -80,7 +82,8 @@ func (s *spread) admit() bool {
 	most := max(1, s.most())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inFlight >= min(s.allowed, most) {
+	s.limited = s.inFlight >= s.allowed
+	if s.limited || s.inFlight >= most {
 		return false
 	}
 	s.inFlight++
@@ -91,12 +94,11 @@ func (s *spread) admit() bool {
 // not have to be sent tell nothing.
 func (s *spread) end(bytes int64, took time.Duration) {
 	s.mu.Lock()
-	full := s.inFlight >= s.allowed
 	s.inFlight--
 	if s.sent.Load()-s.credited >= bytes {
 		s.credited += bytes
 		switch {
-		case took < quickPart && full:
+		case took < quickPart && s.limited:
 			s.allowed++
 		case took > slowPart && s.probe.failed:
 			s.allowed = max(firstParts, s.allowed-1)
