@@ -56,14 +56,19 @@ func NewDiscard(keep ...string) *Discard {
 	return d
 }
 
-// Objects is the number of objects that stand, and Bytes their size.
+// Objects is the number of objects that hold data, and bytes their size; what CargoShip
+// keeps about a run, below .cargoship/, is not counted.
 func (d *Discard) Objects() (objects int, bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, o := range d.objects {
+	for name, o := range d.objects {
+		if strings.Contains(name, "/.cargoship/") {
+			continue
+		}
+		objects++
 		bytes += o.size
 	}
-	return len(d.objects), bytes
+	return objects, bytes
 }
 
 // ServeHTTP implements http.Handler.

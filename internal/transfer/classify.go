@@ -133,11 +133,12 @@ func untrusted(err error) bool {
 }
 
 // neverSent reports whether the SDK gave up on a request before sending it, which
-// it does when it can make no request of what was configured.
+// it does when it can make no request of what was configured. An answer that was cut off
+// has a status.
 func neverSent(err error) bool {
 	var operation *smithy.OperationError
 	var sent *smithyhttp.RequestSendError
-	return errors.As(err, &operation) && !errors.As(err, &sent)
+	return errors.As(err, &operation) && !errors.As(err, &sent) && statusOf(err) == 0
 }
 
 // answered judges the server's error code and message, "" when there were none, and the

@@ -149,7 +149,11 @@ func (j *job) sweep(ctx context.Context, keep OpenUpload, since time.Time) {
 		if sleep(ctx, wait) != nil {
 			return
 		}
-		uploads, err := j.client.OpenUploads(ctx, j.file.Key)
+		var uploads []OpenUpload
+		err := j.cleanup(ctx, "list multipart uploads", func(ctx context.Context) (err error) {
+			uploads, err = j.client.OpenUploads(ctx, j.file.Key)
+			return err
+		})
 		if err != nil {
 			return
 		}
@@ -170,7 +174,11 @@ func (j *job) isLost(ctx context.Context, u OpenUpload, since time.Time) bool {
 	if !u.Initiated.IsZero() && u.Initiated.Before(since.Add(-clockTolerance)) {
 		return false
 	}
-	found, err := j.client.listParts(ctx, u, j.algorithm)
+	var found standingParts
+	err := j.cleanup(ctx, "list parts", func(ctx context.Context) (err error) {
+		found, err = j.client.listParts(ctx, u, j.algorithm)
+		return err
+	})
 	return err == nil && len(found.parts) == 0 && (!u.Initiated.IsZero() || found.algorithm == j.algorithm)
 }
 

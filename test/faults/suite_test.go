@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"cargoship.dev/operator/test/kit/assets"
@@ -41,6 +43,8 @@ func TestMain(m *testing.M) {
 	flag.IntVar(&chosen.kills, "kills", 3, "how many copies to kill")
 	flag.BoolVar(&chosen.full, "full", false, "run what takes minutes, too")
 	flag.Parse()
+	// The programs that are started here would ignore a hangup if this one did.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(runAll(m))
 }
 
