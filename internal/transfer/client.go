@@ -197,36 +197,14 @@ func (c *Client) provesByETag(ctx context.Context, key string, etag *string, bod
 
 // List returns the keys that begin with prefix, in the order of the server.
 func (c *Client) List(ctx context.Context, prefix string) ([]string, error) {
-	const op = "list objects"
 	var keys []string
-	request := &s3.ListObjectsV2Input{Bucket: &c.options.Bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl}
-	for seen := map[string]bool{}; ; {
-		var page *s3.ListObjectsV2Output
-		err := c.retry(ctx, op, prefix, func() (err error) {
-			page, err = c.s3.ListObjectsV2(ctx, request)
-			return err
-		})
+	for object, err := range c.Objects(ctx, prefix) {
 		if err != nil {
 			return nil, err
 		}
-		for _, object := range page.Contents {
-			key, err := decodeKey(object.Key, page.EncodingType)
-			if err != nil {
-				return nil, c.classify(op, prefix, err)
-			}
-			keys = append(keys, key)
-		}
-		if !aws.ToBool(page.IsTruncated) {
-			return keys, nil
-		}
-		token := aws.ToString(page.NextContinuationToken)
-		if token == "" || seen[token] {
-			return nil, misconfigured(op, prefix, ReasonListingBroken, fmt.Errorf(
-				"after %d keys the server says that there are more, and gives no token or one that it has given before", len(keys)))
-		}
-		seen[token] = true
-		request.ContinuationToken = &token
+		keys = append(keys, object.Key)
 	}
+	return keys, nil
 }
 
 // OpenUploads returns the multipart uploads whose key begins with prefix; of one key at

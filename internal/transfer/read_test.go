@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -69,8 +70,15 @@ func TestListingsThatRepeatThemselvesEnd(t *testing.T) {
 	} {
 		r := newRig(t, nil)
 		r.proxy.times(always, isGet, answerXML("<ListBucketResult><Contents><Key>a</Key></Contents>"+page+"</ListBucketResult>"))
-		_, err := r.client.List(ctx, "a")
 		t.Log(name)
+		_, err := r.client.List(ctx, "a")
+		wantError(t, err, Configuration, ReasonListingBroken)
+		_, err = r.client.ListDirectories(ctx, "a")
+		wantError(t, err, Configuration, ReasonListingBroken)
+		err = nil
+		for _, e := range r.client.Objects(ctx, "a") {
+			err = errors.Join(err, e)
+		}
 		wantError(t, err, Configuration, ReasonListingBroken)
 	}
 	r := newRig(t, nil)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 // Stored is an object as a listing tells of it.
@@ -22,33 +21,18 @@ type Stored struct {
 // Objects returns the objects whose keys begin with prefix, in the order of the server. It
 // ends with the first error.
 func (c *Client) Objects(ctx context.Context, prefix string) iter.Seq2[Stored, error] {
-	const op = "list objects"
 	return func(yield func(Stored, error) bool) {
-		request := &s3.ListObjectsV2Input{Bucket: &c.options.Bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl}
-		for {
-			var page *s3.ListObjectsV2Output
-			err := c.retry(ctx, op, prefix, func() (err error) {
-				page, err = c.s3.ListObjectsV2(ctx, request)
-				return err
-			})
+		for page, err := range c.pages(ctx, prefix, "") {
 			if err != nil {
 				yield(Stored{}, err)
 				return
 			}
 			for _, object := range page.Contents {
-				key, err := decodeKey(object.Key, page.EncodingType)
-				if err != nil {
-					err = c.classify(op, prefix, err)
-				}
+				key, err := c.listedKey(prefix, object.Key, page)
 				if !yield(Stored{key, aws.ToInt64(object.Size), aws.ToTime(object.LastModified)}, err) || err != nil {
 					return
 				}
 			}
-			next := aws.ToString(page.NextContinuationToken)
-			if !aws.ToBool(page.IsTruncated) || next == "" || next == aws.ToString(request.ContinuationToken) {
-				return
-			}
-			request.ContinuationToken = &next
 		}
 	}
 }
