@@ -134,7 +134,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	}
 	alone, release := lockSource(o.Source)
 	defer release()
-	resumed, err := beginRun(ctx, &o, client, sourceID(o.Source), alone)
+	plan, resumed, err := beginRun(ctx, &o, client, sourceID(o.Source), alone)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -146,6 +146,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err == nil && len(o.Include)+len(o.Exclude) > 0 && s.outcomes.none() {
 		// An index without files would take the place of the run before.
 		err = fmt.Errorf("%w in %s: nothing was copied", ErrNothingSelected, o.Source)
+	}
+	if err == nil {
+		err = own(ctx, client, plan)
 	}
 	if err == nil {
 		err = s.commit(ctx)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -26,12 +27,12 @@ const plansAtOnce = 16
 // beginRun gives the copy an ID: a new one, or that of an unfinished run of the same source
 // to the same place, which is then gone on with. A packed run leaves its plan, which tells
 // that its archives are not to be removed, before it sends anything.
-func beginRun(ctx context.Context, o *Options, client *transfer.Client, source string, alone bool) (resumed bool, err error) {
+func beginRun(ctx context.Context, o *Options, client *transfer.Client, source string, alone bool) (plan archive.Plan, resumed bool, err error) {
 	if o.Layout.Tar == nil {
 		o.Layout.UID = uuid.NewString()
-		return false, nil
+		return archive.Plan{Layout: o.Layout}, false, nil
 	}
-	plan := archive.Plan{Layout: o.Layout, Source: source, Begun: time.Now().UTC()}
+	plan = archive.Plan{Layout: o.Layout, Source: source, Begun: time.Now().UTC()}
 	var found *archive.Plan
 	if alone {
 		found = unfinished(ctx, client, plan)
@@ -39,11 +40,11 @@ func beginRun(ctx context.Context, o *Options, client *transfer.Client, source s
 	if found != nil {
 		plan.Layout = found.Layout
 		if err := plan.Write(ctx, client); err != nil {
-			return false, err
+			return plan, false, err
 		}
 		// Whoever removes the run looks at the plan once more after it has said so.
 		if resumed, err = restore.Kept(ctx, client, plan.Layout); err != nil {
-			return false, err
+			return plan, false, err
 		}
 	}
 	if !resumed {
@@ -51,14 +52,52 @@ func beginRun(ctx context.Context, o *Options, client *transfer.Client, source s
 		plan.Layout.UID = uuid.NewString()
 		plan.Layout.Run = plan.Layout.UID
 		if err := plan.Layout.Validate(); err != nil {
-			return false, err
+			return plan, false, err
 		}
 		if err := plan.Write(ctx, client); err != nil {
-			return false, err
+			return plan, false, err
 		}
 	}
 	o.Layout = plan.Layout
-	return resumed, nil
+	return plan, resumed, nil
+}
+
+// errNotOwn says that a run cannot be committed by who has begun it.
+var errNotOwn = errors.New("it was removed, or gone on with elsewhere, while it was under way")
+
+// own returns an error unless a packed run is still as it was begun. Prune removes one that
+// has stored nothing for long, which may be that of a process that was stopped or sends one
+// huge file: its index would refer to archives that are gone. Who may not read cannot tell.
+func own(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
+	if begun.Layout.Run == "" {
+		return nil
+	}
+	err := asBegun(ctx, b, begun)
+	request, isRequest := errors.AsType[*transfer.Error](err)
+	switch {
+	case err == nil, isRequest && request.Class == transfer.Permission:
+		return nil
+	case errors.Is(err, transfer.ErrNotFound), errors.Is(err, errNotOwn):
+		return fmt.Errorf("run %s is not finished: %w: copy again", begun.Layout.UID, errNotOwn)
+	default:
+		return fmt.Errorf("look whether run %s is still there: %w", begun.Layout.UID, err)
+	}
+}
+
+func asBegun(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
+	data, err := b.Get(ctx, begun.Layout.PlanKey())
+	if err != nil {
+		return err
+	}
+	plan, err := archive.DecodePlan(data)
+	if err != nil {
+		return err
+	}
+	kept, err := restore.Kept(ctx, b, begun.Layout)
+	if err == nil && (!kept || !plan.Begun.Equal(begun.Begun)) {
+		err = errNotOwn
+	}
+	return err
 }
 
 // unfinished returns the plan of the run begun last that has no index and copies the same

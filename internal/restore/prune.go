@@ -134,7 +134,9 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 			return nil, err
 		}
 		r.bookkeeping = append(r.bookkeeping, object.Key)
-		r.alive(object.Modified)
+		if err := r.alive(object); err != nil {
+			return nil, err
+		}
 	}
 	data, err := p.Bucket.Get(ctx, l.IndexKey())
 	if err == nil {
@@ -163,10 +165,16 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 	return r, err
 }
 
-func (r *pruneRun) alive(at time.Time) {
-	if at.After(r.last) {
-		r.last = at
+// alive takes in when an object was stored. A server that does not tell would make all
+// runs look dead.
+func (r *pruneRun) alive(object transfer.Stored) error {
+	if object.Modified.IsZero() {
+		return fmt.Errorf("the server does not tell when %s was stored", object.Key)
 	}
+	if object.Modified.After(r.last) {
+		r.last = object.Modified
+	}
+	return nil
 }
 
 // objects finds the objects that a packed run has stored.
@@ -179,7 +187,9 @@ func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 			if err != nil {
 				return err
 			}
-			r.alive(object.Modified)
+			if err := r.alive(object); err != nil {
+				return err
+			}
 			if r.layout.Owns(object.Key) && object.Modified.Before(p.Before) {
 				p.garbage[object.Key] = prunable{r.id, object.Size}
 			}

@@ -299,3 +299,15 @@ func TestPruneLeavesARunThatWentOn(t *testing.T) {
 		t.Errorf("a run that was about to be removed may be gone on with: %v, %v", kept, err)
 	}
 }
+
+// TestPruneRemovesNothingWhoseAgeIsUnknown has a server that leaves out when an object was
+// stored, which is no sign that it is old.
+func TestPruneRemovesNothingWhoseAgeIsUnknown(t *testing.T) {
+	a := newAged()
+	begin(t, a, "young").send(t, a, nil)
+	clear(a.modified)
+	before := len(a.objects)
+	if p, err := a.prune(t, pruneAge); err == nil || len(a.objects) != before {
+		t.Errorf("%+v, %d of %d objects left, error %v", p, len(a.objects), before, err)
+	}
+}
