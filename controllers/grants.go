@@ -38,13 +38,15 @@ func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordi
 	var group errgroup.Group
 	group.SetLimit(leaseWrites)
 	var errs []error
+	known := d.foreign
+	d.foreign = map[types.UID]time.Time{} // of those that hold such a grant still
 	for _, g := range plan.Grants {
 		m := byID[g.Transfer]
 		if c := d.claims[g.Transfer]; m == nil || c == nil || c.unrecorded {
 			continue
 		}
 		if lease := m.leases[string(g.Worker)]; lease != nil && isLater(lease.Spec, g) {
-			errs = append(errs, d.dropForeign(ctx, lease))
+			errs = append(errs, d.dropForeign(ctx, lease, known))
 			continue
 		}
 		group.Go(func() error { return safely(func() error { return d.writeGrant(ctx, m, g) }) })
@@ -135,16 +137,16 @@ func isLater(stands v1alpha1.PrefixLeaseSpec, g coordination.Grant) bool {
 // manager that leads would write such, and this one then stops within foreignGrace;
 // else somebody made it by hand. The worker ends with its lease, and the Job starts
 // another.
-func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease) error {
+func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease, known map[types.UID]time.Time) error {
 	now := d.Clock.Now()
-	since, known := d.foreign[lease.UID]
-	if !known {
-		d.foreign[lease.UID] = now
+	since, seen := known[lease.UID]
+	if !seen {
+		since = now
 	}
-	if !known || now.Sub(since) < foreignGrace {
+	if now.Sub(since) < foreignGrace {
+		d.foreign[lease.UID] = since
 		return nil
 	}
-	delete(d.foreign, lease.UID)
 	log.FromContext(ctx).WithName("coordinator").Info("deleting a lease that holds a grant which no manager wrote; its worker will be replaced",
 		"lease", client.ObjectKeyFromObject(lease), "epoch", lease.Spec.Epoch, "sequence", lease.Spec.Sequence, "ownEpoch", d.epoch)
 	err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
