@@ -285,7 +285,13 @@ func (p *pruner) claim(ctx context.Context, r *pruneRun) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if object.Key != pruneKey(l) && !object.Modified.Before(p.Before) {
+		old := object.Modified.Before(p.Before)
+		switch mark := object.Key == pruneKey(l); {
+		case mark && old:
+			// By such a clock whatever is being written is old.
+			return false, errors.Join(p.remove(ctx, []string{pruneKey(l)}), fmt.Errorf(
+				"remove run %s: this machine's clock is ahead of the server's by more than the age from which on runs are removed: set it right", r.id))
+		case !mark && !old:
 			p.found.Alive++
 			return false, nil
 		}

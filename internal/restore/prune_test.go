@@ -311,3 +311,14 @@ func TestPruneRemovesNothingWhoseAgeIsUnknown(t *testing.T) {
 		t.Errorf("%+v, %d of %d objects left, error %v", p, len(a.objects), before, err)
 	}
 }
+
+// TestPruneTrustsNoClockThatIsAhead has a clock by which all that is written now is old.
+func TestPruneTrustsNoClockThatIsAhead(t *testing.T) {
+	a := newAged()
+	begin(t, a, "young").send(t, a, nil)
+	before := len(a.objects)
+	p, err := restore.Prune(t.Context(), restore.PruneOptions{Bucket: a, Base: "base", Before: a.now.Add(pruneAge), Remove: true})
+	if err == nil || len(a.objects) != before {
+		t.Errorf("%+v, %d of %d objects left, error %v", p, len(a.objects), before, err)
+	}
+}
