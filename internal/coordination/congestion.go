@@ -94,7 +94,7 @@ type GlobalCongestionController struct {
 	// The round that goes on.
 	began                  time.Time
 	completions, throttles int64
-	tenants                int // that requests of were reported
+	tenants, known         int // that requests of were reported, and in all
 
 	// While learning, the window is bounded by what was recorded and adopted.
 	learning bool

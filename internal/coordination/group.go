@@ -45,6 +45,22 @@ type group struct {
 // lately, and how many of them were refused.
 type fate struct{ ended, refused float64 }
 
+func (f *fate) add(g fate) {
+	f.ended += g.ended
+	f.refused += g.refused
+}
+
+// learn adds a round to what is kept of those before.
+func (f *fate) learn(weight float64, round fate) {
+	f.ended = fateMemory*f.ended + weight*round.ended
+	f.refused = fateMemory*f.refused + weight*round.refused
+}
+
+// fate is what the counters tell of it.
+func (p PrefixCounters) fate() fate {
+	return fate{float64(p.Accepted + p.Throttled + p.Failed), float64(p.Throttled)}
+}
+
 // addGroup makes a group with a name of its own.
 func (c *GlobalCongestionController) addGroup() *group {
 	g := &group{name: groupName, rate: rateLaw{state: CongestionAvoidance}}
@@ -99,6 +115,11 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 		if g.signal.Started > 0 || g.active.IsZero() {
 			g.active = now
 		}
+		for _, l := range g.lanes {
+			if l.ended.ended > 0 {
+				l.told.learn(1, l.ended)
+			}
+		}
 		if g.signal.Throttles > 0 {
 			g.learnFates()
 		}
@@ -120,8 +141,7 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 func (g *group) learnFates() {
 	weight := min(1, fateRound*float64(len(g.lanes))/float64(g.signal.Throttles))
 	for _, l := range g.lanes {
-		l.fate.ended = fateMemory*l.fate.ended + weight*float64(l.signal.Completions)
-		l.fate.refused = fateMemory*l.fate.refused + weight*float64(l.signal.Throttles)
+		l.fate.learn(weight, fate{float64(l.signal.Completions), float64(l.signal.Throttles)})
 	}
 }
 
@@ -129,20 +149,54 @@ func (g *group) learnFates() {
 // others in theirs that were loaded and not refused: those of whole tenants first, so
 // that what one says of its requests counts against itself alone.
 func (c *GlobalCongestionController) split(now time.Time, g *group) {
-	if g.signal.Throttles == 0 || len(c.groups) >= maxGroups {
+	if len(c.groups) >= maxGroups {
 		return
 	}
-	parties := [][]party{g.byLane()}
-	if c.tenants > 1 {
-		parties = [][]party{g.byTenant(), g.byLane()}
+	var hot []*lane
+	if c.known > 1 {
+		hot = contradicted(g.byTenant())
 	}
-	for _, parties := range parties {
-		hot, evidence := unevenest(parties)
-		if evidence >= fateEvidence+float64(len(parties))*math.Ln2 && c.mayPart(hot) {
-			c.part(now, g, hot)
+	if hot == nil && g.signal.Throttles == 0 {
+		return
+	}
+	if parties := g.byLane(); hot == nil {
+		var evidence float64
+		if hot, evidence = unevenest(parties); evidence < fateEvidence+float64(len(parties))*math.Ln2 {
 			return
 		}
 	}
+	if c.mayPart(hot) {
+		c.part(now, g, hot)
+	}
+}
+
+const (
+	// leastRefused is the share of refusals below which a tenant is left with the others:
+	// the law keeps the share of honest ones far below.
+	leastRefused = 1. / 3
+	// mostRefused bounds what a tenant is compared by: of the others some may always be lucky.
+	mostRefused = 0.95
+)
+
+// contradicted finds the prefixes of the tenant whose share of refusals the others, by the
+// requests of their own that were accepted meanwhile, contradict most, if they do so
+// clearly: the chance of these, were all refused as it says, is exp(-n·D(q‖p)) at most, of
+// n requests of which a share q was refused instead of p. How many requests a tenant
+// tells of does not matter, which it may make up.
+func contradicted(tenants []party) (hot []*lane) {
+	var all fate
+	for _, x := range tenants {
+		all.add(x.told)
+	}
+	most := fateEvidence + float64(len(tenants))*math.Ln2
+	for _, x := range tenants {
+		others := fate{all.ended - x.told.ended, all.refused - x.told.refused}
+		p, q := min(x.told.share(), mostRefused), others.share()
+		if e := others.ended * relativeEntropy(q, p); p > max(q, leastRefused) && e >= most {
+			hot, most = x.lanes, e
+		}
+	}
+	return hot
 }
 
 // mayPart bounds the groups of one tenant where there are several.
@@ -163,12 +217,14 @@ func (c *GlobalCongestionController) mayPart(hot []*lane) bool {
 type party struct {
 	lanes []*lane
 	fate
+	// told is the same with every request of every round in which some ended.
+	told fate
 }
 
 func (g *group) byLane() []party {
 	var parties []party
 	for _, l := range g.lanes {
-		parties = append(parties, party{[]*lane{l}, l.fate})
+		parties = append(parties, party{[]*lane{l}, l.fate, l.told})
 	}
 	return parties
 }
@@ -182,15 +238,15 @@ func (g *group) byTenant() []party {
 			i = len(parties)
 			of[l.transfer.tenant], parties = i, append(parties, party{})
 		}
-		parties[i].add(l)
+		parties[i].take(l)
 	}
 	return parties
 }
 
-func (p *party) add(l *lane) {
+func (p *party) take(l *lane) {
 	p.lanes = append(p.lanes, l)
-	p.ended += l.fate.ended
-	p.refused += l.fate.refused
+	p.fate.add(l.fate)
+	p.told.add(l.told)
 }
 
 // unevenest finds the parties whose share of the refusals stands out most from their
@@ -256,7 +312,7 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*lane) 
 	g.sum()
 	other.sum()
 	for _, l := range slices.Concat(g.lanes, other.lanes) {
-		l.fate = fate{}
+		l.fate, l.told = fate{}, fate{}
 	}
 	g.refused, g.loaded = 0, 0
 	if whole := g.signal.Accepted + other.signal.Accepted; g.rate.perSecond > 0 && whole > 0 {
@@ -332,7 +388,7 @@ func (c *GlobalCongestionController) merge(now time.Time) {
 // dissolve moves the lanes of a group into another and forgets it.
 func (c *GlobalCongestionController) dissolve(g, into *group) {
 	for _, l := range slices.Clone(g.lanes) {
-		l.fate = fate{}
+		l.fate, l.told = fate{}, fate{}
 		into.join(l)
 	}
 	into.sum()

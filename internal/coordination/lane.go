@@ -26,6 +26,8 @@ type lane struct {
 	group   *group
 	signal  Signal // of the last round
 	fate    fate
+	ended   fate      // of the last round, by every request
+	told    fate      // likewise, of every request
 	slots   int       // that its rate can use, in this tick
 	active  bool      // may hold a window
 	window  int       // allocated by the last tick

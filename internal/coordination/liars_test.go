@@ -3,6 +3,7 @@ package coordination
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 )
@@ -197,5 +198,31 @@ func checkLiar(t *testing.T, weight int, lie func(*Report, time.Duration), late 
 		m := s.c.Metrics(s.now)
 		t.Errorf("the honest send %.0f requests per second, want %.0f; the window is %d and was %d at most; latency %v, base %v; groups %+v",
 			rate, want, m.Window, most, m.Latency, m.Profile.BaseLatency, m.Groups)
+	}
+}
+
+// On a path that carries a few requests per second, a tenant of the same weight may tell
+// of thousands for each of theirs. Half of the path is the others' share; who lies about
+// failures, which are nobody's alone, can still take half of that.
+func TestALiarCostsSlowOthersNoMoreThanItsShare(t *testing.T) {
+	for _, perSecond := range []float64{2, 100, 10_000} {
+		for name, lie := range lies(perSecond) {
+			t.Run(fmt.Sprintf("%s/%v per second", name, perSecond), func(t *testing.T) {
+				s := newShared(t, 100, nil)
+				s.path = path{service: 2, link: 4 * s.part}
+				s.run(time.Minute)
+				s.lie = lie
+				s.run(time.Minute)
+				s.sent = 0
+				s.run(4 * time.Minute)
+				want := 0.9 * 2
+				if strings.Contains(name, "failed") {
+					want /= 2
+				}
+				if rate := s.sent / 240; rate < want {
+					t.Errorf("the honest send %.2f of 4 requests per second; groups %+v", rate, s.c.Metrics(s.now).Groups)
+				}
+			})
+		}
 	}
 }

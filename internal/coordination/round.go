@@ -183,7 +183,7 @@ func (c *PipelineCoordinator) signal(now time.Time) Signal {
 	s := Signal{Latency: c.medianLatency()}
 	for _, t := range c.transfers {
 		for _, l := range t.lanes {
-			l.signal = Signal{}
+			l.signal, l.ended = Signal{}, fate{}
 		}
 	}
 	var windows, limited int
@@ -226,6 +226,7 @@ func (w *worker) endRound(now time.Time) {
 		}
 		if !w.blocked {
 			cell.lane.signal.count(r, &w.transfer.tenant.evidence)
+			cell.lane.ended.add(r.growth.fate())
 			w.round.last.add(r.last)
 		}
 		r.grew, r.growth = false, PrefixCounters{}

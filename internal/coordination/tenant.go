@@ -164,6 +164,7 @@ func (c *PipelineCoordinator) weighEvidence() {
 		}
 	}
 	k := c.control
+	k.known = len(c.tenants)
 	if k.tenants = len(told); k.tenants > 1 {
 		requests := medianPerSlot(told, func(e *evidence) float64 { return float64(e.completions) })
 		bytes := medianPerSlot(told, func(e *evidence) float64 { return e.bytes })
