@@ -37,6 +37,7 @@ func (e *Engine) plan() {
 	case due && !p.running && (p.known == nil || !p.known.Complete):
 		ctx, cancel := context.WithCancel(e.ctx)
 		p.running, p.cancel = true, cancel
+		p.known = nil // Another worker may have planned more since.
 		e.work.Go(func() { e.walk(ctx) })
 	}
 	if !held && !p.running {

@@ -143,3 +143,30 @@ func TestDutyIsGivenUpOnceTheWalkHasEnded(t *testing.T) {
 		}
 	})
 }
+
+func TestAPlanOfAnEarlierDutyIsNotTold(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		walks := 0
+		b.options.Plan = func(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error) {
+			if walks++; walks == 1 {
+				progress(archive.Plan{Prefixes: []archive.PlannedPrefix{{Name: "a", Archives: 3}}})
+				<-ctx.Done()
+				time.Sleep(2 * time.Second) // It winds down.
+				return archive.Plan{}, ctx.Err()
+			}
+			<-ctx.Done()
+			return archive.Plan{}, ctx.Err()
+		}
+		b.run()
+		for _, duty := range []v1alpha1.Duty{v1alpha1.DutyPlan, "", v1alpha1.DutyPlan} {
+			b.grant.Duty = duty
+			b.renew()
+			after(500 * time.Millisecond)
+		}
+		after(3 * time.Second)
+		b.renew()
+		if r := b.Report(); walks != 2 || r.Plan == nil || len(r.Plan.Prefixes) > 0 {
+			t.Errorf("%d walks, the plan told is %+v", walks, r.Plan)
+		}
+	})
+}
