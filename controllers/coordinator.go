@@ -89,7 +89,7 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	}
 	last := int64(0)
 	recorded := func(epoch int64) {
-		if epoch <= lastEpoch {
+		if epoch < lastEpoch {
 			last = max(last, epoch)
 		}
 	}
@@ -105,7 +105,7 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	for i := range leases.Items {
 		recorded(leases.Items[i].Spec.Epoch)
 	}
-	c.epoch = last + 1
+	c.epoch = min(last+1, lastEpoch-1)
 	return nil
 }
 
