@@ -68,13 +68,16 @@ func TestChaos(t *testing.T) {
 		r.must(l.Cluster.Shape(ctx, node, rate))
 	}
 
+	h := r.furnishHostile(ctx, streams)
 	r.began = time.Now()
-	whole := time.Duration(*minutes * float64(time.Minute))
+	whole := sharesTake + time.Duration(*minutes*float64(time.Minute))
 	var moving sync.WaitGroup
 	for _, s := range streams {
 		moving.Go(func() { r.stream(ctx, s, r.began.Add(whole), whole+patience) })
 	}
-	r.breakThings(ctx, whole)
+	pause(ctx, warmUp)
+	r.compareShares(ctx, h)
+	r.breakAll(ctx, h, r.began.Add(whole))
 	r.heal()
 	r.awaitNodes(ctx)
 	r.tell("all is healed; waiting for the transfers to end")
@@ -82,7 +85,20 @@ func TestChaos(t *testing.T) {
 
 	after, err := l.Cluster.S3Received(ctx)
 	r.must(err)
+	h.judge(ctx)
 	r.conclude(ctx, streams, after-before)
+	r.must(h.remove(ctx))
+}
+
+// breakAll injects faults until a time, beside the hostile tenant, whose transfers are
+// then deleted.
+func (r *run) breakAll(ctx context.Context, h *hostile, until time.Time) {
+	attack, stop := context.WithCancel(ctx)
+	var attacking sync.WaitGroup
+	attacking.Go(func() { h.attack(attack) })
+	r.breakThings(ctx, append(r.faults(), h.faults()...), until)
+	stop()
+	attacking.Wait()
 }
 
 // heal undoes every fault, also when the test has been ended.

@@ -72,9 +72,8 @@ func (r *run) faults() []fault {
 	}
 }
 
-// breakThings injects faults for a while. Each kind comes once before any comes again.
-func (r *run) breakThings(ctx context.Context, whole time.Duration) {
-	faults := r.faults()
+// breakThings injects faults until a time. Each kind comes once before any comes again.
+func (r *run) breakThings(ctx context.Context, faults []fault, until time.Time) {
 	places := map[string]*sync.Mutex{}
 	for _, name := range r.Cluster.Nodes {
 		places[name] = &sync.Mutex{}
@@ -85,9 +84,9 @@ func (r *run) breakThings(ctx context.Context, whole time.Duration) {
 	var under sync.WaitGroup
 	defer under.Wait()
 	var deck []fault
-	for deadline := r.began.Add(whole); ; {
+	for {
 		time.Sleep(r.between(leastGap, mostGap))
-		if !time.Now().Before(deadline) {
+		if !time.Now().Before(until) {
 			return
 		}
 		if len(deck) == 0 {
