@@ -167,7 +167,7 @@ func (h *hostile) findPuppet(ctx context.Context, transfer string, number int) (
 func (h *hostile) flood(ctx context.Context, _ string, _ int) error {
 	for i := range floodSize {
 		at := h.transfer(h.name("flood"), h.buckets[i%len(h.buckets)])
-		at.Spec.Workers.NodeSelector = map[string]string{"no-such-label": "anywhere"}
+		at.Spec.Workers.NodeSelector = map[string]v1alpha1.LabelValue{"no-such-label": "anywhere"}
 		if i%2 == 0 {
 			at.Spec.Destination.Credentials.Secret.Name = "no-such-secret"
 		}
