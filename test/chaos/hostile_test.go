@@ -20,8 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/hack/localcluster/product"
-	"cargoship.dev/operator/test/lab"
+	"cargoship.dev/operator/test/cluster/release"
+	"cargoship.dev/operator/test/kit/product"
 )
 
 const (
@@ -312,7 +312,7 @@ func (h *hostile) judge(ctx context.Context) {
 		}
 	}
 	var pods corev1.PodList
-	h.run.must(h.run.Client.List(ctx, &pods, client.InNamespace(lab.System)))
+	h.run.must(h.run.Client.List(ctx, &pods, client.InNamespace(release.System)))
 	for _, pod := range pods.Items {
 		for _, c := range pod.Status.ContainerStatuses {
 			for _, ended := range []*corev1.ContainerStateTerminated{c.LastTerminationState.Terminated, c.State.Terminated} {
