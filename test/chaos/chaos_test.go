@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"cargoship.dev/operator/test/cluster/release"
 )
@@ -50,6 +52,7 @@ type run struct {
 
 // TestChaos is the whole test.
 func TestChaos(t *testing.T) {
+	log.SetLogger(logr.Discard())
 	ctx := t.Context()
 	l, err := release.Open(ctx, os.Stderr)
 	if err != nil {

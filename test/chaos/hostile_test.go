@@ -72,11 +72,10 @@ func (r *run) furnishHostile(ctx context.Context, streams []*stream) *hostile {
 	return h
 }
 
-// transfer is one of the tenant's: as heavy, as insensitive and as slow as can be asked for.
+// transfer is one of the tenant's: as insensitive and as slow as can be asked for.
 func (h *hostile) transfer(name, bucket string) *v1alpha1.ArchiveTransfer {
 	at := h.run.Transfer(h.namespace, name, product.Location{Bucket: bucket, Prefix: "hostile/" + name})
 	at.Spec.Workers.Count, at.Spec.Workers.Image = liars, pauseImage
-	at.Spec.Priority = 1000
 	at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: 10 * time.Minute}
 	at.Spec.Coordination.Adaptive.CongestionSensitivityPercent = ptr.To(int32(0))
 	return at
@@ -167,6 +166,7 @@ func (h *hostile) findPuppet(ctx context.Context, transfer string, number int) (
 func (h *hostile) flood(ctx context.Context, _ string, _ int) error {
 	for i := range floodSize {
 		at := h.transfer(h.name("flood"), h.buckets[i%len(h.buckets)])
+		at.Spec.Priority = 1000
 		at.Spec.Workers.NodeSelector = map[string]v1alpha1.LabelValue{"no-such-label": "anywhere"}
 		if i%2 == 0 {
 			at.Spec.Destination.Credentials.Secret.Name = "no-such-secret"
