@@ -129,6 +129,10 @@ func (r *rateLaw) round(now time.Time, s Signal, v pathView) string {
 	}
 	before := r.state
 	cause := r.apply(now, s, v)
+	// Lies about a path can have a probe won for ever.
+	for _, rate := range []*float64{&r.perSecond, &r.good, &r.goal, &r.resume} {
+		*rate = min(*rate, fastestRate)
+	}
 	if r.state == before {
 		return ""
 	}
