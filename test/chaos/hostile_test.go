@@ -13,7 +13,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -233,10 +232,10 @@ func (h *hostile) remove(ctx context.Context) error {
 	return h.run.await(ctx, 5*time.Minute, func(ctx context.Context) error {
 		var namespace corev1.Namespace
 		err := h.run.Client.Get(ctx, client.ObjectKey{Name: h.namespace}, &namespace)
-		if apierrors.IsNotFound(err) {
-			return nil
+		if err != nil {
+			return client.IgnoreNotFound(err)
 		}
-		return fmt.Errorf("namespace %s is not gone: %v", h.namespace, err)
+		return fmt.Errorf("namespace %s is not gone: %s", h.namespace, namespace.Status.Phase)
 	})
 }
 
