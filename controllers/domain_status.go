@@ -108,7 +108,7 @@ func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.Archi
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonFilesFailed,
 			"some files could not be archived; status.failures names the first archives")
 	default:
-		set(v1alpha1.ConditionDegraded, false, v1alpha1.ReasonHealthy, "all works as granted")
+		set(v1alpha1.ConditionDegraded, false, v1alpha1.ReasonHealthy, "all workers hold valid leases")
 	}
 	return conditions
 }
