@@ -48,8 +48,8 @@ func (a *answer) WriteHeader(status int) {
 	}
 	a.disguise()
 	a.x.status = status
-	if !a.upload.ended.IsZero() {
-		a.x.latency = time.Since(a.upload.ended)
+	if ended := a.upload.sent().ended; !ended.IsZero() {
+		a.x.latency = time.Since(ended)
 	}
 	a.ResponseWriter.WriteHeader(status)
 }

@@ -100,38 +100,55 @@ func (s *strike) wait() time.Duration {
 	return s.Duration
 }
 
-// upload is the body of a request on its way to the server.
+// upload is the body of a request on its way to the server, which may answer while the
+// rest of it is still being sent.
 type upload struct {
 	io.ReadCloser
 	struck *strike
 	// length of the body; -1 when the client has not told it.
 	length int64
+
+	mu    sync.Mutex
+	state uploaded
+}
+
+// uploaded is how far a body has come.
+type uploaded struct {
+	n     int64
+	ended time.Time
 	// broken: the body was cut off; the handler must reset the connection.
 	broken bool
-	n      int64
-	ended  time.Time
+}
+
+// sent is how far the body has come by now.
+func (u *upload) sent() uploaded {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.state
 }
 
 // Read implements io.Reader.
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.ReadCloser.Read(p)
-	before := u.n
-	u.n += int64(n)
-	if err != nil || u.n == u.length {
-		u.ended = time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before := u.state.n
+	u.state.n += int64(n)
+	if err != nil || u.state.n == u.length {
+		u.state.ended = time.Now()
 	}
 	if u.struck == nil || u.length <= 0 {
 		return n, err
 	}
 	place := int64(u.struck.at * float64(u.length))
-	if place < before || place >= u.n {
+	if place < before || place >= u.state.n {
 		return n, err
 	}
 	switch u.struck.Kind {
 	case DamageRequest:
 		p[place-before] ^= 0x20
 	case ResetRequest:
-		u.broken = true
+		u.state.broken = true
 		return 0, io.ErrUnexpectedEOF
 	}
 	return n, err

@@ -145,16 +145,16 @@ func (l *Lab) instead(w http.ResponseWriter, r *http.Request, struck *strike, na
 func (l *Lab) pass(w http.ResponseWriter, r *http.Request, struck *strike, delay time.Duration, x *exchange) {
 	u := &upload{ReadCloser: r.Body, struck: struck, length: r.ContentLength}
 	if r.ContentLength == 0 {
-		u.ended = time.Now()
+		u.state.ended = time.Now()
 	} else {
 		r.Body = u
 	}
 	a := &answer{ResponseWriter: w, lab: l, request: r, upload: u, struck: struck, delay: delay, x: x}
 	defer func() {
-		x.in, x.created = u.n, a.uploadID()
+		x.in, x.created = u.sent().n, a.uploadID()
 	}()
 	l.backend.ServeHTTP(a, r)
-	if u.broken {
+	if u.sent().broken {
 		reset(r)
 	}
 	if !a.begun {
