@@ -12,10 +12,11 @@ COPY cmd cmd
 COPY controllers controllers
 COPY internal internal
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags '-s -w' -o /out/ ./cmd/manager ./cmd/worker
+    go build -trimpath -ldflags '-s -w' -o /out/ ./cmd/manager ./cmd/worker ./cmd/cargoship
 
 FROM gcr.io/distroless/static:nonroot AS worker
-COPY --from=build /out/worker /worker
+# The pods run worker; cargoship is there for whoever reads a bucket from within the cluster.
+COPY --from=build /out/worker /out/cargoship /
 USER 65532:65532
 ENTRYPOINT ["/worker"]
 

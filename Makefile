@@ -25,8 +25,8 @@ help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
-build: ## Build bin/manager and bin/worker for this machine.
-	go build -ldflags '-s -w' -o bin/ ./cmd/manager ./cmd/worker
+build: ## Build bin/manager, bin/worker and bin/cargoship for this machine.
+	go build -ldflags '-s -w' -o bin/ ./cmd/manager ./cmd/worker ./cmd/cargoship
 
 .PHONY: demo
 demo: build ## Run the whole product on this machine and verify every byte (DEMO_DATA=DIR, PACKING=tar, KEEP=1).
@@ -66,7 +66,7 @@ test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while trans
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks
@@ -77,7 +77,7 @@ RUNS ?= 5
 ONLY ?=
 
 .PHONY: bench-transfer
-bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure worker copy against other S3 clients (RUNS=5, ONLY=regexp).
+bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship copy against other S3 clients (RUNS=5, ONLY=regexp).
 	@go build -o bin/benchtransfer ./bench/transfer
 	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(if $(AGAIN),--again) --out $(if $(AGAIN),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
 

@@ -38,7 +38,7 @@ type options struct {
 	files   int
 	size    int
 	dir     string
-	worker  string
+	program string
 	out     string
 	planFor string // the S3 server to plan for: this process is the planner
 }
@@ -57,7 +57,7 @@ func main() {
 	flag.IntVar(&o.files, "files", 1_000_000, "how many files to make")
 	flag.IntVar(&o.size, "size", 2048, "bytes of each")
 	flag.StringVar(&o.dir, "dir", "/dev/shm", "where to make the files")
-	flag.StringVar(&o.worker, "worker", "bin/worker", "the program to measure")
+	flag.StringVar(&o.program, "program", "bin/cargoship", "the program to measure")
 	flag.StringVar(&o.out, "out", "", "file for the table as Markdown, the steps as JSON beside it")
 	flag.StringVar(&o.planFor, "plan-for", "", "plan DIR for this endpoint, as a child of this program does")
 	flag.Parse()
@@ -163,10 +163,10 @@ func runSteps(ctx context.Context, o options, dir, tree string, server *kit.S3) 
 		command []string
 	}{
 		{"plan", []string{self, "--plan-for", server.Endpoint, "--dir", tree}},
-		{"copy, packed", append([]string{o.worker, "copy", tree, target, "--packing", "tar"}, reach...)},
-		{"verify, by checksum", append([]string{o.worker, "verify", target}, reach...)},
-		{"verify, read back", append([]string{o.worker, "verify", "--read-back", target}, reach...)},
-		{"restore of one file", append([]string{o.worker, "restore", target, filepath.Join(dir, "restored"), one}, reach...)},
+		{"copy, packed", append([]string{o.program, "copy", tree, target, "--packing", "tar"}, reach...)},
+		{"verify, by checksum", append([]string{o.program, "verify", target}, reach...)},
+		{"verify, read back", append([]string{o.program, "verify", "--read-back", target}, reach...)},
+		{"restore of one file", append([]string{o.program, "restore", target, filepath.Join(dir, "restored"), one}, reach...)},
 	} {
 		done, err := measured(ctx, server, s.name, s.command)
 		if err != nil {

@@ -1,3 +1,3 @@
-// Command benchtransfer measures worker copy against other S3 clients, plain and through
+// Command benchtransfer measures cargoship copy against other S3 clients, plain and through
 // the lab, and writes the tables of docs/benchmarks/transfer.md.
 package main

@@ -63,7 +63,7 @@ func (j job) when(arguments ...string) []string {
 // in bin, the others on PATH or where a distribution puts them.
 func findTools(bin string) ([]tool, error) {
 	var found []tool
-	for _, t := range []tool{worker(bin, false), worker(bin, true), s5cmd(bin), rclone(bin), awsCLI(), s3cmd()} {
+	for _, t := range []tool{cargoship(bin, false), cargoship(bin, true), s5cmd(bin), rclone(bin), awsCLI(), s3cmd()} {
 		path, err := exec.LookPath(t.path)
 		if err != nil && strings.HasPrefix(t.name, ours) {
 			return nil, fmt.Errorf("find %s: %w: run make build", t.name, err)
@@ -76,7 +76,7 @@ func findTools(bin string) ([]tool, error) {
 	return found, nil
 }
 
-// canPack tells whether this worker knows how to pack.
+// canPack tells whether this build of ours knows how to pack.
 func canPack(path string) bool {
 	help, err := exec.Command(path, "copy", "--help").CombinedOutput()
 	return err == nil && regexp.MustCompile(`--packing.*\btar\b`).Match(help)
@@ -102,9 +102,9 @@ func (t tool) describe(ctx context.Context) string {
 	return line
 }
 
-func worker(bin string, packs bool) tool {
+func cargoship(bin string, packs bool) tool {
 	t := tool{
-		name: ours, path: filepath.Join(bin, "worker"), packs: packs, version: []string{"version"},
+		name: ours, path: filepath.Join(bin, "cargoship"), packs: packs, version: []string{"version"},
 		arguments: func(j job) []string {
 			return slices.Concat([]string{
 				"copy", j.dir, "s3://" + bucket + "/data", "--endpoint-url", j.endpoint, "--path-style", "--region", region, "--json",

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/worker"
 )
 
@@ -37,7 +38,7 @@ func newFinishCommand() *cobra.Command {
 				}
 			}
 			if told != 0 && told != len(counts) {
-				return usageError{fmt.Errorf("--expect-planned, --expect-done, --expect-failed and --expect-skipped go together")}
+				return cli.UsageError{Err: fmt.Errorf("--expect-planned, --expect-done, --expect-failed and --expect-skipped go together")}
 			}
 			if told > 0 {
 				o.Expect = &expected

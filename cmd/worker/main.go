@@ -1,57 +1,33 @@
-// Command worker moves files into S3: as the pod of an ArchiveTransfer, or from
-// a shell with worker copy.
+// Command worker is what the pods of an ArchiveTransfer run: it moves archives under a
+// lease, and closes the transfer at its end.
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/signal"
-	"runtime/debug"
-	"slices"
-	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"cargoship.dev/operator/internal/cli"
 )
 
-func main() { os.Exit(start()) }
+func main() { os.Exit(cli.Main(newRootCommand())) }
 
-// collectAt is by how many percent the heap grows between collections, unless the
-// environment says otherwise: it is small, and requests are short.
-const collectAt = 200
-
-// start runs the command line and returns the exit code.
-func start() int {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
+func newRootCommand() *cobra.Command {
+	commands := []*cobra.Command{newRunCommand(), newFinishCommand()}
+	for _, name := range []string{"copy", "ls", "restore", "verify", "prune", "estimate"} {
+		commands = append(commands, newMovedCommand(name))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), ending()...)
-	defer stop()
-	// A second signal ends the process at once, but not a second line that nobody reads.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	context.AfterFunc(ctx, stop)
-	root := newRootCommand()
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return 0
-	}
-	line, code := verdict(ctx, cmd, err)
-	if !outputClosed(err) {
-		fmt.Fprintln(os.Stderr, line)
-	}
-	return code
+	return cli.NewRoot("worker", "Move the files of an ArchiveTransfer into S3, as its pod", commands...)
 }
 
-// ending are the signals that end a command in good order: it aborts what it has open.
-// Also a terminal that is closed, and a reader of the output that has gone, would end it
-// at once otherwise. What is ignored from the start stays so, as with nohup.
-func ending() []os.Signal {
-	all := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE}
-	return slices.DeleteFunc(all, signal.Ignored)
-}
-
-// outputClosed says that nobody reads the output any more, as with worker ls | head.
-func outputClosed(err error) bool {
-	written, ok := errors.AsType[*fs.PathError](err)
-	return ok && written.Path == os.Stdout.Name() && errors.Is(written, syscall.EPIPE)
+// newMovedCommand tells those who have a command in their scripts where it has gone.
+func newMovedCommand(name string) *cobra.Command {
+	return &cobra.Command{
+		Use: name, Hidden: true, DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			err := fmt.Errorf("this command has moved: run `cargoship %s` with the same arguments", name)
+			return cli.ExitError{Err: err, Code: cli.ExitUsage}
+		},
+	}
 }

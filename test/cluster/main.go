@@ -91,7 +91,7 @@ func downCommand(dir *string) *cobra.Command {
 func loadCommand(dir *string) *cobra.Command {
 	var tag string
 	cmd := &cobra.Command{
-		Use: "load", Short: "Import images of bin/manager and bin/worker on every node", Args: cobra.NoArgs,
+		Use: "load", Short: "Import images of bin/manager, bin/worker and bin/cargoship on every node", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			repository, run, err := places(*dir)
 			if err != nil {

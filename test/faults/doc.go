@@ -1,3 +1,3 @@
 // Package faults proves that what goes wrong on the way, at the server or at the source
-// changes nothing in what worker copy delivers.
+// changes nothing in what cargoship copy delivers.
 package faults

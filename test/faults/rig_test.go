@@ -33,7 +33,7 @@ import (
 
 const (
 	kibi, mebi = 1 << 10, 1 << 20
-	// partSize is what worker copy cuts files into, and wholeLimit the largest that it does
+	// partSize is what cargoship copy cuts files into, and wholeLimit the largest that it does
 	// not cut.
 	partSize, wholeLimit = 8 * mebi, 16 * mebi
 
@@ -140,16 +140,16 @@ type run struct {
 	stderr bytes.Buffer
 }
 
-// begin starts worker copy.
+// begin starts cargoship copy.
 func (r *rig) begin(t *testing.T, arguments ...string) *run {
 	t.Helper()
 	return r.start(t, append([]string{"copy", r.source, destination}, arguments...)...)
 }
 
-// start starts the worker with a command.
+// start starts cargoship with a command.
 func (r *rig) start(t *testing.T, arguments ...string) *run {
 	t.Helper()
-	return r.startBy(t, exec.Command(workerProgram, r.arguments(arguments)...))
+	return r.startBy(t, exec.Command(cargoship, r.arguments(arguments)...))
 }
 
 // arguments adds to a command what every one needs to reach the bucket.
@@ -183,7 +183,7 @@ type outcome struct {
 	summary
 }
 
-// summary is the part of worker copy's JSON that the tests look at.
+// summary is the part of cargoship copy's JSON that the tests look at.
 type summary struct {
 	Files, Failed, Retries int64
 	Checksum               string
@@ -209,7 +209,7 @@ func (c *run) end(t *testing.T) outcome {
 	return o
 }
 
-// copy runs worker copy to its end.
+// copy runs cargoship copy to its end.
 func (r *rig) copy(t *testing.T, arguments ...string) outcome {
 	t.Helper()
 	return r.begin(t, arguments...).end(t)

@@ -25,7 +25,7 @@ func (c *run) wantStopped(t *testing.T, within time.Duration) {
 	if took := time.Since(begun); took > within {
 		t.Errorf("it took %v to end", took)
 	}
-	wantRefused(t, o, "^worker [a-z]+: stopped: |\nworker [a-z]+: stopped: ")
+	wantRefused(t, o, "^cargoship [a-z]+: stopped: |\ncargoship [a-z]+: stopped: ")
 }
 
 // TestSignals ends copies by each of the signals that end a command. No upload stays open.
@@ -62,10 +62,10 @@ func TestHangup(t *testing.T) {
 	r.wantWhole(t, c.end(t))
 }
 
-// wrapped starts the worker by a line of shell.
+// wrapped starts cargoship by a line of shell.
 func (r *rig) wrapped(t *testing.T, line string, arguments ...string) *run {
 	t.Helper()
-	return r.startBy(t, exec.Command("sh", append([]string{"-c", line, "sh", workerProgram}, r.arguments(arguments)...)...))
+	return r.startBy(t, exec.Command("sh", append([]string{"-c", line, "sh", cargoship}, r.arguments(arguments)...)...))
 }
 
 // TestNobodyReadsTheOutput has the reader of the output go while a copy runs.
@@ -77,7 +77,7 @@ func TestNobodyReadsTheOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(workerProgram, r.arguments([]string{"copy", r.source, destination})...)
+	cmd := exec.Command(cargoship, r.arguments([]string{"copy", r.source, destination})...)
 	cmd.Stdout, cmd.Stderr = writer, writer
 	c := r.startBy(t, cmd)
 	await(t, "an upload to be open", func() bool { return r.Stats().Total.OpenUploads > 0 })

@@ -35,7 +35,7 @@ func (c *run) peakMemory() int64 {
 	return c.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss * kibi
 }
 
-// asNobody has the worker run as a user without rights who can read the rig's files.
+// asNobody has cargoship run as a user without rights who can read the rig's files.
 func (r *rig) asNobody(t *testing.T) {
 	t.Helper()
 	if os.Getuid() == 0 {

@@ -34,8 +34,8 @@ type tally struct {
 var (
 	chosen  settings
 	counted tally
-	// workerProgram is the program under test.
-	workerProgram string
+	// cargoship is the program under test.
+	cargoship string
 )
 
 func TestMain(m *testing.M) {
@@ -60,16 +60,16 @@ func runAll(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 		return 1
 	}
-	workerProgram = filepath.Join(dir, "worker")
+	cargoship = filepath.Join(dir, "cargoship")
 	root, err := assets.RepositoryRoot()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 		return 1
 	}
-	build := exec.Command("go", "build", "-o", workerProgram, "./cmd/worker")
+	build := exec.Command("go", "build", "-o", cargoship, "./cmd/cargoship")
 	build.Dir, build.Stderr, build.Env = root, os.Stderr, append(os.Environ(), "CGO_ENABLED=0")
 	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "faults: build worker:", err)
+		fmt.Fprintln(os.Stderr, "faults: build cargoship:", err)
 		return 1
 	}
 	code := m.Run()

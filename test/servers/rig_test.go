@@ -28,7 +28,7 @@ import (
 
 const (
 	mebi = 1 << 20
-	// partSize is what worker copy cuts files above 16 MiB into.
+	// partSize is what cargoship copy cuts files above 16 MiB into.
 	partSize = 8 * mebi
 	// copyTime bounds one run of the worker.
 	copyTime = 2 * time.Minute
@@ -87,7 +87,7 @@ func (r *rig) write(t *testing.T, name string, size int64) {
 	}
 }
 
-// run is the worker at work.
+// run is cargoship at work.
 type run struct {
 	child          *process.Process
 	stdout, stderr bytes.Buffer
@@ -111,7 +111,7 @@ func (r *rig) begin(t *testing.T, arguments ...string) *run {
 	t.Helper()
 	arguments = append(arguments, "--endpoint-url", r.through, "--path-style", "--region", region, "--credentials-dir", r.credentials, "--json")
 	w := &run{}
-	cmd := exec.Command(workerProgram, arguments...)
+	cmd := exec.Command(cargoship, arguments...)
 	cmd.Stdout, cmd.Stderr = &w.stdout, &w.stderr
 	cmd.Env = []string{"HOME=/nonexistent"}
 	var err error
@@ -129,7 +129,7 @@ func (w *run) end(t *testing.T) outcome {
 	case <-w.child.Done():
 	case <-time.After(copyTime):
 		_ = w.child.Stop(0)
-		t.Fatalf("the worker has not ended after %v: %s", copyTime, &w.stderr)
+		t.Fatalf("cargoship has not ended after %v: %s", copyTime, &w.stderr)
 	}
 	o := outcome{stderr: strings.TrimSpace(w.stderr.String()), took: time.Since(begun)}
 	o.code, _ = w.child.ExitCode()
@@ -141,7 +141,7 @@ func (w *run) end(t *testing.T) outcome {
 	return o
 }
 
-// work runs a command of the worker on the target.
+// work runs a command of cargoship on the target.
 func (r *rig) work(t *testing.T, arguments ...string) outcome {
 	t.Helper()
 	return r.begin(t, arguments...).end(t)

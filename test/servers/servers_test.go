@@ -87,7 +87,7 @@ func versitygw() (string, error) {
 }
 
 func gofakes3() (string, error) {
-	program := filepath.Join(filepath.Dir(workerProgram), "gofakes3")
+	program := filepath.Join(filepath.Dir(cargoship), "gofakes3")
 	return program, goBuild(filepath.Join(root, "hack/servers/gofakes3"), program, "github.com/johannesboyne/gofakes3/cmd/gofakes3")
 }
 
@@ -144,7 +144,7 @@ func serveSeaweed(s server, program, dir, host, port string) (*exec.Cmd, error) 
 		}
 		arguments = append(arguments, "-"+part+".port", free)
 	}
-	cmd := exec.Command(program, arguments...)
+	cmd := exec.Command(cargoship, arguments...)
 	cmd.Dir = dir
 	return cmd, os.WriteFile(config, text, 0o600)
 }

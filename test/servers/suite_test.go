@@ -28,8 +28,8 @@ var (
 	chosen settings
 	// root is the top of the repository.
 	root string
-	// workerProgram is the program under test.
-	workerProgram string
+	// cargoship is the program under test.
+	cargoship string
 )
 
 func TestMain(m *testing.M) {
@@ -47,7 +47,7 @@ func runAll(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "servers-")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }()
-		workerProgram = filepath.Join(dir, "worker")
+		cargoship = filepath.Join(dir, "cargoship")
 		err = build()
 	}
 	if err != nil {
@@ -68,7 +68,7 @@ func build() (err error) {
 	if root, err = assets.RepositoryRoot(); err != nil {
 		return err
 	}
-	return goBuild(root, workerProgram, "./cmd/worker")
+	return goBuild(root, cargoship, "./cmd/cargoship")
 }
 
 // goBuild builds a program from a module.

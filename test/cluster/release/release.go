@@ -33,8 +33,8 @@ type Deployment struct {
 	Cluster *sandbox.State
 	// Root is the repository.
 	Root string
-	// Kubectl and Helm are programs, Worker is ours.
-	Kubectl, Helm, Worker string
+	// Kubectl and Helm are programs, CLI is ours.
+	Kubectl, Helm, CLI string
 }
 
 // Open finds the running cluster. log is told of programs that have to be built.
@@ -47,7 +47,7 @@ func Open(ctx context.Context, log io.Writer) (*Deployment, error) {
 	if dir == "" {
 		dir = filepath.Join(root, "bin", "cluster.run")
 	}
-	l := &Deployment{Root: root, Helm: filepath.Join(root, "bin", "tools", "helm"), Worker: filepath.Join(root, "bin", "worker")}
+	l := &Deployment{Root: root, Helm: filepath.Join(root, "bin", "tools", "helm"), CLI: filepath.Join(root, "bin", "cargoship")}
 	if l.Cluster, err = sandbox.Open(dir); err != nil {
 		return nil, fmt.Errorf("find the cluster of %s: %w", dir, err)
 	}
@@ -95,8 +95,8 @@ func (l *Deployment) Run(ctx context.Context, argv ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// Read runs one of the worker's commands that read what a transfer has archived.
+// Read runs one of the commands of cargoship that read what a transfer has archived.
 func (l *Deployment) Read(ctx context.Context, verb string, from product.Location, args ...string) (string, error) {
-	argv := append([]string{l.Worker, verb, "s3://" + from.Bucket + "/" + from.Prefix}, args...)
+	argv := append([]string{l.CLI, verb, "s3://" + from.Bucket + "/" + from.Prefix}, args...)
 	return l.Run(ctx, append(argv, "--endpoint-url", "http://"+l.Store.Address, "--path-style", "--region", l.Store.Region)...)
 }

@@ -38,38 +38,41 @@ func images(ctx context.Context, root, dir, tag string) ([]string, error) {
 		return nil, fmt.Errorf("build pause: %w: %s", err, out)
 	}
 	var paths []string
-	for program, binary := range map[string]string{
-		"pause": pause, "manager": filepath.Join(root, "bin", "manager"), "worker": filepath.Join(root, "bin", "worker"),
+	bin := filepath.Join(root, "bin")
+	for program, binaries := range map[string][]string{
+		"pause": {pause}, "manager": {filepath.Join(bin, "manager")}, "worker": {filepath.Join(bin, "worker"), filepath.Join(bin, "cargoship")},
 	} {
 		path := filepath.Join(dir, program+"-"+tag+".tar")
-		if err := writeImage(path, imageName(program, tag), binary); err != nil {
-			return nil, fmt.Errorf("make the image of %s (make build makes the program): %w", binary, err)
+		if err := writeImage(path, imageName(program, tag), binaries); err != nil {
+			return nil, fmt.Errorf("make the image of %v (make build makes the programs): %w", binaries, err)
 		}
 		paths = append(paths, path)
 	}
 	return paths, nil
 }
 
-// writeImage writes an image that holds one static program.
-func writeImage(path, ref, binary string) error {
+// writeImage writes an image that holds static programs, the first of which it runs.
+func writeImage(path, ref string, binaries []string) error {
 	tag, err := name.NewTag(ref)
 	if err != nil {
 		return err
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return programLayer(binary) })
-	if err != nil {
-		return err
-	}
-	image, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return err
+	image := empty.Image
+	for _, binary := range binaries {
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return programLayer(binary) })
+		if err != nil {
+			return err
+		}
+		if image, err = mutate.AppendLayers(image, layer); err != nil {
+			return err
+		}
 	}
 	config, err := image.ConfigFile()
 	if err != nil {
 		return err
 	}
 	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config = v1.Config{User: nonRoot, Entrypoint: []string{"/" + filepath.Base(binary)}}
+	config.Config = v1.Config{User: nonRoot, Entrypoint: []string{"/" + filepath.Base(binaries[0])}}
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}

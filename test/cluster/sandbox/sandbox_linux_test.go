@@ -61,7 +61,7 @@ func TestOpenTellsARecycledProcess(t *testing.T) {
 	}
 }
 
-func TestImageHoldsTheProgram(t *testing.T) {
+func TestImageHoldsThePrograms(t *testing.T) {
 	dir := t.TempDir()
 	binary, path := filepath.Join(dir, "pause"), filepath.Join(dir, "pause.tar")
 	build := exec.Command("go", "build", "-o", binary, "../pause")
@@ -69,7 +69,11 @@ func TestImageHoldsTheProgram(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if err := writeImage(path, imageName("pause", "test"), binary); err != nil {
+	second := filepath.Join(dir, "second")
+	if err := os.Link(binary, second); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeImage(path, imageName("pause", "test"), []string{binary, second}); err != nil {
 		t.Fatal(err)
 	}
 	image, err := tarball.ImageFromPath(path, nil)
@@ -83,11 +87,14 @@ func TestImageHoldsTheProgram(t *testing.T) {
 	if config.Config.User != nonRoot || config.Config.Entrypoint[0] != "/pause" || config.OS != "linux" {
 		t.Errorf("the image's configuration is %+v of %s", config.Config, config.OS)
 	}
+	if layers, err := image.Layers(); err != nil || len(layers) != 2 {
+		t.Errorf("%d layers for two programs: %v", len(layers), err)
+	}
 	script := filepath.Join(dir, "script")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeImage(path, imageName("script", "test"), script); err == nil {
+	if err := writeImage(path, imageName("script", "test"), []string{script}); err == nil {
 		t.Error("a script became an image that holds no shell")
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -10,13 +10,13 @@ import (
 // shellSpecial are the printable characters that a shell gives a meaning.
 const shellSpecial = " !\"$&'()*;<=>?[\\]^`{|}"
 
-// quoteName writes a name as GNU ls does on a terminal: as it is if it is plain, else so that a
+// Quote writes a name as GNU ls does on a terminal: as it is if it is plain, else so that a
 // shell takes it for the same name. No byte that is not printable is written as it is.
-func quoteName(name string) string {
-	if name != "" && !strings.ContainsAny(name, shellSpecial) && !strings.ContainsAny(name[:1], "#~") && printable(name) {
+func Quote(name string) string {
+	if name != "" && !strings.ContainsAny(name, shellSpecial) && !strings.ContainsAny(name[:1], "#~") && allPrintable(name) {
 		return name
 	}
-	if strings.Contains(name, "'") && printable(name) && !strings.ContainsAny(name, "\"$`\\!") {
+	if strings.Contains(name, "'") && allPrintable(name) && !strings.ContainsAny(name, "\"$`\\!") {
 		return `"` + name + `"`
 	}
 	var out strings.Builder
@@ -56,7 +56,7 @@ func escape(bytes string) string {
 	return out.String()
 }
 
-func printable(s string) bool {
+func allPrintable(s string) bool {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		if !printableRune(r, size) {
@@ -71,8 +71,8 @@ func printableRune(r rune, size int) bool {
 	return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1)
 }
 
-// harmless replaces what is not printable in a message, which may hold names or what a server said.
-func harmless(text string) string {
+// Printable replaces what is not printable in a message, which may hold names or what a server said.
+func Printable(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])

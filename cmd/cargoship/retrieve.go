@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/transfer"
@@ -37,7 +38,7 @@ func (f *catalogFlags) add(cmd *cobra.Command, json string) {
 func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore.Catalog) error) error {
 	base, err := completeTarget(target, &f.destination)
 	if err != nil {
-		return usageError{err}
+		return cli.UsageError{Err: err}
 	}
 	client, err := transfer.NewClient(ctx, f.destination)
 	if err != nil {
@@ -63,7 +64,7 @@ const aboutPatterns = "A pattern is a path, or has *, ?, [...], {...} and ** for
 func resolve(ctx context.Context, c *restore.Catalog, patterns []string) (restore.Selection, error) {
 	selection, err := c.Resolve(ctx, patterns)
 	if errors.Is(err, restore.ErrPattern) {
-		err = usageError{err}
+		err = cli.UsageError{Err: err}
 	}
 	return selection, err
 }
@@ -122,7 +123,7 @@ func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, a
 			if unread++; unread > maxListed {
 				continue
 			}
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "failed: %s\n", harmless(err.Error()))
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "failed: %s\n", cli.Printable(err.Error()))
 		}
 		for _, f := range m.Members {
 			if !selection.Takes(f.Path) {
@@ -166,9 +167,9 @@ func describe(m archive.Manifest, f archive.Member) listed {
 }
 
 func (l listed) line() string {
-	name := quoteName(l.Path)
+	name := cli.Quote(l.Path)
 	if l.Link != "" {
-		name += " -> " + quoteName(l.Link)
+		name += " -> " + cli.Quote(l.Link)
 	}
 	if l.Outcome != string(archive.Done) {
 		name += fmt.Sprintf(" (%s: %s)", strings.ToLower(l.Outcome), l.Reason)
@@ -184,7 +185,7 @@ const (
 	attributesBestEffort attributesMode = "best-effort"
 )
 
-// restoreFlags are those of `worker restore`.
+// restoreFlags are those of `cargoship restore`.
 type restoreFlags struct {
 	catalogFlags
 	restore.Options
@@ -256,9 +257,9 @@ func (f *restoreFlags) verdict(s restore.Summary) error {
 	case s.Failed > 0:
 		return fmt.Errorf("%d files were not restored: fix the errors above and restore again", s.Failed)
 	case s.Files+s.Present == 0 && len(f.Selection) > 0:
-		return fmt.Errorf("nothing matches %q: worker ls shows what there is", []string(f.Selection))
+		return fmt.Errorf("nothing matches %q: cargoship ls shows what there is", []string(f.Selection))
 	case s.AttributesFailed > 0 && f.attributes == attributesRequired:
-		return attributesError{fmt.Errorf("%d files are restored without some of their attributes: fix the errors above and restore again, or give --attributes best-effort", s.AttributesFailed)}
+		return cli.ExitError{Err: fmt.Errorf("%d files are restored without some of their attributes: fix the errors above and restore again, or give --attributes best-effort", s.AttributesFailed), Code: exitAttributes}
 	default:
 		return nil
 	}
@@ -325,7 +326,7 @@ func printResult(w io.Writer, result any, text string, asJSON bool) error {
 
 func tellFailures(w io.Writer, what string, list []restore.Failure, all int64) {
 	for _, f := range list[:min(len(list), maxListed)] {
-		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", what, quoteName(f.Path), harmless(strings.ReplaceAll(f.Message, "\n", "; ")))
+		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", what, cli.Quote(f.Path), cli.Printable(strings.ReplaceAll(f.Message, "\n", "; ")))
 	}
 	if more := all - maxListed; more > 0 {
 		_, _ = fmt.Fprintf(w, "%s: %d more\n", what, more)

@@ -18,6 +18,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/cli"
 )
 
 // members reads all archives below a prefix with programs that aren't ours, and
@@ -227,10 +228,10 @@ func TestArchivesComeBack(t *testing.T) {
 	if r := run("restore", target, to); !strings.Contains(r.stdout, `"present":301`) {
 		t.Errorf("a second restore says %s", r.stdout)
 	}
-	if r := work(t, append([]string{"restore", target, to, "no/such"}, reach...)...); r.code != exitFailure || !strings.Contains(r.lastLine(), "nothing matches") {
+	if r := work(t, append([]string{"restore", target, to, "no/such"}, reach...)...); r.code != cli.ExitFailure || !strings.Contains(r.lastLine(), "nothing matches") {
 		t.Errorf("exit code %d, %s", r.code, r.stderr)
 	}
-	if r := work(t, append([]string{"ls", target + "/elsewhere"}, reach...)...); r.code != exitFailure || !strings.Contains(r.lastLine(), "no finished transfer") {
+	if r := work(t, append([]string{"ls", target + "/elsewhere"}, reach...)...); r.code != cli.ExitFailure || !strings.Contains(r.lastLine(), "no finished transfer") {
 		t.Errorf("exit code %d, %s", r.code, r.stderr)
 	}
 }

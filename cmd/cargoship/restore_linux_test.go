@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/restore"
 )
 
@@ -90,7 +91,7 @@ func TestNamesAreQuoted(t *testing.T) {
 	}
 	target := "s3://" + bucket + "/base"
 	r := work(t, append(d.reach("ls", target), "--json=false")...)
-	if r.code != 0 || !printable(strings.ReplaceAll(r.stdout, "\n", "")) || strings.Count(r.stdout, "\n") != len(names)+1 {
+	if bare := strings.ReplaceAll(r.stdout, "\n", ""); r.code != 0 || cli.Printable(bare) != bare || strings.Count(r.stdout, "\n") != len(names)+1 {
 		t.Errorf("exit code %d: %q", r.code, r.stdout)
 	}
 	for _, want := range []string{`'report [2026].txt'`, `'red'$'\033''[31m'`, `'line'$'\n''break'`, `'bad'$'\377'`, `link -> 'to'$'\376'`} {
@@ -135,7 +136,7 @@ func TestNamesAreQuoted(t *testing.T) {
 	if diff := cmp.Diff([]string{"report [2026].txt"}, restored); diff != "" {
 		t.Errorf("restored (-want +got):\n%s", diff)
 	}
-	if r := work(t, d.reach("restore", target, to, "no[such")...); r.code != exitUsage {
+	if r := work(t, d.reach("restore", target, to, "no[such")...); r.code != cli.ExitUsage {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
@@ -148,27 +149,23 @@ func TestExitCodesOfRestores(t *testing.T) {
 		want      int
 	}{
 		{nil, restore.Summary{Files: 1}, 0},
-		{nil, restore.Summary{Files: 1, Failed: 1, AttributesFailed: 1}, exitFailure},
+		{nil, restore.Summary{Files: 1, Failed: 1, AttributesFailed: 1}, cli.ExitFailure},
 		{nil, restore.Summary{Files: 1, AttributesFailed: 1}, exitAttributes},
 		{[]string{"--attributes", "required"}, restore.Summary{Files: 1, AttributesFailed: 1}, exitAttributes},
 		{[]string{"--attributes", "best-effort"}, restore.Summary{Files: 1, AttributesFailed: 1}, 0},
-		{[]string{"--attributes", "never"}, restore.Summary{}, exitUsage},
+		{[]string{"--attributes", "never"}, restore.Summary{}, cli.ExitUsage},
 	} {
 		f := restoreFlags{attributes: attributesRequired}
-		cmd := &cobra.Command{Use: "restore"}
+		cmd := &cobra.Command{Use: "restore", RunE: func(*cobra.Command, []string) error { return f.verdict(c.summary) }}
 		cmd.Flags().Var(choice(&f.attributes, attributesRequired, attributesBestEffort), "attributes", "")
-		err := cmd.ParseFlags(c.arguments)
-		if err == nil {
-			if err = f.verdict(c.summary); err != nil {
-				err = failure{err}
-			}
-		}
+		root := cli.NewRoot("cargoship", "", cmd)
+		root.SetArgs(append([]string{"restore"}, c.arguments...))
 		code := 0
-		if err != nil {
-			_, code = verdict(t.Context(), cmd, err)
+		if err := root.Execute(); err != nil {
+			_, code = cli.Verdict(t.Context(), cmd, err)
 		}
 		if code != c.want {
-			t.Errorf("%q, %+v: exit code %d, want %d: %v", c.arguments, c.summary, code, c.want, err)
+			t.Errorf("%q, %+v: exit code %d, want %d", c.arguments, c.summary, code, c.want)
 		}
 	}
 }
@@ -212,7 +209,7 @@ func TestOneArchiveThatCannotBeHad(t *testing.T) {
 			t.Fatalf("%v: %s%s", err, r.stdout, r.stderr)
 		}
 		restored := len(fileDigests(t, to, ""))
-		if r.code != exitFailure || s.Failed == 0 || restored == 0 || int64(restored)+s.Failed != int64(all) || !strings.Contains(r.stderr, want) {
+		if r.code != cli.ExitFailure || s.Failed == 0 || restored == 0 || int64(restored)+s.Failed != int64(all) || !strings.Contains(r.stderr, want) {
 			t.Errorf("%s: exit code %d, %d of %d files restored, %+v: %s", code, r.code, restored, all, s, r.stderr)
 		}
 	}

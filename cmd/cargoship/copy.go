@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/transfer"
 )
@@ -20,7 +21,7 @@ import (
 // maxListed bounds the failed files that are named on the terminal.
 const maxListed = 20
 
-// copyFlags are those of `worker copy`.
+// copyFlags are those of `cargoship copy`.
 type copyFlags struct {
 	copy.Options
 	packing packingFlags
@@ -39,7 +40,7 @@ func newCopyCommand() *cobra.Command {
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.complete(args); err != nil {
-				return usageError{err}
+				return cli.UsageError{Err: err}
 			}
 			return runCopy(cmd, f.Options, f.asJSON)
 		},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"cargoship.dev/operator/internal/cli"
 )
 
 // reach are the arguments that lead to the server.
@@ -55,7 +57,7 @@ func TestASourceForgesNoBookkeeping(t *testing.T) {
 		}
 	}
 	r := run(hostile, "victim", "--pattern", "mirror")
-	if r.code != exitFailure || !strings.Contains(r.stderr, "KeyReserved") {
+	if r.code != cli.ExitFailure || !strings.Contains(r.stderr, "KeyReserved") {
 		t.Errorf("the hostile tree: exit code %d: %s", r.code, r.stderr)
 	}
 	for o := range d.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: "victim/.cargoship/", Recursive: true}) {
@@ -73,7 +75,7 @@ func TestASourceForgesNoBookkeeping(t *testing.T) {
 			}
 		}
 	}
-	if r := run(hostile, "victim/.cargoship/evil"); r.code != exitUsage || !strings.Contains(r.stderr, "kept for bookkeeping") {
+	if r := run(hostile, "victim/.cargoship/evil"); r.code != cli.ExitUsage || !strings.Contains(r.stderr, "kept for bookkeeping") {
 		t.Errorf("a copy into the bookkeeping: exit code %d: %s", r.code, r.stderr)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/transfer"
 )
@@ -36,7 +37,7 @@ func TestPrune(t *testing.T) {
 	both := len(d.digests(t, "base/"))
 	target := "s3://" + bucket + "/base"
 	for _, how := range [][]string{{"prune", target}, {"prune", target, "--unreferenced", "--older-than", "1m"}} {
-		if r := work(t, d.reach(how...)...); r.code != exitUsage {
+		if r := work(t, d.reach(how...)...); r.code != cli.ExitUsage {
 			t.Errorf("%q: exit code %d: %s", how, r.code, r.stderr)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/transfer"
 )
@@ -72,11 +73,11 @@ func newEstimateCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := errors.Join(packing.complete(&layout, args[0]), archive.CheckPatterns(include, exclude), layout.Validate()); err != nil {
-				return usageError{err}
+				return cli.UsageError{Err: err}
 			}
 			table, err := readPrices(prices)
 			if err != nil {
-				return usageError{err}
+				return cli.UsageError{Err: err}
 			}
 			e, err := reckon(cmd.Context(), args[0], layout, include, exclude)
 			if err != nil {

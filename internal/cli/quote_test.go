@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"os/exec"
@@ -20,7 +20,7 @@ func TestNamesAreQuotedAsLsDoes(t *testing.T) {
 		"two\x01\x02end'quote": `'two'$'\001\002''end'\''quote'`,
 		"":                     "''",
 	} {
-		got := quoteName(name)
+		got := Quote(name)
 		if got != want {
 			t.Errorf("%q is quoted %s, want %s", name, got, want)
 		}
@@ -32,7 +32,7 @@ func TestNamesAreQuotedAsLsDoes(t *testing.T) {
 }
 
 func TestMessagesAreHarmless(t *testing.T) {
-	if got, want := harmless("open \x1b[2Ja\nb: ü"), `open \033[2Ja\nb: ü`; got != want {
+	if got, want := Printable("open \x1b[2Ja\nb: ü"), `open \033[2Ja\nb: ü`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

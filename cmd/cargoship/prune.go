@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/transfer"
@@ -42,7 +43,7 @@ func newPruneCommand() *cobra.Command {
 				err = fmt.Errorf("--older-than %v: must be at least %v, since a run may be writing", age, leastSafetyAge)
 			}
 			if err != nil {
-				return usageError{err}
+				return cli.UsageError{Err: err}
 			}
 			client, err := transfer.NewClient(cmd.Context(), destination)
 			if err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/transfer/s3test"
 	"cargoship.dev/operator/internal/worker"
@@ -209,7 +210,7 @@ func TestCopyOddEntries(t *testing.T) {
 	r := work(t, d.args(dir, "", "--json")...)
 	stop()
 
-	if r.code != exitFailure || !strings.Contains(r.lastLine(), "worker copy: 3 files were not copied") {
+	if r.code != cli.ExitFailure || !strings.Contains(r.lastLine(), "cargoship copy: 3 files were not copied") {
 		t.Errorf("exit code %d, last line %q", r.code, r.lastLine())
 	}
 	for _, want := range []string{
@@ -349,7 +350,7 @@ func TestCopyOfPatternsThatSelectNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := work(t, d.args(dir, "nothing", more...)...)
-			if r.code != exitFailure || !strings.Contains(r.stderr, "select no file in "+dir) {
+			if r.code != cli.ExitFailure || !strings.Contains(r.stderr, "select no file in "+dir) {
 				t.Errorf("exit code %d, %q; want a failure that says so", r.code, r.stderr)
 			}
 			for o := range d.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: "nothing", Recursive: true}) {
@@ -396,10 +397,10 @@ func TestCopyFailures(t *testing.T) {
 			t.Parallel()
 			begun := time.Now()
 			r := work(t, tc.args...)
-			if r.code != exitFailure || strings.Count(r.stderr, "\n") != 1 || r.stdout != "" {
-				t.Errorf("exit code %d, stdout %q, stderr %q; want %d and one line", r.code, r.stdout, r.stderr, exitFailure)
+			if r.code != cli.ExitFailure || strings.Count(r.stderr, "\n") != 1 || r.stdout != "" {
+				t.Errorf("exit code %d, stdout %q, stderr %q; want %d and one line", r.code, r.stdout, r.stderr, cli.ExitFailure)
 			}
-			for _, want := range append(tc.want, "worker copy: ") {
+			for _, want := range append(tc.want, "cargoship copy: ") {
 				if !strings.Contains(r.stderr, want) {
 					t.Errorf("error %q lacks %q", r.stderr, want)
 				}
@@ -512,7 +513,7 @@ func TestCopyGivesUpWhereWritingIsDenied(t *testing.T) {
 	dir := t.TempDir()
 	manyFiles(t, dir, 20)
 	r := work(t, d.args(dir, "")...)
-	if r.code != exitFailure || !strings.HasPrefix(r.lastLine(), "worker copy: put object") {
+	if r.code != cli.ExitFailure || !strings.HasPrefix(r.lastLine(), "cargoship copy: put object") {
 		t.Errorf("exit code %d, %q", r.code, r.stderr)
 	}
 	t.Log(r.stderr)
@@ -575,7 +576,7 @@ func TestCopyInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := p.wait(t)
-	if r.code != exitFailure || !strings.Contains(r.lastLine(), "worker copy: stopped: interrupt signal") {
+	if r.code != cli.ExitFailure || !strings.Contains(r.lastLine(), "cargoship copy: stopped: interrupt signal") {
 		t.Errorf("exit code %d, %q", r.code, r.stderr)
 	}
 	d.wantNoUploads(t)

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -13,17 +13,17 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version(cmd.Root().Name()))
 			return err
 		},
 	}
 }
 
-// version is what the Go toolchain has put into the binary.
-func version() string {
+// version is what the Go toolchain has put into the binary of a program.
+func version(program string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "worker (unknown version)"
+		return program + " (unknown version)"
 	}
 	revision, modified := "", ""
 	for _, s := range info.Settings {
@@ -34,5 +34,5 @@ func version() string {
 			modified = " with changes"
 		}
 	}
-	return fmt.Sprintf("worker %s (%s%s%s)", info.Main.Version, info.GoVersion, revision, modified)
+	return fmt.Sprintf("%s %s (%s%s%s)", program, info.Main.Version, info.GoVersion, revision, modified)
 }

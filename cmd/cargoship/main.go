@@ -1,0 +1,21 @@
+// Command cargoship copies directories into S3, and lists, verifies and restores what it,
+// or an ArchiveTransfer, has archived there.
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"cargoship.dev/operator/internal/cli"
+)
+
+// exitAttributes is the exit code if all files are restored, and some lack attributes.
+const exitAttributes = 4
+
+func main() { os.Exit(cli.Main(newRootCommand())) }
+
+func newRootCommand() *cobra.Command {
+	return cli.NewRoot("cargoship", "Archive directories in S3, without a cluster, and read what is archived there",
+		newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newPruneCommand(), newEstimateCommand())
+}
