@@ -213,7 +213,7 @@ func (s *session) commit(ctx context.Context) error {
 	layout := s.options.Layout
 	for _, a := range s.lost {
 		m := archive.Lost(layout, a, reasonNoManifest, "its manifest could not be written")
-		if err := s.outcomes.keep(ctx, layout.ManifestKey(layout.Index(a.Prefix), a.Number), m); err != nil {
+		if _, err := s.outcomes.keep(ctx, layout.ManifestKey(layout.Index(a.Prefix), a.Number), m); err != nil {
 			return fmt.Errorf("write manifest: %w", err)
 		}
 	}

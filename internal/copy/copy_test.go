@@ -163,7 +163,7 @@ func TestOutcomesKeepTheLastAttempt(t *testing.T) {
 	o := outcomes{store: &puts{}}
 	put := func(number int64, members ...archive.Member) {
 		t.Helper()
-		if err := o.keep(t.Context(), "key", archive.Manifest{Number: number, Members: members}); err != nil {
+		if _, err := o.keep(t.Context(), "key", archive.Manifest{Number: number, Members: members}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestCommitConserves(t *testing.T) {
 			store := &puts{}
 			o := outcomes{store: store, layout: layout}
 			for _, m := range tc.manifests {
-				if err := o.keep(t.Context(), "manifest", m); err != nil {
+				if _, err := o.keep(t.Context(), "manifest", m); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -51,14 +51,15 @@ type outcome struct {
 	written bool
 }
 
-// keep is worker.EngineOptions.Manifests.
-func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) error {
+// keep is worker.EngineOptions.Manifests. There is one worker, so the last manifest of an
+// archive is the one that counts.
+func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) (archive.Manifest, error) {
 	body, err := m.Encode()
 	if err != nil {
-		return err
+		return m, err
 	}
 	if err := o.store.Put(ctx, key, body); err != nil {
-		return err
+		return m, err
 	}
 	x := outcome{digest: sha256.Sum256(body), tally: m.Tally(), written: true}
 	o.notKept.take(key, m)
@@ -82,7 +83,7 @@ func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) err
 	}
 	list[m.Number], o.ended[m.Prefix] = x, list
 	o.fail(archiveID{m.Prefix, m.Number}, failed)
-	return nil
+	return m, nil
 }
 
 // fail takes in the failures of an archive; the caller holds the lock.

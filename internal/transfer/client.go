@@ -144,16 +144,22 @@ func (c *Client) Probe(ctx context.Context) error {
 
 // Get reads a bookkeeping object of at most 256 MiB, with retries, and verifies the
 // checksum the server keeps. errors.Is(err, ErrNotFound) when there is none.
-func (c *Client) Get(ctx context.Context, key string) (body []byte, err error) {
-	const op = "get object"
-	err = c.retry(ctx, op, key, func() error {
-		body, err = c.getObject(ctx, op, key)
-		return err
-	})
+func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
+	body, _, err := c.getVersion(ctx, key)
 	return body, err
 }
 
-func (c *Client) getObject(ctx context.Context, op, key string) ([]byte, error) {
+// getVersion is Get with the object's ETag, quotes and all.
+func (c *Client) getVersion(ctx context.Context, key string) (body []byte, etag string, err error) {
+	const op = "get object"
+	err = c.retry(ctx, op, key, func() error {
+		body, etag, err = c.getObject(ctx, op, key)
+		return err
+	})
+	return body, etag, err
+}
+
+func (c *Client) getObject(ctx context.Context, op, key string) (body []byte, etag string, err error) {
 	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &c.options.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled,
 	})
@@ -161,23 +167,23 @@ func (c *Client) getObject(ctx context.Context, op, key string) ([]byte, error) 
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer out.Body.Close() //nolint:errcheck // All that matters has been read by then.
-	body, err := io.ReadAll(io.LimitReader(out.Body, maxGet+1))
+	body, err = io.ReadAll(io.LimitReader(out.Body, maxGet+1))
 	switch {
 	case err != nil && isChecksumError(err) && c.provesByETag(ctx, key, out.ETag, &body):
 		// The server keeps a checksum that was sent once and that it never looked at.
-		return body, nil
+		return body, aws.ToString(out.ETag), nil
 	case err != nil && isChecksumError(err):
-		return nil, &Error{Class: Integrity, Reason: ReasonChecksumMismatch, Op: op, Key: key, Err: err}
+		return nil, "", &Error{Class: Integrity, Reason: ReasonChecksumMismatch, Op: op, Key: key, Err: err}
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case len(body) > maxGet:
-		return nil, &Error{Class: Source, Reason: ReasonTooLarge, Op: op, Key: key,
+		return nil, "", &Error{Class: Source, Reason: ReasonTooLarge, Op: op, Key: key,
 			Err: fmt.Errorf("more than %d bytes", maxGet)}
 	}
-	return body, nil
+	return body, aws.ToString(out.ETag), nil
 }
 
 // provesByETag reads an object anew, without its checksum, and reports whether the ETag

@@ -20,6 +20,7 @@ func (c *Client) sdkPutObject(ctx context.Context, key string, a attributes, alg
 	if a.onlyNew {
 		in.IfNoneMatch = aws.String(anyETag)
 	}
+	in.IfMatch = optional(a.onlyOver)
 	c.encrypt(&in.ServerSideEncryption, &in.SSEKMSKeyId)
 	setChecksum(algorithm, sum, &in.ChecksumCRC64NVME, &in.ChecksumCRC32C)
 	out, err := c.s3.PutObject(ctx, in, unsigned, withHeaders(c.options.Asked.ofObject(a.file)))

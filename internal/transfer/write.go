@@ -25,10 +25,14 @@ func (c *Client) ChecksumAlgorithm() string {
 
 // Put stores a bookkeeping object, with a checksum and with retries.
 func (c *Client) Put(ctx context.Context, key string, content []byte) error {
+	return c.putBookkeeping(ctx, key, content, attributes{})
+}
+
+func (c *Client) putBookkeeping(ctx context.Context, key string, content []byte, a attributes) error {
 	return c.withChecksum(func(algorithm string) error {
 		b := bodyOf(algorithm, content)
 		return c.retry(ctx, "put object", key, func() error {
-			_, err := c.putObject(ctx, key, attributes{}, algorithm, b)
+			_, err := c.putObject(ctx, key, a, algorithm, b)
 			return err
 		})
 	})
@@ -95,6 +99,8 @@ type attributes struct {
 	tags string
 	// onlyNew: no object may stand at the key.
 	onlyNew bool
+	// onlyOver is the ETag, quotes and all, of the one object that may be replaced; "" for any.
+	onlyOver string
 	// file: the object is of a file rather than bookkeeping.
 	file bool
 }
@@ -196,6 +202,9 @@ func (c *Client) put(ctx context.Context, key, query string, header http.Header,
 func (c *Client) describe(header http.Header, a attributes) {
 	if a.onlyNew {
 		header["If-None-Match"] = []string{anyETag}
+	}
+	if a.onlyOver != "" {
+		header["If-Match"] = []string{a.onlyOver}
 	}
 	set(header, c.options.Asked.ofObject(a.file))
 	set(header, map[string]string{

@@ -275,20 +275,24 @@ const notBegun = "not begun after other files of the archive had failed"
 
 // close writes the manifest.
 func (e *Engine) close(a *attempt) func() {
-	var err error
-	if e.options.Manifests != nil {
-		err = e.writeManifest(a)
+	if e.options.Manifests == nil {
+		return func() { e.finish(a) }
 	}
+	stands, err := e.writeManifest(a)
 	return func() {
 		if err != nil {
 			e.fail(a, "write manifest", err)
 			return
 		}
+		// What is reported is what the manifest holds.
+		if a.members = stands.Members; stands.Whole() {
+			a.trouble = nil
+		}
 		e.finish(a)
 	}
 }
 
-func (e *Engine) writeManifest(a *attempt) error {
+func (e *Engine) writeManifest(a *attempt) (archive.Manifest, error) {
 	archive.BoundXattrs(a.members)
 	if n := lacking(a.members); n > 0 {
 		e.options.Logger.Info("extended attributes not archived", "prefix", a.prefix, "number", a.number, "files", n)
@@ -312,17 +316,6 @@ func lacking(members []archive.Member) (n int) {
 		}
 	}
 	return n
-}
-
-// StoreManifests returns what EngineOptions.Manifests asks for: it puts them into a store.
-func StoreManifests(s archive.Store) func(context.Context, string, archive.Manifest) error {
-	return func(ctx context.Context, key string, m archive.Manifest) error {
-		body, err := m.Encode()
-		if err != nil {
-			return err
-		}
-		return s.Put(ctx, key, body)
-	}
 }
 
 // finish ends an attempt and queues its report.

@@ -47,7 +47,8 @@ type Expected struct {
 
 // check compares what the bucket holds with what was reported. An attempt whose worker
 // died after it had written the manifest stands without having been counted, so the
-// bucket may hold more than was reported, and never less.
+// bucket may hold more than was reported. It never holds less: whoever writes over a
+// manifest keeps what it says to be done (see StoreManifests).
 func (e Expected) check(found archive.Tally, partial bool) error {
 	planned := found.Total()
 	same := e.Planned == planned

@@ -66,9 +66,9 @@ type EngineOptions struct {
 	Sync transfer.Sync
 	// Earlier finds what need not be sent with packing Tar; nil for nothing.
 	Earlier Earlier
-	// Manifests keeps the manifest of an archive that has been sent under the key; nil
-	// keeps none.
-	Manifests func(ctx context.Context, key string, m archive.Manifest) error
+	// Manifests keeps the manifest of an archive that has been sent under the key, and
+	// returns the one that stands there then; nil keeps none.
+	Manifests func(ctx context.Context, key string, m archive.Manifest) (archive.Manifest, error)
 	// Plan walks the source for the planning duty; nil makes the engine ignore that duty.
 	Plan func(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error)
 	// Instance identifies the process in its reports.

@@ -178,6 +178,16 @@ func (d *destination) Put(_ context.Context, key string, body []byte) error {
 	return nil
 }
 
+func (d *destination) Update(_ context.Context, key string, change func(old []byte) ([]byte, error)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	changed, err := change(d.objects[key])
+	if err == nil {
+		d.objects[key] = changed
+	}
+	return err
+}
+
 func (d *destination) Get(context.Context, string) ([]byte, error) {
 	return nil, errors.New("nothing is read back")
 }
