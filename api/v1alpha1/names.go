@@ -56,7 +56,6 @@ const (
 
 // Reasons that the manager gives in conditions and events.
 const (
-	ReasonAdmitted           = "Admitted"
 	ReasonPlanning           = "Planning"
 	ReasonTransferring       = "Transferring"
 	ReasonFinishing          = "Finishing"
@@ -68,7 +67,6 @@ const (
 	ReasonCountsDiffer       = "CountsDiffer"
 	ReasonNothingSelected    = "NothingSelected"
 	ReasonFinishFailed       = "FinishFailed"
-	ReasonDeleting           = "Deleting"
 	ReasonWorkerBlocked      = "WorkerBlocked"
 	ReasonWorkersPending     = "WorkersPending"
 	ReasonPodsRefused        = "PodsRefused"

@@ -2,15 +2,14 @@ package archive
 
 import "cmp"
 
-// Bounds of an archive.
+// Bounds of an archive whose files are objects each. That of all names keeps the open
+// archives of all prefixes in memory, whatever the names.
 const (
-	DefaultMaxFiles  = 1000
-	DefaultMaxBytes  = 64 << 20
-	DefaultLargeFile = 16 << 20
-
-	// maxBatchNames bounds the bytes of all paths in an archive, so that the open
-	// archives of all prefixes fit in memory whatever the names.
+	maxBatchFiles = 1000
+	maxBatchBytes = 64 << 20
 	maxBatchNames = 512 << 10
+	// largeBatchFile is the size in bytes above which a file is an archive of its own.
+	largeBatchFile = 16 << 20
 )
 
 // Bounds of a tar. Its members are many, since each costs no request.
@@ -19,17 +18,31 @@ const (
 	maxTarNames = 2 << 20
 )
 
+// bounds are what an archive holds at most: files, bytes of them, bytes of their names; and
+// the size in bytes above which a file is not put together with others. Zero is the default.
+type bounds struct {
+	files               int
+	bytes, names, large int64
+}
+
+// of returns the bounds for a layout.
+func (b bounds) of(l Layout) bounds {
+	if t := l.Tar; t != nil {
+		return bounds{maxTarFiles, t.TargetSize, maxTarNames, t.LargeFile}
+	}
+	return bounds{
+		cmp.Or(b.files, maxBatchFiles), cmp.Or(b.bytes, maxBatchBytes), cmp.Or(b.names, maxBatchNames), cmp.Or(b.large, largeBatchFile),
+	}
+}
+
 // batcher groups entries into archives, those of one prefix in the order in
 // which they come. The archives follow from the entries alone.
 type batcher struct {
-	maxFiles  int
-	maxNames  int64
-	maxBytes  int64
-	largeFile int64
-	layout    Layout
-	open      map[string]*batch
-	emit      func(Archive) error
-	totals    Totals
+	bounds bounds
+	layout Layout
+	open   map[string]*batch
+	emit   func(Archive) error
+	totals Totals
 }
 
 // batch is an archive that still grows.
@@ -43,33 +56,8 @@ type batch struct {
 }
 
 func newBatcher(o WalkOptions, emit func(Archive) error) *batcher {
-	b := &batcher{
-		maxFiles:  o.MaxFiles,
-		maxNames:  maxBatchNames,
-		maxBytes:  o.MaxBytes,
-		largeFile: o.LargeFile,
-		layout:    o.Layout,
-		open:      map[string]*batch{},
-		emit:      emit,
-	}
-	if t := o.Layout.Tar; t != nil {
-		b.maxFiles, b.maxNames, b.maxBytes, b.largeFile = maxTarFiles, maxTarNames, t.TargetSize, t.LargeFile
-		return b.resume(o)
-	}
-	if b.maxFiles <= 0 {
-		b.maxFiles = DefaultMaxFiles
-	}
-	if b.maxBytes <= 0 {
-		b.maxBytes = DefaultMaxBytes
-	}
-	if b.largeFile <= 0 {
-		b.largeFile = DefaultLargeFile
-	}
-	return b.resume(o)
-}
-
-// resume has the numbers of archives go on where an earlier walk has come to.
-func (b *batcher) resume(o WalkOptions) *batcher {
+	b := &batcher{bounds: o.bounds.of(o.Layout), layout: o.Layout, open: map[string]*batch{}, emit: emit}
+	// Numbers continue where an earlier walk has come to.
 	for prefix, at := range o.Resume {
 		b.open[prefix] = &batch{number: at.Next}
 	}
@@ -90,7 +78,7 @@ func (b *batcher) add(prefix string, f found) error {
 		f.Size = 0
 	}
 	cost := b.cost(&f)
-	if cost.alone || t.bytes+cost.bytes > b.maxBytes || t.apart+cost.apart > b.maxBytes || t.names+int64(len(f.Path)) > b.maxNames {
+	if cost.alone || t.bytes+cost.bytes > b.bounds.bytes || t.apart+cost.apart > b.bounds.bytes || t.names+int64(len(f.Path)) > b.bounds.names {
 		if err := b.close(prefix); err != nil {
 			return err
 		}
@@ -102,7 +90,7 @@ func (b *batcher) add(prefix string, f found) error {
 	t.bytes += cost.bytes
 	t.apart += cost.apart
 	t.names += int64(len(f.Path) + len(f.Link))
-	if cost.alone || len(t.entries) >= b.maxFiles {
+	if cost.alone || len(t.entries) >= b.bounds.files {
 		return b.close(prefix)
 	}
 	return nil
@@ -125,9 +113,9 @@ func (b *batcher) cost(f *found) cost {
 	case !f.Sendable():
 		return cost{}
 	case b.layout.Tar == nil:
-		return cost{bytes: f.Size, alone: f.Size > b.largeFile}
+		return cost{bytes: f.Size, alone: f.Size > b.bounds.large}
 	}
-	f.Object = f.Kind == File && f.Size > b.largeFile && f.Stored == 0 && b.layout.verdict(f.Path) == ""
+	f.Object = f.Kind == File && f.Size > b.bounds.large && f.Stored == 0 && b.layout.verdict(f.Path) == ""
 	if f.Object {
 		return cost{apart: f.Size}
 	}

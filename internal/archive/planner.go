@@ -29,14 +29,13 @@ type Planner struct {
 	Store  Store
 	// Layout needn't be resolved.
 	Layout Layout
-	// Include, Exclude, MaxFiles, MaxBytes and LargeFile are those of WalkOptions.
+	// Include and Exclude are those of WalkOptions.
 	Include, Exclude []string
-	MaxFiles         int
-	MaxBytes         int64
-	LargeFile        int64
 	// FlushInterval is how long a finished archive waits at first to be listed
 	// together with others; 0 means one second.
 	FlushInterval time.Duration
+
+	bounds bounds
 }
 
 // Run walks the source and lists its archives, continuing where an earlier run
@@ -149,8 +148,7 @@ func (p *Planner) write(ctx context.Context, w *shardWriter, archives <-chan Arc
 
 func (p *Planner) walkOptions(w *shardWriter) WalkOptions {
 	o := WalkOptions{
-		Include: p.Include, Exclude: p.Exclude, Layout: w.layout,
-		MaxFiles: p.MaxFiles, MaxBytes: p.MaxBytes, LargeFile: p.LargeFile,
+		Include: p.Include, Exclude: p.Exclude, Layout: w.layout, bounds: p.bounds,
 		Resume: map[string]Cursor{},
 	}
 	for i, lane := range w.lanes {

@@ -33,9 +33,7 @@ func TestPlannerResumesAnywhere(t *testing.T) {
 		planner := &Planner{
 			Source: source, Store: newMapStore(),
 			Layout:        planLayouts().Draw(rt, "layout"),
-			MaxFiles:      rapid.IntRange(1, 4).Draw(rt, "files per archive"),
-			MaxBytes:      40,
-			LargeFile:     25,
+			bounds:        bounds{files: rapid.IntRange(1, 4).Draw(rt, "files per archive"), bytes: 40, large: 25},
 			FlushInterval: rapid.SampledFrom([]time.Duration{1, time.Hour}).Draw(rt, "flush"),
 		}
 		plan := planUntilComplete(rt, planner)
@@ -95,7 +93,7 @@ func checkPlan(t *rapid.T, p *Planner, plan Plan) {
 		t.Fatalf("returned and stored plan (-returned +stored):\n%s", diff)
 	}
 	want := map[string][]Archive{}
-	o := WalkOptions{Layout: plan.Layout, MaxFiles: p.MaxFiles, MaxBytes: p.MaxBytes, LargeFile: p.LargeFile}
+	o := WalkOptions{Layout: plan.Layout, bounds: p.bounds}
 	_, err = p.Source.Walk(ctx, o, func(a Archive) error {
 		want[a.Prefix] = append(want[a.Prefix], a)
 		return nil
@@ -136,7 +134,7 @@ func TestPlannerReportsOnlyWhatIsListed(t *testing.T) {
 	}
 	_, s := tree(t, files)
 	store := newMapStore()
-	p := &Planner{Source: s, Store: store, Layout: Layout{Pattern: Mirror, UID: "uid"}, MaxFiles: 1, FlushInterval: time.Hour}
+	p := &Planner{Source: s, Store: store, Layout: Layout{Pattern: Mirror, UID: "uid"}, bounds: bounds{files: 1}, FlushInterval: time.Hour}
 	inventory := NewInventory(store, mirror(".", "a", "*"))
 	var seen []int64
 	plan, err := p.Run(t.Context(), func(plan Plan) {
@@ -268,7 +266,7 @@ func TestInventoryFind(t *testing.T) {
 	_, s := tree(t, files)
 	store := newMapStore()
 	l := Layout{Pattern: Hash, Count: 2, UID: "uid"}
-	p := &Planner{Source: s, Store: store, Layout: l, MaxFiles: 3}
+	p := &Planner{Source: s, Store: store, Layout: l, bounds: bounds{files: 3}}
 	if _, err := p.Run(t.Context(), func(Plan) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +299,7 @@ func TestInventoryReadsEachShardOnce(t *testing.T) {
 	_, s := tree(t, files)
 	store := newMapStore()
 	l := Layout{Pattern: Hash, Count: 1, UID: "uid"}
-	p := &Planner{Source: s, Store: store, Layout: l, MaxFiles: 1, FlushInterval: time.Hour}
+	p := &Planner{Source: s, Store: store, Layout: l, bounds: bounds{files: 1}, FlushInterval: time.Hour}
 	if _, err := p.Run(t.Context(), func(Plan) {}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,12 +17,8 @@ type WalkOptions struct {
 	Include, Exclude []string
 	// Layout must be resolved.
 	Layout Layout
-	// MaxFiles and MaxBytes bound an archive; 0 means DefaultMaxFiles and DefaultMaxBytes.
-	MaxFiles int
-	MaxBytes int64
-	// LargeFile is the size in bytes above which a file is an archive of its own;
-	// 0 means DefaultLargeFile.
-	LargeFile int64
+	// bounds are those of an archive without a tar; tests make them small.
+	bounds bounds
 	// Resume says, by prefix, where an earlier walk of the same source has come to.
 	Resume map[string]Cursor
 }

@@ -132,7 +132,7 @@ func TestWalkBatches(t *testing.T) {
 	files["a/04x"] = 90
 	files["b/0"], files["b/1"], files["b/2"] = 60, 60, 30
 	_, s := tree(t, files)
-	archives, _ := walk(t, s, WalkOptions{Layout: mirror(".", "a", "*"), MaxFiles: 4, MaxBytes: 100, LargeFile: 80})
+	archives, _ := walk(t, s, WalkOptions{Layout: mirror(".", "a", "*"), bounds: bounds{files: 4, bytes: 100, large: 80}})
 	var got []string
 	for _, a := range archives {
 		var names []string
@@ -206,7 +206,7 @@ func TestWalkPagesOfAnySizeGiveTheSame(t *testing.T) {
 		files[fmt.Sprintf("%x-d/%d", i%17, i)] = int64(i)
 	}
 	_, s := tree(t, files)
-	o := WalkOptions{Layout: mirror(".", "*"), MaxFiles: 7}
+	o := WalkOptions{Layout: mirror(".", "*"), bounds: bounds{files: 7}}
 	want, _ := walk(t, s, o)
 	if len(entries(want)) != len(files) {
 		t.Fatalf("%d entries, want %d", len(entries(want)), len(files))
@@ -283,7 +283,7 @@ func TestWalkRefusesBadOptions(t *testing.T) {
 
 func TestWalkStops(t *testing.T) {
 	_, s := tree(t, map[string]int64{"a": 1, "b": 1, "c": 1})
-	o := WalkOptions{Layout: mirror("*"), MaxFiles: 1}
+	o := WalkOptions{Layout: mirror("*"), bounds: bounds{files: 1}}
 	stop := errors.New("enough")
 	if _, err := s.Walk(t.Context(), o, func(Archive) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("error %v, want %v", err, stop)
