@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
@@ -45,8 +47,10 @@ type Pruned struct {
 	Bytes       int64 `json:"bytes"`
 	Bookkeeping int64 `json:"bookkeeping"`
 	Uploads     int64 `json:"uploads"`
-	// Alive counts the unfinished runs that may yet go on.
-	Alive int64 `json:"alive"`
+	// Alive counts the unfinished runs that may yet go on. Waiting counts those that won't,
+	// and stay as long as there is one that may.
+	Alive   int64 `json:"alive"`
+	Waiting int64 `json:"waiting"`
 }
 
 // pruneAtOnce is how many objects are removed at a time.
@@ -54,15 +58,20 @@ const pruneAtOnce = 16
 
 // Prune removes what no index below a base refers to and no run is writing: archives and
 // large files of packed runs, which have keys of their own, and the bookkeeping of
-// unfinished runs. Files that are objects at their own keys are never touched. It removes
+// unfinished runs, as long as none of these is under way. Files that are objects at their own keys are never touched. It removes
 // nothing at all unless every index and every manifest can be read.
 func Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 	if err := archive.CheckBase(o.Base); err != nil {
 		return Pruned{}, err
 	}
-	p := &pruner{PruneOptions: o, garbage: map[string]prunable{}}
+	p := &pruner{PruneOptions: o, id: uuid.NewString(), garbage: map[string]prunable{}}
 	if err := p.gather(ctx); err != nil {
 		return p.found, err
+	}
+	for _, r := range p.runs {
+		if r.index == nil && !p.dead(r) {
+			p.found.Alive++
+		}
 	}
 	for _, r := range p.runs {
 		if err := p.refer(ctx, r); err != nil {
@@ -79,6 +88,8 @@ func Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 
 type pruner struct {
 	PruneOptions
+	// id tells this prune from others.
+	id   string
 	runs []*pruneRun
 	// garbage are the objects of packed runs that are old enough, until something is
 	// found to refer to them.
@@ -134,6 +145,9 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 			return nil, err
 		}
 		r.bookkeeping = append(r.bookkeeping, object.Key)
+		if isMark(l, object.Key) {
+			continue
+		}
 		if err := r.alive(object); err != nil {
 			return nil, err
 		}
@@ -177,7 +191,7 @@ func (r *pruneRun) alive(object transfer.Stored) error {
 	return nil
 }
 
-// objects finds the objects that a packed run has stored.
+// objects finds the objects that a packed run has stored, and its open uploads.
 func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 	if r.layout == nil || r.layout.Run == "" {
 		return nil
@@ -194,6 +208,22 @@ func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 				p.garbage[object.Key] = prunable{r.id, object.Size}
 			}
 		}
+		if r.index != nil {
+			continue
+		}
+		uploads, err := p.Bucket.OpenUploads(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		for _, u := range uploads {
+			// One whose age is unknown is young.
+			if u.Initiated.IsZero() {
+				u.Initiated = p.Before
+			}
+			if u.Initiated.After(r.last) {
+				r.last = u.Initiated
+			}
+		}
 	}
 	return nil
 }
@@ -202,7 +232,8 @@ func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 func (p *pruner) dead(r *pruneRun) bool { return r.index == nil && r.last.Before(p.Before) }
 
 // refer takes what a run refers to out of the garbage. What a dead one refers to nobody
-// will ask for.
+// will ask for, unless a run is under way: that may have begun to refer to one that was
+// finished then and has lost its index since.
 func (p *pruner) refer(ctx context.Context, r *pruneRun) error {
 	switch {
 	case r.index != nil:
@@ -213,29 +244,25 @@ func (p *pruner) refer(ctx context.Context, r *pruneRun) error {
 			}
 			p.referred(m)
 		}
-	case !p.dead(r):
-		p.found.Alive++
-		for _, key := range r.bookkeeping {
-			if !archive.IsManifestKey(p.Base, r.id, key) {
-				continue
-			}
-			data, err := p.Bucket.Get(ctx, key)
-			if err != nil {
-				return err
-			}
-			m, err := archive.DecodeManifest(data)
-			if err != nil {
-				return fmt.Errorf("manifest %s: %w", key, err)
-			}
-			p.referred(m)
-		}
-		// Nothing that it has stored itself is garbage before it has ended.
-		for key, object := range p.garbage {
-			if object.run == r.id {
-				delete(p.garbage, key)
-			}
-		}
+		return nil
+	case p.found.Alive == 0:
+		return nil
 	}
+	for _, key := range r.bookkeeping {
+		if !archive.IsManifestKey(p.Base, r.id, key) {
+			continue
+		}
+		data, err := p.Bucket.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		m, err := archive.DecodeManifest(data)
+		if err != nil {
+			return fmt.Errorf("manifest %s: %w", key, err)
+		}
+		p.referred(m)
+	}
+	maps.DeleteFunc(p.garbage, func(_ string, object prunable) bool { return object.run == r.id })
 	return nil
 }
 
@@ -250,7 +277,10 @@ func (p *pruner) referred(m archive.Manifest) {
 
 // prune removes what is left of a run.
 func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
-	if r.index == nil && !p.dead(r) {
+	if r.index == nil && p.found.Alive > 0 {
+		if p.dead(r) {
+			p.found.Waiting++
+		}
 		return nil
 	}
 	if p.Remove && r.index == nil {
@@ -274,32 +304,7 @@ func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 	return p.bury(ctx, r)
 }
 
-// claim says that nobody is to go on with an unfinished run, and returns whether nobody
-// has begun to; see Kept.
-func (p *pruner) claim(ctx context.Context, r *pruneRun) (bool, error) {
-	l := archive.Layout{Base: p.Base, UID: r.id}
-	if err := p.Bucket.Put(ctx, pruneKey(l), []byte("this run is being removed\n")); err != nil {
-		return false, fmt.Errorf("mark run %s as being removed: %w", r.id, err)
-	}
-	for object, err := range p.Bucket.Objects(ctx, l.BookkeepingPrefix()) {
-		if err != nil {
-			return false, err
-		}
-		old := object.Modified.Before(p.Before)
-		switch mark := object.Key == pruneKey(l); {
-		case mark && old:
-			// By such a clock whatever is being written is old.
-			return false, errors.Join(p.remove(ctx, []string{pruneKey(l)}), fmt.Errorf(
-				"remove run %s: this machine's clock is ahead of the server's by more than the age from which on runs are removed: set it right", r.id))
-		case !mark && !old:
-			p.found.Alive++
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// bury removes the bookkeeping of an unfinished run and aborts its uploads. The mark goes
+// bury removes the bookkeeping of an unfinished run and aborts its uploads. The marks go
 // last, so that nobody ever goes on with what is left of the run.
 func (p *pruner) bury(ctx context.Context, r *pruneRun) error {
 	if r.layout != nil && r.layout.Run != "" {
@@ -319,12 +324,13 @@ func (p *pruner) bury(ctx context.Context, r *pruneRun) error {
 			}
 		}
 	}
-	mark := pruneKey(archive.Layout{Base: p.Base, UID: r.id})
-	rest := slices.DeleteFunc(slices.Clone(r.bookkeeping), func(key string) bool { return key == mark })
+	l := archive.Layout{Base: p.Base, UID: r.id}
+	rest := slices.DeleteFunc(slices.Clone(r.bookkeeping), func(key string) bool { return isMark(l, key) })
 	if err := p.remove(ctx, rest); err != nil {
 		return err
 	}
-	return p.remove(ctx, []string{mark})
+	marks := slices.DeleteFunc(slices.Clone(r.bookkeeping), func(key string) bool { return !isMark(l, key) })
+	return p.remove(ctx, append(marks, p.mark(l)))
 }
 
 func (p *pruner) remove(ctx context.Context, keys []string) error {
@@ -337,18 +343,4 @@ func (p *pruner) remove(ctx context.Context, keys []string) error {
 		group.Go(func() error { return p.Bucket.Delete(working, key) })
 	}
 	return group.Wait()
-}
-
-// pruneKey is where a prune says, before it removes anything of an unfinished run, that
-// nobody is to go on with it.
-func pruneKey(l archive.Layout) string { return l.BookkeepingPrefix() + "pruned" }
-
-// Kept says that nobody removes an unfinished run, to whoever has just written its plan
-// anew.
-func Kept(ctx context.Context, b Bucket, l archive.Layout) (bool, error) {
-	_, err := b.Stat(ctx, pruneKey(l))
-	if errors.Is(err, transfer.ErrNotFound) {
-		return true, nil
-	}
-	return false, err
 }

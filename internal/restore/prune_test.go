@@ -24,6 +24,7 @@ type aged struct {
 	*bucket
 	now      time.Time
 	modified map[string]time.Time
+	uploads  []transfer.OpenUpload
 	// before is called before each change; an error is its answer.
 	before func() error
 }
@@ -63,8 +64,14 @@ func (a *aged) Objects(_ context.Context, prefix string) iter.Seq2[transfer.Stor
 	}
 }
 
-func (a *aged) OpenUploads(context.Context, string) ([]transfer.OpenUpload, error) { return nil, nil }
-func (a *aged) AbortUpload(context.Context, transfer.OpenUpload) error             { return nil }
+func (a *aged) OpenUploads(_ context.Context, prefix string) ([]transfer.OpenUpload, error) {
+	return slices.DeleteFunc(slices.Clone(a.uploads), func(u transfer.OpenUpload) bool { return !strings.HasPrefix(u.Key, prefix) }), nil
+}
+
+func (a *aged) AbortUpload(_ context.Context, u transfer.OpenUpload) error {
+	a.uploads = slices.DeleteFunc(a.uploads, func(o transfer.OpenUpload) bool { return o == u })
+	return nil
+}
 
 func (a *aged) prune(tb rapid.TB, age time.Duration) (restore.Pruned, error) {
 	return restore.Prune(context.Background(), restore.PruneOptions{Bucket: a, Base: "base", Before: a.now.Add(-age), Remove: true})
@@ -257,11 +264,10 @@ func TestPruneOnlySaysWhatItWouldDo(t *testing.T) {
 	must(t, a.Put(t.Context(), "base/00/dead/not ours", nil))
 	must(t, a.Put(t.Context(), "base/file", nil))
 	a.now = a.now.Add(2 * pruneAge)
-	begin(t, a, "young").send(t, a, nil)
 	before := len(a.objects)
 	o := restore.PruneOptions{Bucket: a, Base: "base", Before: a.now.Add(-pruneAge)}
 	p, err := restore.Prune(t.Context(), o)
-	if want := (restore.Pruned{Runs: 1, Objects: 2, Bytes: 12, Bookkeeping: 2, Alive: 1}); err != nil || p != want || len(a.objects) != before {
+	if want := (restore.Pruned{Runs: 1, Objects: 2, Bytes: 12, Bookkeeping: 2}); err != nil || p != want || len(a.objects) != before {
 		t.Errorf("%+v, want %+v; %d of %d objects left: %v", p, want, len(a.objects), before, err)
 	}
 	o.Remove = true
@@ -295,8 +301,95 @@ func TestPruneLeavesARunThatWentOn(t *testing.T) {
 	}
 	w.commit(t, a)
 	a.wantWhole(t, "resumed")
+	if kept, err := restore.Kept(t.Context(), a, w.layout); err != nil || !kept {
+		t.Errorf("a run that went on is marked as being removed: %v, %v", kept, err)
+	}
+}
+
+// TestPruneTakesBackNoOthersMark has a prune find a run going on that another prune, which
+// was killed, may have removed in part.
+func TestPruneTakesBackNoOthersMark(t *testing.T) {
+	a := newAged()
+	w := begin(t, a, "resumed")
+	w.send(t, a, nil)
+	a.now = a.now.Add(2 * pruneAge)
+	changes := 0
+	a.before = func() error {
+		if changes++; changes > 2 { // The mark, and one object.
+			return errors.New("killed")
+		}
+		return nil
+	}
+	if _, err := a.prune(t, pruneAge); err == nil || changes < 2 {
+		t.Fatal("the first prune was not killed")
+	}
+	first := true
+	a.before = func() error {
+		if first {
+			first = false
+			must(t, archive.Plan{Layout: w.layout}.Write(t.Context(), a))
+		}
+		return nil
+	}
+	if p, err := a.prune(t, pruneAge); err != nil || p.Objects != 0 || p.Alive != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
 	if kept, err := restore.Kept(t.Context(), a, w.layout); err != nil || kept {
-		t.Errorf("a run that was about to be removed may be gone on with: %v, %v", kept, err)
+		t.Errorf("a run that was removed in part may be gone on with: %v, %v", kept, err)
+	}
+}
+
+// TestPruneWaitsForRunsUnderWay has a run under way refer to what it has looked up in a run
+// whose index is deleted meanwhile, and which refers to an earlier one itself.
+func TestPruneWaitsForRunsUnderWay(t *testing.T) {
+	a := newAged()
+	first := begin(t, a, "first")
+	first.send(t, a, nil)
+	first.commit(t, a)
+	second := begin(t, a, "second")
+	second.send(t, a, &first.manifests[0])
+	second.send(t, a, nil)
+	second.commit(t, a)
+	// An object of a finished run that only the run without index refers to.
+	first.manifests = nil
+	first.send(t, a, &archive.Manifest{})
+	first.commit(t, a)
+	a.now = a.now.Add(2 * pruneAge)
+	under := begin(t, a, "under way")
+	delete(a.objects, second.layout.IndexKey())
+	before := len(a.objects)
+	if p, err := a.prune(t, pruneAge); err != nil || p != (restore.Pruned{Alive: 1, Waiting: 1}) || len(a.objects) != before {
+		t.Errorf("%+v, %v; %d of %d objects left", p, err, len(a.objects), before)
+	}
+	for i := range second.manifests {
+		under.send(t, a, &second.manifests[i])
+	}
+	under.commit(t, a)
+	if p, err := a.prune(t, pruneAge); err != nil || p.Runs != 1 || p.Waiting != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	a.wantWhole(t, "under way")
+}
+
+// TestPruneTakesAnOpenUploadForASignOfLife has a run that has stored nothing for long, and
+// has begun a large file since.
+func TestPruneTakesAnOpenUploadForASignOfLife(t *testing.T) {
+	for name, tc := range map[string]struct {
+		begun time.Duration
+		alive int64
+	}{"young": {-time.Hour, 1}, "old": {-2 * pruneAge, 0}, "unknown": {0, 1}} {
+		a := newAged()
+		w := begin(t, a, name)
+		a.now = a.now.Add(3 * pruneAge)
+		u := transfer.OpenUpload{Key: w.layout.Key("00", "huge"), UploadID: "1"}
+		if tc.begun != 0 {
+			u.Initiated = a.now.Add(tc.begun)
+		}
+		a.uploads = append(a.uploads, u)
+		p, err := a.prune(t, pruneAge)
+		if err != nil || p.Alive != tc.alive || p.Runs != 1-tc.alive || len(a.uploads) != int(tc.alive) {
+			t.Errorf("%s: %+v, %v; %d uploads left", name, p, err, len(a.uploads))
+		}
 	}
 }
 
