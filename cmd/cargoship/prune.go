@@ -17,8 +17,9 @@ const (
 	// safetyAge is how long nothing may have been heard of an unfinished run before it is
 	// removed: longer than a transfer is commonly suspended.
 	safetyAge = 7 * 24 * time.Hour
-	// leastSafetyAge leaves room for clocks that differ and for a large file on its way.
-	leastSafetyAge = time.Hour
+	// leastSafetyAge leaves room for clocks that differ and for a large file on its way,
+	// which a worker of a transfer sends without a sign of life.
+	leastSafetyAge = 24 * time.Hour
 )
 
 func newPruneCommand() *cobra.Command {
@@ -31,7 +32,8 @@ func newPruneCommand() *cobra.Command {
 		Long: "Remove the archives of packed runs that no index refers to and no run is writing, and all that unfinished\n" +
 			"runs have left. What a finished run refers to is never removed, nor are files that are objects at keys of\n" +
 			"their own. Without --yes it only says what it would remove. A run counts as unfinished for good when it has\n" +
-			"stored nothing for the time of --older-than: give more than that if a transfer is suspended for longer.",
+			"shown no sign of life for the time of --older-than: give more than that if a transfer is suspended for longer.\n" +
+			"As long as there is an unfinished run that is younger, what runs without an index have left stays.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			base, err := completeTarget(args[0], &destination)
@@ -73,6 +75,10 @@ func describePruned(p restore.Pruned, removed bool) string {
 	if removed {
 		verb = "removed"
 	}
-	return fmt.Sprintf("%d objects, %s, that no run refers to, and %d unfinished runs with %d bookkeeping objects and %d open uploads %s; %d unfinished runs are too young",
+	text := fmt.Sprintf("%d objects, %s, that no run refers to, and %d unfinished runs with %d bookkeeping objects and %d open uploads %s; %d unfinished runs are too young",
 		p.Objects, copy.FormatBytes(float64(p.Bytes)), p.Runs, p.Bookkeeping, p.Uploads, verb, p.Alive)
+	if p.Waiting > 0 {
+		text += fmt.Sprintf(", and %d older ones are left until those have ended", p.Waiting)
+	}
+	return text
 }

@@ -36,7 +36,7 @@ func TestPrune(t *testing.T) {
 	}
 	both := len(d.digests(t, "base/"))
 	target := "s3://" + bucket + "/base"
-	for _, how := range [][]string{{"prune", target}, {"prune", target, "--unreferenced", "--older-than", "1m"}} {
+	for _, how := range [][]string{{"prune", target}, {"prune", target, "--unreferenced", "--older-than", "23h59m"}} {
 		if r := work(t, d.reach(how...)...); r.code != cli.ExitUsage {
 			t.Errorf("%q: exit code %d: %s", how, r.code, r.stderr)
 		}

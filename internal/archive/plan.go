@@ -23,6 +23,9 @@ type Plan struct {
 	// ArchiveTransfer that would know.
 	Source string    `json:"source,omitempty"`
 	Begun  time.Time `json:"begun,omitzero"`
+	// Lock names the lock that the process of the run holds as long as it lives, among those
+	// of all machines; empty if there is none that can be told from others.
+	Lock string `json:"lock,omitempty"`
 	// Complete: the whole source is listed.
 	Complete bool `json:"complete"`
 	// Prefixes tell what is listed, for the prefixes that have archives. While

@@ -132,9 +132,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if o.Layout, err = source.Resolve(ctx, o.Layout, o.Include, o.Exclude); err != nil {
 		return Summary{}, err
 	}
-	alone, release := lockSource(o.Source)
+	lock, release := lockSource(o.Source)
 	defer release()
-	plan, resumed, err := beginRun(ctx, &o, client, sourceID(o.Source), alone)
+	plan, resumed, err := beginRun(ctx, &o, client, sourceID(o.Source), lock)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -142,7 +142,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	err = s.run(ctx)
+	err = s.runAlive(ctx, client, plan)
 	if err == nil && len(o.Include)+len(o.Exclude) > 0 && s.outcomes.none() {
 		// An index without files would take the place of the run before.
 		err = fmt.Errorf("%w in %s: nothing was copied", ErrNothingSelected, o.Source)
@@ -191,6 +191,16 @@ func openSource(dir string) (*archive.Source, error) {
 		return nil, fmt.Errorf("%w: make it readable for this user", err)
 	}
 	return source, nil
+}
+
+// runAlive moves everything as long as the run is this process's own.
+func (s *session) runAlive(ctx context.Context, client *transfer.Client, begun archive.Plan) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	var beating sync.WaitGroup
+	defer beating.Wait()
+	defer giveUp(nil)
+	beating.Go(func() { keepAlive(ctx, client, begun, s.options.Logger, giveUp) })
+	return s.run(ctx)
 }
 
 // run moves everything, with the walk, the engine and the control of it side by side.

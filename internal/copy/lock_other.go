@@ -3,4 +3,4 @@
 package copy
 
 // lockSource cannot tell whether another copy of the directory runs.
-func lockSource(string) (alone bool, release func()) { return false, func() {} }
+func lockSource(string) (lock sourceLock, release func()) { return sourceLock{}, func() {} }

@@ -8,53 +8,41 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/transfer"
 )
 
-// plansAtOnce is how many plans are read at a time.
-const plansAtOnce = 16
-
 // beginRun gives the copy an ID: a new one, or that of an unfinished run of the same source
 // to the same place, which is then gone on with. A packed run leaves its plan, which tells
 // that its archives are not to be removed, before it sends anything.
-func beginRun(ctx context.Context, o *Options, client *transfer.Client, source string, alone bool) (plan archive.Plan, resumed bool, err error) {
+func beginRun(ctx context.Context, o *Options, b restore.PruneBucket, source string, lock sourceLock) (plan archive.Plan, resumed bool, err error) {
 	if o.Layout.Tar == nil {
 		o.Layout.UID = uuid.NewString()
 		return archive.Plan{Layout: o.Layout}, false, nil
 	}
-	plan = archive.Plan{Layout: o.Layout, Source: source, Begun: time.Now().UTC()}
-	var found *archive.Plan
-	if alone {
-		found = unfinished(ctx, client, plan)
-	}
-	if found != nil {
-		plan.Layout = found.Layout
-		if err := plan.Write(ctx, client); err != nil {
+	plan = archive.Plan{Layout: o.Layout, Source: source, Begun: time.Now().UTC(), Lock: lock.name}
+	if lock.held {
+		a := adoption{bucket: b, plan: plan, logger: o.Logger}
+		if resumed, err = a.adopt(ctx); err != nil {
 			return plan, false, err
 		}
-		// Whoever removes the run looks at the plan once more after it has said so.
-		if resumed, err = restore.Kept(ctx, client, plan.Layout); err != nil {
-			return plan, false, err
+		if resumed {
+			plan = a.plan
 		}
 	}
 	if !resumed {
-		plan.Layout = o.Layout
 		plan.Layout.UID = uuid.NewString()
 		plan.Layout.Run = plan.Layout.UID
 		if err := plan.Layout.Validate(); err != nil {
 			return plan, false, err
 		}
-		if err := plan.Write(ctx, client); err != nil {
+		if err := plan.Write(ctx, b); err != nil {
 			return plan, false, err
 		}
 	}
@@ -72,7 +60,11 @@ func own(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 	if begun.Layout.Run == "" {
 		return nil
 	}
-	err := asBegun(ctx, b, begun)
+	return lost(begun, asBegun(ctx, b, begun))
+}
+
+// lost says in words that a run was taken away; nil if nothing is known of that.
+func lost(begun archive.Plan, err error) error {
 	request, isRequest := errors.AsType[*transfer.Error](err)
 	switch {
 	case err == nil, isRequest && request.Class == transfer.Permission:
@@ -85,66 +77,48 @@ func own(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 }
 
 func asBegun(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
+	if err := samePlan(ctx, b, begun); err != nil {
+		return err
+	}
+	// A prune that finds a run going on takes its mark back at once.
+	for attempt := 1; ; attempt++ {
+		kept, err := restore.Kept(ctx, b, begun.Layout)
+		switch {
+		case err != nil || kept:
+			return err
+		case attempt == markAttempts:
+			return errNotOwn
+		}
+		select {
+		case <-time.After(markPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+const (
+	// markAttempts and markPause are how often and after what time a mark is looked for
+	// again.
+	markAttempts = 4
+	markPause    = 3 * time.Second
+)
+
+// samePlan returns errNotOwn if another process has gone on with the run since.
+func samePlan(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 	data, err := b.Get(ctx, begun.Layout.PlanKey())
 	if err != nil {
 		return err
 	}
 	plan, err := archive.DecodePlan(data)
-	if err != nil {
-		return err
-	}
-	kept, err := restore.Kept(ctx, b, begun.Layout)
-	if err == nil && (!kept || !plan.Begun.Equal(begun.Begun)) {
+	if err == nil && !plan.Begun.Equal(begun.Begun) {
 		err = errNotOwn
 	}
 	return err
 }
 
-// unfinished returns the plan of the run begun last that has no index and copies the same
-// source to the same place in the same way; nil if there is none. Who may not list or read
-// has nothing to go on with.
-func unfinished(ctx context.Context, client *transfer.Client, like archive.Plan) *archive.Plan {
-	ids, err := restore.RunIDs(ctx, client, like.Layout.Base)
-	if err != nil {
-		return nil
-	}
-	var mu sync.Mutex
-	var newest *archive.Plan
-	group, working := errgroup.WithContext(ctx)
-	group.SetLimit(plansAtOnce)
-	for _, id := range ids {
-		group.Go(func() error {
-			l := archive.Layout{Base: like.Layout.Base, UID: id}
-			data, err := client.Get(working, l.PlanKey())
-			if err != nil {
-				return nil
-			}
-			plan, err := archive.DecodePlan(data)
-			if err != nil || plan.Layout.UID != id || !sameWork(plan, like) {
-				return nil
-			}
-			if _, err := client.Stat(working, l.IndexKey()); !errors.Is(err, transfer.ErrNotFound) {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if newest == nil || plan.Begun.After(newest.Begun) {
-				newest = &plan
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // Nothing returns an error.
-	return newest
-}
-
-// sameWork says that two plans are of the same source and make the same archives.
-func sameWork(a, b archive.Plan) bool {
-	a.Layout.UID, a.Layout.Run = b.Layout.UID, b.Layout.Run
-	return a.Source != "" && a.Source == b.Source && reflect.DeepEqual(a.Layout, b.Layout)
-}
-
-// sourceID names a directory of a machine without telling either.
+// sourceID names a directory of a machine without telling either. Containers of one image may
+// share all of it, so it says which runs are worth a look, and not that they are dead.
 func sourceID(dir string) string {
 	path, err := filepath.Abs(dir)
 	if err != nil {

@@ -3,7 +3,9 @@ package copy
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cargoship.dev/operator/internal/archive"
@@ -34,6 +36,15 @@ func (p plans) Stat(ctx context.Context, key string) (transfer.ObjectInfo, error
 	return transfer.ObjectInfo{}, err
 }
 
+func (p plans) List(_ context.Context, prefix string) (keys []string, err error) {
+	for key := range p.objects {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, p.denied
+}
+
 // TestARunThatWasTakenAwayIsNotCommitted has prune remove, or begin to remove, a run whose
 // process stores nothing for long, and another process go on with it.
 func TestARunThatWasTakenAwayIsNotCommitted(t *testing.T) {
@@ -59,8 +70,10 @@ func TestARunThatWasTakenAwayIsNotCommitted(t *testing.T) {
 		"gone on with":  {plans{objects: map[string][]byte{layout.PlanKey(): encode(later)}}, errNotOwn},
 		"write only":    {plans{denied: &transfer.Error{Class: transfer.Permission, Err: errors.New("denied")}}, nil},
 	} {
-		if err := own(t.Context(), tc.bucket, begun); !errors.Is(err, tc.want) {
-			t.Errorf("%s: %v, want %v", name, err, tc.want)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			if err := own(t.Context(), tc.bucket, begun); !errors.Is(err, tc.want) {
+				t.Errorf("%s: %v, want %v", name, err, tc.want)
+			}
+		})
 	}
 }

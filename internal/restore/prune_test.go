@@ -386,6 +386,10 @@ func TestPruneTakesAnOpenUploadForASignOfLife(t *testing.T) {
 			u.Initiated = a.now.Add(tc.begun)
 		}
 		a.uploads = append(a.uploads, u)
+		o := restore.PruneOptions{Bucket: a, Base: "base", Before: a.now.Add(-pruneAge)}
+		if p, err := restore.Prune(t.Context(), o); err != nil || p.Alive != tc.alive {
+			t.Errorf("%s: said %+v, %v", name, p, err)
+		}
 		p, err := a.prune(t, pruneAge)
 		if err != nil || p.Alive != tc.alive || p.Runs != 1-tc.alive || len(a.uploads) != int(tc.alive) {
 			t.Errorf("%s: %+v, %v; %d uploads left", name, p, err, len(a.uploads))
