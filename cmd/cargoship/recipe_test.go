@@ -88,6 +88,31 @@ func TestTheRecipeOfTheFormatPage(t *testing.T) {
 	}
 }
 
+// TestTheRecipeBringsWhatIsNotInATar follows the recipe for a run that has no archive.
+func TestTheRecipeBringsWhatIsNotInATar(t *testing.T) {
+	d := newDestination(t)
+	dir := t.TempDir()
+	write(t, dir, "large one", 500_000)
+	r := work(t, d.args(dir, "base", "--packing", "tar", "--prefixes", "1", "--large-file-threshold", "400Ki")...)
+	if r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	runs, err := os.ReadDir(d.Path(bucket, "base/.cargoship"))
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("%v, %v", runs, err)
+	}
+	here := t.TempDir()
+	if err := os.Symlink(d.Path(bucket, "base"), filepath.Join(here, "there")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := follow(t, here, runs[0].Name()); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if diff := cmp.Diff(fileDigests(t, dir, ""), fileDigests(t, filepath.Join(here, "tree"), "")); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
 // TestTheRecipeRefusesToLeaveItsTree follows the recipe for runs that somebody has made up to
 // have files written, or read, elsewhere.
 func TestTheRecipeRefusesToLeaveItsTree(t *testing.T) {
