@@ -113,7 +113,8 @@ func (m Manifest) Target(link Member) (Member, bool) {
 }
 
 // Holds says that the manifest's tar holds just what another archive would pack. Of
-// files, size and time tell that they are the same.
+// files, size and time tell that they are the same; extended attributes are compared by
+// Source.SameAttributes.
 func (m Manifest) Holds(a Archive) bool {
 	if m.Object == nil || len(m.Members) != len(a.Entries) {
 		return false

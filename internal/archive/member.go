@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 )
 
 // headerReserve is what a member's headers are reckoned to take: an extended
@@ -100,6 +101,39 @@ func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
 		h.size += int64(len(m.header))
 	}
 	return nil
+}
+
+// SameAttributes says that the members of a tar still have the extended attributes that the
+// manifest has of them. Where it has not their values, or they cannot be read, they have not.
+func (s *Source) SameAttributes(ctx context.Context, a Archive, m Manifest) bool {
+	for i, e := range a.Entries {
+		if !e.Packable() || e.Kind != File && e.Kind != Directory {
+			continue
+		}
+		kept, err := s.keptAttributes(ctx, e)
+		if err != nil || !slices.Equal(kept, m.Members[i].Xattrs) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Source) keptAttributes(ctx context.Context, e Entry) (kept []Xattr, err error) {
+	if e.Kind == Directory {
+		kept, _, err = s.directoryAttributes(ctx, e)
+		return kept, err
+	}
+	var file *SourceFile
+	err = whenScarce(ctx, func() (err error) {
+		file, err = s.Open(e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer release(file)
+	kept, _, err = file.Xattrs()
+	return kept, err
 }
 
 // directoryAttributes reads the extended attributes of a directory.

@@ -75,7 +75,15 @@ func (e *Engine) earlier(a *attempt) (*archive.Manifest, error) {
 	if e.options.Earlier == nil {
 		return nil, nil
 	}
-	return e.options.Earlier.Archive(a.ctx, a.content)
+	m, err := e.options.Earlier.Archive(a.ctx, a.content)
+	if m == nil || err != nil {
+		return nil, err
+	}
+	// They change without size and time.
+	if !e.options.Source.SameAttributes(a.ctx, a.content, *m) {
+		return nil, a.ctx.Err()
+	}
+	return m, nil
 }
 
 // syncOf says how to find out whether a file need not be sent, and the key of the object
