@@ -80,7 +80,7 @@ func (a *adoption) adopt(ctx context.Context) (bool, error) {
 // and then looks, so that of two that do so at a time one at least sees the other. The time
 // of that object is also what the server's clock says.
 func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, err error) {
-	claims := found.Layout.BookkeepingPrefix() + "claims/"
+	claims, digests := found.Layout.BookkeepingPrefix()+"claims/", found.Layout.BookkeepingPrefix()+"digests/"
 	own := claims + uuid.NewString()
 	if err := a.bucket.Put(ctx, own, []byte("this run is about to be gone on with\n")); err != nil {
 		return false, err
@@ -101,6 +101,9 @@ func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, e
 		case err != nil:
 			return false, nil //nolint:nilerr // Who may not look has nothing to go on with.
 		case sign.Modified.IsZero():
+			return false, nil
+		case strings.HasPrefix(sign.Key, digests):
+			// It may have had an index that was lost, and others may refer to what it holds.
 			return false, nil
 		case sign.Key == own:
 			now = sign.Modified

@@ -127,7 +127,8 @@ func TestOnlyARunThatIsDeadIsGoneOnWith(t *testing.T) {
 		"being removed": {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) {
 			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"pruned/other", nil)
 		}, false},
-		"finished": {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.IndexKey(), nil) }, false},
+		"finished, its index is lost": {"boot 1", "boot 1", 0, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.DigestsKey(0), nil) }, false},
+		"finished":                    {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.IndexKey(), nil) }, false},
 	} {
 		for _, ahead := range []time.Duration{0, -1000 * time.Hour, 1000 * time.Hour} {
 			synctest.Test(t, func(t *testing.T) {
