@@ -47,7 +47,7 @@ var _ = Describe("The counts of a transfer", func() {
 		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(3))
 		delete(a.held, "a/1")
 		a.finished = append(a.finished, v1alpha1.FinishedArchive{
-			Prefix: "a", Number: ptr.To(int64(1)), Retry: "Yes", Reason: "Reset", Message: "connection reset",
+			Prefix: "a", Number: ptr.To(int64(1)), Result: v1alpha1.ArchiveRetry, Reason: "Reset", Message: "connection reset",
 			Done: &v1alpha1.Tally{Files: ptr.To(int64(4)), Bytes: ptr.To(int64(400))}, Failed: &v1alpha1.Tally{Files: ptr.To(int64(6)), Bytes: ptr.To(int64(600))}})
 		a.report(ctx)
 		Eventually(func() int64 {

@@ -122,6 +122,7 @@ var _ = Describe("A transfer", func() {
 		startManager()
 		Eventually(func() int64 { return a.take(ctx).Spec.Epoch }).Should(BeNumerically(">", epoch))
 		a.finished = append(repeated, v1alpha1.FinishedArchive{
+			Result: v1alpha1.ArchiveFinished,
 			Prefix: "a", Number: ptr.To(a.ended[0]), Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
 		a.report(ctx)
 		Consistently(func() int64 { return *s.transfer(ctx).Status.Progress.ArchivesFinished }).
@@ -256,7 +257,7 @@ var _ = Describe("A transfer", func() {
 		a.plans(1, "Complete")
 		a.report(ctx)
 		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(1))
-		a.finished = []v1alpha1.FinishedArchive{{Prefix: "a", Number: ptr.To(int64(0)),
+		a.finished = []v1alpha1.FinishedArchive{{Result: v1alpha1.ArchiveFinished, Prefix: "a", Number: ptr.To(int64(0)),
 			Done: &v1alpha1.Tally{Files: ptr.To(int64(9))}, Failed: &v1alpha1.Tally{Files: ptr.To(int64(1))},
 			Reason: "Changed", Message: "reading a/b: it changed"}}
 		a.report(ctx)

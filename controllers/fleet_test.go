@@ -69,7 +69,7 @@ func (s *stage) createTransfer(ctx context.Context, change func(*v1alpha1.Archiv
 			Destination: v1alpha1.Destination{
 				// A bucket of its own is a domain of its own.
 				Bucket: s.namespace, Endpoint: "http://127.0.0.1:9", AddressingStyle: v1alpha1.AddressingPath,
-				Credentials: v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s3"}},
+				Credentials: v1alpha1.Credentials{SecretName: "s3"},
 			},
 			Coordination: v1alpha1.Coordination{
 				UpdateInterval: metav1.Duration{Duration: 500 * time.Millisecond}, LeaseDuration: metav1.Duration{Duration: 5 * time.Second}},
@@ -212,6 +212,7 @@ func (p *puppet) finish(n int) {
 		Expect(err).NotTo(HaveOccurred())
 		p.ended = append(p.ended, number)
 		p.finished = append(p.finished, v1alpha1.FinishedArchive{
+			Result: v1alpha1.ArchiveFinished,
 			Prefix: "a", Number: &number, Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
 	}
 }

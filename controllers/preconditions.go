@@ -39,8 +39,8 @@ func gatherPrerequisites(ctx context.Context, r client.Reader, at *v1alpha1.Arch
 			return p, err
 		}
 	}
-	if s := dst.Credentials.Secret; s != nil {
-		if p.secret, err = getOrNil(ctx, r, at.Namespace, s.Name, &corev1.Secret{}); err != nil {
+	if name := dst.Credentials.SecretName; name != "" {
+		if p.secret, err = getOrNil(ctx, r, at.Namespace, name, &corev1.Secret{}); err != nil {
 			return p, err
 		}
 	}
@@ -125,19 +125,24 @@ func claimUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
 }
 
 func secretUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
-	ref := at.Spec.Destination.Credentials.Secret
-	if ref == nil {
+	credentials := at.Spec.Destination.Credentials
+	name := credentials.SecretName
+	switch {
+	case name == "" && credentials.PodIdentity == nil:
+		return &violation{v1alpha1.ReasonSecretNotFound,
+			"spec.destination.credentials has neither secretName nor podIdentity, as in objects of an earlier version; delete the transfer and apply it again"}
+	case name == "":
 		return nil
 	}
 	if p.secret == nil {
 		return &violation{v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
 			"the credentials Secret %q does not exist in namespace %q; create it with the keys %s and %s",
-			ref.Name, at.Namespace, v1alpha1.SecretKeyAccessKeyID, v1alpha1.SecretKeySecretAccessKey)}
+			name, at.Namespace, v1alpha1.SecretKeyAccessKeyID, v1alpha1.SecretKeySecretAccessKey)}
 	}
 	for _, key := range []string{v1alpha1.SecretKeyAccessKeyID, v1alpha1.SecretKeySecretAccessKey} {
 		if len(p.secret.Data[key]) == 0 {
 			return &violation{v1alpha1.ReasonSecretIncomplete, fmt.Sprintf(
-				"the credentials Secret %q has no key %s; add it", ref.Name, key)}
+				"the credentials Secret %q has no key %s; add it", name, key)}
 		}
 	}
 	return nil

@@ -124,7 +124,7 @@ func expectedCounts(at *v1alpha1.ArchiveTransfer) []string {
 
 func dataArgs(at *v1alpha1.ArchiveTransfer) []string {
 	args := []string{"--memory-limit=$(MEMORY_LIMIT)"}
-	if at.Spec.Destination.Credentials.Secret != nil {
+	if at.Spec.Destination.Credentials.SecretName != "" {
 		args = append(args, "--credentials-dir="+credentialsMount)
 	}
 	if b := at.Spec.Destination.CABundle; b != nil {
@@ -223,9 +223,9 @@ func podSpec(at *v1alpha1.ArchiveTransfer, image, config string) corev1.PodSpec 
 func volumesFor(at *v1alpha1.ArchiveTransfer) ([]corev1.Volume, []corev1.VolumeMount) {
 	var volumes []corev1.Volume
 	var mounts []corev1.VolumeMount
-	if s := at.Spec.Destination.Credentials.Secret; s != nil {
+	if name := at.Spec.Destination.Credentials.SecretName; name != "" {
 		volumes = append(volumes, corev1.Volume{Name: "credentials", VolumeSource: corev1.VolumeSource{
-			Secret: &corev1.SecretVolumeSource{SecretName: s.Name, DefaultMode: ptr.To(int32(0o444))}}})
+			Secret: &corev1.SecretVolumeSource{SecretName: name, DefaultMode: ptr.To(int32(0o444))}}})
 		mounts = append(mounts, corev1.VolumeMount{Name: "credentials", MountPath: credentialsMount, ReadOnly: true})
 	}
 	if b := at.Spec.Destination.CABundle; b != nil {

@@ -56,7 +56,7 @@ func TestOnlyAllowedSourcesBecomeVolumes(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			at := transferFrom(tc.source, v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s"}})
+			at := transferFrom(tc.source, v1alpha1.Credentials{SecretName: "s"})
 			_, err := workersJob(at, "image", tc.allowed)
 			var refused *refusal
 			switch {
@@ -71,7 +71,7 @@ func TestOnlyAllowedSourcesBecomeVolumes(t *testing.T) {
 
 func TestOnlyWorkersMountTheSource(t *testing.T) {
 	at := transferFrom(v1alpha1.Source{HostPath: &v1alpha1.HostPathSource{Path: "/data"}},
-		v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s"}})
+		v1alpha1.Credentials{SecretName: "s"})
 	for name, job := range jobsOf(t, at, AllowedSources{HostPath: true}) {
 		mounted := false
 		for _, v := range job.Spec.Template.Spec.Volumes {
@@ -96,7 +96,7 @@ func TestNodesRoleIsDeniedUnlessAsked(t *testing.T) {
 		credentials  v1alpha1.Credentials
 		wantDisabled string
 	}{
-		"a Secret":                   {v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s"}}, "true"},
+		"a Secret":                   {v1alpha1.Credentials{SecretName: "s"}, "true"},
 		"an identity":                {identity(""), "true"},
 		"an identity, denied":        {identity(v1alpha1.InstanceMetadataDenied), "true"},
 		"an identity, or the node's": {identity(v1alpha1.InstanceMetadataAllowed), "false"},
@@ -157,7 +157,7 @@ func TestFinishingPodIsToldWhatToExpect(t *testing.T) {
 
 func TestCountsThatDifferFailTheFinishingJobAtOnce(t *testing.T) {
 	at := transferFrom(v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: "c"}},
-		v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s"}})
+		v1alpha1.Credentials{SecretName: "s"})
 	job := jobsOf(t, at, AllowedSources{})["finish"]
 	if job.Spec.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		t.Error("the pod restarts, so that no policy sees it fail")

@@ -42,13 +42,13 @@ type ArchiveTransferSpec struct {
 	// +kubebuilder:default={}
 	Workers Workers `json:"workers,omitzero"`
 
-	// priority is the transfer's share of a bucket that several transfers write
-	// to. It is a weight, not a rank: nobody starves.
+	// weight is the transfer's share of a bucket that several transfers write to,
+	// relative to the weights of the others.
 	// +optional
 	// +kubebuilder:default=100
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
-	Priority int32 `json:"priority,omitempty"`
+	Weight int32 `json:"weight,omitempty"`
 
 	// suspend stops the workers and frees the network until it is false again.
 	// What has been archived stays and is not sent again.
@@ -302,27 +302,20 @@ type ObjectTag struct {
 }
 
 // Credentials say who the workers are to the server.
-// +kubebuilder:validation:ExactlyOneOf=secret;podIdentity
+// +kubebuilder:validation:ExactlyOneOf=secretName;podIdentity
 type Credentials struct {
-	// secret holds an access key.
+	// secretName names a Secret in the transfer's namespace with the keys AWS_ACCESS_KEY_ID,
+	// AWS_SECRET_ACCESS_KEY and, if the key is temporary, AWS_SESSION_TOKEN.
 	// +optional
-	Secret *SecretCredentials `json:"secret,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
+	SecretName string `json:"secretName,omitempty"`
 
 	// podIdentity uses what the platform gives to the workers' ServiceAccount,
 	// such as an IAM role.
 	// +optional
 	PodIdentity *PodIdentity `json:"podIdentity,omitempty"`
-}
-
-// SecretCredentials names a Secret with the keys AWS_ACCESS_KEY_ID,
-// AWS_SECRET_ACCESS_KEY and, if the key is temporary, AWS_SESSION_TOKEN.
-type SecretCredentials struct {
-	// name of the Secret in the transfer's namespace.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
-	Name string `json:"name,omitempty"`
 }
 
 // InstanceMetadataAccess says whether workers ask the instance metadata service of their node.

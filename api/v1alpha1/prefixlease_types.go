@@ -284,12 +284,35 @@ type PrefixReport struct {
 	// +kubebuilder:validation:Maximum=9007199254740992
 	ServiceP99Microseconds *int64 `json:"serviceP99Microseconds,omitempty"`
 
-	// senderLimited is Yes when in the last interval the worker had too little to
-	// send to fill its window or its rate.
+	// limitedBy is what kept the worker from sending more during the last interval:
+	// Window or Rate as granted, or Source where it had too little to send to use them up.
 	// +optional
-	// +kubebuilder:validation:Enum=Yes;No
-	SenderLimited string `json:"senderLimited,omitempty"`
+	LimitedBy Bottleneck `json:"limitedBy,omitempty"`
 }
+
+// Bottleneck is what limits a worker on a prefix.
+// +kubebuilder:validation:Enum=Source;Window;Rate
+type Bottleneck string
+
+const (
+	// LimitedBySource: the worker had too little to send.
+	LimitedBySource Bottleneck = "Source"
+	// LimitedByWindow: the window was in use.
+	LimitedByWindow Bottleneck = "Window"
+	// LimitedByRate: requests were paced.
+	LimitedByRate Bottleneck = "Rate"
+)
+
+// ArchiveResult is how an attempt at an archive ended.
+// +kubebuilder:validation:Enum=Finished;Retry
+type ArchiveResult string
+
+const (
+	// ArchiveFinished: the outcome of every file is final.
+	ArchiveFinished ArchiveResult = "Finished"
+	// ArchiveRetry: another attempt may succeed where this one failed.
+	ArchiveRetry ArchiveResult = "Retry"
+)
 
 // FinishedArchive tells how one assigned archive ended.
 type FinishedArchive struct {
@@ -305,7 +328,7 @@ type FinishedArchive struct {
 	// +kubebuilder:validation:Maximum=99999999
 	Number *int64 `json:"number,omitempty"`
 
-	// done counts the files that stand, verified, at the destination.
+	// done counts the files that were uploaded and verified.
 	// +optional
 	Done *Tally `json:"done,omitempty"`
 
@@ -313,14 +336,13 @@ type FinishedArchive struct {
 	// +optional
 	Failed *Tally `json:"failed,omitempty"`
 
-	// skipped counts the entries that are not files: sockets, devices, links that lead nowhere.
+	// skipped counts the entries that are not archived: sockets, devices, dangling links.
 	// +optional
 	Skipped *Tally `json:"skipped,omitempty"`
 
-	// retry is Yes when the archive was not finished and another attempt may succeed.
-	// +optional
-	// +kubebuilder:validation:Enum=Yes;No
-	Retry string `json:"retry,omitempty"`
+	// result is Retry where another attempt may succeed, else Finished.
+	// +required
+	Result ArchiveResult `json:"result,omitempty"`
 
 	// reason is a machine-readable word for the first failure or skip.
 	// +optional

@@ -25,7 +25,7 @@ spec:
   source: {persistentVolumeClaim: {claimName: data}}
   destination:
     bucket: archive
-    credentials: {secret: {name: s3}}
+    credentials: {secretName: s3}
 `
 
 // manifest is the valid transfer with one field set to a YAML value; a nil
@@ -107,7 +107,7 @@ var _ = Describe("ArchiveTransfer", func() {
 			"spec.source", "exactly one of the fields"),
 		Entry("no source", `{path: a}`, at("spec.source"),
 			"spec.source", "exactly one of the fields"),
-		Entry("two kinds of credentials", `{secret: {name: a}, podIdentity: {serviceAccountName: b}}`, at("spec.destination.credentials"),
+		Entry("two kinds of credentials", `{secretName: a, podIdentity: {serviceAccountName: b}}`, at("spec.destination.credentials"),
 			"spec.destination.credentials", "exactly one of the fields"),
 		Entry("no credentials", nil, at("spec.destination.credentials"),
 			"spec.destination.credentials", "Required value"),
@@ -131,7 +131,7 @@ var _ = Describe("ArchiveTransfer", func() {
 			"spec.destination.serverSideEncryption", "aws:kms only"),
 		Entry("a frantic update interval", "1ms", at("spec.coordination.updateInterval"),
 			"spec.coordination.updateInterval", "between 500ms and 1m"),
-		Entry("no weight", 0, at("spec.priority"), "spec.priority", "greater than or equal to 1"),
+		Entry("no weight", 0, at("spec.weight"), "spec.weight", "greater than or equal to 1"),
 		Entry("a name with dots, which no pod can have as host name", "a.b", at("metadata.name"),
 			"metadata.name", "must not contain '.'"),
 		Entry("an endpoint with a password", "https://key:hunter2@s3.example.com", at("spec.destination.endpoint"),
@@ -146,8 +146,8 @@ var _ = Describe("ArchiveTransfer", func() {
 			"spec.destination.endpoint", "'..'"),
 		Entry("a claim's name that no claim can have", "My_Claim", at("spec.source.persistentVolumeClaim.claimName"),
 			"claimName", "name of a Kubernetes object"),
-		Entry("a Secret's name that no Secret can have", "s3/keys", at("spec.destination.credentials.secret.name"),
-			"secret.name", "name of a Kubernetes object"),
+		Entry("a Secret's name that no Secret can have", "s3/keys", at("spec.destination.credentials.secretName"),
+			"secretName", "name of a Kubernetes object"),
 		Entry("an account's name that no account can have", `{podIdentity: {serviceAccountName: "-a"}}`, at("spec.destination.credentials"),
 			"serviceAccountName", "name of a Kubernetes object"),
 		Entry("a ConfigMap's name that no ConfigMap can have", `{configMapName: "a..b"}`, at("spec.destination.caBundle"),
@@ -222,12 +222,12 @@ var _ = Describe("ArchiveTransfer", func() {
 		Entry("with nothing selected", `{onNothingSelected: Complete}`, at("spec.failurePolicy")),
 	)
 
-	It("lets workers, priority and suspend change", func(ctx SpecContext) {
+	It("lets workers, weight and suspend change", func(ctx SpecContext) {
 		u := manifest(nil)
 		Expect(api.Create(ctx, u)).To(Succeed())
 		at := &v1alpha1.ArchiveTransfer{}
 		Expect(api.Get(ctx, client.ObjectKeyFromObject(u), at)).To(Succeed())
-		at.Spec.Workers.Count, at.Spec.Priority, at.Spec.Suspend = 7, 300, ptr.To(true)
+		at.Spec.Workers.Count, at.Spec.Weight, at.Spec.Suspend = 7, 300, ptr.To(true)
 		Expect(api.Update(ctx, at)).To(Succeed())
 	})
 })
@@ -250,7 +250,7 @@ var _ = Describe("PrefixLease", func() {
 			report := v1alpha1.PrefixReport{Name: grant.Name, Started: ptr.To(int64(1e9)), Accepted: ptr.To(int64(1e9)),
 				Throttled: ptr.To(int64(1e6)), Failed: ptr.To(int64(1e6)), Bytes: ptr.To(int64(1e15)), BusyMicroseconds: ptr.To(int64(1e15)),
 				MaxInFlight: ptr.To(int32(64)), AttemptP50Microseconds: ptr.To(int64(123456)), ServiceP50Microseconds: ptr.To(int64(123456)),
-				ServiceP99Microseconds: ptr.To(int64(1234567)), SenderLimited: "Yes"}
+				ServiceP99Microseconds: ptr.To(int64(1234567)), LimitedBy: v1alpha1.LimitedBySource}
 			for a := range 6 {
 				grant.Archives = append(grant.Archives, v1alpha1.ArchiveAssignment{Number: ptr.To(int64(10000 + a)), Attempt: 1})
 			}

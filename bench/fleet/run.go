@@ -93,7 +93,7 @@ func (r *rig) create(ctx context.Context, s scenario) ([]*v1alpha1.ArchiveTransf
 	weights := weights(s.workers)
 	for i, weight := range weights {
 		at := r.Transfer(namespace, fmt.Sprintf("weight-%d", weight), product.Location{Bucket: r.bucket(), Prefix: base})
-		at.Spec.Priority = 100 * weight
+		at.Spec.Weight = 100 * weight
 		at.Spec.Source.Path = path(i)
 		at.Spec.Coordination = s.coordination()
 		at.Spec.Workers.Count = s.workers / int32(len(weights))

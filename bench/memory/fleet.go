@@ -102,6 +102,7 @@ func (f *fleet) work(lease *v1alpha1.PrefixLease) {
 			}
 			f.finished++
 			s.Finished = append(s.Finished, v1alpha1.FinishedArchive{
+				Result: v1alpha1.ArchiveFinished,
 				Prefix: p.Name, Number: a.Number, Done: &v1alpha1.Tally{Files: new(files), Bytes: new(files << 20)},
 			})
 		}

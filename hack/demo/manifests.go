@@ -29,6 +29,6 @@ func sampleTransfer(path string, to target) (*v1alpha1.ArchiveTransfer, error) {
 	transfer.Spec.Destination.Region = to.region
 	transfer.Spec.Destination.Endpoint = to.endpoint
 	transfer.Spec.Destination.AddressingStyle = v1alpha1.AddressingPath
-	transfer.Spec.Destination.Credentials.Secret.Name = product.SecretName
+	transfer.Spec.Destination.Credentials.SecretName = product.SecretName
 	return transfer, nil
 }

@@ -125,7 +125,7 @@ func counters(p v1alpha1.PrefixReport) coordination.PrefixCounters {
 		AttemptP50:    microseconds(p.AttemptP50Microseconds),
 		ServiceP50:    microseconds(p.ServiceP50Microseconds),
 		ServiceP99:    microseconds(p.ServiceP99Microseconds),
-		SenderLimited: p.SenderLimited == "Yes",
+		SenderLimited: p.LimitedBy == v1alpha1.LimitedBySource,
 	}
 }
 
@@ -133,7 +133,7 @@ func outcome(transfer coordination.TransferID, f v1alpha1.FinishedArchive) coord
 	return coordination.Outcome{
 		Archive: coordination.ArchiveID{Transfer: transfer, Prefix: f.Prefix, Number: ptr.Deref(f.Number, 0)},
 		Done:    TallyFrom(f.Done), Failed: TallyFrom(f.Failed), Skipped: TallyFrom(f.Skipped),
-		Retry: f.Retry == "Yes", Reason: f.Reason, Message: f.Message,
+		Retry: f.Result == v1alpha1.ArchiveRetry, Reason: f.Reason, Message: f.Message,
 	}
 }
 

@@ -62,7 +62,7 @@ func transferObject() map[string]any {
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "ArchiveTransfer", "metadata": map[string]any{"name": "t"},
 		"spec": map[string]any{
 			"source":      map[string]any{"persistentVolumeClaim": map[string]any{"claimName": "c"}},
-			"destination": map[string]any{"bucket": "bucket", "credentials": map[string]any{"secret": map[string]any{"name": "s"}}},
+			"destination": map[string]any{"bucket": "bucket", "credentials": map[string]any{"secretName": "s"}},
 		},
 	}
 }
@@ -116,7 +116,7 @@ func TestTheCoreTakesWhatTheSchemaAdmits(t *testing.T) {
 	admitted := 0
 	rapid.Check(t, func(t *rapid.T) {
 		o := transferObject()
-		for _, part := range []string{"coordination", "priority", "failurePolicy", "suspend"} {
+		for _, part := range []string{"coordination", "weight", "failurePolicy", "suspend"} {
 			o["spec"].(map[string]any)[part] = draw(t, part, a.spec.Properties[part])
 		}
 		if a.admit(t.Context(), o) != nil {

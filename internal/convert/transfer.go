@@ -37,7 +37,7 @@ func Transfer(at *v1alpha1.ArchiveTransfer) (coordination.Transfer, error) {
 	t := coordination.Transfer{
 		ID:        coordination.TransferID(at.UID),
 		Tenant:    at.Namespace,
-		Weight:    int(max(1, at.Spec.Priority)),
+		Weight:    int(max(1, at.Spec.Weight)),
 		Config:    Config(at.Spec),
 		Suspended: ptr.Deref(at.Spec.Suspend, false),
 		Recorded:  map[string]coordination.Recorded{},

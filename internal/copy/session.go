@@ -229,7 +229,7 @@ func (s *session) turn(now time.Time) error {
 // stays, since the coordinator will assign it anew.
 func (s *session) finish(f v1alpha1.FinishedArchive) {
 	id := archiveID{f.Prefix, *f.Number}
-	if f.Retry != "" && s.attempt(id) < maxAttempts {
+	if f.Result == v1alpha1.ArchiveRetry && s.attempt(id) < maxAttempts {
 		return
 	}
 	a, ok := s.feed.done(id)

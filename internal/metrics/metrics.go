@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,12 +31,33 @@ type Metrics struct {
 	parked                  *prometheus.GaugeVec
 	decide, tick            *prometheus.HistogramVec
 	domain                  []domainGauge
+
+	mu           sync.Mutex
+	domainCounts []domainCounter
 }
 
 // domainGauge shows one figure of a domain's coordination; nil is one not measured yet.
 type domainGauge struct {
 	*prometheus.GaugeVec
 	value func(*v1alpha1.CoordinationMetrics) *float64
+}
+
+// domainCounter counts on what a domain's coordination has counted since its manager took
+// control.
+type domainCounter struct {
+	*prometheus.CounterVec
+	value func(*v1alpha1.CoordinationMetrics) *int64
+	// seen is the count that has been added already, by domain.
+	seen map[string]int64
+}
+
+// countOn adds what has been counted since the last call. A lower count has begun anew.
+func (c domainCounter) countOn(domain string, count int64) {
+	if count < c.seen[domain] {
+		c.seen[domain] = 0
+	}
+	c.WithLabelValues(domain).Add(float64(count - c.seen[domain]))
+	c.seen[domain] = count
 }
 
 // New creates the metrics and registers them.
@@ -66,9 +88,14 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 			"Time the coordinator took to take in reports and decide, by domain.", []string{"domain"}),
 		tick: histogram("coordinator_tick_seconds", "Time of a whole tick, API writes included, by domain.", []string{"domain"}),
 	}
-	m.domain = domainGauges()
+	m.domain, m.domainCounts = domainGauges(), domainCounters()
 	for _, g := range m.domain {
 		if err := r.Register(g); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range m.domainCounts {
+		if err := r.Register(c); err != nil {
 			return nil, err
 		}
 	}
@@ -97,10 +124,6 @@ func domainGauges() []domainGauge {
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.BytesPerSecond, 1) }),
 		of("coordination_adaptation_per_minute", "Mean change of the logarithm of the window per minute.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.AdaptationPerMille, 1000) }),
-		of("coordination_archives_moved", "Archives taken from one worker for the sake of others since the manager took control.",
-			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ArchivesMoved, 1) }),
-		of("coordination_congestion_cuts", "Cuts of the domain's window or rate since the manager took control.",
-			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.CongestionEvents, 1) }),
 		of("coordination_improvement_ratio", "Mean throughput since the baseline over that of the baseline, 10 at most; absent where too little was measured.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ImprovementPercent, 100) }),
 		of("coordination_latency_reduction_ratio", "1 minus the mean latency since the baseline over that of the baseline, -9 at least; absent likewise.",
@@ -116,8 +139,28 @@ func scaled[T int32 | int64](n *T, unit float64) *float64 {
 	return ptr.To(float64(*n) / unit)
 }
 
+// domainCounters count what the coordination has done.
+func domainCounters() []domainCounter {
+	of := func(name, help string, value func(*v1alpha1.CoordinationMetrics) *int64) domainCounter {
+		return domainCounter{counter(name, help, []string{"domain"}), value, map[string]int64{}}
+	}
+	return []domainCounter{
+		of("coordination_archives_moved_total", "Archives reassigned from one worker to another to balance the load.",
+			func(m *v1alpha1.CoordinationMetrics) *int64 { return m.ArchivesMoved }),
+		of("coordination_congestion_cuts_total", "Reductions of the domain's window or rate.",
+			func(m *v1alpha1.CoordinationMetrics) *int64 { return m.CongestionEvents }),
+	}
+}
+
 // Coordination shows what judges the coordination of a domain.
 func (m *Metrics) Coordination(domain string, c *v1alpha1.CoordinationMetrics) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, counter := range m.domainCounts {
+		if v := counter.value(c); v != nil {
+			counter.countOn(domain, *v)
+		}
+	}
 	for _, g := range m.domain {
 		if v := g.value(c); v != nil {
 			g.WithLabelValues(domain).Set(*v)
@@ -216,6 +259,12 @@ func (m *Metrics) ForgetDomain(domain string) {
 	m.tick.DeletePartialMatch(by)
 	for _, g := range m.domain {
 		g.DeletePartialMatch(by)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.domainCounts {
+		c.DeletePartialMatch(by)
+		delete(c.seen, domain)
 	}
 }
 

@@ -84,3 +84,21 @@ func TestNothingIsLeftOfWhatIsForgotten(t *testing.T) {
 		t.Errorf("%s is left", family.GetName())
 	}
 }
+
+// A new manager counts from 0, which a counter does not go back to.
+func TestCountsOfADomainGoOn(t *testing.T) {
+	m, _ := registered(t)
+	for _, step := range []struct {
+		count int64
+		want  float64
+	}{{3, 3}, {3, 3}, {5, 5}, {1, 6}, {2, 7}} {
+		m.Coordination("domain", &v1alpha1.CoordinationMetrics{CongestionEvents: &step.count})
+		if got := testutil.ToFloat64(m.domainCounts[1]); got != step.want {
+			t.Errorf("%v cuts counted, want %v", got, step.want)
+		}
+	}
+	m.ForgetDomain("domain")
+	if n := testutil.CollectAndCount(m.domainCounts[1]); n != 0 {
+		t.Errorf("%d counters are left of a domain that is gone", n)
+	}
+}

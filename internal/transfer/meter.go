@@ -28,10 +28,22 @@ type PrefixStats struct {
 	ServiceP50, ServiceP99 time.Duration
 	// Measured counts the requests behind the quantiles; with 0 they are 0.
 	Measured int64
-	// SenderLimited: fewer than 0.8 of the window in flight and fewer than 0.8 of
-	// the rate started, so the sender had too little to send.
-	SenderLimited bool
+	// LimitedBy is what kept the sender from more during the interval.
+	LimitedBy Bottleneck
 }
+
+// Bottleneck is what limits a sender.
+type Bottleneck string
+
+const (
+	// BySource: fewer than 0.8 of the window were in flight and fewer than 0.8 of the
+	// rate started, so there was too little to send.
+	BySource Bottleneck = "Source"
+	// ByWindow: the window was in use, whatever the rate.
+	ByWindow Bottleneck = "Window"
+	// ByRate: requests were paced, and the window was not in use.
+	ByRate Bottleneck = "Rate"
+)
 
 // Meter counts requests by prefix. It is safe for concurrent use.
 type Meter struct {
@@ -106,7 +118,14 @@ func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed ti
 		lowest = min(rate, l.rateBefore)
 	}
 	rateUsed := rate > 0 && started >= usedShare*lowest*elapsed.Seconds()
-	s.SenderLimited = !windowUsed && !rateUsed
+	switch {
+	case windowUsed:
+		s.LimitedBy = ByWindow
+	case rateUsed:
+		s.LimitedBy = ByRate
+	default:
+		s.LimitedBy = BySource
+	}
 	l.maxInFlight, l.startedBefore, l.rateBefore = l.inFlight, s.Started, rate
 	return s
 }

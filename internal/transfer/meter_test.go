@@ -58,7 +58,7 @@ func TestMeterCountsAndMeasures(t *testing.T) {
 			MaxInFlight: 2, AttemptP50: 65 * time.Millisecond, ServiceP50: 32 * time.Millisecond,
 			ServiceP99: 32 * time.Millisecond, Measured: 1,
 		}, {
-			Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, SenderLimited: true,
+			Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource,
 		}}
 		rounded := cmp.Transformer("rounded", func(d time.Duration) time.Duration { return d.Round(time.Millisecond) })
 		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
@@ -67,8 +67,8 @@ func TestMeterCountsAndMeasures(t *testing.T) {
 
 		// The counters go on; the measurements begin again, with what is in flight.
 		want = []PrefixStats{
-			{Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond, SenderLimited: true},
-			{Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, SenderLimited: true},
+			{Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond, LimitedBy: BySource},
+			{Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource},
 		}
 		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
 			t.Errorf("second Snapshot (-want +got):\n%s", diff)
@@ -136,13 +136,13 @@ func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
 		limit    Limit
 		inFlight int
 		started  int
-		want     bool
+		want     Bottleneck
 	}{
-		{"the window", Limit{Window: 10}, 8, 8, false},
-		{"too little to send", Limit{Window: 10}, 7, 7, true},
-		{"the rate", Limit{Window: 10, Rate: 100}, 1, 80, false},
-		{"too little for either", Limit{Window: 10, Rate: 100}, 7, 79, true},
-		{"the window, below the rate", Limit{Window: 10, Rate: 100}, 9, 9, false},
+		{"the window", Limit{Window: 10}, 8, 8, ByWindow},
+		{"too little to send", Limit{Window: 10}, 7, 7, BySource},
+		{"the rate", Limit{Window: 10, Rate: 100}, 1, 80, ByRate},
+		{"too little for either", Limit{Window: 10, Rate: 100}, 7, 79, BySource},
+		{"the window, below the rate", Limit{Window: 10, Rate: 100}, 9, 9, ByWindow},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -157,8 +157,8 @@ func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
 					m.begin("lane")
 				}
 				time.Sleep(time.Second)
-				if got := m.Snapshot(0)[0].SenderLimited; got != c.want {
-					t.Errorf("SenderLimited = %v, want %v", got, c.want)
+				if got := m.Snapshot(0)[0].LimitedBy; got != c.want {
+					t.Errorf("limited by %v, want %v", got, c.want)
 				}
 			})
 		})
@@ -181,7 +181,7 @@ func TestMeterAfterACut(t *testing.T) {
 			m.begin("lane").accepted(1, 0, true)
 		}
 		time.Sleep(time.Second)
-		if m.Snapshot(0)[0].SenderLimited {
+		if m.Snapshot(0)[0].LimitedBy == BySource {
 			t.Error("a sender that used 45 of 55 per second after a cut counts as limited by itself")
 		}
 	})

@@ -538,7 +538,7 @@ func TestUploadStaysWithinTheWindow(t *testing.T) {
 	}
 	stats := r.meter.Snapshot(0)
 	for i, want := range []int{3, 1} {
-		if stats[i].MaxInFlight != want || stats[i].SenderLimited || stats[i].Measured == 0 || stats[i].ServiceP50 < 2*time.Millisecond {
+		if stats[i].MaxInFlight != want || stats[i].LimitedBy == BySource || stats[i].Measured == 0 || stats[i].ServiceP50 < 2*time.Millisecond {
 			t.Errorf("stats = %+v, want %d in flight and a service time of 2 ms and more", stats[i], want)
 		}
 	}

@@ -344,7 +344,7 @@ func TestReport(t *testing.T) {
 // fullReport is the largest report there can be, with every field set.
 func fullReport() v1alpha1.PrefixLeaseStatus {
 	stats := transfer.PrefixStats{
-		Started: 1, Accepted: 1, Bytes: 1, Busy: time.Second, MaxInFlight: 1, SenderLimited: true,
+		Started: 1, Accepted: 1, Bytes: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: transfer.BySource,
 		Measured: 1, AttemptP50: time.Second, ServiceP50: time.Second, ServiceP99: time.Second,
 	}
 	r := stalled("one", 7, &transfer.Error{Class: transfer.Permission, Reason: "A bad-reason, 1", Op: "put", Key: "bad\xff", Err: errors.New(strings.Repeat("ä", 600))})

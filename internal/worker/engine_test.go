@@ -78,7 +78,7 @@ func TestFinishedIsRepeatedUntilAcknowledged(t *testing.T) {
 		after(time.Second)
 		first := b.Report()
 		slices.SortFunc(first.Finished, func(a, b v1alpha1.FinishedArchive) int { return int(*a.Number - *b.Number) })
-		want := v1alpha1.FinishedArchive{Prefix: "a", Number: new(int64(0)), Done: &v1alpha1.Tally{Files: new(int64(5)), Bytes: new(int64(5000))}}
+		want := v1alpha1.FinishedArchive{Result: v1alpha1.ArchiveFinished, Prefix: "a", Number: new(int64(0)), Done: &v1alpha1.Tally{Files: new(int64(5)), Bytes: new(int64(5000))}}
 		if diff := cmp.Diff(want, first.Finished[0]); diff != "" {
 			t.Errorf("finished (-want +got):\n%s", diff)
 		}
@@ -132,7 +132,7 @@ func TestManifestNamesEveryEntry(t *testing.T) {
 			t.Errorf("manifest (-want +got):\n%s", diff)
 		}
 		f := b.Report().Finished[0]
-		if *f.Done.Files != 1 || *f.Failed.Files != 2 || *f.Failed.Bytes != 4 || *f.Skipped.Files != 1 || f.Retry != "" || f.Reason != archive.ReasonVanished {
+		if *f.Done.Files != 1 || *f.Failed.Files != 2 || *f.Failed.Bytes != 4 || *f.Skipped.Files != 1 || f.Result == v1alpha1.ArchiveRetry || f.Reason != archive.ReasonVanished {
 			t.Errorf("reported %+v", f)
 		}
 	})
@@ -430,7 +430,7 @@ func TestTroubleAsksForAnotherAttempt(t *testing.T) {
 		b.renew()
 		after(5 * time.Second)
 		f := b.Report().Finished[0]
-		if f.Retry != yes || f.Reason != transfer.ReasonServerError || *f.Failed.Files != 100 {
+		if f.Result != v1alpha1.ArchiveRetry || f.Reason != transfer.ReasonServerError || *f.Failed.Files != 100 {
 			t.Errorf("reported %+v", f)
 		}
 		if keys, _ := b.dest.sinceLast(); len(keys) > maxTroubles+2+filesAhead {
@@ -453,7 +453,7 @@ func TestOneTroubledFileLeavesTheOthers(t *testing.T) {
 		b.renew()
 		after(5 * time.Second)
 		f := b.Report().Finished[0]
-		if f.Retry != yes || *f.Done.Files != 4 || *f.Failed.Files != 1 || f.Reason != transfer.ReasonChecksumMismatch {
+		if f.Result != v1alpha1.ArchiveRetry || *f.Done.Files != 4 || *f.Failed.Files != 1 || f.Reason != transfer.ReasonChecksumMismatch {
 			t.Errorf("reported %+v", f)
 		}
 	})

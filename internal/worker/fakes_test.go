@@ -297,7 +297,7 @@ func numbers(r v1alpha1.PrefixLeaseStatus) []string {
 	var list []string
 	for _, f := range r.Finished {
 		text := fmt.Sprintf("%s%d", f.Prefix, *f.Number)
-		if f.Retry != "" {
+		if f.Result == v1alpha1.ArchiveRetry {
 			text += "?"
 		}
 		list = append(list, text)

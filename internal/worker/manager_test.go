@@ -51,7 +51,7 @@ func (m *manager) take(r v1alpha1.PrefixLeaseStatus) v1alpha1.PrefixLeaseSpec {
 		if _, ended := m.ended[name]; ended {
 			continue
 		}
-		if f.Retry == yes {
+		if f.Result == v1alpha1.ArchiveRetry {
 			m.attempts[name]++
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/transfer"
 )
@@ -51,7 +52,7 @@ func TestALaterAttemptThatFailsKeepsTheManifest(t *testing.T) {
 			t.Errorf("the manifest counts %+v, and %+v before", m.Tally(), before.Tally())
 		}
 		f := b.Report().Finished[0]
-		if f.Retry != "" || f.Failed != nil || *f.Done.Files != 5 {
+		if f.Result == v1alpha1.ArchiveRetry || f.Failed != nil || *f.Done.Files != 5 {
 			t.Errorf("reported %+v, want what the manifest holds", f)
 		}
 	})
@@ -63,7 +64,7 @@ func TestAttemptsAddUp(t *testing.T) {
 		half := func(key string) bool { return key <= "base/a/0/2" }
 		b.run()
 		manifestBy(t, b, half)
-		if f := b.Report().Finished[0]; f.Retry != yes || *f.Done.Files != 3 {
+		if f := b.Report().Finished[0]; f.Result != v1alpha1.ArchiveRetry || *f.Done.Files != 3 {
 			t.Errorf("reported %+v of half of the files", f)
 		}
 		b.end()
@@ -73,7 +74,7 @@ func TestAttemptsAddUp(t *testing.T) {
 		if err != nil || !m.Whole() {
 			t.Errorf("the manifest counts %+v: %v", m.Tally(), err)
 		}
-		if f := b.Report().Finished[0]; f.Retry != "" || *f.Done.Files != 5 {
+		if f := b.Report().Finished[0]; f.Result == v1alpha1.ArchiveRetry || *f.Done.Files != 5 {
 			t.Errorf("reported %+v, want what the manifest holds", f)
 		}
 	})

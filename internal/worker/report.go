@@ -21,7 +21,6 @@ const (
 	maxReportedPrefixes = 64
 	maxMessage          = 512
 	maxReason           = 64
-	yes, no             = "Yes", "No"
 
 	reasonWorking  = "Working"
 	reasonDraining = "Draining"
@@ -139,10 +138,7 @@ func prefixReport(s transfer.PrefixStats) v1alpha1.PrefixReport {
 		Bytes:            new(s.Bytes),
 		BusyMicroseconds: new(s.Busy.Microseconds()),
 		MaxInFlight:      new(clamp32(int64(s.MaxInFlight))),
-		SenderLimited:    no,
-	}
-	if s.SenderLimited {
-		r.SenderLimited = yes
+		LimitedBy:        v1alpha1.Bottleneck(s.LimitedBy),
 	}
 	if s.Measured > 0 {
 		r.AttemptP50Microseconds = new(s.AttemptP50.Microseconds())
@@ -212,9 +208,10 @@ func (a *attempt) result() v1alpha1.FinishedArchive {
 	f := v1alpha1.FinishedArchive{
 		Prefix: a.prefix, Number: new(a.number),
 		Done: done.api(), Failed: failed.api(), Skipped: skipped.api(),
+		Result: v1alpha1.ArchiveFinished,
 	}
 	if a.trouble != nil {
-		f.Retry, first = yes, *a.trouble
+		f.Result, first = v1alpha1.ArchiveRetry, *a.trouble
 	}
 	f.Reason, f.Message = word(first.reason), trim(first.message, maxMessage)
 	return f

@@ -59,7 +59,7 @@ func (s Site) client(ctx context.Context) (*transfer.Client, error) {
 		PathStyle:    d.AddressingStyle == v1alpha1.AddressingPath,
 		StorageClass: d.StorageClass,
 	}
-	if d.Credentials.Secret != nil {
+	if d.Credentials.SecretName != "" {
 		o.CredentialsDir = s.CredentialsDir
 	}
 	if d.CABundle != nil {

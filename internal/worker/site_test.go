@@ -68,7 +68,7 @@ func siteAt(t *testing.T, s *kit.S3, dir string) Site {
 	at.Spec.Destination = v1alpha1.Destination{
 		Bucket: testBucket, Prefix: "base", Region: s.Region, Endpoint: s.Endpoint,
 		AddressingStyle: v1alpha1.AddressingPath,
-		Credentials:     v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s"}},
+		Credentials:     v1alpha1.Credentials{SecretName: "s"},
 	}
 	return Site{Transfer: at, SourceDir: dir, CredentialsDir: credentials, MemoryLimit: 256 << 20}
 }

@@ -166,10 +166,10 @@ func (h *hostile) findPuppet(ctx context.Context, transfer string, number int) (
 func (h *hostile) flood(ctx context.Context, _ string, _ int) error {
 	for i := range floodSize {
 		at := h.transfer(h.name("flood"), h.buckets[i%len(h.buckets)])
-		at.Spec.Priority = 1000
+		at.Spec.Weight = 1000
 		at.Spec.Workers.NodeSelector = map[string]v1alpha1.LabelValue{"no-such-label": "anywhere"}
 		if i%2 == 0 {
-			at.Spec.Destination.Credentials.Secret.Name = "no-such-secret"
+			at.Spec.Destination.Credentials.SecretName = "no-such-secret"
 		}
 		if err := h.run.Client.Create(ctx, at); err != nil {
 			return err

@@ -90,5 +90,5 @@ func plan(state string, archives int64) *v1alpha1.PlanReport {
 }
 
 func finished(prefix string, number, files int64) v1alpha1.FinishedArchive {
-	return v1alpha1.FinishedArchive{Prefix: prefix, Number: ptr.To(number), Done: &v1alpha1.Tally{Files: ptr.To(files), Bytes: ptr.To(files)}}
+	return v1alpha1.FinishedArchive{Result: v1alpha1.ArchiveFinished, Prefix: prefix, Number: ptr.To(number), Done: &v1alpha1.Tally{Files: ptr.To(files), Bytes: ptr.To(files)}}
 }

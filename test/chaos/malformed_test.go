@@ -139,7 +139,7 @@ func (h *hostile) aim(object *unstructured.Unstructured, random *rand.Rand) {
 	spec["destination"] = map[string]any{
 		"bucket": at.Spec.Destination.Bucket, "prefix": "hostile/" + object.GetName(), "region": at.Spec.Destination.Region,
 		"endpoint": at.Spec.Destination.Endpoint, "addressingStyle": "Path",
-		"credentials": map[string]any{"secret": map[string]any{"name": at.Spec.Destination.Credentials.Secret.Name}},
+		"credentials": map[string]any{"secretName": at.Spec.Destination.Credentials.SecretName},
 	}
 }
 

@@ -267,7 +267,7 @@ func lastPod(t *testing.T, r *rig) string {
 	at.Name, at.Namespace, at.UID = "t", "default", "uid-1"
 	at.Spec.Destination = v1alpha1.Destination{
 		Bucket: bucket, Prefix: r.base, Region: region, Endpoint: r.endpoint, AddressingStyle: v1alpha1.AddressingPath,
-		Credentials: v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: "s"}},
+		Credentials: v1alpha1.Credentials{SecretName: "s"},
 	}
 	source, err := archive.OpenSource(r.source, "")
 	if err != nil {

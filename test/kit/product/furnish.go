@@ -88,7 +88,7 @@ func (s Site) Transfer(namespace, name string, to Location) *v1alpha1.ArchiveTra
 			Destination: v1alpha1.Destination{
 				Bucket: to.Bucket, Prefix: to.Prefix, Region: s.Store.Region, Endpoint: s.Store.Endpoint,
 				AddressingStyle: v1alpha1.AddressingPath,
-				Credentials:     v1alpha1.Credentials{Secret: &v1alpha1.SecretCredentials{Name: SecretName}},
+				Credentials:     v1alpha1.Credentials{SecretName: SecretName},
 			},
 		},
 	}
