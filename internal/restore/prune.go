@@ -114,6 +114,8 @@ type pruneRun struct {
 	bookkeeping []string
 	// last is its last sign of life.
 	last time.Time
+	// owned are the keys of its own that there are objects at.
+	owned []string
 }
 
 // gather finds all runs and the objects that each has stored under keys of its own.
@@ -204,7 +206,11 @@ func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 			if err := r.alive(object); err != nil {
 				return err
 			}
-			if r.layout.Owns(object.Key) && object.Modified.Before(p.Before) {
+			if !r.layout.Owns(object.Key) {
+				continue
+			}
+			r.owned = append(r.owned, object.Key)
+			if object.Modified.Before(p.Before) {
 				p.garbage[object.Key] = prunable{r.id, object.Size}
 			}
 		}
@@ -283,6 +289,10 @@ func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 		}
 		return nil
 	}
+	remains := p.referredTo(r)
+	if r.index == nil && remains && p.isHusk(r) {
+		return nil
+	}
 	if p.Remove && r.index == nil {
 		if claimed, err := p.claim(ctx, r); err != nil || !claimed {
 			return err
@@ -301,12 +311,36 @@ func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 	}
 	p.found.Runs++
 	p.found.Bookkeeping += int64(len(r.bookkeeping))
-	return p.bury(ctx, r)
+	return p.bury(ctx, r, remains)
+}
+
+// referredTo says that others refer to objects of the run.
+func (p *pruner) referredTo(r *pruneRun) bool {
+	return slices.ContainsFunc(r.owned, func(key string) bool {
+		_, garbage := p.garbage[key]
+		return !garbage
+	})
+}
+
+// isHusk says that nothing can be removed of an unfinished run but what tells of objects that
+// others refer to.
+func (p *pruner) isHusk(r *pruneRun) bool {
+	l := archive.Layout{Base: p.Base, UID: r.id}
+	marked := false
+	for _, key := range r.bookkeeping {
+		marked = marked || isMark(l, key)
+		if !isMark(l, key) && key != l.PlanKey() {
+			return false
+		}
+	}
+	garbage := slices.ContainsFunc(r.owned, func(key string) bool { _, is := p.garbage[key]; return is })
+	return marked && !garbage
 }
 
 // bury removes the bookkeeping of an unfinished run and aborts its uploads. The marks go
-// last, so that nobody ever goes on with what is left of the run.
-func (p *pruner) bury(ctx context.Context, r *pruneRun) error {
+// last, so that nobody ever goes on with what is left of the run. As long as others refer to
+// objects of it, plan and mark remain: the one to find them later, the other for the same.
+func (p *pruner) bury(ctx context.Context, r *pruneRun, remains bool) error {
 	if r.layout != nil && r.layout.Run != "" {
 		for _, prefix := range r.layout.RunPrefixes() {
 			uploads, err := p.Bucket.OpenUploads(ctx, prefix)
@@ -325,12 +359,22 @@ func (p *pruner) bury(ctx context.Context, r *pruneRun) error {
 		}
 	}
 	l := archive.Layout{Base: p.Base, UID: r.id}
-	rest := slices.DeleteFunc(slices.Clone(r.bookkeeping), func(key string) bool { return isMark(l, key) })
+	var rest, marks []string
+	for _, key := range r.bookkeeping {
+		switch {
+		case isMark(l, key):
+			marks = append(marks, key)
+		case key != l.PlanKey() || !remains:
+			rest = append(rest, key)
+		}
+	}
 	if err := p.remove(ctx, rest); err != nil {
 		return err
 	}
-	marks := slices.DeleteFunc(slices.Clone(r.bookkeeping), func(key string) bool { return !isMark(l, key) })
-	return p.remove(ctx, append(marks, p.mark(l)))
+	if !remains {
+		marks = append(marks, p.mark(l))
+	}
+	return p.remove(ctx, marks)
 }
 
 func (p *pruner) remove(ctx context.Context, keys []string) error {

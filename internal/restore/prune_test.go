@@ -371,6 +371,36 @@ func TestPruneWaitsForRunsUnderWay(t *testing.T) {
 	a.wantWhole(t, "under way")
 }
 
+// TestPruneFindsLaterWhatIsReferredToNow has a run lose its index while another refers to
+// objects of it, and that one lose its index, too.
+func TestPruneFindsLaterWhatIsReferredToNow(t *testing.T) {
+	a := newAged()
+	first := begin(t, a, "first")
+	first.send(t, a, nil)
+	first.send(t, a, nil)
+	first.commit(t, a)
+	second := begin(t, a, "second")
+	second.send(t, a, &first.manifests[0])
+	second.commit(t, a)
+	delete(a.objects, first.layout.IndexKey())
+	a.now = a.now.Add(2 * pruneAge)
+	if p, err := a.prune(t, pruneAge); err != nil || p.Runs != 1 || p.Objects != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	a.wantWhole(t, "second")
+	if kept, err := restore.Kept(t.Context(), a, first.layout); err != nil || kept {
+		t.Errorf("a run that others refer to may be gone on with: %v, %v", kept, err)
+	}
+	a.now = a.now.Add(2 * pruneAge)
+	if p, err := a.prune(t, pruneAge); err != nil || p != (restore.Pruned{}) {
+		t.Errorf("again: %+v, %v", p, err)
+	}
+	delete(a.objects, second.layout.IndexKey())
+	if p, err := a.prune(t, pruneAge); err != nil || p.Runs != 2 || len(a.objects) != 0 {
+		t.Errorf("in the end: %+v, %v; left: %v", p, err, slices.Sorted(maps.Keys(a.objects)))
+	}
+}
+
 // TestPruneTakesAnOpenUploadForASignOfLife has a run that has stored nothing for long, and
 // has begun a large file since.
 func TestPruneTakesAnOpenUploadForASignOfLife(t *testing.T) {
