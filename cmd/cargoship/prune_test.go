@@ -36,7 +36,7 @@ func TestPrune(t *testing.T) {
 	}
 	both := len(d.digests(t, "base/"))
 	target := "s3://" + bucket + "/base"
-	for _, how := range [][]string{{"prune", target}, {"prune", target, "--unreferenced", "--older-than", "23h59m"}} {
+	for _, how := range [][]string{{"prune", target}, {"prune", target, "--unreferenced", "--older-than", "23h59m"}, {"prune", target, "--keep-last", "0"}} {
 		if r := work(t, d.reach(how...)...); r.code != cli.ExitUsage {
 			t.Errorf("%q: exit code %d: %s", how, r.code, r.stderr)
 		}
@@ -57,6 +57,19 @@ func TestPrune(t *testing.T) {
 	p, err := restore.Prune(t.Context(), o)
 	if left := len(d.digests(t, "base/")); err != nil || p.Runs != 1 || p.Objects != int64(abandoned) || left != both-abandoned {
 		t.Errorf("%+v, of %d objects %d are left, %d were abandoned: %v", p, both, left, abandoned, err)
+	}
+	if r := work(t, d.reach("prune", target, "--keep-last", "1", "--yes")...); r.code != 0 || !strings.Contains(r.stdout, `"expired":0`) {
+		t.Errorf("a prune of finished runs: exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	// The same source again: the run before it is one too many.
+	if r := work(t, append(args, "--prefixes", "3", "--sync", "size-and-time")...); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	time.Sleep(3 * time.Second)
+	o.KeepLast, o.Before = 1, time.Now().Add(-3*time.Second/2)
+	p, err = restore.Prune(t.Context(), o)
+	if left := len(d.digests(t, "base/")); err != nil || p.Expired != 1 || p.Objects != 0 || left != both-abandoned {
+		t.Errorf("%+v, %d objects are left: %v", p, left, err)
 	}
 	if r := work(t, d.reach("verify", target, "--read-back")...); r.code != 0 {
 		t.Errorf("verify: exit code %d: %s", r.code, r.stderr)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -33,6 +32,8 @@ type PruneOptions struct {
 	// Before is the time up to which an unfinished run must have shown its last sign of
 	// life, and an object must have been stored, to be removed.
 	Before time.Time
+	// KeepLast, if not 0, is how many finished runs of each source are kept; see expire.
+	KeepLast int
 	// Remove removes; without it, Prune only tells what there is to remove.
 	Remove bool
 }
@@ -49,7 +50,9 @@ type Pruned struct {
 	Uploads     int64 `json:"uploads"`
 	// Alive counts the unfinished runs that may yet go on. Waiting counts those that won't,
 	// and stay as long as there is one that may.
-	Alive   int64 `json:"alive"`
+	Alive int64 `json:"alive"`
+	// Expired counts finished runs that there are enough newer ones of.
+	Expired int64 `json:"expired"`
 	Waiting int64 `json:"waiting"`
 }
 
@@ -73,6 +76,7 @@ func Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 			p.found.Alive++
 		}
 	}
+	p.expire()
 	for _, r := range p.runs {
 		if err := p.refer(ctx, r); err != nil {
 			return p.found, fmt.Errorf("nothing was removed, since run %s refers to objects that cannot be told: %w", r.id, err)
@@ -110,8 +114,13 @@ type pruneRun struct {
 	layout *archive.Layout
 	// index is set for a finished run.
 	index *archive.Index
-	// bookkeeping are the keys of an unfinished one.
+	// bookkeeping are the keys of its bookkeeping.
 	bookkeeping []string
+	// committed is when the index was written, series what tells which runs it is one of;
+	// only where finished runs may expire. expired: it does.
+	committed time.Time
+	series    string
+	expired   bool
 	// last is its last sign of life.
 	last time.Time
 	// owned are the keys of its own that there are objects at.
@@ -147,6 +156,9 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 			return nil, err
 		}
 		r.bookkeeping = append(r.bookkeeping, object.Key)
+		if object.Key == l.IndexKey() {
+			r.committed = object.Modified
+		}
 		if isMark(l, object.Key) {
 			continue
 		}
@@ -160,7 +172,12 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 		if err == nil {
 			err = index.Check(p.Base, id)
 		}
-		r.index, r.layout, r.bookkeeping = &index, &index.Layout, nil
+		r.index, r.layout = &index, &index.Layout
+		if p.KeepLast == 0 {
+			r.bookkeeping = nil
+		} else if err == nil {
+			err = p.sort(ctx, r)
+		}
 		return r, err
 	}
 	if !errors.Is(err, transfer.ErrNotFound) {
@@ -237,50 +254,6 @@ func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 // dead says that the run is unfinished and will not go on by itself.
 func (p *pruner) dead(r *pruneRun) bool { return r.index == nil && r.last.Before(p.Before) }
 
-// refer takes what a run refers to out of the garbage. What a dead one refers to nobody
-// will ask for, unless a run is under way: that may have begun to refer to one that was
-// finished then and has lost its index since.
-func (p *pruner) refer(ctx context.Context, r *pruneRun) error {
-	switch {
-	case r.index != nil:
-		c := &Catalog{Index: *r.index, bucket: p.Bucket, digests: map[string][]archive.Digest{}}
-		for m, err := range c.Manifests(ctx) {
-			if err != nil {
-				return err
-			}
-			p.referred(m)
-		}
-		return nil
-	case p.found.Alive == 0:
-		return nil
-	}
-	for _, key := range r.bookkeeping {
-		if !archive.IsManifestKey(p.Base, r.id, key) {
-			continue
-		}
-		data, err := p.Bucket.Get(ctx, key)
-		if err != nil {
-			return err
-		}
-		m, err := archive.DecodeManifest(data)
-		if err != nil {
-			return fmt.Errorf("manifest %s: %w", key, err)
-		}
-		p.referred(m)
-	}
-	maps.DeleteFunc(p.garbage, func(_ string, object prunable) bool { return object.run == r.id })
-	return nil
-}
-
-func (p *pruner) referred(m archive.Manifest) {
-	if m.Object != nil {
-		delete(p.garbage, m.Object.Key)
-	}
-	for _, f := range m.Members {
-		delete(p.garbage, f.Key)
-	}
-}
-
 // prune removes what is left of a run.
 func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 	if r.index == nil && p.found.Alive > 0 {
@@ -293,7 +266,13 @@ func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 	if r.index == nil && remains && p.isHusk(r) {
 		return nil
 	}
-	if p.Remove && r.index == nil {
+	switch {
+	case !p.Remove:
+	case r.expired:
+		if err := p.retire(ctx, r); err != nil {
+			return err
+		}
+	case r.index == nil:
 		if claimed, err := p.claim(ctx, r); err != nil || !claimed {
 			return err
 		}
@@ -306,10 +285,14 @@ func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 		}
 	}
 	p.found.Objects += int64(len(keys))
-	if err := p.remove(ctx, keys); err != nil || r.index != nil {
+	if err := p.remove(ctx, keys); err != nil || r.index != nil && !r.expired {
 		return err
 	}
-	p.found.Runs++
+	if r.expired {
+		p.found.Expired++
+	} else {
+		p.found.Runs++
+	}
 	p.found.Bookkeeping += int64(len(r.bookkeeping))
 	return p.bury(ctx, r, remains)
 }

@@ -85,7 +85,7 @@ type writing struct {
 
 func begin(tb rapid.TB, a *aged, id string) *writing {
 	w := &writing{layout: archive.Layout{Base: "base", Pattern: archive.Hash, Count: 1, UID: id, Run: id, Tar: new(zstd())}}
-	must(tb, archive.Plan{Layout: w.layout}.Write(context.Background(), a))
+	must(tb, archive.Plan{Layout: w.layout, Source: "source"}.Write(context.Background(), a))
 	return w
 }
 
