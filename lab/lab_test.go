@@ -18,7 +18,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"go.uber.org/goleak"
 
-	"cargoship.dev/operator/internal/transfer/s3test"
+	"cargoship.dev/operator/internal/s3/s3test"
 )
 
 // rig is a lab that serves until the test ends, and a client without retries.

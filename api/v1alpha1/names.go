@@ -96,7 +96,7 @@ const (
 )
 
 // Reasons that a worker gives when it is blocked or when a file fails. They
-// follow from the class of the error; see internal/transfer.
+// follow from the class of the error; see internal/s3.
 const (
 	ReasonBucketNotFound        = "BucketNotFound"
 	ReasonCredentialsMissing    = "CredentialsMissing"

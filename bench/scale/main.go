@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/test/kit"
 	"cargoship.dev/operator/test/kit/assets"
 )
@@ -208,7 +208,7 @@ func plan(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = source.Close() }()
-	client, err := transfer.NewClient(ctx, transfer.Options{Bucket: bucket, Endpoint: o.planFor, PathStyle: true})
+	client, err := s3.NewClient(ctx, s3.Options{Bucket: bucket, Endpoint: o.planFor, PathStyle: true})
 	if err != nil {
 		return err
 	}

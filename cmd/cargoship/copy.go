@@ -15,7 +15,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // maxListed bounds the failed files that are named on the terminal.
@@ -56,8 +56,8 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	addSourceFlags(flags, &f.Include, &f.Exclude)
 	f.packing.add(flags, &f.Layout)
 	flags.Var(choice(&f.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or, by default, Adaptive")
-	f.Sync = transfer.SyncNone
-	flags.Var(choice(&f.Sync, transfer.SyncNone, transfer.SyncSizeAndTime, transfer.SyncChecksum), "sync", "keep what stands already with the same size and time, or checksum: None, SizeAndTime or Checksum")
+	f.Sync = upload.SyncNone
+	flags.Var(choice(&f.Sync, upload.SyncNone, upload.SyncSizeAndTime, upload.SyncChecksum), "sync", "keep what stands already with the same size and time, or checksum: None, SizeAndTime or Checksum")
 	flags.BoolVar(&f.Destination.NoOverwrite, "no-overwrite", false, "replace no object that stands: its file fails")
 	flags.BoolVar(&f.Uncoordinated, "uncoordinated", false, "use fixed windows instead of congestion control")
 	flags.BoolVar(&f.asJSON, "json", false, "print a summary object on the last line of standard output")

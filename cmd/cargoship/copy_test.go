@@ -29,7 +29,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
-	"cargoship.dev/operator/internal/transfer/s3test"
+	"cargoship.dev/operator/internal/s3/s3test"
 	"cargoship.dev/operator/internal/worker"
 )
 

@@ -14,7 +14,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // defaultPrices are list prices of Amazon S3 in us-east-1 for the first 50 TB, as
@@ -151,13 +151,13 @@ func (e *estimate) add(layout archive.Layout, a archive.Archive) {
 			e.Skipped++
 			continue
 		case !packs || entry.Object:
-			e.object(entry.Size, transfer.Requests(entry.Size))
+			e.object(entry.Size, upload.Requests(entry.Size))
 		}
 		e.Files++
 	}
 	if packs {
 		size := archive.PlannedSize(a)
-		e.object(size, transfer.StreamRequests(size))
+		e.object(size, upload.StreamRequests(size))
 	}
 	e.object(0, 1) // the manifest
 }

@@ -12,12 +12,12 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/copy"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // addDestinationFlags adds what every command needs to reach a bucket. What is not given
 // is taken from where the AWS tools take it.
-func addDestinationFlags(flags *pflag.FlagSet, d *transfer.Options) {
+func addDestinationFlags(flags *pflag.FlagSet, d *s3.Options) {
 	d.Ambient = true
 	flags.StringVar(&d.Endpoint, "endpoint-url", "", "URL of the S3 server; Amazon S3 by default")
 	flags.StringVar(&d.Region, "region", "", "region of the bucket")
@@ -35,7 +35,7 @@ func addDestinationFlags(flags *pflag.FlagSet, d *transfer.Options) {
 // askedFlags are what buckets ask for with what is stored in them.
 type askedFlags struct{ until string }
 
-func (a *askedFlags) add(flags *pflag.FlagSet, d *transfer.Options) {
+func (a *askedFlags) add(flags *pflag.FlagSet, d *s3.Options) {
 	flags.StringVar(&d.StorageClass, "storage-class", "", "storage class of the objects; the bucket's default otherwise")
 	flags.StringVar(&d.SSE, "sse", "", "server-side encryption, AES256 or aws:kms; the bucket's default otherwise")
 	flags.StringVar(&d.KMSKeyID, "sse-kms-key-id", "", "key for aws:kms; the account's default otherwise")
@@ -48,7 +48,7 @@ func (a *askedFlags) add(flags *pflag.FlagSet, d *transfer.Options) {
 }
 
 // complete reads the time.
-func (a *askedFlags) complete(d *transfer.Options) (err error) {
+func (a *askedFlags) complete(d *s3.Options) (err error) {
 	if a.until == "" {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (a *askedFlags) complete(d *transfer.Options) (err error) {
 }
 
 // completeTarget takes in s3://BUCKET/PREFIX and returns the prefix.
-func completeTarget(target string, d *transfer.Options) (base string, err error) {
+func completeTarget(target string, d *s3.Options) (base string, err error) {
 	if d.Bucket, base, err = copy.ParseTarget(target); err != nil {
 		return "", err
 	}

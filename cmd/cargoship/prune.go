@@ -10,7 +10,7 @@ import (
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 )
 
 func newPruneCommand() *cobra.Command {
-	var destination transfer.Options
+	var destination s3.Options
 	var unreferenced, yes, asJSON bool
 	var age time.Duration
 	var keepLast int
@@ -52,7 +52,7 @@ func newPruneCommand() *cobra.Command {
 			if err != nil {
 				return cli.UsageError{Err: err}
 			}
-			client, err := transfer.NewClient(cmd.Context(), destination)
+			client, err := s3.NewClient(cmd.Context(), destination)
 			if err != nil {
 				return err
 			}

@@ -9,7 +9,7 @@ import (
 
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // TestPrune removes a run that lost its index, and nothing of one that refers to none of it.
@@ -44,7 +44,7 @@ func TestPrune(t *testing.T) {
 	if r := work(t, d.reach("prune", target, "--unreferenced", "--yes")...); r.code != 0 || !strings.Contains(r.stdout, `"alive":1`) || len(d.digests(t, "base/")) != both {
 		t.Errorf("a prune of what is young: exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
-	client, err := transfer.NewClient(t.Context(), transfer.Options{
+	client, err := s3.NewClient(t.Context(), s3.Options{
 		Bucket: bucket, Region: d.Region, Endpoint: d.Endpoint, PathStyle: true, CredentialsDir: d.creds,
 	})
 	if err != nil {

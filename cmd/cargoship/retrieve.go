@@ -18,12 +18,12 @@ import (
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // catalogFlags say which transfer is to be read.
 type catalogFlags struct {
-	destination transfer.Options
+	destination s3.Options
 	uid         string
 	asJSON      bool
 }
@@ -40,7 +40,7 @@ func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore
 	if err != nil {
 		return cli.UsageError{Err: err}
 	}
-	client, err := transfer.NewClient(ctx, f.destination)
+	client, err := s3.NewClient(ctx, f.destination)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -153,7 +153,7 @@ func (a *adoption) unfinished(ctx context.Context) []archive.Plan {
 			if err != nil || plan.Layout.UID != id || !sameWork(plan, a.plan) {
 				return nil
 			}
-			if _, err := a.bucket.Stat(working, l.IndexKey()); !errors.Is(err, transfer.ErrNotFound) {
+			if _, err := a.bucket.Stat(working, l.IndexKey()); !errors.Is(err, s3.ErrNotFound) {
 				return nil
 			}
 			mu.Lock()

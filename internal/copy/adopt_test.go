@@ -15,7 +15,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // bookkeeper is a bucket in memory with a clock of its own.
@@ -24,7 +24,7 @@ type bookkeeper struct {
 	mu       sync.Mutex
 	ahead    time.Duration
 	modified map[string]time.Time
-	uploads  []transfer.OpenUpload
+	uploads  []s3.OpenUpload
 	// done is called after each request.
 	done func()
 }
@@ -40,9 +40,9 @@ func (b *bookkeeper) Get(ctx context.Context, key string) ([]byte, error) {
 	return b.plans.Get(ctx, key)
 }
 
-func (b *bookkeeper) Stat(ctx context.Context, key string) (transfer.ObjectInfo, error) {
+func (b *bookkeeper) Stat(ctx context.Context, key string) (s3.ObjectInfo, error) {
 	_, err := b.Get(ctx, key)
-	return transfer.ObjectInfo{}, err
+	return s3.ObjectInfo{}, err
 }
 
 func (b *bookkeeper) Put(_ context.Context, key string, body []byte) error {
@@ -67,22 +67,22 @@ func (b *bookkeeper) List(_ context.Context, prefix string) (keys []string, err 
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(b.objects)), func(key string) bool { return !strings.HasPrefix(key, prefix) }), nil
 }
 
-func (b *bookkeeper) Objects(ctx context.Context, prefix string) iter.Seq2[transfer.Stored, error] {
-	return func(yield func(transfer.Stored, error) bool) {
+func (b *bookkeeper) Objects(ctx context.Context, prefix string) iter.Seq2[s3.Stored, error] {
+	return func(yield func(s3.Stored, error) bool) {
 		keys, _ := b.List(ctx, prefix)
 		for _, key := range keys {
-			if !yield(transfer.Stored{Key: key, Modified: b.modified[key]}, nil) {
+			if !yield(s3.Stored{Key: key, Modified: b.modified[key]}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (b *bookkeeper) OpenUploads(_ context.Context, prefix string) ([]transfer.OpenUpload, error) {
-	return slices.DeleteFunc(slices.Clone(b.uploads), func(u transfer.OpenUpload) bool { return !strings.HasPrefix(u.Key, prefix) }), nil
+func (b *bookkeeper) OpenUploads(_ context.Context, prefix string) ([]s3.OpenUpload, error) {
+	return slices.DeleteFunc(slices.Clone(b.uploads), func(u s3.OpenUpload) bool { return !strings.HasPrefix(u.Key, prefix) }), nil
 }
 
-func (b *bookkeeper) AbortUpload(context.Context, transfer.OpenUpload) error { return nil }
+func (b *bookkeeper) AbortUpload(context.Context, s3.OpenUpload) error { return nil }
 
 // begin begins a run as a process with a lock would, and returns its plan.
 func (b *bookkeeper) begin(t *testing.T, source, lock string) (plan archive.Plan, resumed bool) {
@@ -116,10 +116,10 @@ func TestOnlyARunThatIsDeadIsGoneOnWith(t *testing.T) {
 		"beating":                           {"boot 1", "boot 2", long, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), beatKey(l), nil) }, false},
 		"storing":                           {"boot 1", "boot 2", long, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.ArchiveKey("00", 0), nil) }, false},
 		"uploading": {"boot 1", "boot 2", long, func(b *bookkeeper, l archive.Layout) {
-			b.uploads = append(b.uploads, transfer.OpenUpload{Key: l.ArchiveKey("00", 0), Initiated: time.Now().Add(b.ahead)})
+			b.uploads = append(b.uploads, s3.OpenUpload{Key: l.ArchiveKey("00", 0), Initiated: time.Now().Add(b.ahead)})
 		}, false},
 		"uploading since who knows when": {"", "", long, func(b *bookkeeper, l archive.Layout) {
-			b.uploads = append(b.uploads, transfer.OpenUpload{Key: l.ArchiveKey("00", 0)})
+			b.uploads = append(b.uploads, s3.OpenUpload{Key: l.ArchiveKey("00", 0)})
 		}, false},
 		"being claimed": {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) {
 			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"claims/other", nil)

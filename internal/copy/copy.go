@@ -12,7 +12,8 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 	"cargoship.dev/operator/internal/worker"
 )
 
@@ -31,11 +32,11 @@ type Options struct {
 	Source, Name string
 	// Include and Exclude are those of archive.WalkOptions.
 	Include, Exclude []string
-	Destination      transfer.Options
+	Destination      s3.Options
 	// Layout gives base, pattern and, if not automatic, the number of prefixes.
 	Layout archive.Layout
 	// Sync may have what stands already kept; empty sends everything.
-	Sync transfer.Sync
+	Sync upload.Sync
 	// Strategy divides the window over the prefixes; empty means Adaptive.
 	Strategy coordination.Strategy
 	// Uncoordinated fixes the windows instead of controlling them.
@@ -121,7 +122,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := source.Restrict(o.Include, o.Exclude); err != nil {
 		return Summary{}, err
 	}
-	client, err := transfer.NewClient(ctx, o.Destination)
+	client, err := s3.NewClient(ctx, o.Destination)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -163,10 +164,10 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 
 // probe looks the bucket up, and once more after a pause for each answer that may be
 // another the next time.
-func probe(ctx context.Context, client *transfer.Client) error {
+func probe(ctx context.Context, client *s3.Client) error {
 	for attempt := 1; ; attempt++ {
 		err := client.Probe(ctx)
-		var known *transfer.Error
+		var known *s3.Error
 		if attempt == maxAttempts || !errors.As(err, &known) || !known.Class.Retryable() {
 			return err
 		}
@@ -194,7 +195,7 @@ func openSource(dir string) (*archive.Source, error) {
 }
 
 // runAlive moves everything as long as the run is this process's own.
-func (s *session) runAlive(ctx context.Context, client *transfer.Client, begun archive.Plan) error {
+func (s *session) runAlive(ctx context.Context, client *s3.Client, begun archive.Plan) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	var beating sync.WaitGroup
 	defer beating.Wait()

@@ -15,7 +15,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // beginRun gives the copy an ID: a new one, or that of an unfinished run of the same source
@@ -65,11 +65,11 @@ func own(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 
 // lost says in words that a run was taken away; nil if nothing is known of that.
 func lost(begun archive.Plan, err error) error {
-	request, isRequest := errors.AsType[*transfer.Error](err)
+	request, isRequest := errors.AsType[*s3.Error](err)
 	switch {
-	case err == nil, isRequest && request.Class == transfer.Permission:
+	case err == nil, isRequest && request.Class == s3.Permission:
 		return nil
-	case errors.Is(err, transfer.ErrNotFound), errors.Is(err, errNotOwn):
+	case errors.Is(err, s3.ErrNotFound), errors.Is(err, errNotOwn):
 		return fmt.Errorf("run %s is not finished: %w: copy again", begun.Layout.UID, errNotOwn)
 	default:
 		return fmt.Errorf("look whether run %s is still there: %w", begun.Layout.UID, err)
@@ -136,10 +136,10 @@ func sourceID(dir string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// uploads lists and aborts multipart uploads; *transfer.Client does.
+// uploads lists and aborts multipart uploads; *s3.Client does.
 type uploads interface {
-	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
-	AbortUpload(ctx context.Context, u transfer.OpenUpload) error
+	OpenUploads(ctx context.Context, prefix string) ([]s3.OpenUpload, error)
+	AbortUpload(ctx context.Context, u s3.OpenUpload) error
 }
 
 // abortOwn aborts what is open at the keys of a packed run that has ended: uploads of

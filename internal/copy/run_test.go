@@ -10,7 +10,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // plans is a bucket that holds bookkeeping, or denies to be read.
@@ -26,14 +26,14 @@ func (p plans) Get(_ context.Context, key string) ([]byte, error) {
 	case p.denied != nil:
 		return nil, p.denied
 	case !there:
-		return nil, transfer.ErrNotFound
+		return nil, s3.ErrNotFound
 	}
 	return body, nil
 }
 
-func (p plans) Stat(ctx context.Context, key string) (transfer.ObjectInfo, error) {
+func (p plans) Stat(ctx context.Context, key string) (s3.ObjectInfo, error) {
 	_, err := p.Get(ctx, key)
-	return transfer.ObjectInfo{}, err
+	return s3.ObjectInfo{}, err
 }
 
 func (p plans) List(_ context.Context, prefix string) (keys []string, err error) {
@@ -68,7 +68,7 @@ func TestARunThatWasTakenAwayIsNotCommitted(t *testing.T) {
 		"removed":       {plans{}, errNotOwn},
 		"being removed": {plans{objects: map[string][]byte{layout.PlanKey(): encode(begun), layout.BookkeepingPrefix() + "pruned": nil}}, errNotOwn},
 		"gone on with":  {plans{objects: map[string][]byte{layout.PlanKey(): encode(later)}}, errNotOwn},
-		"write only":    {plans{denied: &transfer.Error{Class: transfer.Permission, Err: errors.New("denied")}}, nil},
+		"write only":    {plans{denied: &s3.Error{Class: s3.Permission, Err: errors.New("denied")}}, nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			if err := own(t.Context(), tc.bucket, begun); !errors.Is(err, tc.want) {

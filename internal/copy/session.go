@@ -14,7 +14,8 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 	"cargoship.dev/operator/internal/worker"
 )
 
@@ -63,13 +64,13 @@ type session struct {
 	begun bool
 }
 
-func newSession(o Options, source *archive.Source, client *transfer.Client, resumed bool) (*session, error) {
+func newSession(o Options, source *archive.Source, client *s3.Client, resumed bool) (*session, error) {
 	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
 	s.outcomes.store, s.outcomes.layout = client, o.Layout
-	gate := transfer.NewGate()
-	meter := transfer.NewMeter(gate)
+	gate := upload.NewGate()
+	meter := upload.NewMeter(gate)
 	bound := worker.BoundHeap(0)
-	uploader := transfer.NewUploader(transfer.UploaderOptions{
+	uploader := upload.NewUploader(upload.UploaderOptions{
 		Client: client, Gate: gate, Meter: meter,
 		Taken: func(most int64) {
 			s.bodies.Store(most)
@@ -99,8 +100,8 @@ func newSession(o Options, source *archive.Source, client *transfer.Client, resu
 func (s *session) layout(context.Context) (archive.Layout, error) { return s.options.Layout, nil }
 
 // earlier finds what earlier runs have left; see worker.EngineOptions.
-func (s *session) earlier(client *transfer.Client, resumed bool) worker.Earlier {
-	synced := s.options.Sync != "" && s.options.Sync != transfer.SyncNone
+func (s *session) earlier(client *s3.Client, resumed bool) worker.Earlier {
+	synced := s.options.Sync != "" && s.options.Sync != upload.SyncNone
 	if s.options.Layout.Tar == nil || !synced && !resumed {
 		return nil
 	}
@@ -118,7 +119,7 @@ type counting struct {
 }
 
 // Upload implements worker.Uploader.
-func (c *counting) Upload(ctx context.Context, f transfer.File) (transfer.Receipt, error) {
+func (c *counting) Upload(ctx context.Context, f upload.File) (upload.Receipt, error) {
 	receipt, err := c.Uploader.Upload(ctx, f)
 	if err == nil {
 		c.files.Add(1)

@@ -18,14 +18,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
-// Bucket is where the archives are; *transfer.Client is one.
+// Bucket is where the archives are; *s3.Client is one.
 type Bucket interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	List(ctx context.Context, prefix string) ([]string, error)
-	Stat(ctx context.Context, key string) (transfer.ObjectInfo, error)
+	Stat(ctx context.Context, key string) (s3.ObjectInfo, error)
 	OpenRange(ctx context.Context, key, etag string, offset, length int64) (io.ReadCloser, error)
 }
 
@@ -65,7 +65,7 @@ func Open(ctx context.Context, b Bucket, base, run string) (*Catalog, error) {
 	return &Catalog{Index: index, Warnings: warnings, bucket: b, digests: map[string][]archive.Digest{}}, nil
 }
 
-// directoryLister lists what follows a prefix up to the next slash; *transfer.Client is one.
+// directoryLister lists what follows a prefix up to the next slash; *s3.Client is one.
 type directoryLister interface {
 	ListDirectories(ctx context.Context, prefix string) ([]string, error)
 }
@@ -111,7 +111,7 @@ func indexes(ctx context.Context, b Bucket, base string) (all []archive.Index, w
 			key := archive.Layout{Base: base, UID: id}.IndexKey()
 			data, err := b.Get(working, key)
 			switch {
-			case errors.Is(err, transfer.ErrNotFound):
+			case errors.Is(err, s3.ErrNotFound):
 				return nil // The run is not finished.
 			case err != nil:
 				return fmt.Errorf("read the index: %w", err)

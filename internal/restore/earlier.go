@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // Earlier finds what an earlier run has left that a run with the same layout can refer to,
@@ -133,7 +133,7 @@ func (e *Earlier) read(ctx context.Context, prefix string, p *earlierPrefix, num
 // it; nil if there is none.
 func Unfinished(ctx context.Context, b Bucket, l archive.Layout, a archive.Archive) (*archive.Manifest, error) {
 	data, err := b.Get(ctx, l.ManifestKey(l.Index(a.Prefix), a.Number))
-	if errors.Is(err, transfer.ErrNotFound) {
+	if errors.Is(err, s3.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
@@ -149,7 +149,7 @@ func Unfinished(ctx context.Context, b Bucket, l archive.Layout, a archive.Archi
 // standing returns the manifest if its tar is as the manifest has it.
 func standing(ctx context.Context, b Bucket, m *archive.Manifest) (*archive.Manifest, error) {
 	_, err := stat(ctx, b, *m.Object)
-	if errors.As(err, new(different)) || errors.Is(err, transfer.ErrNotFound) {
+	if errors.As(err, new(different)) || errors.Is(err, s3.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -166,7 +166,7 @@ func open(m archive.Member, raw io.Reader, visit visitor) error {
 // fetchObject reads an object that is one file, begun again where a read breaks
 // off, and compares its checksum unless that is one of parts.
 func fetchObject(ctx context.Context, b Bucket, m archive.Member, to io.Writer) error {
-	sum := transfer.Checksum(m.ChecksumAlgorithm)
+	sum := s3.Checksum(m.ChecksumAlgorithm)
 	if sum != nil {
 		to = io.MultiWriter(to, sum)
 	}
@@ -191,7 +191,7 @@ func fetchObject(ctx context.Context, b Bucket, m archive.Member, to io.Writer) 
 	if sum == nil || strings.Contains(m.Checksum, "-") {
 		return nil
 	}
-	if got := transfer.EncodeChecksum(sum); got != m.Checksum {
+	if got := s3.EncodeChecksum(sum); got != m.Checksum {
 		return damaged{fmt.Errorf("checksum of %s is %s, the manifest has %s", m.Key, got, m.Checksum)}
 	}
 	return nil

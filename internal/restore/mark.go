@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // markPrefix is what the keys begin with at which prunes say, before they remove anything of
@@ -58,8 +58,8 @@ func Kept(ctx context.Context, b Bucket, l archive.Layout) (bool, error) {
 // Signs are the signs of life of a run: its bookkeeping, its archives and large files, and
 // its open uploads, each with the time at which the server took it in. Marks of prunes are
 // among them.
-func Signs(ctx context.Context, b PruneBucket, l archive.Layout) iter.Seq2[transfer.Stored, error] {
-	return func(yield func(transfer.Stored, error) bool) {
+func Signs(ctx context.Context, b PruneBucket, l archive.Layout) iter.Seq2[s3.Stored, error] {
+	return func(yield func(s3.Stored, error) bool) {
 		prefixes := l.RunPrefixes()
 		for _, prefix := range append([]string{l.BookkeepingPrefix()}, prefixes...) {
 			for object, err := range b.Objects(ctx, prefix) {
@@ -71,11 +71,11 @@ func Signs(ctx context.Context, b PruneBucket, l archive.Layout) iter.Seq2[trans
 		for _, prefix := range prefixes {
 			uploads, err := b.OpenUploads(ctx, prefix)
 			if err != nil {
-				yield(transfer.Stored{}, err)
+				yield(s3.Stored{}, err)
 				return
 			}
 			for _, u := range uploads {
-				if !yield(transfer.Stored{Key: u.Key, Modified: u.Initiated}, nil) {
+				if !yield(s3.Stored{Key: u.Key, Modified: u.Initiated}, nil) {
 					return
 				}
 			}

@@ -10,7 +10,7 @@ import (
 	"syscall"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // present says that the file is there already with its size and time and, where that is to be
@@ -74,10 +74,10 @@ func sameContent(ctx context.Context, f *os.File, m archive.Member) bool {
 		sum, err := archive.DigestFile(ctx, f, m.Size, m.Tar.SHA256Of)
 		return err == nil && sum == m.Tar.SHA256
 	}
-	sum := transfer.Checksum(m.ChecksumAlgorithm)
+	sum := s3.Checksum(m.ChecksumAlgorithm)
 	if sum == nil || strings.Contains(m.Checksum, "-") {
 		return false
 	}
 	_, err := io.Copy(sum, endingReader{ctx, f})
-	return err == nil && transfer.EncodeChecksum(sum) == m.Checksum
+	return err == nil && s3.EncodeChecksum(sum) == m.Checksum
 }

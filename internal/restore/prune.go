@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
-// PruneBucket is a bucket that objects are removed from; *transfer.Client is one.
+// PruneBucket is a bucket that objects are removed from; *s3.Client is one.
 type PruneBucket interface {
 	Bucket
 	Put(ctx context.Context, key string, body []byte) error
-	Objects(ctx context.Context, prefix string) iter.Seq2[transfer.Stored, error]
+	Objects(ctx context.Context, prefix string) iter.Seq2[s3.Stored, error]
 	Delete(ctx context.Context, key string) error
-	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
-	AbortUpload(ctx context.Context, u transfer.OpenUpload) error
+	OpenUploads(ctx context.Context, prefix string) ([]s3.OpenUpload, error)
+	AbortUpload(ctx context.Context, u s3.OpenUpload) error
 }
 
 // PruneOptions say what to remove.
@@ -180,12 +180,12 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 		}
 		return r, err
 	}
-	if !errors.Is(err, transfer.ErrNotFound) {
+	if !errors.Is(err, s3.ErrNotFound) {
 		return nil, err
 	}
 	plan, err := p.Bucket.Get(ctx, l.PlanKey())
 	switch {
-	case errors.Is(err, transfer.ErrNotFound):
+	case errors.Is(err, s3.ErrNotFound):
 		return r, nil
 	case err != nil:
 		return nil, err
@@ -200,7 +200,7 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 
 // alive takes in when an object was stored. A server that does not tell would make all
 // runs look dead.
-func (r *pruneRun) alive(object transfer.Stored) error {
+func (r *pruneRun) alive(object s3.Stored) error {
 	if object.Modified.IsZero() {
 		return fmt.Errorf("the server does not tell when %s was stored", object.Key)
 	}

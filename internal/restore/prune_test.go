@@ -16,7 +16,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // aged is a bucket in memory that knows when objects were stored.
@@ -24,7 +24,7 @@ type aged struct {
 	*bucket
 	now      time.Time
 	modified map[string]time.Time
-	uploads  []transfer.OpenUpload
+	uploads  []s3.OpenUpload
 	// before is called before each change; an error is its answer.
 	before func() error
 }
@@ -54,22 +54,22 @@ func (a *aged) Delete(_ context.Context, key string) error {
 	return nil
 }
 
-func (a *aged) Objects(_ context.Context, prefix string) iter.Seq2[transfer.Stored, error] {
-	return func(yield func(transfer.Stored, error) bool) {
+func (a *aged) Objects(_ context.Context, prefix string) iter.Seq2[s3.Stored, error] {
+	return func(yield func(s3.Stored, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(a.objects)) {
-			if strings.HasPrefix(key, prefix) && !yield(transfer.Stored{Key: key, Size: int64(len(a.objects[key])), Modified: a.modified[key]}, nil) {
+			if strings.HasPrefix(key, prefix) && !yield(s3.Stored{Key: key, Size: int64(len(a.objects[key])), Modified: a.modified[key]}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (a *aged) OpenUploads(_ context.Context, prefix string) ([]transfer.OpenUpload, error) {
-	return slices.DeleteFunc(slices.Clone(a.uploads), func(u transfer.OpenUpload) bool { return !strings.HasPrefix(u.Key, prefix) }), nil
+func (a *aged) OpenUploads(_ context.Context, prefix string) ([]s3.OpenUpload, error) {
+	return slices.DeleteFunc(slices.Clone(a.uploads), func(u s3.OpenUpload) bool { return !strings.HasPrefix(u.Key, prefix) }), nil
 }
 
-func (a *aged) AbortUpload(_ context.Context, u transfer.OpenUpload) error {
-	a.uploads = slices.DeleteFunc(a.uploads, func(o transfer.OpenUpload) bool { return o == u })
+func (a *aged) AbortUpload(_ context.Context, u s3.OpenUpload) error {
+	a.uploads = slices.DeleteFunc(a.uploads, func(o s3.OpenUpload) bool { return o == u })
 	return nil
 }
 
@@ -411,7 +411,7 @@ func TestPruneTakesAnOpenUploadForASignOfLife(t *testing.T) {
 		a := newAged()
 		w := begin(t, a, name)
 		a.now = a.now.Add(3 * pruneAge)
-		u := transfer.OpenUpload{Key: w.layout.Key("00", "huge"), UploadID: "1"}
+		u := s3.OpenUpload{Key: w.layout.Key("00", "huge"), UploadID: "1"}
 		if tc.begun != 0 {
 			u.Initiated = a.now.Add(tc.begun)
 		}

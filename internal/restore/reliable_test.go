@@ -14,7 +14,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 func run(tb testing.TB, b *bucket, o restore.Options) restore.Summary {
@@ -79,11 +79,11 @@ func TestAnObjectThatCannotBeHadLeavesTheOthers(t *testing.T) {
 		err  error
 		want string
 	}{
-		"replaced": {&transfer.Error{Class: transfer.Source, Reason: transfer.ReasonObjectReplaced, Err: errors.New("it was replaced since it was archived")}, "replaced since it was archived"},
-		"frozen":   {&transfer.Error{Class: transfer.Source, Reason: transfer.ReasonObjectFrozen, Err: errors.New("must be thawed first")}, "must be thawed first"},
-		"denied":   {&transfer.Error{Class: transfer.Permission, Reason: transfer.ReasonPermissionDenied, Err: errors.New("AccessDenied")}, "AccessDenied"},
-		"broken":   {&transfer.Error{Class: transfer.Transient, Reason: transfer.ReasonServerError, Err: errors.New("InternalError")}, "InternalError"},
-		"gone":     {transfer.ErrNotFound, "no such object"},
+		"replaced": {&s3.Error{Class: s3.Source, Reason: s3.ReasonObjectReplaced, Err: errors.New("it was replaced since it was archived")}, "replaced since it was archived"},
+		"frozen":   {&s3.Error{Class: s3.Source, Reason: s3.ReasonObjectFrozen, Err: errors.New("must be thawed first")}, "must be thawed first"},
+		"denied":   {&s3.Error{Class: s3.Permission, Reason: s3.ReasonPermissionDenied, Err: errors.New("AccessDenied")}, "AccessDenied"},
+		"broken":   {&s3.Error{Class: s3.Transient, Reason: s3.ReasonServerError, Err: errors.New("InternalError")}, "InternalError"},
+		"gone":     {s3.ErrNotFound, "no such object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, b := several(t)
@@ -114,7 +114,7 @@ func TestWhatIsWrongWithTheBucketEndsTheRun(t *testing.T) {
 	_, b := several(t)
 	b.refuses = map[string]error{}
 	for _, key := range b.archives() {
-		b.refuses[key] = &transfer.Error{Class: transfer.Credentials, Reason: transfer.ReasonCredentialsExpired, Err: errors.New("ExpiredToken")}
+		b.refuses[key] = &s3.Error{Class: s3.Credentials, Reason: s3.ReasonCredentialsExpired, Err: errors.New("ExpiredToken")}
 	}
 	s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "ExpiredToken") || s.Failed > 0 {
@@ -250,7 +250,7 @@ func TestHardLinksLeadToWhatWasArchived(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := archived(t, dir, zstd())
-	b.refuses = map[string]error{b.archives()[0]: transfer.ErrNotFound}
+	b.refuses = map[string]error{b.archives()[0]: s3.ErrNotFound}
 	to := t.TempDir()
 	for _, name := range []string{"a", "b"} {
 		if err := os.WriteFile(filepath.Join(to, name), []byte("older "+name), 0o600); err != nil {

@@ -21,7 +21,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // bucket is a bucket in memory that counts what is read of it.
@@ -41,7 +41,7 @@ type bucket struct {
 func (b *bucket) Get(_ context.Context, key string) ([]byte, error) {
 	body, ok := b.objects[key]
 	if !ok {
-		return nil, transfer.ErrNotFound
+		return nil, s3.ErrNotFound
 	}
 	return body, nil
 }
@@ -55,18 +55,18 @@ func (b *bucket) List(_ context.Context, prefix string) (keys []string, err erro
 	return keys, nil
 }
 
-func (b *bucket) Stat(_ context.Context, key string) (transfer.ObjectInfo, error) {
+func (b *bucket) Stat(_ context.Context, key string) (s3.ObjectInfo, error) {
 	body, ok := b.objects[key]
 	if !ok {
-		return transfer.ObjectInfo{}, transfer.ErrNotFound
+		return s3.ObjectInfo{}, s3.ErrNotFound
 	}
-	return transfer.ObjectInfo{Size: int64(len(body)), Checksums: map[string]string{transfer.ChecksumCRC64NVME: checksum(body)}}, nil
+	return s3.ObjectInfo{Size: int64(len(body)), Checksums: map[string]string{s3.ChecksumCRC64NVME: checksum(body)}}, nil
 }
 
 func checksum(body []byte) string {
-	h := transfer.Checksum(transfer.ChecksumCRC64NVME)
+	h := s3.Checksum(s3.ChecksumCRC64NVME)
 	_, _ = h.Write(body)
-	return transfer.EncodeChecksum(h)
+	return s3.EncodeChecksum(h)
 }
 
 func (b *bucket) OpenRange(_ context.Context, key, _ string, offset, length int64) (io.ReadCloser, error) {
@@ -81,7 +81,7 @@ func (b *bucket) OpenRange(_ context.Context, key, _ string, offset, length int6
 	}
 	body, ok := b.objects[key]
 	if !ok {
-		return nil, transfer.ErrNotFound
+		return nil, s3.ErrNotFound
 	}
 	if b.read == nil {
 		b.read = map[string]int64{}
@@ -156,7 +156,7 @@ func (b *bucket) pack(tb testing.TB, source *archive.Source, l archive.Layout, a
 	b.objects[key] = object
 	m := archive.Manifest{Transfer: l.UID, Prefix: a.Prefix, Number: a.Number, Attempt: 1, Object: &archive.Object{
 		Key: key, Size: int64(len(object)), Compression: l.Tar.Compression,
-		Checksum: checksum(object), ChecksumAlgorithm: transfer.ChecksumCRC64NVME,
+		Checksum: checksum(object), ChecksumAlgorithm: s3.ChecksumCRC64NVME,
 	}}
 	packed := p.Packed()
 	for i, e := range a.Entries {
@@ -171,7 +171,7 @@ func (b *bucket) pack(tb testing.TB, source *archive.Source, l archive.Layout, a
 			if err != nil {
 				tb.Fatal(err)
 			}
-			f.Key, f.Checksum, f.ChecksumAlgorithm = l.Key(a.Prefix, e.Path), checksum(content), transfer.ChecksumCRC64NVME
+			f.Key, f.Checksum, f.ChecksumAlgorithm = l.Key(a.Prefix, e.Path), checksum(content), s3.ChecksumCRC64NVME
 			b.objects[f.Key] = content
 		}
 		m.Members = append(m.Members, f)

@@ -8,7 +8,7 @@ import (
 	"os"
 	"syscall"
 
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // local is trouble with the file system that is restored into, which no other look at the
@@ -55,14 +55,14 @@ const (
 )
 
 func scopeOf(ctx context.Context, err error) scope {
-	request, isRequest := errors.AsType[*transfer.Error](err)
+	request, isRequest := errors.AsType[*s3.Error](err)
 	isLocal := errors.As(err, new(local))
 	switch {
 	case ctx.Err() != nil, isLocal && full(err):
 		return ofRun
 	case isLocal:
 		return ofMember
-	case errors.Is(err, transfer.ErrNotFound), isRequest && request.AboutObject():
+	case errors.Is(err, s3.ErrNotFound), isRequest && request.AboutObject():
 		return ofObject
 	case isRequest, errors.As(err, new(readError)):
 		return ofRun

@@ -9,7 +9,7 @@ import (
 	"cargoship.dev/operator/internal/sim/baseline"
 )
 
-// meter counts the requests of one prefix as internal/transfer's does.
+// meter counts the requests of one prefix as internal/upload's does.
 type meter struct {
 	total         coordination.PrefixCounters
 	used          bool

@@ -7,7 +7,7 @@ import (
 	"cargoship.dev/operator/internal/sim/baseline"
 )
 
-// maxAttempts is how often internal/transfer tries one request.
+// maxAttempts is how often internal/s3 tries one request.
 const maxAttempts = 10
 
 // task is one part of an attempt: waiting for the gate, in flight, or waiting for
@@ -199,7 +199,7 @@ func (l *lane) inFlight() []*task {
 	return tasks
 }
 
-// retryBudget bounds the retries of a process as internal/transfer does.
+// retryBudget bounds the retries of a process as internal/s3 does.
 type retryBudget struct {
 	tokens float64
 	filled time.Duration

@@ -23,7 +23,7 @@ const (
 )
 
 // worker is a worker pod of ours: agent, engine, gate, meter and uploader of
-// internal/worker and internal/transfer, with archives of parts.
+// internal/worker and internal/upload, with archives of parts.
 type worker struct {
 	fleet    *fleet
 	id       coordination.WorkerID

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // keysAtOnce is how many keys are asked for open uploads at a time.
@@ -32,14 +32,14 @@ func (f finisher) abortUploads(ctx context.Context, plan archive.Plan) error {
 	if err == nil && !finds {
 		err = f.abortByKey(ctx, inventory, plan)
 	}
-	if te, ok := errors.AsType[*transfer.Error](err); ok && te.AboutObject() && !te.Class.Retryable() && ctx.Err() == nil {
+	if te, ok := errors.AsType[*s3.Error](err); ok && te.AboutObject() && !te.Class.Retryable() && ctx.Err() == nil {
 		f.logger.Warn("uploads that workers left open are not aborted", "reason", te.Reason, "error", te.Error())
 		return nil
 	}
 	return err
 }
 
-func (f finisher) abortPlanned(ctx context.Context, inventory *archive.Inventory, layout archive.Layout, uploads []transfer.OpenUpload) error {
+func (f finisher) abortPlanned(ctx context.Context, inventory *archive.Inventory, layout archive.Layout, uploads []s3.OpenUpload) error {
 	for _, u := range uploads {
 		planned, err := isPlanned(ctx, inventory, layout, u.Key)
 		if err != nil {
@@ -54,7 +54,7 @@ func (f finisher) abortPlanned(ctx context.Context, inventory *archive.Inventory
 	return nil
 }
 
-func (f finisher) abort(ctx context.Context, u transfer.OpenUpload) error {
+func (f finisher) abort(ctx context.Context, u s3.OpenUpload) error {
 	if err := f.client.AbortUpload(ctx, u); err != nil {
 		return err
 	}

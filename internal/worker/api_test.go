@@ -31,7 +31,8 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // envWorker makes the test binary a worker process; it holds the Site as JSON.
@@ -343,14 +344,14 @@ func TestReport(t *testing.T) {
 
 // fullReport is the largest report there can be, with every field set.
 func fullReport() v1alpha1.PrefixLeaseStatus {
-	stats := transfer.PrefixStats{
-		Started: 1, Accepted: 1, Bytes: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: transfer.BySource,
+	stats := upload.PrefixStats{
+		Started: 1, Accepted: 1, Bytes: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: upload.BySource,
 		Measured: 1, AttemptP50: time.Second, ServiceP50: time.Second, ServiceP99: time.Second,
 	}
-	r := stalled("one", 7, &transfer.Error{Class: transfer.Permission, Reason: "A bad-reason, 1", Op: "put", Key: "bad\xff", Err: errors.New(strings.Repeat("ä", 600))})
+	r := stalled("one", 7, &s3.Error{Class: s3.Permission, Reason: "A bad-reason, 1", Op: "put", Key: "bad\xff", Err: errors.New(strings.Repeat("ä", 600))})
 	r.Conditions[0].LastTransitionTime = metav1.Unix(1000, 0)
 	r.ObservedEpoch, r.ObservedSequence, r.MaxInFlight = new(int64(1)), new(int64(2)), new(int32(3))
-	r.ChecksumAlgorithm = transfer.ChecksumCRC32C
+	r.ChecksumAlgorithm = s3.ChecksumCRC32C
 	plan := planning{known: &archive.Plan{Complete: true}}
 	for i := range maxReportedPrefixes {
 		stats.Prefix = fmt.Sprintf("prefix %d", i)

@@ -8,7 +8,8 @@ import (
 	"strconv"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 )
 
 const (
@@ -198,18 +199,18 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 	key := a.layout.Key(a.prefix, entry.Path)
 	sync, earlier, err := e.syncOf(a, entry)
 	if err != nil {
-		return func() { e.sent(a, i, transfer.Receipt{}, err) }
+		return func() { e.sent(a, i, upload.Receipt{}, err) }
 	}
 	var kept []archive.Xattr
 	var others []string
-	receipt, err := e.options.Uploader.Upload(a.ctx, transfer.File{
+	receipt, err := e.options.Uploader.Upload(a.ctx, upload.File{
 		Prefix:   a.prefix,
 		Key:      key,
 		Size:     entry.Size,
 		Metadata: metadata(entry),
 		Sync:     sync,
 		Earlier:  earlier,
-		Open: func() (transfer.SourceFile, error) {
+		Open: func() (upload.SourceFile, error) {
 			file, err := e.options.Source.Open(entry)
 			if err != nil {
 				return nil, err
@@ -232,9 +233,9 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 }
 
 // sent takes down what became of a file.
-func (e *Engine) sent(a *attempt, i int, receipt transfer.Receipt, err error) {
+func (e *Engine) sent(a *attempt, i int, receipt upload.Receipt, err error) {
 	m := &a.members[i]
-	te, _ := errors.AsType[*transfer.Error](err)
+	te, _ := errors.AsType[*s3.Error](err)
 	switch {
 	case err == nil:
 		e.blockage.mended()
@@ -249,7 +250,7 @@ func (e *Engine) sent(a *attempt, i int, receipt transfer.Receipt, err error) {
 	}
 	v := verdictOf(err)
 	m.Outcome, m.Reason, m.Message = archive.Failed, v.reason, v.message
-	if te != nil && te.Class == transfer.Source {
+	if te != nil && te.Class == s3.Source {
 		return
 	}
 	a.trouble = cmp.Or(a.trouble, &v)
@@ -339,8 +340,8 @@ func (e *Engine) finish(a *attempt) {
 func metadata(entry archive.Entry) map[string]string {
 	t := entry.ModTime
 	return map[string]string{
-		transfer.MetadataTime: strconv.FormatInt(t.Unix(), 10) + fmt.Sprintf(".%09d", t.Nanosecond()),
-		"mode":                archive.FormatMode(entry.Mode),
+		upload.MetadataTime: strconv.FormatInt(t.Unix(), 10) + fmt.Sprintf(".%09d", t.Nanosecond()),
+		"mode":              archive.FormatMode(entry.Mode),
 	}
 }
 
@@ -348,7 +349,7 @@ func metadata(entry archive.Entry) map[string]string {
 func verdictOf(err error) verdict {
 	v := verdict{reason: reasonUnknown, message: err.Error()}
 	var worded interface{ Reason() string }
-	te, isTransfer := errors.AsType[*transfer.Error](err)
+	te, isTransfer := errors.AsType[*s3.Error](err)
 	switch {
 	case isTransfer && te.Reason != "":
 		v.reason = te.Reason

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -26,7 +26,7 @@ type blockage struct {
 func (b *blockage) mended() { b.pause = 0 }
 
 // block holds everything back until a probe of the destination succeeds.
-func (e *Engine) block(err *transfer.Error) {
+func (e *Engine) block(err *s3.Error) {
 	b := &e.blockage
 	b.verdict = verdictOf(err)
 	if b.blocked {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -106,7 +106,7 @@ func (c counter) count(ctx context.Context, prefix string) (*counted, error) {
 			tally, digest, err := c.manifest(working, prefix, listed)
 			mu.Lock()
 			defer mu.Unlock()
-			if errors.Is(err, transfer.ErrNotFound) {
+			if errors.Is(err, s3.ErrNotFound) {
 				found.missing = append(found.missing, listed.Number)
 				return nil
 			}

@@ -11,7 +11,8 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 )
 
 const (
@@ -29,26 +30,26 @@ const (
 	maxMembers = 32 << 10
 )
 
-// Uploader sends files; *transfer.Uploader is one.
+// Uploader sends files; *upload.Uploader is one.
 type Uploader interface {
-	Upload(ctx context.Context, f transfer.File) (transfer.Receipt, error)
-	UploadStream(ctx context.Context, s transfer.Stream) (transfer.Receipt, error)
+	Upload(ctx context.Context, f upload.File) (upload.Receipt, error)
+	UploadStream(ctx context.Context, s upload.Stream) (upload.Receipt, error)
 	MaxInFlight() int
 }
 
-// Gate limits requests; *transfer.Gate is one.
-type Gate interface{ Set(limits []transfer.Limit) }
+// Gate limits requests; *upload.Gate is one.
+type Gate interface{ Set(limits []upload.Limit) }
 
-// Meter counts requests; *transfer.Meter is one.
+// Meter counts requests; *upload.Meter is one.
 type Meter interface {
-	Snapshot(time.Duration) []transfer.PrefixStats
+	Snapshot(time.Duration) []upload.PrefixStats
 }
 
-// Destination is the bucket; *transfer.Client is one.
+// Destination is the bucket; *s3.Client is one.
 type Destination interface {
 	Probe(ctx context.Context) error
 	ChecksumAlgorithm() string
-	OpenUploads(ctx context.Context, prefix string) ([]transfer.OpenUpload, error)
+	OpenUploads(ctx context.Context, prefix string) ([]s3.OpenUpload, error)
 }
 
 // EngineOptions holds what an Engine works with.
@@ -63,7 +64,7 @@ type EngineOptions struct {
 	// Fetch returns the content of an assigned archive.
 	Fetch func(ctx context.Context, prefix string, number int64) (archive.Archive, error)
 	// Sync may have objects kept that stand already; empty means SyncNone.
-	Sync transfer.Sync
+	Sync upload.Sync
 	// Earlier finds what need not be sent with packing Tar; nil for nothing.
 	Earlier Earlier
 	// Manifests keeps the manifest of an archive that has been sent under the key, and
@@ -106,7 +107,7 @@ type Engine struct {
 	grant  v1alpha1.PrefixLeaseSpec
 	obeyed fence
 	lease  lease
-	limits []transfer.Limit
+	limits []upload.Limit
 	// floorOn is the prefix that the floor was on last.
 	floorOn string
 	// over says that Run has returned.
@@ -289,8 +290,8 @@ func notify(c chan<- struct{}) {
 }
 
 // blocking returns the error as one that nothing else will get round either, or nil.
-func blocking(err error) *transfer.Error {
-	if te, ok := errors.AsType[*transfer.Error](err); ok && te.Blocks() {
+func blocking(err error) *s3.Error {
+	if te, ok := errors.AsType[*s3.Error](err); ok && te.Blocks() {
 		return te
 	}
 	return nil

@@ -14,7 +14,8 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // bubble runs a test on synthetic time. It fails when a goroutine is left behind.
@@ -110,7 +111,7 @@ func TestManifestNamesEveryEntry(t *testing.T) {
 		}
 		b.dest.answer = func(key string) error {
 			if key == "base/a/gone" {
-				return &transfer.Error{Class: transfer.Source, Reason: archive.ReasonVanished, Op: "read", Key: key, Err: errors.New("gone")}
+				return &s3.Error{Class: s3.Source, Reason: archive.ReasonVanished, Op: "read", Key: key, Err: errors.New("gone")}
 			}
 			return nil
 		}
@@ -144,12 +145,12 @@ type stuck struct {
 	begun map[string]int // by prefix
 }
 
-func (s *stuck) UploadStream(ctx context.Context, f transfer.Stream) (transfer.Receipt, error) {
+func (s *stuck) UploadStream(ctx context.Context, f upload.Stream) (upload.Receipt, error) {
 	s.mu.Lock()
 	s.begun[f.Prefix]++
 	s.mu.Unlock()
 	<-ctx.Done()
-	return transfer.Receipt{}, ctx.Err()
+	return upload.Receipt{}, ctx.Err()
 }
 
 // However large the windows, names of no more than maxMembers and two archives are in
@@ -330,7 +331,7 @@ func TestSecondAttemptGoesOnWithWhatTheFirstHasLeft(t *testing.T) {
 		b.options.Fetch = func(context.Context, string, int64) (archive.Archive, error) {
 			return archive.Archive{Prefix: "a", Number: 0, Entries: []archive.Entry{{Path: "a/big", Size: 1 << 30}}}, nil
 		}
-		b.dest.open = []transfer.OpenUpload{{Key: "base/a/big", UploadID: "1"}, {Key: "base/a/bigger", UploadID: "2"}}
+		b.dest.open = []s3.OpenUpload{{Key: "base/a/big", UploadID: "1"}, {Key: "base/a/bigger", UploadID: "2"}}
 		b.run()
 		b.on("a", 2, 0)
 		b.renew()
@@ -358,7 +359,7 @@ func TestBlockedAndMended(t *testing.T) {
 			if !broken {
 				return nil
 			}
-			return &transfer.Error{Class: transfer.Credentials, Reason: transfer.ReasonCredentialsRejected, Op: op, Key: key, Err: errors.New("403")}
+			return &s3.Error{Class: s3.Credentials, Reason: s3.ReasonCredentialsRejected, Op: op, Key: key, Err: errors.New("403")}
 		}
 		b.dest.answer = func(key string) error { return refuse("put object", key) }
 		b.dest.probe = func() error { return refuse("head bucket", "bucket") }
@@ -375,7 +376,7 @@ func TestBlockedAndMended(t *testing.T) {
 		if len(keys) > 2+filesAhead || b.dest.probes < 4 || b.dest.probes > 7 {
 			t.Errorf("%d files and %d probes while blocked for 30 s, want at most %d and 4 to 7", len(keys), b.dest.probes, 2+filesAhead)
 		}
-		if s, reason := condition(b.Report(), v1alpha1.LeaseConditionBlocked); s != metav1.ConditionTrue || reason != transfer.ReasonCredentialsRejected {
+		if s, reason := condition(b.Report(), v1alpha1.LeaseConditionBlocked); s != metav1.ConditionTrue || reason != s3.ReasonCredentialsRejected {
 			t.Errorf("Blocked is %s %s", s, reason)
 		}
 		broken = false
@@ -401,7 +402,7 @@ func TestBlockedAndMended(t *testing.T) {
 func TestBlockedThoughProbesSucceed(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.dest.answer = func(key string) error {
-			return &transfer.Error{Class: transfer.Permission, Reason: transfer.ReasonPermissionDenied, Op: "put object", Key: key, Err: errors.New("403")}
+			return &s3.Error{Class: s3.Permission, Reason: s3.ReasonPermissionDenied, Op: "put object", Key: key, Err: errors.New("403")}
 		}
 		b.run()
 		b.on("a", 2, 0)
@@ -422,7 +423,7 @@ func TestTroubleAsksForAnotherAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.files = 100
 		b.dest.answer = func(key string) error {
-			return &transfer.Error{Class: transfer.Transient, Reason: transfer.ReasonServerError, Op: "put object", Key: key, Err: errors.New("500")}
+			return &s3.Error{Class: s3.Transient, Reason: s3.ReasonServerError, Op: "put object", Key: key, Err: errors.New("500")}
 		}
 		b.run()
 		b.on("a", 2, 0)
@@ -430,7 +431,7 @@ func TestTroubleAsksForAnotherAttempt(t *testing.T) {
 		b.renew()
 		after(5 * time.Second)
 		f := b.Report().Finished[0]
-		if f.Result != v1alpha1.ArchiveRetry || f.Reason != transfer.ReasonServerError || *f.Failed.Files != 100 {
+		if f.Result != v1alpha1.ArchiveRetry || f.Reason != s3.ReasonServerError || *f.Failed.Files != 100 {
 			t.Errorf("reported %+v", f)
 		}
 		if keys, _ := b.dest.sinceLast(); len(keys) > maxTroubles+2+filesAhead {
@@ -445,7 +446,7 @@ func TestOneTroubledFileLeavesTheOthers(t *testing.T) {
 			if key != "base/a/0/2" {
 				return nil
 			}
-			return &transfer.Error{Class: transfer.Integrity, Reason: transfer.ReasonChecksumMismatch, Op: "put object", Key: key, Err: errors.New("BadDigest")}
+			return &s3.Error{Class: s3.Integrity, Reason: s3.ReasonChecksumMismatch, Op: "put object", Key: key, Err: errors.New("BadDigest")}
 		}
 		b.run()
 		b.on("a", 2, 0)
@@ -453,7 +454,7 @@ func TestOneTroubledFileLeavesTheOthers(t *testing.T) {
 		b.renew()
 		after(5 * time.Second)
 		f := b.Report().Finished[0]
-		if f.Result != v1alpha1.ArchiveRetry || *f.Done.Files != 4 || *f.Failed.Files != 1 || f.Reason != transfer.ReasonChecksumMismatch {
+		if f.Result != v1alpha1.ArchiveRetry || *f.Done.Files != 4 || *f.Failed.Files != 1 || f.Reason != s3.ReasonChecksumMismatch {
 			t.Errorf("reported %+v", f)
 		}
 	})

@@ -15,7 +15,8 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 )
 
 const (
@@ -27,34 +28,34 @@ const (
 // destination is a made-up bucket behind a real gate: every file takes one
 // request of testUpload, and files answers for it.
 type destination struct {
-	gate *transfer.Gate
+	gate *upload.Gate
 	// answer decides what becomes of a file; nil for success.
 	answer func(key string) error
 	// linger is how long a request goes on after it was cancelled.
 	linger time.Duration
 	probe  func() error
-	open   []transfer.OpenUpload
+	open   []s3.OpenUpload
 
 	mu       sync.Mutex
-	stats    map[string]*transfer.PrefixStats
+	stats    map[string]*upload.PrefixStats
 	inFlight int
 	most     int
 	// flying counts requests in flight by key, lingering those that were cancelled.
 	flying    map[string]int
 	lingering int
 	began     []string
-	left      []transfer.OpenUpload // that were to be gone on with
-	again     int                   // files that may stand already
+	left      []s3.OpenUpload // that were to be gone on with
+	again     int             // files that may stand already
 	probes    int
 	objects   map[string][]byte
 }
 
 func (d *destination) MaxInFlight() int { return 64 }
 
-func (d *destination) Upload(ctx context.Context, f transfer.File) (transfer.Receipt, error) {
+func (d *destination) Upload(ctx context.Context, f upload.File) (upload.Receipt, error) {
 	release, err := d.gate.Acquire(ctx, f.Prefix)
 	if err != nil {
-		return transfer.Receipt{}, &transfer.Error{Class: transfer.Transient, Reason: transfer.ReasonCanceled, Op: "put object", Key: f.Key, Err: err}
+		return upload.Receipt{}, &s3.Error{Class: s3.Transient, Reason: s3.ReasonCanceled, Op: "put object", Key: f.Key, Err: err}
 	}
 	defer release()
 	s := d.begin(f)
@@ -69,18 +70,18 @@ func (d *destination) Upload(ctx context.Context, f transfer.File) (transfer.Rec
 	defer d.mu.Unlock()
 	if err != nil {
 		s.Failed++
-		return transfer.Receipt{}, err
+		return upload.Receipt{}, err
 	}
 	s.Accepted++
 	s.Bytes += f.Size
-	return transfer.Receipt{ETag: "etag", Checksum: "sum", ChecksumAlgorithm: transfer.ChecksumCRC64NVME, Bytes: f.Size}, nil
+	return upload.Receipt{ETag: "etag", Checksum: "sum", ChecksumAlgorithm: s3.ChecksumCRC64NVME, Bytes: f.Size}, nil
 }
 
 // UploadStream makes all parts and sends them as one file.
-func (d *destination) UploadStream(ctx context.Context, s transfer.Stream) (transfer.Receipt, error) {
+func (d *destination) UploadStream(ctx context.Context, s upload.Stream) (upload.Receipt, error) {
 	parts, err := s.Open()
 	if err != nil {
-		return transfer.Receipt{}, err
+		return upload.Receipt{}, err
 	}
 	defer func() { _ = parts.Close() }()
 	var size int64
@@ -88,14 +89,14 @@ func (d *destination) UploadStream(ctx context.Context, s transfer.Stream) (tran
 	for n, last := 0, false; !last; n++ {
 		var length int
 		if length, last, err = parts.Fill(ctx, n, buf); err != nil {
-			return transfer.Receipt{}, err
+			return upload.Receipt{}, err
 		}
 		size += int64(length)
 	}
-	return d.Upload(ctx, transfer.File{Prefix: s.Prefix, Key: s.Key, Size: size, Left: s.Left})
+	return d.Upload(ctx, upload.File{Prefix: s.Prefix, Key: s.Key, Size: size, Left: s.Left})
 }
 
-func (d *destination) begin(f transfer.File) *transfer.PrefixStats {
+func (d *destination) begin(f upload.File) *upload.PrefixStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inFlight++
@@ -108,14 +109,14 @@ func (d *destination) begin(f transfer.File) *transfer.PrefixStats {
 	}
 	s := d.stats[f.Prefix]
 	if s == nil {
-		s = &transfer.PrefixStats{Prefix: f.Prefix}
+		s = &upload.PrefixStats{Prefix: f.Prefix}
 		d.stats[f.Prefix] = s
 	}
 	s.Started++
 	return s
 }
 
-func (d *destination) end(f transfer.File) {
+func (d *destination) end(f upload.File) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inFlight--
@@ -144,10 +145,10 @@ func (d *destination) sinceLast() (keys []string, most int) {
 	return keys, most
 }
 
-func (d *destination) Snapshot(time.Duration) []transfer.PrefixStats {
+func (d *destination) Snapshot(time.Duration) []upload.PrefixStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var all []transfer.PrefixStats
+	var all []upload.PrefixStats
 	for _, s := range d.stats {
 		all = append(all, *s)
 	}
@@ -164,9 +165,9 @@ func (d *destination) Probe(context.Context) error {
 	return d.probe()
 }
 
-func (d *destination) ChecksumAlgorithm() string { return transfer.ChecksumCRC64NVME }
+func (d *destination) ChecksumAlgorithm() string { return s3.ChecksumCRC64NVME }
 
-func (d *destination) OpenUploads(_ context.Context, prefix string) ([]transfer.OpenUpload, error) {
+func (d *destination) OpenUploads(_ context.Context, prefix string) ([]s3.OpenUpload, error) {
 	return slices.Clone(d.open), nil
 }
 
@@ -211,9 +212,9 @@ type bench struct {
 
 // newBench makes an engine that Run has not been called on. Prefixes are a and b.
 func newBench(t *testing.T) *bench {
-	gate := transfer.NewGate()
+	gate := upload.NewGate()
 	b := &bench{t: t, files: 5, dest: &destination{
-		gate: gate, stats: map[string]*transfer.PrefixStats{}, flying: map[string]int{}, objects: map[string][]byte{},
+		gate: gate, stats: map[string]*upload.PrefixStats{}, flying: map[string]int{}, objects: map[string][]byte{},
 	}}
 	layout := archive.Layout{Base: "base", Pattern: archive.Mirror, Names: []string{"a", "b"}, UID: "uid"}
 	b.options = EngineOptions{

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // finishPatience is how long Finish waits for a destination that does not answer.
@@ -51,14 +51,14 @@ func (s Site) Finish(ctx context.Context, o FinishOptions, logger *slog.Logger) 
 
 // mayPass says that the error may pass by itself.
 func mayPass(err error) bool {
-	te, ok := errors.AsType[*transfer.Error](err)
-	return ok && (te.Class.Retryable() || te.Reason == transfer.ReasonEndpointUnreachable)
+	te, ok := errors.AsType[*s3.Error](err)
+	return ok && (te.Class.Retryable() || te.Reason == s3.ReasonEndpointUnreachable)
 }
 
 type finisher struct {
 	site    Site
 	options FinishOptions
-	client  *transfer.Client
+	client  *s3.Client
 	logger  *slog.Logger
 }
 
@@ -87,8 +87,8 @@ func (f finisher) run(ctx context.Context) error {
 }
 
 func isBucketMissing(err error) bool {
-	te, ok := errors.AsType[*transfer.Error](err)
-	return ok && te.Reason == transfer.ReasonBucketNotFound
+	te, ok := errors.AsType[*s3.Error](err)
+	return ok && te.Reason == s3.ReasonBucketNotFound
 }
 
 // isPlanned says that the object of a key is one of the transfer's.

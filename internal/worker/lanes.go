@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // archiveID names an archive of the transfer.
@@ -104,13 +104,13 @@ func (e *Engine) setLimits(renewed bool) {
 }
 
 // sends tells whether the limits let anything through.
-func sends(limits []transfer.Limit) bool {
-	return slices.ContainsFunc(limits, func(l transfer.Limit) bool { return l.Window > 0 })
+func sends(limits []upload.Limit) bool {
+	return slices.ContainsFunc(limits, func(l upload.Limit) bool { return l.Window > 0 })
 }
 
 // allowed returns the limits that hold now: the grant's, the floor after the
 // lease has ended, nothing before it has begun or while the engine is blocked.
-func (e *Engine) allowed() []transfer.Limit {
+func (e *Engine) allowed() []upload.Limit {
 	if e.over || e.blockage.blocked || e.grant.Mode != v1alpha1.LeaseActive {
 		return nil
 	}
@@ -124,10 +124,10 @@ func (e *Engine) allowed() []transfer.Limit {
 	}
 }
 
-func granted(prefixes []v1alpha1.PrefixGrant) []transfer.Limit {
-	limits := make([]transfer.Limit, 0, len(prefixes))
+func granted(prefixes []v1alpha1.PrefixGrant) []upload.Limit {
+	limits := make([]upload.Limit, 0, len(prefixes))
 	for _, p := range prefixes {
-		l := transfer.Limit{Prefix: p.Name, Window: windowOf(p)}
+		l := upload.Limit{Prefix: p.Name, Window: windowOf(p)}
 		if p.MilliRequestsPerSecond != nil {
 			l.Rate = float64(*p.MilliRequestsPerSecond) / 1000
 		}
@@ -148,7 +148,7 @@ func windowOf(p v1alpha1.PrefixGrant) int {
 // archives held there never end. It stays on a prefix as long as that has archives
 // left, through leases in between, since one request in flight there and one
 // elsewhere would be two.
-func (e *Engine) floor() []transfer.Limit {
+func (e *Engine) floor() []upload.Limit {
 	prefixes := slices.Clone(e.grant.Prefixes)
 	rank := func(p v1alpha1.PrefixGrant) int {
 		if p.Name == e.floorOn {
@@ -160,7 +160,7 @@ func (e *Engine) floor() []transfer.Limit {
 	for _, p := range prefixes {
 		if l := e.lane(p.Name); slices.ContainsFunc(l.assigned, e.unfinished) {
 			e.floorOn = p.Name
-			return []transfer.Limit{{Prefix: p.Name, Window: 1}}
+			return []upload.Limit{{Prefix: p.Name, Window: 1}}
 		}
 	}
 	return nil

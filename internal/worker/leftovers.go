@@ -8,25 +8,25 @@ import (
 	"sync/atomic"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // leftovers are the multipart uploads that earlier attempts have left open, by key. They
 // are safe for concurrent use; the zero value is ready.
 type leftovers struct {
 	mu      sync.Mutex
-	uploads map[string][]transfer.OpenUpload
+	uploads map[string][]s3.OpenUpload
 	// refused: the destination does not tell of any, so it is not asked again.
 	refused atomic.Bool
 }
 
-func (l *leftovers) add(uploads ...transfer.OpenUpload) {
+func (l *leftovers) add(uploads ...s3.OpenUpload) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, u := range uploads {
-		same := func(o transfer.OpenUpload) bool { return o.UploadID == u.UploadID }
+		same := func(o s3.OpenUpload) bool { return o.UploadID == u.UploadID }
 		if l.uploads == nil {
-			l.uploads = map[string][]transfer.OpenUpload{}
+			l.uploads = map[string][]s3.OpenUpload{}
 		}
 		if !slices.ContainsFunc(l.uploads[u.Key], same) {
 			l.uploads[u.Key] = append(l.uploads[u.Key], u)
@@ -35,7 +35,7 @@ func (l *leftovers) add(uploads ...transfer.OpenUpload) {
 }
 
 // take returns the uploads of a key, which are the caller's from then on.
-func (l *leftovers) take(key string) []transfer.OpenUpload {
+func (l *leftovers) take(key string) []s3.OpenUpload {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	uploads := l.uploads[key]
@@ -52,11 +52,11 @@ func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content ar
 			return
 		}
 		uploads, err := e.options.Destination.OpenUploads(ctx, key)
-		if te, ok := errors.AsType[*transfer.Error](err); ok && !te.Class.Retryable() && !e.left.refused.Swap(true) {
+		if te, ok := errors.AsType[*s3.Error](err); ok && !te.Class.Retryable() && !e.left.refused.Swap(true) {
 			e.options.Logger.Warn("uploads that an earlier run left open are not resumed", "reason", te.Reason, "error", te.Error())
 		}
 		if err == nil {
-			e.left.add(slices.DeleteFunc(uploads, func(u transfer.OpenUpload) bool { return u.Key != key })...)
+			e.left.add(slices.DeleteFunc(uploads, func(u s3.OpenUpload) bool { return u.Key != key })...)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content ar
 // leave keeps an upload that an error has left open for the next attempt in this process.
 // Of another, findLeft does.
 func (e *Engine) leave(err error) {
-	if te, ok := errors.AsType[*transfer.Error](err); ok && te.LeftOpen != nil {
+	if te, ok := errors.AsType[*s3.Error](err); ok && te.LeftOpen != nil {
 		e.left.add(*te.LeftOpen)
 		e.options.Logger.Warn("multipart upload left open", "key", te.LeftOpen.Key, "uploadID", te.LeftOpen.UploadID, "reason", te.Reason)
 	}

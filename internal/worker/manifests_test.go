@@ -7,7 +7,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const firstManifest = "base/.cargoship/uid/manifests/00/0000000000.json.zst"
@@ -20,7 +20,7 @@ func manifestBy(t *testing.T, b *bench, through func(key string) bool) []byte {
 		if through(key) {
 			return nil
 		}
-		return &transfer.Error{Class: transfer.Transient, Reason: transfer.ReasonServerError, Op: "put object", Key: key, Err: errors.New("500")}
+		return &s3.Error{Class: s3.Transient, Reason: s3.ReasonServerError, Op: "put object", Key: key, Err: errors.New("500")}
 	}
 	b.on("a", 2, 0)
 	b.renew()

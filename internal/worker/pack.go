@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // A tar of many parts counts as several files, since several parts of it are sent at
@@ -33,9 +33,9 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 		return func() { e.tarFailed(a, i, err) }
 	}
 	packer := archive.NewPacker(e.options.Source, compressor, a.content)
-	receipt, err := e.options.Uploader.UploadStream(a.ctx, transfer.Stream{
+	receipt, err := e.options.Uploader.UploadStream(a.ctx, upload.Stream{
 		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
-		Open: func() (transfer.Parts, error) { return packer, nil },
+		Open: func() (upload.Parts, error) { return packer, nil },
 		Left: e.left.take(key),
 	})
 	if err != nil {
@@ -90,7 +90,7 @@ func (e *Engine) earlier(a *attempt) (*archive.Manifest, error) {
 // that may be kept if it isn't the file's own. With packing Tar the keys are those of the
 // run, so what another run has stored is elsewhere, and what is at the file's own key is
 // from an earlier attempt of this run.
-func (e *Engine) syncOf(a *attempt, entry archive.Entry) (sync transfer.Sync, earlier string, err error) {
+func (e *Engine) syncOf(a *attempt, entry archive.Entry) (sync upload.Sync, earlier string, err error) {
 	if a.layout.Run == "" {
 		return e.options.Sync, "", nil
 	}
@@ -103,9 +103,9 @@ func (e *Engine) syncOf(a *attempt, entry archive.Entry) (sync transfer.Sync, ea
 	case earlier != "":
 		return e.options.Sync, earlier, nil
 	case e.again(a):
-		return transfer.SyncSizeAndTime, "", nil
+		return upload.SyncSizeAndTime, "", nil
 	default:
-		return transfer.SyncNone, "", nil
+		return upload.SyncNone, "", nil
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/upload"
 )
 
 const (
@@ -68,7 +68,7 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 
 // obeys says that nothing is in flight any more that the newest grant withdrew:
 // only then may the manager give it to somebody else.
-func (e *Engine) obeys(stats []transfer.PrefixStats) bool {
+func (e *Engine) obeys(stats []upload.PrefixStats) bool {
 	for _, s := range stats {
 		if inFlight := s.Started - s.Accepted - s.Throttled - s.Failed; inFlight > e.window(s.Prefix) {
 			return false
@@ -110,14 +110,14 @@ func (e *Engine) reportFinished(sequence int64) []v1alpha1.FinishedArchive {
 
 // reportPrefixes puts the prefixes granted first: should there be more than a
 // report holds, it is for those that the manager needs the figures.
-func (e *Engine) reportPrefixes(stats []transfer.PrefixStats) []v1alpha1.PrefixReport {
+func (e *Engine) reportPrefixes(stats []upload.PrefixStats) []v1alpha1.PrefixReport {
 	isGranted := func(name string) int {
 		if slices.ContainsFunc(e.grant.Prefixes, func(p v1alpha1.PrefixGrant) bool { return p.Name == name }) {
 			return 0
 		}
 		return 1
 	}
-	slices.SortStableFunc(stats, func(a, b transfer.PrefixStats) int {
+	slices.SortStableFunc(stats, func(a, b upload.PrefixStats) int {
 		return cmp.Or(cmp.Compare(isGranted(a.Prefix), isGranted(b.Prefix)), cmp.Compare(a.Prefix, b.Prefix))
 	})
 	stats = stats[:min(len(stats), maxReportedPrefixes)]
@@ -128,7 +128,7 @@ func (e *Engine) reportPrefixes(stats []transfer.PrefixStats) []v1alpha1.PrefixR
 	return list
 }
 
-func prefixReport(s transfer.PrefixStats) v1alpha1.PrefixReport {
+func prefixReport(s upload.PrefixStats) v1alpha1.PrefixReport {
 	r := v1alpha1.PrefixReport{
 		Name:             s.Prefix,
 		Started:          new(s.Started),

@@ -13,7 +13,8 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // bodyShare is the part of the memory limit, in percent, that request bodies may
@@ -52,9 +53,9 @@ func ParseTransfer(text string) (v1alpha1.ArchiveTransfer, error) {
 }
 
 // client returns a client for the destination.
-func (s Site) client(ctx context.Context) (*transfer.Client, error) {
+func (s Site) client(ctx context.Context) (*s3.Client, error) {
 	d := s.Transfer.Spec.Destination
-	o := transfer.Options{
+	o := s3.Options{
 		Bucket: d.Bucket, Region: d.Region, Endpoint: d.Endpoint,
 		PathStyle:    d.AddressingStyle == v1alpha1.AddressingPath,
 		StorageClass: d.StorageClass,
@@ -70,7 +71,7 @@ func (s Site) client(ctx context.Context) (*transfer.Client, error) {
 	}
 	o.Asked.ACL, o.Asked.RequesterPays, o.Asked.ExpectedBucketOwner = d.ACL, d.RequestPayer == "Requester", d.ExpectedBucketOwner
 	if l := d.ObjectLock; l != nil {
-		o.Asked.ObjectLock = transfer.ObjectLock{Mode: l.Mode, LegalHold: l.LegalHold == "On"}
+		o.Asked.ObjectLock = s3.ObjectLock{Mode: l.Mode, LegalHold: l.LegalHold == "On"}
 		if l.RetainUntil != nil {
 			o.Asked.ObjectLock.Until = l.RetainUntil.Time
 		}
@@ -81,7 +82,7 @@ func (s Site) client(ctx context.Context) (*transfer.Client, error) {
 		}
 		o.Tags[tag.Key] = tag.Value
 	}
-	return transfer.NewClient(ctx, o)
+	return s3.NewClient(ctx, o)
 }
 
 // layout returns the layout that the spec asks for; the plan resolves it.
@@ -138,7 +139,7 @@ func tarOf(t v1alpha1.ArchiveTransfer) *archive.Tar {
 // Place is a site made ready: connected to the destination, the source open.
 type Place struct {
 	site      Site
-	client    *transfer.Client
+	client    *s3.Client
 	source    *archive.Source
 	layout    archive.Layout
 	inventory inventory
@@ -189,21 +190,21 @@ func (s Site) Serve(ctx context.Context, leases Leases, podUID types.UID, instan
 
 // Engine returns an engine that works in this place.
 func (p *Place) Engine(instance string, afterReport int64, restarted bool, logger *slog.Logger) *Engine {
-	gate := transfer.NewGate()
-	meter := transfer.NewMeter(gate)
+	gate := upload.NewGate()
+	meter := upload.NewMeter(gate)
 	spec := p.site.Transfer.Spec.Source
 	planner := &archive.Planner{
 		Source: p.source, Store: p.client, Layout: p.layout,
 		Include: spec.Include, Exclude: spec.Exclude,
 	}
 	return NewEngine(EngineOptions{
-		Uploader: transfer.NewUploader(transfer.UploaderOptions{
+		Uploader: upload.NewUploader(upload.UploaderOptions{
 			Client: p.client, Gate: gate, Meter: meter,
 			MemoryLimit: p.site.MemoryLimit / 100 * bodyShare, Taken: BoundHeap(p.site.MemoryLimit),
 			KeepOpen: true, // The next attempt goes on with it, or the finishing pod aborts it.
 		}),
 		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
-		Sync: transfer.Sync(p.site.Transfer.Spec.Sync), Earlier: p.earlier(logger),
+		Sync: upload.Sync(p.site.Transfer.Spec.Sync), Earlier: p.earlier(logger),
 		Layout: p.inventory.Layout, Fetch: p.inventory.Archive, Manifests: StoreManifests(p.client),
 		Plan:     planner.Run,
 		Instance: instance, AfterReport: afterReport, Restarted: restarted, Logger: logger,

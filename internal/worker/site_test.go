@@ -21,7 +21,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/test/kit"
 	"cargoship.dev/operator/test/kit/assets"
 )
@@ -254,7 +254,7 @@ func TestEngineOutlastsAServerThatGoesAway(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, reason := condition(r, v1alpha1.LeaseConditionBlocked); killed && !blocked && reason == transfer.ReasonEndpointUnreachable {
+		if _, reason := condition(r, v1alpha1.LeaseConditionBlocked); killed && !blocked && reason == s3.ReasonEndpointUnreachable {
 			blocked = true
 			if err := s.Restart(t.Context()); err != nil {
 				t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/worker"
 	"cargoship.dev/operator/lab"
 )
@@ -158,7 +158,7 @@ func noOverwrite(t *testing.T, r *rig) string {
 	r.source = t.TempDir()
 	r.write(t, "small", 1001)
 	r.write(t, "large", 2*partSize+2)
-	if o := r.copy(t, "--no-overwrite"); o.code == 0 || o.Failed != 2 || !strings.Contains(o.stderr, transfer.ReasonObjectExists) {
+	if o := r.copy(t, "--no-overwrite"); o.code == 0 || o.Failed != 2 || !strings.Contains(o.stderr, s3.ReasonObjectExists) {
 		t.Errorf("exit code %d, %d failed, want both refused: %s", o.code, o.Failed, o.stderr)
 	}
 	r.source = first
@@ -231,9 +231,9 @@ func restored(t *testing.T, r *rig) string {
 }
 
 // ours is a client of ours without the lab.
-func (r *rig) ours(t *testing.T) *transfer.Client {
+func (r *rig) ours(t *testing.T) *s3.Client {
 	t.Helper()
-	client, err := transfer.NewClient(t.Context(), transfer.Options{
+	client, err := s3.NewClient(t.Context(), s3.Options{
 		Bucket: bucket, Endpoint: r.endpoint, Region: region, PathStyle: true, CredentialsDir: r.credentials,
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"cargoship.dev/operator/internal/transfer/s3test"
+	"cargoship.dev/operator/internal/s3/s3test"
 	"cargoship.dev/operator/lab"
 	"cargoship.dev/operator/test/kit/process"
 )

@@ -1,0 +1,79 @@
+package s3
+
+import (
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aws/smithy-go"
+)
+
+// maxRefusals is how many refusals are remembered at a time.
+const maxRefusals = 1000
+
+// refusals tell what the server has against one object from what it has against all, such
+// as a write-once policy, where it says so with a code of its own. Such a refusal counts for
+// all, until the same object is refused again and another, begun after the first refusal,
+// was taken. The zero value is ready for use.
+type refusals struct {
+	// begun counts writes; accepted is the last of them that succeeded.
+	begun, accepted atomic.Int64
+
+	mu sync.Mutex
+	// first is how many writes had begun when a key was first refused.
+	first map[string]int64
+}
+
+// begin returns the number of a write.
+func (r *refusals) begin() int64 { return r.begun.Add(1) }
+
+// accept takes in that a write succeeded.
+func (r *refusals) accept(number int64) {
+	for last := r.accepted.Load(); number > last && !r.accepted.CompareAndSwap(last, number); {
+		last = r.accepted.Load()
+	}
+}
+
+// judge corrects the verdict on a refusal with an unknown code.
+func (r *refusals) judge(e *Error) {
+	if !e.unknown {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, again := r.first[e.Key]
+	switch {
+	case again && r.accepted.Load() > first:
+		e.Class, e.Reason, e.advice = Source, ReasonObjectRefused, "the server takes no such object"
+	case !again:
+		if r.first == nil || len(r.first) == maxRefusals {
+			r.first = map[string]int64{}
+		}
+		r.first[e.Key] = r.begun.Load()
+	}
+}
+
+// isConflict reports whether S3 gave an upload up, as another write came between.
+func isConflict(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "ConditionalRequestConflict"
+}
+
+// advise gives the advice that only who knows the options can give.
+func (c *Client) advise(e *Error) {
+	o := c.options
+	var dns *net.DNSError
+	var hostname x509.HostnameError
+	switch {
+	case o.Endpoint == "":
+	case !o.PathStyle && (errors.As(e.Err, &dns) || errors.As(e.Err, &hostname)):
+		e.advice = "the bucket is part of the host name: use --path-style (addressingStyle: Path), or correct the endpoint"
+	case strings.HasPrefix(o.Endpoint, "http:") && e.Reason == ReasonConfigurationRefused &&
+		Status(e.Err) == http.StatusBadRequest && answersNoS3(e.Err):
+		e.advice = "use https in the endpoint if the server speaks TLS there, and check that it speaks S3"
+	}
+}

@@ -1,0 +1,190 @@
+package upload
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/s3"
+)
+
+func TestHistogramQuantilesAreWithinAThirtieth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Int64Range(0, int64(time.Hour/time.Microsecond)), 1, 200).Draw(t, "microseconds")
+		q := rapid.SampledFrom([]float64{0.5, 0.99}).Draw(t, "quantile")
+		var h histogram
+		for _, v := range values {
+			h.add(time.Duration(v) * time.Microsecond)
+		}
+		slices.Sort(values)
+		want := values[max(int(q*float64(len(values))+0.5), 1)-1]
+		got := h.quantile(q).Microseconds()
+		if math.Abs(float64(got-want)) > float64(want)/30 {
+			t.Fatalf("quantile(%v) = %d, want %d", q, got, want)
+		}
+	})
+}
+
+func TestHistogramTakesAnyDuration(t *testing.T) {
+	for _, d := range []time.Duration{math.MinInt64, -1, 0, math.MaxInt64} {
+		var h histogram
+		h.add(d)
+		if h.total != 1 || h.quantile(0.5) < 0 {
+			t.Errorf("after %v: total %d, median %v", d, h.total, h.quantile(0.5))
+		}
+	}
+}
+
+func TestMeterCountsAndMeasures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set([]Limit{{Prefix: "a", Window: 2}, {Prefix: "b", Window: 10}})
+		m := NewMeter(g)
+		first, second := m.begin("a"), m.begin("a")
+		time.Sleep(64 * time.Millisecond)
+		first.accepted(1000, 32*time.Millisecond, true)
+		second.refused(s3.Throttled)
+		other := m.begin("b")
+		time.Sleep(time.Second)
+		other.accepted(0, 5*time.Second, false)
+		m.begin("b").refused(s3.Transient)
+		running := m.begin("b")
+
+		want := []PrefixStats{{
+			Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond,
+			MaxInFlight: 2, AttemptP50: 65 * time.Millisecond, ServiceP50: 32 * time.Millisecond,
+			ServiceP99: 32 * time.Millisecond, Measured: 1,
+		}, {
+			Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource,
+		}}
+		rounded := cmp.Transformer("rounded", func(d time.Duration) time.Duration { return d.Round(time.Millisecond) })
+		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
+			t.Errorf("Snapshot (-want +got):\n%s", diff)
+		}
+
+		// The counters go on; the measurements begin again, with what is in flight.
+		want = []PrefixStats{
+			{Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond, LimitedBy: BySource},
+			{Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource},
+		}
+		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
+			t.Errorf("second Snapshot (-want +got):\n%s", diff)
+		}
+		running.refused(s3.Transient)
+	})
+}
+
+// A snapshot that is replaced before anybody can have read it is not lost: a few late
+// requests shall not stand for the many of before.
+func TestMeterRepeatsWhatMayNotHaveBeenRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMeter(NewGate())
+		request := func(took time.Duration) {
+			r := m.begin("a")
+			time.Sleep(took)
+			r.accepted(1, took/2, true)
+		}
+		read := func(after time.Duration) (measured int64, median time.Duration) {
+			time.Sleep(after)
+			s := m.Snapshot(time.Second)[0]
+			return s.Measured, s.AttemptP50.Round(10 * time.Millisecond)
+		}
+		for range 9 {
+			request(100 * time.Millisecond)
+		}
+		if n, median := read(0); n != 9 || median != 100*time.Millisecond {
+			t.Errorf("first: %v of %d", median, n)
+		}
+		request(500 * time.Millisecond)
+		if n, median := read(0); n != 10 || median != 100*time.Millisecond {
+			t.Errorf("half a second later: %v of %d, want the median of all ten", median, n)
+		}
+		if n, median := read(500 * time.Millisecond); n != 1 || median != 500*time.Millisecond {
+			t.Errorf("a second after the first: %v of %d, want the late one only", median, n)
+		}
+		if n, median := read(time.Second); n != 0 || median != 0 {
+			t.Errorf("at last: %v of %d, want none", median, n)
+		}
+		// When snapshots come sooner than before, they are read sooner.
+		request(100 * time.Millisecond)
+		read(0)
+		time.Sleep(200 * time.Millisecond)
+		if s := m.Snapshot(100 * time.Millisecond)[0]; s.Measured != 0 {
+			t.Errorf("%d measured, want none: what was shown was read by now", s.Measured)
+		}
+		for range 3 * maxShown {
+			request(time.Millisecond)
+			if n, _ := read(time.Millisecond); n == 0 {
+				t.Fatal("nothing measured")
+			}
+		}
+		if shown := len(m.lanes["a"].shown); shown > maxShown {
+			t.Errorf("%d intervals kept", shown)
+		}
+		if n, _ := read(time.Millisecond); n != 3*maxShown {
+			t.Errorf("%d measured, want %d: none is lost where intervals are many", n, 3*maxShown)
+		}
+	})
+}
+
+func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		limit    Limit
+		inFlight int
+		started  int
+		want     Bottleneck
+	}{
+		{"the window", Limit{Window: 10}, 8, 8, ByWindow},
+		{"too little to send", Limit{Window: 10}, 7, 7, BySource},
+		{"the rate", Limit{Window: 10, Rate: 100}, 1, 80, ByRate},
+		{"too little for either", Limit{Window: 10, Rate: 100}, 7, 79, BySource},
+		{"the window, below the rate", Limit{Window: 10, Rate: 100}, 9, 9, ByWindow},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewGate()
+				c.limit.Prefix = "lane"
+				g.Set([]Limit{c.limit})
+				m := NewMeter(g)
+				for range c.started - c.inFlight {
+					m.begin("lane").accepted(1, 0, true)
+				}
+				for range c.inFlight {
+					m.begin("lane")
+				}
+				time.Sleep(time.Second)
+				if got := m.Snapshot(0)[0].LimitedBy; got != c.want {
+					t.Errorf("limited by %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// After a cut the lower rate is what the sender is measured against.
+func TestMeterAfterACut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set([]Limit{{Prefix: "lane", Window: 100, Rate: 100}})
+		m := NewMeter(g)
+		starts(t, g, time.Second)
+		for _, rate := g.limit("lane"); rate > 55; _, rate = g.limit("lane") {
+			g.Throttled("lane")
+			time.Sleep(100 * time.Millisecond)
+		}
+		m.Snapshot(0)
+		for range 45 {
+			m.begin("lane").accepted(1, 0, true)
+		}
+		time.Sleep(time.Second)
+		if m.Snapshot(0)[0].LimitedBy == BySource {
+			t.Error("a sender that used 45 of 55 per second after a cut counts as limited by itself")
+		}
+	})
+}
