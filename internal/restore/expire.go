@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // sort finds which series a finished packed run is one of: those of the same source, or of
@@ -20,7 +20,7 @@ func (p *pruner) sort(ctx context.Context, r *pruneRun) error {
 		return nil
 	}
 	data, err := p.Bucket.Get(ctx, l.PlanKey())
-	if errors.Is(err, transfer.ErrNotFound) {
+	if errors.Is(err, s3.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
