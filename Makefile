@@ -57,7 +57,7 @@ cluster-down: ## Stop that cluster and clear what it left.
 test-e2e: cluster-up $(TOOLS)/helm ## Install the chart on that cluster and use the product as its users do.
 	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color $(TESTFLAGS)
 
-# How long to break things, and what the faults are drawn from: make test-chaos MINUTES=3 SEED=7
+# How long to break things, after shares are compared, and what the faults are drawn from: make test-chaos MINUTES=3 SEED=7
 MINUTES ?= 10
 
 .PHONY: test-chaos

@@ -25,13 +25,13 @@ import (
 
 var (
 	seed    = flag.Uint64("seed", 1, "what the faults and the data are drawn from")
-	minutes = flag.Float64("minutes", 10, "how long to break things")
+	minutes = flag.Float64("minutes", 10, "how long to break things, after shares are compared")
 )
 
 const (
 	// rate is what a node may send, so that transfers last long enough to be disturbed.
 	rate = "40mbit"
-	// patience is how long all transfers may take to end once everything is healed. A
+	// patience is how long a transfer may take to end when nothing is broken any more. A
 	// manager that has died often waits up to five minutes for its next start.
 	patience = 15 * time.Minute
 	// look is the time between two looks at something awaited.
@@ -73,14 +73,15 @@ func TestChaos(t *testing.T) {
 
 	h := r.furnishHostile(ctx, streams)
 	r.began = time.Now()
-	whole := sharesTake + time.Duration(*minutes*float64(time.Minute))
+	over := make(chan struct{})
 	var moving sync.WaitGroup
 	for _, s := range streams {
-		moving.Go(func() { r.stream(ctx, s, r.began.Add(whole), whole+patience) })
+		moving.Go(func() { r.stream(ctx, s, over) })
 	}
 	pause(ctx, warmUp)
 	r.compareShares(ctx, h)
-	r.breakAll(ctx, h, r.began.Add(whole))
+	r.breakAll(ctx, h, time.Now().Add(time.Duration(*minutes*float64(time.Minute))))
+	close(over)
 	r.heal()
 	r.awaitNodes(ctx)
 	r.tell("all is healed; waiting for the transfers to end")
@@ -146,6 +147,21 @@ func (r *run) await(ctx context.Context, most time.Duration, f func(context.Cont
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
 			return err
 		}
+	}
+}
+
+// awaitAfter does the same until patience has passed after over is closed.
+func (r *run) awaitAfter(ctx context.Context, over <-chan struct{}, f func(context.Context) error) error {
+	for {
+		select {
+		case <-over:
+			return r.await(ctx, patience, f)
+		default:
+		}
+		if err := bounded(ctx, f); err == nil || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx, look)
 	}
 }
 

@@ -34,8 +34,6 @@ const (
 	shareWindow = 40 * time.Second
 	// warmUp is how long transfers run before anything is measured.
 	warmUp = 30 * time.Second
-	// sharesTake is about how long the comparison of shares takes, the warm-up included.
-	sharesTake = warmUp + 2*(2*shareWindow+25*time.Second)
 	// fairShare is what the others have a right to beside one more tenant of their weight, of
 	// what they have alone, and leastShare is the part of that which must be left to them.
 	fairShare, leastShare = 0.5, 0.9

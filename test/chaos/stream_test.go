@@ -64,15 +64,20 @@ func (r *run) furnish(ctx context.Context) []*stream {
 	return streams
 }
 
-// stream runs transfers one after another until a time, and waits for the last one.
-func (r *run) stream(ctx context.Context, s *stream, until time.Time, most time.Duration) {
-	for deadline := time.Now().Add(most); time.Now().Before(until); {
+// stream runs transfers one after another until over is closed, and waits for the last one.
+func (r *run) stream(ctx context.Context, s *stream, over <-chan struct{}) {
+	for {
+		select {
+		case <-over:
+			return
+		default:
+		}
 		name := fmt.Sprintf("s%d-%03d", s.number, len(s.transfers))
 		at := r.Transfer(s.namespace, name, product.Location{Bucket: s.namespace, Prefix: name})
 		at.Spec.Workers.Count = 2
 		at.Spec.Packing.Format = s.format
 		key := client.ObjectKeyFromObject(at)
-		err := r.await(ctx, time.Until(deadline), func(ctx context.Context) error {
+		err := r.awaitAfter(ctx, over, func(ctx context.Context) error {
 			if err := r.Client.Create(ctx, at.DeepCopy()); !apierrors.IsAlreadyExists(err) {
 				return err
 			}
@@ -84,7 +89,7 @@ func (r *run) stream(ctx context.Context, s *stream, until time.Time, most time.
 		}
 		s.transfers = append(s.transfers, at)
 		began := time.Now()
-		if err := r.await(ctx, time.Until(deadline), func(ctx context.Context) error { return r.ended(ctx, at) }); err != nil {
+		if err := r.awaitAfter(ctx, over, func(ctx context.Context) error { return r.ended(ctx, at) }); err != nil {
 			r.t.Errorf("wait for %s: %v", key, err)
 			return
 		}
