@@ -182,7 +182,8 @@ func (c *Coordinator) domain(ctx context.Context, name string, members []*member
 	if err != nil {
 		return nil, fmt.Errorf("taking control of %s: %w", name, err)
 	}
-	c.epoch++
+	// There is no later epoch than the last one, where the sequences of grants still rise.
+	c.epoch = min(c.epoch+1, lastEpoch-1)
 	c.domains[name] = d
 	log.FromContext(ctx).WithName("coordinator").Info("took control of a domain", "domain", name, "transfers", len(members), "epoch", d.epoch)
 	return d, nil

@@ -2,8 +2,13 @@ package controllers
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -12,8 +17,8 @@ import (
 // leasesOf is an API server that holds nothing but leases of these epochs.
 type leasesOf []int64
 
-func (l leasesOf) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
-	panic("not asked for")
+func (l leasesOf) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
 }
 
 func (l leasesOf) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
@@ -44,5 +49,19 @@ func TestAnEpochIsBelowTheLast(t *testing.T) {
 				t.Errorf("epoch %d, error %v; want %d", c.epoch, err, test.want)
 			}
 		})
+	}
+}
+
+// Destinations come, and are begun anew after panics, for as long as a manager leads.
+func TestNoDomainIsGivenTheLastEpoch(t *testing.T) {
+	c := &Coordinator{APIReader: leasesOf{lastEpoch - 2}, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 2))}
+	if err := c.beginEpoch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		d, err := c.domain(t.Context(), fmt.Sprint(i), nil)
+		if err != nil || d.epoch != lastEpoch-1 {
+			t.Errorf("domain %d has epoch %d, error %v; want %d", i, d.epoch, err, lastEpoch-1)
+		}
 	}
 }
