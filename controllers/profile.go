@@ -29,9 +29,12 @@ const (
 
 // profile is what was last written of a destination.
 type profile struct {
-	made     bool
+	// version is that of the object as it was last read or written, "" if it is to be read.
+	version  string
 	snapshot string
 	at       time.Time
+	// foreign tells since when it holds what a later leader wrote, zero if it does not.
+	foreign time.Time
 }
 
 // readProfile gives what an earlier leader left. What cannot be read is as if nothing
@@ -80,26 +83,57 @@ func (d *domain) writeProfile(ctx context.Context, now time.Time, s coordination
 	d.profile.snapshot, d.profile.at = text, now
 }
 
+// applyProfile overwrites the version that was read and no other, so that a manager that no
+// longer leads can't overwrite what a later one has found out.
 func (d *domain) applyProfile(ctx context.Context, name string, status v1alpha1.DestinationProfileStatus) error {
-	p := &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if !d.profile.made {
-		p.Spec.Domain = d.name
-		if err := apply(ctx, d.Client, ownerCoordinator, p); err != nil {
+	if d.profile.version == "" {
+		if err := d.reviewProfile(ctx, name); err != nil {
 			return err
 		}
-		d.profile.made, p.Spec.Domain = true, ""
 	}
-	p.Status = status
+	p := &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: d.profile.version}, Status: status}
 	u, err := applyConfiguration(d.Client, p)
 	if err != nil {
 		return err
 	}
 	err = d.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), ownerCoordinator, client.ForceOwnership)
-	if apierrors.IsNotFound(err) {
-		d.profile.made = false // somebody has deleted it
+	if err == nil {
+		d.profile.version = u.GetResourceVersion()
+		return nil
 	}
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		d.profile.version = "" // somebody has deleted it, or written it
+	}
+	return fmt.Errorf("writing the status of DestinationProfile %s: %w", name, err)
+}
+
+// reviewProfile makes the profile, or reads the version that is to be overwritten, unless a
+// later leader wrote it: this manager then stops within foreignGrace. If it does not,
+// somebody wrote it by hand.
+func (d *domain) reviewProfile(ctx context.Context, name string) error {
+	p, err := getOrNil(ctx, d.APIReader, "", name, &v1alpha1.DestinationProfile{})
 	if err != nil {
-		return fmt.Errorf("writing the status of DestinationProfile %s: %w", name, err)
+		return err
 	}
+	if p == nil || p.Spec.Domain != d.name {
+		p = &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.DestinationProfileSpec{Domain: d.name}}
+		if err := apply(ctx, d.Client, ownerCoordinator, p); err != nil {
+			return err
+		}
+		if p, err = getOrNil(ctx, d.APIReader, "", name, &v1alpha1.DestinationProfile{}); err != nil || p == nil {
+			return err
+		}
+	}
+	now, epoch := d.Clock.Now(), ptr.Deref(p.Status.Epoch, 0)
+	switch later := epoch > d.epoch && epoch < lastEpoch; {
+	case !later:
+		d.profile.foreign = time.Time{}
+	case d.profile.foreign.IsZero():
+		d.profile.foreign = now
+		fallthrough
+	case now.Sub(d.profile.foreign) < foreignGrace:
+		return fmt.Errorf("overwriting DestinationProfile %s: a manager of epoch %d has written it, this one has epoch %d", name, epoch, d.epoch)
+	}
+	d.profile.version = p.ResourceVersion
 	return nil
 }
