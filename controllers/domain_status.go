@@ -100,7 +100,7 @@ func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.Archi
 			"what was valid before goes on to hold, since the spec is rejected: "+c.rejected)
 	case slices.ContainsFunc(slices.Collect(maps.Keys(m.pods)), d.failing):
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked,
-			"the API server refuses the lease of a worker, as the transfer's events tell; it is tried again")
+			"the lease of a worker can't be written, as the transfer's events tell; it is tried again")
 	case expired != "":
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonLeaseExpired, fmt.Sprintf(
 			"worker %s could not renew its lease in time and works on its floor", expired))

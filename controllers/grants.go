@@ -87,10 +87,12 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant
 	return d.wrote(ctx, m, uid, err)
 }
 
-// wrote takes in what came of writing a lease. One that the API server refuses is parked.
+// wrote takes in what came of writing a lease. One that the API server refuses, or whose
+// name is taken, is parked.
 func (d *domain) wrote(ctx context.Context, m *member, uid string, err error) error {
+	var taken *nameTaken
 	switch {
-	case refuses(err):
+	case refuses(err), errors.As(err, &taken):
 		d.park(ctx, uid, "writing a lease", err, m.transfer)
 		return nil
 	case err != nil:
@@ -99,6 +101,23 @@ func (d *domain) wrote(ctx context.Context, m *member, uid string, err error) er
 	d.unpark(uid)
 	d.Metrics.Write("PrefixLease")
 	return nil
+}
+
+// nameTaken is the error of a lease that cannot be made until somebody deletes another.
+type nameTaken struct{ lease client.ObjectKey }
+
+func (e *nameTaken) Error() string {
+	return fmt.Sprintf("PrefixLease %s exists and is not of this transfer's worker of that name; delete it", e.lease)
+}
+
+// checkOwn tells a lease that was created a moment ago, and is not in the cache yet, from
+// one that somebody else has made under the name of the pod.
+func (d *domain) checkOwn(ctx context.Context, at *v1alpha1.ArchiveTransfer, pod *corev1.Pod, lease *v1alpha1.PrefixLease) error {
+	existing, err := getOrNil(ctx, d.APIReader, lease.Namespace, lease.Name, &v1alpha1.PrefixLease{})
+	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) && existing.Spec.PodUID == string(pod.UID) {
+		return err
+	}
+	return &nameTaken{client.ObjectKeyFromObject(lease)}
 }
 
 // replaceGrant replaces the grant that was read and no other, so that a manager that
@@ -167,7 +186,7 @@ func (d *domain) createLease(ctx context.Context, at *v1alpha1.ArchiveTransfer, 
 	}
 	err := d.Client.Create(ctx, lease)
 	if apierrors.IsAlreadyExists(err) {
-		return nil
+		return d.checkOwn(ctx, at, pod, lease)
 	}
 	if err != nil {
 		return fmt.Errorf("creating PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)

@@ -94,6 +94,40 @@ var _ = Describe("Tenants of one bucket", func() {
 	})
 })
 
+var _ = Describe("A lease of somebody else under the name of a worker's pod", func() {
+	DescribeTable("is left alone and told of, until it is deleted",
+		func(ctx SpecContext, owned bool) {
+			startManager()
+			s := makeStage(ctx, nil)
+			s.startPuppet(ctx, "w-a")
+			job := s.awaitJob(ctx, "-workers")
+			foreign := &v1alpha1.PrefixLease{}
+			Expect(api.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: "w-a"}, foreign)).To(Succeed())
+			labels, owners := foreign.Labels, foreign.OwnerReferences
+			foreign.ObjectMeta = metav1.ObjectMeta{Namespace: s.namespace, Name: "w-b", Labels: labels}
+			if owned { // and says that it is of the pod that has one already
+				foreign.OwnerReferences = owners
+			}
+			Expect(api.Create(ctx, foreign)).To(Succeed())
+
+			pod := s.startPod(ctx, "w-b", job)
+			Eventually(s.condition(ctx, v1alpha1.ConditionDegraded)).Should(Equal("True/" + v1alpha1.ReasonCoordinationParked))
+			Eventually(warnings(ctx, s)).Should(ContainElement(v1alpha1.ReasonCoordinationParked))
+			Expect(s.leaseVersion(ctx, "w-b")).To(Equal(foreign.ResourceVersion), "it was written")
+
+			Expect(api.Delete(ctx, foreign)).To(Succeed())
+			Eventually(func() (string, error) {
+				lease := &v1alpha1.PrefixLease{}
+				err := api.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: "w-b"}, lease)
+				return lease.Spec.PodUID, err
+			}).WithTimeout(time.Minute).Should(Equal(string(pod.UID)))
+			Eventually(s.condition(ctx, v1alpha1.ConditionDegraded)).Should(Equal("False/" + v1alpha1.ReasonHealthy))
+		},
+		Entry("with our labels", false),
+		Entry("with our labels and owner", true),
+	)
+})
+
 func (s *stage) leaseVersion(ctx context.Context, name string) string {
 	GinkgoHelper()
 	lease := &v1alpha1.PrefixLease{}
