@@ -76,10 +76,13 @@ func trimPod(p *corev1.Pod) {
 
 // trimJob keeps of a Job all but what its pods are made from.
 func trimJob(j *batchv1.Job) {
-	suspended, ours := j.Annotations[annotationSuspendedByUs]
-	if j.Annotations = nil; ours {
-		j.Annotations = map[string]string{annotationSuspendedByUs: suspended}
+	var ours map[string]string // a new map, for one that shrinks keeps its room
+	for _, name := range []string{annotationSuspendedByUs, annotationStopped} {
+		if text, there := j.Annotations[name]; there {
+			ours = merged(ours, map[string]string{name: text})
+		}
 	}
+	j.Annotations = ours
 	j.Spec.Template = corev1.PodTemplateSpec{}
 	j.Spec.PodFailurePolicy = nil
 }

@@ -272,6 +272,43 @@ var _ = Describe("A transfer", func() {
 		Expect(f.Reason).To(Equal("Changed"))
 		Expect(f.Message).To(Equal("reading a/b: it changed"))
 	})
+
+	DescribeTable("stays stopped by its failure policy, and says why, though more failures are tolerated",
+		func(ctx SpecContext, early bool) {
+			startManager()
+			s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.FailurePolicy.OnFailure = v1alpha1.FailureStop })
+			tolerate := func() {
+				s.change(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.FailurePolicy.ToleratedFailures = ptr.To(int64(5)) })
+			}
+			a := s.startPuppet(ctx, "w-a")
+			a.report(ctx)
+			a.plans(3, "Complete")
+			a.report(ctx)
+			Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(3))
+			a.finish(1)
+			a.finished[0].Done = &v1alpha1.Tally{Files: ptr.To(int64(9)), Bytes: ptr.To(int64(900))}
+			a.finished[0].Failed = &v1alpha1.Tally{Files: ptr.To(int64(1)), Bytes: ptr.To(int64(100))}
+			a.report(ctx)
+			Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/Finishing"))
+			if early {
+				tolerate()
+			}
+			Eventually(func() v1alpha1.LeaseMode { return a.take(ctx).Spec.Mode }).Should(Equal(v1alpha1.LeaseDrain))
+			a.drained = true
+			a.report(ctx)
+			a.end(ctx, corev1.PodSucceeded)
+			s.completeJob(ctx, "-workers")
+			Expect(s.awaitJob(ctx, "-finish").Spec.Template.Spec.Containers[0].Args).To(ContainElement("--partial"))
+			if !early {
+				tolerate()
+			}
+			s.completeJob(ctx, "-finish")
+			Eventually(s.condition(ctx, v1alpha1.ConditionFailed)).Should(Equal("True/FilesFailed"))
+			Expect(s.message(ctx, v1alpha1.ConditionFailed)).To(ContainSubstring("stopped"))
+		},
+		Entry("before its workers have drained", true),
+		Entry("once its index is written", false),
+	)
 })
 
 var _ = Describe("A precondition", func() {

@@ -28,6 +28,7 @@ type input struct {
 	closing    *batchv1.Job
 	leases     []v1alpha1.PrefixLease
 	pods       []corev1.Pod // of both Jobs
+	stopped    bool         // by the failure policy, for good
 }
 
 // action is what is to be done next.
@@ -64,7 +65,7 @@ func decide(in input) decision {
 	if in.workers == nil && in.closing == nil && in.violation != nil {
 		return decision{action: actHold, reason: in.violation.reason, message: in.violation.message, again: backoff(in)}
 	}
-	if readyToClose(in.transfer) || in.closing != nil {
+	if allEnded(in.transfer.Status.Progress) || in.stopped || mustStop(in.transfer) || in.closing != nil {
 		return decideClosing(in)
 	}
 	if in.workers != nil && jobCondition(in.workers, batchv1.JobFailed) {
@@ -74,16 +75,13 @@ func decide(in input) decision {
 	return decideRunning(in)
 }
 
-// readyToClose tells whether the workers have nothing left to do: every
-// archive has ended, or the failure policy ends the transfer.
-func readyToClose(at *v1alpha1.ArchiveTransfer) bool {
-	p := at.Status.Progress
-	if p == nil {
-		return false
-	}
-	stop := at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at)
-	return allEnded(p) || stop
+// mustStop tells whether the failure policy ends the transfer before every archive has ended.
+func mustStop(at *v1alpha1.ArchiveTransfer) bool {
+	return at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at) && !allEnded(at.Status.Progress)
 }
+
+// stoppedBy tells whether a Job says that the failure policy has ended its transfer.
+func stoppedBy(job *batchv1.Job) bool { return job != nil && job.Annotations[annotationStopped] != "" }
 
 // allEnded tells whether every archive of a complete plan has ended.
 func allEnded(p *v1alpha1.Progress) bool {
@@ -145,7 +143,7 @@ func decideClosing(in input) decision {
 	case in.closing == nil:
 		d.action = actClose
 	case jobCondition(in.closing, batchv1.JobComplete):
-		return decideEnd(in.transfer)
+		return decideEnd(in)
 	case countsDiffer(in.closing):
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
 			"Job %s has counted something else in the bucket than the workers reported%s; verify what is in the bucket, then delete the transfer and create it again",

@@ -83,6 +83,11 @@ func (s *scenario) onFailure(action v1alpha1.FailureAction, tolerated int64) *sc
 	return s
 }
 
+func (s *scenario) stop() *scenario {
+	s.stopped = true
+	return s
+}
+
 func (s *scenario) lease(blockedBy string) *scenario {
 	l := v1alpha1.PrefixLease{ObjectMeta: metav1.ObjectMeta{Name: "w"}, Status: v1alpha1.PrefixLeaseStatus{Instance: "i"}}
 	if blockedBy != "" {
@@ -258,6 +263,12 @@ func TestDecide(t *testing.T) {
 		"a failure stops all": {
 			makeScenario().workersJob().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 0),
 			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+		"more failures are tolerated once the workers are drained": {
+			makeScenario().workersJob().stop().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
+			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+		"more failures are tolerated once the bucket is closed": {
+			makeScenario().closingJob(batchv1.JobComplete).stop().progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -172,7 +172,7 @@ func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
 		errs = append(errs, d.observeLease(ctx, now, m, coordination.WorkerID(uid), lease))
 	}
 	d.removeGone(now, m)
-	if readyToClose(m.transfer) {
+	if m.stopped || allEnded(m.transfer.Status.Progress) {
 		d.core.Drain(now, id)
 	}
 	return errors.Join(errs...)

@@ -13,10 +13,16 @@ import (
 )
 
 // decideEnd judges a transfer whose finishing pod has done its work.
-func decideEnd(at *v1alpha1.ArchiveTransfer) decision {
-	if n := failedFiles(at); tooManyFailures(at) {
+func decideEnd(in input) decision {
+	at := in.transfer
+	n, names := failedFiles(at), "status.failures names the first archives, their manifests in the bucket every file"
+	switch {
+	case tooManyFailures(at):
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
-			"%d files could not be archived; status.failures names the first archives, their manifests in the bucket every file", n)}
+			"%d files could not be archived; %s", n, names)}
+	case in.stopped && n > 0:
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
+			"%d files could not be archived, and spec.failurePolicy stopped the transfer before it was made to tolerate them; %s; create the transfer again to archive the rest", n, names)}
 	}
 	if what := unaccounted(at.Status.Progress); what != "" {
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
@@ -26,7 +32,7 @@ func decideEnd(at *v1alpha1.ArchiveTransfer) decision {
 		return decideNothingSelected(at)
 	}
 	message := "all files uploaded and verified"
-	if n := failedFiles(at); n > 0 {
+	if n > 0 {
 		message = fmt.Sprintf("all files but %d, which spec.failurePolicy.toleratedFailures tolerates, uploaded and verified", n)
 	}
 	return decision{action: actEnd, reason: v1alpha1.ReasonComplete, message: message}

@@ -19,6 +19,7 @@ type member struct {
 	transfer *v1alpha1.ArchiveTransfer
 	leases   map[string]*v1alpha1.PrefixLease // by the UID of their pod
 	pods     map[string]*corev1.Pod           // workers only, by UID
+	stopped  bool                             // by the failure policy
 }
 
 // owners are transfers by the UID of what controls their objects.
@@ -74,7 +75,7 @@ func (c *Coordinator) gatherPods(ctx context.Context, all owners) (map[string]*m
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
 		if m := all.controllerOf(job); m != nil && job.Name == workersJobName(m.transfer) {
-			byJob[job.UID] = m
+			byJob[job.UID], m.stopped = m, stoppedBy(job)
 		}
 	}
 	var pods corev1.PodList

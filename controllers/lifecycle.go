@@ -142,6 +142,7 @@ func (r *Lifecycle) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (i
 	if in.closing, err = r.job(ctx, at, finishJobName(at)); err != nil {
 		return in, err
 	}
+	in.stopped = stoppedBy(in.workers) || stoppedBy(in.closing)
 	if err := r.gatherDependents(ctx, &in); err != nil {
 		return in, err
 	}
@@ -194,16 +195,6 @@ func ownPod(in input, pod *corev1.Pod) bool {
 	return owner.Name == workersJobName(in.transfer) || owner.Name == finishJobName(in.transfer)
 }
 
-// job reads a Job of the transfer. One of that name which the transfer does not control
-// is somebody else's, whatever its labels: it counts for nothing and is left alone.
-func (r *Lifecycle) job(ctx context.Context, at *v1alpha1.ArchiveTransfer, name string) (*batchv1.Job, error) {
-	job, err := getOrNil(ctx, r.Client, at.Namespace, name, &batchv1.Job{})
-	if err != nil || job == nil || !metav1.IsControlledBy(job, at) {
-		return nil, err
-	}
-	return job, nil
-}
-
 // act does what was decided.
 func (r *Lifecycle) act(ctx context.Context, in input, d decision) error {
 	switch d.action {
@@ -214,6 +205,8 @@ func (r *Lifecycle) act(ctx context.Context, in input, d decision) error {
 		return nil
 	case actRunWorkers:
 		return r.runWorkers(ctx, in)
+	case actDrainWorkers:
+		return r.markStopped(ctx, in)
 	case actStopWorkers:
 		return r.suspendJob(ctx, in.workers, true, false)
 	case actClose:
@@ -285,38 +278,6 @@ func (r *Lifecycle) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTran
 	return apply(ctx, r.Client, ownerLifecycle, binding)
 }
 
-// refusal is an error that only the user can fix; it becomes a condition.
-type refusal violation
-
-func (r *refusal) Error() string { return r.message }
-
-// createJob creates a Job. What the cluster refuses, such as a quota does,
-// becomes a refusal.
-func (r *Lifecycle) createJob(ctx context.Context, at *v1alpha1.ArchiveTransfer, job *batchv1.Job) error {
-	err := r.Client.Create(ctx, job)
-	switch {
-	case err == nil:
-		return nil
-	case apierrors.IsAlreadyExists(err):
-		return r.checkOwn(ctx, at, job)
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		return &refusal{string(apierrors.ReasonForError(err)), fmt.Sprintf("creating Job %s: %v", job.Name, err)}
-	default:
-		return fmt.Errorf("creating Job %s: %w", client.ObjectKeyFromObject(job), err)
-	}
-}
-
-// checkOwn tells a Job that was created a moment ago, and is not in the cache
-// yet, from somebody else's.
-func (r *Lifecycle) checkOwn(ctx context.Context, at *v1alpha1.ArchiveTransfer, job *batchv1.Job) error {
-	existing, err := getOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
-	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) {
-		return err
-	}
-	return &refusal{v1alpha1.ReasonAPIConflict, fmt.Sprintf(
-		"Job %s exists and does not belong to this transfer; delete it, or create the transfer under another name", job.Name)}
-}
-
 func (r *Lifecycle) startClosing(ctx context.Context, in input, abort bool) error {
 	if in.closing != nil {
 		return nil
@@ -333,28 +294,6 @@ func (r *Lifecycle) startClosing(ctx context.Context, in input, abort bool) erro
 		return err
 	}
 	return r.createJob(ctx, at, job)
-}
-
-func (r *Lifecycle) suspendJob(ctx context.Context, job *batchv1.Job, suspend, mark bool) error {
-	patch := client.MergeFrom(job.DeepCopy())
-	job.Spec.Suspend = ptr.To(suspend)
-	if mark {
-		job.Annotations = merged(job.Annotations, map[string]string{annotationSuspendedByUs: "true"})
-	} else {
-		delete(job.Annotations, annotationSuspendedByUs)
-	}
-	if err := r.Client.Patch(ctx, job, patch); err != nil {
-		return fmt.Errorf("setting suspend of Job %s to %t: %w", client.ObjectKeyFromObject(job), suspend, err)
-	}
-	return nil
-}
-
-func (r *Lifecycle) deleteJob(ctx context.Context, job *batchv1.Job) error {
-	err := r.Client.Delete(ctx, job, client.PropagationPolicy("Background"), client.Preconditions{UID: &job.UID})
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting Job %s: %w", client.ObjectKeyFromObject(job), err)
-	}
-	return nil
 }
 
 // report writes the status, if it changed, and then tells of a new phase.

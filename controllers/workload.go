@@ -27,6 +27,9 @@ const (
 	// annotationSuspendedByUs marks a Job that the transfer's own spec.suspend
 	// holds, as opposed to a job queue.
 	annotationSuspendedByUs = "transfer.cargoship.dev/suspended-by-transfer"
+	// annotationStopped marks the Jobs of a transfer whose failure policy has ended it. It
+	// stays ended then, whatever becomes of the policy.
+	annotationStopped = "transfer.cargoship.dev/stopped-by-failures"
 
 	sourceMount      = "/source"
 	credentialsMount = "/var/run/cargoship/credentials"
@@ -88,6 +91,9 @@ func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv
 	job, err := jobFor(at, name, v1alpha1.RoleFinisher, image)
 	if err != nil {
 		return nil, err
+	}
+	if !abort && !allEnded(at.Status.Progress) {
+		job.Annotations = map[string]string{annotationStopped: "true"}
 	}
 	job.Spec.BackoffLimit = ptr.To(int32(finishRetries))
 	job.Spec.PodFailurePolicy.Rules = append(job.Spec.PodFailurePolicy.Rules, batchv1.PodFailurePolicyRule{

@@ -801,7 +801,8 @@ const (
 // FailurePolicy decides what files that can't be archived mean for the transfer.
 type FailurePolicy struct {
 	// onFailure is Continue to archive everything else first, or Stop to end the
-	// transfer once more files than toleratedFailures have failed.
+	// transfer once more files than toleratedFailures have failed. A transfer that was
+	// stopped stays so, whatever is tolerated afterwards.
 	// +optional
 	// +kubebuilder:default=Continue
 	OnFailure FailureAction `json:"onFailure,omitempty"`
