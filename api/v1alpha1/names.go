@@ -113,6 +113,8 @@ const (
 	ReasonEndpointInvalid       = "EndpointInvalid"
 	ReasonCABundleInvalid       = "CABundleInvalid"
 	ReasonClockSkewed           = "ClockSkewed"
+	ReasonListingBroken         = "ListingBroken"
+	ReasonAnswerUnreadable      = "AnswerUnreadable"
 )
 
 // BlockedReasons are the reasons that a blocked worker may give. Any other is not shown
@@ -122,6 +124,7 @@ func BlockedReasons() []string {
 		ReasonBucketNotFound, ReasonCredentialsMissing, ReasonCredentialsRejected, ReasonCredentialsExpired, ReasonPermissionDenied,
 		ReasonObjectNotFound, ReasonRegionMismatch, ReasonEndpointUnreachable, ReasonEndpointInvalid, ReasonCertificateNotTrusted,
 		ReasonCABundleInvalid, ReasonChecksumUnsupported, ReasonClockSkewed, ReasonConfigurationRefused, ReasonSourceUnavailable,
+		ReasonListingBroken, ReasonAnswerUnreadable,
 	}
 }
 
