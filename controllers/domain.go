@@ -165,7 +165,7 @@ func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
 	var errs []error
 	for uid, pod := range m.pods {
 		if starting(pod) {
-			d.core.AddWorker(now, coordination.WorkerID(uid), id, 0)
+			d.core.AddWorker(now, coordination.WorkerID(uid), id, convert.MostInFlight(memoryLimit(pod)))
 		}
 	}
 	for uid, lease := range m.leases {
@@ -182,6 +182,16 @@ func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
 func starting(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && pod.Spec.NodeName != "" &&
 		(pod.Status.Phase == corev1.PodPending || pod.Status.Phase == corev1.PodRunning)
+}
+
+// memoryLimit is that of the worker in a pod, in bytes, 0 for none.
+func memoryLimit(pod *corev1.Pod) int64 {
+	for _, c := range pod.Spec.Containers {
+		if c.Name == v1alpha1.WorkerContainer {
+			return c.Resources.Limits.Memory().Value()
+		}
+	}
+	return 0
 }
 
 func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker coordination.WorkerID, lease *v1alpha1.PrefixLease) error {

@@ -11,6 +11,26 @@ import (
 	"cargoship.dev/operator/internal/coordination"
 )
 
+// What a worker reckons with; see internal/transfer and internal/worker, whose tests hold
+// these against what they do.
+const (
+	// bodyShare is the part of its memory limit, in percent, that bodies of requests may
+	// take, leastBodies what they may take of the smallest limit, in bytes, and
+	// requestMemory what one request takes.
+	bodyShare     = 60
+	leastBodies   = 16 << 20
+	requestMemory = 2 << 20
+)
+
+// MostInFlight is how many requests a worker can have in flight within a memory limit in
+// bytes, 0 for any number if there is no limit.
+func MostInFlight(memoryLimit int64) int {
+	if memoryLimit <= 0 {
+		return 0
+	}
+	return int(min(max(memoryLimit/100*bodyShare, leastBodies)/requestMemory, math.MaxInt32))
+}
+
 // Grant writes a grant as the spec of a PrefixLease. TransferName is the caller's to
 // fill in: the core does not know it.
 func Grant(g coordination.Grant) v1alpha1.PrefixLeaseSpec {
