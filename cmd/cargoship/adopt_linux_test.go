@@ -9,7 +9,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // TestCopyGoesOnWithARunWhoseLockIsFree makes finished runs look as if they had been killed
@@ -19,7 +19,7 @@ func TestCopyGoesOnWithARunWhoseLockIsFree(t *testing.T) {
 	dir := t.TempDir()
 	manyFiles(t, dir, 20)
 	args := d.args(dir, "base", "--packing", "tar", "--prefixes", "1")
-	client, err := transfer.NewClient(t.Context(), transfer.Options{
+	client, err := s3.NewClient(t.Context(), s3.Options{
 		Bucket: bucket, Region: d.Region, Endpoint: d.Endpoint, PathStyle: true, CredentialsDir: d.creds,
 	})
 	if err != nil {
