@@ -11,7 +11,7 @@ import (
 	"cargoship.dev/operator/internal/coordination"
 )
 
-// What a worker reckons with; see internal/transfer and internal/worker, whose tests hold
+// What a worker reckons with; see internal/upload and internal/worker, whose tests hold
 // these against what they do.
 const (
 	// bodyShare is the part of its memory limit, in percent, that bodies of requests may

@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,14 +13,15 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
-	"cargoship.dev/operator/internal/transfer"
+	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/upload"
 )
 
 // The manager grants no more than it reckons that the worker's memory holds, so it must
 // reckon as the worker does.
 func TestTheManagerReckonsWithTheSameMemory(t *testing.T) {
 	for limit := int64(1 << 20); limit <= 8<<30; limit += limit / 3 {
-		u := transfer.NewUploader(transfer.UploaderOptions{MemoryLimit: limit / 100 * bodyShare})
+		u := upload.NewUploader(upload.UploaderOptions{MemoryLimit: limit / 100 * bodyShare})
 		got, want := convert.MostInFlight(limit), u.MaxInFlight()
 		if _, byFiles := u.BoundByFiles(); got != want && (!byFiles || got < want) {
 			t.Errorf("of a limit of %d bytes the manager makes %d requests in flight, the worker %d", limit, got, want)
@@ -31,7 +31,7 @@ func TestTheManagerReckonsWithTheSameMemory(t *testing.T) {
 
 // A reason that the API does not know is shown as no more than WorkerBlocked.
 func TestWhatBlocksAWorkerIsKnownToTheAPI(t *testing.T) {
-	found := blockingReasons(t, filepath.Join("..", "transfer"))
+	found := blockingReasons(t, filepath.Join("..", "s3"), filepath.Join("..", "upload"))
 	if len(found) < 10 {
 		t.Fatalf("only %d reasons were found: %v", len(found), found)
 	}
@@ -42,23 +42,25 @@ func TestWhatBlocksAWorkerIsKnownToTheAPI(t *testing.T) {
 	}
 }
 
-// blockingReasons reads from the source of a package which reasons it gives together with a
+// blockingReasons reads from the source of packages which reasons they give together with a
 // class that blocks, and where.
-func blockingReasons(t *testing.T, dir string) map[string]string {
+func blockingReasons(t *testing.T, dirs ...string) map[string]string {
 	t.Helper()
 	files := token.NewFileSet()
 	var parsed []*ast.File
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
-			f, err := parser.ParseFile(files, filepath.Join(dir, e.Name()), nil, parser.SkipObjectResolution)
+	for _, dir := range dirs {
+		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%d files in %s: %v", len(names), dir, err)
+		}
+		for _, name := range names {
+			f, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
 			}
-			parsed = append(parsed, f)
+			if !strings.HasSuffix(name, "_test.go") {
+				parsed = append(parsed, f)
+			}
 		}
 	}
 	values, found := map[string]string{}, map[string]string{}
@@ -69,7 +71,7 @@ func blockingReasons(t *testing.T, dir string) map[string]string {
 		ast.Inspect(f, func(n ast.Node) bool {
 			names := namesIn(n)
 			blocks := slices.ContainsFunc(names, func(name string) bool {
-				return name == "misconfigured" || transfer.Class(values[name]).Blocks()
+				return name == "misconfigured" || s3.Class(values[name]).Blocks()
 			})
 			for _, name := range names {
 				if blocks && strings.HasPrefix(name, "Reason") && values[name] != "" {
@@ -116,8 +118,11 @@ func namesIn(n ast.Node) []string {
 		if field, ok := p.(*ast.KeyValueExpr); ok {
 			p = field.Value
 		}
-		if name, ok := p.(*ast.Ident); ok {
-			names = append(names, name.Name)
+		switch p := p.(type) {
+		case *ast.Ident:
+			names = append(names, p.Name)
+		case *ast.SelectorExpr:
+			names = append(names, p.Sel.Name)
 		}
 	}
 	return names
