@@ -18,10 +18,10 @@ import (
 	"cargoship.dev/operator/internal/upload"
 )
 
-// maxListed bounds the failed files that are named on the terminal.
+// maxListed bounds how many failed files are printed.
 const maxListed = 20
 
-// copyFlags are those of `cargoship copy`.
+// copyFlags are the flags of `cargoship copy`.
 type copyFlags struct {
 	copy.Options
 	packing packingFlags
@@ -33,10 +33,10 @@ func newCopyCommand() *cobra.Command {
 	var f copyFlags
 	cmd := &cobra.Command{
 		Use:   "copy DIR s3://BUCKET[/PREFIX]",
-		Short: "Copy a directory into a bucket, without a cluster",
-		Long: "Copy the files of a directory into a bucket, each as one object or packed into tar archives,\n" +
-			"whose checksums the server verifies. Archives come with manifests, for ls, restore and verify.\n" +
-			"Credentials come from --credentials-dir, or from the environment as with the AWS tools.",
+		Short: "Copy a directory to a bucket, without a cluster",
+		Long: "Copy the files of a directory to a bucket, each as an object or packed into tar archives. The server verifies\n" +
+			"all checksums. Manifests are stored for ls, restore and verify.\n" +
+			"Credentials come from --credentials-dir or, as with the AWS CLI, from the environment.",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.complete(args); err != nil {
@@ -55,15 +55,15 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	f.asked.add(flags, &f.Destination)
 	addSourceFlags(flags, &f.Include, &f.Exclude)
 	f.packing.add(flags, &f.Layout)
-	flags.Var(choice(&f.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or, by default, Adaptive")
+	flags.Var(choice(&f.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or Adaptive (default)")
 	f.Sync = upload.SyncNone
-	flags.Var(choice(&f.Sync, upload.SyncNone, upload.SyncSizeAndTime, upload.SyncChecksum), "sync", "keep what stands already with the same size and time, or checksum: None, SizeAndTime or Checksum")
-	flags.BoolVar(&f.Destination.NoOverwrite, "no-overwrite", false, "replace no object that stands: its file fails")
+	flags.Var(choice(&f.Sync, upload.SyncNone, upload.SyncSizeAndTime, upload.SyncChecksum), "sync", "skip files that exist with the same size and time, or checksum: None, SizeAndTime or Checksum")
+	flags.BoolVar(&f.Destination.NoOverwrite, "no-overwrite", false, "never overwrite; report existing objects as failed")
 	flags.BoolVar(&f.Uncoordinated, "uncoordinated", false, "use fixed windows instead of congestion control")
 	flags.BoolVar(&f.asJSON, "json", false, "print a summary object on the last line of standard output")
 }
 
-// complete takes in the arguments and checks what belongs together.
+// complete parses the arguments and checks combinations of flags.
 func (f *copyFlags) complete(args []string) error {
 	f.Source, f.Name = args[0], archiveName(args[0])
 	if err := f.packing.complete(&f.Layout, f.Source); err != nil {
@@ -96,7 +96,7 @@ func runCopy(cmd *cobra.Command, o copy.Options, asJSON bool) error {
 		}
 	}
 	if err == nil && summary.Files+summary.Skipped+summary.Failed == 0 {
-		_, _ = fmt.Fprintf(stderr, "warning: %s holds no files: nothing was copied\n", o.Source)
+		_, _ = fmt.Fprintf(stderr, "warning: %s contains no files: nothing was copied\n", o.Source)
 	}
 	if err == nil && summary.Failed > 0 {
 		err = fmt.Errorf("%d files were not copied: fix the errors above and rerun", summary.Failed)
@@ -121,7 +121,7 @@ func listFailures(w io.Writer, s copy.Summary) {
 		_, _ = fmt.Fprintf(w, "failed: %d more\n", more)
 	}
 	if s.AttributesNotKept > 0 {
-		_, _ = fmt.Fprintf(w, "warning: %d files have extended attributes that are not archived: %q\n", s.AttributesNotKept, s.NotKept)
+		_, _ = fmt.Fprintf(w, "warning: extended attributes of %d files were not archived: %q\n", s.AttributesNotKept, s.NotKept)
 	}
 }
 
@@ -129,14 +129,13 @@ func printSummary(w io.Writer, s copy.Summary, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(s)
 	}
-	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed; at most %s of memory\n",
+	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed; peak memory %s\n",
 		s.Files, copy.FormatBytes(float64(s.Bytes)), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond),
 		copy.FormatBytes(s.Throughput), s.Checksum, s.Skipped, s.Failed, copy.FormatBytes(float64(s.PeakMemory)))
 	return err
 }
 
-// choiceValue is a flag whose value is one of a few words. Case doesn't matter,
-// nor do the underscores and dashes of other spellings.
+// choiceValue is a flag with an enumerated value. Case, underscores and dashes are ignored.
 type choiceValue[T ~string] struct {
 	value   *T
 	allowed []T

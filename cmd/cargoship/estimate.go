@@ -37,7 +37,7 @@ type priceTable struct {
 	Classes  []price `json:"classes"`
 }
 
-// estimate tells what a copy would do.
+// estimate is what a copy would create.
 type estimate struct {
 	// Files counts files, and with packing tar directories and links too.
 	Files    int64 `json:"files"`
@@ -51,7 +51,7 @@ type estimate struct {
 	Costs    []cost `json:"costs"`
 }
 
-// cost is what a storage class would cost.
+// cost is the cost in one storage class.
 type cost struct {
 	Class    string  `json:"class"`
 	Month    float64 `json:"perMonth"`
@@ -66,10 +66,10 @@ func newEstimateCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "estimate DIR",
-		Short: "Tell what a copy would do and cost, without sending anything",
-		Long: "Walk a directory as copy would, and tell how many archives, objects, bytes and requests that makes, and\n" +
-			"what they cost by storage class. Archives are reckoned without compression. Prices are list prices of\n" +
-			"Amazon S3 in us-east-1, unless --prices names a file with others, in the form that docs/operations.md shows.",
+		Short: "Estimate the objects, requests and cost of a copy, without sending anything",
+		Long: "Walk a directory as copy would, and print how many archives, objects, bytes and requests a copy takes, and\n" +
+			"its cost by storage class. Sizes are before compression. Prices are list prices of Amazon S3 in us-east-1,\n" +
+			"unless --prices names a file with others; docs/operations.md describes the format.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := errors.Join(packing.complete(&layout, args[0]), archive.CheckPatterns(include, exclude), layout.Validate()); err != nil {
@@ -79,7 +79,7 @@ func newEstimateCommand() *cobra.Command {
 			if err != nil {
 				return cli.UsageError{Err: err}
 			}
-			e, err := reckon(cmd.Context(), args[0], layout, include, exclude)
+			e, err := estimateCopy(cmd.Context(), args[0], layout, include, exclude)
 			if err != nil {
 				return err
 			}
@@ -89,8 +89,8 @@ func newEstimateCommand() *cobra.Command {
 	}
 	packing.add(cmd.Flags(), &layout)
 	addSourceFlags(cmd.Flags(), &include, &exclude)
-	cmd.Flags().StringVar(&prices, "prices", "", "file with a price table")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object")
+	cmd.Flags().StringVar(&prices, "prices", "", "file with a price table, as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the estimate as a JSON object")
 	return cmd
 }
 
@@ -108,14 +108,14 @@ func readPrices(file string) (priceTable, error) {
 	}
 	for _, p := range t.Classes {
 		if p.Class == "" || p.GiBMonth < 0 || p.Thousand < 0 {
-			return t, fmt.Errorf("price table %s: every class needs a name and prices that are not negative", file)
+			return t, fmt.Errorf("price table %s: every class needs a name and non-negative prices", file)
 		}
 	}
 	return t, nil
 }
 
-// reckon walks a directory and counts what a copy would make of it.
-func reckon(ctx context.Context, dir string, layout archive.Layout, include, exclude []string) (estimate, error) {
+// estimateCopy walks a directory and counts what a copy would create.
+func estimateCopy(ctx context.Context, dir string, layout archive.Layout, include, exclude []string) (estimate, error) {
 	var e estimate
 	source, err := archive.OpenSource(dir, "")
 	if err != nil {
@@ -168,7 +168,7 @@ func (e *estimate) object(bytes, requests int64) {
 	e.Requests += requests
 }
 
-// price adds what it costs.
+// price adds the costs.
 func (e *estimate) price(t priceTable) {
 	e.Currency = t.Currency
 	for _, p := range t.Classes {

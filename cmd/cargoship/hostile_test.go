@@ -75,7 +75,7 @@ func TestASourceForgesNoBookkeeping(t *testing.T) {
 			}
 		}
 	}
-	if r := run(hostile, "victim/.cargoship/evil"); r.code != cli.ExitUsage || !strings.Contains(r.stderr, "kept for bookkeeping") {
+	if r := run(hostile, "victim/.cargoship/evil"); r.code != cli.ExitUsage || !strings.Contains(r.stderr, "reserved for bookkeeping") {
 		t.Errorf("a copy into the bookkeeping: exit code %d: %s", r.code, r.stderr)
 	}
 }

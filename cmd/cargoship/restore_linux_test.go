@@ -69,7 +69,7 @@ func TestAttributesThatAreNotArchivedAreSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := work(t, d.args(dir, "base", "--packing", "tar", "--json")...)
-	if r.code != 0 || !strings.Contains(r.stdout, `"attributesNotKept":1`) || !strings.Contains(r.stderr, `1 files have extended attributes that are not archived: ["security.selinux"]`) {
+	if r.code != 0 || !strings.Contains(r.stdout, `"attributesNotKept":1`) || !strings.Contains(r.stderr, `extended attributes of 1 files were not archived: ["security.selinux"]`) {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 }

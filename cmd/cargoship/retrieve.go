@@ -21,7 +21,7 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// catalogFlags say which transfer is to be read.
+// catalogFlags select the transfer to read.
 type catalogFlags struct {
 	destination s3.Options
 	uid         string
@@ -30,11 +30,11 @@ type catalogFlags struct {
 
 func (f *catalogFlags) add(cmd *cobra.Command, json string) {
 	addDestinationFlags(cmd.Flags(), &f.destination)
-	cmd.Flags().StringVar(&f.uid, "transfer", "", "the run, by UID, NAME or NAME@TIME, if it isn't the one that ended last")
+	cmd.Flags().StringVar(&f.uid, "transfer", "", "the run, as UID, NAME or NAME@TIME; the latest by default")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, json)
 }
 
-// use opens the catalog at a target and has it used.
+// use opens the catalog at a target and calls a function with it.
 func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore.Catalog) error) error {
 	base, err := completeTarget(target, &f.destination)
 	if err != nil {
@@ -55,12 +55,12 @@ func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore
 	return use(catalog)
 }
 
-// aboutPatterns is what help says of them.
-const aboutPatterns = "A pattern is a path, or has *, ?, [...], {...} and ** for any number of directories; a directory stands for all\n" +
-	"below it. The path of something that was archived is taken as it is, whatever it matches as a pattern. Quote\n" +
-	"patterns for the shell; in a pattern, \\ takes the meaning from the next character: 'report \\[2026\\]*.txt'."
+// aboutPatterns describes them in the help.
+const aboutPatterns = "A pattern is a path with the wildcards *, ?, [...], {...}, and ** for any number of directories; a directory\n" +
+	"selects everything below it. A pattern that is the exact path of an archived file selects that file only.\n" +
+	"Quote patterns for the shell, and escape wildcards with \\: 'report \\[2026\\]*.txt'."
 
-// resolve returns the selection that patterns on the command line make.
+// resolve returns the selection for the patterns on the command line.
 func resolve(ctx context.Context, c *restore.Catalog, patterns []string) (restore.Selection, error) {
 	selection, err := c.Resolve(ctx, patterns)
 	if errors.Is(err, restore.ErrPattern) {
@@ -73,10 +73,9 @@ func newListCommand() *cobra.Command {
 	var f catalogFlags
 	cmd := &cobra.Command{
 		Use:   "ls s3://BUCKET[/PREFIX] [PATTERN...]",
-		Short: "List what a transfer has archived",
-		Long: "List the files that a packed copy or an ArchiveTransfer has archived, or those that match a pattern,\n" +
-			"from its manifests: mode, size in bytes, time and path. Names that a shell or a terminal would take for\n" +
-			"something else are quoted as ls does.\n\n" + aboutPatterns,
+		Short: "List archived files",
+		Long: "List the files archived by a packed copy or an ArchiveTransfer, or those that match a pattern, as recorded in\n" +
+			"its manifests: mode, size in bytes, time and path. Names with special characters are quoted as ls does.\n\n" + aboutPatterns,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) error {
@@ -88,11 +87,11 @@ func newListCommand() *cobra.Command {
 			})
 		},
 	}
-	f.add(cmd, "print an object for each file")
+	f.add(cmd, "print a JSON object for each file")
 	return cmd
 }
 
-// listed is what ls prints of a file.
+// listed is what ls prints for a file.
 type listed struct {
 	Path string `json:"path"`
 	// PathBase64 and LinkBase64 hold the bytes of names that are not UTF-8.
@@ -104,7 +103,7 @@ type listed struct {
 	Link       string    `json:"link,omitempty"`
 	LinkBase64 []byte    `json:"linkBase64,omitempty"`
 	SHA256     string    `json:"sha256,omitempty"`
-	// SHA256Of says what the digest covers; empty for the whole content.
+	// SHA256Of is what the digest covers; empty for the whole content.
 	SHA256Of string `json:"sha256Of,omitempty"`
 	Key      string `json:"key,omitempty"`
 	Outcome  string `json:"outcome"`
@@ -141,7 +140,7 @@ func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, a
 		}
 	}
 	if unread > 0 {
-		return fmt.Errorf("%d manifests could not be read: the list is not complete", unread)
+		return fmt.Errorf("%d manifests could not be read: the list is incomplete", unread)
 	}
 	return nil
 }
@@ -177,7 +176,7 @@ func (l listed) line() string {
 	return fmt.Sprintf("%s %12d %s %s", l.Mode, l.Size, l.ModTime.Format(time.DateTime), name)
 }
 
-// attributesMode says what it means that attributes can't be set.
+// attributesMode says whether attributes that can't be set are an error.
 type attributesMode string
 
 const (
@@ -185,7 +184,7 @@ const (
 	attributesBestEffort attributesMode = "best-effort"
 )
 
-// restoreFlags are those of `cargoship restore`.
+// restoreFlags are the flags of `cargoship restore`.
 type restoreFlags struct {
 	catalogFlags
 	restore.Options
@@ -196,12 +195,12 @@ func newRestoreCommand() *cobra.Command {
 	f := restoreFlags{attributes: attributesRequired}
 	cmd := &cobra.Command{
 		Use:   "restore s3://BUCKET[/PREFIX] DIR [PATTERN...]",
-		Short: "Bring back what a transfer has archived",
-		Long: "Restore what a packed copy or an ArchiveTransfer has archived into a directory, or only what matches a\n" +
-			"pattern. Digests are checked before a file takes its name. A file that is there already with its size and\n" +
-			"time isn't fetched again, and is given its mode, owner and extended attributes: so an interrupted restore is\n" +
-			"simply repeated. Nothing outside of the directory is touched.\n\n" + aboutPatterns + "\n\n" +
-			"Exit code 1 says that files are not restored, 4 that all are and some lack attributes.",
+		Short: "Restore archived files",
+		Long: "Restore the files archived by a packed copy or an ArchiveTransfer into a directory, or those that match a\n" +
+			"pattern. A file gets its name only after its digest is verified. A file that exists with the right size and\n" +
+			"time is not fetched again, only its mode, owner and extended attributes are set: to resume an interrupted\n" +
+			"restore, repeat the command. Nothing outside of the directory is touched.\n\n" + aboutPatterns + "\n\n" +
+			"Exit code 1 means that files were not restored, 4 that all were, some without all of their attributes.",
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) (err error) {
@@ -215,16 +214,16 @@ func newRestoreCommand() *cobra.Command {
 	}
 	f.add(cmd, "print a summary object on the last line of standard output")
 	flags := cmd.Flags()
-	flags.BoolVar(&f.SameOwner, "same-owner", os.Geteuid() == 0, "give files their owners back; by default for root")
-	flags.Var(choice(&f.attributes, attributesRequired, attributesBestEffort), "attributes", "required makes it a failure that a mode, owner or attribute can't be set, best-effort a warning; the file is there in either case")
-	flags.BoolVar(&f.Privileged, "privileged-attributes", false, "restore set-ID bits of files, trusted.* and other security.* attributes, too; whoever can write to the bucket decides on them")
-	flags.BoolVar(&f.Repair, "repair", false, "compare the content of files that are there already with their digests, and replace those that differ")
+	flags.BoolVar(&f.SameOwner, "same-owner", os.Geteuid() == 0, "restore owners; the default for root")
+	flags.Var(choice(&f.attributes, attributesRequired, attributesBestEffort), "attributes", "whether a mode, owner or attribute that can't be set is an error (required) or a warning (best-effort); the file is restored in either case")
+	flags.BoolVar(&f.Privileged, "privileged-attributes", false, "also restore set-ID bits of files, and trusted.* and other security.* attributes; anyone who can write to the bucket controls them")
+	flags.BoolVar(&f.Repair, "repair", false, "verify the content of existing files, and replace files that differ")
 	return cmd
 }
 
 func (f *restoreFlags) run(cmd *cobra.Command) error {
 	if err := os.MkdirAll(f.Dir, 0o755); err != nil {
-		return fmt.Errorf("make the directory to restore into: %w", err)
+		return fmt.Errorf("create the directory to restore into: %w", err)
 	}
 	total := int64(-1)
 	if len(f.Selection) == 0 {
@@ -238,9 +237,9 @@ func (f *restoreFlags) run(cmd *cobra.Command) error {
 	tellFailures(stderr, "failed", s.Failures, s.Failed)
 	tellFailures(stderr, "attributes", s.AttributeFailures, s.AttributesFailed)
 	if s.AttributesLeftOut > 0 {
-		_, _ = fmt.Fprintf(stderr, "left out: set-ID bits or attributes of %d files: --privileged-attributes restores them, if you trust whoever can write to the bucket\n", s.AttributesLeftOut)
+		_, _ = fmt.Fprintf(stderr, "warning: set-ID bits or attributes of %d files were not restored: use --privileged-attributes if you trust everyone who can write to the bucket\n", s.AttributesLeftOut)
 	}
-	text := fmt.Sprintf("%d files, %s restored; %d there already, of which %d were given attributes; %d failed, %d never archived, %d lack attributes",
+	text := fmt.Sprintf("%d files, %s restored; %d existed, attributes corrected on %d of them; %d failed, %d never archived, %d with incomplete attributes",
 		s.Files, copy.FormatBytes(float64(s.Bytes)), s.Present, s.Corrected, s.Failed, s.Missing, s.AttributesFailed)
 	if printErr := printResult(cmd.OutOrStdout(), s, text, f.asJSON); err == nil {
 		err = printErr
@@ -251,15 +250,15 @@ func (f *restoreFlags) run(cmd *cobra.Command) error {
 	return f.verdict(s)
 }
 
-// verdict is the error that the outcome of a restore is worth.
+// verdict turns the outcome of a restore into an error.
 func (f *restoreFlags) verdict(s restore.Summary) error {
 	switch {
 	case s.Failed > 0:
-		return fmt.Errorf("%d files were not restored: fix the errors above and restore again", s.Failed)
+		return fmt.Errorf("%d files were not restored: fix the errors above and rerun", s.Failed)
 	case s.Files+s.Present == 0 && len(f.Selection) > 0:
-		return fmt.Errorf("nothing matches %q: cargoship ls shows what there is", []string(f.Selection))
+		return fmt.Errorf("nothing matches %q: list archived files with cargoship ls", []string(f.Selection))
 	case s.AttributesFailed > 0 && f.attributes == attributesRequired:
-		return cli.ExitError{Err: fmt.Errorf("%d files are restored without some of their attributes: fix the errors above and restore again, or give --attributes best-effort", s.AttributesFailed), Code: exitAttributes}
+		return cli.ExitError{Err: fmt.Errorf("%d files were restored with incomplete attributes: fix the errors above and rerun, or use --attributes best-effort", s.AttributesFailed), Code: exitAttributes}
 	default:
 		return nil
 	}
@@ -270,9 +269,9 @@ func newVerifyCommand() *cobra.Command {
 	var readBack bool
 	cmd := &cobra.Command{
 		Use:   "verify s3://BUCKET[/PREFIX]",
-		Short: "Compare what stands with the manifests",
-		Long: "Compare size and checksum that the server keeps of every object with the manifests of a packed copy or\n" +
-			"an ArchiveTransfer. With --read-back every byte is read again and every file's digest compared.",
+		Short: "Verify archived objects against the manifests",
+		Long: "Compare the size and checksum that the server has for every object with the manifests of a packed copy or an\n" +
+			"ArchiveTransfer. With --read-back, read all data and verify the digest of every file.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) error {
@@ -281,7 +280,7 @@ func newVerifyCommand() *cobra.Command {
 		},
 	}
 	f.add(cmd, "print a summary object on the last line of standard output")
-	cmd.Flags().BoolVar(&readBack, "read-back", false, "read all data again")
+	cmd.Flags().BoolVar(&readBack, "read-back", false, "read all data and verify the digest of every file")
 	return cmd
 }
 
@@ -294,16 +293,16 @@ func runVerify(cmd *cobra.Command, c *restore.Catalog, readBack, asJSON bool) er
 	bar.clear()
 	tellFailures(cmd.ErrOrStderr(), "failed", v.Failures, v.Wrong)
 	if v.ByETag > 0 {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: the server keeps no checksum of %d objects: their sizes and ETags were compared, "+
-			"which tells what was replaced but not what was damaged there; use --read-back to read all data again\n", v.ByETag)
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: the server has no checksum of %d objects; only size and ETag were compared, "+
+			"which reveals replaced objects but not damaged ones: use --read-back to verify all data\n", v.ByETag)
 	}
-	text := fmt.Sprintf("%d objects with %d files, %s, as the manifests say; %d wrong, %d never archived",
+	text := fmt.Sprintf("%d objects with %d files, %s, verified; %d wrong, %d never archived",
 		v.Objects, v.Files, copy.FormatBytes(float64(v.Bytes)), v.Wrong, v.Missing)
 	if printErr := printResult(cmd.OutOrStdout(), v, text, asJSON); err == nil {
 		err = printErr
 	}
 	if err == nil && v.Wrong > 0 {
-		err = fmt.Errorf("%d objects or files are not as the manifests say: archive them again", v.Wrong)
+		err = fmt.Errorf("%d objects or files do not match the manifests: archive them again", v.Wrong)
 	}
 	return err
 }
@@ -333,20 +332,20 @@ func tellFailures(w io.Writer, what string, list []restore.Failure, all int64) {
 	}
 }
 
-// lineInterval is how often progress is told where no terminal shows a bar.
+// lineInterval is how often progress is printed without a terminal.
 const lineInterval = 5 * time.Second
 
-// bar shows progress: a bar on a terminal, else a line now and then.
+// bar shows progress: a bar on a terminal, otherwise a line at intervals.
 type bar struct {
 	bar  *progressbar.ProgressBar // nil without a terminal
 	out  io.Writer
 	what string
-	told time.Time
+	last time.Time
 }
 
-// newBar returns a bar of so many bytes; -1 if they are not known.
+// newBar returns a bar for a number of bytes; -1 if unknown.
 func newBar(out io.Writer, total int64, what string) *bar {
-	b := &bar{out: out, what: what, told: time.Now()}
+	b := &bar{out: out, what: what, last: time.Now()}
 	if isTerminal(out) {
 		b.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what), progressbar.OptionShowBytes(true),
@@ -359,8 +358,8 @@ func (b *bar) show(bytes, files int64) {
 	switch {
 	case b.bar != nil:
 		_ = b.bar.Set64(bytes)
-	case time.Since(b.told) >= lineInterval:
-		b.told = time.Now()
+	case time.Since(b.last) >= lineInterval:
+		b.last = time.Now()
 		_, _ = fmt.Fprintf(b.out, "%s: %d files, %s\n", b.what, files, copy.FormatBytes(float64(bytes)))
 	}
 }

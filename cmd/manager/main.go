@@ -127,12 +127,12 @@ func newManager(ctx context.Context, o options) (ctrl.Manager, error) {
 	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
-		return nil, fmt.Errorf("finding the cluster: %w; run in a pod, or set KUBECONFIG", err)
+		return nil, fmt.Errorf("find the cluster: %w; run in a pod, or set KUBECONFIG", err)
 	}
 	config.QPS, config.Burst = apiQPS, apiBurst
 	served, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("making a client for the API server %s: %w", config.Host, err)
+		return nil, fmt.Errorf("create a client for the API server %s: %w", config.Host, err)
 	}
 	if err := controllers.AwaitSchema(ctx, served.OpenAPIV3()); err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("registering API types: %w", err)
+			return nil, fmt.Errorf("register API types: %w", err)
 		}
 	}
 	cached, err := controllers.CacheOptions()
@@ -179,7 +179,7 @@ func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
 func setup(mgr ctrl.Manager, o options) error {
 	m, err := metrics.New(ctrlmetrics.Registry)
 	if err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	recorder := mgr.GetEventRecorder("cargoship")
 	lifecycle := &controllers.Lifecycle{
@@ -187,20 +187,20 @@ func setup(mgr ctrl.Manager, o options) error {
 		Clock: clock.RealClock{}, WorkerImage: o.workerImage, Allowed: o.allowed,
 	}
 	if err := lifecycle.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("registering the lifecycle reconciler: %w", err)
+		return fmt.Errorf("register the lifecycle reconciler: %w", err)
 	}
 	coordinator := &controllers.Coordinator{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m, Recorder: recorder,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	if err := mgr.Add(coordinator); err != nil {
-		return fmt.Errorf("registering the coordinator: %w", err)
+		return fmt.Errorf("register the coordinator: %w", err)
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("registering the health check: %w", err)
+		return fmt.Errorf("register the health check: %w", err)
 	}
 	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("registering the readiness check: %w", err)
+		return fmt.Errorf("register the readiness check: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,22 +26,22 @@ func newFinishCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "finish",
-		Short: "Close an ArchiveTransfer whose workers are gone: abort leftover uploads, count the manifests, write the index",
-		Long: "Abort the multipart uploads that the workers of an ArchiveTransfer have left open, count the manifests in the\n" +
-			"bucket against plan, inventory and the counts given, and write the index. With exit code 3 the counts differ,\n" +
-			"which trying again does not help, and no index is written.",
+		Short: "Close an ArchiveTransfer whose workers have ended: abort open uploads, count the manifests, write the index",
+		Long: "Abort the multipart uploads that the workers of an ArchiveTransfer left open, check the manifests in the\n" +
+			"bucket against plan, inventory and the expected counts, and write the index. Exit code 3 means that the counts\n" +
+			"differ; no index is written, and rerunning does not help.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			told := 0
+			given := 0
 			for name := range counts {
 				if cmd.Flags().Changed("expect-" + name) {
-					told++
+					given++
 				}
 			}
-			if told != 0 && told != len(counts) {
-				return cli.UsageError{Err: fmt.Errorf("--expect-planned, --expect-done, --expect-failed and --expect-skipped go together")}
+			if given != 0 && given != len(counts) {
+				return cli.UsageError{Err: errors.New("--expect-planned, --expect-done, --expect-failed and --expect-skipped must be given together")}
 			}
-			if told > 0 {
+			if given > 0 {
 				o.Expect = &expected
 			}
 			site, err := f.site()
@@ -55,17 +56,17 @@ func newFinishCommand() *cobra.Command {
 	}
 	f.add(cmd)
 	flags := cmd.Flags()
-	flags.BoolVar(&o.AbortOnly, "abort", false, "abort leftover uploads only: the transfer is being deleted")
-	flags.BoolVar(&o.Partial, "partial", false, "the transfer was stopped before its end: what was not archived is listed as failed")
+	flags.BoolVar(&o.AbortOnly, "abort", false, "only abort open uploads: the transfer is being deleted")
+	flags.BoolVar(&o.Partial, "partial", false, "the transfer was stopped before it was complete: list files that were not archived as failed")
 	for name, count := range counts {
-		flags.Var((*countValue)(count), "expect-"+name, "files and bytes that the manager has counted as "+name)
+		flags.Var((*countValue)(count), "expect-"+name, "files and bytes that the manager counted as "+name)
 	}
-	flags.StringVar(&terminationLog, "termination-log", "/dev/termination-log", "file that takes the error, if there is one")
+	flags.StringVar(&terminationLog, "termination-log", "/dev/termination-log", "file to write the error to, if any")
 	return cmd
 }
 
-// leaveMessage leaves an error where Kubernetes looks for the last words of a container.
-// Elsewhere there is no such file.
+// leaveMessage writes an error where Kubernetes looks for a container's termination message.
+// Outside of a pod there is no such file.
 func leaveMessage(path string, err error) {
 	file, openErr := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if openErr != nil {

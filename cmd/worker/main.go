@@ -18,10 +18,10 @@ func newRootCommand() *cobra.Command {
 	for _, name := range []string{"copy", "ls", "restore", "verify", "prune", "estimate"} {
 		commands = append(commands, newMovedCommand(name))
 	}
-	return cli.NewRoot("worker", "Move the files of an ArchiveTransfer into S3, as its pod", commands...)
+	return cli.NewRoot("worker", "Upload the files of an ArchiveTransfer to S3; runs in its pods", commands...)
 }
 
-// newMovedCommand tells those who have a command in their scripts where it has gone.
+// newMovedCommand points scripts that call a former command to the new one.
 func newMovedCommand(name string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Hidden: true, DisableFlagParsing: true,

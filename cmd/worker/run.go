@@ -22,7 +22,7 @@ type runFlags struct {
 	podUID                string
 }
 
-// siteFlags say where a pod finds what it works with.
+// siteFlags say where source, credentials and CA bundle are mounted.
 type siteFlags struct {
 	sourceDir, credentialsDir, caFile string
 	memoryLimit                       int64
@@ -32,7 +32,7 @@ func newRunCommand() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Move archives under a lease, as the pod of an ArchiveTransfer",
+		Short: "Upload archives under a lease, in a pod of an ArchiveTransfer",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), f) },
 	}
@@ -50,8 +50,8 @@ func newRunCommand() *cobra.Command {
 func (f *siteFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.sourceDir, "source-dir", "/source", "where the source volume is mounted")
-	flags.StringVar(&f.credentialsDir, "credentials-dir", "/var/run/cargoship/credentials", "where the credentials Secret is mounted, if there is one")
-	flags.StringVar(&f.caFile, "ca-file", "/var/run/cargoship/ca/ca.crt", "where the CA bundle is mounted, if there is one")
+	flags.StringVar(&f.credentialsDir, "credentials-dir", "/var/run/cargoship/credentials", "where the credentials Secret is mounted, if any")
+	flags.StringVar(&f.caFile, "ca-file", "/var/run/cargoship/ca/ca.crt", "where the CA bundle is mounted, if any")
 	flags.Int64Var(&f.memoryLimit, "memory-limit", 0, "memory limit of the pod in bytes; 0 for none")
 }
 

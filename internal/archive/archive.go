@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Reasons for which an entry is skipped. A skipped entry is no failure: there
-// is nothing in it that an object could hold, or it lies outside the source.
+// Reasons why an entry is skipped. A skipped entry is not a failure: it has no
+// content to store, or lies outside the source.
 const (
 	ReasonSocket            = "Socket"
 	ReasonNamedPipe         = "NamedPipe"
@@ -17,15 +17,15 @@ const (
 	ReasonLinkToDirectory   = "LinkToDirectory"
 )
 
-// Reasons for which a file fails.
+// Reasons why a file fails.
 const (
 	// ReasonUnreadable says that the file or directory cannot be opened or read.
 	ReasonUnreadable = "Unreadable"
 	// ReasonChanged says that size or modification time differ from the plan.
 	ReasonChanged = "Changed"
-	// ReasonVanished says that the file was there when planned and is no more.
+	// ReasonVanished says that the file existed when planned and no longer does.
 	ReasonVanished = "Vanished"
-	// ReasonExcluded says that the inventory lists what the patterns leave out.
+	// ReasonExcluded says that the inventory lists a file that the patterns exclude.
 	ReasonExcluded = "Excluded"
 	// ReasonNameNotUTF8 says that the name is not UTF-8, which every object key is.
 	ReasonNameNotUTF8 = "NameNotUTF8"
@@ -42,19 +42,19 @@ const MaxKeyBytes = 1024
 type Kind string
 
 const (
-	// File is a regular file, or with packing Objects whatever stands in its place.
+	// File is a regular file, or with packing Objects any entry.
 	File Kind = ""
 	// Directory, Symlink and HardLink are members of a tar that have no content.
 	Directory Kind = "Directory"
 	// Symlink leads to Link, which may be anything.
 	Symlink Kind = "Symlink"
-	// HardLink is another name of the file at the path Link, which comes earlier in
+	// HardLink is a hard link to the file at the path Link, which comes earlier in
 	// the same archive.
 	HardLink Kind = "HardLink"
 )
 
-// Entry is one file of the source as the walk found it, or something in its
-// place that has no content to send.
+// Entry is a file of the source as the walk found it, or an entry without content
+// to send.
 type Entry struct {
 	// Path is relative to the source, separated by slashes. Its bytes are those
 	// of the file system and need not be UTF-8.
@@ -71,8 +71,8 @@ type Entry struct {
 	Kind   Kind
 	Link   string
 	Object bool
-	// Stored is how many bytes the file system keeps of a file that takes less
-	// than its size, as one with holes does; else 0. It is set with Tar only.
+	// Stored is the bytes allocated on disk if fewer than Size, as for a file with
+	// holes; otherwise 0. It is set with Tar only.
 	Stored int64
 	// Skipped or Failed, at most one of them, is the reason why the entry is not sent.
 	Skipped, Failed string
@@ -104,7 +104,7 @@ func (a Archive) Bytes() int64 {
 // Files counts the entries: files to be sent, skipped and failed ones alike.
 func (a Archive) Files() int64 { return int64(len(a.Entries)) }
 
-// Totals counts what a walk found.
+// Totals sums up a walk.
 type Totals struct {
 	Archives int64
 	// Files counts every entry; Skipped and Failed those among them that are not sent.

@@ -45,7 +45,7 @@ type batcher struct {
 	totals Totals
 }
 
-// batch is an archive that still grows.
+// batch is an archive that is still open.
 type batch struct {
 	number  int64
 	entries []Entry
@@ -57,16 +57,16 @@ type batch struct {
 
 func newBatcher(o WalkOptions, emit func(Archive) error) *batcher {
 	b := &batcher{bounds: o.bounds.of(o.Layout), layout: o.Layout, open: map[string]*batch{}, emit: emit}
-	// Numbers continue where an earlier walk has come to.
+	// Numbers continue after those of an earlier walk.
 	for prefix, at := range o.Resume {
 		b.open[prefix] = &batch{number: at.Next}
 	}
 	return b
 }
 
-// add puts an entry into the open archive of its prefix, and closes that once it
-// is full. What is listed of a prefix is always everything up to some path, which
-// is what a walk can be resumed from.
+// add appends an entry to the open archive of its prefix, and closes the archive once
+// full. The listed archives of a prefix always cover everything up to some path, from
+// which a walk can be resumed.
 func (b *batcher) add(prefix string, f found) error {
 	t := b.open[prefix]
 	if t == nil {
@@ -74,7 +74,7 @@ func (b *batcher) add(prefix string, f found) error {
 		b.open[prefix] = t
 	}
 	if !f.Sendable() {
-		// What is never sent counts for nothing in the sums of bytes.
+		// What is never sent adds no bytes.
 		f.Size = 0
 	}
 	cost := b.cost(&f)
@@ -96,18 +96,17 @@ func (b *batcher) add(prefix string, f found) error {
 	return nil
 }
 
-// cost is what an entry takes of the bounds of its archive, in bytes.
+// cost is what an entry adds to its archive, in bytes.
 type cost struct {
 	bytes int64
-	// apart are those of files that a tar doesn't hold.
+	// apart is for files stored beside the tar.
 	apart int64
 	// alone: nothing else shares the archive.
 	alone bool
 }
 
-// cost also decides whether an entry becomes an object apart from its tar. A file
-// with holes never does, since only a tar can leave them out; nor does one whose
-// path makes no key.
+// cost also decides whether an entry is stored beside its tar. A file with holes
+// never is, since only a tar can omit them; nor is one whose path makes no key.
 func (b *batcher) cost(f *found) cost {
 	switch {
 	case !f.Sendable():
@@ -122,7 +121,7 @@ func (b *batcher) cost(f *found) cost {
 	return cost{bytes: memberSize(f.Entry, cmp.Or(f.Stored, f.Size))}
 }
 
-// link makes a hard link of a further name of a file that the archive holds.
+// link turns a further name of a file in the archive into a hard link.
 func (t *batch) link(f *found) bool {
 	if f.inode == (inode{}) || f.Object || !f.Sendable() {
 		return false

@@ -14,11 +14,11 @@ func (l Layout) CheckManifest(m Manifest, prefix string, number int64) error {
 		return fmt.Errorf("it is the manifest of archive %d of prefix %q of run %s", m.Number, m.Prefix, m.Transfer)
 	}
 	if m.Object != nil && !l.mayBeArchive(m.Object.Key, prefix) {
-		return fmt.Errorf("it names the object %q, which is none of the archives of prefix %q", m.Object.Key, prefix)
+		return fmt.Errorf("it names the object %q, which is not an archive of prefix %q", m.Object.Key, prefix)
 	}
 	for _, f := range m.Members {
 		if f.Key != "" && !l.mayBeFile(f.Key, prefix, f.Path) {
-			return fmt.Errorf("it names the object %q, which is not that of %q", f.Key, f.Path)
+			return fmt.Errorf("it names the object %q, which does not belong to %q", f.Key, f.Path)
 		}
 	}
 	return nil

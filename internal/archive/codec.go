@@ -27,7 +27,7 @@ func toWireName(s string) wireName {
 func (w wireName) name() (string, error) {
 	switch {
 	case w.Path != "" && len(w.PathBase64) > 0:
-		return "", fmt.Errorf("path %q is given twice", w.Path)
+		return "", fmt.Errorf("duplicate path %q", w.Path)
 	case w.Path == "" && len(w.PathBase64) == 0:
 		return "", fmt.Errorf("a path is missing")
 	case w.Path != "":
@@ -109,7 +109,7 @@ func octalMode(m fs.FileMode) int64 {
 func ParseMode(s string) (fs.FileMode, error) {
 	bits, err := strconv.ParseUint(s, 8, 12)
 	if err != nil {
-		return 0, fmt.Errorf("mode %q is no octal number of four digits", s)
+		return 0, fmt.Errorf("mode %q is not a four-digit octal number", s)
 	}
 	m := fs.FileMode(bits) & fs.ModePerm
 	for _, b := range specialBits() {

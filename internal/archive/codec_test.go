@@ -134,7 +134,7 @@ func sampleShard(tb testing.TB) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w.lanes[0].target = 2
+	w.pending[0].target = 2
 	for n, name := range []string{"a", "b\xff"} {
 		e := Entry{Path: name, Size: 9, Mode: 0o644, ModTime: time.Unix(1, 2)}
 		if err := w.add(tb.Context(), Archive{Prefix: "*", Number: int64(n), Entries: []Entry{e, {Path: name + "s", Skipped: ReasonSocket}}}); err != nil {

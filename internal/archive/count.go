@@ -45,7 +45,7 @@ func (t Tally) Plus(o Tally) Tally {
 	return Tally{t.Done.Plus(o.Done), t.Failed.Plus(o.Failed), t.Skipped.Plus(o.Skipped)}
 }
 
-// Total counts the members whatever their outcome.
+// Total sums up the members of all outcomes.
 func (t Tally) Total() Count { return t.Done.Plus(t.Failed).Plus(t.Skipped) }
 
 // Tally counts the members of the manifest.
@@ -69,7 +69,7 @@ func Lost(l Layout, a Archive, reason, message string) Manifest {
 	return m
 }
 
-// Member returns the member that stands for the entry in a manifest, without an outcome
+// Member returns the entry as a member of a manifest, without an outcome
 // if the entry is to be sent.
 func (e Entry) Member() Member {
 	m := Member{

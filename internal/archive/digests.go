@@ -37,7 +37,7 @@ func (l Layout) encodeDigests(prefixIndex int, digests []Digest) []byte {
 }
 
 // DecodeDigests reads the list of a prefix's digests. It must be the one that the index
-// has the digest of, and tell of all its archives.
+// has the digest of, and cover all its archives.
 func (l Layout) DecodeDigests(p IndexedPrefix, data []byte) ([]Digest, error) {
 	if got := Digest(sha256.Sum256(data)).String(); got != p.Digests {
 		return nil, fmt.Errorf("its SHA-256 is %s, the index has %s", got, p.Digests)
@@ -99,7 +99,7 @@ func (i Index) Check(base, uid string) error {
 	for _, p := range i.Prefixes {
 		at := l.Index(p.Name)
 		if at < 0 || seen[p.Name] || p.ManifestPrefix != l.ManifestPrefix(at) || p.Archives < 0 || p.Files < 0 || p.Bytes < 0 {
-			return fmt.Errorf("its prefix %q is none of its layout", p.Name)
+			return fmt.Errorf("its prefix %q is not in its layout", p.Name)
 		}
 		if p.Outcomes != nil && p.Outcomes.Total() != (Count{p.Files, p.Bytes}) {
 			return errors.New("its outcomes do not add up to what was planned")

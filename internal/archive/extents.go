@@ -17,7 +17,7 @@ func (x Extent) end() int64 { return x.Offset + x.Length }
 // wholeFile is the content of a file without holes.
 func wholeFile(size int64) []Extent { return []Extent{{0, size}} }
 
-// maxExtents is how many extents a member has at most, since their list stands in front
+// maxExtents bounds the extents of a member, since their list comes in front
 // of the content. Of a file with more, the smallest holes are filled.
 // The list stays below the 1 MiB up to which Go's archive/tar reads one.
 const maxExtents = 32768
@@ -82,7 +82,7 @@ func (l *extentList) extents() ([]Extent, bool) {
 	return l.list, true
 }
 
-// errSparseMap says that what stands in front of a sparse member's content is no list of extents.
+// errSparseMap says that a sparse member's content does not begin with a valid list of extents.
 var errSparseMap = errors.New("its list of extents is not valid")
 
 // ParseExtents returns the extents of a sparse member of a tar: head is all of the

@@ -37,7 +37,7 @@ func cleanPatterns(patterns []string) ([]string, error) {
 	for _, p := range patterns {
 		c := strings.Trim(strings.TrimPrefix(p, "./"), "/")
 		if c == "" || !doublestar.ValidatePattern(c) {
-			return nil, fmt.Errorf("%q is no glob pattern", p)
+			return nil, fmt.Errorf("%q is not a valid glob pattern", p)
 		}
 		clean = append(clean, c)
 	}
@@ -50,7 +50,7 @@ func (f filter) excludes(p string) bool { return matchAny(f.exclude, p) }
 // includes says that the path, and all below it, is taken in.
 func (f filter) includes(p string) bool { return len(f.include) == 0 || matchAny(f.include, p) }
 
-// takes says that a walk with the filter comes to the path and takes it in.
+// takes says that a walk with the filter finds the path.
 func (f filter) takes(p string) bool {
 	included := f.includes(p)
 	for {

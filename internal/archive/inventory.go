@@ -21,13 +21,13 @@ const inventoryCacheBytes = 16 << 20
 type Inventory struct {
 	store  Store
 	layout Layout
-	lanes  []inventoryLane
+	lists  []shardList
 	cache  shardCache
 }
 
-// inventoryLane is what is known of one prefix. Its lock is held while the
-// store is asked, so that many archives of a new shard cost one request.
-type inventoryLane struct {
+// shardList is the known shards of one prefix. Its lock is held during requests to the
+// store, so that many archives of a new shard cost one request.
+type shardList struct {
 	sync.Mutex
 	// firsts are the numbers with which the shards begin, ascending.
 	firsts []int64
@@ -38,7 +38,7 @@ func NewInventory(s Store, l Layout) *Inventory {
 	return &Inventory{
 		store:  s,
 		layout: l,
-		lanes:  make([]inventoryLane, len(l.Prefixes())),
+		lists:  make([]shardList, len(l.Prefixes())),
 		cache:  shardCache{limit: inventoryCacheBytes},
 	}
 }
@@ -57,21 +57,21 @@ func (i *Inventory) Archive(ctx context.Context, prefix string, number int64) (A
 	return a, nil
 }
 
-// shardOf looks where the archive should be by what is known, then asks the
-// store what there is by now, and looks again.
+// shardOf looks the archive up in the known shards, then lists the shards in the store and
+// looks again.
 func (i *Inventory) shardOf(ctx context.Context, prefix string, number int64) (*shard, error) {
 	index := i.layout.Index(prefix)
 	if index < 0 || number < 0 {
 		return nil, ErrNotListed
 	}
-	lane := &i.lanes[index]
-	lane.Lock()
-	defer lane.Unlock()
+	list := &i.lists[index]
+	list.Lock()
+	defer list.Unlock()
 	if s, err := i.lookUp(ctx, index, number); s != nil || err != nil {
 		return s, err
 	}
 	var err error
-	if lane.firsts, err = listShards(ctx, i.store, i.layout, index); err != nil {
+	if list.firsts, err = listShards(ctx, i.store, i.layout, index); err != nil {
 		return nil, err
 	}
 	s, err := i.lookUp(ctx, index, number)
@@ -81,9 +81,9 @@ func (i *Inventory) shardOf(ctx context.Context, prefix string, number int64) (*
 	return s, err
 }
 
-// lookUp returns the shard that holds the archive, nil if none is known to.
+// lookUp returns the known shard that holds the archive, or nil.
 func (i *Inventory) lookUp(ctx context.Context, index int, number int64) (*shard, error) {
-	firsts := i.lanes[index].firsts
+	firsts := i.lists[index].firsts
 	at := sort.Search(len(firsts), func(k int) bool { return firsts[k] > number }) - 1
 	if at < 0 {
 		return nil, nil
@@ -111,18 +111,18 @@ func (i *Inventory) shard(ctx context.Context, index int, first int64) (*shard, 
 
 // Find returns the number of the archive that holds a path, and its entry. The
 // error matches ErrNotListed when none does. Together with Layout.Locate it
-// tells whether an object belongs to the transfer.
+// decides whether an object belongs to the transfer.
 func (i *Inventory) Find(ctx context.Context, prefix, p string) (int64, Entry, error) {
 	missing := fmt.Errorf("path %q of prefix %q: %w", p, prefix, ErrNotListed)
 	index := i.layout.Index(prefix)
 	if index < 0 {
 		return 0, Entry{}, missing
 	}
-	lane := &i.lanes[index]
-	lane.Lock()
-	defer lane.Unlock()
+	list := &i.lists[index]
+	list.Lock()
+	defer list.Unlock()
 	var err error
-	if lane.firsts, err = listShards(ctx, i.store, i.layout, index); err != nil {
+	if list.firsts, err = listShards(ctx, i.store, i.layout, index); err != nil {
 		return 0, Entry{}, err
 	}
 	s, err := i.shardBefore(ctx, index, p)
@@ -145,7 +145,7 @@ func (i *Inventory) Find(ctx context.Context, prefix, p string) (int64, Entry, e
 
 // shardBefore returns the last shard whose first entry isn't after p; nil if there is none.
 func (i *Inventory) shardBefore(ctx context.Context, index int, p string) (*shard, error) {
-	firsts := i.lanes[index].firsts
+	firsts := i.lists[index].firsts
 	var failed error
 	at := sort.Search(len(firsts), func(k int) bool {
 		s, err := i.shard(ctx, index, firsts[k])
@@ -168,8 +168,8 @@ func (s *shard) startsAfter(number int64, p string) (bool, error) {
 	return err == nil && ComparePaths(a.Entries[0].Path, p) > 0, err
 }
 
-// archiveBefore returns the last archive whose first entry isn't after p; the
-// shard's first one is known not to be.
+// archiveBefore returns the last archive whose first entry isn't after p. The first archive
+// of the shard is one.
 func (s *shard) archiveBefore(p string) (Archive, error) {
 	var failed error
 	at := sort.Search(len(s.ends), func(k int) bool {
@@ -215,12 +215,12 @@ func readShard(ctx context.Context, store Store, l Layout, index int, first int6
 	return s, nil
 }
 
-// shardCache keeps the shards used last.
+// shardCache keeps the most recently used shards.
 type shardCache struct {
 	limit int
 
 	mu     sync.Mutex
-	shards []cachedShard // the one used last comes last
+	shards []cachedShard // most recently used last
 	size   int
 }
 

@@ -66,7 +66,7 @@ func (l Layout) Validate() error {
 		return err
 	}
 	if l.Run != "" && (l.Tar == nil || l.Run != l.UID || !fileName(l.Run)) {
-		return fmt.Errorf("run %q must be the UID of a packed run, and one file name", l.Run)
+		return fmt.Errorf("run %q must be the UID of a packed run, and a valid file name", l.Run)
 	}
 	if l.Count < 0 || l.Count > MaxPrefixes {
 		return fmt.Errorf("%d prefixes: must be between 0 and %d", l.Count, MaxPrefixes)
@@ -86,7 +86,7 @@ func (l Layout) Validate() error {
 	}
 }
 
-// CheckBase returns an error unless base can stand in front of all keys; empty is fine.
+// CheckBase returns an error unless base is a valid prefix of all keys; it may be empty.
 func CheckBase(base string) error {
 	switch {
 	case base == "":
@@ -94,7 +94,7 @@ func CheckBase(base string) error {
 	case !cleanRelative(base):
 		return fmt.Errorf("base prefix %q must be a relative path in UTF-8 without empty, . or .. parts", base)
 	case reserved(base):
-		return fmt.Errorf("base prefix %q has a part %s, which is kept for bookkeeping", base, bookkeepingDir)
+		return fmt.Errorf("base prefix %q contains %s, which is reserved for bookkeeping", base, bookkeepingDir)
 	default:
 		return nil
 	}
@@ -143,7 +143,7 @@ func (l Layout) Resolved() bool {
 }
 
 // Prefixes returns the prefixes of a resolved layout; the position of a prefix
-// in it is the index under which its bookkeeping objects stand.
+// in it is the index in the keys of its bookkeeping objects.
 func (l Layout) Prefixes() []string {
 	if l.Pattern != Hash {
 		return slices.Clone(l.Names)
@@ -249,7 +249,7 @@ func (l Layout) cutPrefix(p string) (prefix, rest string, ok bool) {
 	return "", "", false
 }
 
-// verdict returns the reason why no object can stand for the path, or "".
+// verdict returns the reason why the path cannot be an object, or "".
 func (l Layout) verdict(p string) string {
 	key := l.Key(l.Prefix(p), p)
 	if l.Tar != nil {
@@ -278,10 +278,10 @@ func (l Layout) BookkeepingPrefix() string {
 	return l.under(bookkeepingDir + "/" + l.UID + "/")
 }
 
-// PlanKey is where the plan stands.
+// PlanKey is the key of the plan.
 func (l Layout) PlanKey() string { return l.BookkeepingPrefix() + "plan.json" }
 
-// IndexKey is where the index of the finished transfer stands.
+// IndexKey is the key of the index of a complete transfer.
 func (l Layout) IndexKey() string { return l.BookkeepingPrefix() + "index.json" }
 
 // RunsPrefix is what the bookkeeping keys of all runs below a base begin with; the UID of
@@ -293,7 +293,7 @@ func (l Layout) ShardPrefix(prefixIndex int) string {
 	return fmt.Sprintf("%sinventory/%02d/", l.BookkeepingPrefix(), prefixIndex)
 }
 
-// ShardKey is where the inventory shard stands that begins with the archive first.
+// ShardKey is the key of the inventory shard that begins with the archive first.
 func (l Layout) ShardKey(prefixIndex int, first int64) string {
 	return fmt.Sprintf("%s%010d%s", l.ShardPrefix(prefixIndex), first, shardSuffix)
 }
@@ -303,7 +303,7 @@ func (l Layout) ManifestPrefix(prefixIndex int) string {
 	return fmt.Sprintf("%smanifests/%02d/", l.BookkeepingPrefix(), prefixIndex)
 }
 
-// ManifestKey is where the manifest of an archive stands.
+// ManifestKey is the key of the manifest of an archive.
 func (l Layout) ManifestKey(prefixIndex int, number int64) string {
 	return fmt.Sprintf("%s%010d%s", l.ManifestPrefix(prefixIndex), number, manifestSuffix)
 }

@@ -98,7 +98,7 @@ func TestLayoutValidate(t *testing.T) {
 		"a name below another":      {Layout{Pattern: Explicit, Names: []string{"a/b", "a"}}, "overlap"},
 		"the bookkeeping directory": {Layout{Pattern: Explicit, Names: []string{".cargoship"}}, "explicit prefix"},
 		"one below another name":    {Layout{Pattern: Explicit, Names: []string{"a/.cargoship/u"}}, "explicit prefix"},
-		"a base in bookkeeping":     {Layout{Base: "a/.cargoship/u", Pattern: Mirror}, "kept for bookkeeping"},
+		"a base in bookkeeping":     {Layout{Base: "a/.cargoship/u", Pattern: Mirror}, "reserved for bookkeeping"},
 		"a long name":               {Layout{Pattern: Explicit, Names: []string{strings.Repeat("a", 256)}}, "explicit prefix"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,7 @@ package archive
 
 import "fmt"
 
-// The largest plan of a transfer; the manager refuses a larger one.
+// The largest plan of a transfer; the manager rejects a larger one.
 const (
 	maxPlannedArchives = 100_000_000
 	maxPlannedFiles    = 100_000_000_000
@@ -16,8 +16,8 @@ const ReasonSourceTooLarge = "SourceTooLarge"
 type tooLargeError struct{ total PlannedPrefix }
 
 func (e *tooLargeError) Error() string {
-	return fmt.Sprintf("list the source: it has more than %d archives, %d files or %d bytes, which is the most that one transfer moves; "+
-		"divide it into several transfers, by include patterns", int64(maxPlannedArchives), int64(maxPlannedFiles), int64(maxPlannedBytes))
+	return fmt.Sprintf("list the source: it has more than %d archives, %d files or %d bytes, the maximum of one transfer; "+
+		"split it into several transfers with include patterns", int64(maxPlannedArchives), int64(maxPlannedFiles), int64(maxPlannedBytes))
 }
 
 func (*tooLargeError) Reason() string { return ReasonSourceTooLarge }

@@ -16,11 +16,11 @@ import (
 // FormatVersion is the version of every bookkeeping object that this package writes.
 const FormatVersion = 1
 
-// Outcome tells what became of a member.
+// Outcome is the outcome of a member.
 type Outcome string
 
 const (
-	// Done says that the object stands and its checksum is verified.
+	// Done says that the object exists and its checksum is verified.
 	Done Outcome = "Done"
 	// Skipped says that there was nothing to send.
 	Skipped Outcome = "Skipped"
@@ -28,7 +28,7 @@ const (
 	Failed Outcome = "Failed"
 )
 
-// Manifest records what became of one archive.
+// Manifest records the outcome of one archive.
 type Manifest struct {
 	// Version is FormatVersion; Encode sets it.
 	Version int
@@ -72,14 +72,14 @@ type Member struct {
 	// ETag and Checksum are those of the object, as S3 gave them.
 	ETag, Checksum, ChecksumAlgorithm string
 	Outcome                           Outcome
-	// Kept says that what stood already was the same, and nothing was sent.
+	// Kept says that the object already existed unchanged, and nothing was sent.
 	Kept bool
 	// Reason is a machine-readable word and Message a sentence, unless Done.
 	Reason, Message string
 	// Xattrs are the extended attributes. Those of a member of the tar may be in its header
 	// only, where Tar names them.
 	Xattrs []Xattr
-	// NotKept names the extended attributes that the file has and the archive lacks.
+	// NotKept names extended attributes of the file that are not archived.
 	NotKept []string
 }
 
@@ -90,7 +90,7 @@ type Place struct {
 	Offset int64 `json:"offset"`
 	Length int64 `json:"length"`
 	Data   int64 `json:"data"`
-	// Frame is what has to be fetched of the object.
+	// Frame is the range of the object to fetch.
 	Frame Range `json:"frame"`
 	// SHA256 is the digest of a file, in hexadecimal; SHA256Of says what it covers.
 	SHA256   string       `json:"sha256,omitempty"`
@@ -100,8 +100,8 @@ type Place struct {
 	Attributes []string `json:"xattrs,omitempty"`
 }
 
-// Target returns the file that a hard link of the manifest is another name of,
-// with the link's path; its Link is the path that the tar has it under.
+// Target returns the target of a hard link of the manifest, with the link's path; its
+// Link is the path of the target in the tar.
 func (m Manifest) Target(link Member) (Member, bool) {
 	at := slices.IndexFunc(m.Members, func(f Member) bool { return f.Path == link.Link && f.Kind == File && f.Outcome == Done })
 	if at < 0 {
@@ -112,9 +112,8 @@ func (m Manifest) Target(link Member) (Member, bool) {
 	return target, true
 }
 
-// Holds says that the manifest's tar holds just what another archive would pack. Of
-// files, size and time tell that they are the same; extended attributes are compared by
-// Source.SameAttributes.
+// Holds says that the manifest's tar holds exactly what another archive would pack. Files
+// are compared by size and time; extended attributes are compared by Source.SameAttributes.
 func (m Manifest) Holds(a Archive) bool {
 	if m.Object == nil || len(m.Members) != len(a.Entries) {
 		return false
@@ -208,18 +207,18 @@ func (m Manifest) write(w io.Writer) error {
 // decodeVersioned reads JSON into v, one field of which is version.
 func decodeVersioned(raw []byte, v any, version *int) error {
 	if len(raw) > maxPlainJSON {
-		return fmt.Errorf("%d bytes are more than this program writes", len(raw))
+		return fmt.Errorf("%d bytes exceed the maximum that this program writes", len(raw))
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("not the JSON expected: %w", err)
+		return fmt.Errorf("unexpected JSON: %w", err)
 	}
 	if *version != FormatVersion {
-		return fmt.Errorf("version %d is unknown; this program reads version %d", *version, FormatVersion)
+		return fmt.Errorf("unknown version %d; this program reads version %d", *version, FormatVersion)
 	}
 	return nil
 }
 
-// Index closes a transfer: what the bucket holds of it.
+// Index describes a complete transfer: what the bucket holds of it.
 type Index struct {
 	// Version is FormatVersion; Encode sets it.
 	Version int `json:"version"`
@@ -231,18 +230,18 @@ type Index struct {
 	Written time.Time `json:"written"`
 	// Partial: the transfer was stopped before all of the source was planned or sent.
 	Partial bool `json:"partial,omitempty"`
-	// Layout tells which keys the files have.
+	// Layout determines the keys of the files.
 	Layout Layout `json:"layout"`
-	// Prefixes tell where the manifests stand and what they hold.
+	// Prefixes locate the manifests and sum up their contents.
 	Prefixes []IndexedPrefix `json:"prefixes"`
 }
 
-// IndexedPrefix tells what the bucket holds of one prefix.
+// IndexedPrefix describes what the bucket holds of one prefix.
 type IndexedPrefix struct {
 	Name string `json:"name"`
 	// ManifestPrefix is what the keys of its manifests begin with.
 	ManifestPrefix string `json:"manifestPrefix"`
-	// Archives, Files and Bytes are as planned; Manifests counts those that stand.
+	// Archives, Files and Bytes are as planned; Manifests counts those that exist.
 	Archives  int64 `json:"archives"`
 	Manifests int64 `json:"manifests"`
 	Files     int64 `json:"files"`
@@ -250,7 +249,7 @@ type IndexedPrefix struct {
 	// Digests is the SHA-256 of the list of its manifests' digests, in hexadecimal; empty
 	// in an index of an earlier release.
 	Digests string `json:"digests,omitempty"`
-	// Outcomes count what became of them; nil in an index of an earlier release.
+	// Outcomes counts files and bytes by outcome; nil in an index of an earlier release.
 	Outcomes *Tally `json:"outcomes,omitempty"`
 }
 

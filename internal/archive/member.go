@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// headerReserve is what a member's headers are reckoned to take: an extended
+// headerReserve is the estimated size of a member's headers: an extended
 // header of one block of records around the plain one.
 const headerReserve = 3 * blockSize
 
@@ -36,7 +36,7 @@ type member struct {
 	others []string
 	// sparse: holes are left out.
 	sparse bool
-	// fault is why zeros stand for content that could not be read; a *FileError.
+	// fault is why unreadable content was replaced with zeros; a *FileError.
 	fault error
 }
 
@@ -222,7 +222,7 @@ func (m *member) readFile(p []byte, off int64) {
 	if m.fault == nil {
 		m.fault = err
 		if errors.Is(err, io.EOF) {
-			m.fault = &FileError{m.entry.Path, ErrChanged, errors.New("it has become shorter while it was read")}
+			m.fault = &FileError{m.entry.Path, ErrChanged, errors.New("it was truncated while being read")}
 		}
 	}
 }

@@ -10,9 +10,8 @@ import (
 )
 
 // Packer makes the parts of one archive's object: a tar, compressed if the
-// layout says so. What a file no longer is as it was planned is left out, or,
-// if that shows only while it is read, counts as failed. It is safe for
-// concurrent use.
+// layout says so. A file that is no longer as planned is omitted, or counts as
+// failed if it changes while it is read. It is safe for concurrent use.
 type Packer struct {
 	source  *Source
 	entries []Entry
@@ -30,18 +29,18 @@ type Packer struct {
 	ended      bool
 	packed     []Packed
 	frames     []frame
-	// broken is why a part could not be made; there will be no others.
+	// broken is why a part could not be made; no further parts are made.
 	broken error
 	// parts hold where each part begins in the tar, and its first frame.
 	parts []part
 }
 
-// Packed tells what became of an entry.
+// Packed is the outcome of an entry.
 type Packed struct {
-	// In says that the entry is in the tar, where Place tells.
+	// In says that the entry is in the tar, at Place.
 	In bool
 	Place
-	// Xattrs are its extended attributes, NotKept names those that are left out.
+	// Xattrs are its extended attributes, NotKept names those that are omitted.
 	Xattrs  []Xattr
 	NotKept []string
 	// Err says why the entry is not in the tar, or not whole; a *FileError.
@@ -69,8 +68,8 @@ func NewPacker(s *Source, c *Compressor, a Archive) *Packer {
 	return &Packer{source: s, entries: a.Entries, compressor: c, packed: make([]Packed, len(a.Entries))}
 }
 
-// maxFileRatio is how much more than a file system keeps of a file it is
-// expected to hold, apart from holes.
+// maxFileRatio bounds how many times larger than on disk a file without holes is
+// expected to be, on a file system that compresses.
 const maxFileRatio = 4
 
 // PlannedSize bounds the object of an archive in bytes, unless extended
@@ -106,7 +105,7 @@ func (p *Packer) Fill(ctx context.Context, n int, buf []byte) (length int, last 
 	case n < len(p.parts):
 		return p.refill(ctx, n, buf)
 	case n > len(p.parts) || p.ended:
-		return 0, false, fmt.Errorf("part %d of a tar of which %d are made", n, len(p.parts))
+		return 0, false, fmt.Errorf("read part %d again: only %d parts have been read", n, len(p.parts))
 	}
 	length, err = p.makeNext(ctx, buf)
 	// What was begun cannot be begun again.
@@ -184,11 +183,11 @@ func (p *Packer) read(ctx context.Context, buf []byte) (int, error) {
 	return filled, nil
 }
 
-// done says that nothing of the tar is left.
+// done says that the tar is complete.
 func (p *Packer) done() bool { return p.ended && p.current == nil }
 
-// advance sees to it that a member is open, unless there is none left: those
-// that can no longer be had are passed over. The trailer comes as the last one.
+// advance opens the next member unless one is open, skipping those that can no longer
+// be read. The trailer comes last.
 func (p *Packer) advance(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -220,12 +219,12 @@ func (p *Packer) advance(ctx context.Context) error {
 	return nil
 }
 
-// open opens a member, unless it is another name of one that the tar lacks.
+// open opens a member, unless it is a hard link to one that is missing from the tar.
 func (p *Packer) open(ctx context.Context, e Entry) (*member, error) {
 	if e.Kind == HardLink {
 		at, found := slices.BinarySearchFunc(p.entries, e.Link, func(e Entry, path string) int { return ComparePaths(e.Path, path) })
 		if !found || !p.packed[at].In || p.packed[at].Err != nil {
-			return nil, &FileError{e.Path, ErrVanished, fmt.Errorf("%q, which it is another name of, is not in the archive", e.Link)}
+			return nil, &FileError{e.Path, ErrVanished, fmt.Errorf("its hard link target %q is not in the archive", e.Link)}
 		}
 	}
 	return p.source.openMember(ctx, e)
@@ -244,7 +243,7 @@ func (p *Packer) step(buf []byte) int {
 	return int(n)
 }
 
-// finish takes down what became of the current member.
+// finish records the outcome of the current member.
 func (p *Packer) finish(m *member) {
 	p.current = nil
 	defer m.close()
@@ -304,7 +303,7 @@ func (p *Packer) readAt(ctx context.Context, buf []byte, off int64) error {
 	return nil
 }
 
-// memberAt returns the first entry that may reach beyond a place in the tar.
+// memberAt returns the first entry that may extend beyond an offset in the tar.
 func (p *Packer) memberAt(off int64) int {
 	// Entries that are not in the tar have no offset; the search goes by those opened,
 	// from the last that begins at or before off.
@@ -335,14 +334,14 @@ func (p *Packer) reread(ctx context.Context, e Entry, packed Packed, buf []byte,
 	}
 	defer m.close()
 	if m.length() != packed.Length {
-		return &FileError{e.Path, ErrChanged, errors.New("its attributes or holes are others")}
+		return &FileError{e.Path, ErrChanged, errors.New("its attributes or holes have changed")}
 	}
 	m.readAt(buf, off, nil)
 	return nil
 }
 
-// Packed returns what became of each entry, in their order, once all parts are made. It
-// is not to be changed.
+// Packed returns the outcome of each entry, in order, once all parts are made. The caller
+// must not modify it.
 func (p *Packer) Packed() []Packed {
 	p.mu.Lock()
 	defer p.mu.Unlock()

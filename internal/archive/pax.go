@@ -54,7 +54,7 @@ type header struct {
 	uid, gid   int64
 	size       int64
 	mtime      time.Time
-	// sparse tells of the content as it would be without holes; nil without any.
+	// sparse is the map of extents; nil without holes.
 	sparse *sparseHeader
 	// xattrs are extended attributes, sorted by name.
 	xattrs []record
@@ -168,7 +168,7 @@ func ascii(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
-// plain drops what is not ASCII, for names that only stand in for another.
+// plain drops what is not ASCII, for names that are placeholders.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= utf8.RuneSelf {

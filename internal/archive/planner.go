@@ -9,21 +9,20 @@ import (
 )
 
 const (
-	// A shard is written when it has as many archives as its turn allows: 1, 2,
-	// 4 and so on, so that work can start at once and yet few objects are made.
+	// The shards of a prefix hold 1, 2, 4 and so on archives, up to this many, so that
+	// transfer can start at once and yet few objects are written.
 	maxShardArchives = 1024
 	// maxShardFiles keeps shards near 1 MiB, compressed.
 	maxShardFiles = 64 << 10
 
 	defaultFlushInterval = time.Second
-	// flushFraction of the time that planning has taken so far is the least that
-	// an archive waits: a slow walk of hours thus makes no more than a few
-	// thousand shards for each prefix.
+	// An archive waits at least this fraction of the time spent planning so far, so
+	// that a slow walk of hours writes at most a few thousand shards per prefix.
 	flushFraction = 1000
 )
 
-// Planner writes the inventory of a source into the bucket. One at a time may
-// run for a transfer.
+// Planner writes the inventory of a source to the bucket. Only one may run for a
+// transfer at a time.
 type Planner struct {
 	Source *Source
 	Store  Store
@@ -31,17 +30,16 @@ type Planner struct {
 	Layout Layout
 	// Include and Exclude are those of WalkOptions.
 	Include, Exclude []string
-	// FlushInterval is how long a finished archive waits at first to be listed
-	// together with others; 0 means one second.
+	// FlushInterval is how long a complete archive initially waits for others to share
+	// a shard with; 0 means one second.
 	FlushInterval time.Duration
 
 	bounds bounds
 }
 
-// Run walks the source and lists its archives, continuing where an earlier run
-// that was cut short has left off: what is listed stays as it is, and files
-// that have appeared in its midst since are not looked for. It calls progress,
-// never twice at a time, whenever more archives are listed.
+// Run walks the source and lists its archives, resuming an interrupted run: shards
+// that exist are kept, and files created since among those already listed are
+// ignored. It calls progress, never concurrently, whenever more archives are listed.
 func (p *Planner) Run(ctx context.Context, progress func(Plan)) (Plan, error) {
 	plan, err := p.begin(ctx)
 	if err != nil {
@@ -72,7 +70,7 @@ func (p *Planner) Run(ctx context.Context, progress func(Plan)) (Plan, error) {
 	return plan, nil
 }
 
-// begin returns the plan that stands, or decides the layout and writes one.
+// begin returns the existing plan, or decides the layout and writes one.
 func (p *Planner) begin(ctx context.Context) (Plan, error) {
 	plan, found, err := ReadPlan(ctx, p.Store, p.Layout)
 	if found || err != nil {
@@ -84,9 +82,9 @@ func (p *Planner) begin(ctx context.Context) (Plan, error) {
 	return plan, plan.Write(ctx, p.Store)
 }
 
-// list walks in one goroutine and writes shards in the caller's, since shards
-// have to be written also while a slow source yields nothing. When it returns,
-// the walk has ended.
+// list walks in a goroutine of its own and writes shards in the caller's, so that
+// shards are written even while a slow source yields nothing. The walk has ended
+// when list returns.
 func (p *Planner) list(ctx context.Context, w *shardWriter, report func()) error {
 	// The walk has a context of its own: it ends before the last shard is written.
 	walking, stop := context.WithCancel(ctx)
@@ -116,7 +114,7 @@ func (p *Planner) list(ctx context.Context, w *shardWriter, report func()) error
 	return w.flush(ctx, 0)
 }
 
-// write takes archives until there are no more.
+// write writes archives until the walk ends.
 func (p *Planner) write(ctx context.Context, w *shardWriter, archives <-chan Archive, report func()) error {
 	interval := p.FlushInterval
 	if interval <= 0 {
@@ -151,30 +149,30 @@ func (p *Planner) walkOptions(w *shardWriter) WalkOptions {
 		Include: p.Include, Exclude: p.Exclude, Layout: w.layout, bounds: p.bounds,
 		Resume: map[string]Cursor{},
 	}
-	for i, lane := range w.lanes {
-		if lane.listed.Archives > 0 {
-			o.Resume[w.prefixes[i]] = Cursor{lane.listed.Archives, lane.after}
+	for i, next := range w.pending {
+		if next.listed.Archives > 0 {
+			o.Resume[w.prefixes[i]] = Cursor{next.listed.Archives, next.after}
 		}
 	}
 	return o
 }
 
-// shardWriter gathers archives into shards and puts them into the bucket.
+// shardWriter collects archives into shards and writes them to the bucket.
 type shardWriter struct {
 	store    Store
 	layout   Layout
 	prefixes []string
-	lanes    []shardLane
+	pending  []pendingShard
 	encoder  *zstd.Encoder
-	// total sums up what is listed and gathered.
+	// total sums up what is listed or pending.
 	total PlannedPrefix
 	// written counts shards.
 	written int
 }
 
-// shardLane is the shard of one prefix that is being gathered.
-type shardLane struct {
-	// listed sums up the shards that stand; after is the last path in them.
+// pendingShard is the next shard of one prefix.
+type pendingShard struct {
+	// listed sums up the shards written so far; after is the last path in them.
 	listed PlannedPrefix
 	after  string
 	// target is the number of archives at which the shard is written.
@@ -185,41 +183,41 @@ type shardLane struct {
 	oldest   time.Time
 }
 
-// openWriter finds out which shards an earlier run has written.
+// openWriter resumes after the shards that an earlier run has written.
 func (p *Planner) openWriter(ctx context.Context, l Layout) (*shardWriter, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd encoder: %w", err)
 	}
 	w := &shardWriter{store: p.Store, layout: l, prefixes: l.Prefixes(), encoder: enc}
-	w.lanes = make([]shardLane, len(w.prefixes))
+	w.pending = make([]pendingShard, len(w.prefixes))
 	for i, prefix := range w.prefixes {
-		if w.lanes[i], err = resumeLane(ctx, p.Store, l, i); err != nil {
+		if w.pending[i], err = resumePrefix(ctx, p.Store, l, i); err != nil {
 			return nil, err
 		}
-		w.lanes[i].listed.Name = prefix
-		w.total.add(w.lanes[i].listed)
+		w.pending[i].listed.Name = prefix
+		w.total.add(w.pending[i].listed)
 	}
 	return w, nil
 }
 
-func resumeLane(ctx context.Context, store Store, l Layout, index int) (shardLane, error) {
-	lane := shardLane{target: 1}
+func resumePrefix(ctx context.Context, store Store, l Layout, index int) (pendingShard, error) {
+	next := pendingShard{target: 1}
 	firsts, err := listShards(ctx, store, l, index)
 	if err != nil || len(firsts) == 0 {
-		return lane, err
+		return next, err
 	}
 	s, err := readShard(ctx, store, l, index, firsts[len(firsts)-1])
 	if err != nil {
-		return lane, err
+		return next, err
 	}
 	last, err := s.archive(s.next() - 1)
 	if err != nil {
-		return lane, fmt.Errorf("inventory of prefix %q: %w", s.header.Prefix, err)
+		return next, fmt.Errorf("inventory of prefix %q: %w", s.header.Prefix, err)
 	}
-	lane.listed = s.totals()
-	lane.after = last.Entries[len(last.Entries)-1].Path
-	return lane, nil
+	next.listed = s.totals()
+	next.after = last.Entries[len(last.Entries)-1].Path
+	return next, nil
 }
 
 // add puts an archive into the shard of its prefix, and writes it when it is full.
@@ -233,14 +231,14 @@ func (w *shardWriter) add(ctx context.Context, a Archive) error {
 		return err
 	}
 	index := w.layout.Index(a.Prefix)
-	lane := &w.lanes[index]
-	if len(lane.archives) == 0 {
-		lane.oldest = time.Now()
+	next := &w.pending[index]
+	if len(next.archives) == 0 {
+		next.oldest = time.Now()
 	}
-	lane.archives = append(lane.archives, shardArchive{int64(len(frame)), a.Files(), a.Bytes()})
-	lane.frames = append(lane.frames, frame...)
-	lane.files += a.Files()
-	if len(lane.archives) < lane.target && lane.files < maxShardFiles {
+	next.archives = append(next.archives, shardArchive{int64(len(frame)), a.Files(), a.Bytes()})
+	next.frames = append(next.frames, frame...)
+	next.files += a.Files()
+	if len(next.archives) < next.target && next.files < maxShardFiles {
 		return nil
 	}
 	return w.write(ctx, index)
@@ -248,8 +246,8 @@ func (w *shardWriter) add(ctx context.Context, a Archive) error {
 
 // flush writes the shards whose oldest archive has waited for age.
 func (w *shardWriter) flush(ctx context.Context, age time.Duration) error {
-	for i := range w.lanes {
-		if lane := &w.lanes[i]; len(lane.archives) > 0 && time.Since(lane.oldest) >= age {
+	for i := range w.pending {
+		if next := &w.pending[i]; len(next.archives) > 0 && time.Since(next.oldest) >= age {
 			if err := w.write(ctx, i); err != nil {
 				return err
 			}
@@ -259,37 +257,37 @@ func (w *shardWriter) flush(ctx context.Context, age time.Duration) error {
 }
 
 func (w *shardWriter) write(ctx context.Context, index int) error {
-	lane := &w.lanes[index]
+	next := &w.pending[index]
 	s := shard{header: shardHeader{
 		Prefix:      w.prefixes[index],
-		First:       lane.listed.Archives,
-		FilesBefore: lane.listed.Files,
-		BytesBefore: lane.listed.Bytes,
-		Archives:    lane.archives,
+		First:       next.listed.Archives,
+		FilesBefore: next.listed.Files,
+		BytesBefore: next.listed.Bytes,
+		Archives:    next.archives,
 	}}
-	data, err := encodeShard(s.header, lane.frames)
+	data, err := encodeShard(s.header, next.frames)
 	if err != nil {
 		return err
 	}
 	if err := w.store.Put(ctx, w.layout.ShardKey(index, s.header.First), data); err != nil {
 		return fmt.Errorf("write inventory of prefix %q: %w", w.prefixes[index], err)
 	}
-	for _, a := range lane.archives {
-		lane.listed.Archives++
-		lane.listed.Files += a.Files
-		lane.listed.Bytes += a.Bytes
+	for _, a := range next.archives {
+		next.listed.Archives++
+		next.listed.Files += a.Files
+		next.listed.Bytes += a.Bytes
 	}
-	*lane = shardLane{listed: lane.listed, target: min(2*lane.target, maxShardArchives)}
+	*next = pendingShard{listed: next.listed, target: min(2*next.target, maxShardArchives)}
 	w.written++
 	return nil
 }
 
-// planned sums up what is written, for the prefixes that have archives.
+// planned sums up the shards written, for prefixes that have archives.
 func (w *shardWriter) planned() []PlannedPrefix {
 	var all []PlannedPrefix
-	for _, lane := range w.lanes {
-		if lane.listed.Archives > 0 {
-			all = append(all, lane.listed)
+	for _, next := range w.pending {
+		if next.listed.Archives > 0 {
+			all = append(all, next.listed)
 		}
 	}
 	return all

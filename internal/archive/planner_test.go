@@ -177,7 +177,7 @@ func TestPlannerListsWhileTheWalkIsStuck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.lanes[0].target = maxShardArchives
+		w.pending[0].target = maxShardArchives
 		archives := make(chan Archive)
 		reported := make(chan time.Duration, 1)
 		start := time.Now()
@@ -202,7 +202,7 @@ func TestPlannerBoundsAShard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.lanes[0].target = maxShardArchives
+	w.pending[0].target = maxShardArchives
 	a := Archive{Prefix: "*", Entries: make([]Entry, 1000)}
 	for i := range a.Entries {
 		a.Entries[i].Path = fmt.Sprint(i)
@@ -212,7 +212,7 @@ func TestPlannerBoundsAShard(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := w.lanes[0].listed.Archives; got != 66 {
+	if got := w.pending[0].listed.Archives; got != 66 {
 		t.Errorf("%d archives written, want 66, the first to make %d files", got, maxShardFiles)
 	}
 }

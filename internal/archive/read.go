@@ -23,7 +23,7 @@ const (
 	maxRecord = 1 << 20
 	// maxMembers bounds the members of an archive.
 	maxMembers = 16 << 10
-	// maxPlainJSON bounds plans and indexes, which tell of MaxPrefixes prefixes, and the
+	// maxPlainJSON bounds plans and indexes, which describe MaxPrefixes prefixes, and the
 	// headers of shards.
 	maxPlainJSON = 1 << 20
 )
@@ -59,7 +59,7 @@ type recordReader struct {
 	read, allowed int64
 }
 
-var errTooLong = errors.New("longer than any that this program writes")
+var errTooLong = errors.New("longer than this program writes")
 
 // Read implements io.Reader.
 func (r *recordReader) Read(p []byte) (int, error) {
@@ -80,7 +80,7 @@ type manifestReader struct {
 }
 
 // scanManifest reads a compressed manifest in bounded memory and hands each member on. The
-// head stands in front of the members.
+// head comes before the members.
 func scanManifest(data []byte, member func(wireHead, Member) error) (wireHead, error) {
 	dec, err := newDecoder(bytes.NewReader(data))
 	if err != nil {
@@ -167,7 +167,7 @@ func (r *manifestReader) members(member func(wireHead, Member) error) error {
 func (r *manifestReader) delim(want json.Delim) error {
 	got, err := r.json.Token()
 	if err == nil && got != want {
-		err = fmt.Errorf("%v where %v should be", got, want)
+		err = fmt.Errorf("unexpected %v instead of %v", got, want)
 	}
 	return notJSON(err)
 }
@@ -179,7 +179,7 @@ func notJSON(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("not the JSON expected: %w", err)
+	return fmt.Errorf("unexpected JSON: %w", err)
 }
 
 // member checks a member and returns it.
@@ -193,7 +193,7 @@ func (w wireMember) member(head wireHead) (Member, error) {
 		return Member{}, fmt.Errorf("%q: %w", p, err)
 	}
 	if !w.consistent() || w.Tar != nil && head.Object == nil || w.Size < 0 {
-		return Member{}, fmt.Errorf("%q contradicts itself", p)
+		return Member{}, fmt.Errorf("%q is inconsistent", p)
 	}
 	xattrs, err := fromWireXattrs(w.Xattrs)
 	if err != nil {

@@ -13,7 +13,7 @@ const (
 	scarcePause    = 20 * time.Millisecond
 )
 
-// whenScarce opens something, again and again while there are no descriptors left: that
+// whenScarce opens something, retrying while no descriptors are left: that
 // says nothing about the file.
 func whenScarce(ctx context.Context, open func() error) error {
 	deadline := time.Now().Add(scarcePatience)
@@ -30,7 +30,7 @@ func whenScarce(ctx context.Context, open func() error) error {
 	}
 }
 
-// scarce says that there are no descriptors left.
+// scarce says that no descriptors are left.
 func scarce(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }

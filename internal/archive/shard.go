@@ -92,15 +92,15 @@ type shard struct {
 	frames []byte
 }
 
-// decodeShard reads the header and checks that the frames are those it tells of.
+// decodeShard reads the header and checks the frames against it.
 func decodeShard(data []byte) (*shard, error) {
 	if len(data) < skippableFields || binary.LittleEndian.Uint32(data) != skippableMagic {
-		return nil, errors.New("it does not begin with a header")
+		return nil, errors.New("it has no header")
 	}
 	length := int64(binary.LittleEndian.Uint32(data[4:]))
 	data = data[skippableFields:]
 	if length > int64(len(data)) {
-		return nil, errors.New("its header is cut short")
+		return nil, errors.New("its header is truncated")
 	}
 	s := &shard{frames: data[length:]}
 	if err := decodeVersioned(data[:length], &s.header, &s.header.Version); err != nil {
@@ -112,13 +112,13 @@ func decodeShard(data []byte) (*shard, error) {
 	var end int64
 	for i, a := range s.header.Archives {
 		if a.Frame <= 0 || a.Files <= 0 || a.Files > maxMembers || a.Bytes < 0 || a.Frame > int64(len(s.frames))-end {
-			return nil, fmt.Errorf("its header does not fit its archive %d", i)
+			return nil, fmt.Errorf("its header does not match its archive %d", i)
 		}
 		end += a.Frame
 		s.ends = append(s.ends, end)
 	}
 	if end != int64(len(s.frames)) || end == 0 || s.header.First > math.MaxInt64-int64(len(s.ends)) {
-		return nil, errors.New("its header does not fit its archives")
+		return nil, errors.New("its header does not match its archives")
 	}
 	return s, nil
 }
@@ -152,7 +152,7 @@ func (s *shard) archive(number int64) (Archive, error) {
 		a.Entries = append(a.Entries, e)
 	}
 	if a.Files() != s.header.Archives[i].Files || a.Bytes() != s.header.Archives[i].Bytes {
-		return a, fmt.Errorf("archive %d: its entries are not those that the header counts", number)
+		return a, fmt.Errorf("archive %d: its entries do not match the header", number)
 	}
 	return a, nil
 }
@@ -171,7 +171,7 @@ func decodeLine(line []byte, number int64) (Entry, error) {
 		return Entry{}, err
 	}
 	if w.Archive != number || w.Size < 0 || w.Stored < 0 || (w.Skipped != "" && w.Failed != "") || !w.consistent() {
-		return Entry{}, errors.New("it contradicts itself")
+		return Entry{}, errors.New("it is inconsistent")
 	}
 	return Entry{
 		Path: p, Size: w.Size, ModTime: w.time(), Mode: mode,

@@ -12,13 +12,12 @@ import (
 	"time"
 )
 
-// What can become of a planned file before or while it is read. A FileError
-// matches one of them.
+// Kinds of FileError: what can happen to a planned file before or while it is read.
 var (
 	ErrUnreadable = errors.New("cannot be read")
 	ErrChanged    = errors.New("has changed since it was planned")
 	ErrVanished   = errors.New("is no longer there")
-	ErrExcluded   = errors.New("is not among what is to be archived")
+	ErrExcluded   = errors.New("is excluded by the patterns of the transfer")
 )
 
 // FileError says why a file of the source cannot be archived.
@@ -56,12 +55,12 @@ func (e *FileError) Reason() string {
 }
 
 // Source is a directory tree to be archived. Nothing outside of it is ever
-// opened, whatever links it holds or is changed to hold. A source is safe for
+// opened, even if links in it lead elsewhere or are replaced. A source is safe for
 // concurrent use.
 type Source struct {
 	root *os.Root
-	// selected is what may be opened, everything by default; real is where the root is on
-	// the machine, if that is known.
+	// selected is what may be opened, everything by default; real is the absolute path of
+	// the root, if known.
 	selected filter
 	real     string
 	// pageNames is defaultPageNames, or less in a test.
@@ -87,9 +86,9 @@ func OpenSource(dir, sub string) (*Source, error) {
 	return &Source{root: below, pageNames: defaultPageNames}, nil
 }
 
-// Restrict has nothing opened but what a walk with these patterns takes in, whatever an
-// inventory lists: that is in the bucket, and others may have written it. It must be called
-// before anything is opened.
+// Restrict limits what can be opened to what a walk with these patterns finds. An inventory
+// may list more: it comes from the bucket, where others may have written it. Call Restrict
+// before opening anything.
 func (s *Source) Restrict(include, exclude []string) error {
 	f, err := newFilter(include, exclude)
 	if err != nil {
@@ -103,7 +102,7 @@ func (s *Source) Restrict(include, exclude []string) error {
 	return nil
 }
 
-// allow returns an error for an entry that is not to be opened.
+// allow returns an error for an entry that must not be opened.
 func (s *Source) allow(e Entry) error {
 	if !s.selected.takes(e.Path) {
 		return &FileError{e.Path, ErrExcluded, nil}
@@ -111,7 +110,7 @@ func (s *Source) allow(e Entry) error {
 	return nil
 }
 
-// allowFile does the same for a file that links may have led to.
+// allowFile does the same for an open file, which links may have led elsewhere.
 func (s *Source) allowFile(e Entry, f *os.File) error {
 	if s.real == "" {
 		return nil
@@ -122,8 +121,8 @@ func (s *Source) allowFile(e Entry, f *os.File) error {
 	return nil
 }
 
-// realPath returns the path of an open file without links, "" where the system does not
-// tell.
+// realPath returns the path of an open file without links, or "" if the system does not
+// provide it.
 func realPath(f *os.File) string {
 	p, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 	if err != nil {
@@ -144,7 +143,7 @@ func (s *Source) Open(e Entry) (*SourceFile, error) {
 	if err := s.allow(e); err != nil {
 		return nil, err
 	}
-	// Without O_NONBLOCK, a pipe that has taken the file's place would block.
+	// Without O_NONBLOCK, opening would block on a pipe that has replaced the file.
 	f, err := s.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, openError(e.Path, err)
@@ -161,7 +160,7 @@ func (s *Source) Open(e Entry) (*SourceFile, error) {
 	return file, nil
 }
 
-// openError tells what is gone from what cannot be read.
+// openError distinguishes vanished files from unreadable ones.
 func openError(path string, err error) *FileError {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &FileError{path, ErrVanished, nil}
@@ -215,7 +214,7 @@ func (f *SourceFile) Unchanged() error {
 // Close closes the file.
 func (f *SourceFile) Close() error { return f.file.Close() }
 
-// release closes what was only read, where nothing can be lost by it.
+// release closes a file that was only read, so an error loses nothing.
 func release(c io.Closer) { _ = c.Close() }
 
 func kindOf(m fs.FileMode) string {
@@ -232,7 +231,7 @@ func kindOf(m fs.FileMode) string {
 }
 
 // cause drops the operation and path that the os package puts around an error:
-// the path is said already.
+// the caller adds the path.
 func cause(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err

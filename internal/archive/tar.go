@@ -29,7 +29,7 @@ const (
 	maxTarName    = 128
 )
 
-// largeDir is where the files stand that are objects of their own, beside the
+// largeDir is the directory of files stored as objects of their own, beside the
 // archives, whose names hold no slash.
 const largeDir = "files"
 
@@ -50,9 +50,9 @@ type Tar struct {
 func (t Tar) validate(p Pattern) error {
 	switch {
 	case p == Mirror:
-		return errors.New("prefix pattern Mirror keeps the tree, which a tar hides: use Hash or Explicit")
+		return errors.New("prefix pattern Mirror cannot be used with tar: use Hash or Explicit")
 	case !fileName(t.Name) || len(t.Name) > maxTarName:
-		return fmt.Errorf("archive name %q must be one file name in UTF-8 of at most %d bytes", t.Name, maxTarName)
+		return fmt.Errorf("archive name %q must be a file name in UTF-8 of at most %d bytes", t.Name, maxTarName)
 	case t.TargetSize < minTargetSize || t.TargetSize > maxTargetSize:
 		return fmt.Errorf("target size %d: must be between %d and %d bytes", t.TargetSize, minTargetSize, int64(maxTargetSize))
 	case t.LargeFile < 0:
@@ -79,7 +79,7 @@ func (t Tar) suffix() string {
 	return ".tar"
 }
 
-// ArchiveKey is where the tar of an archive stands.
+// ArchiveKey is the key of the tar of an archive.
 func (l Layout) ArchiveKey(prefix string, number int64) string {
 	return l.under(prefix + "/" + l.inRun(fmt.Sprintf("%s-%010d%s", l.Tar.Name, number, l.Tar.suffix())))
 }
@@ -102,7 +102,7 @@ func (l Layout) LocateArchive(key string) (prefix string, number int64, ok bool)
 	return prefix, number, ok
 }
 
-// TarKey is where the tar of the archive stands; it is false if it makes none,
+// TarKey is the key of the tar of the archive; it is false if it makes none,
 // since nothing in it can be sent or all of it are objects of their own.
 func (l Layout) TarKey(a Archive) (string, bool) {
 	if l.Tar == nil || !slices.ContainsFunc(a.Entries, Entry.Packable) {

@@ -12,20 +12,20 @@ import (
 // WalkOptions shapes a walk.
 type WalkOptions struct {
 	// Include and Exclude are glob patterns on paths relative to the source, in
-	// which ** stands for any number of directories. A pattern that matches a
-	// directory takes in all below it. No Include means everything; Exclude wins.
+	// which ** matches any number of directories. A pattern that matches a directory
+	// selects everything below it. No Include means everything; Exclude takes precedence.
 	Include, Exclude []string
 	// Layout must be resolved.
 	Layout Layout
 	// bounds are those of an archive without a tar; tests make them small.
 	bounds bounds
-	// Resume says, by prefix, where an earlier walk of the same source has come to.
+	// Resume says, by prefix, how far an earlier walk of the same source got.
 	Resume map[string]Cursor
 }
 
-// Cursor is the place up to which the archives of a prefix are known.
+// Cursor is how far the archives of a prefix are known.
 type Cursor struct {
-	// Next is the number of the archive to come.
+	// Next is the number of the next archive.
 	Next int64
 	// After is the path of the last known entry.
 	After string
@@ -148,7 +148,7 @@ func (w *walker) page(ctx context.Context, dir string, names []string, included 
 	return nil
 }
 
-// below walks a directory found in another, unless nothing new can be in it.
+// below walks a subdirectory, unless nothing new can be in it.
 func (w *walker) below(ctx context.Context, dir string, included bool) error {
 	included = included || w.filter.includes(dir)
 	if !included && !w.filter.reaches(dir) || w.listed(dir) {
@@ -181,7 +181,7 @@ func (w *walker) listed(dir string) bool {
 	return true
 }
 
-// file records what lies at p, unless it is gone.
+// file records the entry at p, unless it has vanished.
 func (w *walker) file(ctx context.Context, p string, info fs.FileInfo, err error, included bool) error {
 	if errors.Is(err, fs.ErrNotExist) || !included && !w.filter.includes(p) {
 		return nil
@@ -231,7 +231,7 @@ func (w *walker) link(ctx context.Context, p string) error {
 	return w.add(w.found(p, info))
 }
 
-// linkVerdict tells why a link cannot be followed. The os package reports a way
+// linkVerdict returns why a link cannot be followed. The os package reports a way
 // out of the root by an error of its own, and all else by that of the system.
 func linkVerdict(p string, err error) Entry {
 	errno, system := errors.AsType[syscall.Errno](err)

@@ -111,7 +111,7 @@ func fromWireXattrs(all []wireXattr) ([]Xattr, error) {
 			x.Name = string(w.NameBase64)
 		}
 		if x.Name == "" || strings.ContainsRune(x.Name, 0) {
-			return nil, fmt.Errorf("%q is no name of an extended attribute", x.Name)
+			return nil, fmt.Errorf("invalid name %q of an extended attribute", x.Name)
 		}
 		list = append(list, x)
 	}

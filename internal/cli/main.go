@@ -1,5 +1,5 @@
-// Package cli is what our command lines share: signals, one line for an error, exit
-// codes, the version.
+// Package cli is what our command-line programs share: signals, one-line errors, exit codes
+// and the version.
 package cli
 
 import (
@@ -27,7 +27,7 @@ func Main(root *cobra.Command) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ending()...)
 	defer stop()
-	// A second signal ends the process at once, but not a second line that nobody reads.
+	// A second signal kills the process, but not a second write to a closed pipe.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	context.AfterFunc(ctx, stop)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -41,15 +41,15 @@ func Main(root *cobra.Command) int {
 	return code
 }
 
-// ending are the signals that end a command in good order: it aborts what it has open.
-// Also a terminal that is closed, and a reader of the output that has gone, would end it
-// at once otherwise. What is ignored from the start stays so, as with nohup.
+// ending are the signals that shut a command down cleanly: it aborts its open uploads. Without
+// a handler, a closed terminal or pipe would kill it. Signals that are ignored at the start
+// stay ignored, as with nohup.
 func ending() []os.Signal {
 	all := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE}
 	return slices.DeleteFunc(all, signal.Ignored)
 }
 
-// outputClosed says that nobody reads the output any more, as with cargoship ls | head.
+// outputClosed says that the reader of the output is gone, as with cargoship ls | head.
 func outputClosed(err error) bool {
 	written, ok := errors.AsType[*fs.PathError](err)
 	return ok && written.Path == os.Stdout.Name() && errors.Is(written, syscall.EPIPE)

@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// shellSpecial are the printable characters that a shell gives a meaning.
+// shellSpecial are the printable characters that are special to a shell.
 const shellSpecial = " !\"$&'()*;<=>?[\\]^`{|}"
 
-// Quote writes a name as GNU ls does on a terminal: as it is if it is plain, else so that a
-// shell takes it for the same name. No byte that is not printable is written as it is.
+// Quote quotes a name as GNU ls does on a terminal, so that a shell reads it back. It leaves
+// plain names as they are, and escapes all bytes that are not printable.
 func Quote(name string) string {
 	if name != "" && !strings.ContainsAny(name, shellSpecial) && !strings.ContainsAny(name[:1], "#~") && allPrintable(name) {
 		return name
@@ -44,7 +44,7 @@ func Quote(name string) string {
 	return out.String()
 }
 
-// escape writes bytes as they stand in $'…'.
+// escape escapes bytes as in $'…'.
 func escape(bytes string) string {
 	if letter, ok := map[string]string{"\a": `\a`, "\b": `\b`, "\f": `\f`, "\n": `\n`, "\r": `\r`, "\t": `\t`, "\v": `\v`}[bytes]; ok {
 		return letter
@@ -71,7 +71,7 @@ func printableRune(r rune, size int) bool {
 	return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1)
 }
 
-// Printable replaces what is not printable in a message, which may hold names or what a server said.
+// Printable escapes what is not printable in a message, which may contain file names or text from a server.
 func Printable(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {

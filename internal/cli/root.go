@@ -15,7 +15,7 @@ import (
 const (
 	ExitFailure = 1
 	ExitUsage   = 2
-	// ExitCountsDiffer: files were lost count of, and trying again does not help.
+	// ExitCountsDiffer: the counts of files do not add up, and rerunning does not help.
 	ExitCountsDiffer = 3
 )
 
@@ -38,7 +38,7 @@ func (e ExitError) Error() string { return e.Err.Error() }
 // Unwrap lets errors.Is find the cause.
 func (e ExitError) Unwrap() error { return e.Err }
 
-// failure is an error of a command that was used rightly.
+// failure is an error of a command whose usage was correct.
 type failure struct{ error }
 
 // Unwrap lets errors.Is find the cause.
@@ -49,7 +49,7 @@ func NewRoot(name, short string, commands ...*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:   name,
 		Short: short,
-		// One line tells what is wrong; the usage is for those who ask for it.
+		// An error is one line; --help prints the usage.
 		SilenceUsage:       true,
 		SilenceErrors:      true,
 		DisableSuggestions: true,
@@ -62,8 +62,8 @@ func NewRoot(name, short string, commands ...*cobra.Command) *cobra.Command {
 	return root
 }
 
-// markFailures tells the errors of a command at work from those that cobra finds
-// before, which are all of usage.
+// markFailures distinguishes the errors of a running command from those that cobra finds
+// before it runs, which are all usage errors.
 func markFailures(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		err := run(cmd, args)
@@ -74,7 +74,7 @@ func markFailures(run func(*cobra.Command, []string) error) func(*cobra.Command,
 	}
 }
 
-// Verdict returns the one line that an error of a command is worth, and the exit code.
+// Verdict returns the line to print for an error of a command, and the exit code.
 func Verdict(ctx context.Context, cmd *cobra.Command, err error) (line string, code int) {
 	text := Printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	if _, failed := errors.AsType[failure](err); !failed {

@@ -19,7 +19,7 @@ func newVersionCommand() *cobra.Command {
 	}
 }
 
-// version is what the Go toolchain has put into the binary of a program.
+// version is the version that the Go toolchain stored in the binary.
 func version(program string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -31,7 +31,7 @@ func version(program string) string {
 		case s.Key == "vcs.revision":
 			revision = ", revision " + s.Value
 		case s.Key == "vcs.modified" && s.Value == "true":
-			modified = " with changes"
+			modified = " (modified)"
 		}
 	}
 	return fmt.Sprintf("%s %s (%s%s%s)", program, info.Main.Version, info.GoVersion, revision, modified)

@@ -66,27 +66,27 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 	outcome := append([]string{"outcome"}, transfer...)
 	prefix := append([]string{"prefix"}, transfer...)
 	m := &Metrics{
-		bytes:       gauge("transfer_bytes", "Bytes of a transfer by what has become of them: planned, done, failed or skipped.", outcome),
-		files:       gauge("transfer_files", "Files of a transfer by what has become of them: planned, done, failed or skipped.", outcome),
-		throughput:  gauge("transfer_throughput_bytes_per_second", "Present throughput of a transfer over all workers.", transfer),
-		window:      gauge("prefix_window_requests", "Requests granted in flight on a prefix, over all workers.", prefix),
-		rate:        gauge("prefix_rate_requests_per_second", "Paced rate granted on a prefix over all workers; 0 is unpaced.", prefix),
-		throttled:   gauge("prefix_throttled_ratio", "Share of the requests on a prefix lately refused for their rate.", prefix),
-		service:     gauge("prefix_service_seconds", "Service time of the requests on a prefix.", append([]string{"quantile"}, prefix...)),
+		bytes:       gauge("transfer_bytes", "Bytes of a transfer by outcome: planned, done, failed or skipped.", outcome),
+		files:       gauge("transfer_files", "Files of a transfer by outcome: planned, done, failed or skipped.", outcome),
+		throughput:  gauge("transfer_throughput_bytes_per_second", "Current throughput of a transfer, summed over its workers.", transfer),
+		window:      gauge("prefix_window_requests", "Window granted on a prefix, in requests in flight, summed over all workers.", prefix),
+		rate:        gauge("prefix_rate_requests_per_second", "Paced rate granted on a prefix, summed over all workers; 0 if unpaced.", prefix),
+		throttled:   gauge("prefix_throttled_ratio", "Fraction of recent requests on a prefix that were throttled.", prefix),
+		service:     gauge("prefix_service_seconds", "Service time of requests on a prefix, by quantile.", append([]string{"quantile"}, prefix...)),
 		workers:     gauge("transfer_workers", "Workers of a transfer by state: desired, leased, blocked or failed.", append([]string{"state"}, transfer...)),
-		condition:   gauge("transfer_condition", "Conditions of a transfer: 1 where it is true, 0 where it is not.", append([]string{"condition"}, transfer...)),
-		state:       gauge("transfer_congestion_state", "1 for the state of the congestion control of a transfer's first prefix; the others are absent.", append([]string{"state"}, transfer...)),
-		failures:    gauge("transfer_failed_archives", "Archives with files that failed, by reason: those that the status lists, 32 at most.", append([]string{"reason"}, transfer...)),
-		reportAge:   gauge("lease_report_age_seconds", "Time since the report of that worker of a transfer that has been silent for longest.", transfer),
-		requests:    counter("prefix_requests_total", "Requests that workers have reported on a prefix: accepted, throttled or failed.", append([]string{"outcome"}, prefix...)),
-		sent:        counter("prefix_sent_bytes_total", "Payload of the accepted requests that workers have reported on a prefix.", prefix),
-		transitions: counter("congestion_transitions_total", "Changes of state of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
-		ignored:     counter("reports_ignored_total", "Reports that workers had no right to, or that were impossible.", []string{"domain"}),
-		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind.", []string{"kind"}),
-		parked:      gauge("parked_transfers", "Transfers whose coordination has failed and is tried again after a pause, by domain.", []string{"domain"}),
+		condition:   gauge("transfer_condition", "Conditions of a transfer: 1 if true, 0 otherwise.", append([]string{"condition"}, transfer...)),
+		state:       gauge("transfer_congestion_state", "1 for the current congestion control state of a transfer's first prefix; other states are absent.", append([]string{"state"}, transfer...)),
+		failures:    gauge("transfer_failed_archives", "Archives with failed files, by reason: those listed in the status, 32 at most.", append([]string{"reason"}, transfer...)),
+		reportAge:   gauge("lease_report_age_seconds", "Age of the oldest last report among a transfer's workers.", transfer),
+		requests:    counter("prefix_requests_total", "Requests reported by workers on a prefix, by outcome: accepted, throttled or failed.", append([]string{"outcome"}, prefix...)),
+		sent:        counter("prefix_sent_bytes_total", "Payload of the accepted requests reported by workers on a prefix.", prefix),
+		transitions: counter("congestion_transitions_total", "State changes of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
+		ignored:     counter("reports_ignored_total", "Reports ignored because they were impossible, or named what the worker was not granted.", []string{"domain"}),
+		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind of object.", []string{"kind"}),
+		parked:      gauge("parked_transfers", "Transfers whose coordination failed and will be retried, by domain.", []string{"domain"}),
 		decide: histogram("coordinator_decide_seconds",
-			"Time the coordinator took to take in reports and decide, by domain.", []string{"domain"}),
-		tick: histogram("coordinator_tick_seconds", "Time of a whole tick, API writes included, by domain.", []string{"domain"}),
+			"Time to process reports and decide, by domain.", []string{"domain"}),
+		tick: histogram("coordinator_tick_seconds", "Duration of a whole tick, including API writes, by domain.", []string{"domain"}),
 	}
 	m.domain, m.domainCounts = domainGauges(), domainCounters()
 	for _, g := range m.domain {
@@ -108,25 +108,25 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-// domainGauges are the gauges of what judges the coordination.
+// domainGauges measure how well coordination works.
 func domainGauges() []domainGauge {
 	of := func(name, help string, value func(*v1alpha1.CoordinationMetrics) *float64) domainGauge {
 		return domainGauge{gauge(name, help, []string{"domain"}), value}
 	}
 	return []domainGauge{
-		of("coordination_overhead_ratio", "Share of the window that a worker wanted and none could use until its withdrawal was acknowledged, plus share of the time that decisions take; over about ten minutes.",
+		of("coordination_overhead_ratio", "Fraction of the window in demand but unusable until a withdrawal was acknowledged, plus fraction of the time spent deciding; over about ten minutes.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.OverheadPerMille, 1000) }),
-		of("coordination_load_balance_ratio", "Mean over greatest of the workers' requests in flight per slot.",
+		of("coordination_load_balance_ratio", "Mean divided by maximum of the workers' requests in flight per slot.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LoadBalancePercent, 100) }),
-		of("coordination_pipeline_usage_ratio", "Mean requests in flight over the granted windows.",
+		of("coordination_pipeline_usage_ratio", "Mean requests in flight divided by the granted windows.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.PipelineUtilizationPercent, 100) }),
 		of("coordination_throughput_bytes_per_second", "Throughput of all transfers into the domain.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.BytesPerSecond, 1) }),
-		of("coordination_adaptation_per_minute", "Mean change of the logarithm of the window per minute.",
+		of("coordination_adaptation_per_minute", "Mean absolute change of the logarithm of the window per minute.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.AdaptationPerMille, 1000) }),
-		of("coordination_improvement_ratio", "Mean throughput since the baseline over that of the baseline, 10 at most; absent where too little was measured.",
+		of("coordination_improvement_ratio", "Mean throughput since the baseline divided by the baseline, 10 at most; absent if too little was measured.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.ImprovementPercent, 100) }),
-		of("coordination_latency_reduction_ratio", "1 minus the mean latency since the baseline over that of the baseline, -9 at least; absent likewise.",
+		of("coordination_latency_reduction_ratio", "1 minus mean latency since the baseline divided by the baseline, -9 at least; absent if too little was measured.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LatencyReductionPercent, 100) }),
 	}
 }

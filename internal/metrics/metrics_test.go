@@ -43,14 +43,14 @@ func TestTransferShowsConditionsStateAndFailures(t *testing.T) {
 	status.Coordination.State, status.Failures = "CongestionAvoidance", status.Failures[:2]
 	m.Transfer(at, status)
 	want := `
-# HELP cargoship_transfer_condition Conditions of a transfer: 1 where it is true, 0 where it is not.
+# HELP cargoship_transfer_condition Conditions of a transfer: 1 if true, 0 otherwise.
 # TYPE cargoship_transfer_condition gauge
 cargoship_transfer_condition{condition="Degraded",namespace="ns",transfer="at",uid="1"} 0
 cargoship_transfer_condition{condition="Progressing",namespace="ns",transfer="at",uid="1"} 1
-# HELP cargoship_transfer_congestion_state 1 for the state of the congestion control of a transfer's first prefix; the others are absent.
+# HELP cargoship_transfer_congestion_state 1 for the current congestion control state of a transfer's first prefix; other states are absent.
 # TYPE cargoship_transfer_congestion_state gauge
 cargoship_transfer_congestion_state{namespace="ns",state="CongestionAvoidance",transfer="at",uid="1"} 1
-# HELP cargoship_transfer_failed_archives Archives with files that failed, by reason: those that the status lists, 32 at most.
+# HELP cargoship_transfer_failed_archives Archives with failed files, by reason: those listed in the status, 32 at most.
 # TYPE cargoship_transfer_failed_archives gauge
 cargoship_transfer_failed_archives{namespace="ns",reason="Changed",transfer="at",uid="1"} 1
 cargoship_transfer_failed_archives{namespace="ns",reason="Unreadable",transfer="at",uid="1"} 1

@@ -17,8 +17,8 @@ const setIDs = fs.ModeSetuid | fs.ModeSetgid
 // modeBits are those that a restore sets.
 const modeBits = fs.ModePerm | setIDs | fs.ModeSticky
 
-// dress is what a file or directory gets besides content and time.
-type dress struct {
+// attributes are what a file or directory gets besides content and time.
+type attributes struct {
 	mode     fs.FileMode
 	uid, gid int
 	xattrs   []archive.Xattr
@@ -33,9 +33,9 @@ func safeAttribute(name string) bool {
 		name == "security.capability"
 }
 
-// dressOf returns what a member is to get; xattrs are all that were archived of it.
-func (r *restorer) dressOf(m archive.Member, xattrs []archive.Xattr) dress {
-	d := dress{mode: m.Mode, uid: m.UID, gid: m.GID, xattrs: xattrs}
+// attributesOf returns what a member is to get; xattrs are all that were archived of it.
+func (r *restorer) attributesOf(m archive.Member, xattrs []archive.Xattr) attributes {
+	d := attributes{mode: m.Mode, uid: m.UID, gid: m.GID, xattrs: xattrs}
 	if r.options.Privileged {
 		return d
 	}
@@ -53,10 +53,10 @@ func (r *restorer) dressOf(m archive.Member, xattrs []archive.Xattr) dress {
 	return d
 }
 
-// dress gives an open file or directory its owner, extended attributes and mode. The owner
+// setAttributes gives an open file or directory its owner, extended attributes and mode. The owner
 // comes first, since a new one costs a file its capabilities and set-ID bits; the mode comes
-// last, since it may deny what attributes take. The error tells all that is not as wanted.
-func (r *restorer) dress(f *os.File, d dress) error {
+// last, since it may forbid setting attributes. The error joins everything that failed.
+func (r *restorer) setAttributes(f *os.File, d attributes) error {
 	var failed []error
 	mode := d.mode
 	if r.options.SameOwner {
@@ -82,7 +82,7 @@ func (r *restorer) dress(f *os.File, d dress) error {
 }
 
 // strip takes from a new file or directory the access control lists that it has inherited.
-func strip(f *os.File, d dress) error {
+func strip(f *os.File, d attributes) error {
 	inherited, err := aclsOf(f)
 	for _, name := range inherited {
 		if !d.has(name) {
@@ -92,7 +92,7 @@ func strip(f *os.File, d dress) error {
 	return err
 }
 
-func (d dress) has(name string) bool {
+func (d attributes) has(name string) bool {
 	for _, x := range d.xattrs {
 		if x.Name == name {
 			return true
@@ -102,7 +102,7 @@ func (d dress) has(name string) bool {
 }
 
 // differs says that an open file is not dressed so. Set-ID bits that were left out may be there.
-func (r *restorer) differs(f *os.File, info fs.FileInfo, d dress) bool {
+func (r *restorer) differs(f *os.File, info fs.FileInfo, d attributes) bool {
 	if r.modeDiffers(info, d) {
 		return true
 	}
@@ -114,7 +114,7 @@ func (r *restorer) differs(f *os.File, info fs.FileInfo, d dress) bool {
 	return false
 }
 
-func (r *restorer) modeDiffers(info fs.FileInfo, d dress) bool {
+func (r *restorer) modeDiffers(info fs.FileInfo, d attributes) bool {
 	mode := info.Mode() & modeBits
 	if d.leftOut {
 		mode &^= setIDs

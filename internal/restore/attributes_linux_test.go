@@ -392,7 +392,7 @@ func TestFullDiskEndsTheRun(t *testing.T) {
 		flags uintptr
 		want  string
 	}{
-		"full":      {syscall.MS_REMOUNT, "no space left on device: make room"},
+		"full":      {syscall.MS_REMOUNT, "no space left on device: free up space"},
 		"read-only": {syscall.MS_REMOUNT | syscall.MS_RDONLY, "read-only file system: restore into"},
 	} {
 		mount(c.flags)

@@ -32,10 +32,10 @@ type Bucket interface {
 // ErrNoIndex says that no transfer below the prefix has written its index.
 var ErrNoIndex = errors.New("no finished transfer with manifests")
 
-// Catalog tells what one run has archived.
+// Catalog lists what one run has archived.
 type Catalog struct {
 	Index archive.Index
-	// Warnings tell of other runs' indexes that cannot be used.
+	// Warnings name the indexes of other runs that are unusable.
 	Warnings []string
 
 	bucket Bucket
@@ -97,7 +97,7 @@ func RunIDs(ctx context.Context, b Bucket, base string) ([]string, error) {
 const indexesAtOnce = 16
 
 // indexes reads the indexes of all finished runs below a base. Those that cannot be used
-// are told of in warnings.
+// are named in warnings.
 func indexes(ctx context.Context, b Bucket, base string) (all []archive.Index, warnings []string, err error) {
 	ids, err := RunIDs(ctx, b, base)
 	if err != nil {
@@ -138,14 +138,14 @@ func indexes(ctx context.Context, b Bucket, base string) (all []archive.Index, w
 	return all, warnings, err
 }
 
-// maxNamed bounds the runs that an error names.
+// maxNamed bounds the runs listed in an error.
 const maxNamed = 10
 
-// choose returns the run that is named by its UID, by NAME or by NAME@TIME, or else the
-// one that ended last. The runs come sorted, the last one first.
+// choose returns the run with a UID, NAME or NAME@TIME; without one, the latest. The runs
+// are sorted, the latest first.
 func choose(all []archive.Index, run string) (archive.Index, error) {
 	if len(all) == 0 {
-		return archive.Index{}, fmt.Errorf("%w: check prefix and transfer, or let the transfer finish", ErrNoIndex)
+		return archive.Index{}, fmt.Errorf("%w: check prefix and transfer, or wait until the transfer is complete", ErrNoIndex)
 	}
 	if run == "" {
 		return all[0], nil
@@ -170,18 +170,18 @@ func choose(all []archive.Index, run string) (archive.Index, error) {
 	if more := len(all) - maxNamed; more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
-	what := "no run is named"
+	what := "no run is called"
 	if len(found) > 1 {
-		what = fmt.Sprintf("%d runs are named", len(found))
+		what = fmt.Sprintf("%d runs are called", len(found))
 	}
-	return archive.Index{}, fmt.Errorf("%s %q; there are: %s", what, run, strings.Join(names, ", "))
+	return archive.Index{}, fmt.Errorf("%s %q; choose one of: %s", what, run, strings.Join(names, ", "))
 }
 
-// RunName is how people name a run: NAME@TIME.
+// RunName is the readable name of a run: NAME@TIME.
 func RunName(i archive.Index) string { return i.Name + "@" + i.Written.UTC().Format(time.RFC3339) }
 
-// ManifestError says that one manifest is missing, or not the one that its run has
-// written. The other archives of the run are not concerned.
+// ManifestError says that a manifest is missing, or not the one that its run has written.
+// Other archives of the run are not affected.
 type ManifestError struct {
 	Key string
 	Err error
@@ -193,7 +193,7 @@ func (e *ManifestError) Error() string { return fmt.Sprintf("manifest %s: %v", e
 func (e *ManifestError) Unwrap() error { return e.Err }
 
 // Manifests returns the manifests of the run by prefix and number. It ends with the first
-// error that is no *ManifestError. Manifests that do not add up to what the index counts
+// error that is not a *ManifestError. Manifests that do not add up to what the index counts
 // end with such an error.
 func (c *Catalog) Manifests(ctx context.Context) iter.Seq2[archive.Manifest, error] {
 	return func(yield func(archive.Manifest, error) bool) {
@@ -215,7 +215,7 @@ func (c *Catalog) Manifests(ctx context.Context) iter.Seq2[archive.Manifest, err
 }
 
 // conserved compares what all manifests of a prefix hold with the index. That of an earlier
-// release tells nothing but the number of entries.
+// release has only the number of entries.
 func (c *Catalog) conserved(p archive.IndexedPrefix, sum archive.Tally) error {
 	switch {
 	case p.Outcomes != nil && *p.Outcomes != sum:
@@ -247,7 +247,7 @@ func (c *Catalog) Manifest(ctx context.Context, prefix string, number int64) (ar
 		return archive.Manifest{}, fmt.Errorf("read manifest: %w", err)
 	}
 	if got := archive.Digest(sha256.Sum256(data)); want != nil && got != *want {
-		return archive.Manifest{}, &ManifestError{key, fmt.Errorf("its SHA-256 is %v, the index has %v: it was changed since", got, *want)}
+		return archive.Manifest{}, &ManifestError{key, fmt.Errorf("its SHA-256 is %v, the index has %v: it was modified", got, *want)}
 	}
 	m, err := archive.DecodeManifest(data)
 	if err == nil {
@@ -287,7 +287,7 @@ func (c *Catalog) digest(ctx context.Context, prefix string, number int64) (*arc
 	return &list[number], nil
 }
 
-// Selection chooses members by glob patterns, in which ** stands for any number
+// Selection selects members by glob patterns, in which ** matches any number
 // of directories. A pattern that matches a directory takes in all below it; no
 // pattern at all takes in everything.
 type Selection []string

@@ -14,7 +14,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 )
 
-// workMode is that of directories while a restore works in them: whatever they hold, nobody
+// workMode is the mode of directories while a restore works in them: whatever they hold, nobody
 // else gets at it before they have the mode that they are to have.
 const workMode = 0o700
 
@@ -46,7 +46,7 @@ func newDirectories(root *os.Root) *directories {
 	return &directories{root: root, known: map[string]found{}, wanted: map[string]directory{}, parents: map[string]archive.Member{}}
 }
 
-var errOutside = errors.New("the path leads out of the directory to restore into")
+var errOutside = errors.New("the path leads outside of the directory to restore into")
 
 // prepare sees to it that something can be put into a directory.
 func (d *directories) prepare(p string) error {
@@ -147,11 +147,11 @@ func (r *restorer) dressDirectory(w directory, made bool) {
 		return
 	}
 	defer func() { _ = f.Close() }()
-	d := r.dressOf(m, w.xattrs)
+	d := r.attributesOf(m, w.xattrs)
 	if made {
 		err = strip(f, d)
 	}
-	err = errors.Join(err, r.dress(f, d))
+	err = errors.Join(err, r.setAttributes(f, d))
 	if timeErr := r.root.Chtimes(m.Path, m.ModTime, m.ModTime); timeErr != nil {
 		err = errors.Join(err, localError("set time", timeErr))
 	}

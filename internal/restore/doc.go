@@ -1,3 +1,3 @@
-// Package restore reads what a transfer has archived: it lists it, brings it back
-// into a directory, and verifies that it stands.
+// Package restore lists what a transfer has archived, restores it into a directory, and
+// verifies it.
 package restore

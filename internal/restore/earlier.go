@@ -56,7 +56,7 @@ func (e *Earlier) Archive(ctx context.Context, a archive.Archive) (*archive.Mani
 	if err != nil || m == nil || !m.Holds(a) {
 		return nil, err
 	}
-	return standing(ctx, e.catalog.bucket, m)
+	return unchanged(ctx, e.catalog.bucket, m)
 }
 
 // Key returns the key of the object of a file with a path, size and time; "" if there is
@@ -143,11 +143,11 @@ func Unfinished(ctx context.Context, b Bucket, l archive.Layout, a archive.Archi
 	if err != nil || l.CheckManifest(m, a.Prefix, a.Number) != nil || !m.Holds(a) {
 		return nil, nil
 	}
-	return standing(ctx, b, &m)
+	return unchanged(ctx, b, &m)
 }
 
-// standing returns the manifest if its tar is as the manifest has it.
-func standing(ctx context.Context, b Bucket, m *archive.Manifest) (*archive.Manifest, error) {
+// unchanged returns the manifest if its tar matches it.
+func unchanged(ctx context.Context, b Bucket, m *archive.Manifest) (*archive.Manifest, error) {
 	_, err := stat(ctx, b, *m.Object)
 	if errors.As(err, new(different)) || errors.Is(err, s3.ErrNotFound) {
 		return nil, nil

@@ -98,7 +98,7 @@ func fetchOnce(ctx context.Context, b Bucket, r run, visit visitor) (done int, e
 		}
 		done++
 		if _, err := io.Copy(io.Discard, part); err != nil {
-			return done, fmt.Errorf("%s: pass member %q: %w", r.object.Key, m.Path, err)
+			return done, fmt.Errorf("%s: skip member %q: %w", r.object.Key, m.Path, err)
 		}
 		at = m.Tar.Offset + m.Tar.Length
 	}
@@ -108,7 +108,7 @@ func fetchOnce(ctx context.Context, b Bucket, r run, visit visitor) (done int, e
 // truncated names the end of the data where a member should be.
 func truncated(err error) error {
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the archive ends before it: %w", io.ErrUnexpectedEOF)
+		return fmt.Errorf("the archive is truncated: %w", io.ErrUnexpectedEOF)
 	}
 	return err
 }
@@ -147,7 +147,7 @@ func open(m archive.Member, raw io.Reader, visit visitor) error {
 		want = m.Link
 	}
 	if name := strings.TrimSuffix(h.Name, "/"); name != want {
-		return fmt.Errorf("the archive has %q in its place", name)
+		return fmt.Errorf("the archive has %q at its offset", name)
 	}
 	if m.Kind == archive.File && h.Size != m.Size {
 		return fmt.Errorf("it has %d bytes, the manifest has %d", h.Size, m.Size)

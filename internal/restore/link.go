@@ -28,7 +28,7 @@ func (r *restorer) links(m archive.Manifest, links []archive.Member) error {
 	return nil
 }
 
-// link makes a symbolic or hard link, in place of whatever file or link is there.
+// link creates a symbolic or hard link, replacing any file or link of that name.
 func (r *restorer) link(m archive.Member, targets map[string]archive.Member) error {
 	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
 		return err
@@ -41,38 +41,38 @@ func (r *restorer) link(m archive.Member, targets map[string]archive.Member) err
 		return r.hardLink(m, targets, temporary)
 	}
 	if err := r.root.Symlink(m.Link, temporary); err != nil {
-		return localError("make link", err)
+		return localError("create link", err)
 	}
 	if err := r.root.Rename(temporary, m.Path); err != nil {
 		_ = r.root.Remove(temporary)
-		return localError("give the link its name", err)
+		return localError("rename the link", err)
 	}
-	r.attributeFailure(m, r.dressLink(m))
+	r.attributeFailure(m, r.setLinkAttributes(m))
 	return nil
 }
 
-// hardLink gives a file another name. The file must be the one that was archived.
+// hardLink creates a hard link to a file, which must be the one that was archived.
 func (r *restorer) hardLink(m archive.Member, targets map[string]archive.Member, temporary string) error {
 	target, archived := targets[m.Link]
-	info := r.standing(target)
+	info := r.existing(target)
 	if !archived || info == nil {
-		return fmt.Errorf("%q, which it is another name of, was not restored", m.Link)
+		return fmt.Errorf("its hard link target %q was not restored", m.Link)
 	}
 	if here, err := r.root.Lstat(m.Path); err == nil && os.SameFile(here, info) {
 		return nil
 	}
 	if err := r.root.Link(m.Link, temporary); err != nil {
-		return localError("make link", err)
+		return localError("create link", err)
 	}
 	if err := r.root.Rename(temporary, m.Path); err != nil {
 		_ = r.root.Remove(temporary)
-		return localError("give the link its name", err)
+		return localError("rename the link", err)
 	}
 	return nil
 }
 
-// dressLink gives a symbolic link its time and owner.
-func (r *restorer) dressLink(m archive.Member) error {
+// setLinkAttributes sets time and owner of a symbolic link.
+func (r *restorer) setLinkAttributes(m archive.Member) error {
 	var failed error
 	if r.options.SameOwner {
 		if err := r.root.Lchown(m.Path, m.UID, m.GID); err != nil {
@@ -87,9 +87,8 @@ func (r *restorer) dressLink(m archive.Member) error {
 	return errors.Join(failed, err)
 }
 
-// standing returns what is known of the file if it is there already, as far as size and time
-// tell; nil else.
-func (r *restorer) standing(f archive.Member) fs.FileInfo {
+// existing returns the file's information if it exists with the right size and time, or nil.
+func (r *restorer) existing(f archive.Member) fs.FileInfo {
 	info, err := r.root.Lstat(f.Path)
 	if err == nil && info.Mode().IsRegular() && info.Size() == f.Size && info.ModTime().Equal(f.ModTime) {
 		return info

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// ownerOf returns the owner of a file; -1 where the system does not tell.
+// ownerOf returns the owner of a file; -1 if the system has none.
 func ownerOf(info fs.FileInfo) (uid, gid int) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(st.Uid), int(st.Gid)

@@ -15,7 +15,7 @@ import (
 )
 
 // place writes a file under a temporary name and gives it its own once its content is known to
-// be right. What else it could not be given is no error, and counted.
+// be right. Attributes that could not be set are counted, and are not an error.
 func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(sink) error) (err error) {
 	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
 		return err
@@ -33,10 +33,10 @@ func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(sin
 			_ = r.root.Remove(temporary)
 		}
 	}()
-	d := r.dressOf(m, xattrs)
+	d := r.attributesOf(m, xattrs)
 	var trouble error
 	if err = r.fill(f, m, fill); err == nil {
-		trouble = errors.Join(strip(f, d), r.dress(f, d))
+		trouble = errors.Join(strip(f, d), r.setAttributes(f, d))
 	}
 	if closeErr := f.Close(); err == nil {
 		err = localError("write", closeErr)
@@ -48,7 +48,7 @@ func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(sin
 		trouble = errors.Join(trouble, localError("set time", timeErr))
 	}
 	if err := r.root.Rename(temporary, m.Path); err != nil {
-		return localError("give the file its name", err)
+		return localError("rename the file", err)
 	}
 	r.leftOut(d)
 	r.attributeFailure(m, trouble)
@@ -58,7 +58,7 @@ func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(sin
 // remove removes what an interrupted restore may have left.
 func (r *restorer) remove(temporary string) error {
 	if err := r.root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return localError("remove what an interrupted restore has left", err)
+		return localError("remove the temporary file of an interrupted restore", err)
 	}
 	return nil
 }

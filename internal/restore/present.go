@@ -14,13 +14,13 @@ import (
 )
 
 // present says that the file is there already with its size and time and, where that is to be
-// compared, its content. It is then given whatever it lacks of mode, owner and extended attributes.
+// compared, its content. Missing mode, owner and extended attributes are then set.
 func (r *restorer) present(ctx context.Context, m archive.Member) bool {
-	info := r.standing(m)
+	info := r.existing(m)
 	if info == nil {
 		return false
 	}
-	d := r.dressOf(m, m.Xattrs)
+	d := r.attributesOf(m, m.Xattrs)
 	if !r.options.Repair && !inHeader(m) && len(d.xattrs) == 0 && !r.modeDiffers(info, d) {
 		r.leftOut(d)
 		return true
@@ -39,13 +39,13 @@ func (r *restorer) present(ctx context.Context, m archive.Member) bool {
 		return true
 	}
 	// A mode that denies writing denies attributes, too.
-	err = errors.Join(f.Chmod(0o600), r.dress(f, d))
+	err = errors.Join(f.Chmod(0o600), r.setAttributes(f, d))
 	r.corrected()
 	r.attributeFailure(m, err)
 	return true
 }
 
-// openPresent opens a file to be looked at, whatever its owner is denied by its mode. It follows
+// openPresent opens a file for reading even if its mode denies that to its owner. It follows
 // no link that has taken the file's place, and waits for no pipe.
 func (r *restorer) openPresent(p string) (*os.File, error) {
 	const flags = os.O_RDONLY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK

@@ -17,42 +17,42 @@ import (
 // parallel is how many archives, or large objects, are read at a time.
 const parallel = 4
 
-// maxFailures bounds the failures that are kept to be listed.
+// maxFailures bounds the failures that are listed.
 const maxFailures = 1000
 
-// Options says what to bring back and where to.
+// Options says what to restore, where and how.
 type Options struct {
 	Catalog   *Catalog
 	Selection Selection
-	// Dir is the directory to restore into. Nothing outside of it is touched,
-	// whatever the archives hold.
+	// Dir is the directory to restore into. Nothing outside of it is touched, even by
+	// malicious archives.
 	Dir string
-	// SameOwner gives the files their owners back, which takes privileges.
+	// SameOwner restores owners, which requires privileges.
 	SameOwner bool
 	// Privileged restores set-ID bits of files, and extended attributes that the kernel and its
-	// modules act upon. Whoever wrote the manifests decides on them.
+	// modules act upon. They come from whoever wrote the manifests.
 	Privileged bool
-	// Repair compares the content of files that are there already, and replaces what differs.
+	// Repair verifies the content of existing files, and replaces those that differ.
 	Repair bool
-	// Progress is called with every file, never twice at a time; nil for no one.
+	// Progress, if not nil, is called after every file, never concurrently.
 	Progress func(Summary)
 }
 
-// Summary tells what a restore has done.
+// Summary is the outcome of a restore.
 type Summary struct {
 	// Files counts what was restored: files, directories and links; Bytes sums the
 	// sizes of the files.
 	Files int64 `json:"files"`
 	Bytes int64 `json:"bytes"`
-	// Present counts the files that were there already, of the same size and time, and Corrected
-	// those of them that were given their mode, owner or extended attributes.
+	// Present counts files that existed with the same size and time, and Corrected those of
+	// them whose mode, owner or extended attributes were set.
 	Present   int64 `json:"present"`
 	Corrected int64 `json:"corrected"`
 	// Failed counts what could not be restored, Missing what was never archived.
 	Failed  int64 `json:"failed"`
 	Missing int64 `json:"missing"`
-	// AttributesFailed counts what is there with its content, and lacks some of its attributes.
-	// AttributesLeftOut counts what has attributes that nobody has asked for, see Privileged.
+	// AttributesFailed counts files restored with incomplete attributes. AttributesLeftOut
+	// counts files with attributes that are only restored with Privileged.
 	AttributesFailed  int64 `json:"attributesFailed"`
 	AttributesLeftOut int64 `json:"attributesLeftOut"`
 
@@ -61,7 +61,7 @@ type Summary struct {
 	AttributeFailures []Failure `json:"-"`
 }
 
-// Failure tells why something failed.
+// Failure says why something failed.
 type Failure struct{ Path, Message string }
 
 // Run restores. Single files that fail are in the summary, which holds with an
@@ -77,7 +77,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	group.SetLimit(parallel)
 	for m, err := range o.Catalog.Manifests(working) {
 		if damaged, ok := errors.AsType[*ManifestError](err); ok {
-			r.fail(damaged.Key, fmt.Errorf("the files of an archive are not known: %w", damaged.Err))
+			r.fail(damaged.Key, fmt.Errorf("read the files of an archive: %w", damaged.Err))
 			continue
 		}
 		if err != nil {
@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		group.Go(func() error { return r.archive(working, m) })
 	}
 	err = group.Wait()
-	// Directories come last, since whatever is put into them changes their times.
+	// Directories come last, since creating files in them changes their times.
 	r.finish(ctx)
 	return r.summary, err
 }
@@ -284,7 +284,7 @@ func (r *restorer) attributeFailure(m archive.Member, err error) {
 }
 
 // leftOut counts what is left out of attributes.
-func (r *restorer) leftOut(d dress) {
+func (r *restorer) leftOut(d attributes) {
 	if d.leftOut {
 		r.count(func(s *Summary) { s.AttributesLeftOut++ })
 	}

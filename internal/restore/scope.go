@@ -18,7 +18,7 @@ type local struct{ error }
 // Unwrap lets errors.Is find the cause.
 func (l local) Unwrap() error { return l.error }
 
-// localError says what was attempted. It leaves out the path, which is told beside the error.
+// localError says what was attempted. It omits the path, which is printed with the error.
 func localError(op string, err error) error {
 	if err == nil {
 		return nil
@@ -77,9 +77,9 @@ func ending(path string, err error) error {
 	if !errors.As(err, new(local)) {
 		return err
 	}
-	advice := "make room and restore again; what is there already is not fetched again"
+	advice := "free up space and rerun; files that are complete are not fetched again"
 	if errors.Is(err, syscall.EROFS) {
-		advice = "restore into a file system that can be written to"
+		advice = "restore into a writable file system"
 	}
 	return fmt.Errorf("restore %q: %w: %s", path, err, advice)
 }

@@ -12,10 +12,10 @@ import (
 )
 
 // ErrPattern says that a pattern is none.
-var ErrPattern = errors.New("no glob pattern, and no path that was archived")
+var ErrPattern = errors.New("not a valid glob pattern, nor the path of an archived file")
 
 // Resolve returns the selection with those patterns quoted that are the path of something the
-// transfer has archived: such a path is meant as it is, whatever it matches as a pattern.
+// transfer has archived: such a path selects that file only.
 // ErrPattern is about one that is neither.
 func (c *Catalog) Resolve(ctx context.Context, s Selection) (Selection, error) {
 	exact := map[string]bool{}

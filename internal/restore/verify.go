@@ -18,30 +18,30 @@ type VerifyOptions struct {
 	Catalog *Catalog
 	// ReadBack reads every byte again instead of asking for what the server keeps.
 	ReadBack bool
-	// Progress is called with every archive, never twice at a time; nil for no one.
+	// Progress, if not nil, is called after every archive, never concurrently.
 	Progress func(Verification)
 }
 
-// Verification tells what was found.
+// Verification is the outcome of Verify.
 type Verification struct {
 	// Objects counts the objects looked at, Files the members that they hold, Bytes
 	// the sizes of these.
 	Objects int64 `json:"objects"`
 	Files   int64 `json:"files"`
 	Bytes   int64 `json:"bytes"`
-	// Wrong counts objects or members that are not as the manifests say, Missing
+	// Wrong counts objects or members that do not match the manifests, Missing
 	// what was never archived.
 	Wrong   int64 `json:"wrong"`
 	Missing int64 `json:"missing"`
-	// ByETag counts objects of which the server keeps no checksum, so that only size and
-	// ETag were compared.
+	// ByETag counts objects without a checksum on the server, of which only size and ETag
+	// were compared.
 	ByETag int64 `json:"byETag"`
 
 	// Failures names what is wrong, at least the first 1,000.
 	Failures []Failure `json:"-"`
 }
 
-// Verify compares what stands with the manifests.
+// Verify compares objects with the manifests.
 func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	v := &verifier{options: o}
 	group, working := errgroup.WithContext(ctx)
@@ -126,7 +126,7 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 type different struct{ error }
 
 // stat asks for size and checksum, which the server has verified on arrival and keeps with
-// the object. Where it keeps none, the ETag tells an object that was replaced, but not one
+// the object. Where it keeps none, the ETag reveals an object that was replaced, but not one
 // that the server has damaged.
 func stat(ctx context.Context, b Bucket, o archive.Object) (byETag bool, err error) {
 	info, err := b.Stat(ctx, o.Key)
@@ -176,7 +176,7 @@ func (v *verifier) readBack(ctx context.Context, o archive.Object, members []arc
 // compare compares a member with what the manifest says of it.
 func compare(ctx context.Context, m archive.Member, h *tar.Header, c content) error {
 	if h.ModTime.Compare(m.ModTime) != 0 || h.Uid != m.UID || h.Gid != m.GID {
-		return errors.New("time or owner are not those of the manifest")
+		return errors.New("time or owner do not match the manifest")
 	}
 	if err := sameXattrs(m, h); err != nil {
 		return err
