@@ -15,6 +15,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // domain is one endpoint and bucket under control.
@@ -25,7 +26,7 @@ type domain struct {
 	// epoch is the domain's own; the coordinator's is that of the next.
 	epoch  int64
 	core   *coordination.PipelineCoordinator
-	claims map[coordination.TransferID]*claim
+	claims map[protocol.TransferID]*claim
 	due    time.Time
 	// foreign tells since when leases hold grants that came after every one of this leader.
 	foreign map[types.UID]time.Time
@@ -50,7 +51,7 @@ type claim struct {
 }
 
 // newDomain takes control of a domain, from what an earlier leader recorded.
-func newDomain(c *Coordinator, name string, snapshot coordination.Snapshot) (*domain, error) {
+func newDomain(c *Coordinator, name string, snapshot protocol.Snapshot) (*domain, error) {
 	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: c.Rand})
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func newDomain(c *Coordinator, name string, snapshot coordination.Snapshot) (*do
 	snapshot.Epoch = c.epoch
 	return &domain{
 		Coordinator: c, name: name, epoch: c.epoch, core: core,
-		claims: map[coordination.TransferID]*claim{}, foreign: map[types.UID]time.Time{},
+		claims: map[protocol.TransferID]*claim{}, foreign: map[types.UID]time.Time{},
 	}, core.Start(c.Clock.Now(), snapshot)
 }
 
@@ -103,7 +104,7 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 // admit tells the core of a transfer, or of a change of its spec. One that the core rejects
 // has no claim, and is parked; one that it knew before goes on as it was.
 func (d *domain) admit(ctx context.Context, now time.Time, m *member) {
-	id := coordination.TransferID(m.transfer.UID)
+	id := protocol.TransferID(m.transfer.UID)
 	c, key := d.claims[id], string(id)
 	if c == nil && d.parked(key) {
 		return
@@ -130,7 +131,7 @@ func (d *domain) admit(ctx context.Context, now time.Time, m *member) {
 
 // adopt takes over what earlier leaders have granted and recorded of a transfer.
 func (d *domain) adopt(now time.Time, m *member) {
-	id := coordination.TransferID(m.transfer.UID)
+	id := protocol.TransferID(m.transfer.UID)
 	d.claims[id] = newClaim(m.transfer.Status)
 	d.core.SetPlanning(id, m.transfer.Status.Progress == nil || m.transfer.Status.Progress.Planning != planningComplete)
 	for _, lease := range m.leases {
@@ -144,7 +145,7 @@ func (d *domain) adopt(now time.Time, m *member) {
 func (d *domain) waiting(members []*member) int {
 	n := 0
 	for _, m := range members {
-		id := coordination.TransferID(m.transfer.UID)
+		id := protocol.TransferID(m.transfer.UID)
 		if d.claims[id] == nil || d.failing("status/"+string(id)) {
 			n++
 		}
@@ -158,18 +159,18 @@ func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
 
 // observe takes in what pods there are and what their workers report.
 func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
-	id := coordination.TransferID(m.transfer.UID)
+	id := protocol.TransferID(m.transfer.UID)
 	if d.claims[id] == nil {
 		return nil // it was not admitted
 	}
 	var errs []error
 	for uid, pod := range m.pods {
 		if starting(pod) {
-			d.core.AddWorker(now, coordination.WorkerID(uid), id, convert.MostInFlight(memoryLimit(pod)))
+			d.core.AddWorker(now, protocol.WorkerID(uid), id, convert.MostInFlight(memoryLimit(pod)))
 		}
 	}
 	for uid, lease := range m.leases {
-		errs = append(errs, d.observeLease(ctx, now, m, coordination.WorkerID(uid), lease))
+		errs = append(errs, d.observeLease(ctx, now, m, protocol.WorkerID(uid), lease))
 	}
 	d.removeGone(now, m)
 	if m.stopped || allEnded(m.transfer.Status.Progress) {
@@ -194,8 +195,8 @@ func memoryLimit(pod *corev1.Pod) int64 {
 	return 0
 }
 
-func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker coordination.WorkerID, lease *v1alpha1.PrefixLease) error {
-	id := coordination.TransferID(m.transfer.UID)
+func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker protocol.WorkerID, lease *v1alpha1.PrefixLease) error {
+	id := protocol.TransferID(m.transfer.UID)
 	c, s := d.claims[id], lease.Status
 	if s.Instance == "" {
 		return nil
@@ -221,9 +222,9 @@ func (d *domain) removeGone(now time.Time, m *member) {
 		pod := m.pods[uid]
 		switch {
 		case pod == nil:
-			d.core.RemoveWorker(now, coordination.WorkerID(uid), false)
+			d.core.RemoveWorker(now, protocol.WorkerID(uid), false)
 		case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
-			d.core.RemoveWorker(now, coordination.WorkerID(uid), true)
+			d.core.RemoveWorker(now, protocol.WorkerID(uid), true)
 		}
 	}
 }
@@ -231,12 +232,12 @@ func (d *domain) removeGone(now time.Time, m *member) {
 // deleteLeases deletes the leases that no worker holds any more, once all that
 // they reported is recorded.
 func (d *domain) deleteLeases(ctx context.Context, m *member) error {
-	if c := d.claims[coordination.TransferID(m.transfer.UID)]; c == nil || c.unrecorded {
+	if c := d.claims[protocol.TransferID(m.transfer.UID)]; c == nil || c.unrecorded {
 		return nil
 	}
 	var errs []error
 	for uid, lease := range m.leases {
-		if d.core.HasWorker(coordination.WorkerID(uid)) {
+		if d.core.HasWorker(protocol.WorkerID(uid)) {
 			continue
 		}
 		err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
@@ -249,9 +250,9 @@ func (d *domain) deleteLeases(ctx context.Context, m *member) error {
 
 // dropAbsent withdraws the claims of transfers that have left the domain.
 func (d *domain) dropAbsent(now time.Time, members []*member) {
-	present := map[coordination.TransferID]bool{}
+	present := map[protocol.TransferID]bool{}
 	for _, m := range members {
-		present[coordination.TransferID(m.transfer.UID)] = true
+		present[protocol.TransferID(m.transfer.UID)] = true
 	}
 	for id := range d.claims {
 		if !present[id] {
@@ -263,8 +264,8 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 }
 
 // record writes the coordinator's part of a transfer's status, if it changed.
-func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot coordination.Snapshot) error {
-	id := coordination.TransferID(m.transfer.UID)
+func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot protocol.Snapshot) error {
+	id := protocol.TransferID(m.transfer.UID)
 	c := d.claims[id]
 	if c == nil {
 		return nil

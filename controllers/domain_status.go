@@ -12,7 +12,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -29,8 +29,8 @@ func coordinatorConditions() []string {
 }
 
 // status is the part of a transfer's status that follows from its coordination.
-func (d *domain) status(now time.Time, m *member, c *claim, snapshot coordination.Snapshot) v1alpha1.ArchiveTransferStatus {
-	id := coordination.TransferID(m.transfer.UID)
+func (d *domain) status(now time.Time, m *member, c *claim, snapshot protocol.Snapshot) v1alpha1.ArchiveTransferStatus {
+	id := protocol.TransferID(m.transfer.UID)
 	progress := d.core.Progress(id)
 	s := v1alpha1.ArchiveTransferStatus{ChecksumAlgorithm: c.checksum, Progress: convert.Progress(progress)}
 	for _, p := range progress.Prefixes {
@@ -47,7 +47,7 @@ func (d *domain) status(now time.Time, m *member, c *claim, snapshot coordinatio
 	return s
 }
 
-func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID, snapshot coordination.Snapshot) *v1alpha1.CoordinationStatus {
+func (d *domain) coordinationStatus(now time.Time, id protocol.TransferID, snapshot protocol.Snapshot) *v1alpha1.CoordinationStatus {
 	out := &v1alpha1.CoordinationStatus{
 		Domain: d.name, Epoch: ptr.To(d.epoch),
 		Metrics: convert.CoordinationMetrics(d.core.Metrics(now)),
@@ -66,7 +66,7 @@ func (d *domain) coordinationStatus(now time.Time, id coordination.TransferID, s
 
 // failures are the first archives with failed files: those recorded before,
 // and those the core has seen since.
-func failures(c *claim, progress coordination.Progress) []v1alpha1.ArchiveFailure {
+func failures(c *claim, progress protocol.Progress) []v1alpha1.ArchiveFailure {
 	out := slices.Clone(c.failures)
 	for _, p := range progress.Prefixes {
 		for _, f := range p.Failures {

@@ -19,7 +19,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -30,10 +30,10 @@ const (
 )
 
 // writeGrants makes the specs of the leases be as the core wants them.
-func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordination.Plan) error {
-	byID := map[coordination.TransferID]*member{}
+func (d *domain) writeGrants(ctx context.Context, members []*member, plan protocol.Plan) error {
+	byID := map[protocol.TransferID]*member{}
 	for _, m := range members {
-		byID[coordination.TransferID(m.transfer.UID)] = m
+		byID[protocol.TransferID(m.transfer.UID)] = m
 	}
 	var group errgroup.Group
 	group.SetLimit(leaseWrites)
@@ -55,7 +55,7 @@ func (d *domain) writeGrants(ctx context.Context, members []*member, plan coordi
 }
 
 // writeGrant creates or updates one lease, also one that somebody else has edited.
-func (d *domain) writeGrant(ctx context.Context, m *member, g coordination.Grant) error {
+func (d *domain) writeGrant(ctx context.Context, m *member, g protocol.Grant) error {
 	uid := string(g.Worker)
 	if d.parked(uid) {
 		return nil
@@ -148,7 +148,7 @@ func (d *domain) behind(ctx context.Context, lease *v1alpha1.PrefixLease) bool {
 }
 
 // isLater tells that a worker obeys what stands rather than g.
-func isLater(stands v1alpha1.PrefixLeaseSpec, g coordination.Grant) bool {
+func isLater(stands v1alpha1.PrefixLeaseSpec, g protocol.Grant) bool {
 	return stands.Epoch > g.Epoch || stands.Epoch == g.Epoch && stands.Sequence > g.Sequence
 }
 

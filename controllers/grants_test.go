@@ -13,7 +13,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // A lease is deleted for a grant that no manager wrote once that was there for all of the
@@ -24,13 +24,13 @@ func TestTheGraceOfForeignGrantsBeginsAnew(t *testing.T) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	grant := coordination.Grant{Worker: "pod", Transfer: "1", Epoch: 7, Sequence: 1}
+	grant := protocol.Grant{Worker: "pod", Transfer: "1", Epoch: 7, Sequence: 1}
 	lease := &v1alpha1.PrefixLease{Spec: convert.Grant(grant)}
 	lease.Name, lease.Namespace, lease.UID, lease.Spec.TransferName = "w", "ns", "l", "photos"
 	cluster, clock := fake.NewClientBuilder().WithScheme(scheme).WithObjects(lease).Build(), testingclock.NewFakeClock(time.Unix(1000, 0))
 	d := &domain{
 		Coordinator: &Coordinator{Client: cluster, APIReader: cluster, Clock: clock}, epoch: 7,
-		claims: map[coordination.TransferID]*claim{"1": {}}, foreign: map[types.UID]time.Time{},
+		claims: map[protocol.TransferID]*claim{"1": {}}, foreign: map[types.UID]time.Time{},
 	}
 	d.retries = d.newRetries()
 	at := &v1alpha1.ArchiveTransfer{}
@@ -39,7 +39,7 @@ func TestTheGraceOfForeignGrantsBeginsAnew(t *testing.T) {
 	write := func(epoch int64) {
 		t.Helper()
 		lease.Spec.Epoch = epoch
-		if err := d.writeGrants(t.Context(), []*member{m}, coordination.Plan{Grants: []coordination.Grant{grant}}); err != nil {
+		if err := d.writeGrants(t.Context(), []*member{m}, protocol.Plan{Grants: []protocol.Grant{grant}}); err != nil {
 			t.Fatal(err)
 		}
 		clock.Step(2 * foreignGrace)

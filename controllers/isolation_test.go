@@ -17,7 +17,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // refuse has the API server refuse writes to a resource that match a CEL expression, and
@@ -146,7 +146,7 @@ var _ = Describe("The profile of a destination", func() {
 		profile, err := profileOf(ctx, s)()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(profile.Spec.Domain).To(Equal("127.0.0.1:9/" + s.namespace))
-		snapshot, err := coordination.DecodeSnapshot([]byte(profile.Status.Snapshot))
+		snapshot, err := protocol.DecodeSnapshot([]byte(profile.Status.Snapshot))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(snapshot.Path.Window).To(Equal(int(*profile.Status.Window)))
 		stop()
@@ -158,7 +158,7 @@ var _ = Describe("The profile of a destination", func() {
 		Eventually(func(g Gomega) {
 			profile, err := profileOf(ctx, s)()
 			g.Expect(err).NotTo(HaveOccurred())
-			_, err = coordination.DecodeSnapshot([]byte(profile.Status.Snapshot))
+			_, err = protocol.DecodeSnapshot([]byte(profile.Status.Snapshot))
 			g.Expect(err).NotTo(HaveOccurred(), "it was not written again")
 		}).Should(Succeed())
 	})

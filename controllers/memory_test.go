@@ -10,20 +10,20 @@ import (
 	"k8s.io/utils/clock"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // A worker is granted what its container's memory holds, whatever it says itself.
 func TestAWindowFitsTheMemoryOfThePod(t *testing.T) {
 	for limit, want := range map[string]int{"": 32, "1Mi": 8, "64Mi": 19} {
-		d, err := newDomain(&Coordinator{Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", coordination.Snapshot{})
+		d, err := newDomain(&Coordinator{Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", protocol.Snapshot{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		now := time.Unix(1000, 0)
-		planned := map[string]coordination.Recorded{"p": {Planned: coordination.Planned{Archives: 1000, Files: 1000, Bytes: 1000}}}
-		config := coordination.DefaultConfig()
-		if err := d.core.PutTransfer(now, coordination.Transfer{ID: "1", Weight: 1, Config: config, Recorded: planned}); err != nil {
+		planned := map[string]protocol.Recorded{"p": {Planned: protocol.Planned{Archives: 1000, Files: 1000, Bytes: 1000}}}
+		config := protocol.DefaultConfig()
+		if err := d.core.PutTransfer(now, protocol.Transfer{ID: "1", Weight: 1, Config: config, Recorded: planned}); err != nil {
 			t.Fatal(err)
 		}
 		m := &member{transfer: &v1alpha1.ArchiveTransfer{}, pods: map[string]*corev1.Pod{"w": podWithMemory(limit)}}
@@ -31,7 +31,7 @@ func TestAWindowFitsTheMemoryOfThePod(t *testing.T) {
 		if err := d.observe(t.Context(), now, m); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.core.Observe(now, coordination.Report{Worker: "w", Transfer: "1", Instance: "i", Sequence: 1, MaxInFlight: 1000}); err != nil {
+		if err := d.core.Observe(now, protocol.Report{Worker: "w", Transfer: "1", Instance: "i", Sequence: 1, MaxInFlight: 1000}); err != nil {
 			t.Fatal(err)
 		}
 		window := 0

@@ -14,7 +14,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=destinationprofiles,verbs=get;list;create;patch
@@ -39,12 +39,12 @@ type profile struct {
 
 // readProfile gives what an earlier leader left. What cannot be read is as if nothing
 // had been left: the destination is then found out about anew, from what leases hold.
-func (c *Coordinator) readProfile(ctx context.Context, domain string) (coordination.Snapshot, error) {
+func (c *Coordinator) readProfile(ctx context.Context, domain string) (protocol.Snapshot, error) {
 	p, err := getOrNil(ctx, c.APIReader, "", convert.ProfileName(domain), &v1alpha1.DestinationProfile{})
 	if err != nil || p == nil || p.Status.Snapshot == "" {
-		return coordination.Snapshot{}, err
+		return protocol.Snapshot{}, err
 	}
-	s, err := coordination.DecodeSnapshot([]byte(p.Status.Snapshot))
+	s, err := protocol.DecodeSnapshot([]byte(p.Status.Snapshot))
 	if err == nil && p.Spec.Domain != domain {
 		err = fmt.Errorf("it is of %q", p.Spec.Domain)
 	}
@@ -53,7 +53,7 @@ func (c *Coordinator) readProfile(ctx context.Context, domain string) (coordinat
 			"domain", domain, "destinationProfile", p.Name)
 		c.Recorder.Eventf(p, nil, corev1.EventTypeWarning, v1alpha1.ReasonSnapshotUnreadable, "Read",
 			"the destination is found out about anew, since status.snapshot of its profile is not used: %v", err)
-		return coordination.Snapshot{}, nil
+		return protocol.Snapshot{}, nil
 	}
 	return s, nil
 }
@@ -61,13 +61,13 @@ func (c *Coordinator) readProfile(ctx context.Context, domain string) (coordinat
 // writeProfile records what a new leader starts from: at once when a state has changed,
 // since a cut is one, and otherwise now and then. A failure stops nothing: with
 // an older profile the next leader is but more careful.
-func (d *domain) writeProfile(ctx context.Context, now time.Time, s coordination.Snapshot, changed bool) {
+func (d *domain) writeProfile(ctx context.Context, now time.Time, s protocol.Snapshot, changed bool) {
 	name := convert.ProfileName(d.name)
 	key := "DestinationProfile/" + name
 	if s.Path == nil || !changed && now.Sub(d.profile.at) < profileInterval || d.parked(key) {
 		return
 	}
-	text := string(coordination.EncodeSnapshot(s, longestSnapshot))
+	text := string(protocol.EncodeSnapshot(s, longestSnapshot))
 	if text == "" || text == d.profile.snapshot {
 		return
 	}

@@ -6,7 +6,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -49,7 +49,7 @@ func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.Prefi
 			sum.Failed -= last.Failed
 			sum.Bytes -= last.Bytes
 		}
-		if d.core.HasPrefix(coordination.TransferID(m.transfer.UID), prefix) {
+		if d.core.HasPrefix(protocol.TransferID(m.transfer.UID), prefix) {
 			d.Metrics.Reported(m.transfer, prefix, sum)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -33,13 +33,13 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDomain(&Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", coordination.Snapshot{})
+	d, err := newDomain(&Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", protocol.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	planned := map[string]coordination.Recorded{"p0": {}}
-	if err := d.core.PutTransfer(time.Unix(0, 0), coordination.Transfer{
-		ID: "1", Weight: 1, Config: coordination.DefaultConfig(), Recorded: planned,
+	planned := map[string]protocol.Recorded{"p0": {}}
+	if err := d.core.PutTransfer(time.Unix(0, 0), protocol.Transfer{
+		ID: "1", Weight: 1, Config: protocol.DefaultConfig(), Recorded: planned,
 	}); err != nil {
 		t.Fatal(err)
 	}

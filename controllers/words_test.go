@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // blockedBy is what is decided while a worker says that it is blocked.
@@ -46,7 +46,7 @@ func TestAWorkersMessageIsQuotedAndBounded(t *testing.T) {
 
 func TestFailuresAreShownInWordsThatCanBePrinted(t *testing.T) {
 	c := newClaim(v1alpha1.ArchiveTransferStatus{})
-	got := failures(c, coordination.Progress{Prefixes: []coordination.PrefixProgress{{Prefix: "p", Failures: []coordination.FailedArchive{
+	got := failures(c, protocol.Progress{Prefixes: []protocol.PrefixProgress{{Prefix: "p", Failures: []protocol.FailedArchive{
 		{Reason: "Changed", Message: "reading a/b: it changed"},
 		{Reason: "all\tis well; \x1b[31m", Message: "a\nb\x1b" + strings.Repeat("x", 1000)},
 		{Reason: "…"},

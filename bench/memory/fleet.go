@@ -14,6 +14,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // podBytes is about how large a worker's pod is in the cache.
@@ -65,7 +66,7 @@ func decoded[T any](object *T) error {
 	return nil
 }
 
-func (f *fleet) id() coordination.TransferID { return coordination.TransferID(f.transfer.UID) }
+func (f *fleet) id() protocol.TransferID { return protocol.TransferID(f.transfer.UID) }
 
 func (f *fleet) names() []string {
 	names := make([]string, f.options.prefixes)

@@ -10,6 +10,7 @@ import (
 
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // options are what the command line chooses.
@@ -67,7 +68,7 @@ func (f *fleet) lead() error {
 		return fmt.Errorf("begin to coordinate: %w", err)
 	}
 	f.core = core
-	if err := core.Start(f.now, coordination.Snapshot{Epoch: 1}); err != nil {
+	if err := core.Start(f.now, protocol.Snapshot{Epoch: 1}); err != nil {
 		return fmt.Errorf("begin to coordinate: %w", err)
 	}
 	t, err := convert.Transfer(f.transfer)
@@ -79,13 +80,13 @@ func (f *fleet) lead() error {
 	}
 	prefixes := int64(f.options.prefixes)
 	for _, name := range f.names() {
-		planned := coordination.Planned{Archives: f.options.archives / prefixes, Files: f.options.files / prefixes, Bytes: f.options.files / prefixes << 20}
-		if err := core.PlanPrefix(f.now, f.id(), coordination.PlannedPrefix{Prefix: name, Planned: planned}); err != nil {
+		planned := protocol.Planned{Archives: f.options.archives / prefixes, Files: f.options.files / prefixes, Bytes: f.options.files / prefixes << 20}
+		if err := core.PlanPrefix(f.now, f.id(), protocol.PlannedPrefix{Prefix: name, Planned: planned}); err != nil {
 			return fmt.Errorf("plan prefix %s: %w", name, err)
 		}
 	}
 	for _, lease := range f.leases {
-		core.AddWorker(f.now, coordination.WorkerID(lease.Name), f.id(), 64)
+		core.AddWorker(f.now, protocol.WorkerID(lease.Name), f.id(), 64)
 	}
 	return nil
 }
@@ -97,7 +98,7 @@ func (f *fleet) round() error {
 	for i, lease := range f.leases {
 		f.work(lease)
 		copied, pod := lease.DeepCopy(), f.pods[i].DeepCopy()
-		if err := f.core.Observe(f.now, convert.Report(coordination.WorkerID(pod.Name), f.id(), copied.Status)); err != nil {
+		if err := f.core.Observe(f.now, convert.Report(protocol.WorkerID(pod.Name), f.id(), copied.Status)); err != nil {
 			return fmt.Errorf("take in the report of %s: %w", pod.Name, err)
 		}
 		f.copies = append(f.copies, copied, pod)

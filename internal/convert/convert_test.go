@@ -11,12 +11,13 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // A manager that starts anew must read from a lease what the one before wrote.
 func TestGrantSurvivesTheAPI(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := coordination.Grant{
+		want := protocol.Grant{
 			Worker: "w", Transfer: "uid",
 			Epoch:              rapid.Int64Range(1, 1e6).Draw(t, "epoch"),
 			Sequence:           rapid.Int64Range(1, 1e6).Draw(t, "sequence"),
@@ -28,14 +29,14 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 			Plan:               rapid.Bool().Draw(t, "plan"),
 		}
 		for i := range rapid.IntRange(0, 3).Draw(t, "prefixes") {
-			p := coordination.PrefixGrant{
+			p := protocol.PrefixGrant{
 				Prefix: string(rune('a' + i)),
 				Window: rapid.IntRange(0, 1000).Draw(t, "window"),
 				Rate:   float64(rapid.IntRange(0, 4000).Draw(t, "rate")),
 			}
 			for n := range rapid.IntRange(0, 4).Draw(t, "archives") {
-				p.Assignments = append(p.Assignments, coordination.Assignment{
-					Archive: coordination.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n)}, Attempt: n + 1})
+				p.Assignments = append(p.Assignments, protocol.Assignment{
+					Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n)}, Attempt: n + 1})
 			}
 			want.Prefixes = append(want.Prefixes, p)
 		}
@@ -54,7 +55,7 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 }
 
 func TestConfigKeepsDefaultsForWhatIsAbsent(t *testing.T) {
-	if diff := cmp.Diff(coordination.DefaultConfig(), Config(v1alpha1.ArchiveTransferSpec{})); diff != "" {
+	if diff := cmp.Diff(protocol.DefaultConfig(), Config(v1alpha1.ArchiveTransferSpec{})); diff != "" {
 		t.Errorf("an empty spec changed the defaults (-want +got):\n%s", diff)
 	}
 	got := Config(v1alpha1.ArchiveTransferSpec{Coordination: v1alpha1.Coordination{
@@ -67,24 +68,24 @@ func TestConfigKeepsDefaultsForWhatIsAbsent(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	finished := func(ranges string) coordination.Ranges {
-		r, err := coordination.ParseRanges(ranges)
+	finished := func(ranges string) protocol.Ranges {
+		r, err := protocol.ParseRanges(ranges)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
 	tests := map[string]struct {
-		progress         coordination.Progress
+		progress         protocol.Progress
 		wantPercent      *int32
 		wantSummary      string
 		wantRemainingSec float64
 	}{
-		"planning":      {coordination.Progress{Prefixes: prefixes(4, finished("0"), 1<<20)}, nil, "1.00 MiB/4.00 MiB+", 0},
-		"transferring":  {coordination.Progress{Planned: true, Prefixes: prefixes(4, finished("0"), 1<<20)}, ptr.To(int32(25)), "1.00 MiB/4.00 MiB", 3},
-		"almost there":  {coordination.Progress{Planned: true, Prefixes: prefixes(4, finished("0-2"), 4<<20)}, ptr.To(int32(99)), "4.00 MiB/4.00 MiB", 0},
-		"there":         {coordination.Progress{Planned: true, Prefixes: prefixes(4, finished("0-3"), 4<<20)}, ptr.To(int32(100)), "4.00 MiB/4.00 MiB", 0},
-		"nothing to do": {coordination.Progress{Planned: true}, ptr.To(int32(100)), "0 B/0 B", 0},
+		"planning":      {protocol.Progress{Prefixes: prefixes(4, finished("0"), 1<<20)}, nil, "1.00 MiB/4.00 MiB+", 0},
+		"transferring":  {protocol.Progress{Planned: true, Prefixes: prefixes(4, finished("0"), 1<<20)}, ptr.To(int32(25)), "1.00 MiB/4.00 MiB", 3},
+		"almost there":  {protocol.Progress{Planned: true, Prefixes: prefixes(4, finished("0-2"), 4<<20)}, ptr.To(int32(99)), "4.00 MiB/4.00 MiB", 0},
+		"there":         {protocol.Progress{Planned: true, Prefixes: prefixes(4, finished("0-3"), 4<<20)}, ptr.To(int32(100)), "4.00 MiB/4.00 MiB", 0},
+		"nothing to do": {protocol.Progress{Planned: true}, ptr.To(int32(100)), "0 B/0 B", 0},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,23 +104,23 @@ func TestProgress(t *testing.T) {
 }
 
 // prefixes is one prefix of so many archives of 1 MiB that sends 1 MiB/s.
-func prefixes(archives int64, finished coordination.Ranges, done int64) []coordination.PrefixProgress {
-	return []coordination.PrefixProgress{{
-		Prefix: "a", Planned: coordination.Planned{Archives: archives, Files: archives, Bytes: archives << 20},
-		Finished: finished, Done: coordination.Tally{Bytes: done}, Throughput: 1 << 20,
+func prefixes(archives int64, finished protocol.Ranges, done int64) []protocol.PrefixProgress {
+	return []protocol.PrefixProgress{{
+		Prefix: "a", Planned: protocol.Planned{Archives: archives, Files: archives, Bytes: archives << 20},
+		Finished: finished, Done: protocol.Tally{Bytes: done}, Throughput: 1 << 20,
 	}}
 }
 
 // A manager that starts anew must count on from what the one before recorded.
 func TestRecordedSurvivesTheAPI(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		count := rapid.Int64Range(0, coordination.MaxPlannedBytes)
-		want := coordination.PrefixProgress{
+		count := rapid.Int64Range(0, protocol.MaxPlannedBytes)
+		want := protocol.PrefixProgress{
 			Prefix:  "a",
-			Planned: coordination.Planned{Archives: count.Draw(t, "archives"), Files: count.Draw(t, "files"), Bytes: count.Draw(t, "bytes")},
-			Done:    coordination.Tally{Files: count.Draw(t, "done"), Bytes: count.Draw(t, "done bytes")},
-			Failed:  coordination.Tally{Files: count.Draw(t, "failed"), Bytes: count.Draw(t, "failed bytes")},
-			Skipped: coordination.Tally{Files: count.Draw(t, "skipped"), Bytes: count.Draw(t, "skipped bytes")}, Exhausted: count.Draw(t, "exhausted"),
+			Planned: protocol.Planned{Archives: count.Draw(t, "archives"), Files: count.Draw(t, "files"), Bytes: count.Draw(t, "bytes")},
+			Done:    protocol.Tally{Files: count.Draw(t, "done"), Bytes: count.Draw(t, "done bytes")},
+			Failed:  protocol.Tally{Files: count.Draw(t, "failed"), Bytes: count.Draw(t, "failed bytes")},
+			Skipped: protocol.Tally{Files: count.Draw(t, "skipped"), Bytes: count.Draw(t, "skipped bytes")}, Exhausted: count.Draw(t, "exhausted"),
 		}
 		for range rapid.IntRange(0, 20).Draw(t, "finished") {
 			want.Finished.Add(rapid.Int64Range(0, 40).Draw(t, "number"))
@@ -137,8 +138,8 @@ func TestRecordedSurvivesTheAPI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same := cmp.Comparer(func(x, y coordination.Ranges) bool { return x.String() == y.String() })
-		if diff := cmp.Diff(map[string]coordination.Recorded{"a": want.Recorded()}, got.Recorded, same); diff != "" {
+		same := cmp.Comparer(func(x, y protocol.Ranges) bool { return x.String() == y.String() })
+		if diff := cmp.Diff(map[string]protocol.Recorded{"a": want.Recorded()}, got.Recorded, same); diff != "" {
 			t.Errorf("what is recorded changed on its way through the API (-want +got):\n%s", diff)
 		}
 	})

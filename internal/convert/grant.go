@@ -8,7 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // What a worker reckons with; see internal/upload and internal/worker, whose tests hold
@@ -33,7 +33,7 @@ func MostInFlight(memoryLimit int64) int {
 
 // Grant writes a grant as the spec of a PrefixLease. TransferName is the caller's to
 // fill in: the core does not know it.
-func Grant(g coordination.Grant) v1alpha1.PrefixLeaseSpec {
+func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 	spec := v1alpha1.PrefixLeaseSpec{
 		PodUID:               string(g.Worker),
 		Epoch:                g.Epoch,
@@ -56,7 +56,7 @@ func Grant(g coordination.Grant) v1alpha1.PrefixLeaseSpec {
 	return spec
 }
 
-func prefixGrant(p coordination.PrefixGrant) v1alpha1.PrefixGrant {
+func prefixGrant(p protocol.PrefixGrant) v1alpha1.PrefixGrant {
 	out := v1alpha1.PrefixGrant{Name: p.Prefix, Window: ptr.To(int32Of(p.Window))}
 	if p.Rate > 0 {
 		out.MilliRequestsPerSecond = ptr.To(max(1, milli(p.Rate)))
@@ -70,10 +70,10 @@ func prefixGrant(p coordination.PrefixGrant) v1alpha1.PrefixGrant {
 }
 
 // LeaseGrant reads a grant back from a lease, for a manager that starts anew.
-func LeaseGrant(transfer coordination.TransferID, lease *v1alpha1.PrefixLease) coordination.Grant {
+func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) protocol.Grant {
 	spec := lease.Spec
-	g := coordination.Grant{
-		Worker: coordination.WorkerID(spec.PodUID), Transfer: transfer,
+	g := protocol.Grant{
+		Worker: protocol.WorkerID(spec.PodUID), Transfer: transfer,
 		Epoch: spec.Epoch, Sequence: spec.Sequence,
 		AcknowledgedReport: ptr.Deref(spec.AcknowledgedReport, 0),
 		Instance:           spec.AcknowledgedInstance,
@@ -83,13 +83,13 @@ func LeaseGrant(transfer coordination.TransferID, lease *v1alpha1.PrefixLease) c
 		Plan:               spec.Duty == v1alpha1.DutyPlan,
 	}
 	for _, p := range spec.Prefixes {
-		pg := coordination.PrefixGrant{
+		pg := protocol.PrefixGrant{
 			Prefix: p.Name, Window: int(ptr.Deref(p.Window, 0)),
 			Rate: float64(ptr.Deref(p.MilliRequestsPerSecond, 0)) / 1000,
 		}
 		for _, a := range p.Archives {
-			pg.Assignments = append(pg.Assignments, coordination.Assignment{
-				Archive: coordination.ArchiveID{Transfer: transfer, Prefix: p.Name, Number: ptr.Deref(a.Number, 0)},
+			pg.Assignments = append(pg.Assignments, protocol.Assignment{
+				Archive: protocol.ArchiveID{Transfer: transfer, Prefix: p.Name, Number: ptr.Deref(a.Number, 0)},
 				Attempt: int(a.Attempt),
 			})
 		}
@@ -99,8 +99,8 @@ func LeaseGrant(transfer coordination.TransferID, lease *v1alpha1.PrefixLease) c
 }
 
 // Report reads a worker's report from the status of its lease.
-func Report(worker coordination.WorkerID, transfer coordination.TransferID, s v1alpha1.PrefixLeaseStatus) coordination.Report {
-	r := coordination.Report{
+func Report(worker protocol.WorkerID, transfer protocol.TransferID, s v1alpha1.PrefixLeaseStatus) protocol.Report {
+	r := protocol.Report{
 		Worker: worker, Transfer: transfer, Instance: s.Instance,
 		Sequence:      ptr.Deref(s.ReportSequence, 0),
 		Uptime:        time.Duration(min(ptr.Deref(s.UptimeMilliseconds, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond,
@@ -122,18 +122,18 @@ func Report(worker coordination.WorkerID, transfer coordination.TransferID, s v1
 	return r
 }
 
-func planProgress(p v1alpha1.PlanReport) *coordination.PlanProgress {
-	out := &coordination.PlanProgress{Complete: p.State == PlanningComplete}
+func planProgress(p v1alpha1.PlanReport) *protocol.PlanProgress {
+	out := &protocol.PlanProgress{Complete: p.State == PlanningComplete}
 	for _, x := range p.Prefixes {
-		out.Prefixes = append(out.Prefixes, coordination.PlannedPrefix{Prefix: x.Name, Planned: coordination.Planned{
+		out.Prefixes = append(out.Prefixes, protocol.PlannedPrefix{Prefix: x.Name, Planned: protocol.Planned{
 			Archives: ptr.Deref(x.Archives, 0), Files: ptr.Deref(x.Files, 0), Bytes: ptr.Deref(x.Bytes, 0),
 		}})
 	}
 	return out
 }
 
-func counters(p v1alpha1.PrefixReport) coordination.PrefixCounters {
-	return coordination.PrefixCounters{
+func counters(p v1alpha1.PrefixReport) protocol.PrefixCounters {
+	return protocol.PrefixCounters{
 		Prefix:        p.Name,
 		Started:       ptr.Deref(p.Started, 0),
 		Accepted:      ptr.Deref(p.Accepted, 0),
@@ -149,24 +149,24 @@ func counters(p v1alpha1.PrefixReport) coordination.PrefixCounters {
 	}
 }
 
-func outcome(transfer coordination.TransferID, f v1alpha1.FinishedArchive) coordination.Outcome {
-	return coordination.Outcome{
-		Archive: coordination.ArchiveID{Transfer: transfer, Prefix: f.Prefix, Number: ptr.Deref(f.Number, 0)},
+func outcome(transfer protocol.TransferID, f v1alpha1.FinishedArchive) protocol.Outcome {
+	return protocol.Outcome{
+		Archive: protocol.ArchiveID{Transfer: transfer, Prefix: f.Prefix, Number: ptr.Deref(f.Number, 0)},
 		Done:    TallyFrom(f.Done), Failed: TallyFrom(f.Failed), Skipped: TallyFrom(f.Skipped),
 		Retry: f.Result == v1alpha1.ArchiveRetry, Reason: f.Reason, Message: f.Message,
 	}
 }
 
 // TallyFrom reads a tally; an absent one is zero.
-func TallyFrom(t *v1alpha1.Tally) coordination.Tally {
+func TallyFrom(t *v1alpha1.Tally) protocol.Tally {
 	if t == nil {
-		return coordination.Tally{}
+		return protocol.Tally{}
 	}
-	return coordination.Tally{Files: ptr.Deref(t.Files, 0), Bytes: ptr.Deref(t.Bytes, 0)}
+	return protocol.Tally{Files: ptr.Deref(t.Files, 0), Bytes: ptr.Deref(t.Bytes, 0)}
 }
 
 // Tally writes a tally.
-func Tally(t coordination.Tally) *v1alpha1.Tally {
+func Tally(t protocol.Tally) *v1alpha1.Tally {
 	return &v1alpha1.Tally{Files: ptr.To(t.Files), Bytes: ptr.To(t.Bytes)}
 }
 

@@ -11,17 +11,18 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // PrefixStatus writes how far a prefix is. Transfer reads it back, for a manager that
 // starts anew.
-func PrefixStatus(p coordination.PrefixProgress) v1alpha1.PrefixStatus {
+func PrefixStatus(p protocol.PrefixProgress) v1alpha1.PrefixStatus {
 	return v1alpha1.PrefixStatus{
 		Name:                   p.Prefix,
 		Archives:               ptr.To(p.Planned.Archives),
 		FinishedArchives:       ptr.To(p.Finished.String()),
 		ExhaustedArchives:      ptr.To(p.Exhausted),
-		Planned:                Tally(coordination.Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}),
+		Planned:                Tally(protocol.Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}),
 		Done:                   Tally(p.Done),
 		Failed:                 Tally(p.Failed),
 		Skipped:                Tally(p.Skipped),
@@ -41,11 +42,11 @@ const (
 )
 
 // Progress sums up how far a transfer is.
-func Progress(p coordination.Progress) *v1alpha1.Progress {
+func Progress(p protocol.Progress) *v1alpha1.Progress {
 	c := p.Counts()
 	out := &v1alpha1.Progress{
 		Planning: PlanningRunning, BytesPerSecond: ptr.To(whole(c.Throughput)), Throughput: Bytes(whole(c.Throughput)) + "/s",
-		Planned: Tally(coordination.Tally{Files: c.Planned.Files, Bytes: c.Planned.Bytes}),
+		Planned: Tally(protocol.Tally{Files: c.Planned.Files, Bytes: c.Planned.Bytes}),
 		Done:    Tally(c.Done), Failed: Tally(c.Failed), Skipped: Tally(c.Skipped),
 		ArchivesPlanned: ptr.To(c.Planned.Archives), ArchivesFinished: ptr.To(c.Ended),
 		Summary: Bytes(c.Done.Bytes) + "/" + Bytes(c.Planned.Bytes),

@@ -8,7 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/endpoint"
 )
 
@@ -33,14 +33,14 @@ const maxReadable = 128
 
 // Transfer writes a transfer's claim on its domain, with what its status says
 // has ended already.
-func Transfer(at *v1alpha1.ArchiveTransfer) (coordination.Transfer, error) {
-	t := coordination.Transfer{
-		ID:        coordination.TransferID(at.UID),
+func Transfer(at *v1alpha1.ArchiveTransfer) (protocol.Transfer, error) {
+	t := protocol.Transfer{
+		ID:        protocol.TransferID(at.UID),
 		Tenant:    at.Namespace,
 		Weight:    int(max(1, at.Spec.Weight)),
 		Config:    Config(at.Spec),
 		Suspended: ptr.Deref(at.Spec.Suspend, false),
-		Recorded:  map[string]coordination.Recorded{},
+		Recorded:  map[string]protocol.Recorded{},
 	}
 	for _, p := range at.Status.Prefixes {
 		r, err := recorded(p)
@@ -62,11 +62,11 @@ func Validate(at *v1alpha1.ArchiveTransfer) error {
 }
 
 // recorded reads what PrefixStatus has written of a prefix.
-func recorded(p v1alpha1.PrefixStatus) (coordination.Recorded, error) {
-	finished, err := coordination.ParseRanges(ptr.Deref(p.FinishedArchives, ""))
+func recorded(p v1alpha1.PrefixStatus) (protocol.Recorded, error) {
+	finished, err := protocol.ParseRanges(ptr.Deref(p.FinishedArchives, ""))
 	planned := TallyFrom(p.Planned)
-	return coordination.Recorded{
-		Planned: coordination.Planned{
+	return protocol.Recorded{
+		Planned: protocol.Planned{
 			Archives: ptr.Deref(p.Archives, 0), Files: planned.Files, Bytes: planned.Bytes,
 		},
 		Finished: finished, Exhausted: ptr.Deref(p.ExhaustedArchives, 0),
@@ -76,13 +76,13 @@ func recorded(p v1alpha1.PrefixStatus) (coordination.Recorded, error) {
 
 // Config writes the coordination parameters of a transfer. Fields that a
 // defaulting API server would have filled keep the core's defaults.
-func Config(spec v1alpha1.ArchiveTransferSpec) coordination.Config {
-	c, in := coordination.DefaultConfig(), spec.Coordination
+func Config(spec v1alpha1.ArchiveTransferSpec) protocol.Config {
+	c, in := protocol.DefaultConfig(), spec.Coordination
 	set(&c.PipelineDepth, int(in.PipelineDepth))
 	set(&c.GlobalCongestionWindow, int(in.GlobalCongestionWindow))
 	set(&c.SlowStartThreshold, int(in.SlowStartThreshold))
-	set(&c.Strategy, coordination.Strategy(in.Strategy))
-	set(&c.BandwidthStrategy, coordination.BandwidthStrategy(in.BandwidthStrategy))
+	set(&c.Strategy, protocol.Strategy(in.Strategy))
+	set(&c.BandwidthStrategy, protocol.BandwidthStrategy(in.BandwidthStrategy))
 	set(&c.MaxActivePrefixes, int(in.MaxActivePrefixes))
 	set(&c.UpdateInterval, in.UpdateInterval.Duration)
 	set(&c.LeaseDuration, in.LeaseDuration.Duration)

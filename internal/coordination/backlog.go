@@ -1,16 +1,18 @@
 package coordination
 
+import "cargoship.dev/operator/internal/coordination/protocol"
+
 // backlog holds the archives of a prefix that nobody holds: a range of numbers
 // that were never handed out, and a heap of single ones, which came back or were
 // scheduled one by one. The lowest number goes first.
 type backlog struct {
-	planned Planned // what the inventory lists
-	single  Ranges  // numbers scheduled one by one
+	planned protocol.Planned // what the inventory lists
+	single  protocol.Ranges  // numbers scheduled one by one
 
 	// The range goes from next to limit; the numbers in apart are not to be taken from
 	// it, and fresh counts the others.
 	next, limit, fresh int64
-	apart              Ranges
+	apart              protocol.Ranges
 	// begun: archives below it may have been begun under an earlier leader.
 	begun int64
 	heap  archiveHeap
@@ -26,25 +28,25 @@ func (b *backlog) count() int { return len(b.heap) + int(b.fresh) }
 func (b *backlog) meanSize() int64 { return b.planned.Bytes / max(1, b.planned.Archives) }
 
 // restore takes over what an earlier leader has recorded.
-func (b *backlog) restore(r Recorded) {
-	b.ended, b.frontier, b.apart = r.Finished.Count(), r.Finished.end(), r.Finished.Clone()
+func (b *backlog) restore(r protocol.Recorded) {
+	b.ended, b.frontier, b.apart = r.Finished.Count(), r.Finished.End(), r.Finished.Clone()
 	b.plan(r.Planned)
 	b.begun = r.Planned.Archives
 }
 
 // plan takes over what the inventory lists now: never less than before.
-func (b *backlog) plan(p Planned) {
-	b.fresh += p.Archives - b.limit - b.apart.countBetween(b.limit, p.Archives)
+func (b *backlog) plan(p protocol.Planned) {
+	b.fresh += p.Archives - b.limit - b.apart.CountBetween(b.limit, p.Archives)
 	b.limit, b.planned = p.Archives, p
 }
 
 // schedule queues one archive with a size of its own.
-func (b *backlog) schedule(u Upload) (queued bool) {
+func (b *backlog) schedule(u protocol.Upload) (queued bool) {
 	n := u.Archive.Number
 	if b.single.Add(n) {
 		b.planned.Archives++
-		b.planned.Files = saturate(b.planned.Files, u.Files)
-		b.planned.Bytes = saturate(b.planned.Bytes, u.Bytes)
+		b.planned.Files = protocol.SaturatingAdd(b.planned.Files, u.Files)
+		b.planned.Bytes = protocol.SaturatingAdd(b.planned.Bytes, u.Bytes)
 	}
 	if !b.apart.Add(n) {
 		return false
@@ -72,7 +74,7 @@ func (b *backlog) first(most int64) (archive, bool) {
 	if b.fresh == 0 {
 		return archive{}, false
 	}
-	b.next = b.apart.absentFrom(b.next)
+	b.next = b.apart.AbsentFrom(b.next)
 	if b.next >= b.frontier && b.frontier-b.ended >= most {
 		return archive{}, false
 	}

@@ -4,31 +4,36 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // What is recorded of a prefix stays within its bound, though a thousand workers end its
 // ten million archives in any order, and everybody goes on getting some.
 func TestRangesOfAThousandWorkersCanBeRecorded(t *testing.T) {
-	orders := map[string]func(random *rand.Rand, held []Assignment) []Assignment{
-		"in any order": func(random *rand.Rand, held []Assignment) []Assignment {
+	orders := map[string]func(random *rand.Rand, held []protocol.Assignment) []protocol.Assignment{
+		"in any order": func(random *rand.Rand, held []protocol.Assignment) []protocol.Assignment {
 			random.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
 			return held[:(len(held)+1)/2]
 		},
-		"every other one": func(_ *rand.Rand, held []Assignment) []Assignment {
-			return slices.DeleteFunc(held, func(a Assignment) bool { return a.Archive.Number%2 == 0 })
+		"every other one": func(_ *rand.Rand, held []protocol.Assignment) []protocol.Assignment {
+			return slices.DeleteFunc(held, func(a protocol.Assignment) bool { return a.Archive.Number%2 == 0 })
 		},
-		"the last first": func(_ *rand.Rand, held []Assignment) []Assignment { return held[max(0, len(held)-1):] },
+		"the last first": func(_ *rand.Rand, held []protocol.Assignment) []protocol.Assignment {
+			return held[max(0, len(held)-1):]
+		},
 	}
 	for name, order := range orders {
 		t.Run(name, func(t *testing.T) {
-			f := ranged(t, DefaultConfig(), Planned{10_000_000, 10_000_000_000, 1 << 50})
-			ids := make([]WorkerID, 1000)
+			f := ranged(t, protocol.DefaultConfig(), protocol.Planned{Archives: 10_000_000, Files: 10_000_000_000, Bytes: 1 << 50})
+			ids := make([]protocol.WorkerID, 1000)
 			for i := range ids {
-				ids[i] = WorkerID(fmt.Sprintf("w%03d", i))
+				ids[i] = protocol.WorkerID(fmt.Sprintf("w%03d", i))
 			}
 			f.start("t", ids...)
 			random := newRand(3)
@@ -36,9 +41,9 @@ func TestRangesOfAThousandWorkersCanBeRecorded(t *testing.T) {
 			for round := range 12 {
 				sent := 0
 				for _, id := range ids {
-					var finished []Outcome
-					for _, a := range order(random, f.grants[id].assignments()) {
-						finished = append(finished, Outcome{Archive: a.Archive, Done: Tally{1, 1}})
+					var finished []protocol.Outcome
+					for _, a := range order(random, assignments(f.grants[id])) {
+						finished = append(finished, protocol.Outcome{Archive: a.Archive, Done: protocol.Tally{Files: 1, Bytes: 1}})
 					}
 					sent += len(finished)
 					f.report(id, finished...)
@@ -58,7 +63,7 @@ func TestRangesOfAThousandWorkersCanBeRecorded(t *testing.T) {
 }
 
 // assignments are all archives that a grant names, as a copy.
-func (g Grant) assignments() (all []Assignment) {
+func assignments(g protocol.Grant) (all []protocol.Assignment) {
 	for _, p := range g.Prefixes {
 		all = append(all, p.Assignments...)
 	}
@@ -72,14 +77,14 @@ func TestBacklog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.Int64Range(1, 12).Draw(t, "most")
 		l := &lane{transfer: &TransferScheduler{}, held: map[int64]*holding{}}
-		var before Ranges
+		var before protocol.Ranges
 		for _, n := range rapid.SliceOfN(rapid.Int64Range(0, 9), 0, 4).Draw(t, "finished before") {
-			if next := before.Clone(); next.Add(n) && next.end()-next.Count() <= most {
+			if next := before.Clone(); next.Add(n) && next.End()-next.Count() <= most {
 				before = next // no leader has left more unfinished
 			}
 		}
-		planned := before.end() + rapid.Int64Range(0, 20).Draw(t, "planned before")
-		l.restore(Recorded{Planned: Planned{planned, planned, planned}, Finished: before})
+		planned := before.End() + rapid.Int64Range(0, 20).Draw(t, "planned before")
+		l.restore(protocol.Recorded{Planned: protocol.Planned{Archives: planned, Files: planned, Bytes: planned}, Finished: before})
 		waiting, held := map[int64]bool{}, map[int64]bool{}
 		for n := range planned {
 			waiting[n] = !before.Contains(n)
@@ -92,7 +97,7 @@ func TestBacklog(t *testing.T) {
 					waiting[n] = true
 				}
 				planned += more
-				l.backlog.plan(Planned{planned, planned, planned})
+				l.backlog.plan(protocol.Planned{Archives: planned, Files: planned, Bytes: planned})
 			case 1:
 				if n := anyOf(t, held); n >= 0 {
 					delete(held, n)
@@ -102,7 +107,7 @@ func TestBacklog(t *testing.T) {
 			case 2, 3:
 				if n := anyOf(t, held); n >= 0 {
 					delete(held, n)
-					l.settle(archive{number: n}, Outcome{})
+					l.settle(archive{number: n}, protocol.Outcome{})
 				}
 			default:
 				takeOne(t, l, most, waiting, held)
@@ -156,7 +161,7 @@ func checkBacklog(t *rapid.T, l *lane, most int64, waiting map[int64]bool) {
 	if got := l.backlog.count(); got != count {
 		t.Fatalf("%d archives wait, want %d", got, count)
 	}
-	if got := int64(len(l.finished.spans)); got > most+1 {
+	if got := int64(1 + strings.Count(l.finished.String(), ",")); got > most+1 {
 		t.Fatalf("%d ranges of finished archives, want at most %d", got, most+1)
 	}
 }

@@ -3,6 +3,8 @@ package coordination
 import (
 	"math"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // What one worker cannot do in a second, so that a report that says so is rejected:
@@ -44,7 +46,7 @@ type belief struct {
 }
 
 // believe judges a report as a whole, before it is acknowledged.
-func (w *worker) believe(now time.Time, r Report) belief {
+func (w *worker) believe(now time.Time, r protocol.Report) belief {
 	l := &w.lease
 	b := belief{elapsed: w.elapsed(now, r), most: l.most(), ended: 1}
 	heard := now.Sub(l.reportedAt)
@@ -54,12 +56,12 @@ func (w *worker) believe(now time.Time, r Report) belief {
 	}
 	l.ahead += b.elapsed - heard
 	l.ahead = time.Duration(float64(l.ahead) * math.Exp(-heard.Seconds()/delayMemory.Seconds()))
-	var all PrefixCounters
+	var all protocol.PrefixCounters
 	took := 0.0 // at least: half of what was accepted took the median or longer
 	for _, p := range r.Prefixes {
 		if lane := w.transfer.byName[p.Prefix]; lane != nil {
-			growth := b.measures(p.since(w.ensure(lane).counters))
-			all = all.plus(growth)
+			growth := b.measures(p.Since(w.ensure(lane).counters))
+			all = all.Plus(growth)
 			took += max(growth.Busy.Seconds(), float64(growth.Accepted)*growth.AttemptP50.Seconds()/2)
 		}
 	}
@@ -85,7 +87,7 @@ func part(bound, said float64) float64 {
 
 // elapsed is the time between the report before and this one, by the worker's clock
 // where it tells, and as far as the manager's can confirm it.
-func (w *worker) elapsed(now time.Time, r Report) time.Duration {
+func (w *worker) elapsed(now time.Time, r protocol.Report) time.Duration {
 	l := &w.lease
 	heard := now.Sub(l.reportedAt)
 	if r.Uptime <= 0 || l.uptime <= 0 {
@@ -123,19 +125,19 @@ func (v *version) allow(window int, rate float64) {
 }
 
 // growth is what is believed of the growth of counters.
-func (b belief) growth(g PrefixCounters) PrefixCounters {
+func (b belief) growth(g protocol.PrefixCounters) protocol.PrefixCounters {
 	if b.ended < 1 {
 		for _, n := range []*int64{&g.Started, &g.Accepted, &g.Throttled, &g.Failed, &g.Bytes} {
 			*n = int64(b.ended * float64(*n))
 		}
 		g.Busy = time.Duration(b.ended * float64(g.Busy))
 	}
-	g.Bytes = min(g.Bytes, saturateProduct(g.Accepted, largestRequest))
+	g.Bytes = min(g.Bytes, protocol.SaturatingMul(g.Accepted, largestRequest))
 	return b.measures(g)
 }
 
 // measures bounds what a report says of its last interval alone.
-func (b belief) measures(p PrefixCounters) PrefixCounters {
+func (b belief) measures(p protocol.PrefixCounters) protocol.PrefixCounters {
 	p.MaxInFlight = min(p.MaxInFlight, b.most)
 	for _, d := range []*time.Duration{&p.AttemptP50, &p.ServiceP50, &p.ServiceP99} {
 		if *d > 0 {
@@ -143,12 +145,4 @@ func (b belief) measures(p PrefixCounters) PrefixCounters {
 		}
 	}
 	return p
-}
-
-// saturateProduct multiplies what is not negative.
-func saturateProduct(a, b int64) int64 {
-	if a > 0 && b > maxNumber/a {
-		return maxNumber
-	}
-	return a * b
 }

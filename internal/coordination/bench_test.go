@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // BenchmarkTick is one tick at 100 prefixes and 1,000 workers of two transfers, every
@@ -58,7 +60,7 @@ type tickFleet struct {
 	b                testing.TB
 	c                *PipelineCoordinator
 	now              time.Time
-	transfers        []TransferID
+	transfers        []protocol.TransferID
 	workers          []*loopWorker
 	next             int64 // number of the next archive of each prefix
 	scheduled, ended int
@@ -69,22 +71,22 @@ func newTickFleet(b testing.TB) *tickFleet {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := &tickFleet{b: b, c: c, now: start, transfers: []TransferID{"t", "u"}}
-	if err := c.Start(f.now, Snapshot{Epoch: 1}); err != nil {
+	f := &tickFleet{b: b, c: c, now: start, transfers: []protocol.TransferID{"t", "u"}}
+	if err := c.Start(f.now, protocol.Snapshot{Epoch: 1}); err != nil {
 		b.Fatal(err)
 	}
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.MaxActivePrefixes, config.GlobalCongestionWindow, config.PipelineDepth = tickPrefixes, 4000, 4
 	for _, id := range f.transfers {
-		if err := c.PutTransfer(f.now, Transfer{ID: id, Weight: 1, Config: config}); err != nil {
+		if err := c.PutTransfer(f.now, protocol.Transfer{ID: id, Weight: 1, Config: config}); err != nil {
 			b.Fatal(err)
 		}
 		for i := range tickWorkers {
-			name := WorkerID(fmt.Sprintf("%s%03d", id, i))
+			name := protocol.WorkerID(fmt.Sprintf("%s%03d", id, i))
 			c.AddWorker(f.now, name, id, 100)
 			f.workers = append(f.workers, &loopWorker{
 				sent:   map[string]int64{},
-				report: Report{Worker: name, Transfer: id, Instance: "1", MaxInFlight: 100},
+				report: protocol.Report{Worker: name, Transfer: id, Instance: "1", MaxInFlight: 100},
 			})
 		}
 	}
@@ -100,7 +102,7 @@ func (f *tickFleet) schedule(archives int64) {
 				f.b.Fatal(err)
 			}
 			for n := range archives {
-				if err := f.c.ScheduleUpload(Upload{Archive: ArchiveID{id, prefix, f.next + n}}); err != nil {
+				if err := f.c.ScheduleUpload(protocol.Upload{Archive: protocol.ArchiveID{Transfer: id, Prefix: prefix, Number: f.next + n}}); err != nil {
 					f.b.Fatal(err)
 				}
 			}
@@ -131,12 +133,12 @@ func (f *tickFleet) report() {
 			}
 			w.sent[g.Prefix] += 1000
 			sent := w.sent[g.Prefix]
-			r.Prefixes = append(r.Prefixes, PrefixCounters{
+			r.Prefixes = append(r.Prefixes, protocol.PrefixCounters{
 				Prefix: g.Prefix, Started: sent, Accepted: sent, Bytes: sent << 20,
 				MaxInFlight: g.Window, AttemptP50: 100 * time.Millisecond,
 			})
 			for _, a := range g.Assignments[:(len(g.Assignments)+1)/2] {
-				r.Finished = append(r.Finished, Outcome{Archive: a.Archive, Done: Tally{1, 1}})
+				r.Finished = append(r.Finished, protocol.Outcome{Archive: a.Archive, Done: protocol.Tally{Files: 1, Bytes: 1}})
 			}
 		}
 		f.ended += len(r.Finished)

@@ -1,6 +1,10 @@
 package coordination
 
-import "hash/fnv"
+import (
+	"hash/fnv"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
 
 // The weights of what is looked at when a worker takes its next archive, each a
 // figure from 0 to 1 by which more is better. They sum to 1. None of them is a
@@ -71,7 +75,7 @@ func (c *cell) score() float64 {
 }
 
 // jitter of a worker on a prefix, from 0 to spread, by their names.
-func jitter(id WorkerID, prefix string) float64 {
+func jitter(id protocol.WorkerID, prefix string) float64 {
 	h := fnv.New32a()
 	h.Write([]byte(id))
 	h.Write([]byte{0})

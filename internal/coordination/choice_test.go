@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // Each factor decides where the others are alike, and the best of all scores 1.
 func TestScore(t *testing.T) {
 	base := func() (*cell, *TransferScheduler) {
-		tr := &TransferScheduler{spec: Transfer{Config: DefaultConfig()}, drain: 100}
+		tr := &TransferScheduler{spec: protocol.Transfer{Config: protocol.DefaultConfig()}, drain: 100}
 		l := &lane{transfer: tr, drain: 100, sharing: 1}
-		l.backlog.plan(Planned{100, 100, 100})
+		l.backlog.plan(protocol.Planned{Archives: 100, Files: 100, Bytes: 100})
 		return &cell{lane: l, window: 10, worker: &worker{transfer: tr, serves: 1, granting: 10}}, tr
 	}
 	tests := map[string]struct {
@@ -44,7 +46,7 @@ func TestScore(t *testing.T) {
 // What a worker holds ahead lies where it will be sent: with nearly all of its window on
 // one prefix it would soon be done with a prefix's ordinary share.
 func TestTheHandsFollowTheWindow(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	f := newFixture(t, config)
 	f.schedule("t", "a", 1000)
 	f.schedule("t", "b", 1000)
@@ -55,7 +57,7 @@ func TestTheHandsFollowTheWindow(t *testing.T) {
 	if a, b := w.cells[0].ahead(), w.cells[1].ahead(); a != 30 || b != 2 {
 		t.Errorf("%d and %d archives ahead on windows of 30 and 2, want %d divided by the windows", a, b, 2*config.PipelineDepth)
 	}
-	if w.serves = 10; w.cells[0].ahead() != maxPipelineDepth {
+	if w.serves = 10; w.cells[0].ahead() != protocol.MaxPipelineDepth {
 		t.Errorf("%d archives ahead on one prefix, want what a grant can list", w.cells[0].ahead())
 	}
 	if held := len(w.cells[0].held); held != 30 {
@@ -66,7 +68,7 @@ func TestTheHandsFollowTheWindow(t *testing.T) {
 // Where a worker can hold fewer archives than its prefixes could take, each of
 // them has some.
 func TestHandsAreSharedByThePrefixes(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.PipelineDepth = 64
 	f := newFixture(t, config)
 	for i := range 8 {
@@ -76,8 +78,8 @@ func TestHandsAreSharedByThePrefixes(t *testing.T) {
 	}
 	f.start("t", "w")
 	for i := range 8 {
-		if got := len(f.assigned("w", fmt.Sprint("p", i))); got < maxOutstanding/8-2 {
-			t.Errorf("prefix p%d: %d archives, want about %d", i, got, maxOutstanding/8)
+		if got := len(f.assigned("w", fmt.Sprint("p", i))); got < protocol.MaxOutstanding/8-2 {
+			t.Errorf("prefix p%d: %d archives, want about %d", i, got, protocol.MaxOutstanding/8)
 		}
 	}
 }
@@ -86,7 +88,7 @@ func TestHandsAreSharedByThePrefixes(t *testing.T) {
 func TestWorkersSpread(t *testing.T) {
 	first := map[string]int{}
 	for i := range 100 {
-		id := WorkerID(fmt.Sprint("w", i))
+		id := protocol.WorkerID(fmt.Sprint("w", i))
 		best, name := -1.0, ""
 		for p := range 4 {
 			prefix := fmt.Sprint("p", p)
@@ -110,14 +112,14 @@ func TestWorkersSpread(t *testing.T) {
 // only as far as the floor, and has them back once it has healed. Refusals, and
 // differences that may be noise, move none.
 func TestQueueingPrefixGivesUpSlots(t *testing.T) {
-	l := &lane{transfer: &TransferScheduler{spec: Transfer{Config: DefaultConfig()}}}
-	l.transfer.spec.Config.Strategy = Adaptive
+	l := &lane{transfer: &TransferScheduler{spec: protocol.Transfer{Config: protocol.DefaultConfig()}}}
+	l.transfer.spec.Config.Strategy = protocol.Adaptive
 	now := start
 	rounds := func(latency time.Duration, throttled int64) float64 {
 		for range 13 { // 26 s: the smallest latency is remembered
 			now = now.Add(2 * time.Second)
-			l.weight.sums.count(PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
-			l.endRound(now, 2*time.Second, CongestionAvoidance)
+			l.weight.sums.count(protocol.PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
+			l.endRound(now, 2*time.Second, protocol.CongestionAvoidance)
 		}
 		return l.transfer.weigh(l, 1)
 	}
@@ -138,7 +140,7 @@ func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 
 // A worker that ends archives faster than its hands are filled is given more ahead.
 func TestAheadFollowsTheTurnover(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 1000)
 	f.start("t", "w")
 	w := f.c.workers["w"]
@@ -149,7 +151,7 @@ func TestAheadFollowsTheTurnover(t *testing.T) {
 	if w.turnover = 8; w.cells[0].ahead() != 8*aheadIntervals*2 {
 		t.Errorf("%d archives ahead at 8 per second and reports every 2 s, want those of %d reports", w.cells[0].ahead(), aheadIntervals)
 	}
-	if w.turnover = 1e6; w.cells[0].ahead() != maxPipelineDepth {
+	if w.turnover = 1e6; w.cells[0].ahead() != protocol.MaxPipelineDepth {
 		t.Errorf("%d archives ahead, want no more than a grant can list", w.cells[0].ahead())
 	}
 }
@@ -158,16 +160,16 @@ func TestAheadFollowsTheTurnover(t *testing.T) {
 // haste; one that has just as little to send at the end has not.
 func TestAWorkerThatRunsDryMakesHaste(t *testing.T) {
 	for queued, want := range map[int64]time.Duration{1000: shortestInterval, 16: 2 * time.Second} {
-		f := newFixture(t, DefaultConfig())
-		f.c.control.begun, f.c.control.window.state = true, CongestionAvoidance
+		f := newFixture(t, protocol.DefaultConfig())
+		f.c.control.begun, f.c.control.window.state = true, protocol.CongestionAvoidance
 		f.c.control.window.size, f.c.control.window.good = 32, 32
 		f.schedule("t", "a", queued)
 		f.start("t", "w")
-		var all []Outcome
+		var all []protocol.Outcome
 		for _, n := range f.assigned("w", "a") {
 			all = append(all, done("a", n))
 		}
-		f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "a", SenderLimited: true}}
+		f.reports["w"].Prefixes = []protocol.PrefixCounters{{Prefix: "a", SenderLimited: true}}
 		f.report("w", all...)
 		f.c.hasten()
 		if got := f.c.transfers[0].interval; got != want {

@@ -3,6 +3,8 @@ package coordination
 import (
 	"math/rand/v2"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -62,12 +64,12 @@ func (s Signal) timesOut() bool {
 }
 
 // congested tells that so many were refused that it is neither noise nor the edge.
-func (s Signal) congested(c Config) bool {
-	return s.Throttles >= enoughThrottles && s.throttledShare() > c.tolerated()
+func (s Signal) congested(c protocol.Config) bool {
+	return s.Throttles >= enoughThrottles && s.throttledShare() > tolerated(c)
 }
 
 // tolerated is the throttled share above which a round is congested.
-func (c Config) tolerated() float64 { return 0.1 * (1 - c.CongestionSensitivity) }
+func tolerated(c protocol.Config) float64 { return 0.1 * (1 - c.CongestionSensitivity) }
 
 // GlobalCongestionController finds and follows the capacity of one destination. It
 // has two actuators. The path to the destination is shared by all prefixes, and
@@ -76,7 +78,7 @@ func (c Config) tolerated() float64 { return 0.1 * (1 - c.CongestionSensitivity)
 // a rate for every group of prefixes that share one keeps below it. The
 // controller knows rounds only, neither workers nor leases.
 type GlobalCongestionController struct {
-	config  Config
+	config  protocol.Config
 	rand    *rand.Rand
 	without Mechanism
 
@@ -89,7 +91,7 @@ type GlobalCongestionController struct {
 	slackened bool     // the window did not limit that round
 	last      Signal   // of the round before
 	// remembered are the groups of prefixes that an earlier leader recorded.
-	remembered map[Member]*group
+	remembered map[protocol.Member]*group
 
 	// The round that goes on.
 	began                  time.Time
@@ -104,9 +106,9 @@ type GlobalCongestionController struct {
 }
 
 // newGlobalCongestionController gives a controller in slow start, with one group.
-func newGlobalCongestionController(config Config, random *rand.Rand) *GlobalCongestionController {
-	c := &GlobalCongestionController{rand: random, recorded: maxWindow}
-	c.window.state = SlowStart
+func newGlobalCongestionController(config protocol.Config, random *rand.Rand) *GlobalCongestionController {
+	c := &GlobalCongestionController{rand: random, recorded: protocol.MaxWindow}
+	c.window.state = protocol.SlowStart
 	c.addGroup()
 	c.configure(config)
 	return c
@@ -114,7 +116,7 @@ func newGlobalCongestionController(config Config, random *rand.Rand) *GlobalCong
 
 // configure takes effect from the next round on. A controller that has judged
 // nothing yet begins at the configured window.
-func (c *GlobalCongestionController) configure(config Config) {
+func (c *GlobalCongestionController) configure(config protocol.Config) {
 	c.config = config
 	c.path.learningRate = config.LearningRate
 	if !c.begun {
@@ -148,7 +150,7 @@ func (c *GlobalCongestionController) learn(until time.Time) {
 
 // Round judges the round that ends at now: the signal of all groups together, and
 // those that the groups hold. It gives the groups' changes of state.
-func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition {
+func (c *GlobalCongestionController) Round(now time.Time, s Signal) []protocol.Transition {
 	if s.Completions <= 0 {
 		return nil // nothing came back, so nothing is known
 	}
@@ -156,13 +158,13 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 	c.window.observeDrain(&c.path)
 	c.path.observe(now, s, c.idle(s))
 	c.regroup(now)
-	before := make([]State, len(c.groups))
+	before := make([]protocol.State, len(c.groups))
 	for i, g := range c.groups {
 		before[i] = c.state(g)
 	}
 	windowCause := c.steer(now, s)
 	view := c.view(s)
-	var changes []Transition
+	var changes []protocol.Transition
 	starved, regained := false, false
 	for i, g := range c.groups {
 		cause := windowCause
@@ -174,7 +176,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) []Transition
 			}
 		}
 		if after := c.state(g); after != before[i] {
-			changes = append(changes, Transition{g.name, before[i], after, cause})
+			changes = append(changes, protocol.Transition{Group: g.name, From: before[i], To: after, Cause: cause})
 		}
 	}
 	switch over := c.window.overrun(s); {
@@ -196,8 +198,8 @@ func (c *GlobalCongestionController) speaks(g *group, s Signal) bool {
 }
 
 // state is that of the group's rate, or where nothing polices it, of the window.
-func (c *GlobalCongestionController) state(g *group) State {
-	if g.rate.perSecond == 0 && g.rate.state == CongestionAvoidance {
+func (c *GlobalCongestionController) state(g *group) protocol.State {
+	if g.rate.perSecond == 0 && g.rate.state == protocol.CongestionAvoidance {
 		return c.window.state
 	}
 	return g.rate.state

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // clean is the signal of a round that used a window of 100 on a path of 100 ms.
@@ -29,7 +31,7 @@ func refused(share float64) Signal {
 // settledController is in congestion avoidance, with a window of 100 on a path
 // whose latency without a queue is 100 ms, and a rate, 0 for none.
 func settledController(rate float64) *GlobalCongestionController {
-	c := newGlobalCongestionController(DefaultConfig(), newRand(1))
+	c := newGlobalCongestionController(protocol.DefaultConfig(), newRand(1))
 	c.groups[0].join(&lane{name: "a"})
 	c.path.observe(start, clean(), false)
 	c.path.rebase(start)
@@ -43,13 +45,13 @@ func settledController(rate float64) *GlobalCongestionController {
 }
 
 // judge has the only lane of the only group seen all of the signal.
-func judge(c *GlobalCongestionController, now time.Time, s Signal) []Transition {
+func judge(c *GlobalCongestionController, now time.Time, s Signal) []protocol.Transition {
 	c.groups[0].lanes[0].signal = s
 	return c.Round(now, s)
 }
 
 // fresh is a controller in slow start with one lane.
-func fresh(config Config) *GlobalCongestionController {
+func fresh(config protocol.Config) *GlobalCongestionController {
 	c := newGlobalCongestionController(config, newRand(1))
 	c.groups[0].join(&lane{name: "a"})
 	return c
@@ -75,7 +77,7 @@ func with(change func(s *Signal)) Signal {
 type roundTest struct {
 	state      func() *GlobalCongestionController
 	signal     Signal
-	wantState  State
+	wantState  protocol.State
 	wantWindow int
 	wantRate   float64
 	wantCause  string
@@ -99,39 +101,39 @@ func slowed(d time.Duration) Signal { return with(func(s *Signal) { s.Latency = 
 func TestRoundSteersTheWindow(t *testing.T) {
 	for name, test := range map[string]roundTest{
 		"slow start doubles": {
-			state:  func() *GlobalCongestionController { return fresh(DefaultConfig()) },
-			signal: clean(), wantState: SlowStart, wantWindow: 64,
+			state:  func() *GlobalCongestionController { return fresh(protocol.DefaultConfig()) },
+			signal: clean(), wantState: protocol.SlowStart, wantWindow: 64,
 		},
 		"slow start short of work waits": {
-			state:     func() *GlobalCongestionController { return fresh(DefaultConfig()) },
+			state:     func() *GlobalCongestionController { return fresh(protocol.DefaultConfig()) },
 			signal:    with(func(s *Signal) { s.InFlight, s.SenderLimited = 10, true }),
-			wantState: SlowStart, wantWindow: 32,
+			wantState: protocol.SlowStart, wantWindow: 32,
 		},
 		"nothing completed, nothing changes": {
-			state: after(0), signal: Signal{Started: 10, InFlight: 100}, wantState: CongestionAvoidance, wantWindow: 100,
+			state: after(0), signal: Signal{Started: 10, InFlight: 100}, wantState: protocol.CongestionAvoidance, wantWindow: 100,
 		},
 		"no queue, an eighth more": {
-			state: after(0), signal: clean(), wantState: CongestionAvoidance, wantWindow: 112,
+			state: after(0), signal: clean(), wantState: protocol.CongestionAvoidance, wantWindow: 112,
 		},
 		// T doubles to 200 ms: half of 100 wait, target 30.
 		"a queue, fewer": {
-			state: after(0), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 82,
+			state: after(0), signal: slowed(200 * time.Millisecond), wantState: protocol.CongestionAvoidance, wantWindow: 82,
 		},
 		"a small queue stays": {
-			state: after(0), signal: slowed(135 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 100,
+			state: after(0), signal: slowed(135 * time.Millisecond), wantState: protocol.CongestionAvoidance, wantWindow: 100,
 		},
 		"short of work, all stays": {
 			state: after(0), signal: with(func(s *Signal) { s.Latency, s.InFlight, s.SenderLimited = time.Second, 50, true }),
-			wantState: CongestionAvoidance, wantWindow: 100,
+			wantState: protocol.CongestionAvoidance, wantWindow: 100,
 		},
 		// Half as many again as the 40 in flight, and four; but at most a tenth less at once.
 		"what rates leave of the window is given up slowly": {
 			state: after(1000), signal: with(func(s *Signal) { s.InFlight = 40 }),
-			wantState: CongestionAvoidance, wantWindow: 90, wantRate: 1000,
+			wantState: protocol.CongestionAvoidance, wantWindow: 90, wantRate: 1000,
 		},
 		"two throttles are noise": {
 			state: after(0), signal: with(func(s *Signal) { s.Throttled, s.Accepted, s.Throttles = 100, 900, 2 }),
-			wantState: CongestionAvoidance, wantWindow: 112,
+			wantState: protocol.CongestionAvoidance, wantWindow: 112,
 		},
 	} {
 		t.Run(name, test.run)
@@ -146,44 +148,44 @@ func TestRoundSteersTheRate(t *testing.T) {
 	}
 	for name, test := range map[string]roundTest{
 		"throttling cuts to what was accepted": {
-			state: after(0), signal: refused(0.05), wantState: FastRecovery,
+			state: after(0), signal: refused(0.05), wantState: protocol.FastRecovery,
 			wantWindow: 100, wantRate: 0.99 * 950, wantCause: CauseThrottled,
 		},
 		"an outage goes straight to recovery": {
-			state: after(900), signal: refused(1), wantState: Recovery,
+			state: after(900), signal: refused(1), wantState: protocol.Recovery,
 			wantWindow: 100, wantRate: 5, wantCause: CauseNoSuccess,
 		},
 		"a clean round ends fast recovery": {
-			state: after(0, refused(0.05)), signal: clean(), wantState: CongestionAvoidance,
+			state: after(0, refused(0.05)), signal: clean(), wantState: protocol.CongestionAvoidance,
 			wantWindow: 112, wantRate: 0.99 * 950, wantCause: CauseClean,
 		},
 		"throttling right after a cut was sent before it": {
-			state: after(0, refused(0.05)), signal: refused(0.4), wantState: FastRecovery, wantWindow: 112, wantRate: 0.99 * 950,
+			state: after(0, refused(0.05)), signal: refused(0.4), wantState: protocol.FastRecovery, wantWindow: 112, wantRate: 0.99 * 950,
 		},
 		"heavy throttling after a cut is persistent": {
-			state: after(0, refused(0.05), refused(0.05)), signal: refused(0.4), wantState: Recovery,
+			state: after(0, refused(0.05), refused(0.05)), signal: refused(0.4), wantState: protocol.Recovery,
 			wantWindow: 137, wantRate: 300, wantCause: CausePersistent,
 		},
 		"the dark goes on": {
-			state: after(900, refused(1)), signal: refused(1), wantState: Recovery, wantWindow: 100, wantRate: 5,
+			state: after(900, refused(1)), signal: refused(1), wantState: protocol.Recovery, wantWindow: 100, wantRate: 5,
 		},
 		// Four times the rate, and an eighth of the 1000 of before.
 		"the first success after an outage": {
-			state: after(900, refused(1)), signal: clean(), wantState: SlowStart,
+			state: after(900, refused(1)), signal: clean(), wantState: protocol.SlowStart,
 			wantWindow: 112, wantRate: 125, wantCause: CauseClean,
 		},
 		"then the rate grows": {
-			state: after(900, refused(1), clean()), signal: clean(), wantState: SlowStart, wantWindow: 137, wantRate: 500,
+			state: after(900, refused(1), clean()), signal: clean(), wantState: protocol.SlowStart, wantWindow: 137, wantRate: 500,
 		},
 		"until it is what it was": {
-			state: after(900, refused(1), clean(), clean()), signal: clean(), wantState: CongestionAvoidance,
+			state: after(900, refused(1), clean(), clean()), signal: clean(), wantState: protocol.CongestionAvoidance,
 			wantWindow: 137, wantRate: 900, wantCause: CauseRegained,
 		},
 		"a rate that binds is probed when due": {
-			state: due, signal: clean(), wantState: CongestionAvoidance, wantWindow: 112, wantRate: 1050,
+			state: due, signal: clean(), wantState: protocol.CongestionAvoidance, wantWindow: 112, wantRate: 1050,
 		},
 		"a queue where a rate does not bind lifts the rate": {
-			state: after(2000), signal: slowed(200 * time.Millisecond), wantState: CongestionAvoidance, wantWindow: 82,
+			state: after(2000), signal: slowed(200 * time.Millisecond), wantState: protocol.CongestionAvoidance, wantWindow: 82,
 		},
 	} {
 		t.Run(name, test.run)
@@ -203,12 +205,12 @@ func TestSlowStartStops(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := fresh(DefaultConfig())
+			c := fresh(protocol.DefaultConfig())
 			for round := range 10 {
 				s := with(func(s *Signal) { s.InFlight = int(c.window.size) })
 				test.next(&s, round)
 				for _, change := range judge(c, start.Add(time.Duration(round)*time.Second), s) {
-					if change.To != CongestionAvoidance || change.Cause != test.wantCause {
+					if change.To != protocol.CongestionAvoidance || change.Cause != test.wantCause {
 						t.Errorf("round %d ends in %s for %s, want %s", round, change.To, change.Cause, test.wantCause)
 					}
 					return
@@ -221,7 +223,7 @@ func TestSlowStartStops(t *testing.T) {
 
 // Below the threshold slow start goes on doubling whatever its growth.
 func TestSlowStartBelowItsThreshold(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.GlobalCongestionWindow, config.SlowStartThreshold = 4, 256
 	c := fresh(config)
 	for c.window.size < 256 {
@@ -271,7 +273,7 @@ func TestTheFirstCutIsDoubledFrom(t *testing.T) {
 // before anything was ever accepted.
 func TestRefusalsThatComeBackFirst(t *testing.T) {
 	t.Run("are no round", func(t *testing.T) {
-		c := fresh(DefaultConfig())
+		c := fresh(protocol.DefaultConfig())
 		c.begin(start)
 		late := start.Add(3 * time.Second) // the workers have only now begun
 		c.over(late, 500*time.Millisecond, 0)
@@ -284,12 +286,12 @@ func TestRefusalsThatComeBackFirst(t *testing.T) {
 		}
 	})
 	t.Run("are no outage", func(t *testing.T) {
-		c := fresh(DefaultConfig())
+		c := fresh(protocol.DefaultConfig())
 		judge(c, start, Signal{Started: 60, Throttled: 28, Completions: 14, Throttles: 14, InFlight: 16})
 		for range starvedRounds {
 			judge(c, start, Signal{Started: 60, Throttled: 28, Completions: 14, Throttles: 14, InFlight: 16})
 		}
-		if r := c.groups[0].rate; r.state != CongestionAvoidance || r.perSecond != 0 {
+		if r := c.groups[0].rate; r.state != protocol.CongestionAvoidance || r.perSecond != 0 {
 			t.Errorf("got %v per second in %s, want no bound yet", r.perSecond, r.state)
 		}
 		c.begin(start)
@@ -299,7 +301,7 @@ func TestRefusalsThatComeBackFirst(t *testing.T) {
 		for range unmeasuredRounds {
 			judge(c, start, Signal{Started: 60, Throttled: 28, Completions: 14, Throttles: 14, InFlight: 16})
 		}
-		if r := c.groups[0].rate; r.state != Recovery {
+		if r := c.groups[0].rate; r.state != protocol.Recovery {
 			t.Errorf("in %s after %d rounds of refusals, want recovery", r.state, unmeasuredRounds)
 		}
 	})
@@ -427,7 +429,7 @@ func TestReportsBecomeFrequentBeforeAProbe(t *testing.T) {
 // A rate is divided by what the windows can use on a path without a queue: the latency
 // of a round can be that of a few late answers, and who is granted little sends little.
 func TestLateAnswersDoNotLowerTheRate(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 1000)
 	f.start("t", "w")
 	k := f.c.control
@@ -448,13 +450,13 @@ func TestLateAnswersDoNotLowerTheRate(t *testing.T) {
 // While a rate limits, that the window doubles and no more is accepted tells nothing of
 // the path.
 func TestARateIsNoPlateau(t *testing.T) {
-	c := fresh(DefaultConfig())
+	c := fresh(protocol.DefaultConfig())
 	c.groups[0].rate.perSecond = 100
 	c.groups[0].rate.probe.due = start.Add(time.Hour)
 	for range 3 * plateauRounds {
 		judge(c, start, with(func(s *Signal) { s.Started, s.Accepted, s.InFlight = 100, 100, int(c.window.size) }))
 	}
-	if c.window.state != SlowStart {
+	if c.window.state != protocol.SlowStart {
 		t.Errorf("the window is in %s at %v, want slow start until it is what limits", c.window.state, c.window.size)
 	}
 }
@@ -513,7 +515,7 @@ func TestProbe(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		c := raised()
 		judge(c, start, at(1010, 40))
-		if r := c.groups[0].rate; math.Abs(r.perSecond-0.99*1010) > 1e-6 || r.state != CongestionAvoidance || !r.probe.due.After(start) {
+		if r := c.groups[0].rate; math.Abs(r.perSecond-0.99*1010) > 1e-6 || r.state != protocol.CongestionAvoidance || !r.probe.due.After(start) {
 			t.Errorf("got %v in %s, want just below what was accepted", r.perSecond, r.state)
 		}
 	})
@@ -533,13 +535,13 @@ func TestRoundWithoutAdvancedFlowControl(t *testing.T) {
 			t.Fatalf("the window rose from %v to %v while throttled", before, c.window.size)
 		}
 	}
-	if c.window.size != windowFloor || c.state(c.groups[0]) != Recovery {
+	if c.window.size != windowFloor || c.state(c.groups[0]) != protocol.Recovery {
 		t.Errorf("window %v in %s after an outage, want the floor", c.window.size, c.state(c.groups[0]))
 	}
 	for range 8 {
 		judge(c, start, with(func(s *Signal) { s.InFlight = int(c.window.size) }))
 	}
-	if c.window.size < 30 || c.state(c.groups[0]) != CongestionAvoidance {
+	if c.window.size < 30 || c.state(c.groups[0]) != protocol.CongestionAvoidance {
 		t.Errorf("window %v in %s after eight clean rounds", c.window.size, c.state(c.groups[0]))
 	}
 }
@@ -547,9 +549,9 @@ func TestRoundWithoutAdvancedFlowControl(t *testing.T) {
 // Whatever a round tells, what is decided is usable.
 func TestRoundStaysBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		config := DefaultConfig()
+		config := protocol.DefaultConfig()
 		config.AdvancedFlowControl = rapid.Bool().Draw(t, "advanced")
-		config.GlobalCongestionWindow = rapid.IntRange(1, maxWindow).Draw(t, "window")
+		config.GlobalCongestionWindow = rapid.IntRange(1, protocol.MaxWindow).Draw(t, "window")
 		config.CongestionSensitivity = rapid.Float64Range(0, 0.999).Draw(t, "sensitivity")
 		config.RecoveryAggressiveness = rapid.Float64Range(0.1, 10).Draw(t, "aggressiveness")
 		c := fresh(config)
@@ -559,13 +561,13 @@ func TestRoundStaysBounded(t *testing.T) {
 		lanes := slices.Clone(c.groups[0].lanes)
 		const floor = 1 // of a path that even windowFloor overloads
 		now := start
-		rate := rapid.OneOf(rapid.Float64Range(0, 1e5), rapid.Just(0.0), rapid.Just(float64(maxCounter)))
-		count := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, maxCounter))
+		rate := rapid.OneOf(rapid.Float64Range(0, 1e5), rapid.Just(0.0), rapid.Just(float64(protocol.MaxCounter)))
+		count := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, protocol.MaxCounter))
 		for range 30 {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "passed")))
 			total := Signal{
 				Latency:  time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "latency")),
-				InFlight: rapid.IntRange(0, maxWindow).Draw(t, "inFlight"), SenderLimited: rapid.Bool().Draw(t, "limited"),
+				InFlight: rapid.IntRange(0, protocol.MaxWindow).Draw(t, "inFlight"), SenderLimited: rapid.Bool().Draw(t, "limited"),
 			}
 			for _, l := range lanes {
 				l.signal = Signal{
@@ -576,8 +578,8 @@ func TestRoundStaysBounded(t *testing.T) {
 				total.add(l.signal)
 			}
 			c.Round(now, total)
-			if !(c.window.size >= floor) || c.window.size > maxWindow {
-				t.Fatalf("window %v, must be between %d and %d", c.window.size, floor, maxWindow)
+			if !(c.window.size >= floor) || c.window.size > protocol.MaxWindow {
+				t.Fatalf("window %v, must be between %d and %d", c.window.size, floor, protocol.MaxWindow)
 			}
 			checkGroups(t, c, lanes)
 		}
@@ -586,7 +588,7 @@ func TestRoundStaysBounded(t *testing.T) {
 
 // checkGroups finds lanes that are not in one group, and rates that cannot be.
 func checkGroups(t *rapid.T, c *GlobalCongestionController, lanes []*lane) {
-	if len(c.groups) > maxGroups {
+	if len(c.groups) > protocol.MaxGroups {
 		t.Fatalf("%d groups", len(c.groups))
 	}
 	members := 0
@@ -664,7 +666,7 @@ func TestSlowerPathIsNoQueue(t *testing.T) {
 // A first window that overfills the path hides the latency without a queue; drains
 // find it.
 func TestDrainsFindTheBaseLatency(t *testing.T) {
-	c := fresh(DefaultConfig())
+	c := fresh(protocol.DefaultConfig())
 	now := start
 	for range 60 {
 		now = now.Add(3 * time.Second)
@@ -806,7 +808,7 @@ func TestTheWindowIsRestoredAfterAnOutage(t *testing.T) {
 		}
 		least = c.window.size
 		for range 10 {
-			if round(few); c.groups[0].rate.state == CongestionAvoidance {
+			if round(few); c.groups[0].rate.state == protocol.CongestionAvoidance {
 				return least
 			}
 			if c.window.size != least {
@@ -847,7 +849,7 @@ func TestAnOutageIsOneOfAllGroups(t *testing.T) {
 		dark.lanes[0].signal = Signal{Started: 10, Failed: 10, Completions: 20}
 		judge(c, start, clean())
 	}
-	if dark.rate.state != Recovery {
+	if dark.rate.state != protocol.Recovery {
 		t.Fatalf("the group that gets nothing through is in %s, want recovery", dark.rate.state)
 	}
 	if c.window.proven == 0 || c.window.resume != 0 {
@@ -929,11 +931,11 @@ func TestARoundLastsUntilWhatWasInFlightHasEnded(t *testing.T) {
 
 // What slow start leaves in flight is still to come back in the round after it.
 func TestTheRoundAfterSlowStartIsNotJudged(t *testing.T) {
-	c := fresh(DefaultConfig())
+	c := fresh(protocol.DefaultConfig())
 	judge(c, start, with(func(s *Signal) { s.InFlight = 32 }))
 	queued := with(func(s *Signal) { s.InFlight, s.Latency = 64, 200*time.Millisecond })
 	judge(c, start.Add(time.Second), queued)
-	if c.window.state != CongestionAvoidance {
+	if c.window.state != protocol.CongestionAvoidance {
 		t.Fatalf("the window of %v is in %s, want slow start to end at a queue", c.window.size, c.window.state)
 	}
 	before := c.window.size
@@ -987,7 +989,7 @@ func TestASingleRefusalEndsOnlyAShortProbe(t *testing.T) {
 // A small group that is refused does not keep the others from finding their rate.
 func TestSlowStartGoesOnForTheOthers(t *testing.T) {
 	for share, want := range map[float64]float64{0.1: 64, 0.6: 32} {
-		c := fresh(DefaultConfig())
+		c := fresh(protocol.DefaultConfig())
 		c.measured, c.begun = true, true
 		small := c.addGroup()
 		small.join(&lane{name: "b"})
@@ -1067,12 +1069,12 @@ func TestAPathThatIsNotFullShowsTheBaseLatency(t *testing.T) {
 		"full":            {950, 1, 0.07},
 		"a burst is over": {700, 0.5, 0.07},
 	} {
-		c := fresh(DefaultConfig())
+		c := fresh(protocol.DefaultConfig())
 		judge(c, start, with(func(s *Signal) {
 			s.Started, s.Accepted, s.Bytes, s.InFlight, s.Latency = 400, 400, 400<<20, 32, 70*time.Millisecond
 		}))
 		judge(c, start.Add(time.Second), with(func(s *Signal) { s.InFlight, s.Latency = 64, 140*time.Millisecond }))
-		if c.window.state != CongestionAvoidance {
+		if c.window.state != protocol.CongestionAvoidance {
 			t.Fatal("slow start goes on at a queue")
 		}
 		size := c.window.size

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // TestConservation lets a transfer run while workers die, lie and give up, configurations
@@ -39,35 +41,35 @@ type books struct {
 	epoch int64
 	core  *PipelineCoordinator
 
-	content  map[string][]Outcome // by prefix: what becomes of each archive
-	complete map[ArchiveID]bool   // some worker has done its part, honestly
+	content  map[string][]protocol.Outcome // by prefix: what becomes of each archive
+	complete map[protocol.ArchiveID]bool   // some worker has done its part, honestly
 	// falseCounts: a worker has lied about its own archives.
 	falseCounts bool
-	config      Config
+	config      protocol.Config
 
 	// The API.
-	snapshot Snapshot
-	recorded map[string]Recorded
+	snapshot protocol.Snapshot
+	recorded map[string]protocol.Recorded
 	planned  bool
-	grants   map[WorkerID]Grant
+	grants   map[protocol.WorkerID]protocol.Grant
 
-	workers map[WorkerID]*clerk
+	workers map[protocol.WorkerID]*clerk
 	created int
 	listed  int64 // archives of each prefix that the planner has listed
 }
 
 // clerk is a worker. What it has finished is in every report until one is acknowledged.
 type clerk struct {
-	report   Report
-	finished map[Assignment]Outcome
-	told     map[Assignment]int64 // the first report that told of it
-	held     map[ArchiveID]bool   // ever
+	report   protocol.Report
+	finished map[protocol.Assignment]protocol.Outcome
+	told     map[protocol.Assignment]int64 // the first report that told of it
+	held     map[protocol.ArchiveID]bool   // ever
 }
 
 func newBooks(t *rapid.T) *books {
 	b := &books{
-		t: t, now: start, config: DefaultConfig(), content: map[string][]Outcome{}, complete: map[ArchiveID]bool{},
-		recorded: map[string]Recorded{}, grants: map[WorkerID]Grant{}, workers: map[WorkerID]*clerk{},
+		t: t, now: start, config: protocol.DefaultConfig(), content: map[string][]protocol.Outcome{}, complete: map[protocol.ArchiveID]bool{},
+		recorded: map[string]protocol.Recorded{}, grants: map[protocol.WorkerID]protocol.Grant{}, workers: map[protocol.WorkerID]*clerk{},
 	}
 	b.config.MaxAttempts = rapid.IntRange(1, 3).Draw(t, "attempts")
 	b.config.PipelineDepth = rapid.IntRange(1, 4).Draw(t, "depth")
@@ -75,9 +77,9 @@ func newBooks(t *rapid.T) *books {
 		prefix := string(rune('a' + i))
 		for n := range rapid.Int64Range(1, 8).Draw(t, "archives") {
 			size := rapid.Int64Range(1, 3)
-			b.content[prefix] = append(b.content[prefix], Outcome{
-				Archive: ArchiveID{"t", prefix, n}, Done: Tally{size.Draw(t, "done"), size.Draw(t, "bytes")},
-				Failed: Tally{rapid.Int64Range(0, 1).Draw(t, "failed"), 0}, Skipped: Tally{rapid.Int64Range(0, 1).Draw(t, "skipped"), 0},
+			b.content[prefix] = append(b.content[prefix], protocol.Outcome{
+				Archive: protocol.ArchiveID{Transfer: "t", Prefix: prefix, Number: n}, Done: protocol.Tally{Files: size.Draw(t, "done"), Bytes: size.Draw(t, "bytes")},
+				Failed: protocol.Tally{Files: rapid.Int64Range(0, 1).Draw(t, "failed"), Bytes: 0}, Skipped: protocol.Tally{Files: rapid.Int64Range(0, 1).Draw(t, "skipped"), Bytes: 0},
 			})
 		}
 	}
@@ -93,7 +95,7 @@ func (b *books) startManager() {
 	b.epoch++
 	b.core, b.snapshot.Epoch = c, b.epoch
 	b.check(c.Start(b.now, b.snapshot))
-	b.check(c.PutTransfer(b.now, Transfer{ID: "t", Weight: 1, Config: b.config, Recorded: maps.Clone(b.recorded)}))
+	b.check(c.PutTransfer(b.now, protocol.Transfer{ID: "t", Weight: 1, Config: b.config, Recorded: maps.Clone(b.recorded)}))
 	c.SetPlanning("t", !b.planned)
 	for _, id := range slices.Sorted(maps.Keys(b.workers)) {
 		if g, ok := b.grants[id]; ok {
@@ -111,10 +113,10 @@ func (b *books) check(err error) {
 
 func (b *books) startWorker() {
 	b.created++
-	id := WorkerID(fmt.Sprint("w", b.created))
+	id := protocol.WorkerID(fmt.Sprint("w", b.created))
 	b.workers[id] = &clerk{
-		report:   Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 40},
-		finished: map[Assignment]Outcome{}, told: map[Assignment]int64{}, held: map[ArchiveID]bool{},
+		report:   protocol.Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 40},
+		finished: map[protocol.Assignment]protocol.Outcome{}, told: map[protocol.Assignment]int64{}, held: map[protocol.ArchiveID]bool{},
 	}
 }
 
@@ -140,7 +142,7 @@ func (b *books) step() {
 	case 4:
 		bad := b.config
 		bad.LeaseDuration = bad.UpdateInterval
-		if b.core.PutTransfer(b.now, Transfer{ID: "t", Weight: 1, Config: bad}) == nil {
+		if b.core.PutTransfer(b.now, protocol.Transfer{ID: "t", Weight: 1, Config: bad}) == nil {
 			b.t.Fatal("a configuration that cannot be was taken")
 		}
 	case 5:
@@ -162,20 +164,20 @@ func (b *books) die(c *clerk) {
 
 // work finishes the archives of a worker's grant, or gives them up.
 func (b *books) work(c *clerk, succeeds bool) {
-	for _, a := range b.grants[c.report.Worker].assignments() {
+	for _, a := range assignments(b.grants[c.report.Worker]) {
 		if _, done := c.finished[a]; done {
 			continue
 		}
 		o := b.content[a.Archive.Prefix][a.Archive.Number]
 		if b.complete[a.Archive] = b.complete[a.Archive] || succeeds; !succeeds {
-			o.Done, o.Failed, o.Retry, o.Reason = Tally{}, o.Done.Plus(o.Failed), true, "Reset"
+			o.Done, o.Failed, o.Retry, o.Reason = protocol.Tally{}, o.Done.Plus(o.Failed), true, "Reset"
 		}
 		c.finished[a] = o
 	}
 }
 
 // next is a worker's next report.
-func (b *books) next(c *clerk) Report {
+func (b *books) next(c *clerk) protocol.Report {
 	g := b.grants[c.report.Worker]
 	r := c.report
 	r.Sequence++
@@ -186,7 +188,7 @@ func (b *books) next(c *clerk) Report {
 		}
 		r.Finished = append(r.Finished, o)
 	}
-	slices.SortFunc(r.Finished, func(x, y Outcome) int {
+	slices.SortFunc(r.Finished, func(x, y protocol.Outcome) int {
 		return int(x.Archive.Number-y.Archive.Number) + 100*int(x.Archive.Prefix[0]-y.Archive.Prefix[0])
 	})
 	if g.Plan {
@@ -196,30 +198,30 @@ func (b *books) next(c *clerk) Report {
 }
 
 // plan lists so many archives of each prefix.
-func (b *books) plan(listed int64) *PlanProgress {
-	p := &PlanProgress{Complete: true}
+func (b *books) plan(listed int64) *protocol.PlanProgress {
+	p := &protocol.PlanProgress{Complete: true}
 	for _, prefix := range slices.Sorted(maps.Keys(b.content)) {
 		all := b.content[prefix]
 		n := min(listed, int64(len(all)))
 		p.Complete = p.Complete && n == int64(len(all))
 		if n > 0 {
-			p.Prefixes = append(p.Prefixes, PlannedPrefix{prefix, sumOf(all[:n])})
+			p.Prefixes = append(p.Prefixes, protocol.PlannedPrefix{Prefix: prefix, Planned: sumOf(all[:n])})
 		}
 	}
 	return p
 }
 
-func sumOf(outcomes []Outcome) Planned {
-	var sum Planned
+func sumOf(outcomes []protocol.Outcome) protocol.Planned {
+	var sum protocol.Planned
 	for _, o := range outcomes {
 		all := o.Done.Plus(o.Failed).Plus(o.Skipped)
-		sum.add(Planned{1, all.Files, all.Bytes})
+		sum.Add(protocol.Planned{Archives: 1, Files: all.Files, Bytes: all.Bytes})
 	}
 	return sum
 }
 
 // send gives a report to the manager, which has to take or refuse it as a whole.
-func (b *books) send(c *clerk, r Report) error {
+func (b *books) send(c *clerk, r protocol.Report) error {
 	b.core.AddWorker(b.now, r.Worker, "t", 40)
 	before := b.core.Progress("t")
 	err := b.core.Observe(b.now, r)
@@ -250,7 +252,7 @@ func (b *books) lie(c *clerk) {
 	switch rapid.SampledFrom([]int{0, 1, 2, 3, 4, 4, 4, 5, 6}).Draw(b.t, "lie") {
 	case 0:
 		r.GrantSequence = 999_999
-		r.Plan = &PlanProgress{Complete: true}
+		r.Plan = &protocol.PlanProgress{Complete: true}
 	case 1:
 		r.Epoch = b.epoch + 1
 	case 2:
@@ -271,11 +273,11 @@ func (b *books) lie(c *clerk) {
 		}
 	case 5: // a plan without the duty
 		if r.Plan == nil {
-			r.Plan = &PlanProgress{Complete: true}
+			r.Plan = &protocol.PlanProgress{Complete: true}
 		}
 	default: // a plan that is none
 		if r.Plan != nil {
-			r.Plan.Prefixes = append(r.Plan.Prefixes, PlannedPrefix{"a", Planned{int64(own), int64(own), 1 << 60}}, PlannedPrefix{"z", Planned{1, 1, -1}})
+			r.Plan.Prefixes = append(r.Plan.Prefixes, protocol.PlannedPrefix{Prefix: "a", Planned: protocol.Planned{Archives: int64(own), Files: int64(own), Bytes: 1 << 60}}, protocol.PlannedPrefix{Prefix: "z", Planned: protocol.Planned{Archives: 1, Files: 1, Bytes: -1}})
 		}
 	}
 	_ = b.send(c, r)
@@ -298,7 +300,7 @@ func (b *books) turn(dies bool) {
 		}
 		b.grants[g.Worker] = g
 		if c := b.workers[g.Worker]; c != nil {
-			for _, a := range g.assignments() {
+			for _, a := range assignments(g) {
 				c.held[a.Archive] = true
 			}
 		}
@@ -325,10 +327,10 @@ func (b *books) record() {
 }
 
 // compare holds what counts as conserved against the truth.
-func (b *books) compare(p Progress) {
+func (b *books) compare(p protocol.Progress) {
 	counts, exhausted := p.Counts(), int64(0)
-	var done, failed, skipped, attainable Tally
-	var all []Outcome
+	var done, failed, skipped, attainable protocol.Tally
+	var all []protocol.Outcome
 	for _, prefix := range slices.Sorted(maps.Keys(b.content)) {
 		for _, o := range b.content[prefix] {
 			done, failed, skipped = done.Plus(o.Done), failed.Plus(o.Failed), skipped.Plus(o.Skipped)
@@ -345,7 +347,7 @@ func (b *books) compare(p Progress) {
 		b.t.Fatalf("conserved with %+v planned and %d archives ended, true is %+v", counts.Planned, counts.Ended, sum)
 	}
 	ended := counts.Done.Plus(counts.Failed).Plus(counts.Skipped)
-	if ended != (Tally{counts.Planned.Files, counts.Planned.Bytes}) {
+	if ended != (protocol.Tally{Files: counts.Planned.Files, Bytes: counts.Planned.Bytes}) {
 		b.t.Fatalf("conserved with %+v ended of %+v", ended, counts.Planned)
 	}
 	switch {

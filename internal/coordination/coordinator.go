@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // writesPerSecond bounds the reports of a whole fleet, and likewise its grants.
@@ -42,10 +44,10 @@ type PipelineCoordinator struct {
 	control   *GlobalCongestionController
 	transfers []*TransferScheduler // by ID
 	tenants   []*tenant            // by name
-	workers   map[WorkerID]*worker
+	workers   map[protocol.WorkerID]*worker
 	ordered   []*worker // by ID
 
-	transitions []Transition
+	transitions []protocol.Transition
 	metrics     metrics
 
 	// Scratch of Tick.
@@ -62,16 +64,16 @@ func NewPipelineCoordinator(options Options) (*PipelineCoordinator, error) {
 	if options.Rand == nil {
 		return nil, errors.New("new pipeline coordinator: the source of randomness is missing")
 	}
-	control := newGlobalCongestionController(DefaultConfig(), options.Rand)
+	control := newGlobalCongestionController(protocol.DefaultConfig(), options.Rand)
 	control.without = options.Without
-	return &PipelineCoordinator{options: options, control: control, workers: map[WorkerID]*worker{}}, nil
+	return &PipelineCoordinator{options: options, control: control, workers: map[protocol.WorkerID]*worker{}}, nil
 }
 
 // Start begins to lead with the epoch of the snapshot, which must be above every
 // earlier one. With a path in the snapshot the coordinator learns for one lease
 // lifetime: grants of before stand, and nothing beyond them is given out but
 // the reserve.
-func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
+func (c *PipelineCoordinator) Start(now time.Time, s protocol.Snapshot) error {
 	if c.started {
 		return errors.New("start coordinator: it was started before")
 	}
@@ -82,7 +84,7 @@ func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
 		if err := c.restore(now, s); err != nil {
 			return fmt.Errorf("start coordinator: %w", err)
 		}
-		c.control.learn(now.Add(max(s.LeaseLifetime, lifetime(DefaultConfig().LeaseDuration))))
+		c.control.learn(now.Add(max(s.LeaseLifetime, protocol.Lifetime(protocol.DefaultConfig().LeaseDuration))))
 	}
 	c.started, c.epoch = true, s.Epoch
 	c.now, c.ticked, c.control.began = now, now, now
@@ -91,7 +93,7 @@ func (c *PipelineCoordinator) Start(now time.Time, s Snapshot) error {
 
 // PutTransfer adds a transfer with what is recorded of it, or changes the weight, the
 // configuration and the suspension of one.
-func (c *PipelineCoordinator) PutTransfer(now time.Time, spec Transfer) error {
+func (c *PipelineCoordinator) PutTransfer(now time.Time, spec protocol.Transfer) error {
 	c.now = now
 	if err := spec.Validate(); err != nil {
 		return fmt.Errorf("put transfer %s: %w", spec.ID, err)
@@ -112,18 +114,7 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec Transfer) error {
 	return nil
 }
 
-// Validate tells why PutTransfer would reject a transfer.
-func (t Transfer) Validate() error {
-	if t.ID == "" {
-		return errors.New("its ID is missing")
-	}
-	if t.Weight < 1 {
-		return fmt.Errorf("weight is %d, must be at least 1", t.Weight)
-	}
-	return errors.Join(t.Config.Validate(), t.validateRecorded())
-}
-
-func (c *PipelineCoordinator) addTransfer(now time.Time, spec Transfer) *TransferScheduler {
+func (c *PipelineCoordinator) addTransfer(now time.Time, spec protocol.Transfer) *TransferScheduler {
 	t := &TransferScheduler{spec: spec, tenant: c.tenantOf(spec.Tenant), byName: map[string]*lane{}, since: now}
 	i, _ := slices.BinarySearchFunc(c.transfers, spec.ID, compareTransfer)
 	c.transfers = slices.Insert(c.transfers, i, t)
@@ -146,7 +137,7 @@ func (c *PipelineCoordinator) configure() {
 		}
 		t.leisure = max(t.leisure, stretched)
 		t.duration = max(t.duration, 4*t.leisure)
-		t.lifetime = lifetime(t.duration)
+		t.lifetime = protocol.Lifetime(t.duration)
 	}
 	if live && law != c.control.config {
 		c.control.configure(law)
@@ -155,17 +146,17 @@ func (c *PipelineCoordinator) configure() {
 }
 
 // law is what the transfers that hold leases agree on, if there are any.
-func (c *PipelineCoordinator) law() (law Config, live bool) {
+func (c *PipelineCoordinator) law() (law protocol.Config, live bool) {
 	for _, t := range c.transfers {
 		switch {
 		case !t.counts(c.now):
 		case !live:
 			law, live = t.spec.Config, true
 		default:
-			law = law.safer(t.spec.Config)
+			law = law.Safer(t.spec.Config)
 		}
 	}
-	defaults := DefaultConfig()
+	defaults := protocol.DefaultConfig()
 	law.UpdateInterval = max(law.UpdateInterval, defaults.UpdateInterval)
 	law.LeaseDuration = max(law.LeaseDuration, defaults.LeaseDuration)
 	return law, live
@@ -214,7 +205,7 @@ func (c *PipelineCoordinator) hungry() bool {
 // Interval is how long after a Tick the next should come: soon while a worker has
 // no lease yet, since nothing is sent until then.
 func (c *PipelineCoordinator) Interval() time.Duration {
-	shortest := DefaultConfig().UpdateInterval
+	shortest := protocol.DefaultConfig().UpdateInterval
 	for _, w := range c.ordered {
 		if len(w.lease.versions) == 0 && !w.leaving() {
 			shortest = min(shortest, shortestInterval/2)
@@ -231,7 +222,7 @@ func (c *PipelineCoordinator) Interval() time.Duration {
 
 // RemoveTransfer asks the workers of a transfer to end, and forgets the transfer
 // with the last of them.
-func (c *PipelineCoordinator) RemoveTransfer(now time.Time, id TransferID) {
+func (c *PipelineCoordinator) RemoveTransfer(now time.Time, id protocol.TransferID) {
 	c.now = now
 	if t := c.transfer(id); t != nil {
 		t.removed = true
@@ -256,7 +247,7 @@ func (c *PipelineCoordinator) forget(t *TransferScheduler) {
 }
 
 // RegisterPrefix adds a prefix to a transfer, unless it has it.
-func (c *PipelineCoordinator) RegisterPrefix(now time.Time, id TransferID, prefix string) error {
+func (c *PipelineCoordinator) RegisterPrefix(now time.Time, id protocol.TransferID, prefix string) error {
 	c.now = now
 	t := c.transfer(id)
 	if t == nil {
@@ -278,7 +269,7 @@ func (c *PipelineCoordinator) register(t *TransferScheduler, prefix string) (*la
 // ScheduleUpload queues one archive and adds it to the plan of its prefix: for whoever
 // knows the size of each. One that is queued, assigned or finished already stays
 // as it is.
-func (c *PipelineCoordinator) ScheduleUpload(u Upload) error {
+func (c *PipelineCoordinator) ScheduleUpload(u protocol.Upload) error {
 	t := c.transfer(u.Archive.Transfer)
 	if t == nil {
 		return fmt.Errorf("schedule archive %d of prefix %s: transfer %s is unknown",
@@ -289,7 +280,7 @@ func (c *PipelineCoordinator) ScheduleUpload(u Upload) error {
 		return fmt.Errorf("schedule archive %d: prefix %s of transfer %s is not registered",
 			u.Archive.Number, u.Archive.Prefix, u.Archive.Transfer)
 	}
-	if n := u.Archive.Number; n < 0 || n > maxNumber || u.Bytes < 0 || u.Files < 0 {
+	if n := u.Archive.Number; n < 0 || n > protocol.MaxNumber || u.Bytes < 0 || u.Files < 0 {
 		return fmt.Errorf("schedule archive %d of prefix %s of transfer %s: its number, size or count of files is out of bounds",
 			n, u.Archive.Prefix, u.Archive.Transfer)
 	}
@@ -305,7 +296,7 @@ func (c *PipelineCoordinator) ScheduleUpload(u Upload) error {
 
 // SetPlanning says whether the source of a transfer must be walked still. While
 // it must, one live worker holds that duty.
-func (c *PipelineCoordinator) SetPlanning(id TransferID, needed bool) {
+func (c *PipelineCoordinator) SetPlanning(id protocol.TransferID, needed bool) {
 	if t := c.transfer(id); t != nil {
 		t.planning = needed
 	}
@@ -314,19 +305,19 @@ func (c *PipelineCoordinator) SetPlanning(id TransferID, needed bool) {
 // AddWorker tells of a worker of a known transfer; maxInFlight is the most that it can
 // have in flight, whatever it says itself, 0 if unknown. It is granted something once it
 // has reported.
-func (c *PipelineCoordinator) AddWorker(now time.Time, id WorkerID, transfer TransferID, maxInFlight int) {
+func (c *PipelineCoordinator) AddWorker(now time.Time, id protocol.WorkerID, transfer protocol.TransferID, maxInFlight int) {
 	c.now = now
 	t := c.transfer(transfer)
 	if t == nil {
 		return
 	}
 	w := c.addWorker(now, id, t)
-	w.given = min(max(maxInFlight, 0), maxWindow)
+	w.given = min(max(maxInFlight, 0), protocol.MaxWindow)
 	w.removing = false
 	c.configure()
 }
 
-func (c *PipelineCoordinator) addWorker(now time.Time, id WorkerID, t *TransferScheduler) *worker {
+func (c *PipelineCoordinator) addWorker(now time.Time, id protocol.WorkerID, t *TransferScheduler) *worker {
 	if w := c.workers[id]; w != nil {
 		return w
 	}
@@ -340,10 +331,10 @@ func (c *PipelineCoordinator) addWorker(now time.Time, id WorkerID, t *TransferS
 
 // HasWorker tells whether a worker is known: it was added or adopted, and has
 // been neither removed nor, after an unconfirmed removal, outlived by its lease.
-func (c *PipelineCoordinator) HasWorker(id WorkerID) bool { return c.workers[id] != nil }
+func (c *PipelineCoordinator) HasWorker(id protocol.WorkerID) bool { return c.workers[id] != nil }
 
 // Drain asks the present workers of a transfer to end.
-func (c *PipelineCoordinator) Drain(now time.Time, id TransferID) {
+func (c *PipelineCoordinator) Drain(now time.Time, id protocol.TransferID) {
 	c.now = now
 	if t := c.transfer(id); t != nil {
 		for _, w := range t.workers {
@@ -355,7 +346,7 @@ func (c *PipelineCoordinator) Drain(now time.Time, id TransferID) {
 // RemoveWorker tells that a worker is gone. Confirmed: its process is known to be
 // dead, so its windows and archives are free at once. Otherwise they are when
 // its lease must be over.
-func (c *PipelineCoordinator) RemoveWorker(now time.Time, id WorkerID, confirmed bool) {
+func (c *PipelineCoordinator) RemoveWorker(now time.Time, id protocol.WorkerID, confirmed bool) {
 	c.now = now
 	w := c.workers[id]
 	if w == nil {
@@ -381,21 +372,21 @@ func (c *PipelineCoordinator) removeWorker(w *worker) {
 // AdoptGrant takes over a grant of an earlier leader that stands in the API: its
 // windows are charged and its archives held as if they had been granted now.
 // The worker of an unknown transfer is told to drain.
-func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
+func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	c.now = now
 	if known := c.workers[g.Worker]; known != nil && known.lease.issued {
 		return
 	}
 	t := c.transfer(g.Transfer)
 	if t == nil {
-		t = c.addTransfer(now, Transfer{ID: g.Transfer, Weight: 1, Config: DefaultConfig()})
+		t = c.addTransfer(now, protocol.Transfer{ID: g.Transfer, Weight: 1, Config: protocol.DefaultConfig()})
 		t.removed = true
 	}
 	w := c.addWorker(now, g.Worker, t)
 	c.configure()
-	holds := lifetime(max(g.Duration, t.duration))
+	holds := protocol.Lifetime(max(g.Duration, t.duration))
 	ends := now.Add(holds)
-	v := version{epoch: g.Epoch, sequence: g.Sequence, expires: ends, lifetime: holds, plan: g.Plan}
+	v := version{id: g.ID(), expires: ends, lifetime: holds, plan: g.Plan}
 	for _, p := range g.Prefixes {
 		if l, err := c.register(t, p.Prefix); err == nil {
 			v.allow(max(p.Window, 0), p.Rate)
@@ -418,7 +409,7 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g Grant) {
 
 // adopt takes over the windows and archives of one prefix. Of two workers that
 // were given the same archive the later one holds it.
-func (w *worker) adopt(l *lane, p PrefixGrant) {
+func (w *worker) adopt(l *lane, p protocol.PrefixGrant) {
 	cell := w.ensure(l)
 	cell.window, cell.entitled = max(p.Window, 0), true
 	if w.leaving() {
@@ -426,7 +417,7 @@ func (w *worker) adopt(l *lane, p PrefixGrant) {
 	}
 	for _, a := range p.Assignments {
 		n := a.Archive.Number
-		if n < 0 || n > maxNumber || l.finished.Contains(n) {
+		if n < 0 || n > protocol.MaxNumber || l.finished.Contains(n) {
 			continue
 		}
 		if other := l.held[n]; other != nil {
@@ -444,9 +435,9 @@ func (w *worker) adopt(l *lane, p PrefixGrant) {
 
 // Tick ends leases that are over, applies the law, and gives every grant as it
 // should stand, level-triggered: one that did not change keeps its sequence.
-func (c *PipelineCoordinator) Tick(now time.Time) Plan {
+func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 	if !c.started {
-		return Plan{}
+		return protocol.Plan{}
 	}
 	c.now = now
 	c.expire(now)
@@ -463,7 +454,7 @@ func (c *PipelineCoordinator) Tick(now time.Time) Plan {
 		t.choosePlanner(now)
 		c.metrics.ArchivesMoved += t.steal(now)
 	}
-	plan := Plan{Grants: c.issue(now), Transitions: c.transitions}
+	plan := protocol.Plan{Grants: c.issue(now), Transitions: c.transitions}
 	c.metrics.tick(c, now)
 	c.transitions = nil
 	c.ticked = now
@@ -496,14 +487,14 @@ func (c *PipelineCoordinator) coordinatedWorkers() []*worker {
 	return c.controlled
 }
 
-func (c *PipelineCoordinator) transfer(id TransferID) *TransferScheduler {
+func (c *PipelineCoordinator) transfer(id protocol.TransferID) *TransferScheduler {
 	if i, ok := slices.BinarySearchFunc(c.transfers, id, compareTransfer); ok {
 		return c.transfers[i]
 	}
 	return nil
 }
 
-func compareTransfer(t *TransferScheduler, id TransferID) int {
+func compareTransfer(t *TransferScheduler, id protocol.TransferID) int {
 	switch {
 	case t.spec.ID < id:
 		return -1

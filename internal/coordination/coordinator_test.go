@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // fixture drives a coordinator by hand: one transfer "t", prefixes "a" and "b".
@@ -15,53 +17,53 @@ type fixture struct {
 	t       *testing.T
 	c       *PipelineCoordinator
 	now     time.Time
-	reports map[WorkerID]*Report
-	grants  map[WorkerID]Grant
+	reports map[protocol.WorkerID]*protocol.Report
+	grants  map[protocol.WorkerID]protocol.Grant
 }
 
-func newFixture(t *testing.T, config Config) *fixture {
+func newFixture(t *testing.T, config protocol.Config) *fixture {
 	t.Helper()
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
 	must(t, err)
-	f := &fixture{t: t, c: c, now: start, reports: map[WorkerID]*Report{}, grants: map[WorkerID]Grant{}}
-	must(t, c.Start(f.now, Snapshot{Epoch: 3}))
+	f := &fixture{t: t, c: c, now: start, reports: map[protocol.WorkerID]*protocol.Report{}, grants: map[protocol.WorkerID]protocol.Grant{}}
+	must(t, c.Start(f.now, protocol.Snapshot{Epoch: 3}))
 	f.transfer("t", 1, config)
 	return f
 }
 
-func (f *fixture) transfer(id TransferID, weight int, config Config) {
+func (f *fixture) transfer(id protocol.TransferID, weight int, config protocol.Config) {
 	f.t.Helper()
-	must(f.t, f.c.PutTransfer(f.now, Transfer{ID: id, Weight: weight, Config: config}))
+	must(f.t, f.c.PutTransfer(f.now, protocol.Transfer{ID: id, Weight: weight, Config: config}))
 	for _, prefix := range []string{"a", "b"} {
 		must(f.t, f.c.RegisterPrefix(f.now, id, prefix))
 	}
 }
 
-func (f *fixture) schedule(transfer TransferID, prefix string, count int64) {
+func (f *fixture) schedule(transfer protocol.TransferID, prefix string, count int64) {
 	f.t.Helper()
 	for n := range count {
-		must(f.t, f.c.ScheduleUpload(Upload{Archive: ArchiveID{transfer, prefix, n}, Bytes: 100, Files: 2}))
+		must(f.t, f.c.ScheduleUpload(protocol.Upload{Archive: protocol.ArchiveID{Transfer: transfer, Prefix: prefix, Number: n}, Bytes: 100, Files: 2}))
 	}
 }
 
 // start adds workers that have reported once.
-func (f *fixture) start(transfer TransferID, ids ...WorkerID) {
+func (f *fixture) start(transfer protocol.TransferID, ids ...protocol.WorkerID) {
 	f.t.Helper()
 	for _, id := range ids {
 		f.c.AddWorker(f.now, id, transfer, 100)
-		f.reports[id] = &Report{Worker: id, Transfer: transfer, Instance: "1", MaxInFlight: 100}
+		f.reports[id] = &protocol.Report{Worker: id, Transfer: transfer, Instance: "1", MaxInFlight: 100}
 		f.report(id)
 	}
 	f.tick()
 }
 
 // report sends the worker's report, acting on its newest grant.
-func (f *fixture) report(id WorkerID, finished ...Outcome) {
+func (f *fixture) report(id protocol.WorkerID, finished ...protocol.Outcome) {
 	f.t.Helper()
 	must(f.t, f.tryReport(id, finished...))
 }
 
-func (f *fixture) tryReport(id WorkerID, finished ...Outcome) error {
+func (f *fixture) tryReport(id protocol.WorkerID, finished ...protocol.Outcome) error {
 	r := f.reports[id]
 	r.Sequence++
 	r.Finished = finished
@@ -70,7 +72,7 @@ func (f *fixture) tryReport(id WorkerID, finished ...Outcome) error {
 }
 
 // tick passes an update interval.
-func (f *fixture) tick() Plan {
+func (f *fixture) tick() protocol.Plan {
 	f.now = f.now.Add(2 * time.Second)
 	p := f.c.Tick(f.now)
 	for _, g := range p.Grants {
@@ -80,7 +82,7 @@ func (f *fixture) tick() Plan {
 }
 
 // round passes an interval in which the workers report.
-func (f *fixture) round(ids ...WorkerID) Plan {
+func (f *fixture) round(ids ...protocol.WorkerID) protocol.Plan {
 	f.t.Helper()
 	for _, id := range ids {
 		f.report(id)
@@ -88,7 +90,7 @@ func (f *fixture) round(ids ...WorkerID) Plan {
 	return f.tick()
 }
 
-func (f *fixture) window(ids ...WorkerID) int {
+func (f *fixture) window(ids ...protocol.WorkerID) int {
 	sum := 0
 	for _, id := range ids {
 		for _, p := range f.grants[id].Prefixes {
@@ -99,7 +101,7 @@ func (f *fixture) window(ids ...WorkerID) int {
 }
 
 // assigned lists the numbers that a worker is given of a prefix.
-func (f *fixture) assigned(id WorkerID, prefix string) []int64 {
+func (f *fixture) assigned(id protocol.WorkerID, prefix string) []int64 {
 	var numbers []int64
 	for _, p := range f.grants[id].Prefixes {
 		for _, a := range p.Assignments {
@@ -111,7 +113,7 @@ func (f *fixture) assigned(id WorkerID, prefix string) []int64 {
 	return numbers
 }
 
-func (f *fixture) prefix(name string) PrefixProgress {
+func (f *fixture) prefix(name string) protocol.PrefixProgress {
 	f.t.Helper()
 	for _, p := range f.c.Progress("t").Prefixes {
 		if p.Prefix == name {
@@ -119,19 +121,19 @@ func (f *fixture) prefix(name string) PrefixProgress {
 		}
 	}
 	f.t.Fatalf("there is no progress of prefix %s", name)
-	return PrefixProgress{}
+	return protocol.PrefixProgress{}
 }
 
-func done(prefix string, n int64) Outcome {
-	return Outcome{Archive: ArchiveID{"t", prefix, n}, Done: Tally{Files: 2, Bytes: 100}}
+func done(prefix string, n int64) protocol.Outcome {
+	return protocol.Outcome{Archive: protocol.ArchiveID{Transfer: "t", Prefix: prefix, Number: n}, Done: protocol.Tally{Files: 2, Bytes: 100}}
 }
 
-func again(prefix string, n int64) Outcome {
-	return Outcome{Archive: ArchiveID{"t", prefix, n}, Retry: true, Reason: "Reset", Message: "connection reset"}
+func again(prefix string, n int64) protocol.Outcome {
+	return protocol.Outcome{Archive: protocol.ArchiveID{Transfer: "t", Prefix: prefix, Number: n}, Retry: true, Reason: "Reset", Message: "connection reset"}
 }
 
 func TestNothingIsGrantedBeforeTheFirstReport(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.c.AddWorker(f.now, "w", "t", 100)
 	f.tick()
@@ -141,7 +143,7 @@ func TestNothingIsGrantedBeforeTheFirstReport(t *testing.T) {
 }
 
 func TestFirstGrant(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
 	g := f.grants["w"]
@@ -157,7 +159,7 @@ func TestFirstGrant(t *testing.T) {
 }
 
 func TestUnchangedGrantsKeepTheirSequence(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
 	before := f.grants["w"].Sequence
@@ -171,7 +173,7 @@ func TestUnchangedGrantsKeepTheirSequence(t *testing.T) {
 }
 
 func TestTheLastArchivesSpreadOverTheWorkers(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 8)
 	f.start("t", "w1", "w2")
 	if a, b := len(f.assigned("w1", "a")), len(f.assigned("w2", "a")); a != 2 || b != 2 {
@@ -180,7 +182,7 @@ func TestTheLastArchivesSpreadOverTheWorkers(t *testing.T) {
 }
 
 func TestOutstandingIsBounded(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.PipelineDepth = 64
 	f := newFixture(t, config)
 	for i := range 4 {
@@ -193,22 +195,22 @@ func TestOutstandingIsBounded(t *testing.T) {
 	for i := range 4 {
 		sum += len(f.assigned("w", fmt.Sprint("p", i)))
 	}
-	if sum != maxOutstanding {
-		t.Errorf("%d archives assigned, want %d", sum, maxOutstanding)
+	if sum != protocol.MaxOutstanding {
+		t.Errorf("%d archives assigned, want %d", sum, protocol.MaxOutstanding)
 	}
 }
 
 func TestScheduleUpload(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	for range 2 {
 		f.schedule("t", "a", 10)
 	}
-	if p := f.prefix("a"); p.Queued != 10 || p.Planned != (Planned{10, 20, 1000}) {
+	if p := f.prefix("a"); p.Queued != 10 || p.Planned != (protocol.Planned{Archives: 10, Files: 20, Bytes: 1000}) {
 		t.Errorf("%d archives are queued and %+v planned, want 10 of two files", p.Queued, p.Planned)
 	}
-	for _, u := range []Upload{
-		{Archive: ArchiveID{"x", "a", 0}}, {Archive: ArchiveID{"t", "x", 0}}, {Archive: ArchiveID{"t", "a", -1}},
-		{Archive: ArchiveID{"t", "a", 99}, Bytes: -1},
+	for _, u := range []protocol.Upload{
+		{Archive: protocol.ArchiveID{Transfer: "x", Prefix: "a", Number: 0}}, {Archive: protocol.ArchiveID{Transfer: "t", Prefix: "x", Number: 0}}, {Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: -1}},
+		{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: 99}, Bytes: -1},
 	} {
 		if f.c.ScheduleUpload(u) == nil {
 			t.Errorf("%+v was scheduled", u)
@@ -217,21 +219,21 @@ func TestScheduleUpload(t *testing.T) {
 }
 
 func TestFinishedCountsOnce(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.start("t", "w", "v")
 	mine, theirs := f.assigned("w", "a")[0], f.assigned("v", "a")[0]
 	f.report("w", done("a", mine), done("a", mine), done("a", theirs), done("a", 49), done("x", 0),
-		Outcome{Archive: ArchiveID{"other", "a", mine}, Done: Tally{Files: 9}})
+		protocol.Outcome{Archive: protocol.ArchiveID{Transfer: "other", Prefix: "a", Number: mine}, Done: protocol.Tally{Files: 9}})
 	f.report("w", done("a", mine))
 	p := f.prefix("a")
-	if p.Done != (Tally{Files: 2, Bytes: 100}) || p.Finished.Count() != 1 || !p.Finished.Contains(mine) {
+	if p.Done != (protocol.Tally{Files: 2, Bytes: 100}) || p.Finished.Count() != 1 || !p.Finished.Contains(mine) {
 		t.Errorf("done %+v, finished %s, want archive %d once", p.Done, p.Finished, mine)
 	}
 }
 
 func TestRetriesEnd(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.MaxAttempts = 3
 	f := newFixture(t, config)
 	f.schedule("t", "a", 1)
@@ -244,10 +246,10 @@ func TestRetriesEnd(t *testing.T) {
 		f.tick()
 	}
 	p := f.prefix("a")
-	if p.Finished.Count() != 1 || p.FailedArchives != 1 || p.Failed != (Tally{Files: 2, Bytes: 100}) {
+	if p.Finished.Count() != 1 || p.FailedArchives != 1 || p.Failed != (protocol.Tally{Files: 2, Bytes: 100}) {
 		t.Errorf("got %+v, want one failed archive of two files", p)
 	}
-	if want := (FailedArchive{0, "Reset", "connection reset"}); len(p.Failures) != 1 || p.Failures[0] != want {
+	if want := (protocol.FailedArchive{Number: 0, Reason: "Reset", Message: "connection reset"}); len(p.Failures) != 1 || p.Failures[0] != want {
 		t.Errorf("failures %+v, want %+v", p.Failures, want)
 	}
 }
@@ -255,12 +257,12 @@ func TestRetriesEnd(t *testing.T) {
 // What an earlier leader may have had sent is looked for what is left of it, and has all
 // its attempts still.
 func TestBegunArchivesAreAnotherAttemptButCountNone(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.MaxAttempts = 1
 	f := newFixture(t, config)
 	f.c.RemoveTransfer(f.now, "t")
-	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: config, Recorded: map[string]Recorded{
-		"a": {Planned: Planned{1, 2, 100}}}}))
+	must(t, f.c.PutTransfer(f.now, protocol.Transfer{ID: "t", Weight: 1, Config: config, Recorded: map[string]protocol.Recorded{
+		"a": {Planned: protocol.Planned{Archives: 1, Files: 2, Bytes: 100}}}}))
 	f.start("t", "w")
 	if got := f.grants["w"].Prefixes[0].Assignments[0].Attempt; got != 2 {
 		t.Errorf("attempt %d, want 2", got)
@@ -275,7 +277,7 @@ func TestBegunArchivesAreAnotherAttemptButCountNone(t *testing.T) {
 // A worker repeats an outcome until it is acknowledged; it must not end the
 // next attempt, which the worker has not seen yet.
 func TestARepeatedRetryIsOfTheFirstAttempt(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 1)
 	f.start("t", "w")
 	seen := f.grants["w"]
@@ -290,14 +292,14 @@ func TestARepeatedRetryIsOfTheFirstAttempt(t *testing.T) {
 }
 
 func TestFailuresAreBounded(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 200)
 	f.start("t", "w")
 	for f.prefix("a").Finished.Count() < 200 {
-		var outcomes []Outcome
+		var outcomes []protocol.Outcome
 		for _, n := range f.assigned("w", "a") {
-			outcomes = append(outcomes, Outcome{
-				Archive: ArchiveID{"t", "a", n}, Failed: Tally{Files: 1}, Reason: "Unreadable", Message: strings.Repeat("é", 1000),
+			outcomes = append(outcomes, protocol.Outcome{
+				Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: n}, Failed: protocol.Tally{Files: 1}, Reason: "Unreadable", Message: strings.Repeat("é", 1000),
 			})
 		}
 		f.report("w", outcomes...)
@@ -310,7 +312,7 @@ func TestFailuresAreBounded(t *testing.T) {
 }
 
 func TestLateCompletion(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 1)
 	f.start("t", "lost")
 	f.start("t", "other")
@@ -341,7 +343,7 @@ func TestRemoveWorker(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, DefaultConfig())
+			f := newFixture(t, protocol.DefaultConfig())
 			f.schedule("t", "a", 1)
 			f.start("t", "w")
 			f.start("t", "v")
@@ -362,7 +364,7 @@ func TestRemoveWorker(t *testing.T) {
 
 // What is taken from one worker is another's only once the first has said so.
 func TestWindowsMoveAfterAcknowledgement(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "w")
 	f.start("t", "v")
@@ -380,7 +382,7 @@ func TestWindowsMoveAfterAcknowledgement(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.MaxAttempts = 1 // that ending in good order costs nothing of
 	f := newFixture(t, config)
 	f.schedule("t", "a", 50)
@@ -409,7 +411,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestRemoveTransfer(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
 	f.c.RemoveTransfer(f.now, "t")
@@ -417,21 +419,21 @@ func TestRemoveTransfer(t *testing.T) {
 	if g := f.grants["w"]; !g.Drain {
 		t.Fatalf("got %+v, want to drain", g)
 	}
-	if f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig()}) == nil {
+	if f.c.PutTransfer(f.now, protocol.Transfer{ID: "t", Weight: 1, Config: protocol.DefaultConfig()}) == nil {
 		t.Error("the transfer was put again while its worker is there")
 	}
 	f.c.RemoveWorker(f.now, "w", true)
 	if p := f.tick(); len(p.Grants) > 0 || len(f.c.Progress("t").Prefixes) > 0 {
 		t.Errorf("%+v is left", p.Grants)
 	}
-	f.transfer("t", 1, DefaultConfig())
+	f.transfer("t", 1, protocol.DefaultConfig())
 }
 
 func TestSuspended(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
-	must(t, f.c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig(), Suspended: true}))
+	must(t, f.c.PutTransfer(f.now, protocol.Transfer{ID: "t", Weight: 1, Config: protocol.DefaultConfig(), Suspended: true}))
 	f.report("w", done("a", 0))
 	f.tick()
 	if f.window("w") != 0 || len(f.assigned("w", "a")) != 15 {
@@ -440,14 +442,14 @@ func TestSuspended(t *testing.T) {
 }
 
 func TestBlockedWorker(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "w", "v")
 	held := f.assigned("w", "a")
 	r := f.reports["w"]
 	r.Blocked = true
 	for i := range int64(5) {
-		r.Prefixes = []PrefixCounters{{Prefix: "a", Started: 100 * i, Throttled: 100 * i}}
+		r.Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: 100 * i, Throttled: 100 * i}}
 		f.report("w", done("a", held[i]))
 		f.report("v")
 		f.tick()
@@ -470,9 +472,9 @@ func TestBlockedWorker(t *testing.T) {
 }
 
 func TestPlanning(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.start("t", "w", "v")
-	planners := func() (ids []WorkerID) {
+	planners := func() (ids []protocol.WorkerID) {
 		for id, g := range f.grants {
 			if g.Plan {
 				ids = append(ids, id)
@@ -485,7 +487,7 @@ func TestPlanning(t *testing.T) {
 	}
 	f.c.SetPlanning("t", true)
 	f.round("w", "v")
-	if got := planners(); !slices.Equal(got, []WorkerID{"v"}) {
+	if got := planners(); !slices.Equal(got, []protocol.WorkerID{"v"}) {
 		t.Fatalf("%v plan, want v", got)
 	}
 	var after time.Duration
@@ -503,48 +505,48 @@ func TestPlanning(t *testing.T) {
 }
 
 func TestObserveRejects(t *testing.T) {
-	good := Report{
+	good := protocol.Report{
 		Worker: "w", Transfer: "t", Instance: "1", Sequence: 10, Epoch: 3, GrantSequence: 2,
-		Prefixes: []PrefixCounters{{Prefix: "a", Started: 10, Accepted: 9, Bytes: 9}},
+		Prefixes: []protocol.PrefixCounters{{Prefix: "a", Started: 10, Accepted: 9, Bytes: 9}},
 	}
 	tests := map[string]struct {
-		change func(*Report)
+		change func(*protocol.Report)
 		want   error
 	}{
-		"unknown worker":    {func(r *Report) { r.Worker = "x" }, ErrUnknownWorker},
-		"another transfer":  {func(r *Report) { r.Transfer = "x" }, ErrImpossibleReport},
-		"a later epoch":     {func(r *Report) { r.Epoch = 4 }, ErrNewerEpoch},
-		"an earlier epoch":  {func(r *Report) { r.Epoch = 2 }, ErrStaleReport},
-		"an older grant":    {func(r *Report) { r.GrantSequence = 1 }, ErrStaleReport},
-		"a grant not given": {func(r *Report) { r.GrantSequence = 99 }, ErrImpossibleReport},
-		"the same again":    {func(r *Report) { r.Sequence = 5 }, ErrStaleReport},
-		"an older one":      {func(r *Report) { r.Sequence = 4 }, ErrStaleReport},
-		"no instance":       {func(r *Report) { r.Instance = "" }, ErrImpossibleReport},
-		"an old instance":   {func(r *Report) { r.Instance, r.Sequence, r.Epoch, r.GrantSequence = "0", 6, 0, 0 }, ErrStaleReport},
-		"counters go back":  {func(r *Report) { r.Prefixes[0].Accepted = 1 }, ErrImpossibleReport},
-		"more than started": {func(r *Report) { r.Prefixes[0].Accepted = 99 }, ErrImpossibleReport},
-		"negative counter":  {func(r *Report) { r.Prefixes[0].Failed = -1 }, ErrImpossibleReport},
-		"negative duration": {func(r *Report) { r.Prefixes[0].AttemptP50 = -1 }, ErrImpossibleReport},
-		"too many requests": {func(r *Report) { r.Prefixes[0].Started = 1e8 }, ErrImpossibleReport},
-		"too many bytes":    {func(r *Report) { r.Prefixes[0].Bytes = 1e13 }, ErrImpossibleReport},
-		"overflow":          {func(r *Report) { r.Prefixes[0].Started = math.MaxInt64 }, ErrImpossibleReport},
-		"a prefix twice":    {func(r *Report) { r.Prefixes = append(r.Prefixes, r.Prefixes[0]) }, ErrImpossibleReport},
-		"negative tally": {func(r *Report) {
-			r.Finished = []Outcome{{Archive: ArchiveID{"t", "a", 0}, Done: Tally{Files: -1}}}
+		"unknown worker":    {func(r *protocol.Report) { r.Worker = "x" }, ErrUnknownWorker},
+		"another transfer":  {func(r *protocol.Report) { r.Transfer = "x" }, ErrImpossibleReport},
+		"a later epoch":     {func(r *protocol.Report) { r.Epoch = 4 }, ErrNewerEpoch},
+		"an earlier epoch":  {func(r *protocol.Report) { r.Epoch = 2 }, ErrStaleReport},
+		"an older grant":    {func(r *protocol.Report) { r.GrantSequence = 1 }, ErrStaleReport},
+		"a grant not given": {func(r *protocol.Report) { r.GrantSequence = 99 }, ErrImpossibleReport},
+		"the same again":    {func(r *protocol.Report) { r.Sequence = 5 }, ErrStaleReport},
+		"an older one":      {func(r *protocol.Report) { r.Sequence = 4 }, ErrStaleReport},
+		"no instance":       {func(r *protocol.Report) { r.Instance = "" }, ErrImpossibleReport},
+		"an old instance":   {func(r *protocol.Report) { r.Instance, r.Sequence, r.Epoch, r.GrantSequence = "0", 6, 0, 0 }, ErrStaleReport},
+		"counters go back":  {func(r *protocol.Report) { r.Prefixes[0].Accepted = 1 }, ErrImpossibleReport},
+		"more than started": {func(r *protocol.Report) { r.Prefixes[0].Accepted = 99 }, ErrImpossibleReport},
+		"negative counter":  {func(r *protocol.Report) { r.Prefixes[0].Failed = -1 }, ErrImpossibleReport},
+		"negative duration": {func(r *protocol.Report) { r.Prefixes[0].AttemptP50 = -1 }, ErrImpossibleReport},
+		"too many requests": {func(r *protocol.Report) { r.Prefixes[0].Started = 1e8 }, ErrImpossibleReport},
+		"too many bytes":    {func(r *protocol.Report) { r.Prefixes[0].Bytes = 1e13 }, ErrImpossibleReport},
+		"overflow":          {func(r *protocol.Report) { r.Prefixes[0].Started = math.MaxInt64 }, ErrImpossibleReport},
+		"a prefix twice":    {func(r *protocol.Report) { r.Prefixes = append(r.Prefixes, r.Prefixes[0]) }, ErrImpossibleReport},
+		"negative tally": {func(r *protocol.Report) {
+			r.Finished = []protocol.Outcome{{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: 0}, Done: protocol.Tally{Files: -1}}}
 		}, ErrImpossibleReport},
-		"nothing wrong": {func(*Report) {}, nil},
+		"nothing wrong": {func(*protocol.Report) {}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, DefaultConfig())
+			f := newFixture(t, protocol.DefaultConfig())
 			f.schedule("t", "a", 50)
 			f.c.AddWorker(f.now, "w", "t", 100)
-			must(t, f.c.Observe(f.now, Report{Worker: "w", Transfer: "t", Instance: "0", Sequence: 4}))
+			must(t, f.c.Observe(f.now, protocol.Report{Worker: "w", Transfer: "t", Instance: "0", Sequence: 4}))
 			f.tick()
 			first := good
 			first.Sequence = 5
 			first.GrantSequence = 1
-			first.Prefixes = []PrefixCounters{{Prefix: "a", Started: 5, Accepted: 5, Bytes: 5}}
+			first.Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: 5, Accepted: 5, Bytes: 5}}
 			must(t, f.c.Observe(f.now, first))
 			f.tick()
 			first.Sequence, first.GrantSequence = 6, 2
@@ -561,13 +563,13 @@ func TestObserveRejects(t *testing.T) {
 
 // What a worker counts on a prefix that it was never granted moves nothing.
 func TestCountersOfAnotherPrefixAreNotBelieved(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
 	f.round("w")
 	must(t, f.c.RegisterPrefix(f.now, "t", "b"))
 	for n := range int64(4) {
-		f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "b", Started: 1000 * n, Accepted: 10 * n, Throttled: 990 * n, Bytes: n}}
+		f.reports["w"].Prefixes = []protocol.PrefixCounters{{Prefix: "b", Started: 1000 * n, Accepted: 10 * n, Throttled: 990 * n, Bytes: n}}
 		f.round("w")
 	}
 	if rate := f.grants["w"].Prefixes[0].Rate; rate != 0 {
@@ -577,15 +579,15 @@ func TestCountersOfAnotherPrefixAreNotBelieved(t *testing.T) {
 
 // A new process of a worker begins its counters again.
 func TestNewInstance(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.start("t", "w")
-	f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "a", Started: 100, Accepted: 100}}
+	f.reports["w"].Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: 100, Accepted: 100}}
 	f.round("w")
 	held := f.assigned("w", "a")
 	last := f.reports["w"].Sequence
-	f.reports["w"] = &Report{Worker: "w", Transfer: "t", Instance: "2", Sequence: last, MaxInFlight: 100}
-	f.grants["w"] = Grant{}
+	f.reports["w"] = &protocol.Report{Worker: "w", Transfer: "t", Instance: "2", Sequence: last, MaxInFlight: 100}
+	f.grants["w"] = protocol.Grant{}
 	f.round("w")
 	if g := f.grants["w"]; g.Instance != "2" || g.AcknowledgedReport != last+1 {
 		t.Errorf("got %+v, want report %d of instance 2 acknowledged", g, last+1)
@@ -596,8 +598,8 @@ func TestNewInstance(t *testing.T) {
 }
 
 func TestTransfersShareByWeight(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
-	f.transfer("u", 3, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
+	f.transfer("u", 3, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.schedule("u", "a", 500)
 	f.start("t", "t1")
@@ -610,7 +612,7 @@ func TestTransfersShareByWeight(t *testing.T) {
 }
 
 func TestUncoordinatedWindowsAreFixed(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.Uncoordinated, config.MaxPrefixes, config.MaxConcurrentUploads = true, 1, 3
 	f := newFixture(t, config)
 	f.schedule("t", "a", 500)
@@ -629,13 +631,13 @@ func TestUncoordinatedWindowsAreFixed(t *testing.T) {
 
 // With fewer slots than workers, each gets its turn.
 func TestSlotsRotate(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.GlobalCongestionWindow = 2
 	f := newFixture(t, config)
 	f.schedule("t", "a", 5000)
-	ids := []WorkerID{"w1", "w2", "w3", "w4", "w5"}
+	ids := []protocol.WorkerID{"w1", "w2", "w3", "w4", "w5"}
 	f.start("t", ids...)
-	served := map[WorkerID]int{}
+	served := map[protocol.WorkerID]int{}
 	for range 100 {
 		f.round(ids...)
 		if sum := f.window(ids...); sum > 2 {
@@ -653,7 +655,7 @@ func TestSlotsRotate(t *testing.T) {
 }
 
 func TestMaxActivePrefixes(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.MaxActivePrefixes = 1
 	f := newFixture(t, config)
 	f.schedule("t", "a", 2)
@@ -670,9 +672,9 @@ func TestMaxActivePrefixes(t *testing.T) {
 }
 
 func TestReportIntervalGrowsWithTheFleet(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	for i := range 1000 {
-		f.c.AddWorker(f.now, WorkerID(fmt.Sprint(i)), "t", 1)
+		f.c.AddWorker(f.now, protocol.WorkerID(fmt.Sprint(i)), "t", 1)
 	}
 	f.tick()
 	if g := f.grants["0"]; g.ReportInterval != 20*time.Second || g.Duration < 60*time.Second {
@@ -683,10 +685,10 @@ func TestReportIntervalGrowsWithTheFleet(t *testing.T) {
 // After a restart grants stand as they were, newcomers share the reserve, and
 // after a lease lifetime all is shared again.
 func TestLearning(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "w")
-	f.reports["w"].Prefixes = []PrefixCounters{{Prefix: "a", Started: 1}}
+	f.reports["w"].Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: 1}}
 	f.round("w")
 	snapshot := f.c.Snapshot()
 	held := f.assigned("w", "a")
@@ -696,7 +698,7 @@ func TestLearning(t *testing.T) {
 	f.c = c
 	snapshot.Epoch++
 	must(t, c.Start(f.now, snapshot))
-	must(t, c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig()}))
+	must(t, c.PutTransfer(f.now, protocol.Transfer{ID: "t", Weight: 1, Config: protocol.DefaultConfig()}))
 	c.AdoptGrant(f.now, f.grants["w"])
 	f.schedule("t", "a", 500)
 	f.start("t", "v")
@@ -720,9 +722,9 @@ func TestLearning(t *testing.T) {
 func TestLearningReserve(t *testing.T) {
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
 	must(t, err)
-	f := &fixture{t: t, c: c, now: start, reports: map[WorkerID]*Report{}, grants: map[WorkerID]Grant{}}
-	must(t, c.Start(start, Snapshot{Epoch: 2, Path: &PathSnapshot{Window: 400, State: CongestionAvoidance}}))
-	f.transfer("t", 1, DefaultConfig())
+	f := &fixture{t: t, c: c, now: start, reports: map[protocol.WorkerID]*protocol.Report{}, grants: map[protocol.WorkerID]protocol.Grant{}}
+	must(t, c.Start(start, protocol.Snapshot{Epoch: 2, Path: &protocol.PathSnapshot{Window: 400, State: protocol.CongestionAvoidance}}))
+	f.transfer("t", 1, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "v")
 	if got := f.window("v"); got != learningReserve {
@@ -731,10 +733,10 @@ func TestLearningReserve(t *testing.T) {
 }
 
 func TestStartRejects(t *testing.T) {
-	tests := map[string]Snapshot{
+	tests := map[string]protocol.Snapshot{
 		"no epoch":          {},
-		"no window":         {Epoch: 1, Path: &PathSnapshot{}},
-		"rate not a number": {Epoch: 1, Path: &PathSnapshot{Window: 8}, Groups: []GroupSnapshot{{Name: groupName, Rate: math.NaN()}}},
+		"no window":         {Epoch: 1, Path: &protocol.PathSnapshot{}},
+		"rate not a number": {Epoch: 1, Path: &protocol.PathSnapshot{Window: 8}, Groups: []protocol.GroupSnapshot{{Name: groupName, Rate: math.NaN()}}},
 	}
 	for name, snapshot := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -751,10 +753,10 @@ func TestStartRejects(t *testing.T) {
 }
 
 func TestAdoptGrantOfAnUnknownTransfer(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
-	f.c.AdoptGrant(f.now, Grant{
+	f := newFixture(t, protocol.DefaultConfig())
+	f.c.AdoptGrant(f.now, protocol.Grant{
 		Worker: "w", Transfer: "gone", Epoch: 2, Sequence: 9, Duration: 30 * time.Second,
-		Prefixes: []PrefixGrant{{Prefix: "a", Window: 5, Assignments: []Assignment{{ArchiveID{"gone", "a", 0}, 1}}}},
+		Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 5, Assignments: []protocol.Assignment{{Archive: protocol.ArchiveID{Transfer: "gone", Prefix: "a", Number: 0}, Attempt: 1}}}},
 	})
 	f.tick()
 	if g := f.grants["w"]; !g.Drain || g.Epoch != 3 || g.Sequence != 10 {
@@ -774,11 +776,11 @@ func TestAdoptGrantOfAnUnknownTransfer(t *testing.T) {
 
 // Of two workers that were given the same archive the later attempt counts.
 func TestAdoptGrantsOfOneArchive(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
-	for i, id := range []WorkerID{"v", "w", "x"} {
-		f.c.AdoptGrant(f.now, Grant{
+	f := newFixture(t, protocol.DefaultConfig())
+	for i, id := range []protocol.WorkerID{"v", "w", "x"} {
+		f.c.AdoptGrant(f.now, protocol.Grant{
 			Worker: id, Transfer: "t", Epoch: 2, Sequence: 9, Duration: 30 * time.Second,
-			Prefixes: []PrefixGrant{{Prefix: "a", Window: 5, Assignments: []Assignment{{ArchiveID{"t", "a", 0}, 1 + i%2}}}},
+			Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 5, Assignments: []protocol.Assignment{{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: 0}, Attempt: 1 + i%2}}}},
 		})
 	}
 	if h := f.c.transfers[0].lanes[0].held[0]; h.worker.id != "w" || h.attempts != 2 {
@@ -789,48 +791,15 @@ func TestAdoptGrantsOfOneArchive(t *testing.T) {
 	}
 }
 
-func TestConfigValidate(t *testing.T) {
-	must(t, DefaultConfig().Validate())
-	tests := map[string]struct {
-		change func(*Config)
-		want   string
-	}{
-		"zero":          {func(c *Config) { c.PipelineDepth = 0 }, "pipelineDepth is 0, must be between 1 and 64"},
-		"too many":      {func(c *Config) { c.MaxActivePrefixes = 65 }, "maxActivePrefixes is 65, must be between 1 and 64"},
-		"strategy":      {func(c *Config) { c.Strategy = "Best" }, `strategy is "Best", must be TCPLike, FairShare or Adaptive`},
-		"bandwidth":     {func(c *Config) { c.BandwidthStrategy = "" }, `bandwidthStrategy is "", must be FairShare or Proportional`},
-		"not a number":  {func(c *Config) { c.LearningRate = math.NaN() }, "learningRate is NaN, must be above 0 and at most 1"},
-		"exclusive":     {func(c *Config) { c.CongestionSensitivity = 1 }, "congestionSensitivity is 1, must be at least 0 and below 1"},
-		"short lease":   {func(c *Config) { c.LeaseDuration = 5 * time.Second }, "leaseDuration is 5s, must be between 6s and 1h0m0s"},
-		"short updates": {func(c *Config) { c.UpdateInterval = 0 }, "updateInterval is 0s, must be between 100ms and 1m0s"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			config := DefaultConfig()
-			test.change(&config)
-			if err := config.Validate(); err == nil || err.Error() != test.want {
-				t.Errorf("got %v, want %s", err, test.want)
-			}
-		})
-	}
-}
-
-func TestConfigNamesEveryMistake(t *testing.T) {
-	err := Config{}.Validate()
-	if got := strings.Count(err.Error(), "\n") + 1; got < 13 {
-		t.Errorf("%d mistakes are named in the zero value: %v", got, err)
-	}
-}
-
 // Lost workers may each have a request in flight; those that are left can go on.
 func TestLostWorkersDoNotStarveTheOthers(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.GlobalCongestionWindow = 4
 	f := newFixture(t, config)
 	f.schedule("t", "a", 5000)
-	var lost []WorkerID
+	var lost []protocol.WorkerID
 	for i := range 8 {
-		lost = append(lost, WorkerID(fmt.Sprint("lost", i)))
+		lost = append(lost, protocol.WorkerID(fmt.Sprint("lost", i)))
 	}
 	f.start("t", lost...)
 	for range 40 {
@@ -848,13 +817,13 @@ func TestLostWorkersDoNotStarveTheOthers(t *testing.T) {
 // A worker that has not seen the adopted grant may be on the floor of the one
 // before, whatever the adopted one says.
 func TestAdoptedWorkersAreChargedAFloor(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
-	f.c.AdoptGrant(f.now, Grant{Worker: "w", Transfer: "t", Epoch: 2, Sequence: 9, Duration: 30 * time.Second})
+	f := newFixture(t, protocol.DefaultConfig())
+	f.c.AdoptGrant(f.now, protocol.Grant{Worker: "w", Transfer: "t", Epoch: 2, Sequence: 9, Duration: 30 * time.Second})
 	charged := func() int { return f.c.Metrics(f.now).Charged }
 	if got := charged(); got != 1 {
 		t.Errorf("%d slots are charged, want a floor of 1", got)
 	}
-	must(t, f.c.Observe(f.now, Report{Worker: "w", Transfer: "t", Instance: "1", Sequence: 4, Epoch: 2, GrantSequence: 9}))
+	must(t, f.c.Observe(f.now, protocol.Report{Worker: "w", Transfer: "t", Instance: "1", Sequence: 4, Epoch: 2, GrantSequence: 9}))
 	if got := charged(); got != 0 {
 		t.Errorf("%d slots are charged once the worker acts on the adopted grant", got)
 	}
@@ -862,19 +831,19 @@ func TestAdoptedWorkersAreChargedAFloor(t *testing.T) {
 
 // What a worker did before it was known says nothing of the path now.
 func TestFirstReportOnlySetsTheCounters(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 50)
 	f.c.AddWorker(f.now, "w", "t", 100)
-	r := &Report{
+	r := &protocol.Report{
 		Worker: "w", Transfer: "t", Instance: "1", MaxInFlight: 100,
-		Prefixes: []PrefixCounters{{Prefix: "a", Started: 5000, Accepted: 1000, Throttled: 4000}},
+		Prefixes: []protocol.PrefixCounters{{Prefix: "a", Started: 5000, Accepted: 1000, Throttled: 4000}},
 	}
 	f.reports["w"] = r
 	f.round("w")
 	if f.c.control.begun {
 		t.Error("the first report was judged")
 	}
-	r.Prefixes = []PrefixCounters{{Prefix: "a", Started: 5100, Accepted: 1100, Throttled: 4000, MaxInFlight: 32}}
+	r.Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: 5100, Accepted: 1100, Throttled: 4000, MaxInFlight: 32}}
 	f.round("w")
 	if g := f.c.Metrics(f.now).Groups[0]; g.CongestionEvents != 0 || g.Requests != 50 {
 		t.Errorf("%d cuts and %v requests per second, want none and 50", g.CongestionEvents, g.Requests)
@@ -884,7 +853,7 @@ func TestFirstReportOnlySetsTheCounters(t *testing.T) {
 // Where the window is smaller than the number of prefixes, they take turns; what a worker
 // has begun of one that waits stays with it, the rest goes back to the queue.
 func TestPrefixesTakeTurns(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.PipelineDepth = 3
 	f := newFixture(t, config)
 	f.schedule("t", "a", 100)
@@ -896,7 +865,7 @@ func TestPrefixesTakeTurns(t *testing.T) {
 	f.c.control.window.size = 1
 	waiting := 0
 	for range 4 * turnIntervals {
-		var finished []Outcome
+		var finished []protocol.Outcome
 		for _, p := range f.grants["w"].Prefixes {
 			if p.Window > 0 && len(p.Assignments) > 0 {
 				finished = append(finished, done(p.Prefix, p.Assignments[0].Archive.Number))
@@ -917,12 +886,12 @@ func TestPrefixesTakeTurns(t *testing.T) {
 
 // A lease runs from the last report, however often the grant was written since.
 func TestLeaseRunsFromTheReport(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 5)
 	f.start("t", "w")
 	f.start("t", "v") // w's grant is written anew
 	f.c.RemoveWorker(f.now, "w", false)
-	ends := start.Add(lifetime(30 * time.Second))
+	ends := start.Add(protocol.Lifetime(30 * time.Second))
 	for f.now.Before(ends) {
 		if !f.c.HasWorker("w") {
 			t.Fatalf("the lease is over after %v", f.now.Sub(start))
@@ -936,7 +905,7 @@ func TestLeaseRunsFromTheReport(t *testing.T) {
 
 // The duty passes from a worker that leaves only once that one has let go of it.
 func TestPlannersDoNotOverlap(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.c.SetPlanning("t", true)
 	f.start("t", "v", "w")
 	if !f.grants["v"].Plan {
@@ -955,7 +924,7 @@ func TestPlannersDoNotOverlap(t *testing.T) {
 
 // Who has had the only slot for long gives it to who came later.
 func TestNewcomersGetTheirTurn(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.GlobalCongestionWindow = 1
 	f := newFixture(t, config)
 	f.schedule("t", "a", 5000)
@@ -974,7 +943,7 @@ func TestNewcomersGetTheirTurn(t *testing.T) {
 
 // What is leased to a worker that is not heard is not there for others.
 func TestSilentWorkersKeepWhatIsLeased(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "v", "w")
 	for range 4 {
@@ -989,13 +958,13 @@ func TestSilentWorkersKeepWhatIsLeased(t *testing.T) {
 
 // A round is judged by reports that act on its grants, unless they do not come.
 func TestRoundsWaitForTheirGrants(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "w")
 	send := func() {
 		r := f.reports["w"]
 		sent := 10 * (r.Sequence + 1)
-		r.Prefixes = []PrefixCounters{{Prefix: "a", Started: sent, Accepted: sent, MaxInFlight: 3}}
+		r.Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: sent, Accepted: sent, MaxInFlight: 3}}
 		f.round("w")
 	}
 	send()

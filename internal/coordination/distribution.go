@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // turnIntervals is how many report intervals a transfer, prefix or worker keeps its
@@ -125,7 +127,7 @@ func (t *TransferScheduler) findEligible(now time.Time) {
 		switch {
 		case !l.active:
 		case l.share.open:
-			l.share.demand, l.share.limit = unlimited/maxPrefixes, unlimited/maxPrefixes
+			l.share.demand, l.share.limit = unlimited/protocol.MaxPrefixes, unlimited/protocol.MaxPrefixes
 		default:
 			t.admitOthers(now, l)
 			l.share.measure(l)

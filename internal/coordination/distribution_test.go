@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // fleet is a drawn domain: transfers, their queues, and workers that report
@@ -13,22 +15,22 @@ import (
 type fleet struct {
 	t       *rapid.T
 	f       *fixture
-	ids     []WorkerID
+	ids     []protocol.WorkerID
 	plenty  bool // every prefix has archives for all workers
-	workers map[TransferID]int
+	workers map[protocol.TransferID]int
 }
 
 func drawFleet(t *rapid.T, outer *testing.T, plenty bool) *fleet {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.GlobalCongestionWindow = rapid.IntRange(1, 200).Draw(t, "window")
-	config.Strategy = rapid.SampledFrom([]Strategy{TCPLike, FairShare, Adaptive}).Draw(t, "strategy")
+	config.Strategy = rapid.SampledFrom([]protocol.Strategy{protocol.TCPLike, protocol.FairShare, protocol.Adaptive}).Draw(t, "strategy")
 	config.MaxActivePrefixes = rapid.IntRange(1, 8).Draw(t, "active")
 	config.PipelineDepth = rapid.IntRange(1, 4).Draw(t, "depth")
-	d := &fleet{t: t, f: newFixture(outer, config), workers: map[TransferID]int{}, plenty: plenty}
+	d := &fleet{t: t, f: newFixture(outer, config), workers: map[protocol.TransferID]int{}, plenty: plenty}
 	for i := range rapid.IntRange(1, 3).Draw(t, "transfers") {
-		id := TransferID("t")
+		id := protocol.TransferID("t")
 		if i > 0 {
-			id = TransferID(fmt.Sprint("t", i))
+			id = protocol.TransferID(fmt.Sprint("t", i))
 			d.f.transfer(id, rapid.IntRange(1, 9).Draw(t, "weight"), config)
 		}
 		for p := range rapid.IntRange(1, 6).Draw(t, "prefixes") {
@@ -41,11 +43,11 @@ func drawFleet(t *rapid.T, outer *testing.T, plenty bool) *fleet {
 			d.f.schedule(id, prefix, archives)
 		}
 		for w := range rapid.IntRange(1, 6).Draw(t, "workers") {
-			name := WorkerID(fmt.Sprintf("%s-%d", id, w))
+			name := protocol.WorkerID(fmt.Sprintf("%s-%d", id, w))
 			d.ids = append(d.ids, name)
 			d.workers[id]++
 			d.f.c.AddWorker(d.f.now, name, id, 0)
-			d.f.reports[name] = &Report{
+			d.f.reports[name] = &protocol.Report{
 				Worker: name, Transfer: id, Instance: "1", MaxInFlight: rapid.IntRange(1, 60).Draw(t, "maxInFlight"),
 			}
 		}
@@ -104,7 +106,7 @@ func (d *fleet) checkTransfer(t *TransferScheduler) {
 // something for every transfer.
 func (d *fleet) checkSettled() {
 	sum, usable := 0, 0
-	windows := map[TransferID]int{}
+	windows := map[protocol.TransferID]int{}
 	for _, id := range d.ids {
 		w := d.f.window(id)
 		sum += w
@@ -157,10 +159,10 @@ func TestEveryArchiveIsSent(t *testing.T) {
 // every prefix on which it has a window. It tells whether all are finished.
 func (d *fleet) send(busy bool) bool {
 	for _, id := range d.ids {
-		var finished []Outcome
+		var finished []protocol.Outcome
 		for _, p := range d.f.grants[id].Prefixes {
 			if busy && p.Window > 0 && len(p.Assignments) > 0 {
-				finished = append(finished, Outcome{Archive: p.Assignments[0].Archive, Done: Tally{Files: 1}})
+				finished = append(finished, protocol.Outcome{Archive: p.Assignments[0].Archive, Done: protocol.Tally{Files: 1}})
 			}
 		}
 		if err := d.f.tryReport(id, finished...); err != nil {
@@ -182,12 +184,12 @@ func (d *fleet) send(busy bool) bool {
 // Workers that hold archives of a prefix with fewer slots than there are of them go on
 // with the others.
 func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	config.PipelineDepth = 4
 	f := newFixture(t, config)
 	f.schedule("t", "a", 1000)
 	f.start("t", "w1", "w2", "w3", "w4")
-	workers := []WorkerID{"w1", "w2", "w3", "w4"}
+	workers := []protocol.WorkerID{"w1", "w2", "w3", "w4"}
 	for _, id := range workers {
 		if len(f.assigned(id, "a")) == 0 {
 			t.Fatalf("worker %s has no archive of the only prefix", id)
@@ -201,7 +203,7 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 	withoutWindow := 0
 	for range 8 {
 		for _, id := range workers {
-			var ended []Outcome
+			var ended []protocol.Outcome
 			for _, n := range f.assigned(id, "b") {
 				ended = append(ended, done("b", n))
 			}
@@ -234,7 +236,7 @@ func TestScarceSlotsGoRound(t *testing.T) {
 	var longest time.Duration
 	for i := range 6 * turnIntervals {
 		f.report()
-		f.c.control.window.state, f.c.control.window.size = CongestionAvoidance, 2000
+		f.c.control.window.state, f.c.control.window.size = protocol.CongestionAvoidance, 2000
 		if i >= 4 {
 			f.c.control.window.size = 700
 		}

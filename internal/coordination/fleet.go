@@ -4,11 +4,13 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // worker is one worker, what it holds and what it last said.
 type worker struct {
-	id       WorkerID
+	id       protocol.WorkerID
 	transfer *TransferScheduler
 	lease    lease
 	// cells are the worker's prefixes, by lane index; one stands as long as the worker.
@@ -18,7 +20,7 @@ type worker struct {
 	// lost are the archives that others may have been given meanwhile, each with the
 	// last grant that named it: until the worker acts on a later one it may yet
 	// finish them.
-	lost map[lostArchive]fence
+	lost map[lostArchive]protocol.GrantID
 
 	sent  int64   // bytes that the report being taken in tells of
 	speed float64 // bytes per second while it had enough to send
@@ -67,7 +69,7 @@ type cell struct {
 	since  time.Time // of its last change between some slots and none
 	rate   float64
 
-	counters PrefixCounters
+	counters protocol.PrefixCounters
 	rates    requestRates // over the last interval
 	round    cellRound
 	demand   int
@@ -186,9 +188,9 @@ func (w *worker) giveBack(l *lane, h *holding, orderly bool) {
 // lose remembers that the worker may yet finish an archive that others may have.
 func (w *worker) lose(l *lane, h *holding) {
 	if w.lost == nil {
-		w.lost = map[lostArchive]fence{}
+		w.lost = map[lostArchive]protocol.GrantID{}
 	}
-	w.lost[lostArchive{l, h.number}] = fence{w.lease.grant.Epoch, w.lease.grant.Sequence}
+	w.lost[lostArchive{l, h.number}] = w.lease.grant.ID()
 }
 
 // Reasons that the coordinator itself gives for a failed archive.

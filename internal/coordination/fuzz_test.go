@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // fuzzReader makes values of the bytes it is given, zeros beyond their end.
@@ -21,39 +23,39 @@ func (r *fuzzReader) int64() int64 {
 // small gives numbers that are mostly plausible.
 func (r *fuzzReader) small(n int64) int64 { return r.int64() % n }
 
-func (r *fuzzReader) counters(prefix string) PrefixCounters {
-	p := PrefixCounters{
+func (r *fuzzReader) counters(prefix string) protocol.PrefixCounters {
+	p := protocol.PrefixCounters{
 		Prefix: prefix, Accepted: r.int64() >> 1, Throttled: r.small(1000), Failed: r.small(1000), Bytes: r.int64(),
 		Busy: time.Duration(r.int64()), MaxInFlight: int(r.small(1 << 40)),
 		AttemptP50: time.Duration(r.int64()), ServiceP99: time.Duration(r.int64()), SenderLimited: r.small(2) == 0,
 	}
-	p.Started = saturate(max(p.Accepted, 0), 2000) + r.small(10)
+	p.Started = protocol.SaturatingAdd(max(p.Accepted, 0), 2000) + r.small(10)
 	return p
 }
 
-func (r *fuzzReader) report() Report {
+func (r *fuzzReader) report() protocol.Report {
 	flags := r.small(16)
-	return Report{
-		Worker: []WorkerID{"w", "v", "x"}[max(0, r.small(3))], Transfer: "t", Instance: string(rune('0' + max(0, r.small(3)))),
+	return protocol.Report{
+		Worker: []protocol.WorkerID{"w", "v", "x"}[max(0, r.small(3))], Transfer: "t", Instance: string(rune('0' + max(0, r.small(3)))),
 		Sequence: r.int64(), Uptime: time.Duration(r.int64()), Epoch: r.small(3), GrantSequence: r.small(5), MaxInFlight: int(r.int64()),
-		Prefixes: []PrefixCounters{r.counters("a"), r.counters("b")},
-		Finished: []Outcome{{
-			Archive: ArchiveID{"t", "a", r.small(12)}, Retry: flags&4 > 0,
-			Done: Tally{r.int64(), r.int64()}, Failed: Tally{r.small(2), r.small(2)},
+		Prefixes: []protocol.PrefixCounters{r.counters("a"), r.counters("b")},
+		Finished: []protocol.Outcome{{
+			Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: r.small(12)}, Retry: flags&4 > 0,
+			Done: protocol.Tally{Files: r.int64(), Bytes: r.int64()}, Failed: protocol.Tally{Files: r.small(2), Bytes: r.small(2)},
 		}},
 		Blocked: flags&1 > 0, Drained: flags&2 > 0,
 	}
 }
 
 // plausible is what a worker could say next. Its interval may have no length.
-func (r *fuzzReader) plausible(fix *fixture, id WorkerID) Report {
+func (r *fuzzReader) plausible(fix *fixture, id protocol.WorkerID) protocol.Report {
 	next := *fix.reports[id]
 	next.Sequence++
 	next.Epoch, next.GrantSequence = fix.grants[id].Epoch, fix.grants[id].Sequence
 	next.Uptime += max(0, time.Duration(r.small(int64(20*time.Second))))
 	next.Prefixes, next.Finished = nil, nil
 	for _, g := range fix.grants[id].Prefixes {
-		p := PrefixCounters{Prefix: g.Prefix}
+		p := protocol.PrefixCounters{Prefix: g.Prefix}
 		for _, before := range fix.reports[id].Prefixes {
 			if before.Prefix == g.Prefix {
 				p = before
@@ -69,7 +71,7 @@ func (r *fuzzReader) plausible(fix *fixture, id WorkerID) Report {
 		next.Prefixes = append(next.Prefixes, p)
 		for _, a := range g.Assignments {
 			if r.small(3) == 0 {
-				next.Finished = append(next.Finished, Outcome{Archive: a.Archive, Done: Tally{2, 100}, Retry: r.small(4) == 0})
+				next.Finished = append(next.Finished, protocol.Outcome{Archive: a.Archive, Done: protocol.Tally{Files: 2, Bytes: 100}, Retry: r.small(4) == 0})
 			}
 		}
 	}
@@ -88,7 +90,7 @@ func FuzzObserve(f *testing.F) {
 	}
 	f.Add(mixed)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fix := newFixture(t, DefaultConfig())
+		fix := newFixture(t, protocol.DefaultConfig())
 		fix.schedule("t", "a", 10)
 		fix.start("t", "w", "v")
 		for r := fuzzReader(data); len(r) > 0; {
@@ -119,11 +121,11 @@ func FuzzObserve(f *testing.F) {
 }
 
 // checkBounded looks for anything in what the coordinator says that cannot be.
-func checkBounded(t *testing.T, c *PipelineCoordinator, plan Plan) {
+func checkBounded(t *testing.T, c *PipelineCoordinator, plan protocol.Plan) {
 	t.Helper()
 	for _, g := range plan.Grants {
 		for _, p := range g.Prefixes {
-			if p.Window < 0 || p.Window > maxWindow || !(p.Rate >= 0) || math.IsInf(p.Rate, 0) {
+			if p.Window < 0 || p.Window > protocol.MaxWindow || !(p.Rate >= 0) || math.IsInf(p.Rate, 0) {
 				t.Fatalf("worker %s is granted %+v", g.Worker, p)
 			}
 		}
@@ -131,7 +133,7 @@ func checkBounded(t *testing.T, c *PipelineCoordinator, plan Plan) {
 	var archives int64
 	for _, p := range c.Progress("t").Prefixes {
 		archives += p.Queued + p.Assigned + p.Finished.Count()
-		for _, tally := range []Tally{p.Done, p.Failed, p.Skipped} {
+		for _, tally := range []protocol.Tally{p.Done, p.Failed, p.Skipped} {
 			if tally.Files < 0 || tally.Bytes < 0 {
 				t.Fatalf("prefix %s counts %+v", p.Prefix, tally)
 			}
@@ -151,7 +153,7 @@ func checkBounded(t *testing.T, c *PipelineCoordinator, plan Plan) {
 
 // However many prefixes somebody names, a bounded number is kept.
 func TestAMillionPrefixesAreNotKept(t *testing.T) {
-	fix := newFixture(t, DefaultConfig())
+	fix := newFixture(t, protocol.DefaultConfig())
 	fix.start("t", "w")
 	refused := 0
 	for i := range 1_000_000 {
@@ -159,10 +161,10 @@ func TestAMillionPrefixesAreNotKept(t *testing.T) {
 			refused++
 		}
 	}
-	if kept := len(fix.c.transfer("t").lanes); kept != maxPrefixes || refused != 1_000_000-maxPrefixes+2 {
+	if kept := len(fix.c.transfer("t").lanes); kept != protocol.MaxPrefixes || refused != 1_000_000-protocol.MaxPrefixes+2 {
 		t.Errorf("%d prefixes are kept and %d refused", kept, refused)
 	}
-	many := make([]PrefixCounters, 1_000_000)
+	many := make([]protocol.PrefixCounters, 1_000_000)
 	for i := range many {
 		many[i].Prefix = strconv.Itoa(i)
 	}
@@ -172,7 +174,7 @@ func TestAMillionPrefixesAreNotKept(t *testing.T) {
 	if err := fix.c.Observe(fix.now, *report); !errors.Is(err, ErrImpossibleReport) {
 		t.Errorf("a report on a million prefixes gives %v", err)
 	}
-	if kept := len(fix.c.workers["w"].cells); kept > maxPrefixesPerWorker {
+	if kept := len(fix.c.workers["w"].cells); kept > protocol.MaxPrefixesPerWorker {
 		t.Errorf("%d prefixes of the worker are kept", kept)
 	}
 }

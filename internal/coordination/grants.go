@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // limitGrants turns targets into windows such that the sum of the charges stays
@@ -155,7 +157,7 @@ func (c *PipelineCoordinator) paceLanes(g *group, t *TransferScheduler, usable f
 			continue
 		}
 		weight := 1.0
-		if t.spec.Config.BandwidthStrategy == BandwidthProportional {
+		if t.spec.Config.BandwidthStrategy == protocol.BandwidthProportional {
 			weight = float64(max(1, l.pace.window))
 		}
 		claims = append(claims, claim{weight: weight, demand: usable(l.pace.window)})
@@ -226,7 +228,7 @@ func (w *worker) refill(now time.Time) {
 		}
 	}
 	w.transfer.offers = offers
-	for w.held < maxOutstanding && len(offers) > 0 {
+	for w.held < protocol.MaxOutstanding && len(offers) > 0 {
 		i := best(offers)
 		c := offers[i].cell
 		again := false
@@ -264,13 +266,13 @@ func (c *cell) ahead() int {
 	w := c.worker
 	depth := float64(w.transfer.spec.Config.PipelineDepth * w.serves)
 	depth = max(depth, aheadIntervals*w.turnover*w.transfer.leisure.Seconds())
-	return min(max(1, int(depth)*c.window/max(1, w.granting)), maxPipelineDepth)
+	return min(max(1, int(depth)*c.window/max(1, w.granting)), protocol.MaxPipelineDepth)
 }
 
 // issue gives the grants as they stand, writing anew those that changed or need
 // renewal.
-func (c *PipelineCoordinator) issue(now time.Time) []Grant {
-	grants := make([]Grant, 0, len(c.ordered))
+func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
+	grants := make([]protocol.Grant, 0, len(c.ordered))
 	for _, w := range c.ordered {
 		if w.due(now) && (c.changed(w) || w.stale(now)) {
 			c.write(now, w)
@@ -311,7 +313,7 @@ const aheadIntervals = 2
 // rateTolerance is the change of a rate, relative to it, that is not worth a write.
 const rateTolerance = 0.01
 
-func (c *cell) differs(g *PrefixGrant) bool {
+func (c *cell) differs(g *protocol.PrefixGrant) bool {
 	if g.Prefix != c.lane.name || g.Window != c.window || len(g.Assignments) != len(c.held) ||
 		math.Abs(g.Rate-c.rate) > rateTolerance*g.Rate {
 		return true
@@ -329,7 +331,7 @@ func (c *cell) differs(g *PrefixGrant) bool {
 func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	l, t := &w.lease, w.transfer
 	former := l.grant
-	l.grant = Grant{
+	l.grant = protocol.Grant{
 		Worker: w.id, Transfer: t.spec.ID,
 		Epoch: c.epoch, Sequence: l.grant.Sequence + 1,
 		AcknowledgedReport: l.report, Instance: l.instance,
@@ -338,12 +340,11 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	}
 	l.issued, l.issuedAt, l.basis = true, now, l.reportedAt
 	v := version{
-		epoch: c.epoch, sequence: l.grant.Sequence,
-		expires: l.reportedAt.Add(t.lifetime), lifetime: t.lifetime, plan: l.grant.Plan,
+		id: l.grant.ID(), expires: l.reportedAt.Add(t.lifetime), lifetime: t.lifetime, plan: l.grant.Plan,
 	}
 	prefixes, archives := w.granted()
 	l.grant.Prefixes = slices.Grow(l.grant.Prefixes, prefixes)
-	assignments := make([]Assignment, 0, archives)
+	assignments := make([]protocol.Assignment, 0, archives)
 	for _, cell := range w.cells {
 		if cell.granted() {
 			cell.entitled = true
@@ -352,24 +353,17 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 			c.lent = c.lent || cell.window > 0
 		}
 		for _, h := range cell.recalled {
-			if h.recall == (fence{}) {
-				h.recall = fence{l.grant.Epoch, l.grant.Sequence}
+			if h.recall == (protocol.GrantID{}) {
+				h.recall = l.grant.ID()
 			}
 		}
 	}
 	if l.reported && now.Before(v.expires) {
 		l.add(v)
 	}
-	if !l.grant.limitsAs(former) {
+	if !l.grant.LimitsAs(former) {
 		l.limited = l.grant.Sequence
 	}
-}
-
-// limitsAs tells that two grants differ in archives at most.
-func (g Grant) limitsAs(h Grant) bool {
-	return g.Epoch == h.Epoch && slices.EqualFunc(g.Prefixes, h.Prefixes, func(p, q PrefixGrant) bool {
-		return p.Prefix == q.Prefix && p.Window == q.Window && p.Rate == q.Rate
-	})
 }
 
 // granted counts the prefixes and the archives that the worker's grant names.
@@ -385,15 +379,15 @@ func (w *worker) granted() (prefixes, archives int) {
 
 // grant writes the cell's part of a grant, its assignments behind those of the cells
 // before, and notes in which grant each archive first stands.
-func (c *cell) grant(g *Grant, all []Assignment) ([]PrefixGrant, []Assignment) {
-	p := PrefixGrant{Prefix: c.lane.name, Window: c.window, Rate: c.rate}
+func (c *cell) grant(g *protocol.Grant, all []protocol.Assignment) ([]protocol.PrefixGrant, []protocol.Assignment) {
+	p := protocol.PrefixGrant{Prefix: c.lane.name, Window: c.window, Rate: c.rate}
 	before := len(all)
 	for _, h := range c.held {
 		if !h.granted {
-			h.granted, h.epoch, h.sequence = true, g.Epoch, g.Sequence
+			h.granted, h.first = true, g.ID()
 		}
-		all = append(all, Assignment{
-			Archive: ArchiveID{g.Transfer, c.lane.name, h.number}, Attempt: h.attempts,
+		all = append(all, protocol.Assignment{
+			Archive: protocol.ArchiveID{Transfer: g.Transfer, Prefix: c.lane.name, Number: h.number}, Attempt: h.attempts,
 		})
 	}
 	if len(all) > before {

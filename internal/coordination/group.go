@@ -7,11 +7,11 @@ import (
 	"math/bits"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
-	// maxGroups bounds the groups of a domain.
-	maxGroups = 64
 	// fateMemory is the part of a prefix's evidence that is kept from one round with
 	// refusals to the next.
 	fateMemory = 0.98
@@ -56,14 +56,14 @@ func (f *fate) learn(weight float64, round fate) {
 	f.refused = fateMemory*f.refused + weight*round.refused
 }
 
-// fate is what the counters tell of it.
-func (p PrefixCounters) fate() fate {
+// fateOf is what the counters tell of it.
+func fateOf(p protocol.PrefixCounters) fate {
 	return fate{float64(p.Accepted + p.Throttled + p.Failed), float64(p.Throttled)}
 }
 
 // addGroup makes a group with a name of its own.
 func (c *GlobalCongestionController) addGroup() *group {
-	g := &group{name: groupName, rate: rateLaw{state: CongestionAvoidance}}
+	g := &group{name: groupName, rate: rateLaw{state: protocol.CongestionAvoidance}}
 	if c.named > 0 {
 		g.name = fmt.Sprintf("%s-%d", groupName, c.named)
 	}
@@ -149,7 +149,7 @@ func (g *group) learnFates() {
 // others in theirs that were loaded and not refused: those of whole tenants first, so
 // that what one says of its requests counts against itself alone.
 func (c *GlobalCongestionController) split(now time.Time, g *group) {
-	if len(c.groups) >= maxGroups {
+	if len(c.groups) >= protocol.MaxGroups {
 		return
 	}
 	var hot []*lane
@@ -210,7 +210,7 @@ func (c *GlobalCongestionController) mayPart(hot []*lane) bool {
 			n++
 		}
 	}
-	return n < maxGroups/c.tenants
+	return n < protocol.MaxGroups/c.tenants
 }
 
 // party is what may share fate as one: a prefix, or all that a tenant has in a group.
@@ -320,7 +320,7 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*lane) 
 		other.rate.perSecond = max(share*g.rate.perSecond, other.rate.lowest())
 		other.rate.good = share * g.rate.good
 		g.rate = rateLaw{
-			state: CongestionAvoidance, good: (1 - share) * g.rate.good, events: g.rate.events,
+			state: protocol.CongestionAvoidance, good: (1 - share) * g.rate.good, events: g.rate.events,
 			perSecond: max((1-share)*g.rate.perSecond, g.rate.lowest()),
 			binding:   g.rate.binding,
 			probe:     probe{due: now, won: 2},
@@ -332,7 +332,7 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*lane) 
 // shares what: it is refused everywhere.
 func (g *group) remember() {
 	g.refused, g.loaded = g.refused<<1, g.loaded<<1
-	outage := g.signal.Accepted == 0 || g.rate.state == Recovery
+	outage := g.signal.Accepted == 0 || g.rate.state == protocol.Recovery
 	if outage {
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // policers is a controller whose lanes start their part of the group's rate, or 500
@@ -132,7 +134,7 @@ func TestIdleGroupsDissolve(t *testing.T) {
 
 // The next leader begins with the groups of the one before.
 func TestGroupsSurviveARestart(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.c.control.begun = true
 	f.c.control.part(f.now, f.c.control.groups[0], []*lane{f.c.transfer("t").byName["a"]})
 	f.c.transfer("t").byName["a"].group.rate.perSecond = 123
@@ -141,7 +143,7 @@ func TestGroupsSurviveARestart(t *testing.T) {
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
 	must(t, err)
 	must(t, c.Start(f.now, snapshot))
-	must(t, c.PutTransfer(f.now, Transfer{ID: "t", Weight: 1, Config: DefaultConfig()}))
+	must(t, c.PutTransfer(f.now, protocol.Transfer{ID: "t", Weight: 1, Config: protocol.DefaultConfig()}))
 	for _, prefix := range []string{"a", "b"} {
 		must(t, c.RegisterPrefix(f.now, "t", prefix))
 	}

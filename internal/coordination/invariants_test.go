@@ -6,10 +6,14 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // world is a manager and its workers around the real coordinator, with an API
@@ -24,25 +28,25 @@ type world struct {
 	manager  *PipelineCoordinator
 	drift    float64 // of the manager's clock
 	epoch    int64
-	saved    Snapshot
-	recorded map[string]Recorded // finished archives, as recorded
+	saved    protocol.Snapshot
+	recorded map[string]protocol.Recorded // finished archives, as recorded
 
-	grants   map[WorkerID]Grant  // in the API
-	statuses map[WorkerID]Report // in the API
-	workers  map[WorkerID]*process
+	grants   map[protocol.WorkerID]protocol.Grant  // in the API
+	statuses map[protocol.WorkerID]protocol.Report // in the API
+	workers  map[protocol.WorkerID]*process
 	created  int
 	messages []message
 
 	bounds    []boundAt
 	scheduled int64
-	completed map[ArchiveID]bool // by some worker, in truth
+	completed map[protocol.ArchiveID]bool // by some worker, in truth
 }
 
 // message is a grant or a report under way.
 type message struct {
 	at     time.Duration
-	grant  *Grant
-	report *Report
+	grant  *protocol.Grant
+	report *protocol.Report
 }
 
 type boundAt struct {
@@ -52,29 +56,29 @@ type boundAt struct {
 
 // process is a worker process that keeps to the contract.
 type process struct {
-	id       WorkerID
+	id       protocol.WorkerID
 	drift    float64
 	instance int
-	report   Report
+	report   protocol.Report
 	sentAt   map[int64]time.Duration // by its own clock
 	next     time.Duration
-	grant    Grant
+	grant    protocol.Grant
 	leased   time.Duration // end of the lease by its own clock
-	finished map[ArchiveID]finishedAt
+	finished map[protocol.ArchiveID]finishedAt
 	alive    bool
 }
 
 type finishedAt struct {
-	outcome Outcome
+	outcome protocol.Outcome
 	report  int64 // the first report that tells of it; 0 before
 }
 
-const testTransfer = TransferID("t")
+const testTransfer = protocol.TransferID("t")
 
 var testPrefixes = []string{"a", "b", "c"}
 
-func testConfig() Config {
-	config := DefaultConfig()
+func testConfig() protocol.Config {
+	config := protocol.DefaultConfig()
 	config.PipelineDepth = 3
 	config.MaxActivePrefixes = 2
 	config.LeaseDuration = 10 * time.Second
@@ -85,8 +89,8 @@ func testConfig() Config {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, random: newRand(rapid.Uint64().Draw(t, "seed")), faulty: true,
-		recorded: map[string]Recorded{}, grants: map[WorkerID]Grant{}, statuses: map[WorkerID]Report{},
-		workers: map[WorkerID]*process{}, completed: map[ArchiveID]bool{},
+		recorded: map[string]protocol.Recorded{}, grants: map[protocol.WorkerID]protocol.Grant{}, statuses: map[protocol.WorkerID]protocol.Report{},
+		workers: map[protocol.WorkerID]*process{}, completed: map[protocol.ArchiveID]bool{},
 	}
 	w.startManager()
 	return w
@@ -97,7 +101,7 @@ func clock(now time.Duration, drift float64) time.Duration {
 	return time.Duration(float64(now) * (1 + drift))
 }
 
-func (w *world) anyDrift() float64 { return (2*w.random.Float64() - 1) * driftBound }
+func (w *world) anyDrift() float64 { return (2*w.random.Float64() - 1) * protocol.DriftBound }
 
 func (w *world) managerTime() time.Time { return start.Add(clock(w.now, w.drift)) }
 
@@ -112,7 +116,7 @@ func (w *world) startManager() {
 	snapshot.Epoch = w.epoch
 	now := w.managerTime()
 	w.check(c.Start(now, snapshot))
-	w.check(c.PutTransfer(now, Transfer{ID: testTransfer, Weight: 1, Config: testConfig(), Recorded: w.recorded}))
+	w.check(c.PutTransfer(now, protocol.Transfer{ID: testTransfer, Weight: 1, Config: testConfig(), Recorded: w.recorded}))
 	for id := range w.workers {
 		if g, ok := w.grants[id]; ok {
 			c.AdoptGrant(now, g)
@@ -135,7 +139,7 @@ func (w *world) startManager() {
 func (w *world) plan() {
 	for i, prefix := range testPrefixes {
 		n := (w.scheduled + int64(len(testPrefixes)-1-i)) / int64(len(testPrefixes))
-		w.check(w.manager.PlanPrefix(w.managerTime(), testTransfer, PlannedPrefix{prefix, Planned{n, n, n}}))
+		w.check(w.manager.PlanPrefix(w.managerTime(), testTransfer, protocol.PlannedPrefix{Prefix: prefix, Planned: protocol.Planned{Archives: n, Files: n, Bytes: n}}))
 	}
 }
 
@@ -147,7 +151,7 @@ func (w *world) check(err error) {
 }
 
 func (w *world) startWorker() {
-	id := WorkerID(fmt.Sprintf("w%d", w.created))
+	id := protocol.WorkerID(fmt.Sprintf("w%d", w.created))
 	w.created++
 	p := &process{id: id, drift: w.anyDrift()}
 	w.workers[id] = p
@@ -162,10 +166,10 @@ func (w *world) startWorker() {
 func (p *process) start(now time.Duration, sequence int64) {
 	p.instance++
 	p.alive = true
-	p.report = Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), Sequence: sequence, MaxInFlight: 40}
+	p.report = protocol.Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), Sequence: sequence, MaxInFlight: 40}
 	p.sentAt = map[int64]time.Duration{}
-	p.finished = map[ArchiveID]finishedAt{}
-	p.grant, p.leased, p.next = Grant{}, 0, now
+	p.finished = map[protocol.ArchiveID]finishedAt{}
+	p.grant, p.leased, p.next = protocol.Grant{}, 0, now
 }
 
 // deliver hands out the messages that are due.
@@ -185,7 +189,7 @@ func (w *world) deliver() {
 	}
 }
 
-func (w *world) observe(r Report) {
+func (w *world) observe(r protocol.Report) {
 	err := w.manager.Observe(w.managerTime(), r)
 	if err != nil && !errors.Is(err, ErrStaleReport) && !errors.Is(err, ErrUnknownWorker) {
 		w.t.Fatal(err)
@@ -193,8 +197,8 @@ func (w *world) observe(r Report) {
 }
 
 // take accepts a grant that is newer and meant for this process.
-func (p *process) take(g Grant) {
-	if !before(p.grant.Epoch, p.grant.Sequence, g.Epoch, g.Sequence) {
+func (p *process) take(g protocol.Grant) {
+	if !p.grant.ID().Before(g.ID()) {
 		return
 	}
 	p.grant = g
@@ -274,12 +278,12 @@ func (w *world) work(p *process) {
 }
 
 // counters lets the counters grow with what the process uses.
-func (p *process) counters(random *rand.Rand) []PrefixCounters {
+func (p *process) counters(random *rand.Rand) []protocol.PrefixCounters {
 	counters := slices.Clone(p.report.Prefixes)
 	for _, g := range p.grant.Prefixes {
-		i := slices.IndexFunc(counters, func(c PrefixCounters) bool { return c.Prefix == g.Prefix })
+		i := slices.IndexFunc(counters, func(c protocol.PrefixCounters) bool { return c.Prefix == g.Prefix })
 		if i < 0 {
-			counters = append(counters, PrefixCounters{Prefix: g.Prefix})
+			counters = append(counters, protocol.PrefixCounters{Prefix: g.Prefix})
 			i = len(counters) - 1
 		}
 		c := &counters[i]
@@ -305,12 +309,12 @@ func (w *world) finishArchives(p *process) {
 			if _, told := p.finished[a.Archive]; told || w.random.IntN(4) > 0 {
 				continue
 			}
-			if stored := w.grants[p.id]; before(stored.Epoch, stored.Sequence, p.grant.Epoch, p.grant.Sequence) {
+			if stored := w.grants[p.id]; stored.ID().Before(p.grant.ID()) {
 				w.t.Fatalf("I6: %s works on a grant that the API does not hold", p.id)
 			}
-			o := Outcome{Archive: a.Archive, Done: Tally{Files: 1, Bytes: 1}}
+			o := protocol.Outcome{Archive: a.Archive, Done: protocol.Tally{Files: 1, Bytes: 1}}
 			if w.random.IntN(5) == 0 {
-				o = Outcome{Archive: a.Archive, Retry: true, Reason: "Reset"}
+				o = protocol.Outcome{Archive: a.Archive, Retry: true, Reason: "Reset"}
 			} else {
 				w.completed[a.Archive] = true
 			}
@@ -334,7 +338,7 @@ func (w *world) tick(crash bool) {
 			w.manager = nil
 			return
 		}
-		if old := w.grants[g.Worker]; before(old.Epoch, old.Sequence, g.Epoch, g.Sequence) {
+		if old := w.grants[g.Worker]; old.ID().Before(g.ID()) {
 			w.grants[g.Worker] = g
 			w.send(message{grant: &g})
 		} else if old.Epoch == g.Epoch && old.Sequence > g.Sequence {
@@ -360,7 +364,7 @@ func (w *world) advance(d time.Duration) {
 
 // checkWorkers holds what processes may do against what was granted.
 func (w *world) checkWorkers() {
-	most, since := 0, w.now-2*lifetime(lifetime(testConfig().LeaseDuration))
+	most, since := 0, w.now-2*protocol.Lifetime(protocol.Lifetime(testConfig().LeaseDuration))
 	for i, b := range w.bounds {
 		// The bound in force at since was set before it.
 		if b.at >= since || i+1 == len(w.bounds) || w.bounds[i+1].at > since {
@@ -419,7 +423,7 @@ func (w *world) checkManager() {
 		finished += p.Finished.Count()
 		for first, last := range gapsBetween(p.Finished) {
 			for n := first; n <= last; n++ {
-				if id := (ArchiveID{testTransfer, p.Prefix, n}); !w.completed[id] {
+				if id := (protocol.ArchiveID{Transfer: testTransfer, Prefix: p.Prefix, Number: n}); !w.completed[id] {
 					w.t.Fatalf("I6: %v counts as finished, no worker finished it", id)
 				}
 			}
@@ -436,7 +440,7 @@ func (w *world) checkManager() {
 
 // checkHands looks for an archive in the hands of two workers, and two planners.
 func (w *world) checkHands() {
-	holders := map[ArchiveID]WorkerID{}
+	holders := map[protocol.ArchiveID]protocol.WorkerID{}
 	planners := 0
 	for _, worker := range w.manager.ordered {
 		g := worker.lease.grant
@@ -460,7 +464,7 @@ func (w *world) checkHands() {
 				holders[a.Archive] = worker.id
 			}
 		}
-		if outstanding > maxOutstanding {
+		if outstanding > protocol.MaxOutstanding {
 			w.t.Fatalf("%s has %d archives assigned", worker.id, outstanding)
 		}
 	}
@@ -503,7 +507,7 @@ func (w *world) act() {
 	}
 }
 
-func (w *world) removeWorker(id WorkerID, confirmed bool) {
+func (w *world) removeWorker(id protocol.WorkerID, confirmed bool) {
 	if w.manager != nil {
 		w.manager.RemoveWorker(w.managerTime(), id, confirmed)
 	}
@@ -540,10 +544,16 @@ func TestInvariants(t *testing.T) {
 }
 
 // gapsBetween yields the runs of members of a set.
-func gapsBetween(r Ranges) func(func(int64, int64) bool) {
+func gapsBetween(r protocol.Ranges) func(func(int64, int64) bool) {
 	return func(yield func(int64, int64) bool) {
-		for _, s := range r.spans {
-			if !yield(s.first, s.last) {
+		for part := range strings.SplitSeq(r.String(), ",") {
+			first, last, isRange := strings.Cut(part, "-")
+			from, err := strconv.ParseInt(first, 10, 64)
+			to := from
+			if isRange {
+				to, _ = strconv.ParseInt(last, 10, 64)
+			}
+			if err == nil && !yield(from, to) {
 				return
 			}
 		}

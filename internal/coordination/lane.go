@@ -1,8 +1,16 @@
 package coordination
 
 import (
-	"strings"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+const (
+	// maxFailures is how many failed archives of a prefix are kept with their reason.
+	maxFailures = 32
+	// maxMessage is the longest message kept, in bytes.
+	maxMessage = 512
 )
 
 // lane is one prefix of one transfer: its archives, and what was measured of it.
@@ -16,12 +24,12 @@ type lane struct {
 	served  time.Time // when an archive was last taken, or none could be
 	held    map[int64]*holding
 
-	finished              Ranges
-	done, failed, skipped Tally
+	finished              protocol.Ranges
+	done, failed, skipped protocol.Tally
 	// exhausted archives used up their attempts: nobody reported what they held.
 	exhausted      int64
 	failedArchives int64
-	failures       []FailedArchive
+	failures       []protocol.FailedArchive
 
 	group   *group
 	signal  Signal // of the last round
@@ -51,13 +59,13 @@ type archive struct {
 type holding struct {
 	archive
 	worker *worker
-	// granted: a grant names it; epoch and sequence are of the first that does.
-	// Older outcomes are of an earlier attempt. Both are 0 for an adopted archive.
-	granted         bool
-	epoch, sequence int64
+	// granted: a grant names it; first is the first that does. Older outcomes are of an
+	// earlier attempt. It is zero for an adopted archive.
+	granted bool
+	first   protocol.GrantID
 	// recall is the first grant that does not name it any more; zero while none was
 	// written, or while it is not recalled.
-	recall fence
+	recall protocol.GrantID
 }
 
 // queued counts archives that no worker holds.
@@ -78,7 +86,7 @@ func (l *lane) remaining() int { return l.queued() + len(l.held) }
 func (l *lane) meanSize() float64 { return max(1, float64(l.backlog.meanSize())) }
 
 // restore takes over what an earlier leader has recorded.
-func (l *lane) restore(r Recorded) {
+func (l *lane) restore(r protocol.Recorded) {
 	l.finished = r.Finished.Clone()
 	l.done, l.failed, l.skipped, l.exhausted = r.Done, r.Failed, r.Skipped, r.Exhausted
 	l.backlog.restore(r)
@@ -100,7 +108,7 @@ func (l *lane) take() (archive, bool) {
 func (l *lane) putBack(a archive) { l.backlog.heap.push(a) }
 
 // settle counts an outcome once and for all.
-func (l *lane) settle(a archive, o Outcome) {
+func (l *lane) settle(a archive, o protocol.Outcome) {
 	l.end(a.number)
 	l.done, l.failed, l.skipped = l.done.Plus(o.Done), l.failed.Plus(o.Failed), l.skipped.Plus(o.Skipped)
 	if o.Failed.Files > 0 {
@@ -124,33 +132,18 @@ func (l *lane) end(number int64) {
 func (l *lane) blame(number int64, reason, message string) {
 	l.failedArchives++
 	if len(l.failures) < maxFailures {
-		l.failures = append(l.failures, FailedArchive{number, reason, truncate(message, maxMessage)})
+		l.failures = append(l.failures, protocol.FailedArchive{Number: number, Reason: reason, Message: protocol.Truncate(message, maxMessage)})
 	}
 }
 
 // residual is what is planned and not counted yet.
-func (l *lane) residual() Tally {
+func (l *lane) residual() protocol.Tally {
 	planned, ended := l.backlog.planned, l.done.Plus(l.failed).Plus(l.skipped)
-	return Tally{planned.Files - ended.Files, planned.Bytes - ended.Bytes}
+	return protocol.Tally{Files: planned.Files - ended.Files, Bytes: planned.Bytes - ended.Bytes}
 }
 
 // fits tells that an outcome counts no more than what is left of the plan.
-func (l *lane) fits(o Outcome) bool {
+func (l *lane) fits(o protocol.Outcome) bool {
 	all, left := o.Done.Plus(o.Failed).Plus(o.Skipped), l.residual()
 	return all.Files <= left.Files && all.Bytes <= left.Bytes
-}
-
-// saturate adds counts that are not negative.
-func saturate(a, b int64) int64 {
-	if sum := a + b; sum >= a {
-		return sum
-	}
-	return maxNumber
-}
-
-func truncate(text string, length int) string {
-	if len(text) <= length {
-		return text
-	}
-	return strings.ToValidUTF8(text[:length], "")
 }

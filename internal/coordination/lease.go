@@ -3,11 +3,11 @@ package coordination
 import (
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
-	// driftBound is how far a clock may run off, relative to true time.
-	driftBound = 0.01
 	// renewAfter is the part of a lease's duration after which it is renewed.
 	renewAfter = 1.0 / 3
 	// silentIntervals without a report freeze a worker's grant: a worker that
@@ -19,12 +19,6 @@ const (
 	unseenVersions = 8
 )
 
-// lifetime is how long a grant may hold by the manager's clock: it runs fast,
-// the worker's slow, each by the drift bound.
-func lifetime(duration time.Duration) time.Duration {
-	return time.Duration(float64(duration) * (1 + driftBound) / (1 - driftBound))
-}
-
 // lease is what was granted to a worker, and what it may still act on.
 type lease struct {
 	// The last report taken in.
@@ -34,10 +28,10 @@ type lease struct {
 	uptime     time.Duration // of the worker process, when it sent that report
 	reported   bool
 	// The grant that the worker said it acts on.
-	epoch, sequence int64
+	acts protocol.GrantID
 	// The grant as issued last, and when; versions are the grants that the worker
 	// may act on, oldest first, the last one being the issued one.
-	grant    Grant
+	grant    protocol.Grant
 	limited  int64 // sequence of the first grant with its windows and rates
 	issued   bool
 	issuedAt time.Time
@@ -49,7 +43,7 @@ type lease struct {
 	// lapsed is the window of the last grants whose time was over before the worker acted
 	// on a later one, over; what was begun under them may still be in flight.
 	lapsed int
-	over   fence
+	over   protocol.GrantID
 	// ahead is by how much the time that the reports span, as far as it is believed, runs
 	// ahead of the manager's; owed are the seconds of requests that the grants allow and
 	// no report has told of.
@@ -60,29 +54,26 @@ type lease struct {
 // version is a grant that a worker may act on until expires, or until it
 // acknowledges a later one.
 type version struct {
-	epoch, sequence int64
-	expires         time.Time
-	window          int     // summed over prefixes
-	rate            float64 // likewise, in requests per second
-	unpaced         bool    // some prefix has no rate
-	lifetime        time.Duration
-	plan            bool
+	id       protocol.GrantID
+	expires  time.Time
+	window   int     // summed over prefixes
+	rate     float64 // likewise, in requests per second
+	unpaced  bool    // some prefix has no rate
+	lifetime time.Duration
+	plan     bool
 }
-
-// fence names a grant.
-type fence struct{ epoch, sequence int64 }
 
 // acknowledge drops the grants before the one that the worker acts on: it never
 // goes back.
-func (l *lease) acknowledge(epoch, sequence int64) {
-	l.epoch, l.sequence = epoch, sequence
+func (l *lease) acknowledge(id protocol.GrantID) {
+	l.acts = id
 	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
-		return before(v.epoch, v.sequence, epoch, sequence)
+		return v.id.Before(id)
 	})
-	if before(l.over.epoch, l.over.sequence, epoch, sequence) {
+	if l.over.Before(id) {
 		l.lapsed = 0
 	}
-	if len(l.versions) > 0 && l.versions[0].epoch == epoch && l.versions[0].sequence == sequence {
+	if len(l.versions) > 0 && l.versions[0].id == id {
 		l.floor = 0
 	}
 }
@@ -95,7 +86,7 @@ func (l *lease) expire(now time.Time) bool {
 		over := !now.Before(v.expires)
 		if over && v.window > 0 {
 			l.floor = 1
-			l.lapsed, l.over = max(l.lapsed, v.window), fence{v.epoch, v.sequence}
+			l.lapsed, l.over = max(l.lapsed, v.window), v.id
 		}
 		return over
 	})
@@ -103,9 +94,9 @@ func (l *lease) expire(now time.Time) bool {
 }
 
 // version finds a grant among those that the worker may act on; nil if it is not.
-func (l *lease) version(epoch, sequence int64) *version {
+func (l *lease) version(id protocol.GrantID) *version {
 	for i := range l.versions {
-		if v := &l.versions[i]; v.epoch == epoch && v.sequence == sequence {
+		if v := &l.versions[i]; v.id == id {
 			return v
 		}
 	}
@@ -208,9 +199,4 @@ func (w *worker) stale(now time.Time) bool {
 	}
 	return l.instance != l.grant.Instance ||
 		now.Sub(l.basis) > time.Duration(renewAfter*float64(l.grant.Duration))
-}
-
-// before orders grants: by epoch, then by sequence.
-func before(epoch, sequence, otherEpoch, otherSequence int64) bool {
-	return epoch < otherEpoch || epoch == otherEpoch && sequence < otherSequence
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // shared is one path with two tenants: one of honest workers, and one whose worker says
@@ -14,23 +16,23 @@ import (
 type shared struct {
 	*loop
 	honest, liars []*loopWorker
-	lie           func(r *Report, elapsed time.Duration)
+	lie           func(r *protocol.Report, elapsed time.Duration)
 	sent          float64 // by the honest tenant, since it was last set to 0
 }
 
-func newShared(t *testing.T, weight int, lie func(*Report, time.Duration)) *shared {
+func newShared(t *testing.T, weight int, lie func(*protocol.Report, time.Duration)) *shared {
 	t.Helper()
-	s := &shared{loop: newLoop(t, 20, DefaultConfig()), lie: lie}
+	s := &shared{loop: newLoop(t, 20, protocol.DefaultConfig()), lie: lie}
 	s.honest = s.loop.workers
 	s.path = path{service: 0.06, link: 4000 * s.part}
-	must(t, s.c.PutTransfer(s.now, Transfer{ID: "t", Tenant: "honest", Weight: 100, Config: DefaultConfig()}))
-	must(t, s.c.PutTransfer(s.now, Transfer{ID: "x", Tenant: "liar", Weight: weight, Config: DefaultConfig()}))
+	must(t, s.c.PutTransfer(s.now, protocol.Transfer{ID: "t", Tenant: "honest", Weight: 100, Config: protocol.DefaultConfig()}))
+	must(t, s.c.PutTransfer(s.now, protocol.Transfer{ID: "x", Tenant: "liar", Weight: weight, Config: protocol.DefaultConfig()}))
 	must(t, s.c.RegisterPrefix(s.now, "x", "q"))
 	for n := range int64(1000) {
-		must(t, s.c.ScheduleUpload(Upload{Archive: ArchiveID{"x", "q", n}}))
+		must(t, s.c.ScheduleUpload(protocol.Upload{Archive: protocol.ArchiveID{Transfer: "x", Prefix: "q", Number: n}}))
 	}
 	s.c.AddWorker(s.now, "x000", "x", 1000)
-	s.liars = []*loopWorker{{report: Report{Worker: "x000", Transfer: "x", Instance: "1", MaxInFlight: 1000}}}
+	s.liars = []*loopWorker{{report: protocol.Report{Worker: "x000", Transfer: "x", Instance: "1", MaxInFlight: 1000}}}
 	return s
 }
 
@@ -68,7 +70,7 @@ func (s *shared) observeLie(w *loopWorker, step time.Duration) {
 	r.Uptime += step
 	r.Epoch, r.GrantSequence = w.grant.Epoch, w.grant.Sequence
 	if len(r.Prefixes) == 0 {
-		r.Prefixes = []PrefixCounters{{Prefix: "q"}}
+		r.Prefixes = []protocol.PrefixCounters{{Prefix: "q"}}
 	}
 	if s.lie != nil && w.window() > 0 {
 		s.lie(r, step)
@@ -77,24 +79,24 @@ func (s *shared) observeLie(w *loopWorker, step time.Duration) {
 }
 
 // lies are what a worker can say that hurts others, at so many requests per second.
-func lies(perSecond float64) map[string]func(*Report, time.Duration) {
+func lies(perSecond float64) map[string]func(*protocol.Report, time.Duration) {
 	count := func(elapsed time.Duration) int64 { return int64(perSecond * elapsed.Seconds()) }
-	return map[string]func(*Report, time.Duration){
-		"all throttled": func(r *Report, elapsed time.Duration) {
+	return map[string]func(*protocol.Report, time.Duration){
+		"all throttled": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			p.Started += count(elapsed)
 			p.Throttled += count(elapsed)
 			p.Busy += elapsed
 			p.MaxInFlight = 1
 		},
-		"all failed, and long": func(r *Report, elapsed time.Duration) {
+		"all failed, and long": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			p.Started += count(elapsed)
 			p.Failed += count(elapsed)
 			p.Busy += 1000 * elapsed
 			p.MaxInFlight = 1
 		},
-		"a latency of 1 µs": func(r *Report, elapsed time.Duration) {
+		"a latency of 1 µs": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			p.Started += count(elapsed)
 			p.Accepted += count(elapsed)
@@ -103,7 +105,7 @@ func lies(perSecond float64) map[string]func(*Report, time.Duration) {
 			p.AttemptP50 = time.Microsecond
 			p.MaxInFlight = 1
 		},
-		"a latency of a minute": func(r *Report, elapsed time.Duration) {
+		"a latency of a minute": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			p.Started += count(elapsed)
 			p.Accepted += count(elapsed)
@@ -112,7 +114,7 @@ func lies(perSecond float64) map[string]func(*Report, time.Duration) {
 			p.AttemptP50 = time.Minute
 			p.MaxInFlight = 1
 		},
-		"all in flight": func(r *Report, elapsed time.Duration) {
+		"all in flight": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			p.Started += count(elapsed)
 			p.Accepted += count(elapsed)
@@ -121,14 +123,14 @@ func lies(perSecond float64) map[string]func(*Report, time.Duration) {
 			p.MaxInFlight = 1 << 30
 			r.MaxInFlight = 1 << 30
 		},
-		"time flies": func(r *Report, elapsed time.Duration) {
+		"time flies": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			r.Uptime += time.Hour
 			p.Started += 3600 * count(time.Second)
 			p.Throttled += 3600 * count(time.Second)
 			p.MaxInFlight = 1
 		},
-		"time stands still": func(r *Report, elapsed time.Duration) {
+		"time stands still": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			r.Uptime -= elapsed - time.Millisecond
 			p.Started += count(elapsed)
@@ -137,7 +139,7 @@ func lies(perSecond float64) map[string]func(*Report, time.Duration) {
 			p.AttemptP50 = time.Millisecond
 			p.MaxInFlight = 1
 		},
-		"now throttled, now failed": func(r *Report, elapsed time.Duration) {
+		"now throttled, now failed": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			p.Started += count(elapsed)
 			switch r.Sequence / 20 % 3 {
@@ -152,7 +154,7 @@ func lies(perSecond float64) map[string]func(*Report, time.Duration) {
 			p.Busy += 50 * elapsed
 			p.MaxInFlight = 1
 		},
-		"huge bodies": func(r *Report, elapsed time.Duration) {
+		"huge bodies": func(r *protocol.Report, elapsed time.Duration) {
 			p := &r.Prefixes[0]
 			p.Started += count(elapsed)
 			p.Accepted += count(elapsed)
@@ -178,7 +180,7 @@ func TestALiarCostsOthersNothing(t *testing.T) {
 	}
 }
 
-func checkLiar(t *testing.T, weight int, lie func(*Report, time.Duration), late bool, want float64) {
+func checkLiar(t *testing.T, weight int, lie func(*protocol.Report, time.Duration), late bool, want float64) {
 	t.Helper()
 	first := lie
 	if late {

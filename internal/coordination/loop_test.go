@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // epoch0 is an arbitrary beginning of virtual time.
@@ -37,37 +39,30 @@ type loop struct {
 
 type loopWorker struct {
 	sent   map[string]int64 // by prefix, in benchmarks
-	report Report
+	report protocol.Report
 	sums   struct{ started, accepted, throttled, bytes, busy float64 }
-	grant  Grant
+	grant  protocol.Grant
 }
 
-func newLoop(t *testing.T, workers int, config Config) *loop {
+func newLoop(t *testing.T, workers int, config protocol.Config) *loop {
 	t.Helper()
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &loop{t: t, c: c, now: start, part: 8 << 20, random: newRand(2), path: path{service: 0.12}}
-	must(t, c.Start(l.now, Snapshot{Epoch: 1}))
-	must(t, c.PutTransfer(l.now, Transfer{ID: "t", Weight: 1, Config: config}))
+	must(t, c.Start(l.now, protocol.Snapshot{Epoch: 1}))
+	must(t, c.PutTransfer(l.now, protocol.Transfer{ID: "t", Weight: 1, Config: config}))
 	must(t, c.RegisterPrefix(l.now, "t", "p"))
 	for n := range int64(1000) {
-		must(t, c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "p", n}}))
+		must(t, c.ScheduleUpload(protocol.Upload{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "p", Number: n}}))
 	}
 	for i := range workers {
-		id := WorkerID(fmt.Sprintf("w%03d", i))
+		id := protocol.WorkerID(fmt.Sprintf("w%03d", i))
 		c.AddWorker(l.now, id, "t", 1000)
-		l.workers = append(l.workers, &loopWorker{report: Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 1000}})
+		l.workers = append(l.workers, &loopWorker{report: protocol.Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 1000}})
 	}
 	return l
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // run advances by whole report intervals of 2 s.
@@ -136,7 +131,7 @@ func (l *loop) workerSends(w *loopWorker, carried, accepted, latency, used float
 	l.refused += carried - accepted
 	noise := math.Exp(0.03 * l.random.NormFloat64())
 	inFlight := int(math.Ceil(float64(w.window()) * min(1, used)))
-	w.report.Prefixes = []PrefixCounters{{
+	w.report.Prefixes = []protocol.PrefixCounters{{
 		Prefix: "p", Started: int64(w.sums.started) + 3, Accepted: int64(w.sums.accepted),
 		Throttled: int64(w.sums.throttled), Bytes: int64(w.sums.bytes),
 		Busy:        time.Duration(w.sums.busy * float64(time.Second)),
@@ -184,7 +179,7 @@ func (l *loop) until(wanted float64) time.Duration {
 }
 
 func TestPolicerIsFoundAndRespected(t *testing.T) {
-	l := newLoop(t, 4, DefaultConfig())
+	l := newLoop(t, 4, protocol.DefaultConfig())
 	l.path.policer = 400
 	if took := l.until(0.9 * 400); took > 10*time.Second {
 		t.Errorf("took %v to find the capacity, want 10s", took)
@@ -200,7 +195,7 @@ func TestPolicerIsFoundAndRespected(t *testing.T) {
 }
 
 func TestLinkIsFilledWithLittleQueue(t *testing.T) {
-	l := newLoop(t, 4, DefaultConfig())
+	l := newLoop(t, 4, protocol.DefaultConfig())
 	l.path.link = 1.25e9
 	capacity := l.path.link / l.part
 	if took := l.until(0.95 * capacity); took > 6*time.Second {
@@ -217,7 +212,7 @@ func TestLinkIsFilledWithLittleQueue(t *testing.T) {
 
 // The window does not creep up although its own queue hides the true latency.
 func TestQueueStaysSmallForHours(t *testing.T) {
-	l := newLoop(t, 4, DefaultConfig())
+	l := newLoop(t, 4, protocol.DefaultConfig())
 	l.path.link = 1.25e9
 	for range 60 {
 		l.run(2 * time.Minute)
@@ -239,7 +234,7 @@ func TestCapacityIsFollowed(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, 4, DefaultConfig())
+			l := newLoop(t, 4, protocol.DefaultConfig())
 			test.before.service, test.less.service = 0.12, 0.12
 			l.path = test.before
 			l.run(time.Minute)
@@ -262,7 +257,7 @@ func TestCapacityIsFollowed(t *testing.T) {
 func TestBlackoutWastesLittleAndIsOvercome(t *testing.T) {
 	for name, p := range map[string]path{"policer": {policer: 400, service: 0.12}, "link": {link: 1.25e9, service: 0.12}} {
 		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, 4, DefaultConfig())
+			l := newLoop(t, 4, protocol.DefaultConfig())
 			l.path = p
 			l.run(time.Minute)
 			good, _ := l.measure(20 * time.Second)
@@ -271,7 +266,7 @@ func TestBlackoutWastesLittleAndIsOvercome(t *testing.T) {
 			if _, _ = l.measure(2 * time.Minute); l.refused > 0.01*good*120 {
 				t.Errorf("%.0f requests were wasted in two dark minutes", l.refused)
 			}
-			if state := l.c.Metrics(l.now).Groups[0].State; state != Recovery {
+			if state := l.c.Metrics(l.now).Groups[0].State; state != protocol.Recovery {
 				t.Errorf("the state is %s, want Recovery", state)
 			}
 			l.path.dead = false
@@ -285,7 +280,7 @@ func TestBlackoutWastesLittleAndIsOvercome(t *testing.T) {
 // Having little to send is no congestion: nothing is cut, and full demand is
 // met at once.
 func TestShortageOfWorkChangesNothing(t *testing.T) {
-	l := newLoop(t, 4, DefaultConfig())
+	l := newLoop(t, 4, protocol.DefaultConfig())
 	l.path.link = 1.25e9
 	l.run(time.Minute)
 	before := l.c.Metrics(l.now)
@@ -303,9 +298,9 @@ func TestShortageOfWorkChangesNothing(t *testing.T) {
 }
 
 func TestStrategiesFillTheLink(t *testing.T) {
-	for _, strategy := range []Strategy{TCPLike, FairShare, Adaptive} {
+	for _, strategy := range []protocol.Strategy{protocol.TCPLike, protocol.FairShare, protocol.Adaptive} {
 		for _, advanced := range []bool{true, false} {
-			config := DefaultConfig()
+			config := protocol.DefaultConfig()
 			config.Strategy, config.AdvancedFlowControl = strategy, advanced
 			l := newLoop(t, 3, config)
 			l.path.link = 1.25e9
@@ -318,7 +313,7 @@ func TestStrategiesFillTheLink(t *testing.T) {
 }
 
 func TestMetricsOfALoop(t *testing.T) {
-	l := newLoop(t, 4, DefaultConfig())
+	l := newLoop(t, 4, protocol.DefaultConfig())
 	l.path.policer = 400
 	if m := l.c.Metrics(l.now); m.Baseline.Measured || m.LoadBalance != 0 || m.Fairness != 0 {
 		t.Errorf("measured before anything was sent: %+v", m)

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"math"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // CoordinationMetrics tell how the coordination works, for the whole domain.
@@ -19,7 +21,7 @@ type CoordinationMetrics struct {
 	// many of the requests in flight waited.
 	Latency time.Duration
 	Queue   float64
-	Profile NetworkProfile
+	Profile protocol.NetworkProfile
 	// Workers counts those known, LiveWorkers those that hold a lease.
 	Workers, LiveWorkers int
 	// Overhead is Withheld plus LoopShare, 1 at most.
@@ -73,7 +75,7 @@ type CoordinationMetrics struct {
 // GroupMetrics tell what the rate of a group does.
 type GroupMetrics struct {
 	Name  string
-	State State
+	State protocol.State
 	// Prefixes counts those of the group.
 	Prefixes int
 	// Rate in requests per second, 0 for none. Granted sums the windows of its
@@ -212,7 +214,7 @@ func (c *PipelineCoordinator) unmet() int {
 	return sum
 }
 
-func (m *metrics) countCauses(transitions []Transition) {
+func (m *metrics) countCauses(transitions []protocol.Transition) {
 	for _, t := range transitions {
 		switch t.Cause {
 		case CauseThrottled, CauseQueueGrowth, CauseNoSuccess, CausePersistent:

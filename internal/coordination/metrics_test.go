@@ -5,12 +5,14 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // One of four workers that stands still shows in the balance, as the mean of
 // what the others use over all four.
 func TestLoadBalanceOfAStalledWorker(t *testing.T) {
-	l := newLoop(t, 4, DefaultConfig())
+	l := newLoop(t, 4, protocol.DefaultConfig())
 	l.path.policer = 400
 	l.run(time.Minute)
 	for end := l.now.Add(10 * time.Second); l.now.Before(end); {
@@ -21,7 +23,7 @@ func TestLoadBalanceOfAStalledWorker(t *testing.T) {
 			r := w.report
 			if i == 0 {
 				if last := l.c.workers[r.Worker].cells; len(last) > 0 {
-					r.Prefixes = []PrefixCounters{last[0].counters}
+					r.Prefixes = []protocol.PrefixCounters{last[0].counters}
 				}
 				w.report.Prefixes = r.Prefixes
 			}
@@ -37,7 +39,7 @@ func TestLoadBalanceOfAStalledWorker(t *testing.T) {
 }
 
 func TestOverheadCountsTheLoop(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	for range 10 {
 		f.tick()
 		f.c.Spend(100 * time.Millisecond)
@@ -53,7 +55,7 @@ func TestOverheadCountsTheLoop(t *testing.T) {
 }
 
 func TestAdaptationRate(t *testing.T) {
-	f := newFixture(t, DefaultConfig())
+	f := newFixture(t, protocol.DefaultConfig())
 	f.tick()
 	for range 300 { // twice the window or half of it, every 2 s
 		f.c.control.window.size = 96 - f.c.control.window.size
@@ -142,7 +144,7 @@ func TestKnownImprovement(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			config := DefaultConfig()
+			config := protocol.DefaultConfig()
 			config.GlobalCongestionWindow = test.window
 			l := newLoop(t, 4, config)
 			test.path.service = 0.12
@@ -171,14 +173,14 @@ func TestKnownOverhead(t *testing.T) {
 		low, high float64
 	}{"wanted": {true, 0.17, 0.25}, "not wanted": {false, 0, 0.05}} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, DefaultConfig())
+			f := newFixture(t, protocol.DefaultConfig())
 			f.schedule("t", "a", 500)
 			f.start("t", "v", "w")
 			for range 5 {
 				f.round("v", "w")
 			}
 			if !test.wanted {
-				f.reports["v"].Prefixes = []PrefixCounters{{Prefix: "a", MaxInFlight: 2, SenderLimited: true}}
+				f.reports["v"].Prefixes = []protocol.PrefixCounters{{Prefix: "a", MaxInFlight: 2, SenderLimited: true}}
 				f.reports["v"].MaxInFlight = 16
 				f.round("v", "w")
 			}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // Errors of Observe; the report was ignored, except ErrNewerEpoch, which also
@@ -22,15 +24,9 @@ var (
 	ErrImpossibleReport = errors.New("the report is impossible")
 )
 
-// maxCounter bounds the counters of a report; float64 holds each exactly.
-const maxCounter = 1 << 53
-
-// maxReported bounds the lists of a report.
-const maxReported = 4096
-
 // Observe takes in a report, unless it is stale or impossible: then the error
 // wraps one of the errors of this package and nothing changes.
-func (c *PipelineCoordinator) Observe(now time.Time, r Report) error {
+func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	if !c.started {
 		return ErrNotStarted
 	}
@@ -88,7 +84,7 @@ func (w *worker) hungry() bool {
 }
 
 // check tells why a report is to be ignored.
-func (c *PipelineCoordinator) check(now time.Time, w *worker, r Report) error {
+func (c *PipelineCoordinator) check(now time.Time, w *worker, r protocol.Report) error {
 	switch {
 	case w == nil:
 		return ErrUnknownWorker
@@ -97,14 +93,14 @@ func (c *PipelineCoordinator) check(now time.Time, w *worker, r Report) error {
 	case r.Epoch > c.epoch:
 		return ErrNewerEpoch
 	}
-	if err := r.validate(); err != nil {
+	if err := r.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrImpossibleReport, err)
 	}
 	l := &w.lease
 	switch {
 	case r.Sequence <= l.report:
 		return ErrStaleReport
-	case before(l.grant.Epoch, l.grant.Sequence, r.Epoch, r.GrantSequence):
+	case l.grant.ID().Before(r.ActsOn()):
 		return fmt.Errorf("%w: it acts on grant %d of epoch %d, which was never given",
 			ErrImpossibleReport, r.GrantSequence, r.Epoch)
 	}
@@ -114,7 +110,7 @@ func (c *PipelineCoordinator) check(now time.Time, w *worker, r Report) error {
 	switch {
 	case l.instance != r.Instance:
 		return nil // a new process begins anew
-	case before(r.Epoch, r.GrantSequence, l.epoch, l.sequence):
+	case r.ActsOn().Before(l.acts):
 		return ErrStaleReport
 	}
 	if r.Uptime < l.uptime {
@@ -123,55 +119,11 @@ func (c *PipelineCoordinator) check(now time.Time, w *worker, r Report) error {
 	return w.checkCounters(r, w.elapsed(now, r))
 }
 
-// validate finds what no worker can say.
-func (r Report) validate() error {
-	switch {
-	case r.Instance == "":
-		return errors.New("it names no instance")
-	case r.Uptime < 0:
-		return errors.New("its uptime is negative")
-	case r.Sequence < 1 || r.Epoch < 0 || r.GrantSequence < 0 || r.MaxInFlight < 0:
-		return errors.New("a sequence, epoch or bound is negative, or the sequence is 0")
-	case len(r.Prefixes) > maxReported || len(r.Finished) > maxReported:
-		return fmt.Errorf("it lists more than %d prefixes or archives", maxReported)
-	}
-	for _, p := range r.Prefixes {
-		if err := p.validate(); err != nil {
-			return fmt.Errorf("prefix %q: %w", p.Prefix, err)
-		}
-	}
-	for _, o := range r.Finished {
-		for _, t := range []Tally{o.Done, o.Failed, o.Skipped} {
-			if t.Files < 0 || t.Bytes < 0 {
-				return fmt.Errorf("archive %d of prefix %q: a tally is negative", o.Archive.Number, o.Archive.Prefix)
-			}
-		}
-	}
-	return nil
-}
-
-func (p PrefixCounters) validate() error {
-	for _, n := range []int64{p.Started, p.Accepted, p.Throttled, p.Failed} {
-		if n < 0 || n > maxCounter {
-			return fmt.Errorf("a counter is %d, must be between 0 and 2^53", n)
-		}
-	}
-	switch {
-	case p.Bytes < 0 || p.MaxInFlight < 0:
-		return errors.New("the bytes or the requests in flight are negative")
-	case p.Busy < 0 || p.AttemptP50 < 0 || p.ServiceP50 < 0 || p.ServiceP99 < 0:
-		return errors.New("a duration is negative")
-	case p.Accepted+p.Throttled+p.Failed > p.Started:
-		return fmt.Errorf("%d requests ended of %d started", p.Accepted+p.Throttled+p.Failed, p.Started)
-	}
-	return nil
-}
-
 // checkCounters finds counters that went back within one process or grew faster
 // than any could, and prefixes named twice.
-func (w *worker) checkCounters(r Report, elapsed time.Duration) error {
+func (w *worker) checkCounters(r protocol.Report, elapsed time.Duration) error {
 	w.checks++
-	var all PrefixCounters
+	var all protocol.PrefixCounters
 	for _, p := range r.Prefixes {
 		l := w.transfer.byName[p.Prefix]
 		if l == nil {
@@ -182,11 +134,11 @@ func (w *worker) checkCounters(r Report, elapsed time.Duration) error {
 			return fmt.Errorf("%w: it names prefix %q twice", ErrImpossibleReport, p.Prefix)
 		}
 		cell.checked = w.checks
-		growth := p.since(cell.counters)
-		if growth.decreased() {
+		growth := p.Since(cell.counters)
+		if growth.Decreased() {
 			return fmt.Errorf("%w: a counter of prefix %q went back", ErrImpossibleReport, p.Prefix)
 		}
-		all = all.plus(growth)
+		all = all.Plus(growth)
 	}
 	if seconds := 1 + elapsed.Seconds(); float64(all.Started) > mostRequests*seconds || float64(all.Bytes) > mostBytes*seconds {
 		return fmt.Errorf("%w: %d requests and %d bytes in %v", ErrImpossibleReport, all.Started, all.Bytes, elapsed)
@@ -194,42 +146,16 @@ func (w *worker) checkCounters(r Report, elapsed time.Duration) error {
 	return nil
 }
 
-// since gives the growth of the counters, with the measurements of p.
-func (p PrefixCounters) since(q PrefixCounters) PrefixCounters {
-	p.Started -= q.Started
-	p.Accepted -= q.Accepted
-	p.Throttled -= q.Throttled
-	p.Failed -= q.Failed
-	p.Bytes -= q.Bytes
-	p.Busy -= q.Busy
-	return p
-}
-
-// plus gives the sum of two growths; each is bounded by what a report may say.
-func (p PrefixCounters) plus(q PrefixCounters) PrefixCounters {
-	p.Started = saturate(p.Started, q.Started)
-	p.Accepted = saturate(p.Accepted, q.Accepted)
-	p.Throttled = saturate(p.Throttled, q.Throttled)
-	p.Failed = saturate(p.Failed, q.Failed)
-	p.Bytes = saturate(p.Bytes, q.Bytes)
-	p.Busy = time.Duration(saturate(int64(p.Busy), int64(q.Busy)))
-	return p
-}
-
-func (p PrefixCounters) decreased() bool {
-	return min(p.Started, p.Accepted, p.Throttled, p.Failed, p.Bytes, int64(p.Busy)) < 0
-}
-
 // acknowledge takes in what the report says of the worker itself.
-func (w *worker) acknowledge(now time.Time, r Report) {
+func (w *worker) acknowledge(now time.Time, r protocol.Report) {
 	l := &w.lease
 	if l.instance != r.Instance {
 		w.restart()
 	}
 	l.instance, l.report, l.reportedAt, l.reported = r.Instance, r.Sequence, now, true
 	l.uptime = r.Uptime
-	l.acknowledge(r.Epoch, r.GrantSequence)
-	w.told = min(r.MaxInFlight, maxWindow)
+	l.acknowledge(r.ActsOn())
+	w.told = min(r.MaxInFlight, protocol.MaxWindow)
 	w.blocked = r.Blocked
 	w.drained = r.Drained
 }
@@ -237,7 +163,7 @@ func (w *worker) acknowledge(now time.Time, r Report) {
 // restart forgets the process that was before: its counters end with it.
 func (w *worker) restart() {
 	for _, cell := range w.cells {
-		cell.counters, cell.rates, cell.round = PrefixCounters{}, requestRates{}, cellRound{}
+		cell.counters, cell.rates, cell.round = protocol.PrefixCounters{}, requestRates{}, cellRound{}
 	}
 	w.round = workerRound{}
 	w.forgetTurnover()
@@ -246,13 +172,13 @@ func (w *worker) restart() {
 // count takes in the growth of one prefix's counters, as far as it is believed. The
 // first report of a process only sets where they begin, since the time that it spans is
 // unknown.
-func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, b belief, first bool) {
+func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b belief, first bool) {
 	l := w.transfer.byName[p.Prefix]
 	if l == nil {
 		return
 	}
 	cell := w.ensure(l)
-	growth := p.since(cell.counters)
+	growth := p.Since(cell.counters)
 	cell.counters = b.measures(p)
 	cell.demand = unlimited
 	if p.SenderLimited && p.MaxInFlight < cell.window {
@@ -267,7 +193,7 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, b belief, first
 	}
 	cell.limitSlow(growth, b.elapsed)
 	w.sent += growth.Bytes
-	cell.round.grew, cell.round.growth = true, cell.round.growth.plus(growth)
+	cell.round.grew, cell.round.growth = true, cell.round.growth.Plus(growth)
 	if !w.blocked && w.transfer.coordinated() {
 		w.transfer.tenant.evidence.add(growth)
 		l.weight.sums.count(growth)
@@ -278,24 +204,16 @@ func (c *PipelineCoordinator) count(w *worker, p PrefixCounters, b belief, first
 // more, so that its share can grow again.
 func headroom(used int) int { return used + used/4 + 1 }
 
-func (s *laneSums) count(growth PrefixCounters) {
+func (s *laneSums) count(growth protocol.PrefixCounters) {
 	s.accepted += growth.Accepted
 	s.throttled += growth.Throttled
 	s.failed += growth.Failed
 	s.bytes += growth.Bytes
-	s.latency += float64(growth.Accepted) * growth.latency().Seconds()
-}
-
-// latency is the median attempt, or where that is not measured the service time.
-func (p PrefixCounters) latency() time.Duration {
-	if p.AttemptP50 > 0 {
-		return p.AttemptP50
-	}
-	return p.ServiceP50
+	s.latency += float64(growth.Accepted) * growth.Latency().Seconds()
 }
 
 // use takes in how much of its windows the worker used.
-func (w *worker) use(r Report, b belief, first bool) {
+func (w *worker) use(r protocol.Report, b belief, first bool) {
 	inFlight, limited, elapsed := 0, true, b.elapsed
 	for _, p := range r.Prefixes {
 		inFlight += min(p.MaxInFlight, b.most)
@@ -318,7 +236,7 @@ func (w *worker) use(r Report, b belief, first bool) {
 
 // finish takes in how an archive ended. Only the worker that holds it counts;
 // or one that lost it with its lease and completed it all the same.
-func (c *PipelineCoordinator) finish(w *worker, r Report, o Outcome) {
+func (c *PipelineCoordinator) finish(w *worker, r protocol.Report, o protocol.Outcome) {
 	l := w.transfer.byName[o.Archive.Prefix]
 	if l == nil || o.Archive.Transfer != w.transfer.spec.ID || l.finished.Contains(o.Archive.Number) {
 		c.metrics.OutcomesIgnored++
@@ -329,7 +247,7 @@ func (c *PipelineCoordinator) finish(w *worker, r Report, o Outcome) {
 		c.finishLate(w, l, h, o)
 		return
 	}
-	if before(r.Epoch, r.GrantSequence, h.epoch, h.sequence) {
+	if r.ActsOn().Before(h.first) {
 		c.metrics.OutcomesIgnored++ // of an earlier attempt by the same worker
 		return
 	}
@@ -349,7 +267,7 @@ func (c *PipelineCoordinator) finish(w *worker, r Report, o Outcome) {
 
 // finishLate counts an archive that a worker completed after it had gone back
 // to the queue, perhaps to another worker, which is then told to leave it.
-func (c *PipelineCoordinator) finishLate(w *worker, l *lane, h *holding, o Outcome) {
+func (c *PipelineCoordinator) finishLate(w *worker, l *lane, h *holding, o protocol.Outcome) {
 	if _, lost := w.lost[lostArchive{l, o.Archive.Number}]; !lost || o.Retry || o.Failed.Files > 0 || !l.fits(o) {
 		c.metrics.OutcomesIgnored++
 		return

@@ -3,6 +3,8 @@ package coordination
 import (
 	"math"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -36,45 +38,20 @@ const (
 	// medianScatter over the root of the requests in it is how far a median lies off by
 	// chance: thrice 1.25 σ (Kenney and Keeping, 1962), at a relative σ of one half.
 	medianScatter = 2
-	// sizeClasses covers requests of up to 2^62 bytes in steps of a factor of four.
-	sizeClasses = 32
 	// classSlack, in classes, is how far the mean size may move before the class
 	// does: a mix of sizes on the border of two must not flap between them.
 	classSlack = 0.8
 )
 
-// NetworkProfile is what was learnt of the path to a group's destination.
-type NetworkProfile struct {
-	// BaseLatency is the median duration of an attempt that waits in no queue.
-	BaseLatency time.Duration `json:"baseLatency"`
-	// SizeClass is the size of request that BaseLatency is true of: about
-	// 4^SizeClass bytes.
-	SizeClass int `json:"sizeClass"`
-	// Bandwidth in bytes per second and RequestRate in accepted requests per
-	// second are exponentially weighted means over rounds that were not limited
-	// by the sender; a new round weighs LearningRate.
-	Bandwidth   float64 `json:"bandwidth"`
-	RequestRate float64 `json:"requestRate"`
-	// Trend is the mean change of the bandwidth from round to round, relative to
-	// it, weighted likewise.
-	Trend float64 `json:"trend"`
-	// Confidence from 0 to 1 grows with the number of rounds measured and shrinks
-	// with their scatter: min(1, n/20) / (1 + v²), where v is the standard
-	// deviation of the last 20 rounds over their mean.
-	Confidence float64 `json:"confidence"`
-	// Samples counts the rounds measured.
-	Samples int64 `json:"samples"`
-}
-
 // pathModel estimates the path from the signals of rounds. Attempts of unlike
 // sizes take unlike times, so latencies are compared within one class of size.
 type pathModel struct {
-	NetworkProfile
+	protocol.NetworkProfile
 	learningRate float64
 	// latency is the round median, smoothed: the smallest of noisy medians would
 	// lie below the true one and read as a queue.
 	latency float64
-	bases   [sizeClasses]baseLatency
+	bases   [protocol.SizeClasses]baseLatency
 	rates   ring
 	history ring
 	// surged: more was accepted than lately, and sooner.
@@ -228,9 +205,9 @@ func (m *pathModel) sound() bool { return m.bases[m.SizeClass].sound }
 func (m *pathModel) pipe() float64 { return m.rates.max() * m.base() }
 
 // restore takes over what an earlier coordinator learnt.
-func (m *pathModel) restore(now time.Time, p NetworkProfile) {
+func (m *pathModel) restore(now time.Time, p protocol.NetworkProfile) {
 	m.NetworkProfile = p
-	m.SizeClass = min(max(p.SizeClass, 0), sizeClasses-1)
+	m.SizeClass = min(max(p.SizeClass, 0), protocol.SizeClasses-1)
 	if p.BaseLatency > 0 {
 		m.bases[m.SizeClass] = baseLatency{seconds: p.BaseLatency.Seconds(), at: now}
 	}
@@ -244,7 +221,7 @@ func sizeOf(bytes float64) float64 {
 	if !(bytes >= 1) {
 		return 0
 	}
-	return min(math.Log2(bytes)/2, sizeClasses-1)
+	return min(math.Log2(bytes)/2, protocol.SizeClasses-1)
 }
 
 // ring holds the last few measurements.

@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // Progress gives how far a transfer is; that of an unknown one is empty.
-func (c *PipelineCoordinator) Progress(id TransferID) Progress {
+func (c *PipelineCoordinator) Progress(id protocol.TransferID) protocol.Progress {
 	t := c.transfer(id)
 	if t == nil {
-		return Progress{}
+		return protocol.Progress{}
 	}
 	sums := make([]progressSums, len(t.lanes))
 	for _, w := range t.workers {
@@ -18,57 +20,13 @@ func (c *PipelineCoordinator) Progress(id TransferID) Progress {
 			sums[cell.lane.index].add(cell, w.live(c.now) && !w.silent(c.now))
 		}
 	}
-	p := Progress{Planned: !t.planning, Prefixes: make([]PrefixProgress, len(t.lanes))}
+	p := protocol.Progress{Planned: !t.planning, Prefixes: make([]protocol.PrefixProgress, len(t.lanes))}
 	for i, l := range t.lanes {
 		p.Prefixes[i] = l.progress(sums[i])
 		p.Prefixes[i].State = c.control.state(l.group)
 	}
-	slices.SortFunc(p.Prefixes, func(x, y PrefixProgress) int { return cmp.Compare(x.Prefix, y.Prefix) })
+	slices.SortFunc(p.Prefixes, func(x, y protocol.PrefixProgress) int { return cmp.Compare(x.Prefix, y.Prefix) })
 	return p
-}
-
-// Counts are sums over the prefixes of a transfer.
-type Counts struct {
-	Planned Planned
-	// Ended archives, and what became of the files in them. An archive that used up its
-	// attempts counts as one failed file until it can be told how many it held.
-	Ended                 int64
-	Done, Failed, Skipped Tally
-	// Throughput in bytes per second.
-	Throughput float64
-}
-
-// Counts sums up the prefixes.
-func (p Progress) Counts() Counts {
-	var c Counts
-	for _, x := range p.Prefixes {
-		c.Planned.add(x.Planned)
-		c.Ended = saturate(c.Ended, x.Finished.Count())
-		c.Done, c.Skipped = c.Done.Plus(x.Done), c.Skipped.Plus(x.Skipped)
-		unknown := x.Planned.Files - x.Done.Files - x.Failed.Files - x.Skipped.Files
-		c.Failed = c.Failed.Plus(x.Failed).Plus(Tally{Files: max(0, min(x.Exhausted, unknown))})
-		c.Throughput += x.Throughput
-	}
-	return c
-}
-
-// Conserved tells that the transfer has ended and every planned file and byte is
-// accounted for (I8), prefix by prefix.
-func (p Progress) Conserved() bool {
-	return p.Planned && !slices.ContainsFunc(p.Prefixes, func(x PrefixProgress) bool { return !x.conserved() })
-}
-
-func (p PrefixProgress) conserved() bool {
-	sum := p.Done.Plus(p.Failed).Plus(p.Skipped)
-	return p.Finished.Count() == p.Planned.Archives && sum == Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}
-}
-
-// Recorded is what is to be recorded of the prefix, for the next leader.
-func (p PrefixProgress) Recorded() Recorded {
-	return Recorded{
-		Planned: p.Planned, Finished: p.Finished,
-		Done: p.Done, Failed: p.Failed, Skipped: p.Skipped, Exhausted: p.Exhausted,
-	}
 }
 
 // progressSums sums what the workers of a lane reported last.
@@ -96,8 +54,8 @@ func (s *progressSums) add(c *cell, heard bool) {
 	s.slowest = max(s.slowest, c.counters.ServiceP99)
 }
 
-func (l *lane) progress(s progressSums) PrefixProgress {
-	p := PrefixProgress{
+func (l *lane) progress(s progressSums) protocol.PrefixProgress {
+	p := protocol.PrefixProgress{
 		Prefix: l.name, Group: l.group.name, Planned: l.backlog.planned,
 		Queued: int64(l.queued()), Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
 		Done: l.done, Failed: l.failed, Skipped: l.skipped, Exhausted: l.exhausted,
@@ -119,8 +77,8 @@ func (l *lane) progress(s progressSums) PrefixProgress {
 
 // Snapshot gives what the next leader needs: record it before the grants of
 // each Tick, so that none of them exceeds what was recorded.
-func (c *PipelineCoordinator) Snapshot() Snapshot {
-	s := Snapshot{Epoch: c.epoch, LeaseLifetime: lifetime(DefaultConfig().LeaseDuration)}
+func (c *PipelineCoordinator) Snapshot() protocol.Snapshot {
+	s := protocol.Snapshot{Epoch: c.epoch, LeaseLifetime: protocol.Lifetime(protocol.DefaultConfig().LeaseDuration)}
 	for _, w := range c.ordered {
 		for _, v := range w.lease.versions {
 			s.LeaseLifetime = max(s.LeaseLifetime, v.lifetime)

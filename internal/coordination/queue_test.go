@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // Large archives that are planned last do not end last.
 func TestLongestFirstAmongTheLast(t *testing.T) {
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	y := newYard(t, config, 40, 10e6, 10e6, 10e6, 10e6, 10e6, 10e6, 10e6, 10e6)
 	for n := int64(40); n < 44; n++ {
 		y.sizes[n] = 10 * yardArchive
-		must(t, y.f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", n}, Bytes: 10 * yardArchive, Files: 2}))
+		must(t, y.f.c.ScheduleUpload(protocol.Upload{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: n}, Bytes: 10 * yardArchive, Files: 2}))
 	}
 	// All is sent in 64 s by workers that are busy to the end; a large archive
 	// alone takes as long.

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -56,7 +58,7 @@ const (
 type rateLaw struct {
 	// state is CongestionAvoidance also while nothing polices: SlowStart is the way
 	// back from an outage.
-	state State
+	state protocol.State
 	// perSecond is the most requests started per second; 0 for no bound.
 	perSecond float64
 	// good is what was accepted per second in the last clean and loaded rounds.
@@ -99,7 +101,7 @@ type probe struct {
 
 // pathView is what a rate needs to know beyond its own signal.
 type pathView struct {
-	config  Config
+	config  protocol.Config
 	rand    *rand.Rand
 	without Mechanism
 	idle    bool // the workers had too little to send
@@ -110,14 +112,16 @@ type pathView struct {
 }
 
 // free lifts the bound.
-func (r *rateLaw) free() { *r = rateLaw{state: CongestionAvoidance, good: r.good, events: r.events} }
+func (r *rateLaw) free() {
+	*r = rateLaw{state: protocol.CongestionAvoidance, good: r.good, events: r.events}
+}
 
 // hasty tells that the rate moves fast or is about to, or waits to hear that an outage
 // is over.
 func (r *rateLaw) hasty(now time.Time) bool {
 	wait := r.probe.due.Sub(now)
 	soon := r.binding && wait < probeLead && wait > -probeUnpaid
-	return r.state != CongestionAvoidance || r.probe.active || r.settling || soon
+	return r.state != protocol.CongestionAvoidance || r.probe.active || r.settling || soon
 }
 
 func (r *rateLaw) lowest() float64 { return max(lowestRate, lowestShare*r.good) }
@@ -131,7 +135,7 @@ func (r *rateLaw) round(now time.Time, s Signal, v pathView) string {
 	cause := r.apply(now, s, v)
 	// Lies about a path can have a probe won for ever.
 	for _, rate := range []*float64{&r.perSecond, &r.good, &r.goal, &r.resume} {
-		*rate = min(*rate, fastestRate)
+		*rate = min(*rate, protocol.FastestRate)
 	}
 	if r.state == before {
 		return ""
@@ -142,20 +146,20 @@ func (r *rateLaw) round(now time.Time, s Signal, v pathView) string {
 func (r *rateLaw) apply(now time.Time, s Signal, v pathView) string {
 	if s.Accepted > 0 {
 		r.starved = 0
-	} else if r.starved++; r.state != Recovery && r.dark(s, v) {
+	} else if r.starved++; r.state != protocol.Recovery && r.dark(s, v) {
 		r.recover(s)
 		r.since = now
 		return CauseNoSuccess
 	}
-	if r.state == Recovery && s.Accepted == 0 && now.Sub(r.since) > goodHolds {
+	if r.state == protocol.Recovery && s.Accepted == 0 && now.Sub(r.since) > goodHolds {
 		r.good *= goodFades
 	}
 	switch r.state {
-	case SlowStart:
+	case protocol.SlowStart:
 		return r.regain(now, s, v)
-	case FastRecovery:
+	case protocol.FastRecovery:
 		return r.fastRecovery(now, s, v)
-	case Recovery:
+	case protocol.Recovery:
 		return r.recovery(s, v)
 	default:
 		return r.avoidance(now, s, v)
@@ -206,7 +210,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		r.free() // the path is what limits
 	case r.probe.active:
 		r.judgeProbe(now, s, v)
-	case binds && s.throttledShare() > v.config.tolerated()/4:
+	case binds && s.throttledShare() > tolerated(v.config)/4:
 		// The edge itself: what is refused here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
 	case r.binding && !now.Before(r.probe.due):
@@ -221,7 +225,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 	// Small steps end at the edge, which any refusal may be. A step that grew goes far,
 	// and few refusals are starts that coincided.
-	many := s.Throttles > 1 && s.throttledShare() > v.config.tolerated()/4
+	many := s.Throttles > 1 && s.throttledShare() > tolerated(v.config)/4
 	if many || s.Throttles > 0 && r.probe.won <= 1 {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, s, v)
@@ -278,7 +282,7 @@ func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
 }
 
 func (r *rateLaw) enterFastRecovery(s Signal, prior float64) {
-	r.state, r.prior = FastRecovery, prior
+	r.state, r.prior = protocol.FastRecovery, prior
 	r.cut(s)
 }
 
@@ -307,7 +311,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 	case s.Accepted == 0:
 		return "" // apply counts these rounds
 	case !s.congested(v.config):
-		r.state = CongestionAvoidance
+		r.state = protocol.CongestionAvoidance
 		r.scheduleProbe(now, v)
 		if r.lagged {
 			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
@@ -333,7 +337,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 // and what was good before is the best guess.
 func (r *rateLaw) recover(s Signal) {
 	r.events.recoveries++
-	if r.state != FastRecovery {
+	if r.state != protocol.FastRecovery {
 		r.prior = r.perSecond
 	}
 	if r.probe.active {
@@ -343,16 +347,16 @@ func (r *rateLaw) recover(s Signal) {
 	if s.Accepted <= outageShare*r.good {
 		r.goal, r.resume = r.good, r.prior
 	}
-	r.state, r.settling, r.lagged, r.binding, r.probe = Recovery, false, false, false, probe{}
+	r.state, r.settling, r.lagged, r.binding, r.probe = protocol.Recovery, false, false, false, probe{}
 	r.perSecond = max(r.lowest(), s.Accepted/2)
 }
 
 func (r *rateLaw) recovery(s Signal, v pathView) string {
-	if s.Accepted <= 0 || s.throttledShare() > v.config.tolerated() {
+	if s.Accepted <= 0 || s.throttledShare() > tolerated(v.config) {
 		r.perSecond = max(r.lowest(), r.perSecond/2)
 		return ""
 	}
-	r.state = SlowStart
+	r.state = protocol.SlowStart
 	r.perSecond = max(r.ramp(v)*r.perSecond, rampStart*r.goal)
 	return CauseClean
 }
@@ -374,7 +378,7 @@ func (r *rateLaw) regain(now time.Time, s Signal, v pathView) string {
 	if r.perSecond *= r.ramp(v); r.perSecond < r.goal {
 		return ""
 	}
-	r.state, r.perSecond = CongestionAvoidance, r.resume
+	r.state, r.perSecond = protocol.CongestionAvoidance, r.resume
 	r.scheduleProbe(now, v)
 	return CauseRegained
 }

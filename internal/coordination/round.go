@@ -3,6 +3,8 @@ package coordination
 import (
 	"math"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -34,7 +36,7 @@ type workerRound struct {
 // cellRound sums the reports on one of a worker's prefixes in one round.
 type cellRound struct {
 	grew   bool // a report of this round told of the prefix
-	growth PrefixCounters
+	growth protocol.PrefixCounters
 	last   requestRates
 }
 
@@ -60,7 +62,7 @@ func (c *GlobalCongestionController) length(interval time.Duration) time.Duratio
 func (c *GlobalCongestionController) recovering() bool {
 	dark := false
 	for _, g := range c.groups {
-		if g.rate.state == Recovery {
+		if g.rate.state == protocol.Recovery {
 			dark = true
 		} else if g.signal.Accepted > 0 {
 			return false
@@ -226,17 +228,17 @@ func (w *worker) endRound(now time.Time) {
 		}
 		if !w.blocked {
 			cell.lane.signal.count(r, &w.transfer.tenant.evidence)
-			cell.lane.ended.add(r.growth.fate())
+			cell.lane.ended.add(fateOf(r.growth))
 			w.round.last.add(r.last)
 		}
-		r.grew, r.growth = false, PrefixCounters{}
+		r.grew, r.growth = false, protocol.PrefixCounters{}
 	}
 	if w.blocked {
 		w.round = workerRound{}
 	}
 }
 
-func ratesOf(p PrefixCounters, seconds float64) requestRates {
+func ratesOf(p protocol.PrefixCounters, seconds float64) requestRates {
 	return requestRates{
 		float64(p.Started) / seconds, float64(p.Accepted) / seconds, float64(p.Throttled) / seconds,
 		float64(p.Failed) / seconds, float64(p.Bytes) / seconds, p.Busy.Seconds() / seconds,

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // TransferScheduler is one transfer's claim on the domain: its prefixes, its
 // queues, its workers, and the strategy by which prefixes share its window.
 type TransferScheduler struct {
-	spec    Transfer
+	spec    protocol.Transfer
 	tenant  *tenant
 	lanes   []*lane
 	byName  map[string]*lane
@@ -58,13 +60,13 @@ func (t *TransferScheduler) register(name string) (*lane, error) {
 	if l := t.byName[name]; l != nil {
 		return l, nil
 	}
-	if name == "" || len(name) > maxPrefixLength {
+	if name == "" || len(name) > protocol.MaxPrefixLength {
 		return nil, fmt.Errorf("register prefix of transfer %s: its name has %d bytes, must have 1 to %d",
-			t.spec.ID, len(name), maxPrefixLength)
+			t.spec.ID, len(name), protocol.MaxPrefixLength)
 	}
-	if len(t.lanes) >= maxPrefixes {
+	if len(t.lanes) >= protocol.MaxPrefixes {
 		return nil, fmt.Errorf("register prefix %s of transfer %s: there are %d prefixes already",
-			name, t.spec.ID, maxPrefixes)
+			name, t.spec.ID, protocol.MaxPrefixes)
 	}
 	l := &lane{name: name, index: len(t.lanes), transfer: t, held: map[int64]*holding{}}
 	l.weight.window = 1
@@ -97,9 +99,9 @@ func (t *TransferScheduler) activate() {
 // weigh sets the weight of each active lane by the strategy.
 func (t *TransferScheduler) weigh(l *lane, meanEfficiency float64) float64 {
 	switch t.spec.Config.Strategy {
-	case TCPLike:
+	case protocol.TCPLike:
 		return l.weight.window
-	case Adaptive:
+	case protocol.Adaptive:
 		if l.weight.efficiency > 0 && meanEfficiency > 0 {
 			return distinct(l.weight.efficiency / meanEfficiency)
 		}
@@ -131,7 +133,7 @@ func (t *TransferScheduler) meanEfficiency() float64 {
 
 // endRound updates what the strategies know of a lane, a round of length elapsed
 // being over.
-func (l *lane) endRound(now time.Time, elapsed time.Duration, state State) {
+func (l *lane) endRound(now time.Time, elapsed time.Duration, state protocol.State) {
 	w, s := &l.weight, l.weight.sums
 	w.sums = laneSums{}
 	completions := s.accepted + s.throttled + s.failed
@@ -172,14 +174,14 @@ func (w *laneWeight) measure(learningRate float64) {
 
 // move changes the lane's own window as a TCP flow does: half at a loss, twice
 // in slow start, one more otherwise (RFC 5681).
-func (w *laneWeight) move(throttled float64, state State, config Config) {
+func (w *laneWeight) move(throttled float64, state protocol.State, config protocol.Config) {
 	switch {
 	case throttled > 0.1*(1-config.CongestionSensitivity):
 		w.window = max(1, w.window/2)
-	case state == SlowStart:
-		w.window = min(2*w.window, maxWindow)
+	case state == protocol.SlowStart:
+		w.window = min(2*w.window, protocol.MaxWindow)
 	default:
-		w.window = min(w.window+1, maxWindow)
+		w.window = min(w.window+1, protocol.MaxWindow)
 	}
 }
 
@@ -229,4 +231,4 @@ func (t *TransferScheduler) drop(w *worker) {
 	}
 }
 
-func compareWorker(w *worker, id WorkerID) int { return cmp.Compare(w.id, id) }
+func compareWorker(w *worker, id protocol.WorkerID) int { return cmp.Compare(w.id, id) }

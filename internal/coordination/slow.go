@@ -1,6 +1,10 @@
 package coordination
 
-import "time"
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
 
 const (
 	// slowLatency is how many times the latency of its prefix a worker must see for
@@ -15,14 +19,14 @@ const (
 // those of the others on the prefix. By Little's law inFlight · T₀/T of them are
 // being served; slots beyond these only lengthen the wait, and are of more use
 // elsewhere. The bound rises again, and vanishes, as soon as the wait is gone.
-func (c *cell) limitSlow(growth PrefixCounters, elapsed time.Duration) {
+func (c *cell) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) {
 	usual := c.lane.weight.path.current()
 	if usual <= 0 || c.lane.sharing < 2 || c.window == 0 {
 		c.useful = 0
 		return
 	}
 	inFlight := float64(min(growth.MaxInFlight, c.window))
-	latency := growth.latency().Seconds()
+	latency := growth.Latency().Seconds()
 	if growth.Accepted == 0 {
 		// Nothing came back: it took at least the whole interval.
 		latency = 0

@@ -3,6 +3,8 @@ package coordination
 import (
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // haulNICs passes report intervals in which the first worker sends through a NIC
@@ -40,7 +42,7 @@ func haulNICs(l *loop, nic float64, d time.Duration) {
 // A worker behind a slow NIC keeps the slots that it can use and no more, and
 // has its share again once the NIC has healed.
 func TestSlowWorkerGivesUpSlots(t *testing.T) {
-	l := newLoop(t, 4, DefaultConfig())
+	l := newLoop(t, 4, protocol.DefaultConfig())
 	l.path.link = 1.25e9
 	haulNICs(l, 0, time.Minute)
 	fair := l.workers[0].window()

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -159,8 +161,8 @@ func (t *TransferScheduler) hunger() int {
 		if l.active && l.available() {
 			return 0
 		}
-		count = saturate(count, l.backlog.planned.Archives)
-		bytes = saturate(bytes, l.backlog.planned.Bytes)
+		count = protocol.SaturatingAdd(count, l.backlog.planned.Archives)
+		bytes = protocol.SaturatingAdd(bytes, l.backlog.planned.Bytes)
 	}
 	size, room := max(1, float64(bytes)/max(1, float64(count))), 0.0
 	for _, w := range t.free {
@@ -278,11 +280,11 @@ func (w *worker) hedge() int {
 
 // yield queues the recalled archives that the worker has let go of: it acts on a
 // grant that does not name them, and has told of what it ended before.
-func (w *worker) yield(r Report) {
+func (w *worker) yield(r protocol.Report) {
 	for _, c := range w.cells {
 		kept := c.recalled[:0]
 		for _, h := range c.recalled {
-			if h.recall == (fence{}) || before(r.Epoch, r.GrantSequence, h.recall.epoch, h.recall.sequence) {
+			if h.recall == (protocol.GrantID{}) || r.ActsOn().Before(h.recall) {
 				kept = append(kept, h)
 				continue
 			}
@@ -292,7 +294,7 @@ func (w *worker) yield(r Report) {
 		c.recalled = kept
 	}
 	for lost, named := range w.lost {
-		if before(named.epoch, named.sequence, r.Epoch, r.GrantSequence) {
+		if named.Before(r.ActsOn()) {
 			delete(w.lost, lost)
 		}
 	}

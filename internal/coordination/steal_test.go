@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // yard runs a coordinator with workers that send what they are assigned, in
@@ -13,7 +15,7 @@ import (
 type yard struct {
 	t       *testing.T
 	f       *fixture
-	workers map[WorkerID]*hauler
+	workers map[protocol.WorkerID]*hauler
 	counted map[int64]int // outcomes that a worker told of, by archive
 	sizes   map[int64]float64
 }
@@ -22,26 +24,26 @@ type yard struct {
 type hauler struct {
 	speed float64 // bytes per second
 	hung  bool
-	work  []Assignment
+	work  []protocol.Assignment
 	sent  float64 // of the first of work
 	sum   float64
-	ended map[Assignment]bool
+	ended map[protocol.Assignment]bool
 }
 
 // yardArchive is the size in bytes of an archive unless the yard gives another.
 const yardArchive = 64e6
 
-func newYard(t *testing.T, config Config, archives int64, speeds ...float64) *yard {
+func newYard(t *testing.T, config protocol.Config, archives int64, speeds ...float64) *yard {
 	t.Helper()
-	y := &yard{t: t, f: newFixture(t, config), workers: map[WorkerID]*hauler{}, counted: map[int64]int{}, sizes: map[int64]float64{}}
+	y := &yard{t: t, f: newFixture(t, config), workers: map[protocol.WorkerID]*hauler{}, counted: map[int64]int{}, sizes: map[int64]float64{}}
 	for n := range archives {
-		must(t, y.f.c.ScheduleUpload(Upload{Archive: ArchiveID{"t", "a", n}, Bytes: yardArchive, Files: 2}))
+		must(t, y.f.c.ScheduleUpload(protocol.Upload{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: n}, Bytes: yardArchive, Files: 2}))
 	}
 	for i, speed := range speeds {
-		id := WorkerID(fmt.Sprintf("w%02d", i))
+		id := protocol.WorkerID(fmt.Sprintf("w%02d", i))
 		y.f.c.AddWorker(y.f.now, id, "t", 100)
-		y.f.reports[id] = &Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 100}
-		y.workers[id] = &hauler{speed: speed, ended: map[Assignment]bool{}}
+		y.f.reports[id] = &protocol.Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 100}
+		y.workers[id] = &hauler{speed: speed, ended: map[protocol.Assignment]bool{}}
 		y.f.report(id)
 	}
 	y.f.tick()
@@ -60,7 +62,7 @@ func (y *yard) haul() {
 			y.counted[o.Archive.Number]++
 		}
 		r := y.f.reports[id]
-		r.Prefixes = []PrefixCounters{{
+		r.Prefixes = []protocol.PrefixCounters{{
 			Prefix: "a", Started: int64(h.sum/8e6) + 1, Accepted: int64(h.sum / 8e6), Bytes: int64(h.sum),
 			MaxInFlight: 3, AttemptP50: 100 * time.Millisecond, SenderLimited: len(h.work) == 0,
 		}}
@@ -69,7 +71,7 @@ func (y *yard) haul() {
 	y.f.tick()
 }
 
-func (y *yard) size(a Assignment) float64 {
+func (y *yard) size(a protocol.Assignment) float64 {
 	if size := y.sizes[a.Archive.Number]; size > 0 {
 		return size
 	}
@@ -78,9 +80,9 @@ func (y *yard) size(a Assignment) float64 {
 
 // move works on the assignments of a grant for some seconds. Work that is no
 // longer granted is lost.
-func (h *hauler) move(g Grant, seconds float64, size func(Assignment) float64) []Outcome {
+func (h *hauler) move(g protocol.Grant, seconds float64, size func(protocol.Assignment) float64) []protocol.Outcome {
 	h.work = h.work[:0]
-	var first Assignment
+	var first protocol.Assignment
 	for _, p := range g.Prefixes {
 		for _, a := range p.Assignments {
 			if !h.ended[a] {
@@ -91,7 +93,7 @@ func (h *hauler) move(g Grant, seconds float64, size func(Assignment) float64) [
 	if len(h.work) > 0 {
 		first = h.work[0]
 	}
-	var outcomes []Outcome
+	var outcomes []protocol.Outcome
 	budget := h.speed * seconds
 	for len(h.work) > 0 && budget > 0 {
 		part := min(budget, size(first)-h.sent)
@@ -101,7 +103,7 @@ func (h *hauler) move(g Grant, seconds float64, size func(Assignment) float64) [
 		if h.sent < size(first) {
 			break
 		}
-		outcomes = append(outcomes, Outcome{Archive: first.Archive, Done: Tally{Files: 1, Bytes: 1}})
+		outcomes = append(outcomes, protocol.Outcome{Archive: first.Archive, Done: protocol.Tally{Files: 1, Bytes: 1}})
 		h.ended[first] = true
 		h.work, h.sent = h.work[1:], 0
 		if len(h.work) > 0 {
@@ -140,7 +142,7 @@ func TestTheEndDoesNotWaitForTheSlowest(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			config := DefaultConfig()
+			config := protocol.DefaultConfig()
 			config.GlobalCongestionWindow = 128
 			speeds := slices.Repeat([]float64{100e6}, 32)
 			for i := range 4 {
@@ -162,7 +164,7 @@ func TestTheEndDoesNotWaitForTheSlowest(t *testing.T) {
 
 // What is recalled goes to nobody else before its worker has let go of it.
 func TestRecalledArchivesWaitForTheAcknowledgement(t *testing.T) {
-	y := newYard(t, DefaultConfig(), 8, 1e6, 100e6)
+	y := newYard(t, protocol.DefaultConfig(), 8, 1e6, 100e6)
 	for range 8 { // the fast worker finishes its own
 		y.haul()
 		if len(y.f.assigned("w01", "a")) == 0 {
@@ -201,11 +203,11 @@ func TestRecalledArchivesWaitForTheAcknowledgement(t *testing.T) {
 }
 
 // missing lists the archives that the first grant names and the second does not.
-func missing(before, after Grant) []int64 {
+func missing(before, after protocol.Grant) []int64 {
 	var numbers []int64
 	for _, p := range before.Prefixes {
 		for _, a := range p.Assignments {
-			if !slices.ContainsFunc(after.Prefixes, func(q PrefixGrant) bool { return slices.Contains(q.Assignments, a) }) {
+			if !slices.ContainsFunc(after.Prefixes, func(q protocol.PrefixGrant) bool { return slices.Contains(q.Assignments, a) }) {
 				numbers = append(numbers, a.Archive.Number)
 			}
 		}
@@ -215,9 +217,9 @@ func missing(before, after Grant) []int64 {
 
 // Both workers of a hedged archive complete it: the first outcome counts.
 func TestHedgedArchivesCountOnce(t *testing.T) {
-	for name, order := range map[string][]WorkerID{"silent first": {"w00", "w01"}, "other first": {"w01", "w00"}} {
+	for name, order := range map[string][]protocol.WorkerID{"silent first": {"w00", "w01"}, "other first": {"w01", "w00"}} {
 		t.Run(name, func(t *testing.T) {
-			y := newYard(t, DefaultConfig(), 2, 1e6, 1e6)
+			y := newYard(t, protocol.DefaultConfig(), 2, 1e6, 1e6)
 			silent, own := y.f.assigned("w00", "a"), y.f.assigned("w01", "a")
 			if len(silent) != 1 || len(own) != 1 {
 				t.Fatalf("assigned %v and %v, want one each", silent, own)
@@ -242,7 +244,7 @@ func TestHedgedArchivesCountOnce(t *testing.T) {
 
 // An archive that its worker will soon have sent stays where it is.
 func TestStealingHasToPay(t *testing.T) {
-	y := newYard(t, DefaultConfig(), 2, 4e6, 100e6)
+	y := newYard(t, protocol.DefaultConfig(), 2, 4e6, 100e6)
 	holder := y.f.assigned("w00", "a")
 	if len(holder) != 1 {
 		t.Fatalf("assigned %v to the slow worker, want one", holder)

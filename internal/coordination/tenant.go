@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // tenant is whose transfers are: what they may use and what they tell is weighed by it
@@ -123,12 +125,12 @@ type evidence struct {
 // at once.
 const eloquence = 4
 
-func (e *evidence) add(d PrefixCounters) {
-	e.completions = saturate(e.completions, d.Accepted+d.Throttled+d.Failed)
-	e.throttles = saturate(e.throttles, d.Throttled)
+func (e *evidence) add(d protocol.PrefixCounters) {
+	e.completions = protocol.SaturatingAdd(e.completions, d.Accepted+d.Throttled+d.Failed)
+	e.throttles = protocol.SaturatingAdd(e.throttles, d.Throttled)
 	e.busy += d.Busy.Seconds()
 	e.bytes += float64(d.Bytes)
-	e.latencies.add(d.latency(), float64(d.Accepted))
+	e.latencies.add(d.Latency(), float64(d.Accepted))
 }
 
 func (e *evidence) reset() {
@@ -176,8 +178,8 @@ func (c *PipelineCoordinator) weighEvidence() {
 	}
 	k.completions, k.throttles = 0, 0
 	for _, e := range told {
-		k.completions = saturate(k.completions, e.weighted(e.completions))
-		k.throttles = saturate(k.throttles, e.weighted(e.throttles))
+		k.completions = protocol.SaturatingAdd(k.completions, e.weighted(e.completions))
+		k.throttles = protocol.SaturatingAdd(k.throttles, e.weighted(e.throttles))
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // claims drives a coordinator with transfers of several tenants that all have more to
@@ -12,33 +14,33 @@ import (
 type claims struct {
 	t   *testing.T
 	f   *fixture
-	ids []WorkerID
+	ids []protocol.WorkerID
 }
 
 func newClaims(t *testing.T) *claims {
 	t.Helper()
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
 	must(t, err)
-	f := &fixture{t: t, c: c, now: start, reports: map[WorkerID]*Report{}, grants: map[WorkerID]Grant{}}
-	must(t, c.Start(f.now, Snapshot{Epoch: 3}))
+	f := &fixture{t: t, c: c, now: start, reports: map[protocol.WorkerID]*protocol.Report{}, grants: map[protocol.WorkerID]protocol.Grant{}}
+	must(t, c.Start(f.now, protocol.Snapshot{Epoch: 3}))
 	return &claims{t: t, f: f}
 }
 
 // add makes a transfer with as many workers; none has no lease.
-func (x *claims) add(tenant string, id TransferID, weight, workers int, change func(*Config)) {
+func (x *claims) add(tenant string, id protocol.TransferID, weight, workers int, change func(*protocol.Config)) {
 	x.t.Helper()
-	config := DefaultConfig()
+	config := protocol.DefaultConfig()
 	if change != nil {
 		change(&config)
 	}
 	f := x.f
-	must(x.t, f.c.PutTransfer(f.now, Transfer{ID: id, Tenant: tenant, Weight: weight, Config: config}))
+	must(x.t, f.c.PutTransfer(f.now, protocol.Transfer{ID: id, Tenant: tenant, Weight: weight, Config: config}))
 	must(x.t, f.c.RegisterPrefix(f.now, id, "a"))
 	f.schedule(id, "a", 500)
 	for i := range workers {
-		w := WorkerID(fmt.Sprintf("%s-%d", id, i))
+		w := protocol.WorkerID(fmt.Sprintf("%s-%d", id, i))
 		f.c.AddWorker(f.now, w, id, 1000)
-		f.reports[w] = &Report{Worker: w, Transfer: id, Instance: "1", MaxInFlight: 1000}
+		f.reports[w] = &protocol.Report{Worker: w, Transfer: id, Instance: "1", MaxInFlight: 1000}
 		x.ids = append(x.ids, w)
 	}
 }
@@ -75,10 +77,10 @@ func TestATenantGainsNothingByMoreTransfers(t *testing.T) {
 		split := newClaims(t)
 		split.add("theirs", "t", theirs, 2, nil)
 		for i := range parts {
-			split.add("mine", TransferID(fmt.Sprint("m", i)), 1+random.IntN(mine), 1+random.IntN(2), nil)
+			split.add("mine", protocol.TransferID(fmt.Sprint("m", i)), 1+random.IntN(mine), 1+random.IntN(2), nil)
 		}
 		for i := range idle {
-			split.add("mine", TransferID(fmt.Sprint("idle", i)), 1000, 0, nil)
+			split.add("mine", protocol.TransferID(fmt.Sprint("idle", i)), 1000, 0, nil)
 		}
 		if got := split.window(whole, "mine"); got > want+want/10+1 {
 			t.Errorf("seed %d: %d of %d slots with %d transfers and %d idle ones, %d with one", seed, got, whole, parts, idle, want)
@@ -91,7 +93,7 @@ func TestTenantsShareByWeight(t *testing.T) {
 	x := newClaims(t)
 	x.add("one", "a", 3, 2, nil)
 	for i := range 9 {
-		x.add("nine", TransferID(fmt.Sprint("b", i)), 3, 2, nil)
+		x.add("nine", protocol.TransferID(fmt.Sprint("b", i)), 3, 2, nil)
 	}
 	if got := x.window(200, "one"); got < 95 || got > 105 {
 		t.Errorf("%d of 200 slots, want half", got)
@@ -105,9 +107,9 @@ func TestTransfersWithoutLeasesHaveNoSay(t *testing.T) {
 	x.add("one", "a", 1, 2, nil)
 	x.window(100, "one")
 	before, interval := x.f.c.control.config, x.f.c.Interval()
-	x.add("other", "b", 1000, 0, func(c *Config) {
+	x.add("other", "b", 1000, 0, func(c *protocol.Config) {
 		c.CongestionSensitivity, c.LeaseDuration, c.UpdateInterval = 0, 10*time.Minute, 100*time.Millisecond
-		c.GlobalCongestionWindow, c.AdvancedFlowControl = maxWindow, false
+		c.GlobalCongestionWindow, c.AdvancedFlowControl = protocol.MaxWindow, false
 	})
 	if got := x.window(100, "one"); got < 95 {
 		t.Errorf("%d of 100 slots beside a transfer without workers", got)
@@ -118,7 +120,7 @@ func TestTransfersWithoutLeasesHaveNoSay(t *testing.T) {
 	if got := x.f.c.Interval(); got != interval {
 		t.Errorf("ticks come every %v, came every %v", got, interval)
 	}
-	if got := x.f.c.Snapshot().LeaseLifetime; got > lifetime(30*time.Second) {
+	if got := x.f.c.Snapshot().LeaseLifetime; got > protocol.Lifetime(30*time.Second) {
 		t.Errorf("the next leader learns for %v", got)
 	}
 }
@@ -128,14 +130,14 @@ func TestTransfersWithoutLeasesHaveNoSay(t *testing.T) {
 func TestTheSafestParametersCount(t *testing.T) {
 	x := newClaims(t)
 	x.add("one", "a", 1, 2, nil)
-	x.add("other", "b", 1000, 1, func(c *Config) {
+	x.add("other", "b", 1000, 1, func(c *protocol.Config) {
 		c.CongestionSensitivity, c.LeaseDuration, c.UpdateInterval = 0, time.Hour, time.Minute
-		c.GlobalCongestionWindow, c.SlowStartThreshold = maxWindow, maxWindow
+		c.GlobalCongestionWindow, c.SlowStartThreshold = protocol.MaxWindow, protocol.MaxWindow
 		c.AdvancedFlowControl, c.RecoveryAggressiveness, c.BandwidthProbingRate, c.LearningRate = false, 10, 1, 1
 	})
 	x.f.round(x.ids...)
 	x.f.round(x.ids...)
-	if got, want := x.f.c.control.config, DefaultConfig(); got != want {
+	if got, want := x.f.c.control.config, protocol.DefaultConfig(); got != want {
 		t.Errorf("the law is\n%+v, want\n%+v", got, want)
 	}
 	for _, w := range x.ids {
@@ -143,7 +145,7 @@ func TestTheSafestParametersCount(t *testing.T) {
 			t.Errorf("the lease of %s holds for %v, its reports come every %v", w, g.Duration, g.ReportInterval)
 		}
 	}
-	if got := x.f.c.Snapshot().LeaseLifetime; got > lifetime(30*time.Second) {
+	if got := x.f.c.Snapshot().LeaseLifetime; got > protocol.Lifetime(30*time.Second) {
 		t.Errorf("the next leader learns for %v", got)
 	}
 }

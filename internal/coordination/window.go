@@ -3,6 +3,8 @@ package coordination
 import (
 	"math"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -60,7 +62,7 @@ const (
 // windowLaw bounds the requests in flight over all groups, so that the path is full
 // and its queue small. Where no rates are used it answers refusals as well.
 type windowLaw struct {
-	state     State
+	state     protocol.State
 	size      float64
 	threshold float64 // slow start doubles up to it whatever it measures
 
@@ -112,8 +114,8 @@ func (w *windowLaw) relieve() {
 	w.size = max(1, w.size/2)
 	w.stride = 1
 	w.overloaded = w.size < windowFloor
-	if w.state == SlowStart {
-		w.state = CongestionAvoidance
+	if w.state == protocol.SlowStart {
+		w.state = protocol.CongestionAvoidance
 	}
 }
 
@@ -147,13 +149,13 @@ func (w *windowLaw) overrun(s Signal) bool {
 
 // hasty tells that the window moves fast.
 func (w *windowLaw) hasty() bool {
-	return w.state == SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > movedShare*w.good
+	return w.state == protocol.SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > movedShare*w.good
 }
 
 // observeDrain forgets the smoothed latency where a drain begins or ends: what was
 // smoothed belongs to another window.
 func (w *windowLaw) observeDrain(path *pathModel) {
-	if w.emptied != w.draining || w.draining || w.state == SlowStart {
+	if w.emptied != w.draining || w.draining || w.state == protocol.SlowStart {
 		path.latency = 0
 		w.emptied = w.draining
 	}
@@ -163,7 +165,7 @@ func (w *windowLaw) observeDrain(path *pathModel) {
 func (c *GlobalCongestionController) steer(now time.Time, s Signal) string {
 	before := c.window.state
 	cause := c.applyWindowLaw(now, s)
-	c.window.size = min(max(c.window.size, c.floor()), maxWindow)
+	c.window.size = min(max(c.window.size, c.floor()), protocol.MaxWindow)
 	c.window.overloaded = c.window.overloaded && c.window.size < windowFloor
 	if c.window.state == before {
 		return ""
@@ -173,7 +175,7 @@ func (c *GlobalCongestionController) steer(now time.Time, s Signal) string {
 
 func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) string {
 	w := &c.window
-	if !c.config.AdvancedFlowControl && (s.congested(c.config) || s.Accepted == 0 || w.state == FastRecovery || w.state == Recovery) {
+	if !c.config.AdvancedFlowControl && (s.congested(c.config) || s.Accepted == 0 || w.state == protocol.FastRecovery || w.state == protocol.Recovery) {
 		return c.answerRefusals(s)
 	}
 	settling := w.settling
@@ -204,7 +206,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	if s.acceptances() >= manyRequests && s.Failed < failedShare*s.Accepted {
 		w.proven = w.size
 	}
-	if w.state == SlowStart {
+	if w.state == protocol.SlowStart {
 		return c.slowStart(s)
 	}
 	w.press = pressed
@@ -232,7 +234,7 @@ func (c *GlobalCongestionController) followRates(s Signal) {
 	wanted := pacedHeadroom*float64(s.InFlight) + windowFloor
 	paced := false
 	for _, g := range c.groups {
-		if g.rate.state != CongestionAvoidance {
+		if g.rate.state != protocol.CongestionAvoidance {
 			return // what an outage leaves in flight says nothing of what comes after
 		}
 		paced = paced || g.rate.perSecond > 0
@@ -291,7 +293,7 @@ func (c *GlobalCongestionController) filled() float64 { return fillShare*c.path.
 // avoid enters congestion avoidance.
 func (c *GlobalCongestionController) avoid() {
 	w := &c.window
-	w.state, w.regaining = CongestionAvoidance, false
+	w.state, w.regaining = protocol.CongestionAvoidance, false
 	w.plateau, w.best, w.stride = 0, 0, 1
 }
 
@@ -381,7 +383,7 @@ func (c *GlobalCongestionController) stretch() {
 	}
 	w.size += min(w.stride, w.size)
 	if c.config.AdvancedFlowControl {
-		w.stride = min(2*w.stride, maxWindow)
+		w.stride = min(2*w.stride, protocol.MaxWindow)
 	}
 }
 
@@ -428,15 +430,15 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) string {
 	if s.Accepted > 0 {
 		w.starved = 0
 	} else if w.starved++; w.starved >= starvedRounds || c.measured && s.Throttles >= manyThrottles {
-		w.state, w.regaining, w.draining = Recovery, false, false
+		w.state, w.regaining, w.draining = protocol.Recovery, false, false
 		w.size = c.floor()
 		return CauseNoSuccess
 	}
 	switch {
 	case s.Accepted == 0:
 		return ""
-	case w.state == Recovery && !s.congested(c.config):
-		w.state, w.best, w.plateau = SlowStart, 0, 0
+	case w.state == protocol.Recovery && !s.congested(c.config):
+		w.state, w.best, w.plateau = protocol.SlowStart, 0, 0
 		w.regaining = w.good > 0
 		w.threshold = max(c.floor(), 0.9*w.good)
 		w.size = max(w.size, regainShare*w.threshold)
@@ -444,10 +446,10 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) string {
 	case !s.congested(c.config):
 		c.avoid()
 		return CauseClean
-	case settling || w.state == Recovery:
+	case settling || w.state == protocol.Recovery:
 		return "" // still the requests of before the cut
 	}
-	w.state, w.settling, w.regaining, w.draining = FastRecovery, true, false, false
+	w.state, w.settling, w.regaining, w.draining = protocol.FastRecovery, true, false, false
 	w.cuts++
 	w.size = min(0.9*w.size, max(s.Accepted*c.path.current(), w.size/2))
 	return CauseThrottled

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 	"cargoship.dev/operator/internal/worker"
@@ -38,7 +38,7 @@ type Options struct {
 	// Sync may have what stands already kept; empty sends everything.
 	Sync upload.Sync
 	// Strategy divides the window over the prefixes; empty means Adaptive.
-	Strategy coordination.Strategy
+	Strategy protocol.Strategy
 	// Uncoordinated fixes the windows instead of controlling them.
 	Uncoordinated bool
 	// Progress is called several times a second, never twice at a time; nil for no one.
@@ -48,14 +48,14 @@ type Options struct {
 }
 
 // Strategies are the values that Options.Strategy can have.
-func Strategies() []coordination.Strategy {
-	return []coordination.Strategy{coordination.TCPLike, coordination.FairShare, coordination.Adaptive}
+func Strategies() []protocol.Strategy {
+	return []protocol.Strategy{protocol.TCPLike, protocol.FairShare, protocol.Adaptive}
 }
 
 // Config returns the coordinator's parameters for the options.
-func (o Options) Config() coordination.Config {
-	c := coordination.DefaultConfig()
-	c.Strategy = cmp.Or(o.Strategy, coordination.Adaptive)
+func (o Options) Config() protocol.Config {
+	c := protocol.DefaultConfig()
+	c.Strategy = cmp.Or(o.Strategy, protocol.Adaptive)
 	c.Uncoordinated = o.Uncoordinated
 	c.UpdateInterval = updateInterval
 	c.MaxAttempts = maxAttempts

@@ -20,7 +20,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -56,7 +56,7 @@ func TestParseEndpoint(t *testing.T) {
 
 func TestConfigIsValid(t *testing.T) {
 	for _, uncoordinated := range []bool{false, true} {
-		o := Options{Strategy: coordination.TCPLike, Uncoordinated: uncoordinated}
+		o := Options{Strategy: protocol.TCPLike, Uncoordinated: uncoordinated}
 		if err := o.Config().Validate(); err != nil {
 			t.Error(err)
 		}
@@ -276,7 +276,7 @@ func TestPatience(t *testing.T) {
 }
 
 func TestPrinter(t *testing.T) {
-	p := Progress{Files: 1, FoundFiles: 5, FoundBytes: 3 << 20, Window: 8, State: coordination.SlowStart}
+	p := Progress{Files: 1, FoundFiles: 5, FoundBytes: 3 << 20, Window: 8, State: protocol.SlowStart}
 	steps := func(printer *Printer, n int, step time.Duration) {
 		now := printer.begun
 		for range n {

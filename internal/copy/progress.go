@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // Progress is how far a copy has come.
@@ -22,7 +22,7 @@ type Progress struct {
 	Failed int64
 	// Window is the number of requests that may be in flight.
 	Window int
-	State  coordination.State
+	State  protocol.State
 }
 
 func (s *session) report(allFound bool) {

@@ -14,6 +14,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 	"cargoship.dev/operator/internal/worker"
@@ -22,9 +23,9 @@ import (
 const (
 	// The one transfer and the one worker that the coordinator knows, and the
 	// epoch of a coordinator that has no predecessor.
-	transferID coordination.TransferID = "copy"
-	workerID   coordination.WorkerID   = "copy"
-	epoch                              = 1
+	transferID protocol.TransferID = "copy"
+	workerID   protocol.WorkerID   = "copy"
+	epoch                          = 1
 
 	// minTurn is the least time between two reports, however eager.
 	minTurn = 10 * time.Millisecond
@@ -56,7 +57,7 @@ type session struct {
 	// grant is the one in force.
 	grant v1alpha1.PrefixLeaseSpec
 	// state is the controller's.
-	state coordination.State
+	state protocol.State
 	// quietSince is when requests ceased to get through while the engine is
 	// blocked; zero while it isn't.
 	quietSince time.Time
@@ -65,7 +66,7 @@ type session struct {
 }
 
 func newSession(o Options, source *archive.Source, client *s3.Client, resumed bool) (*session, error) {
-	s := &session{options: o, source: source, feed: newFeed(), state: coordination.SlowStart}
+	s := &session{options: o, source: source, feed: newFeed(), state: protocol.SlowStart}
 	s.outcomes.store, s.outcomes.layout = client, o.Layout
 	gate := upload.NewGate()
 	meter := upload.NewMeter(gate)
@@ -128,7 +129,7 @@ func (c *counting) Upload(ctx context.Context, f upload.File) (upload.Receipt, e
 }
 
 // newCoordinator returns a coordinator that leads one worker of one transfer.
-func newCoordinator(now time.Time, config coordination.Config, maxInFlight int) (*coordination.PipelineCoordinator, error) {
+func newCoordinator(now time.Time, config protocol.Config, maxInFlight int) (*coordination.PipelineCoordinator, error) {
 	c, err := coordination.NewPipelineCoordinator(coordination.Options{
 		Rand: rand.New(rand.NewPCG(uint64(now.UnixNano()), 0)),
 	})
@@ -136,8 +137,8 @@ func newCoordinator(now time.Time, config coordination.Config, maxInFlight int) 
 		return nil, fmt.Errorf("set up the coordinator: %w", err)
 	}
 	err = errors.Join(
-		c.Start(now, coordination.Snapshot{Epoch: epoch}),
-		c.PutTransfer(now, coordination.Transfer{ID: transferID, Weight: 1, Config: config}),
+		c.Start(now, protocol.Snapshot{Epoch: epoch}),
+		c.PutTransfer(now, protocol.Transfer{ID: transferID, Weight: 1, Config: config}),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("set up the coordinator: %w", err)
@@ -186,8 +187,8 @@ func (s *session) schedule(a archive.Archive) error {
 	s.tally.find(a)
 	return errors.Join(
 		s.coordinator.RegisterPrefix(time.Now(), transferID, a.Prefix),
-		s.coordinator.ScheduleUpload(coordination.Upload{
-			Archive: coordination.ArchiveID{Transfer: transferID, Prefix: a.Prefix, Number: a.Number},
+		s.coordinator.ScheduleUpload(protocol.Upload{
+			Archive: protocol.ArchiveID{Transfer: transferID, Prefix: a.Prefix, Number: a.Number},
 			Files:   a.Files(), Bytes: a.Bytes(),
 		}),
 	)

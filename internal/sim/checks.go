@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // driftBound is the most that a clock may run off, as internal/coordination has it.
@@ -35,7 +35,7 @@ type boundAt struct {
 }
 
 type heardReport struct {
-	worker   coordination.WorkerID
+	worker   protocol.WorkerID
 	instance string
 	sequence int64
 }
@@ -66,7 +66,7 @@ func (c *checks) began(m *manager) {
 }
 
 // ticked holds the coordinator's books against the grants that it gives (I1, I4).
-func (c *checks) ticked(m *manager, plan coordination.Plan) {
+func (c *checks) ticked(m *manager, plan protocol.Plan) {
 	metrics := m.core.Metrics(m.clock())
 	granted := 0
 	for _, g := range metrics.Groups {
@@ -119,7 +119,7 @@ func (c *checks) compare() {
 }
 
 // observed takes down when the manager heard a report.
-func (c *checks) observed(x *worker, r coordination.Report) {
+func (c *checks) observed(x *worker, r protocol.Report) {
 	x.heard = c.run.now
 	c.heard[heardReport{r.Worker, r.Instance, r.Sequence}] = c.run.now
 }
@@ -145,7 +145,7 @@ func (c *checks) leased(x *worker) {
 // begins holds an archive that a worker begins against what the API says (I3, I6).
 func (c *checks) begins(x *worker, a *attempt) {
 	stored := x.fleet.api.grants[x.id]
-	if (fence{stored.Epoch, stored.Sequence}).before(fence{x.grant.Epoch, x.grant.Sequence}) && !x.fleet.manager.removed[x.id] {
+	if stored.ID().Before(x.grant.ID()) && !x.fleet.manager.removed[x.id] {
 		c.violation("I6", "%s begins archive %d under a grant that the API does not hold", x.id, a.number)
 	}
 	if h := a.archive.holder; h != nil && h != x && h.works(a.archive) && c.wellHeard(h) && c.wellHeard(x) && x.lease.held(x.clock()) {
@@ -230,7 +230,7 @@ func (c *checks) concluded(f *fleet) {
 		return
 	}
 	for _, w := range f.works {
-		for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
+		for _, p := range m.core.Progress(protocol.TransferID(w.spec.Name)).Prefixes {
 			c.counted(m, w.byName[p.Prefix], p)
 		}
 	}
@@ -238,7 +238,7 @@ func (c *checks) concluded(f *fleet) {
 
 // counted compares the books on one prefix. What finished without anybody having
 // sent it has failed; that must have been said.
-func (c *checks) counted(m *manager, p *prefix, progress coordination.PrefixProgress) {
+func (c *checks) counted(m *manager, p *prefix, progress protocol.PrefixProgress) {
 	var unsent, sent int64
 	for n, a := range p.archives {
 		if a.done {
@@ -262,12 +262,12 @@ func (c *checks) counted(m *manager, p *prefix, progress coordination.PrefixProg
 
 // conserved looks for files that are counted without having been sent, or that nobody
 // accounts for once everything has ended (I8). An archive holds one file.
-func (c *checks) conserved(p *prefix, progress coordination.PrefixProgress, sent int64) {
+func (c *checks) conserved(p *prefix, progress protocol.PrefixProgress, sent int64) {
 	if progress.Done.Files > sent {
 		c.violation("I8", "%d files of %s count as done, %d were sent", progress.Done.Files, p.name, sent)
 	}
 	ended := progress.Done.Plus(progress.Failed).Plus(progress.Skipped)
-	if progress.Queued+progress.Assigned == 0 && ended != (coordination.Tally{Files: progress.Planned.Files, Bytes: progress.Planned.Bytes}) {
+	if progress.Queued+progress.Assigned == 0 && ended != (protocol.Tally{Files: progress.Planned.Files, Bytes: progress.Planned.Bytes}) {
 		c.violation("I8", "%+v of %s are planned, and %+v done, failed or skipped", progress.Planned, p.name, ended)
 	}
 }

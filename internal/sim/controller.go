@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/sim/baseline"
 )
 
@@ -16,7 +17,7 @@ import (
 type Controller struct {
 	Name string
 	// config is that of the production coordinator; nil for a baseline.
-	config *coordination.Config
+	config *protocol.Config
 	// without are the parts of the coordinator that are left out.
 	without coordination.Mechanism
 	law     baseline.Law
@@ -43,11 +44,11 @@ func FindController(name string) (Controller, error) {
 	if err != nil {
 		return Controller{}, fmt.Errorf("find controller %q: %w", name, err)
 	}
-	strategies := map[string]coordination.Strategy{
-		"adaptive": coordination.Adaptive, "tcp_like": coordination.TCPLike, "fair_share": coordination.FairShare,
+	strategies := map[string]protocol.Strategy{
+		"adaptive": protocol.Adaptive, "tcp_like": protocol.TCPLike, "fair_share": protocol.FairShare,
 	}
 	if strategy, ok := strategies[base]; ok {
-		config := coordination.DefaultConfig()
+		config := protocol.DefaultConfig()
 		config.Strategy = strategy
 		if err := override(&config, overrides); err != nil {
 			return Controller{}, fmt.Errorf("find controller %q: %w", name, err)
@@ -126,7 +127,7 @@ func (w fixedWindow) Start(time.Time, int)            {}
 func (w fixedWindow) Done(time.Time, baseline.Result) {}
 
 // override sets parameters of a configuration by their names in the API.
-func override(config *coordination.Config, list string) error {
+func override(config *protocol.Config, list string) error {
 	for _, pair := range strings.FieldsFunc(list, func(r rune) bool { return r == 0x2c }) {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
@@ -154,10 +155,10 @@ func setField(config reflect.Value, key, value string) error {
 		*target, err = strconv.ParseBool(value)
 	case *time.Duration:
 		*target, err = time.ParseDuration(value)
-	case *coordination.Strategy:
-		*target = coordination.Strategy(value)
-	case *coordination.BandwidthStrategy:
-		*target = coordination.BandwidthStrategy(value)
+	case *protocol.Strategy:
+		*target = protocol.Strategy(value)
+	case *protocol.BandwidthStrategy:
+		*target = protocol.BandwidthStrategy(value)
 	}
 	if err != nil {
 		return fmt.Errorf("parameter %s: %w", key, err)

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // fleet is the product: workers, an API that keeps the last grant and report of
 // each, and the manager around the production coordinator.
 type fleet struct {
 	*run
-	config   coordination.Config
+	config   protocol.Config
 	without  coordination.Mechanism
 	api      api
 	manager  *manager
 	pods     []*pod
-	byID     map[coordination.WorkerID]*worker
+	byID     map[protocol.WorkerID]*worker
 	messages *rand.Rand
 }
 
@@ -36,16 +37,16 @@ type pod struct {
 // api is what the API server holds, and the way to it.
 type api struct {
 	fleet   *fleet
-	grants  map[coordination.WorkerID]coordination.Grant
-	reports map[coordination.WorkerID]coordination.Report
+	grants  map[protocol.WorkerID]protocol.Grant
+	reports map[protocol.WorkerID]protocol.Report
 }
 
 func newFleet(r *run, c Controller) *fleet {
-	f := &fleet{run: r, config: *c.config, without: c.without, messages: stream(r.seed, "messages"), byID: map[coordination.WorkerID]*worker{}}
-	f.api = api{f, map[coordination.WorkerID]coordination.Grant{}, map[coordination.WorkerID]coordination.Report{}}
+	f := &fleet{run: r, config: *c.config, without: c.without, messages: stream(r.seed, "messages"), byID: map[protocol.WorkerID]*worker{}}
+	f.api = api{f, map[protocol.WorkerID]protocol.Grant{}, map[protocol.WorkerID]protocol.Report{}}
 	f.manager = &manager{
 		fleet: f, random: stream(r.seed, "manager"),
-		recorded: map[string]map[string]coordination.Recorded{}, removed: map[coordination.WorkerID]bool{},
+		recorded: map[string]map[string]protocol.Recorded{}, removed: map[protocol.WorkerID]bool{},
 	}
 	r.record.faultManager = f.manager.kill
 	for _, w := range r.works {
@@ -132,7 +133,7 @@ func (f *fleet) send(arrive func()) {
 }
 
 // putReport writes a report; the answer holds the newest grant.
-func (a *api) putReport(x *worker, r coordination.Report) {
+func (a *api) putReport(x *worker, r protocol.Report) {
 	if x.isolated {
 		return
 	}
@@ -148,7 +149,7 @@ func (a *api) putReport(x *worker, r coordination.Report) {
 }
 
 // tell lets a worker know its grant.
-func (a *api) tell(x *worker, g coordination.Grant) {
+func (a *api) tell(x *worker, g protocol.Grant) {
 	a.fleet.send(func() {
 		if !x.isolated {
 			x.unlessHung(func() { x.take(g) })
@@ -166,15 +167,15 @@ type manager struct {
 	tick   event
 	dying  bool // it dies in the middle of its next writes
 
-	saved     coordination.Snapshot
-	recorded  map[string]map[string]coordination.Recorded // by transfer and prefix
-	observed  map[coordination.WorkerID]observation
+	saved     protocol.Snapshot
+	recorded  map[string]map[string]protocol.Recorded // by transfer and prefix
+	observed  map[protocol.WorkerID]observation
 	scheduled map[*prefix]int64
-	cuts      int64                          // that this coordinator has made
-	hung      int                            // workers that hang whose slots are used again
-	hungAt    time.Duration                  // when more began to hang; 0 for none
-	gone      []coordination.WorkerID        // pods that have ended
-	removed   map[coordination.WorkerID]bool // whose leases were deleted
+	cuts      int64                      // that this coordinator has made
+	hung      int                        // workers that hang whose slots are used again
+	hungAt    time.Duration              // when more began to hang; 0 for none
+	gone      []protocol.WorkerID        // pods that have ended
+	removed   map[protocol.WorkerID]bool // whose leases were deleted
 }
 
 type observation struct {
@@ -202,7 +203,7 @@ func (m *manager) start() {
 	m.core, m.dying, m.cuts = core, false, 0
 	m.epoch++
 	m.drift = (2*m.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
-	m.observed, m.scheduled = map[coordination.WorkerID]observation{}, map[*prefix]int64{}
+	m.observed, m.scheduled = map[protocol.WorkerID]observation{}, map[*prefix]int64{}
 	now := m.clock()
 	snapshot := m.saved
 	snapshot.Epoch = m.epoch
@@ -217,8 +218,8 @@ func (m *manager) start() {
 
 // admit hands a transfer to the coordinator.
 func (m *manager) admit(now time.Time, w *work) {
-	id := coordination.TransferID(w.spec.Name)
-	must(m.core.PutTransfer(now, coordination.Transfer{
+	id := protocol.TransferID(w.spec.Name)
+	must(m.core.PutTransfer(now, protocol.Transfer{
 		ID: id, Tenant: w.spec.Tenant, Weight: w.spec.Weight, Config: m.fleet.config, Recorded: m.recorded[w.spec.Name],
 	}))
 	for _, p := range m.fleet.pods {
@@ -248,7 +249,7 @@ func (m *manager) work() {
 	m.remove(now)
 	for _, w := range f.works {
 		if m.over(w) {
-			m.core.Drain(now, coordination.TransferID(w.spec.Name))
+			m.core.Drain(now, protocol.TransferID(w.spec.Name))
 		}
 	}
 	plan := m.core.Tick(now)
@@ -265,7 +266,7 @@ func (m *manager) over(w *work) bool {
 	if w.endless || w.awaited > 0 {
 		return false
 	}
-	for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
+	for _, p := range m.core.Progress(protocol.TransferID(w.spec.Name)).Prefixes {
 		if p.Queued+p.Assigned > 0 || p.Finished.Count() < int64(len(w.byName[p.Prefix].archives)) {
 			return false
 		}
@@ -325,8 +326,8 @@ func (m *manager) schedule(w *work) {
 			continue
 		}
 		m.scheduled[p] = want
-		must(m.core.PlanPrefix(m.clock(), coordination.TransferID(w.spec.Name), coordination.PlannedPrefix{
-			Prefix: p.name, Planned: coordination.Planned{Archives: want, Files: want, Bytes: want * w.spec.archiveSize()},
+		must(m.core.PlanPrefix(m.clock(), protocol.TransferID(w.spec.Name), protocol.PlannedPrefix{
+			Prefix: p.name, Planned: protocol.Planned{Archives: want, Files: want, Bytes: want * w.spec.archiveSize()},
 		}))
 	}
 }
@@ -338,7 +339,7 @@ func (m *manager) observe(now time.Time, p *pod) {
 		return
 	}
 	if !m.core.HasWorker(id) {
-		m.core.AddWorker(now, id, coordination.TransferID(p.work.spec.Name), 0)
+		m.core.AddWorker(now, id, protocol.TransferID(p.work.spec.Name), 0)
 	}
 	r, ok := m.fleet.api.reports[id]
 	seen := observation{r.Instance, r.Sequence}
@@ -372,8 +373,8 @@ func (m *manager) recordProgress() {
 		return
 	}
 	for _, w := range m.fleet.works {
-		recorded := map[string]coordination.Recorded{}
-		for _, p := range m.core.Progress(coordination.TransferID(w.spec.Name)).Prefixes {
+		recorded := map[string]protocol.Recorded{}
+		for _, p := range m.core.Progress(protocol.TransferID(w.spec.Name)).Prefixes {
 			recorded[p.Prefix] = p.Recorded()
 		}
 		m.recorded[w.spec.Name] = recorded
@@ -381,7 +382,7 @@ func (m *manager) recordProgress() {
 }
 
 // write writes the grants that changed.
-func (m *manager) write(plan coordination.Plan) {
+func (m *manager) write(plan protocol.Plan) {
 	f := m.fleet
 	for i, g := range plan.Grants {
 		if m.dying && i >= len(plan.Grants)/2 {
@@ -390,11 +391,11 @@ func (m *manager) write(plan coordination.Plan) {
 			return
 		}
 		old, known := f.api.grants[g.Worker]
-		next := fence{g.Epoch, g.Sequence}
+		next := g.ID()
 		switch {
-		case known && next == fence{old.Epoch, old.Sequence}:
+		case known && next == old.ID():
 			continue
-		case known && next.before(fence{old.Epoch, old.Sequence}):
+		case known && next.Before(old.ID()):
 			f.check.violation("I3", "grant %v of %s follows grant %d of epoch %d", next, g.Worker, old.Sequence, old.Epoch)
 		}
 		f.api.grants[g.Worker] = g

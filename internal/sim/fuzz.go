@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
@@ -174,9 +174,9 @@ func randomFault(random *rand.Rand) Fault {
 	return f
 }
 
-func randomConfig(random *rand.Rand) coordination.Config {
-	c := coordination.DefaultConfig()
-	strategies := []coordination.Strategy{coordination.Adaptive, coordination.FairShare, coordination.TCPLike}
+func randomConfig(random *rand.Rand) protocol.Config {
+	c := protocol.DefaultConfig()
+	strategies := []protocol.Strategy{protocol.Adaptive, protocol.FairShare, protocol.TCPLike}
 	c.Strategy = strategies[random.IntN(len(strategies))]
 	c.AdvancedFlowControl = random.IntN(4) > 0
 	c.UpdateInterval = time.Duration(1+random.IntN(3)) * time.Second

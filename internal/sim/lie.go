@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // The kinds of faults that are lies: for a while a worker reports what is not so. Its
@@ -46,13 +46,13 @@ type fiction struct {
 	kind    string // of the lie that goes on; empty for none
 	ever    bool   // this process has lied
 	at      time.Duration
-	told    map[string]*coordination.PrefixCounters
+	told    map[string]*protocol.PrefixCounters
 	uptime  time.Duration // beside its own
 	stopped time.Duration // its uptime when its clock stood still; 0 for not
 }
 
 // embellish changes a report. Counters never go back: what was made up stays.
-func (x *worker) embellish(r *coordination.Report) {
+func (x *worker) embellish(r *protocol.Report) {
 	f := &x.fiction
 	elapsed := (x.fleet.now - f.at).Seconds()
 	f.at = x.fleet.now
@@ -60,12 +60,12 @@ func (x *worker) embellish(r *coordination.Report) {
 		return
 	}
 	if f.told == nil {
-		f.ever, f.told, elapsed = true, map[string]*coordination.PrefixCounters{}, 0
+		f.ever, f.told, elapsed = true, map[string]*protocol.PrefixCounters{}, 0
 	}
 	for i := range r.Prefixes {
 		p := &r.Prefixes[i]
 		if f.told[p.Prefix] == nil {
-			f.told[p.Prefix] = &coordination.PrefixCounters{}
+			f.told[p.Prefix] = &protocol.PrefixCounters{}
 		}
 		f.invent(p, f.told[p.Prefix], int64(liesPerSecond*elapsed))
 	}
@@ -73,7 +73,7 @@ func (x *worker) embellish(r *coordination.Report) {
 }
 
 // invent adds to the counters of a prefix.
-func (f *fiction) invent(p, told *coordination.PrefixCounters, count int64) {
+func (f *fiction) invent(p, told *protocol.PrefixCounters, count int64) {
 	switch f.kind {
 	case FaultLieThrottled:
 		told.Started, told.Throttled = told.Started+count, told.Throttled+count
@@ -102,7 +102,7 @@ func (f *fiction) invent(p, told *coordination.PrefixCounters, count int64) {
 }
 
 // bend changes the time that the report tells.
-func (f *fiction) bend(r *coordination.Report) {
+func (f *fiction) bend(r *protocol.Report) {
 	switch f.kind {
 	case FaultLieUptime:
 		f.uptime += time.Hour

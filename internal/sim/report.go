@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/pace"
 	"cargoship.dev/operator/internal/sim/baseline"
 )
 
 // meter counts the requests of one prefix as internal/upload's does.
 type meter struct {
-	total         coordination.PrefixCounters
+	total         protocol.PrefixCounters
 	used          bool
 	inFlight      int
 	maxInFlight   int
@@ -61,7 +61,7 @@ func (m *meter) end(took time.Duration, r *request) {
 const usedShare = 0.8
 
 // snapshot gives the counters, and begins a new interval.
-func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration) coordination.PrefixCounters {
+func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration) protocol.PrefixCounters {
 	c := m.total
 	c.Prefix = prefix
 	c.MaxInFlight = m.maxInFlight
@@ -75,7 +75,7 @@ func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration
 
 // measure sets the quantiles, also of what reports that may not have been read showed,
 // and begins a new interval.
-func (m *meter) measure(c *coordination.PrefixCounters, now, stands time.Duration) {
+func (m *meter) measure(c *protocol.PrefixCounters, now, stands time.Duration) {
 	for len(m.shown) > 0 && now-m.shown[0].at >= min(m.shown[0].stands, stands) {
 		m.shown[0].reset()
 		m.spare, m.shown = append(m.spare, m.shown[0]), m.shown[1:]
@@ -147,15 +147,15 @@ func (x *worker) conclude() {
 	x.hurry()
 }
 
-func (x *worker) nextReport() coordination.Report {
+func (x *worker) nextReport() protocol.Report {
 	if x.obeys() {
-		x.obeyed = fence{x.grant.Epoch, x.grant.Sequence}
+		x.obeyed = x.grant.ID()
 	}
 	now := x.fleet.now
-	r := coordination.Report{
-		Worker: x.id, Transfer: coordination.TransferID(x.work.spec.Name),
+	r := protocol.Report{
+		Worker: x.id, Transfer: protocol.TransferID(x.work.spec.Name),
 		Instance: fmt.Sprint(x.instance), Sequence: x.lease.send(x.clock()),
-		Uptime: x.clock() - x.began, Epoch: x.obeyed.epoch, GrantSequence: x.obeyed.sequence,
+		Uptime: x.clock() - x.began, Epoch: x.obeyed.Epoch, GrantSequence: x.obeyed.Sequence,
 		MaxInFlight: x.group.MaxInFlight,
 		Drained:     x.grant.Drain && x.attempts == 0,
 	}
@@ -170,7 +170,7 @@ func (x *worker) nextReport() coordination.Report {
 	x.embellish(&r)
 	for i := range x.finished {
 		f := &x.finished[i]
-		if x.obeyed.before(f.begun) {
+		if x.obeyed.Before(f.begun) {
 			continue // the manager would take it for the outcome of an earlier attempt
 		}
 		if f.report == 0 {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/pace"
 	"cargoship.dev/operator/internal/sim/baseline"
 )
@@ -26,7 +26,7 @@ const (
 // internal/worker and internal/upload, with archives of parts.
 type worker struct {
 	fleet    *fleet
-	id       coordination.WorkerID
+	id       protocol.WorkerID
 	work     *work
 	group    *WorkerGroup
 	host     *host
@@ -39,8 +39,8 @@ type worker struct {
 	dead                  bool     // its pod has ended
 	broken                int      // connections that broke while it hung
 	deferred              []func() // what happens once it is no longer hung
-	grant                 coordination.Grant
-	obeyed                fence
+	grant                 protocol.Grant
+	obeyed                protocol.GrantID
 	lease                 lease
 	lanes                 []*lane // by prefix, nil before the first use
 	finished              []finishedArchive
@@ -59,18 +59,11 @@ type worker struct {
 	eager              bool
 }
 
-// fence orders grants.
-type fence struct{ epoch, sequence int64 }
-
-func (f fence) before(o fence) bool {
-	return f.epoch < o.epoch || f.epoch == o.epoch && f.sequence < o.sequence
-}
-
 // finishedArchive is an archive that ended, and the first report that said so.
 type finishedArchive struct {
-	outcome coordination.Outcome
+	outcome protocol.Outcome
 	report  int64
-	begun   fence // the grant that it was begun under
+	begun   protocol.GrantID // the grant that it was begun under
 }
 
 // lane is the work on one prefix.
@@ -105,12 +98,12 @@ type attempt struct {
 	tasks     []*task
 	troubles  int
 	withdrawn bool
-	begun     fence // the grant that it was begun under
+	begun     protocol.GrantID // the grant that it was begun under
 }
 
 func newWorker(f *fleet, w *work, group *WorkerGroup, machine *host, name string) *worker {
 	x := &worker{
-		fleet: f, id: coordination.WorkerID(name), work: w, group: group,
+		fleet: f, id: protocol.WorkerID(name), work: w, group: group,
 		host: machine, random: stream(f.seed, "worker "+name),
 	}
 	x.drift = (2*x.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
@@ -126,7 +119,7 @@ func (x *worker) begin(after int64) {
 	x.instance++
 	x.born, x.heard, x.drained = x.fleet.now, x.fleet.now, 0
 	x.alive, x.hung, x.eager = true, false, false
-	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = coordination.Grant{}, fence{}, 0, 0, nil
+	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = protocol.Grant{}, protocol.GrantID{}, 0, 0, nil
 	x.began = x.clock()
 	x.lease = newLease(x.began, after)
 	x.lanes = make([]*lane, len(x.work.prefixes))
@@ -226,15 +219,15 @@ func (x *worker) untilRead() time.Duration {
 }
 
 // take takes in a grant, as Engine.Apply.
-func (x *worker) take(g coordination.Grant) {
+func (x *worker) take(g protocol.Grant) {
 	if !x.alive {
 		return
 	}
-	newer := fence{g.Epoch, g.Sequence}
-	if newer.before(fence{x.grant.Epoch, x.grant.Sequence}) {
+	newer := g.ID()
+	if newer.Before(x.grant.ID()) {
 		return
 	}
-	renewed := fence{x.grant.Epoch, x.grant.Sequence}.before(newer)
+	renewed := x.grant.ID().Before(newer)
 	interval := x.reportInterval()
 	x.grant = g
 	sooner := x.reportInterval() < interval
@@ -313,7 +306,7 @@ func (x *worker) assign() {
 }
 
 // takeOver goes on with the attempts that are still granted.
-func (l *lane) takeOver(assignments []coordination.Assignment, before []assigned) {
+func (l *lane) takeOver(assignments []protocol.Assignment, before []assigned) {
 	for _, a := range assignments {
 		as := assigned{number: a.Archive.Number, attempt: a.Attempt}
 		for _, old := range before {
@@ -446,7 +439,7 @@ func (l *lane) begin(as *assigned) {
 	if archive == nil {
 		panic(fmt.Sprintf("archive %d of prefix %s was assigned before it appeared", as.number, l.prefix.name))
 	}
-	as.run = &attempt{lane: l, archive: archive, number: as.number, attempt: as.attempt, begun: fence{x.grant.Epoch, x.grant.Sequence}}
+	as.run = &attempt{lane: l, archive: archive, number: as.number, attempt: as.attempt, begun: x.grant.ID()}
 	x.attempts++
 	x.fleet.check.begins(x, as.run)
 }
@@ -520,12 +513,12 @@ func (l *lane) finish(a *attempt) {
 		}
 	}
 	size := a.archive.transfer.spec.archiveSize()
-	o := coordination.Outcome{
-		Archive: coordination.ArchiveID{Transfer: x.grant.Transfer, Prefix: l.prefix.name, Number: a.number},
-		Done:    coordination.Tally{Files: 1, Bytes: size},
+	o := protocol.Outcome{
+		Archive: protocol.ArchiveID{Transfer: x.grant.Transfer, Prefix: l.prefix.name, Number: a.number},
+		Done:    protocol.Tally{Files: 1, Bytes: size},
 	}
 	if a.troubles > 0 {
-		o.Done, o.Failed = coordination.Tally{}, coordination.Tally{Files: 1, Bytes: size}
+		o.Done, o.Failed = protocol.Tally{}, protocol.Tally{Files: 1, Bytes: size}
 		o.Retry, o.Reason = true, "Refused"
 	} else {
 		a.archive.finish()

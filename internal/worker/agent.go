@@ -278,7 +278,7 @@ func (a *Agent) write(ctx context.Context, status v1alpha1.PrefixLeaseStatus) er
 // takeNewer takes in an answer, which may have been overtaken by another.
 func (a *Agent) takeNewer(lease *v1alpha1.PrefixLease) {
 	a.mu.Lock()
-	stale := a.lease != nil && lease.UID == a.lease.UID && fenceOf(lease.Spec).before(fenceOf(a.lease.Spec))
+	stale := a.lease != nil && lease.UID == a.lease.UID && grantID(lease.Spec).Before(grantID(a.lease.Spec))
 	a.mu.Unlock()
 	if !stale {
 		a.take(lease)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 )
@@ -44,7 +45,7 @@ const (
 type attempt struct {
 	assignment
 	// begun is the grant that the attempt was begun under.
-	begun  fence
+	begun  protocol.GrantID
 	ctx    context.Context
 	cancel context.CancelFunc
 	// withdrawn attempts are cancelled and wait for what is running.
@@ -77,7 +78,7 @@ func (a *attempt) unsent() bool {
 
 // begin makes the attempt that an assignment asks for.
 func (e *Engine) begin(as assignment) *attempt {
-	a := &attempt{assignment: as, begun: fenceOf(e.grant)}
+	a := &attempt{assignment: as, begun: grantID(e.grant)}
 	a.ctx, a.cancel = context.WithCancel(e.ctx)
 	e.attempts[as.archiveID] = a
 	return a

@@ -11,6 +11,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 )
@@ -105,7 +106,7 @@ type Engine struct {
 	// grant is the newest grant, obeyed the one whose consequences are all drawn:
 	// nothing of what it withdrew is in flight any more.
 	grant  v1alpha1.PrefixLeaseSpec
-	obeyed fence
+	obeyed protocol.GrantID
 	lease  lease
 	limits []upload.Limit
 	// floorOn is the prefix that the floor was on last.
@@ -127,14 +128,10 @@ type Engine struct {
 	conditions []metav1.Condition
 }
 
-// fence orders grants.
-type fence struct{ epoch, sequence int64 }
-
-func (f fence) before(o fence) bool {
-	return f.epoch < o.epoch || f.epoch == o.epoch && f.sequence < o.sequence
+// grantID names the grant that a lease holds.
+func grantID(g v1alpha1.PrefixLeaseSpec) protocol.GrantID {
+	return protocol.GrantID{Epoch: g.Epoch, Sequence: g.Sequence}
 }
-
-func fenceOf(g v1alpha1.PrefixLeaseSpec) fence { return fence{g.Epoch, g.Sequence} }
 
 // NewEngine returns an engine that has no grant yet.
 func NewEngine(o EngineOptions) *Engine {
@@ -165,10 +162,10 @@ func (e *Engine) Eager() <-chan struct{} { return e.eager }
 func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if fenceOf(grant).before(fenceOf(e.grant)) {
+	if grantID(grant).Before(grantID(e.grant)) {
 		return
 	}
-	renewed := fenceOf(e.grant).before(fenceOf(grant))
+	renewed := grantID(e.grant).Before(grantID(grant))
 	e.grant = grant
 	var report int64
 	if grant.AcknowledgedReport != nil && grant.AcknowledgedInstance == e.options.Instance {

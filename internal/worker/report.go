@@ -14,6 +14,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/upload"
 )
 
@@ -33,7 +34,7 @@ type finishedArchive struct {
 	v1alpha1.FinishedArchive
 	report int64
 	// begun is the grant that the archive was begun under.
-	begun fence
+	begun protocol.GrantID
 }
 
 // Report returns the next report, to be sent at once: the lease is counted from
@@ -46,7 +47,7 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.obeys(stats) {
-		e.obeyed = fenceOf(e.grant)
+		e.obeyed = grantID(e.grant)
 	}
 	e.setConditions()
 	now := time.Now()
@@ -55,8 +56,8 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 		UptimeMilliseconds: new(now.Sub(e.lease.started).Milliseconds()),
 		Instance:           e.options.Instance,
 		ReportSequence:     &sequence,
-		ObservedEpoch:      new(e.obeyed.epoch),
-		ObservedSequence:   new(e.obeyed.sequence),
+		ObservedEpoch:      new(e.obeyed.Epoch),
+		ObservedSequence:   new(e.obeyed.Sequence),
 		MaxInFlight:        new(clamp32(int64(e.options.Uploader.MaxInFlight()))),
 		ChecksumAlgorithm:  e.options.Destination.ChecksumAlgorithm(),
 		Prefixes:           e.reportPrefixes(stats),
@@ -99,7 +100,7 @@ func (e *Engine) reportFinished(sequence int64) []v1alpha1.FinishedArchive {
 	list := make([]v1alpha1.FinishedArchive, 0, len(e.finished))
 	for i := range e.finished {
 		f := &e.finished[i]
-		if e.obeyed.before(f.begun) {
+		if e.obeyed.Before(f.begun) {
 			continue
 		}
 		f.report = cmp.Or(f.report, sequence)

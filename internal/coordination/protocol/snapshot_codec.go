@@ -1,4 +1,4 @@
-package coordination
+package protocol
 
 import (
 	"bytes"
@@ -19,9 +19,9 @@ const (
 	snapshotVersion = 1
 	// longestSnapshot in bytes is read; the API stores less.
 	longestSnapshot = 1 << 20
-	// fastestRate in requests per second, widest in bytes per second and slowestLatency
+	// FastestRate in requests per second, widest in bytes per second and slowestLatency
 	// bound what a snapshot can make a new leader believe.
-	fastestRate    = 1e6
+	FastestRate    = 1e6
 	widest         = 1e12
 	slowestLatency = 10 * time.Minute
 )
@@ -41,7 +41,7 @@ func EncodeSnapshot(s Snapshot, most int) []byte {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		return cmp.Or(first(i > 0, j > 0), cmp.Compare(s.Groups[i].GoodRate, s.Groups[j].GoodRate), cmp.Compare(j, i))
+		return cmp.Or(cmp.Compare(min(j, 1), min(i, 1)), cmp.Compare(s.Groups[i].GoodRate, s.Groups[j].GoodRate), cmp.Compare(j, i))
 	})
 	// The more are left out, the shorter it gets.
 	out := sort.Search(len(order)+1, func(out int) bool {
@@ -94,7 +94,7 @@ func DecodeSnapshot(text []byte) (Snapshot, error) {
 	s := v.Snapshot
 	s.bound()
 	if s.Path != nil {
-		if err := s.validate(); err != nil {
+		if err := s.Validate(); err != nil {
 			return Snapshot{}, errors.Join(errors.New("read snapshot"), err)
 		}
 	}
@@ -104,26 +104,26 @@ func DecodeSnapshot(text []byte) (Snapshot, error) {
 // bound replaces what cannot be by the nearest that can.
 func (s *Snapshot) bound() {
 	s.Epoch = max(s.Epoch, 0)
-	s.LeaseLifetime = min(max(s.LeaseLifetime, 0), lifetime(longestLease))
+	s.LeaseLifetime = min(max(s.LeaseLifetime, 0), Lifetime(longestLease))
 	if s.Path == nil {
 		s.Groups = nil
 		return
 	}
 	p := s.Path
-	p.Window = min(max(p.Window, 1), maxWindow)
-	p.Threshold = min(max(p.Threshold, 1), maxWindow)
-	p.GoodWindow = min(max(p.GoodWindow, 0), maxWindow)
+	p.Window = min(max(p.Window, 1), MaxWindow)
+	p.Threshold = min(max(p.Threshold, 1), MaxWindow)
+	p.GoodWindow = min(max(p.GoodWindow, 0), MaxWindow)
 	p.State = p.State.known()
 	p.Profile.bound()
-	s.Groups = s.Groups[:min(len(s.Groups), maxGroups)]
-	left := maxMembers
+	s.Groups = s.Groups[:min(len(s.Groups), MaxGroups)]
+	left := MaxMembers
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		g.State = g.State.known()
-		g.Name = truncate(g.Name, maxPrefixLength)
-		g.Rate, g.GoodRate = bounded(g.Rate, fastestRate), bounded(g.GoodRate, fastestRate)
+		g.Name = Truncate(g.Name, MaxPrefixLength)
+		g.Rate, g.GoodRate = bounded(g.Rate, FastestRate), bounded(g.GoodRate, FastestRate)
 		g.Members = slices.DeleteFunc(g.Members, func(m Member) bool {
-			return m.Transfer == "" || m.Prefix == "" || len(m.Prefix) > maxPrefixLength || !utf8.ValidString(m.Prefix)
+			return m.Transfer == "" || m.Prefix == "" || len(m.Prefix) > MaxPrefixLength || !utf8.ValidString(m.Prefix)
 		})
 		g.Members = g.Members[:min(len(g.Members), left)]
 		left -= len(g.Members)
@@ -132,11 +132,11 @@ func (s *Snapshot) bound() {
 
 func (p *NetworkProfile) bound() {
 	p.BaseLatency = min(max(p.BaseLatency, 0), slowestLatency)
-	p.SizeClass = min(max(p.SizeClass, 0), sizeClasses-1)
-	p.Bandwidth, p.RequestRate = bounded(p.Bandwidth, widest), bounded(p.RequestRate, fastestRate)
+	p.SizeClass = min(max(p.SizeClass, 0), SizeClasses-1)
+	p.Bandwidth, p.RequestRate = bounded(p.Bandwidth, widest), bounded(p.RequestRate, FastestRate)
 	p.Trend = min(max(p.Trend, -1), 1)
 	p.Confidence = bounded(p.Confidence, 1)
-	p.Samples = min(max(p.Samples, 0), maxNumber)
+	p.Samples = min(max(p.Samples, 0), MaxNumber)
 }
 
 // bounded is a figure between 0 and the most; what is no number is 0.
@@ -145,13 +145,4 @@ func bounded(value, most float64) float64 {
 		return 0
 	}
 	return min(value, most)
-}
-
-// known is the state, or congestion avoidance where it is none.
-func (s State) known() State {
-	switch s {
-	case SlowStart, CongestionAvoidance, FastRecovery, Recovery:
-		return s
-	}
-	return CongestionAvoidance
 }

@@ -1,4 +1,4 @@
-package coordination
+package protocol
 
 import (
 	"math"
@@ -77,21 +77,21 @@ func checkCounts(t *rapid.T, r Ranges, members map[int64]bool, from, to int64) {
 			want++
 		}
 	}
-	if got := r.countBetween(from, to); got != want {
+	if got := r.CountBetween(from, to); got != want {
 		t.Fatalf("%s has %d members from %d to below %d, want %d", r, got, from, to, want)
 	}
 	absent := from
 	for members[absent] {
 		absent++
 	}
-	if got := r.absentFrom(from); got != absent {
+	if got := r.AbsentFrom(from); got != absent {
 		t.Fatalf("the first number from %d on that is not in %s is %d, want %d", from, r, got, absent)
 	}
 	var end int64
 	for n := range members {
 		end = max(end, n+1)
 	}
-	if got := r.end(); got != end {
+	if got := r.End(); got != end {
 		t.Fatalf("%s ends at %d, want %d", r, got, end)
 	}
 }
@@ -101,7 +101,7 @@ func TestRangesAtTheirEnd(t *testing.T) {
 	if r.Add(-1) || r.Add(math.MaxInt64) {
 		t.Fatal("a number out of bounds was added")
 	}
-	if !r.Add(maxNumber) || !r.Add(maxNumber-1) {
+	if !r.Add(MaxNumber) || !r.Add(MaxNumber-1) {
 		t.Fatal("the largest numbers were not added")
 	}
 	if want := "9223372036854775805-9223372036854775806"; r.String() != want {

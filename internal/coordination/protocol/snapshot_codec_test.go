@@ -1,8 +1,7 @@
-package coordination
+package protocol
 
 import (
 	"fmt"
-	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,9 +12,9 @@ import (
 // writes in six bytes for each of theirs.
 func fullSnapshot() Snapshot {
 	s := Snapshot{Epoch: 7, LeaseLifetime: time.Minute, Path: &PathSnapshot{Window: 280, State: CongestionAvoidance, Threshold: 16}}
-	for i := range maxGroups {
+	for i := range MaxGroups {
 		g := GroupSnapshot{Name: fmt.Sprint("shared-", i), State: CongestionAvoidance, Rate: float64(i + 1), GoodRate: float64(i + 1)}
-		for n := range maxMembers / maxGroups {
+		for n := range MaxMembers / MaxGroups {
 			if i > 0 {
 				g.Members = append(g.Members, Member{"7f5a0a5e-9d3c-4a57-b7bb-0f8f2f2f7f11", strings.Repeat("\x01", 250) + fmt.Sprint(n)})
 			}
@@ -39,7 +38,7 @@ func TestSnapshotIsBoundedInEncodedBytes(t *testing.T) {
 		}
 		// The groups that the most is accepted for stay, and the first, which has the rest.
 		for i, g := range got.Groups {
-			if i > 0 && g.GoodRate <= float64(maxGroups-len(got.Groups)+1) {
+			if i > 0 && g.GoodRate <= float64(MaxGroups-len(got.Groups)+1) {
 				t.Errorf("within %d bytes: group %s with %v requests per second is one of %d", most, g.Name, g.GoodRate, len(got.Groups))
 			}
 		}
@@ -81,36 +80,4 @@ func TestBadSnapshotsAreToldAndEmpty(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestAbsurdSnapshotsAreBounded(t *testing.T) {
-	s, err := DecodeSnapshot([]byte(`{"version":1,"epoch":-4,"leaseLifetime":9000000000000000000,"path":{"window":2000000000,"state":"?",
-		"threshold":-1,"goodWindow":-7,"profile":{"baseLatency":-5,"sizeClass":900,"bandwidth":1e300,"requestRate":-1,"confidence":40}},
-		"groups":[{"name":"shared","rate":1e300,"goodRate":-1},{"name":"x","state":"Recovery","members":[{"transfer":"t","prefix":""},{"transfer":"t","prefix":"a"}]}]}`))
-	must(t, err)
-	if s.LeaseLifetime > 2*time.Hour || s.Path.Window != maxWindow || s.Path.State != CongestionAvoidance || s.Path.GoodWindow != 0 ||
-		s.Groups[0].Rate > fastestRate || s.Groups[0].GoodRate != 0 || len(s.Groups[1].Members) != 1 || math.IsInf(s.Path.Profile.Bandwidth, 0) {
-		t.Errorf("got %+v %+v", s, *s.Path)
-	}
-	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
-	must(t, err)
-	s.Epoch = 1
-	must(t, c.Start(start, s))
-}
-
-// A snapshot of any bytes is read without harm, and what is read can be begun with.
-func FuzzDecodeSnapshot(f *testing.F) {
-	f.Add(EncodeSnapshot(fullSnapshot(), 4<<10))
-	f.Add([]byte(`{"version":1,"path":{"window":-1},"groups":[{},{}]}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := DecodeSnapshot(text)
-		if err != nil {
-			return
-		}
-		c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
-		must(t, err)
-		s.Epoch = 1
-		must(t, c.Start(start, s))
-		c.Tick(start.Add(time.Second))
-	})
 }

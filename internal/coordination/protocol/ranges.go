@@ -1,4 +1,4 @@
-package coordination
+package protocol
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// maxNumber is the largest member of a Ranges; one less than the largest int64,
+// MaxNumber is the largest member of a Ranges; one less than the largest int64,
 // so that the count of any set is an int64.
-const maxNumber = math.MaxInt64 - 1
+const MaxNumber = math.MaxInt64 - 1
 
 // Ranges is a set of numbers from 0 to 1<<63 - 2, compact where they are
 // consecutive. The zero value is the empty set. Copies share memory: Clone
@@ -66,8 +66,8 @@ func parseSpan(text string) (span, error) {
 // parseNumber accepts plain decimals only: no sign, no leading zero.
 func parseNumber(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > maxNumber || strconv.FormatInt(n, 10) != text {
-		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, int64(maxNumber))
+	if err != nil || n < 0 || n > MaxNumber || strconv.FormatInt(n, 10) != text {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, int64(MaxNumber))
 	}
 	return n, nil
 }
@@ -106,7 +106,7 @@ func (r Ranges) Count() int64 {
 // Add puts n into the set and tells whether it was absent. A number outside
 // 0 to 1<<63 - 2 is never a member.
 func (r *Ranges) Add(n int64) bool {
-	if n < 0 || n > maxNumber || r.Contains(n) {
+	if n < 0 || n > MaxNumber || r.Contains(n) {
 		return false
 	}
 	r.insert(span{n, n})
@@ -116,16 +116,16 @@ func (r *Ranges) Add(n int64) bool {
 // Clone gives a copy that shares no memory.
 func (r Ranges) Clone() Ranges { return Ranges{spans: slices.Clone(r.spans)} }
 
-// end is above every member; 0 for the empty set.
-func (r Ranges) end() int64 {
+// End is above every member; 0 for the empty set.
+func (r Ranges) End() int64 {
 	if len(r.spans) == 0 {
 		return 0
 	}
 	return r.spans[len(r.spans)-1].last + 1
 }
 
-// countBetween is the number of members from from to to - 1.
-func (r Ranges) countBetween(from, to int64) int64 {
+// CountBetween is the number of members from from to to - 1.
+func (r Ranges) CountBetween(from, to int64) int64 {
 	var n int64
 	for _, s := range r.spans[r.search(from):] {
 		if s.first >= to {
@@ -136,8 +136,8 @@ func (r Ranges) countBetween(from, to int64) int64 {
 	return n
 }
 
-// absentFrom finds the first number from n on that is no member.
-func (r Ranges) absentFrom(n int64) int64 {
+// AbsentFrom finds the first number from n on that is no member.
+func (r Ranges) AbsentFrom(n int64) int64 {
 	if i := r.search(n); i < len(r.spans) && r.spans[i].first <= n {
 		return r.spans[i].last + 1
 	}

@@ -1,0 +1,107 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+)
+
+// State is a state of the congestion controller of a group.
+type State string
+
+const (
+	SlowStart           State = "SlowStart"
+	CongestionAvoidance State = "CongestionAvoidance"
+	FastRecovery        State = "FastRecovery"
+	Recovery            State = "Recovery"
+)
+
+// known is the state, or congestion avoidance where it is none.
+func (s State) known() State {
+	switch s {
+	case SlowStart, CongestionAvoidance, FastRecovery, Recovery:
+		return s
+	}
+	return CongestionAvoidance
+}
+
+// Assignment hands an archive to a worker.
+type Assignment struct {
+	Archive ArchiveID
+	// Attempt counts the workers that were given the archive, from 1.
+	Attempt int
+}
+
+// PrefixGrant is what a worker may do on one prefix.
+type PrefixGrant struct {
+	Prefix string
+	// Window in requests in flight.
+	Window int
+	// Rate in requests started per second; 0 means that only the window limits.
+	Rate        float64
+	Assignments []Assignment
+}
+
+// Grant is what a worker may do. A worker acts on one grant at a time: it starts
+// no request while it has as many in flight as all windows of the newest one
+// sum to, those begun under an earlier grant included.
+type Grant struct {
+	Worker   WorkerID
+	Transfer TransferID
+	// Epoch and Sequence order grants; lower ones are ignored.
+	Epoch, Sequence int64
+	// AcknowledgedReport is the last report taken in. The lease runs for
+	// Duration from the moment the worker sent it.
+	AcknowledgedReport int64
+	// Instance is the worker process that sent that report. Any other holds no
+	// lease by this grant: sequences of two processes do not compare.
+	Instance       string
+	Duration       time.Duration
+	ReportInterval time.Duration
+	// Drain: stop sending and exit.
+	Drain bool
+	// Plan: this worker walks the source and writes the inventory.
+	Plan     bool
+	Prefixes []PrefixGrant
+}
+
+// ID gives the grant's place in the order of the grants of its worker.
+func (g Grant) ID() GrantID { return GrantID{g.Epoch, g.Sequence} }
+
+// LimitsAs tells that two grants differ in archives at most.
+func (g Grant) LimitsAs(h Grant) bool {
+	return g.Epoch == h.Epoch && slices.EqualFunc(g.Prefixes, h.Prefixes, func(p, q PrefixGrant) bool {
+		return p.Prefix == q.Prefix && p.Window == q.Window && p.Rate == q.Rate
+	})
+}
+
+// Plan is the result of a tick: the grants as they should stand, all of them,
+// and what the controller changed its mind about.
+type Plan struct {
+	Grants      []Grant
+	Transitions []Transition
+}
+
+// Transition is a change of state of a group, with its cause.
+type Transition struct {
+	Group    string
+	From, To State
+	// Cause is a machine-readable word, such as Throttled, QueueGrowth, Plateau or Clean.
+	Cause string
+}
+
+// DriftBound is how far a clock may run off, relative to true time.
+const DriftBound = 0.01
+
+// Lifetime is how long a grant may hold by the manager's clock: it runs fast,
+// the worker's slow, each by the drift bound.
+func Lifetime(duration time.Duration) time.Duration {
+	return time.Duration(float64(duration) * (1 + DriftBound) / (1 - DriftBound))
+}
+
+// GrantID names a grant among those of one worker, and orders it.
+type GrantID struct{ Epoch, Sequence int64 }
+
+// Before orders grants: by epoch, then by sequence.
+func (g GrantID) Before(o GrantID) bool {
+	return g.Epoch < o.Epoch || g.Epoch == o.Epoch && g.Sequence < o.Sequence
+}
