@@ -235,8 +235,8 @@ func read(t *testing.T, file string) []byte {
 }
 
 func TestNotesTellWhatWasChosen(t *testing.T) {
-	const hostPath = "Whoever may create an ArchiveTransfer may now read files of the nodes."
-	const nfs = "Whoever may create an ArchiveTransfer may now read the NFS exports that the nodes can mount."
+	const hostPath = "Anyone who may create an ArchiveTransfer can now read files of the nodes."
+	const nfs = "Anyone who may create an ArchiveTransfer can now read the NFS exports that the nodes can mount."
 	for value, wantWarning := range map[string]bool{"true": true, "false": false} {
 		out, err := helm(t, "install", chart, chart, "--dry-run=client", "--set", "allowHostPathSources="+value+",allowNFSSources="+value)
 		if err != nil {

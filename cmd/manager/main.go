@@ -98,8 +98,8 @@ func command() *cobra.Command {
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several managers lead")
 	f.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader election lease; the manager's own by default")
 	f.StringVar(&o.workerImage, "worker-image", "", "image of worker pods (required)")
-	f.BoolVar(&o.allowed.HostPath, "allow-host-path-sources", false, "admit sources of the type hostPath: whoever may create ArchiveTransfers may then read the nodes' files")
-	f.BoolVar(&o.allowed.NFS, "allow-nfs-sources", false, "admit sources of the type nfs: whoever may create ArchiveTransfers may then read, as any user ID, every export that the nodes can mount")
+	f.BoolVar(&o.allowed.HostPath, "allow-host-path-sources", false, "allow hostPath sources: anyone who may create ArchiveTransfers can then read the nodes' files")
+	f.BoolVar(&o.allowed.NFS, "allow-nfs-sources", false, "allow nfs sources: anyone who may create ArchiveTransfers can then read, as any user ID, every export that the nodes can mount")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
 	return cmd
