@@ -172,7 +172,7 @@ func TestAWorkerThatRunsDryMakesHaste(t *testing.T) {
 		f.reports["w"].Prefixes = []protocol.PrefixCounters{{Prefix: "a", SenderLimited: true}}
 		f.report("w", all...)
 		f.c.hasten()
-		if got := f.c.transfers[0].interval; got != want {
+		if got := f.c.transfers[0].terms.Interval; got != want {
 			t.Errorf("with %d archives for a worker that ended all of its own the interval is %v, want %v", queued, got, want)
 		}
 	}

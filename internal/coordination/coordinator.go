@@ -131,13 +131,13 @@ func (c *PipelineCoordinator) configure() {
 	stretched := time.Duration(len(c.workers)/writesPerSecond*2) * time.Second / 2
 	law, live := c.law()
 	for _, t := range c.transfers {
-		t.leisure, t.duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
+		t.terms.Leisure, t.terms.Duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
 		if live {
-			t.leisure, t.duration = min(t.leisure, law.UpdateInterval), min(t.duration, law.LeaseDuration)
+			t.terms.Leisure, t.terms.Duration = min(t.terms.Leisure, law.UpdateInterval), min(t.terms.Duration, law.LeaseDuration)
 		}
-		t.leisure = max(t.leisure, stretched)
-		t.duration = max(t.duration, 4*t.leisure)
-		t.lifetime = protocol.Lifetime(t.duration)
+		t.terms.Leisure = max(t.terms.Leisure, stretched)
+		t.terms.Duration = max(t.terms.Duration, 4*t.terms.Leisure)
+		t.terms.Lifetime = protocol.Lifetime(t.terms.Duration)
 	}
 	if live && law != c.control.config {
 		c.control.configure(law)
@@ -180,9 +180,9 @@ func (c *PipelineCoordinator) hasten() {
 	step := shortestInterval
 	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
 	for _, t := range c.transfers {
-		t.interval = t.leisure
+		t.terms.Interval = t.terms.Leisure
 		if hasty {
-			t.interval = min(t.leisure, max(step, fastest))
+			t.terms.Interval = min(t.terms.Leisure, max(step, fastest))
 		}
 	}
 }
@@ -207,14 +207,14 @@ func (c *PipelineCoordinator) hungry() bool {
 func (c *PipelineCoordinator) Interval() time.Duration {
 	shortest := protocol.DefaultConfig().UpdateInterval
 	for _, w := range c.ordered {
-		if len(w.lease.versions) == 0 && !w.leaving() {
+		if !w.lease.Held() && !w.leaving() {
 			shortest = min(shortest, shortestInterval/2)
 		}
 	}
 	_, live := c.law()
 	for _, t := range c.transfers {
 		if !live || t.counts(c.now) {
-			shortest = min(shortest, t.interval, t.spec.Config.UpdateInterval)
+			shortest = min(shortest, t.terms.Interval, t.spec.Config.UpdateInterval)
 		}
 	}
 	return shortest
@@ -353,7 +353,7 @@ func (c *PipelineCoordinator) RemoveWorker(now time.Time, id protocol.WorkerID, 
 		return
 	}
 	w.removing = true
-	if confirmed || w.drained || len(w.lease.versions) == 0 {
+	if confirmed || w.drained || !w.lease.Held() {
 		c.removeWorker(w)
 	}
 }
@@ -374,7 +374,7 @@ func (c *PipelineCoordinator) removeWorker(w *worker) {
 // The worker of an unknown transfer is told to drain.
 func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	c.now = now
-	if known := c.workers[g.Worker]; known != nil && known.lease.issued {
+	if known := c.workers[g.Worker]; known != nil && known.lease.Issued() {
 		return
 	}
 	t := c.transfer(g.Transfer)
@@ -384,20 +384,17 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	}
 	w := c.addWorker(now, g.Worker, t)
 	c.configure()
-	holds := protocol.Lifetime(max(g.Duration, t.duration))
+	holds := protocol.Lifetime(max(g.Duration, t.terms.Duration))
 	ends := now.Add(holds)
-	v := version{id: g.ID(), expires: ends, lifetime: holds, plan: g.Plan}
+	var known []protocol.PrefixGrant
 	for _, p := range g.Prefixes {
 		if l, err := c.register(t, p.Prefix); err == nil {
-			v.allow(max(p.Window, 0), p.Rate)
+			known = append(known, p)
 			c.lent = c.lent || p.Window > 0
 			w.adopt(l, p)
 		}
 	}
-	w.lease.grant, w.lease.issued, w.lease.issuedAt = g, true, now
-	w.lease.report, w.lease.instance = max(g.AcknowledgedReport, 0), g.Instance
-	w.lease.floor = 1 // the worker may be on the floor of a grant before this one
-	w.lease.add(v)
+	w.lease.Adopt(now, g, known, holds)
 	if t.coordinated() {
 		c.control.adopted += w.window()
 	}
@@ -464,13 +461,13 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 // expire takes back what workers hold whose leases are over.
 func (c *PipelineCoordinator) expire(now time.Time) {
 	for _, w := range slices.Clone(c.ordered) {
-		if w.lease.expire(now) {
+		if w.lease.Expire(now) {
 			if !w.leaving() {
 				c.metrics.LeasesExpired++
 			}
 			w.release(w.transfer.removed)
 		}
-		if w.removing && len(w.lease.versions) == 0 {
+		if w.removing && !w.lease.Held() {
 			c.removeWorker(w)
 		}
 	}

@@ -265,7 +265,7 @@ func (c *PipelineCoordinator) divideLanes(now time.Time, t *TransferScheduler, w
 		c.lanes = append(c.lanes, l)
 		claims = append(claims, claim{
 			weight: t.weigh(l, efficiency), demand: float64(l.share.demand), limit: float64(l.share.limit),
-			current: current, rank: rank(now, l.since, current > 0), inTurn: now.Sub(l.since) < turnIntervals*t.leisure,
+			current: current, rank: rank(now, l.since, current > 0), inTurn: now.Sub(l.since) < turnIntervals*t.terms.Leisure,
 		})
 	}
 	c.allocator.claims = claims
@@ -315,7 +315,7 @@ func (w *worker) claimOn(now time.Time, l *lane) claim {
 	}
 	claim := w.claim(now, demand, w.capacity()-w.used, current)
 	claim.rank = rank(now, since, serving)
-	claim.inTurn = now.Sub(since) < turnIntervals*w.transfer.leisure
+	claim.inTurn = now.Sub(since) < turnIntervals*w.transfer.terms.Leisure
 	waitedATurn := current == 0 && !serving && !claim.inTurn
 	if waitedATurn || current > 0 && claim.inTurn {
 		claim.floor = 1
@@ -327,7 +327,7 @@ func (w *worker) claimOn(now time.Time, l *lane) claim {
 func (w *worker) claim(now time.Time, demand, limit, current int) claim {
 	return claim{
 		weight: 1, base: float64(w.used), demand: float64(min(demand, limit)), limit: float64(limit), current: current,
-		rank: rank(now, w.since, w.serving), inTurn: now.Sub(w.since) < turnIntervals*w.transfer.leisure,
+		rank: rank(now, w.since, w.serving), inTurn: now.Sub(w.since) < turnIntervals*w.transfer.terms.Leisure,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -12,7 +13,7 @@ import (
 type worker struct {
 	id       protocol.WorkerID
 	transfer *TransferScheduler
-	lease    lease
+	lease    lease.Ledger
 	// cells are the worker's prefixes, by lane index; one stands as long as the worker.
 	cells []*cell
 	held  int     // archives over all cells
@@ -190,7 +191,7 @@ func (w *worker) lose(l *lane, h *holding) {
 	if w.lost == nil {
 		w.lost = map[lostArchive]protocol.GrantID{}
 	}
-	w.lost[lostArchive{l, h.number}] = w.lease.grant.ID()
+	w.lost[lostArchive{l, h.number}] = w.lease.Grant().ID()
 }
 
 // Reasons that the coordinator itself gives for a failed archive.

@@ -18,7 +18,7 @@ func (c *PipelineCoordinator) limitGrants(now time.Time) {
 	c.growing = c.growing[:0]
 	claims := c.allocator.claims[:0]
 	for _, w := range c.ordered {
-		charged := w.lease.leased()
+		charged := w.lease.Leased()
 		if w.transfer.coordinated() {
 			free -= charged
 		}
@@ -38,7 +38,7 @@ func (c *PipelineCoordinator) limitGrants(now time.Time) {
 	c.allocator.claims = claims
 	c.allocator.divide(free, claims)
 	for i, w := range c.growing {
-		w.grow(now, w.lease.leased()+claims[i].share)
+		w.grow(now, w.lease.Leased()+claims[i].share)
 	}
 	for _, w := range c.ordered {
 		if serving := w.window() > 0; serving != w.serving {
@@ -265,7 +265,7 @@ func (c *cell) depth() int {
 func (c *cell) ahead() int {
 	w := c.worker
 	depth := float64(w.transfer.spec.Config.PipelineDepth * w.serves)
-	depth = max(depth, aheadIntervals*w.turnover*w.transfer.leisure.Seconds())
+	depth = max(depth, aheadIntervals*w.turnover*w.transfer.terms.Leisure.Seconds())
 	return min(max(1, int(depth)*c.window/max(1, w.granting)), protocol.MaxPipelineDepth)
 }
 
@@ -277,16 +277,16 @@ func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
 		if w.due(now) && (c.changed(w) || w.stale(now)) {
 			c.write(now, w)
 		}
-		grants = append(grants, w.lease.grant)
+		grants = append(grants, *w.lease.Grant())
 	}
 	return grants
 }
 
 // changed tells that what the worker should be granted differs from what is.
 func (c *PipelineCoordinator) changed(w *worker) bool {
-	g, t := &w.lease.grant, w.transfer
-	if !w.lease.issued || g.Epoch != c.epoch || g.Drain != w.leaving() || g.Plan != (t.planner == w) ||
-		g.Duration != t.duration || g.ReportInterval != t.interval {
+	g, t := w.lease.Grant(), w.transfer
+	if !w.lease.Issued() || g.Epoch != c.epoch || g.Drain != w.leaving() || g.Plan != (t.planner == w) ||
+		g.Duration != t.terms.Duration || g.ReportInterval != t.terms.Interval {
 		return true
 	}
 	i := 0
@@ -326,44 +326,32 @@ func (c *cell) differs(g *protocol.PrefixGrant) bool {
 	return false
 }
 
-// write issues a new grant. The lease runs from the last report, so a worker
-// that has not reported for long gets a grant that is over already.
+// write issues a new grant.
 func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	l, t := &w.lease, w.transfer
-	former := l.grant
-	l.grant = protocol.Grant{
+	g := protocol.Grant{
 		Worker: w.id, Transfer: t.spec.ID,
-		Epoch: c.epoch, Sequence: l.grant.Sequence + 1,
-		AcknowledgedReport: l.report, Instance: l.instance,
-		Duration: t.duration, ReportInterval: t.interval,
+		Epoch: c.epoch, Sequence: l.Grant().Sequence + 1,
+		AcknowledgedReport: l.LastReport(), Instance: l.Instance(),
+		Duration: t.terms.Duration, ReportInterval: t.terms.Interval,
 		Drain: w.leaving(), Plan: t.planner == w,
 	}
-	l.issued, l.issuedAt, l.basis = true, now, l.reportedAt
-	v := version{
-		id: l.grant.ID(), expires: l.reportedAt.Add(t.lifetime), lifetime: t.lifetime, plan: l.grant.Plan,
-	}
 	prefixes, archives := w.granted()
-	l.grant.Prefixes = slices.Grow(l.grant.Prefixes, prefixes)
+	g.Prefixes = slices.Grow(g.Prefixes, prefixes)
 	assignments := make([]protocol.Assignment, 0, archives)
 	for _, cell := range w.cells {
 		if cell.granted() {
 			cell.entitled = true
-			l.grant.Prefixes, assignments = cell.grant(&l.grant, assignments)
-			v.allow(cell.window, cell.rate)
+			g.Prefixes, assignments = cell.grant(&g, assignments)
 			c.lent = c.lent || cell.window > 0
 		}
 		for _, h := range cell.recalled {
 			if h.recall == (protocol.GrantID{}) {
-				h.recall = l.grant.ID()
+				h.recall = g.ID()
 			}
 		}
 	}
-	if l.reported && now.Before(v.expires) {
-		l.add(v)
-	}
-	if !l.grant.LimitsAs(former) {
-		l.limited = l.grant.Sequence
-	}
+	l.Issue(now, g, t.terms.Lifetime)
 }
 
 // granted counts the prefixes and the archives that the worker's grant names.

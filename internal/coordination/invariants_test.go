@@ -389,13 +389,13 @@ func (w *world) checkWorkers() {
 		if known == nil {
 			continue
 		}
-		if charged := known.lease.charge(); p.using(w.now) > charged {
+		if charged := known.lease.Charge(); p.using(w.now) > charged {
 			w.t.Fatalf("I1: %s may have %d in flight, the manager charges %d", p.id, p.using(w.now), charged)
 		}
-		if len(known.lease.versions) == 0 && !known.drained && clock(w.now, p.drift) < p.leased && p.using(w.now) > 0 {
+		if !known.lease.Held() && !known.drained && clock(w.now, p.drift) < p.leased && p.using(w.now) > 0 {
 			w.t.Fatalf("I2: %s holds a lease that the manager believes over", p.id)
 		}
-		if known.lease.floor < min(1, p.using(w.now)) && len(known.lease.versions) == 0 {
+		if known.lease.Charge() < min(1, p.using(w.now)) && !known.lease.Held() {
 			w.t.Fatalf("I5: %s has %d in flight after its lease, nothing is charged", p.id, p.using(w.now))
 		}
 	}
@@ -410,7 +410,7 @@ func (w *world) checkManager() {
 	}
 	regranted := 0
 	for _, worker := range w.manager.ordered {
-		if worker.lease.grant.Epoch == w.epoch {
+		if worker.lease.Grant().Epoch == w.epoch {
 			regranted += worker.window()
 		}
 	}
@@ -443,7 +443,7 @@ func (w *world) checkHands() {
 	holders := map[protocol.ArchiveID]protocol.WorkerID{}
 	planners := 0
 	for _, worker := range w.manager.ordered {
-		g := worker.lease.grant
+		g := worker.lease.Grant()
 		if g.Epoch != w.epoch {
 			continue
 		}

@@ -154,7 +154,7 @@ func (c *PipelineCoordinator) grantedAndCharged() (granted, charged int) {
 	for _, w := range c.ordered {
 		if w.transfer.coordinated() {
 			granted += w.window()
-			charged += w.lease.charge()
+			charged += w.lease.Charge()
 		}
 	}
 	return granted, charged

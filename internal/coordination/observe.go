@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -24,6 +25,18 @@ var (
 	ErrImpossibleReport = errors.New("the report is impossible")
 )
 
+// What one worker cannot do in a second, so that a report that says so is rejected:
+// requests far beyond what a processor signs, bytes beyond the fastest network card of
+// 400 Gb/s.
+const (
+	mostRequests = 1e6
+	mostBytes    = 1e11
+)
+
+// slotMoves bounds the sum over the prefixes of what was in flight on each at most, in
+// windows: slots move from one to another.
+const slotMoves = 2
+
 // Observe takes in a report, unless it is stale or impossible: then the error
 // wraps one of the errors of this package and nothing changes.
 func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
@@ -36,17 +49,17 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 		c.metrics.rejected(err)
 		return fmt.Errorf("observe report %d of worker %s: %w", r.Sequence, r.Worker, err)
 	}
-	restarted := w.lease.instance != r.Instance
-	b := w.believe(now, r)
-	elapsed := b.elapsed
-	first := restarted || !w.lease.reported
+	restarted := w.lease.Instance() != r.Instance
+	first := restarted || !w.lease.Reported()
+	b := w.lease.Believe(now, r, w.grown(r, first))
+	elapsed := b.Elapsed
 	w.acknowledge(now, r)
 	for i := range r.Prefixes {
 		c.count(w, r.Prefixes[i], b, first)
 	}
 	w.use(r, b, first)
 	if !first && !w.blocked {
-		w.transfer.tenant.evidence.slots += float64(b.most) * elapsed.Seconds()
+		w.transfer.tenant.evidence.slots += float64(b.Most) * elapsed.Seconds()
 	}
 	ended := 0
 	for _, o := range r.Finished {
@@ -62,7 +75,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	if r.Drained {
 		w.drained = true
 		w.release(true)
-		w.lease.versions, w.lease.floor = nil, 0
+		w.lease.End()
 	}
 	c.metrics.ReportsAccepted++
 	return nil
@@ -72,7 +85,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 // an interval between reports at leisure.
 func (w *worker) measureTurnover(ended int, elapsed time.Duration, first bool) {
 	if seconds := elapsed.Seconds(); !first && seconds > 0 {
-		weight := 1 - math.Exp(-seconds/w.transfer.leisure.Seconds())
+		weight := 1 - math.Exp(-seconds/w.transfer.terms.Leisure.Seconds())
 		w.turnover += weight * (float64(ended)/seconds - w.turnover)
 	}
 }
@@ -80,7 +93,7 @@ func (w *worker) measureTurnover(ended int, elapsed time.Duration, first bool) {
 // hungry tells that the worker has run out of what it was handed, or ends most of it
 // before it would be given more at leisure.
 func (w *worker) hungry() bool {
-	return w.dry || w.handed > 0 && w.turnover*w.transfer.leisure.Seconds() > float64(w.handed)/2
+	return w.dry || w.handed > 0 && w.turnover*w.transfer.terms.Leisure.Seconds() > float64(w.handed)/2
 }
 
 // check tells why a report is to be ignored.
@@ -98,9 +111,9 @@ func (c *PipelineCoordinator) check(now time.Time, w *worker, r protocol.Report)
 	}
 	l := &w.lease
 	switch {
-	case r.Sequence <= l.report:
+	case r.Sequence <= l.LastReport():
 		return ErrStaleReport
-	case l.grant.ID().Before(r.ActsOn()):
+	case l.Grant().ID().Before(r.ActsOn()):
 		return fmt.Errorf("%w: it acts on grant %d of epoch %d, which was never given",
 			ErrImpossibleReport, r.GrantSequence, r.Epoch)
 	}
@@ -108,15 +121,15 @@ func (c *PipelineCoordinator) check(now time.Time, w *worker, r protocol.Report)
 		return fmt.Errorf("%w: %w", ErrImpossibleReport, err)
 	}
 	switch {
-	case l.instance != r.Instance:
+	case l.Instance() != r.Instance:
 		return nil // a new process begins anew
-	case r.ActsOn().Before(l.acts):
+	case r.ActsOn().Before(l.ActsOn()):
 		return ErrStaleReport
 	}
-	if r.Uptime < l.uptime {
-		return fmt.Errorf("%w: its uptime of %v went back from %v", ErrImpossibleReport, r.Uptime, l.uptime)
+	if r.Uptime < l.Uptime() {
+		return fmt.Errorf("%w: its uptime of %v went back from %v", ErrImpossibleReport, r.Uptime, l.Uptime())
 	}
-	return w.checkCounters(r, w.elapsed(now, r))
+	return w.checkCounters(r, l.Elapsed(now, r))
 }
 
 // checkCounters finds counters that went back within one process or grew faster
@@ -146,15 +159,26 @@ func (w *worker) checkCounters(r protocol.Report, elapsed time.Duration) error {
 	return nil
 }
 
+// grown gives by how much the counters of each prefix that is known have grown; nothing
+// for the first report of a process, whose time is unknown.
+func (w *worker) grown(r protocol.Report, first bool) (grown []protocol.PrefixCounters) {
+	if first {
+		return nil
+	}
+	for _, p := range r.Prefixes {
+		if l := w.transfer.byName[p.Prefix]; l != nil {
+			grown = append(grown, p.Since(w.ensure(l).counters))
+		}
+	}
+	return grown
+}
+
 // acknowledge takes in what the report says of the worker itself.
 func (w *worker) acknowledge(now time.Time, r protocol.Report) {
-	l := &w.lease
-	if l.instance != r.Instance {
+	if w.lease.Instance() != r.Instance {
 		w.restart()
 	}
-	l.instance, l.report, l.reportedAt, l.reported = r.Instance, r.Sequence, now, true
-	l.uptime = r.Uptime
-	l.acknowledge(r.ActsOn())
+	w.lease.Take(now, r)
 	w.told = min(r.MaxInFlight, protocol.MaxWindow)
 	w.blocked = r.Blocked
 	w.drained = r.Drained
@@ -172,14 +196,14 @@ func (w *worker) restart() {
 // count takes in the growth of one prefix's counters, as far as it is believed. The
 // first report of a process only sets where they begin, since the time that it spans is
 // unknown.
-func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b belief, first bool) {
+func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b lease.Belief, first bool) {
 	l := w.transfer.byName[p.Prefix]
 	if l == nil {
 		return
 	}
 	cell := w.ensure(l)
 	growth := p.Since(cell.counters)
-	cell.counters = b.measures(p)
+	cell.counters = b.Measures(p)
 	cell.demand = unlimited
 	if p.SenderLimited && p.MaxInFlight < cell.window {
 		cell.demand = headroom(p.MaxInFlight)
@@ -187,11 +211,11 @@ func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b beli
 	if first || !cell.entitled {
 		return
 	}
-	growth = b.growth(growth)
-	if seconds := b.elapsed.Seconds(); seconds > 0 {
+	growth = b.Growth(growth)
+	if seconds := b.Elapsed.Seconds(); seconds > 0 {
 		cell.rates = ratesOf(growth, seconds)
 	}
-	cell.limitSlow(growth, b.elapsed)
+	cell.limitSlow(growth, b.Elapsed)
 	w.sent += growth.Bytes
 	cell.round.grew, cell.round.growth = true, cell.round.growth.Plus(growth)
 	if !w.blocked && w.transfer.coordinated() {
@@ -213,13 +237,13 @@ func (s *laneSums) count(growth protocol.PrefixCounters) {
 }
 
 // use takes in how much of its windows the worker used.
-func (w *worker) use(r protocol.Report, b belief, first bool) {
-	inFlight, limited, elapsed := 0, true, b.elapsed
+func (w *worker) use(r protocol.Report, b lease.Belief, first bool) {
+	inFlight, limited, elapsed := 0, true, b.Elapsed
 	for _, p := range r.Prefixes {
-		inFlight += min(p.MaxInFlight, b.most)
+		inFlight += min(p.MaxInFlight, b.Most)
 		limited = limited && p.SenderLimited
 	}
-	inFlight = min(inFlight, slotMoves*b.most)
+	inFlight = min(inFlight, slotMoves*b.Most)
 	w.demand = w.slots()
 	limited = limited && inFlight < w.window()
 	if limited && len(r.Prefixes) > 0 {
@@ -228,7 +252,7 @@ func (w *worker) use(r protocol.Report, b belief, first bool) {
 	w.round.limited = limited
 	w.round.inFlight = max(w.round.inFlight, inFlight)
 	w.measureSpeed(elapsed, first, limited)
-	w.round.settled = r.Epoch == w.lease.grant.Epoch && r.GrantSequence >= w.lease.limited
+	w.round.settled = w.lease.Settled(r)
 	if !first {
 		w.round.seconds += elapsed.Seconds()
 	}

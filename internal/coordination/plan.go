@@ -110,10 +110,10 @@ func (t *TransferScheduler) checkGrowth(next protocol.PlannedPrefix) error {
 // duty tells whether the worker may act on a grant of the planning duty. A plan of one
 // that acts on another grant is an error; that of one whose grant has run out is late.
 func (w *worker) duty(r protocol.Report) (bool, error) {
-	if w.mayPlan() {
+	if w.lease.MayPlan() {
 		return true, nil
 	}
-	if w.lease.version(r.ActsOn()) != nil {
+	if w.lease.MayActOn(r.ActsOn()) {
 		return false, errors.New("it tells of a plan, and was not given the planning duty")
 	}
 	return false, nil

@@ -80,9 +80,7 @@ func (l *lane) progress(s progressSums) protocol.PrefixProgress {
 func (c *PipelineCoordinator) Snapshot() protocol.Snapshot {
 	s := protocol.Snapshot{Epoch: c.epoch, LeaseLifetime: protocol.Lifetime(protocol.DefaultConfig().LeaseDuration)}
 	for _, w := range c.ordered {
-		for _, v := range w.lease.versions {
-			s.LeaseLifetime = max(s.LeaseLifetime, v.lifetime)
-		}
+		s.LeaseLifetime = max(s.LeaseLifetime, w.lease.Lifetime())
 	}
 	if c.control.begun || c.lent {
 		s.Path, s.Groups = c.control.snapshot()

@@ -143,7 +143,7 @@ func (c *PipelineCoordinator) interval() time.Duration {
 	interval := time.Minute
 	for _, t := range c.transfers {
 		if t.coordinated() && t.window > 0 {
-			interval = min(interval, t.interval)
+			interval = min(interval, t.terms.Interval)
 		}
 	}
 	return interval

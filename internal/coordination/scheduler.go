@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -24,9 +25,7 @@ type TransferScheduler struct {
 	spare    []*holding // to be used again
 	offers   []offer    // scratch of refill
 
-	// interval between the reports of its workers, and leisure where nothing makes
-	// haste; duration and lifetime of their leases.
-	interval, leisure, duration, lifetime time.Duration
+	terms lease.Terms // of the leases of its workers
 
 	window int       // allocated by the last tick
 	since  time.Time // of its last change between some slots and none
@@ -196,7 +195,7 @@ func (t *TransferScheduler) choosePlanner(now time.Time) {
 	if !needed || t.planner != nil {
 		return
 	}
-	if i := slices.IndexFunc(t.workers, (*worker).mayPlan); i >= 0 {
+	if i := slices.IndexFunc(t.workers, func(w *worker) bool { return w.lease.MayPlan() }); i >= 0 {
 		// Two must not plan at once; this one may, so it can as well go on.
 		if w := t.workers[i]; fit(w) {
 			t.planner = w
@@ -209,11 +208,6 @@ func (t *TransferScheduler) choosePlanner(now time.Time) {
 			return
 		}
 	}
-}
-
-// mayPlan tells that the worker may still act on a grant of the planning duty.
-func (w *worker) mayPlan() bool {
-	return slices.ContainsFunc(w.lease.versions, func(v version) bool { return v.plan })
 }
 
 // add and drop keep the workers ordered by ID.

@@ -85,7 +85,7 @@ func (w *worker) accepts(now time.Time, l *lane) bool {
 	if !ok {
 		return true
 	}
-	moving := moveIntervals * w.transfer.leisure
+	moving := moveIntervals * w.transfer.terms.Leisure
 	if now.Sub(l.served) > 2*moving {
 		return true
 	}
@@ -205,7 +205,7 @@ func (o outlook) ends(w *worker) time.Duration {
 func (t *TransferScheduler) movable(w *worker, ends time.Duration) bool {
 	c := w.longest()
 	h := c.held[len(c.held)-1]
-	moving := moveIntervals * t.leisure
+	moving := moveIntervals * t.terms.Leisure
 	elsewhere := moving + duration(float64(h.size)/t.outlook.fastest)
 	if len(c.held) == 1 {
 		if !t.attemptable(h.archive) {
@@ -312,7 +312,7 @@ func (w *worker) measureSpeed(elapsed time.Duration, first, limited bool) {
 	loaded := w.held > 0 && !limited
 	w.tried = w.tried || loaded
 	if speed > w.speed || loaded {
-		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.leisure.Seconds()))
+		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.terms.Leisure.Seconds()))
 		w.speed += weight * (speed - w.speed)
 	}
 }

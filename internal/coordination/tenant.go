@@ -28,7 +28,7 @@ func (x *tenant) claim(now time.Time) claim {
 	sum := claim{weight: 1, floor: 1, current: 0, rank: rank(now, x.since, x.window > 0)}
 	turn := time.Hour
 	for _, t := range x.transfers {
-		turn = min(turn, turnIntervals*t.leisure)
+		turn = min(turn, turnIntervals*t.terms.Leisure)
 		sum.demand += float64(t.demand)
 		sum.limit += float64(t.limit)
 		sum.current += t.window
@@ -67,7 +67,7 @@ func (c *PipelineCoordinator) divideTransfers(now time.Time, x *tenant) {
 	for _, t := range x.transfers {
 		claims = append(claims, claim{
 			weight: float64(t.spec.Weight), floor: 1, demand: float64(t.demand), limit: float64(t.limit),
-			current: t.window, rank: rank(now, t.since, t.window > 0), inTurn: now.Sub(t.since) < turnIntervals*t.leisure,
+			current: t.window, rank: rank(now, t.since, t.window > 0), inTurn: now.Sub(t.since) < turnIntervals*t.terms.Leisure,
 		})
 	}
 	c.allocator.claims = claims
@@ -181,6 +181,14 @@ func (c *PipelineCoordinator) weighEvidence() {
 		k.completions = protocol.SaturatingAdd(k.completions, e.weighted(e.completions))
 		k.throttles = protocol.SaturatingAdd(k.throttles, e.weighted(e.throttles))
 	}
+}
+
+// part is what a bound leaves of a figure, 1 at most.
+func part(bound, said float64) float64 {
+	if said <= bound {
+		return 1
+	}
+	return bound / said
 }
 
 // medianPerSlot is the median of a figure over the seconds of requests, weighted by these.

@@ -127,12 +127,12 @@ func (c *checks) observed(x *worker, r protocol.Report) {
 // leased holds the end of a worker's lease against what the manager believes (I2):
 // it counts the lifetime from when it took in the report that the grant acknowledges.
 func (c *checks) leased(x *worker) {
-	if x.lease.acked == 0 {
+	if x.lease.acked() == 0 {
 		return
 	}
-	at, ok := c.heard[heardReport{x.id, fmt.Sprint(x.instance), x.lease.acked}]
+	at, ok := c.heard[heardReport{x.id, fmt.Sprint(x.instance), x.lease.acked()}]
 	if !ok {
-		c.violation("I2", "%s holds a lease by report %d, which no manager has taken in", x.id, x.lease.acked)
+		c.violation("I2", "%s holds a lease by report %d, which no manager has taken in", x.id, x.lease.acked())
 		return
 	}
 	ends := c.run.now + time.Duration(float64(x.lease.end()-x.clock())/(1+x.drift))

@@ -41,7 +41,7 @@ type worker struct {
 	deferred              []func() // what happens once it is no longer hung
 	grant                 protocol.Grant
 	obeyed                protocol.GrantID
-	lease                 lease
+	lease                 workerLease
 	lanes                 []*lane // by prefix, nil before the first use
 	finished              []finishedArchive
 	attempts              int
@@ -121,7 +121,7 @@ func (x *worker) begin(after int64) {
 	x.alive, x.hung, x.eager = true, false, false
 	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = protocol.Grant{}, protocol.GrantID{}, 0, 0, nil
 	x.began = x.clock()
-	x.lease = newLease(x.began, after)
+	x.lease = newLease(x.fleet.epoch, x.began, after)
 	x.lanes = make([]*lane, len(x.work.prefixes))
 	x.finished, x.attempts = nil, 0
 	x.fiction = fiction{kind: x.fiction.kind, at: x.fleet.now}
@@ -252,7 +252,7 @@ func (x *worker) take(g protocol.Grant) {
 // forget drops the ended archives that the manager has taken in.
 func (x *worker) forget() {
 	x.finished = slices.DeleteFunc(x.finished, func(f finishedArchive) bool {
-		return f.report > 0 && f.report <= x.lease.acked
+		return f.report > 0 && f.report <= x.lease.acked()
 	})
 }
 

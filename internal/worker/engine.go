@@ -11,6 +11,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
@@ -107,7 +108,7 @@ type Engine struct {
 	// nothing of what it withdrew is in flight any more.
 	grant  v1alpha1.PrefixLeaseSpec
 	obeyed protocol.GrantID
-	lease  lease
+	lease  lease.Holder
 	limits []upload.Limit
 	// floorOn is the prefix that the floor was on last.
 	floorOn string
@@ -143,7 +144,7 @@ func NewEngine(o EngineOptions) *Engine {
 		wake:     make(chan struct{}, 1),
 		eager:    make(chan struct{}, 1),
 		tasks:    make(chan func(ctx context.Context)),
-		lease:    newLease(time.Now(), o.AfterReport),
+		lease:    lease.NewHolder(time.Now(), o.AfterReport),
 		lanes:    map[string]*lane{},
 		attempts: map[archiveID]*attempt{},
 		ended:    map[archiveID]int32{},
@@ -171,7 +172,7 @@ func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 	if grant.AcknowledgedReport != nil && grant.AcknowledgedInstance == e.options.Instance {
 		report = *grant.AcknowledgedReport
 	}
-	e.forget(e.lease.acknowledge(report, grant.LeaseDuration.Duration))
+	e.forget(e.lease.Acknowledge(report, grant.LeaseDuration.Duration))
 	e.assign()
 	e.withdraw()
 	e.setLimits(renewed)
@@ -238,7 +239,7 @@ func (e *Engine) step() (next time.Duration, drained bool) {
 	if e.grant.Epoch == 0 {
 		return 0, false
 	}
-	return e.lease.remaining(time.Now()), false
+	return e.lease.Remaining(time.Now()), false
 }
 
 // idle says that nothing is in flight and no duty is at work.

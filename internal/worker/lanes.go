@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/upload"
 )
 
@@ -114,10 +115,10 @@ func (e *Engine) allowed() []upload.Limit {
 	if e.over || e.blockage.blocked || e.grant.Mode != v1alpha1.LeaseActive {
 		return nil
 	}
-	switch e.lease.phase(time.Now()) {
-	case phaseHeld:
+	switch e.lease.Phase(time.Now()) {
+	case lease.Held:
 		return granted(e.grant.Prefixes)
-	case phaseExpired:
+	case lease.Expired:
 		return e.floor()
 	default:
 		return nil

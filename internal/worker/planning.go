@@ -7,6 +7,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/lease"
 )
 
 const (
@@ -30,7 +31,7 @@ type planning struct {
 func (e *Engine) plan() {
 	p := &e.planning
 	held := e.grant.Duty == v1alpha1.DutyPlan && e.grant.Mode == v1alpha1.LeaseActive
-	due := held && e.options.Plan != nil && e.lease.phase(time.Now()) == phaseHeld
+	due := held && e.options.Plan != nil && e.lease.Phase(time.Now()) == lease.Held
 	switch {
 	case !due && p.running:
 		p.cancel()

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/lease"
 )
 
 // step is what happens in a run of the property test.
@@ -157,7 +158,7 @@ func (b *bench) truthful(g v1alpha1.PrefixLeaseSpec) string {
 // floorKept says that long after expiry one request at most is in flight.
 func (b *bench) floorKept() string {
 	b.mu.Lock()
-	end := b.Engine.lease.end()
+	end := b.Engine.lease.End()
 	b.mu.Unlock()
 	b.dest.mu.Lock()
 	defer b.dest.mu.Unlock()
@@ -170,7 +171,7 @@ func (b *bench) floorKept() string {
 func (b *bench) expired() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Engine.lease.phase(time.Now()) == phaseExpired
+	return b.Engine.lease.Phase(time.Now()) == lease.Expired
 }
 
 func span(first, count int64) []int64 {

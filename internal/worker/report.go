@@ -14,6 +14,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/upload"
 )
@@ -51,9 +52,9 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 	}
 	e.setConditions()
 	now := time.Now()
-	sequence := e.lease.send(now)
+	sequence := e.lease.Send(now)
 	return v1alpha1.PrefixLeaseStatus{
-		UptimeMilliseconds: new(now.Sub(e.lease.started).Milliseconds()),
+		UptimeMilliseconds: new(now.Sub(e.lease.Started()).Milliseconds()),
 		Instance:           e.options.Instance,
 		ReportSequence:     &sequence,
 		ObservedEpoch:      new(e.obeyed.Epoch),
@@ -164,7 +165,7 @@ func (e *Engine) setConditions() {
 		blocked, v = true, *e.planning.verdict
 	}
 	set(v1alpha1.LeaseConditionBlocked, blocked, word(v.reason), reasonWorking, v.message)
-	expired := !e.over && e.grant.Epoch > 0 && e.lease.phase(time.Now()) == phaseExpired
+	expired := !e.over && e.grant.Epoch > 0 && e.lease.Phase(time.Now()) == lease.Expired
 	set(v1alpha1.LeaseConditionDegraded, expired, v1alpha1.ReasonLeaseExpired, v1alpha1.ReasonHealthy,
 		"no report has been acknowledged for a whole lease: one request at a time until one is")
 	if e.over || e.grant.Mode == v1alpha1.LeaseDrain {

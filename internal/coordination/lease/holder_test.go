@@ -1,4 +1,4 @@
-package worker
+package lease
 
 import (
 	"testing"
@@ -14,7 +14,7 @@ func TestLeaseEndsBeforeTheManagerBelievesSo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := time.Unix(1000, 0)
 		after := rapid.Int64Range(0, 3).Draw(t, "after")
-		l := newLease(start, after)
+		l := NewHolder(start, after)
 		// One unit of the worker's clock is this many of the manager's.
 		drift := rapid.Float64Range(1/1.01, 1.01).Draw(t, "drift")
 		now := start
@@ -29,7 +29,7 @@ func TestLeaseEndsBeforeTheManagerBelievesSo(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond)
 			switch rapid.IntRange(0, 2).Draw(t, "step") {
 			case 0:
-				reports = append(reports, l.send(now))
+				reports = append(reports, l.Send(now))
 			case 1:
 				if len(reports) == 0 {
 					continue
@@ -45,10 +45,10 @@ func TestLeaseEndsBeforeTheManagerBelievesSo(t *testing.T) {
 				}
 				// Grants are fenced, so none is taken in before one that it follows.
 				i := rapid.IntRange(0, len(answers)-1).Draw(t, "arrives")
-				l.acknowledge(answers[i].sequence, answers[i].duration)
+				l.Acknowledge(answers[i].sequence, answers[i].duration)
 				answers = answers[i:]
 			}
-			if l.phase(now) == phaseHeld && !now.Before(believed) {
+			if l.Phase(now) == Held && !now.Before(believed) {
 				t.Fatalf("held at %s, the manager's lease ended at %s", now.Sub(start), believed.Sub(start))
 			}
 		}
@@ -58,33 +58,33 @@ func TestLeaseEndsBeforeTheManagerBelievesSo(t *testing.T) {
 func TestLeasePhases(t *testing.T) {
 	start := time.Unix(1000, 0)
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
-	l := newLease(start, 0)
-	l.acknowledge(0, 10*time.Second)
-	first := l.send(at(1))
+	l := NewHolder(start, 0)
+	l.Acknowledge(0, 10*time.Second)
+	first := l.Send(at(1))
 	steps := []struct {
 		at   float64
 		ack  int64
-		want phase
+		want Phase
 	}{
-		{2, 0, phasePending},
-		{3, first, phaseHeld},
-		{10.8, first, phaseHeld},
-		{10.9, first, phaseExpired},
-		{11, first + 1, phaseExpired}, // never sent: another process's
+		{2, 0, Pending},
+		{3, first, Held},
+		{10.8, first, Held},
+		{10.9, first, Expired},
+		{11, first + 1, Expired}, // never sent: another process's
 	}
 	for _, s := range steps {
-		l.acknowledge(s.ack, 10*time.Second)
-		if got := l.phase(at(s.at)); got != s.want {
+		l.Acknowledge(s.ack, 10*time.Second)
+		if got := l.Phase(at(s.at)); got != s.want {
 			t.Errorf("at %v s: phase %d, want %d", s.at, got, s.want)
 		}
 	}
 }
 
 func TestLeaseForgetsReportsThatCannotProlongIt(t *testing.T) {
-	l := newLease(time.Unix(0, 0), 0)
-	l.acknowledge(0, 10*time.Second)
+	l := NewHolder(time.Unix(0, 0), 0)
+	l.Acknowledge(0, 10*time.Second)
 	for i := range 1000 {
-		l.send(time.Unix(int64(i), 0))
+		l.Send(time.Unix(int64(i), 0))
 	}
 	if len(l.sent) > 11 {
 		t.Errorf("%d reports kept", len(l.sent))

@@ -1,0 +1,59 @@
+package lease
+
+import "time"
+
+// Live tells that the worker may be granted something: it reported, and not so
+// long ago that a lease from then on would be over.
+func (l *Ledger) Live(now time.Time, t Terms) bool {
+	return l.reported && now.Before(l.reportedAt.Add(t.Lifetime))
+}
+
+// Silent tells that the worker has not been heard lately, or does not hear us.
+func (l *Ledger) Silent(now time.Time, t Terms) bool {
+	return !l.reported || l.Missed(now, t)
+}
+
+// Missed tells that the worker has had the time to be heard, or to hear us, and has
+// not. For one whose grant was adopted that time begins with the adoption.
+func (l *Ledger) Missed(now time.Time, t Terms) bool {
+	heard := l.reportedAt
+	if !l.reported {
+		heard = l.issuedAt
+	}
+	return now.Sub(heard) > silentIntervals*t.Leisure || len(l.versions) > unseenVersions
+}
+
+// Overdue tells that a report of the worker is missing.
+func (l *Ledger) Overdue(now time.Time, t Terms) bool {
+	return now.Sub(l.reportedAt) >= 2*t.Leisure
+}
+
+// Frozen tells that the worker's grant stays as it is, to be renewed or to end. That of
+// a worker that leaves may change: it is given nothing.
+func (l *Ledger) Frozen(now time.Time, t Terms, leaving bool) bool {
+	return l.Held() && !leaving && l.Silent(now, t)
+}
+
+// waits tells that the worker has been heard and holds no lease yet.
+func (l *Ledger) waits(now time.Time, t Terms) bool { return !l.Held() && l.Live(now, t) }
+
+// Due tells that the worker's grant may be written again: not more often than
+// it reports, which bounds the writes to the API by the size of the fleet.
+func (l *Ledger) Due(now time.Time, t Terms, leaving bool) bool {
+	if l.Frozen(now, t, leaving) {
+		return false
+	}
+	if !l.issued || leaving != l.grant.Drain || l.waits(now, t) {
+		return true
+	}
+	return now.Sub(l.issuedAt) >= min(t.Interval, l.grant.ReportInterval)*9/10
+}
+
+// Stale tells that the issued grant should be renewed with the last report.
+func (l *Ledger) Stale(now time.Time) bool {
+	if l.report == l.grant.AcknowledgedReport && l.instance == l.grant.Instance {
+		return false
+	}
+	return l.instance != l.grant.Instance ||
+		now.Sub(l.basis) > time.Duration(renewAfter*float64(l.grant.Duration))
+}

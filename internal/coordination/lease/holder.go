@@ -1,0 +1,112 @@
+package lease
+
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// driftDivisor is of how many parts of a lease the worker leaves one unused: its clock
+// may run slower than the manager's by the drift bound.
+const driftDivisor = 1 / protocol.DriftBound
+
+// Phase says what a lease lets the worker do.
+type Phase int
+
+const (
+	// Pending: no report of this process has been acknowledged, so the grant
+	// may be older than the process and nothing may be sent on it yet.
+	Pending Phase = iota
+	// Held: the grant holds.
+	Held
+	// Expired: only the floor is left.
+	Expired
+)
+
+// Holder knows until when a grant holds. It counts from the moment the worker
+// sent the report that the manager acknowledged, so it ends before the manager
+// believes that it has ended, however long messages take.
+type Holder struct {
+	started time.Time
+	// first and last bound the sequences of the reports this process has sent; an
+	// acknowledgement outside belongs to a process before it.
+	first, last int64
+	// sent holds, oldest first, the reports that could still prolong the lease.
+	sent  []sentReport
+	acked int64
+	// since is when the acknowledged report was sent, duration that of the newest
+	// grant, less the drift.
+	since    time.Time
+	duration time.Duration
+}
+
+type sentReport struct {
+	sequence int64
+	at       time.Time
+}
+
+// NewHolder returns the holder of a process that began now, and whose reports
+// follow the sequence after.
+func NewHolder(now time.Time, after int64) Holder {
+	return Holder{started: now, first: after + 1, last: after}
+}
+
+// Started returns when the process began.
+func (h *Holder) Started() time.Time { return h.started }
+
+// Acked returns the last report of this process that was acknowledged; 0 for none.
+func (h *Holder) Acked() int64 { return h.acked }
+
+// Send takes down that the next report leaves now, and returns its sequence.
+func (h *Holder) Send(now time.Time) int64 {
+	h.last++
+	h.sent = append(h.sent, sentReport{sequence: h.last, at: now})
+	// A report older than the lease is long cannot prolong it. Without this the
+	// list would grow for as long as the manager is away.
+	for len(h.sent) > 1 && h.duration > 0 && now.Sub(h.sent[0].at) > h.duration {
+		h.sent = h.sent[1:]
+	}
+	return h.last
+}
+
+// Acknowledge takes in a grant's acknowledgement and duration. It returns the
+// sequence up to which reports of this process are acknowledged; 0 for none.
+func (h *Holder) Acknowledge(sequence int64, duration time.Duration) int64 {
+	h.duration = duration - duration/driftDivisor
+	if sequence < h.first || sequence > h.last {
+		return h.acked
+	}
+	h.acked = max(h.acked, sequence)
+	for len(h.sent) > 0 && h.sent[0].sequence <= sequence {
+		h.since = h.sent[0].at
+		h.sent = h.sent[1:]
+	}
+	return h.acked
+}
+
+// Phase returns what the lease allows now.
+func (h *Holder) Phase(now time.Time) Phase {
+	switch {
+	case !now.Before(h.End()):
+		return Expired
+	case h.acked > 0:
+		return Held
+	default:
+		return Pending
+	}
+}
+
+// End returns when the lease ends. One that never began ends a whole duration
+// after the process did begin: by then the manager is known to be away.
+func (h *Holder) End() time.Time {
+	if h.acked > 0 {
+		return h.since.Add(h.duration)
+	}
+	return h.started.Add(h.duration)
+}
+
+// Remaining returns how long the phase lasts if nothing is heard, and 0 when it
+// lasts until something is.
+func (h *Holder) Remaining(now time.Time) time.Duration {
+	return max(0, h.End().Sub(now))
+}

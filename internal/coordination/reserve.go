@@ -1,0 +1,39 @@
+package coordination
+
+import "time"
+
+// chargeFloors gives what the floors of lost workers take of a bound: what the
+// reserve does not hold, but never so much that the others cannot go on.
+func (c *PipelineCoordinator) chargeFloors(bound int) int {
+	floors := 0
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() {
+			floors += w.lease.Charge() - w.lease.Leased()
+		}
+	}
+	return max(0, min(floors-learningReserve, bound-windowFloor))
+}
+
+// available is the part of the bound that can be divided over the workers
+// that listen: the others keep what is leased to them.
+func (c *PipelineCoordinator) available(now time.Time) int {
+	bound := c.control.bound()
+	bound -= c.chargeFloors(bound)
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() && w.frozen(now) {
+			bound -= w.lease.Leased()
+		}
+	}
+	return max(0, bound)
+}
+
+// What the ledger tells of a worker, on the terms of its transfer.
+func (w *worker) live(now time.Time) bool    { return w.lease.Live(now, w.transfer.terms) }
+func (w *worker) silent(now time.Time) bool  { return w.lease.Silent(now, w.transfer.terms) }
+func (w *worker) missed(now time.Time) bool  { return w.lease.Missed(now, w.transfer.terms) }
+func (w *worker) overdue(now time.Time) bool { return w.lease.Overdue(now, w.transfer.terms) }
+func (w *worker) frozen(now time.Time) bool {
+	return w.lease.Frozen(now, w.transfer.terms, w.leaving())
+}
+func (w *worker) due(now time.Time) bool   { return w.lease.Due(now, w.transfer.terms, w.leaving()) }
+func (w *worker) stale(now time.Time) bool { return w.lease.Stale(now) }
