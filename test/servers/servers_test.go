@@ -144,7 +144,7 @@ func serveSeaweed(s server, program, dir, host, port string) (*exec.Cmd, error) 
 		}
 		arguments = append(arguments, "-"+part+".port", free)
 	}
-	cmd := exec.Command(cargoship, arguments...)
+	cmd := exec.Command(program, arguments...)
 	cmd.Dir = dir
 	return cmd, os.WriteFile(config, text, 0o600)
 }
