@@ -22,8 +22,11 @@ func (l *workerLease) acknowledge(sequence int64, duration time.Duration) {
 	l.holder.Acknowledge(sequence, duration)
 }
 
-func (l *workerLease) acked() int64       { return l.holder.Acked() }
-func (l *workerLease) end() time.Duration { return l.holder.End().Sub(l.epoch) }
+func (l *workerLease) acked() int64 { return l.holder.Acked() }
+
+// end is when the lease ends. One by a report that was sent too long ago to prolong it has
+// ended at no time that is known, which for the holder is long before the run.
+func (l *workerLease) end() time.Duration { return max(0, l.holder.End().Sub(l.epoch)) }
 
 func (l *workerLease) held(now time.Duration) bool {
 	return l.holder.Phase(l.epoch.Add(now)) == lease.Held
