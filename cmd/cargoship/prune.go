@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// safetyAge is how long nothing may have been heard of an unfinished run before it is
-	// removed: longer than a transfer is commonly suspended.
+	// safetyAge is how long an unfinished run must have been inactive before it is removed:
+	// longer than transfers are commonly suspended.
 	safetyAge = 7 * 24 * time.Hour
-	// leastSafetyAge leaves room for clocks that differ and for a large file on its way,
-	// which a worker of a transfer sends without a sign of life.
+	// leastSafetyAge allows for clock skew and for large files, during which a worker of a
+	// transfer stores nothing else.
 	leastSafetyAge = 24 * time.Hour
 )
 
@@ -29,14 +29,14 @@ func newPruneCommand() *cobra.Command {
 	var keepLast int
 	cmd := &cobra.Command{
 		Use:   "prune s3://BUCKET[/PREFIX] (--unreferenced | --keep-last N)",
-		Short: "Remove what no finished run refers to",
-		Long: "Remove the archives of packed runs that no index refers to and no run is writing, and all that unfinished\n" +
-			"runs have left. What a finished run refers to is never removed, nor are files that are objects at keys of\n" +
-			"their own. Without --yes it only says what it would remove. A run counts as unfinished for good when it has\n" +
-			"shown no sign of life for the time of --older-than: give more than that if a transfer is suspended for longer.\n" +
-			"As long as there is an unfinished run that is younger, what runs without an index have left stays.\n" +
-			"With --keep-last N, finished packed runs older than --older-than are removed as well, except the last N of each\n" +
-			"source and what these refer to; none is while a run is unfinished and younger.",
+		Short: "Remove leftovers of unfinished runs and expired runs",
+		Long: "Remove archives of packed runs that no index references and no run is writing, and all leftovers of unfinished\n" +
+			"runs. Objects that a finished run references are never removed, nor are files stored as objects of their own\n" +
+			"outside of packed runs. Without --yes, only report what would be removed. An unfinished run counts as dead after\n" +
+			"--older-than without activity: raise it if a transfer is suspended for longer. While a younger run is unfinished,\n" +
+			"leftovers of runs without an index are kept.\n" +
+			"With --keep-last N, also remove finished packed runs older than --older-than, except the last N of each source\n" +
+			"and what these reference; none is removed while a younger run is unfinished.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			base, err := completeTarget(args[0], &destination)
@@ -45,7 +45,7 @@ func newPruneCommand() *cobra.Command {
 			case cmd.Flags().Changed("keep-last") && keepLast < 1:
 				err = fmt.Errorf("--keep-last %d: must be at least 1", keepLast)
 			case !unreferenced && keepLast == 0:
-				err = errors.New("say what to remove: --unreferenced, or --keep-last N")
+				err = errors.New("choose what to remove: --unreferenced or --keep-last N")
 			case age < leastSafetyAge:
 				err = fmt.Errorf("--older-than %v: must be at least %v, since a run may be writing", age, leastSafetyAge)
 			}
@@ -68,26 +68,26 @@ func newPruneCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	addDestinationFlags(flags, &destination)
-	flags.BoolVar(&unreferenced, "unreferenced", false, "remove what no finished run refers to")
-	flags.IntVar(&keepLast, "keep-last", 0, "remove the finished packed runs of each source but the last `N`, too")
-	flags.BoolVar(&yes, "yes", false, "remove; otherwise nothing is changed")
-	flags.DurationVar(&age, "older-than", safetyAge, "leave alone what is younger")
+	flags.BoolVar(&unreferenced, "unreferenced", false, "remove what no finished run references")
+	flags.IntVar(&keepLast, "keep-last", 0, "also remove finished packed runs, except the last `N` of each source")
+	flags.BoolVar(&yes, "yes", false, "remove; otherwise only report")
+	flags.DurationVar(&age, "older-than", safetyAge, "keep whatever is younger")
 	flags.BoolVar(&asJSON, "json", false, "print a summary object on the last line of standard output")
 	return cmd
 }
 
 func describePruned(p restore.Pruned, removed bool) string {
-	verb := "to be removed (nothing was changed: repeat with --yes)"
+	verb := "would be removed (dry run: use --yes to remove)"
 	if removed {
 		verb = "removed"
 	}
-	text := fmt.Sprintf("%d objects, %s, that no run refers to, and %d unfinished runs with %d bookkeeping objects and %d open uploads %s; %d unfinished runs are too young",
+	text := fmt.Sprintf("%d unreferenced objects, %s, and %d unfinished runs with %d bookkeeping objects and %d open uploads %s; %d unfinished runs are too young",
 		p.Objects, copy.FormatBytes(float64(p.Bytes)), p.Runs, p.Bookkeeping, p.Uploads, verb, p.Alive)
 	if p.Expired > 0 {
-		text += fmt.Sprintf("; among the objects are those of %d finished runs that have expired", p.Expired)
+		text += fmt.Sprintf("; this includes the objects of %d expired runs", p.Expired)
 	}
 	if p.Waiting > 0 {
-		text += fmt.Sprintf(", and %d older ones are left until those have ended", p.Waiting)
+		text += fmt.Sprintf("; %d older ones are kept until those have ended", p.Waiting)
 	}
 	return text
 }

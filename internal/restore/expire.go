@@ -38,10 +38,9 @@ func (p *pruner) sort(ctx context.Context, r *pruneRun) error {
 	return nil
 }
 
-// expire marks the finished runs that there are enough newer ones of, by the times at which
-// the server took in their indexes. Partial runs do not count as newer ones. The run that
-// others refer to and are restored from unless told otherwise never expires, nor does any
-// while a run is under way.
+// expire marks the finished runs with enough newer ones, by the server's times of their indexes.
+// Partial runs do not count as newer ones. The run that others reference and that is restored
+// by default never expires, nor does any while an unfinished run is alive.
 func (p *pruner) expire() {
 	if p.KeepLast <= 0 || p.found.Alive > 0 {
 		return
@@ -70,8 +69,8 @@ func (p *pruner) expire() {
 	}
 }
 
-// retire makes an expired run an unfinished one that nobody goes on with, so that a prune
-// that is cut short leaves one for the next.
+// retire turns an expired run into an unfinished one that nobody resumes, so that the next
+// prune can finish an interrupted one.
 func (p *pruner) retire(ctx context.Context, r *pruneRun) error {
 	l := archive.Layout{Base: p.Base, UID: r.id}
 	if err := p.Bucket.Put(ctx, p.mark(l), []byte("this run is being removed\n")); err != nil {

@@ -11,17 +11,16 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// markPrefix is what the keys begin with at which prunes say, before they remove anything of
-// an unfinished run, that nobody is to go on with it. Each prune has a key of its own, so
-// that it takes back no other's word.
+// markPrefix is the prefix of marks, which prunes write before they remove an unfinished run,
+// so that nobody resumes it. Each prune has a mark of its own, so that it removes no other's.
 func markPrefix(l archive.Layout) string { return l.BookkeepingPrefix() + "pruned" }
 
 func isMark(l archive.Layout, key string) bool { return strings.HasPrefix(key, markPrefix(l)) }
 
 func (p *pruner) mark(l archive.Layout) string { return markPrefix(l) + "/" + p.id }
 
-// claim says that nobody is to go on with an unfinished run, and returns whether nobody
-// has begun to; see Kept. If somebody has, it takes that back.
+// claim marks an unfinished run, and returns whether nobody has resumed it; see Kept. If
+// somebody has, it removes the mark.
 func (p *pruner) claim(ctx context.Context, r *pruneRun) (bool, error) {
 	l := archive.Layout{Base: p.Base, UID: r.id}
 	if err := p.Bucket.Put(ctx, p.mark(l), []byte("this run is being removed\n")); err != nil {
@@ -37,7 +36,7 @@ func (p *pruner) claim(ctx context.Context, r *pruneRun) (bool, error) {
 		old := !sign.Modified.IsZero() && sign.Modified.Before(p.Before)
 		switch {
 		case sign.Key == p.mark(l) && old:
-			// By such a clock whatever is being written is old.
+			// By such a clock even objects being written are old.
 			return false, errors.Join(p.remove(ctx, []string{p.mark(l)}), fmt.Errorf(
 				"remove run %s: this machine's clock is ahead of the server's by more than the age from which on runs are removed: set it right", r.id))
 		case !isMark(l, sign.Key) && !old:
@@ -48,16 +47,14 @@ func (p *pruner) claim(ctx context.Context, r *pruneRun) (bool, error) {
 	return true, nil
 }
 
-// Kept says that nobody removes an unfinished run, to whoever has just written its plan
-// anew.
+// Kept says that no prune is removing an unfinished run. Call it after rewriting its plan.
 func Kept(ctx context.Context, b Bucket, l archive.Layout) (bool, error) {
 	marks, err := b.List(ctx, markPrefix(l))
 	return err == nil && len(marks) == 0, err
 }
 
-// Signs are the signs of life of a run: its bookkeeping, its archives and large files, and
-// its open uploads, each with the time at which the server took it in. Marks of prunes are
-// among them.
+// Signs are the signs of life of a run: its bookkeeping, archives, large files and open
+// uploads, each with the server's time. They include the marks of prunes.
 func Signs(ctx context.Context, b PruneBucket, l archive.Layout) iter.Seq2[s3.Stored, error] {
 	return func(yield func(s3.Stored, error) bool) {
 		prefixes := l.RunPrefixes()

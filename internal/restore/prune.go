@@ -29,16 +29,16 @@ type PruneBucket interface {
 type PruneOptions struct {
 	Bucket PruneBucket
 	Base   string
-	// Before is the time up to which an unfinished run must have shown its last sign of
-	// life, and an object must have been stored, to be removed.
+	// Before is the latest time of the last activity of an unfinished run, and of the upload of
+	// an object, to be removed.
 	Before time.Time
 	// KeepLast, if not 0, is how many finished runs of each source are kept; see expire.
 	KeepLast int
-	// Remove removes; without it, Prune only tells what there is to remove.
+	// Remove removes; otherwise Prune only counts.
 	Remove bool
 }
 
-// Pruned tells what was removed, or is to be.
+// Pruned counts what was removed, or would be.
 type Pruned struct {
 	// Runs counts the unfinished runs, Objects the archives and files that no index
 	// refers to, with Bytes, Bookkeeping the plans, inventories and manifests of
@@ -48,10 +48,10 @@ type Pruned struct {
 	Bytes       int64 `json:"bytes"`
 	Bookkeeping int64 `json:"bookkeeping"`
 	Uploads     int64 `json:"uploads"`
-	// Alive counts the unfinished runs that may yet go on. Waiting counts those that won't,
-	// and stay as long as there is one that may.
+	// Alive counts the unfinished runs that may still be resumed. Waiting counts dead ones that
+	// are kept while there is any alive.
 	Alive int64 `json:"alive"`
-	// Expired counts finished runs that there are enough newer ones of.
+	// Expired counts finished runs with enough newer ones.
 	Expired int64 `json:"expired"`
 	Waiting int64 `json:"waiting"`
 }
@@ -59,10 +59,10 @@ type Pruned struct {
 // pruneAtOnce is how many objects are removed at a time.
 const pruneAtOnce = 16
 
-// Prune removes what no index below a base refers to and no run is writing: archives and
-// large files of packed runs, which have keys of their own, and the bookkeeping of
-// unfinished runs, as long as none of these is under way. Files that are objects at their own keys are never touched. It removes
-// nothing at all unless every index and every manifest can be read.
+// Prune removes what no index below a base references and no run is writing: archives and
+// large files of packed runs, and the bookkeeping of unfinished runs unless one is alive.
+// Files at their own keys are never touched. Nothing is removed unless every index and
+// every manifest can be read.
 func Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 	if err := archive.CheckBase(o.Base); err != nil {
 		return Pruned{}, err
@@ -79,7 +79,7 @@ func Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 	p.expire()
 	for _, r := range p.runs {
 		if err := p.refer(ctx, r); err != nil {
-			return p.found, fmt.Errorf("nothing was removed, since run %s refers to objects that cannot be told: %w", r.id, err)
+			return p.found, fmt.Errorf("nothing was removed: the references of run %s cannot be read: %w", r.id, err)
 		}
 	}
 	for _, r := range p.runs {
@@ -92,11 +92,10 @@ func Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 
 type pruner struct {
 	PruneOptions
-	// id tells this prune from others.
+	// id distinguishes this prune from others.
 	id   string
 	runs []*pruneRun
-	// garbage are the objects of packed runs that are old enough, until something is
-	// found to refer to them.
+	// garbage holds old objects of packed runs, until a reference to them is found.
 	garbage map[string]prunable
 	found   Pruned
 }
@@ -107,7 +106,7 @@ type prunable struct {
 	size int64
 }
 
-// pruneRun is what is known of a run.
+// pruneRun is a run.
 type pruneRun struct {
 	id string
 	// layout is that of plan or index; nil if there is neither.
@@ -121,7 +120,7 @@ type pruneRun struct {
 	committed time.Time
 	series    string
 	expired   bool
-	// last is its last sign of life.
+	// last is the time of its last activity.
 	last time.Time
 	// owned are the keys of its own that there are objects at.
 	owned []string
@@ -139,7 +138,7 @@ func (p *pruner) gather(ctx context.Context) error {
 			err = p.objects(ctx, r)
 		}
 		if err != nil {
-			return fmt.Errorf("nothing was removed: look at run %s: %w", id, err)
+			return fmt.Errorf("nothing was removed: read run %s: %w", id, err)
 		}
 		p.runs = append(p.runs, r)
 	}
@@ -192,17 +191,16 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 	}
 	known, err := archive.DecodePlan(plan)
 	if err == nil && (known.Layout.UID != id || known.Layout.Base != p.Base) {
-		err = fmt.Errorf("its plan is that of run %s below %q", known.Layout.UID, known.Layout.Base)
+		err = fmt.Errorf("its plan belongs to run %s below %q", known.Layout.UID, known.Layout.Base)
 	}
 	r.layout = &known.Layout
 	return r, err
 }
 
-// alive takes in when an object was stored. A server that does not tell would make all
-// runs look dead.
+// alive records when an object was stored. Without that time all runs would look dead.
 func (r *pruneRun) alive(object s3.Stored) error {
 	if object.Modified.IsZero() {
-		return fmt.Errorf("the server does not tell when %s was stored", object.Key)
+		return fmt.Errorf("the server gives no time for %s", object.Key)
 	}
 	if object.Modified.After(r.last) {
 		r.last = object.Modified
@@ -239,7 +237,7 @@ func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 			return err
 		}
 		for _, u := range uploads {
-			// One whose age is unknown is young.
+			// An object of unknown age is young.
 			if u.Initiated.IsZero() {
 				u.Initiated = p.Before
 			}
@@ -251,10 +249,10 @@ func (p *pruner) objects(ctx context.Context, r *pruneRun) error {
 	return nil
 }
 
-// dead says that the run is unfinished and will not go on by itself.
+// dead says that the run is unfinished and will not be resumed.
 func (p *pruner) dead(r *pruneRun) bool { return r.index == nil && r.last.Before(p.Before) }
 
-// prune removes what is left of a run.
+// prune removes the remains of a run.
 func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 	if r.index == nil && p.found.Alive > 0 {
 		if p.dead(r) {
@@ -297,7 +295,7 @@ func (p *pruner) prune(ctx context.Context, r *pruneRun) error {
 	return p.bury(ctx, r, remains)
 }
 
-// referredTo says that others refer to objects of the run.
+// referredTo says that other runs reference objects of the run.
 func (p *pruner) referredTo(r *pruneRun) bool {
 	return slices.ContainsFunc(r.owned, func(key string) bool {
 		_, garbage := p.garbage[key]
@@ -305,8 +303,8 @@ func (p *pruner) referredTo(r *pruneRun) bool {
 	})
 }
 
-// isHusk says that nothing can be removed of an unfinished run but what tells of objects that
-// others refer to.
+// isHusk says that of an unfinished run only objects that other runs reference are left, with
+// the plan to find them by.
 func (p *pruner) isHusk(r *pruneRun) bool {
 	l := archive.Layout{Base: p.Base, UID: r.id}
 	marked := false
@@ -321,8 +319,8 @@ func (p *pruner) isHusk(r *pruneRun) bool {
 }
 
 // bury removes the bookkeeping of an unfinished run and aborts its uploads. The marks go
-// last, so that nobody ever goes on with what is left of the run. As long as others refer to
-// objects of it, plan and mark remain: the one to find them later, the other for the same.
+// last, so that nobody resumes the run. While other runs reference its objects, plan and mark
+// remain: the plan to find these objects later, the mark to prevent resuming.
 func (p *pruner) bury(ctx context.Context, r *pruneRun, remains bool) error {
 	if r.layout != nil && r.layout.Run != "" {
 		for _, prefix := range r.layout.RunPrefixes() {

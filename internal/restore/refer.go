@@ -8,9 +8,9 @@ import (
 	"cargoship.dev/operator/internal/archive"
 )
 
-// refer takes what a run refers to out of the garbage. What a dead one refers to nobody
-// will ask for, unless a run is under way: that may have begun to refer to one that was
-// finished then and has lost its index since.
+// refer removes the references of a run from the garbage. Those of a dead run do not count,
+// unless a run is alive: that may have begun to reference one that was finished then and has
+// lost its index since.
 func (p *pruner) refer(ctx context.Context, r *pruneRun) error {
 	switch {
 	case r.expired:
