@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // abortPatience is how long the deletion of a transfer waits for its open
@@ -53,7 +54,7 @@ func (r *Lifecycle) delete(ctx context.Context, in input) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	if ended(at) || at.Status.StartTime == nil && in.workers == nil {
+	if objects.Ended(at) || at.Status.StartTime == nil && in.workers == nil {
 		return ctrl.Result{}, r.release(ctx, in)
 	}
 	for _, job := range []*batchv1.Job{in.workers, in.closing} {
@@ -94,7 +95,7 @@ func (r *Lifecycle) abortUploads(ctx context.Context, in input) (ctrl.Result, er
 	}
 	r.Recorder.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.ReasonFinishFailed, "Abort",
 		"open multipart uploads under s3://%s/%s could not be aborted %s; list and abort them, or let the bucket's lifecycle rules do it",
-		at.Spec.Destination.Bucket, at.Spec.Destination.Prefix, truncate(refused, maxMessage/2))
+		at.Spec.Destination.Bucket, at.Spec.Destination.Prefix, objects.Truncate(refused, objects.MaxMessage/2))
 	return ctrl.Result{}, r.release(ctx, in)
 }
 

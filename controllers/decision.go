@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // drainGrace is how long drained workers have to end by themselves before
@@ -65,7 +66,7 @@ func decide(in input) decision {
 	if in.workers == nil && in.closing == nil && in.violation != nil {
 		return decision{action: actHold, reason: in.violation.reason, message: in.violation.message, again: backoff(in)}
 	}
-	if allEnded(in.transfer.Status.Progress) || in.stopped || mustStop(in.transfer) || in.closing != nil {
+	if objects.AllEnded(in.transfer.Status.Progress) || in.stopped || mustStop(in.transfer) || in.closing != nil {
 		return decideClosing(in)
 	}
 	if in.workers != nil && jobCondition(in.workers, batchv1.JobFailed) {
@@ -77,21 +78,7 @@ func decide(in input) decision {
 
 // mustStop tells whether the failure policy ends the transfer before every archive has ended.
 func mustStop(at *v1alpha1.ArchiveTransfer) bool {
-	return at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at) && !allEnded(at.Status.Progress)
-}
-
-// stoppedBy tells whether a Job says that the failure policy has ended its transfer.
-func stoppedBy(job *batchv1.Job) bool { return job != nil && job.Annotations[annotationStopped] != "" }
-
-// allEnded tells whether every archive of a complete plan has ended.
-func allEnded(p *v1alpha1.Progress) bool {
-	return planRecorded(p) && ptr.Deref(p.ArchivesFinished, 0) >= *p.ArchivesPlanned
-}
-
-// planRecorded tells whether the whole plan is known. Without the counts of the plan,
-// nothing finished of nothing planned would read as an end.
-func planRecorded(p *v1alpha1.Progress) bool {
-	return p != nil && p.Planning == planningComplete && p.ArchivesPlanned != nil && p.Planned != nil
+	return at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at) && !objects.AllEnded(at.Status.Progress)
 }
 
 func tooManyFailures(at *v1alpha1.ArchiveTransfer) bool {
@@ -119,7 +106,7 @@ func decideRunning(in input) decision {
 		run.progressing, run.reason, run.message = false, invalid.reason, invalid.message
 	case blocked != nil:
 		run.progressing, run.reason = false, blockedReason(blocked.Reason)
-		run.message = fmt.Sprintf("worker %s reports %s", who, quotedWithin(blocked.Message, maxWorkerMessage))
+		run.message = fmt.Sprintf("worker %s reports %s", who, quotedWithin(blocked.Message, objects.MaxWorkerMessage))
 	case problem != nil:
 		run.progressing, run.reason, run.message = false, problem.reason, problem.message
 		run.again = withoutPods(in, v1alpha1.RoleWorker)

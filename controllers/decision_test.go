@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -299,20 +300,6 @@ func TestConditionsKeepTheirTransitionTime(t *testing.T) {
 	}
 }
 
-func TestTruncateKeepsCharactersWhole(t *testing.T) {
-	for n := 4; n < 12; n++ {
-		got := truncate("äöüäöüäöü", n)
-		if len(got) > n {
-			t.Errorf("truncate to %d bytes gave %d", n, len(got))
-		}
-		for _, r := range got {
-			if r == '\uFFFD' {
-				t.Errorf("truncate to %d bytes cut a character: %q", n, got)
-			}
-		}
-	}
-}
-
 func TestLastWordsAreQuotedAndBounded(t *testing.T) {
 	s := makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planningComplete, 2, 2, 0)
 	s.closing.UID = "finish"
@@ -337,8 +324,8 @@ func TestLastWordsAreQuotedAndBounded(t *testing.T) {
 			t.Errorf("the message holds %q", r)
 		}
 	}
-	if len(got) > maxMessage {
-		t.Errorf("the message has %d bytes, want at most %d", len(got), maxMessage)
+	if len(got) > objects.MaxMessage {
+		t.Errorf("the message has %d bytes, want at most %d", len(got), objects.MaxMessage)
 	}
 }
 

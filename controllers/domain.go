@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
@@ -173,7 +174,7 @@ func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
 		errs = append(errs, d.observeLease(ctx, now, m, protocol.WorkerID(uid), lease))
 	}
 	d.removeGone(now, m)
-	if m.stopped || allEnded(m.transfer.Status.Progress) {
+	if m.stopped || objects.AllEnded(m.transfer.Status.Progress) {
 		d.core.Drain(now, id)
 	}
 	return errors.Join(errs...)
@@ -282,7 +283,7 @@ func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot 
 	if d.parked(key) {
 		return nil
 	}
-	err := applyStatus(ctx, d.Client, ownerCoordinator, m.transfer, status)
+	err := objects.ApplyStatus(ctx, d.Client, objects.OwnerCoordinator, m.transfer, status)
 	if refuses(err) {
 		c.unrecorded = true
 		d.parkTransfers(ctx, key, "writing the status", err, m.transfer)

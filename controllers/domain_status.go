@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -22,11 +23,6 @@ const (
 	// said to be throttled, in thousandths.
 	throttledShare = 20
 )
-
-// coordinatorConditions are the conditions that the coordinator writes.
-func coordinatorConditions() []string {
-	return []string{v1alpha1.ConditionThrottled, v1alpha1.ConditionDegraded}
-}
 
 // status is the part of a transfer's status that follows from its coordination.
 func (d *domain) status(now time.Time, m *member, c *claim, snapshot protocol.Snapshot) v1alpha1.ArchiveTransferStatus {
@@ -79,8 +75,8 @@ func failures(c *claim, progress protocol.Progress) []v1alpha1.ArchiveFailure {
 
 func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.ArchiveTransferStatus) []metav1.Condition {
 	at := m.transfer
-	conditions := ownConditions(at.Status.Conditions, coordinatorConditions())
-	set := conditionSetter(&conditions, at.Generation, metav1.NewTime(now.Truncate(time.Second)))
+	conditions := objects.OwnConditions(at.Status.Conditions, objects.CoordinatorConditions())
+	set := objects.ConditionSetter(&conditions, at.Generation, metav1.NewTime(now.Truncate(time.Second)))
 	worst := v1alpha1.PrefixStatus{}
 	for _, p := range s.Prefixes {
 		if ptr.Deref(p.ThrottledPerMille, 0) > ptr.Deref(worst.ThrottledPerMille, 0) {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 )
 
@@ -76,7 +77,7 @@ func lastWords(in input) string {
 		}
 		for _, c := range in.pods[i].Status.ContainerStatuses {
 			if t := c.State.Terminated; t != nil && t.ExitCode == exitCountsDiffer && t.Message != "" {
-				return ": " + quotedWithin(t.Message, maxMessage/2)
+				return ": " + quotedWithin(t.Message, objects.MaxMessage/2)
 			}
 		}
 	}
@@ -86,7 +87,7 @@ func lastWords(in input) string {
 // unaccounted tells what is not conserved of a transfer (I8): planned, and neither done
 // nor failed nor skipped, or the other way round. It is empty for one that is.
 func unaccounted(p *v1alpha1.Progress) string {
-	if !planRecorded(p) {
+	if !objects.PlanRecorded(p) {
 		return "no complete plan is recorded"
 	}
 	ended := convert.TallyFrom(p.Done).Plus(convert.TallyFrom(p.Failed)).Plus(convert.TallyFrom(p.Skipped))

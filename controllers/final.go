@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 )
 
@@ -21,13 +22,13 @@ func (r *Lifecycle) settle(ctx context.Context, at *v1alpha1.ArchiveTransfer) er
 	if equality.Semantic.DeepEqual(is, want) {
 		return nil
 	}
-	return applyStatusTo(ctx, r.Client, ownerCoordinator, at, at.ResourceVersion, want)
+	return objects.ApplyStatusTo(ctx, r.Client, objects.OwnerCoordinator, at, at.ResourceVersion, want)
 }
 
 // coordinatorPart is the part of a status that the coordinator writes.
 func coordinatorPart(s v1alpha1.ArchiveTransferStatus) v1alpha1.ArchiveTransferStatus {
 	s.ObservedGeneration, s.StartTime, s.CompletionTime, s.Duration, s.Workers = nil, nil, nil, "", nil
-	s.Conditions = ownConditions(s.Conditions, coordinatorConditions())
+	s.Conditions = objects.OwnConditions(s.Conditions, objects.CoordinatorConditions())
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 )
 
@@ -35,7 +36,7 @@ func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) 
 	world, all := map[string][]*member{}, owners{}
 	for i := range transfers.Items {
 		at := &transfers.Items[i]
-		if at.Status.StartTime == nil || at.DeletionTimestamp != nil || ended(at) {
+		if at.Status.StartTime == nil || at.DeletionTimestamp != nil || objects.Ended(at) {
 			continue
 		}
 		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
@@ -74,8 +75,8 @@ func (c *Coordinator) gatherPods(ctx context.Context, all owners) (map[string]*m
 	byJob := owners{}
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
-		if m := all.controllerOf(job); m != nil && job.Name == workersJobName(m.transfer) {
-			byJob[job.UID], m.stopped = m, stoppedBy(job)
+		if m := all.controllerOf(job); m != nil && job.Name == objects.WorkersJobName(m.transfer) {
+			byJob[job.UID], m.stopped = m, objects.StoppedBy(job)
 		}
 	}
 	var pods corev1.PodList

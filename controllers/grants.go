@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -113,7 +114,7 @@ func (e *nameTaken) Error() string {
 // checkOwn tells a lease that was created a moment ago, and is not in the cache yet, from
 // one that somebody else has made under the name of the pod.
 func (d *domain) checkOwn(ctx context.Context, at *v1alpha1.ArchiveTransfer, pod *corev1.Pod, lease *v1alpha1.PrefixLease) error {
-	existing, err := getOrNil(ctx, d.APIReader, lease.Namespace, lease.Name, &v1alpha1.PrefixLease{})
+	existing, err := objects.GetOrNil(ctx, d.APIReader, lease.Namespace, lease.Name, &v1alpha1.PrefixLease{})
 	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) && existing.Spec.PodUID == string(pod.UID) {
 		return err
 	}
@@ -179,8 +180,8 @@ func (d *domain) createLease(ctx context.Context, at *v1alpha1.ArchiveTransfer, 
 	lease := &v1alpha1.PrefixLease{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: pod.Name, Namespace: at.Namespace,
-			Labels:          transferLabels(at, v1alpha1.RoleWorker),
-			OwnerReferences: []metav1.OwnerReference{ownerReference(at)},
+			Labels:          objects.Labels(at, v1alpha1.RoleWorker),
+			OwnerReferences: []metav1.OwnerReference{objects.OwnerReference(at)},
 		},
 		Spec: spec,
 	}

@@ -11,12 +11,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // job reads a Job of the transfer. One of that name which the transfer does not control
 // is somebody else's, whatever its labels: it counts for nothing and is left alone.
 func (r *Lifecycle) job(ctx context.Context, at *v1alpha1.ArchiveTransfer, name string) (*batchv1.Job, error) {
-	job, err := getOrNil(ctx, r.Client, at.Namespace, name, &batchv1.Job{})
+	job, err := objects.GetOrNil(ctx, r.Client, at.Namespace, name, &batchv1.Job{})
 	if err != nil || job == nil || !metav1.IsControlledBy(job, at) {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (r *Lifecycle) createJob(ctx context.Context, at *v1alpha1.ArchiveTransfer,
 // checkOwn tells a Job that was created a moment ago, and is not in the cache
 // yet, from somebody else's.
 func (r *Lifecycle) checkOwn(ctx context.Context, at *v1alpha1.ArchiveTransfer, job *batchv1.Job) error {
-	existing, err := getOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
+	existing, err := objects.GetOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
 	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) {
 		return err
 	}
@@ -59,9 +60,9 @@ func (r *Lifecycle) suspendJob(ctx context.Context, job *batchv1.Job, suspend, m
 	patch := client.MergeFrom(job.DeepCopy())
 	job.Spec.Suspend = ptr.To(suspend)
 	if mark {
-		job.Annotations = merged(job.Annotations, map[string]string{annotationSuspendedByUs: "true"})
+		job.Annotations = merged(job.Annotations, map[string]string{objects.AnnotationSuspendedByUs: "true"})
 	} else {
-		delete(job.Annotations, annotationSuspendedByUs)
+		delete(job.Annotations, objects.AnnotationSuspendedByUs)
 	}
 	if err := r.Client.Patch(ctx, job, patch); err != nil {
 		return fmt.Errorf("setting suspend of Job %s to %t: %w", client.ObjectKeyFromObject(job), suspend, err)
@@ -76,7 +77,7 @@ func (r *Lifecycle) markStopped(ctx context.Context, in input) error {
 		return nil
 	}
 	patch := client.MergeFrom(in.workers.DeepCopy())
-	in.workers.Annotations = merged(in.workers.Annotations, map[string]string{annotationStopped: "true"})
+	in.workers.Annotations = merged(in.workers.Annotations, map[string]string{objects.AnnotationStopped: "true"})
 	if err := r.Client.Patch(ctx, in.workers, patch); err != nil {
 		return fmt.Errorf("marking Job %s as stopped by failures: %w", client.ObjectKeyFromObject(in.workers), err)
 	}

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // reconcileTimeout bounds one reconcile, API calls included.
@@ -107,7 +108,7 @@ func (r *Lifecycle) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 	switch {
 	case at.DeletionTimestamp != nil:
 		return r.delete(ctx, in)
-	case ended(at):
+	case objects.Ended(at):
 		return r.afterEnd(ctx, in)
 	case !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer):
 		// The finalizer stands before the first thing that it is there to undo.
@@ -136,17 +137,17 @@ func (r *Lifecycle) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 func (r *Lifecycle) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (input, error) {
 	in := input{now: r.Clock.Now(), transfer: at}
 	var err error
-	if in.workers, err = r.job(ctx, at, workersJobName(at)); err != nil {
+	if in.workers, err = r.job(ctx, at, objects.WorkersJobName(at)); err != nil {
 		return in, err
 	}
 	if in.closing, err = r.job(ctx, at, finishJobName(at)); err != nil {
 		return in, err
 	}
-	in.stopped = stoppedBy(in.workers) || stoppedBy(in.closing)
+	in.stopped = objects.StoppedBy(in.workers) || objects.StoppedBy(in.closing)
 	if err := r.gatherDependents(ctx, &in); err != nil {
 		return in, err
 	}
-	if at.DeletionTimestamp != nil || ended(at) {
+	if at.DeletionTimestamp != nil || objects.Ended(at) {
 		return in, nil
 	}
 	in.disallowed = r.Allowed.judge(at.Spec.Source)
@@ -192,7 +193,7 @@ func ownPod(in input, pod *corev1.Pod) bool {
 			return job.UID == owner.UID
 		}
 	}
-	return owner.Name == workersJobName(in.transfer) || owner.Name == finishJobName(in.transfer)
+	return owner.Name == objects.WorkersJobName(in.transfer) || owner.Name == finishJobName(in.transfer)
 }
 
 // act does what was decided.
@@ -223,7 +224,7 @@ func (r *Lifecycle) runWorkers(ctx context.Context, in input) error {
 	if in.workers == nil {
 		return r.startWorkers(ctx, in.transfer)
 	}
-	byUs := in.workers.Annotations[annotationSuspendedByUs] != ""
+	byUs := in.workers.Annotations[objects.AnnotationSuspendedByUs] != ""
 	want := ptr.Deref(in.transfer.Spec.Suspend, false)
 	switch is := ptr.Deref(in.workers.Spec.Suspend, false); {
 	case want && !is:
@@ -271,11 +272,11 @@ func (r *Lifecycle) whole(ctx context.Context, cached *v1alpha1.ArchiveTransfer)
 func (r *Lifecycle) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
 	account, binding := workerIdentity(at)
 	if account != nil {
-		if err := apply(ctx, r.Client, ownerLifecycle, account); err != nil {
+		if err := objects.Apply(ctx, r.Client, objects.OwnerLifecycle, account); err != nil {
 			return err
 		}
 	}
-	return apply(ctx, r.Client, ownerLifecycle, binding)
+	return objects.Apply(ctx, r.Client, objects.OwnerLifecycle, binding)
 }
 
 func (r *Lifecycle) startClosing(ctx context.Context, in input, abort bool) error {
@@ -305,11 +306,11 @@ func (r *Lifecycle) report(ctx context.Context, in input, d decision) error {
 	}
 	before := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionProgressing)
 	if before != nil && before.Reason == d.reason && d.action != actEnd {
-		return applyStatus(ctx, r.Client, ownerLifecycle, at, status)
+		return objects.ApplyStatus(ctx, r.Client, objects.OwnerLifecycle, at, status)
 	}
 	// What is announced is decided on what the API holds: a cache that is behind would
 	// have it announced twice.
-	if err := applyStatusTo(ctx, r.Client, ownerLifecycle, at, at.ResourceVersion, status); err != nil {
+	if err := objects.ApplyStatusTo(ctx, r.Client, objects.OwnerLifecycle, at, at.ResourceVersion, status); err != nil {
 		return err
 	}
 	kind := corev1.EventTypeNormal
@@ -317,7 +318,7 @@ func (r *Lifecycle) report(ctx context.Context, in input, d decision) error {
 		!d.progressing && d.action != actEnd && d.reason != v1alpha1.ReasonSuspended {
 		kind = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(at, nil, kind, d.reason, string(d.action), "%s", truncate(d.message, maxMessage))
+	r.Recorder.Eventf(at, nil, kind, d.reason, string(d.action), "%s", objects.Truncate(d.message, objects.MaxMessage))
 	return nil
 }
 
@@ -326,5 +327,5 @@ func lifecycleUnchanged(was, is v1alpha1.ArchiveTransferStatus) bool {
 		equality.Semantic.DeepEqual(was.StartTime, is.StartTime) &&
 		equality.Semantic.DeepEqual(was.CompletionTime, is.CompletionTime) && was.Duration == is.Duration &&
 		equality.Semantic.DeepEqual(was.Workers, is.Workers) &&
-		equality.Semantic.DeepEqual(ownConditions(was.Conditions, lifecycleConditions()), is.Conditions)
+		equality.Semantic.DeepEqual(objects.OwnConditions(was.Conditions, lifecycleConditions()), is.Conditions)
 }

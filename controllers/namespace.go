@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // endWithNamespace deletes the workers' Job when the namespace is being deleted, and
@@ -17,7 +19,7 @@ func (r *Lifecycle) endWithNamespace(ctx context.Context, in input) (bool, error
 	if in.workers == nil || !slices.ContainsFunc(in.pods, deleted) {
 		return false, nil
 	}
-	namespace, err := getOrNil(ctx, r.APIReader, "", in.transfer.Namespace, &corev1.Namespace{})
+	namespace, err := objects.GetOrNil(ctx, r.APIReader, "", in.transfer.Namespace, &corev1.Namespace{})
 	if err != nil {
 		return false, fmt.Errorf("learning whether the namespace of ArchiveTransfer %s/%s is being deleted: %w",
 			in.transfer.Namespace, in.transfer.Name, err)

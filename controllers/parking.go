@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // What fails is parked: a destination, a transfer, the status of one or a single lease. It is
@@ -76,7 +77,7 @@ func (c *Coordinator) park(ctx context.Context, key, what string, err error, wai
 	}
 	for _, at := range waiting {
 		c.Recorder.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.ReasonCoordinationParked, "Park", "%s",
-			truncate(fmt.Sprintf("%s has failed and is tried again: %v", what, err), maxMessage))
+			objects.Truncate(fmt.Sprintf("%s has failed and is tried again: %v", what, err), objects.MaxMessage))
 	}
 }
 
@@ -96,10 +97,10 @@ func (c *Coordinator) unpark(key string) { c.retries.Reset(key) }
 
 // degrade writes the condition Degraded alone.
 func (c *Coordinator) degrade(ctx context.Context, at *v1alpha1.ArchiveTransfer, message string) error {
-	conditions := ownConditions(at.Status.Conditions, []string{v1alpha1.ConditionDegraded})
-	set := conditionSetter(&conditions, at.Generation, metav1.NewTime(c.Clock.Now().Truncate(time.Second)))
+	conditions := objects.OwnConditions(at.Status.Conditions, []string{v1alpha1.ConditionDegraded})
+	set := objects.ConditionSetter(&conditions, at.Generation, metav1.NewTime(c.Clock.Now().Truncate(time.Second)))
 	set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked, message)
-	return client.IgnoreNotFound(applyStatus(ctx, c.Client, ownerParking, at, v1alpha1.ArchiveTransferStatus{Conditions: conditions}))
+	return client.IgnoreNotFound(objects.ApplyStatus(ctx, c.Client, ownerParking, at, v1alpha1.ArchiveTransferStatus{Conditions: conditions}))
 }
 
 // newRetries is when what failed is tried again, by the coordinator's clock.

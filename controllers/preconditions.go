@@ -5,10 +5,10 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 )
 
@@ -35,37 +35,24 @@ func gatherPrerequisites(ctx context.Context, r client.Reader, at *v1alpha1.Arch
 	var err error
 	src, dst := at.Spec.Source, at.Spec.Destination
 	if c := src.PersistentVolumeClaim; c != nil {
-		if p.claim, err = getOrNil(ctx, r, at.Namespace, c.ClaimName, &corev1.PersistentVolumeClaim{}); err != nil {
+		if p.claim, err = objects.GetOrNil(ctx, r, at.Namespace, c.ClaimName, &corev1.PersistentVolumeClaim{}); err != nil {
 			return p, err
 		}
 	}
 	if name := dst.Credentials.SecretName; name != "" {
-		if p.secret, err = getOrNil(ctx, r, at.Namespace, name, &corev1.Secret{}); err != nil {
+		if p.secret, err = objects.GetOrNil(ctx, r, at.Namespace, name, &corev1.Secret{}); err != nil {
 			return p, err
 		}
 	}
 	if b := dst.CABundle; b != nil {
-		if p.caBundle, err = getOrNil(ctx, r, at.Namespace, b.ConfigMapName, &corev1.ConfigMap{}); err != nil {
+		if p.caBundle, err = objects.GetOrNil(ctx, r, at.Namespace, b.ConfigMapName, &corev1.ConfigMap{}); err != nil {
 			return p, err
 		}
 	}
 	if i := dst.Credentials.PodIdentity; i != nil {
-		p.serviceAccount, err = getOrNil(ctx, r, at.Namespace, i.ServiceAccountName, &corev1.ServiceAccount{})
+		p.serviceAccount, err = objects.GetOrNil(ctx, r, at.Namespace, i.ServiceAccountName, &corev1.ServiceAccount{})
 	}
 	return p, err
-}
-
-// getOrNil reads an object, or returns nil when there is none.
-func getOrNil[T client.Object](ctx context.Context, r client.Reader, namespace, name string, obj T) (T, error) {
-	var none T
-	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, obj)
-	if apierrors.IsNotFound(err) {
-		return none, nil
-	}
-	if err != nil {
-		return none, fmt.Errorf("reading %T %s/%s: %w", obj, namespace, name, err)
-	}
-	return obj, nil
 }
 
 // policy judges one precondition; nil means that it holds.

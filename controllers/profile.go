@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -40,7 +41,7 @@ type profile struct {
 // readProfile gives what an earlier leader left. What cannot be read is as if nothing
 // had been left: the destination is then found out about anew, from what leases hold.
 func (c *Coordinator) readProfile(ctx context.Context, domain string) (protocol.Snapshot, error) {
-	p, err := getOrNil(ctx, c.APIReader, "", convert.ProfileName(domain), &v1alpha1.DestinationProfile{})
+	p, err := objects.GetOrNil(ctx, c.APIReader, "", convert.ProfileName(domain), &v1alpha1.DestinationProfile{})
 	if err != nil || p == nil || p.Status.Snapshot == "" {
 		return protocol.Snapshot{}, err
 	}
@@ -92,11 +93,11 @@ func (d *domain) applyProfile(ctx context.Context, name string, status v1alpha1.
 		}
 	}
 	p := &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: d.profile.version}, Status: status}
-	u, err := applyConfiguration(d.Client, p)
+	u, err := objects.ApplyConfiguration(d.Client, p)
 	if err != nil {
 		return err
 	}
-	err = d.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), ownerCoordinator, client.ForceOwnership)
+	err = d.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), objects.OwnerCoordinator, client.ForceOwnership)
 	if err == nil {
 		d.profile.version = u.GetResourceVersion()
 		return nil
@@ -111,16 +112,16 @@ func (d *domain) applyProfile(ctx context.Context, name string, status v1alpha1.
 // later leader wrote it: this manager then stops within foreignGrace. If it does not,
 // somebody wrote it by hand.
 func (d *domain) reviewProfile(ctx context.Context, name string) error {
-	p, err := getOrNil(ctx, d.APIReader, "", name, &v1alpha1.DestinationProfile{})
+	p, err := objects.GetOrNil(ctx, d.APIReader, "", name, &v1alpha1.DestinationProfile{})
 	if err != nil {
 		return err
 	}
 	if p == nil || p.Spec.Domain != d.name {
 		p = &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.DestinationProfileSpec{Domain: d.name}}
-		if err := apply(ctx, d.Client, ownerCoordinator, p); err != nil {
+		if err := objects.Apply(ctx, d.Client, objects.OwnerCoordinator, p); err != nil {
 			return err
 		}
-		if p, err = getOrNil(ctx, d.APIReader, "", name, &v1alpha1.DestinationProfile{}); err != nil || p == nil {
+		if p, err = objects.GetOrNil(ctx, d.APIReader, "", name, &v1alpha1.DestinationProfile{}); err != nil || p == nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -9,14 +8,12 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 )
 
 // planningComplete is the value of status.progress.planning at the end.
 const planningComplete = convert.PlanningComplete
-
-// maxMessage bounds the message of a condition, in bytes.
-const maxMessage = 1024
 
 // lifecycleConditions are the conditions that the lifecycle reconciler writes.
 func lifecycleConditions() []string {
@@ -33,7 +30,7 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 		StartTime:          at.Status.StartTime,
 		CompletionTime:     at.Status.CompletionTime,
 		Duration:           at.Status.Duration,
-		Conditions:         ownConditions(at.Status.Conditions, lifecycleConditions()),
+		Conditions:         objects.OwnConditions(at.Status.Conditions, lifecycleConditions()),
 		Workers:            workersStatus(in, d.action == actEnd),
 	}
 	now := metav1.NewTime(in.now.Truncate(time.Second))
@@ -47,7 +44,7 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 			s.Duration = now.Sub(s.StartTime.Time).String()
 		}
 	}
-	set := conditionSetter(&s.Conditions, at.Generation, now)
+	set := objects.ConditionSetter(&s.Conditions, at.Generation, now)
 	set(v1alpha1.ConditionComplete, ended && !d.failed, d.reason, d.message)
 	set(v1alpha1.ConditionFailed, ended && d.failed, d.reason, d.message)
 	if suspended(in) && !ended {
@@ -57,37 +54,6 @@ func lifecycleStatus(in input, d decision) v1alpha1.ArchiveTransferStatus {
 	}
 	set(v1alpha1.ConditionProgressing, d.progressing, d.reason, d.message)
 	return s
-}
-
-// conditionSetter returns a function that sets one condition and keeps its
-// transition time while its status stays.
-func conditionSetter(cs *[]metav1.Condition, generation int64, now metav1.Time) func(kind string, is bool, reason, message string) {
-	return func(kind string, is bool, reason, message string) {
-		status := metav1.ConditionFalse
-		if is {
-			status = metav1.ConditionTrue
-		}
-		c := metav1.Condition{Type: kind, Status: status, Reason: reason, Message: truncate(message, maxMessage), ObservedGeneration: generation}
-		if old := meta.FindStatusCondition(*cs, kind); old == nil || old.Status != status {
-			c.LastTransitionTime = now
-		} else if kind == v1alpha1.ConditionProgressing && old.Reason != reason {
-			// The reason of Progressing is the transfer's phase: its age matters.
-			meta.RemoveStatusCondition(cs, kind)
-			c.LastTransitionTime = now
-		}
-		meta.SetStatusCondition(cs, c)
-	}
-}
-
-// ownConditions are those conditions that have one of the types.
-func ownConditions(cs []metav1.Condition, types []string) []metav1.Condition {
-	var own []metav1.Condition
-	for _, t := range types {
-		if c := meta.FindStatusCondition(cs, t); c != nil {
-			own = append(own, *c)
-		}
-	}
-	return own
 }
 
 func workersStatus(in input, ended bool) *v1alpha1.WorkersStatus {
@@ -112,32 +78,4 @@ func workersStatus(in input, ended bool) *v1alpha1.WorkersStatus {
 		desired = 0
 	}
 	return &v1alpha1.WorkersStatus{Desired: ptr.To(desired), Leased: ptr.To(leased), Blocked: ptr.To(blocked), Failed: ptr.To(failed)}
-}
-
-// ended tells whether the transfer is complete or has failed.
-func ended(at *v1alpha1.ArchiveTransfer) bool {
-	return meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionComplete) ||
-		meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionFailed)
-}
-
-// quotedWithin is a text between quotes, with everything that does not print escaped, in at
-// most about n bytes.
-func quotedWithin(text string, n int) string {
-	for most := n; ; most /= 2 {
-		if q := strconv.Quote(truncate(text, most)); len(q) <= n || most <= 16 {
-			return q
-		}
-	}
-}
-
-// truncate cuts a text to at most n bytes, at a character's boundary.
-func truncate(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	cut := n - len("…")
-	for cut > 0 && s[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return s[:cut] + "…"
 }

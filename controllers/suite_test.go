@@ -22,6 +22,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -56,7 +57,7 @@ var _ = BeforeSuite(func() {
 // more, claims alone are allowed as sources.
 func startManager(allowed ...controllers.AllowedSources) (stop func()) {
 	GinkgoHelper()
-	cached, err := controllers.CacheOptions()
+	cached, err := objects.CacheOptions()
 	Expect(err).NotTo(HaveOccurred())
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme:     scheme,

@@ -2,17 +2,16 @@ package controllers
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // What a worker says is shown as a worker's word and never as ours: its image is the
 // user's choice.
-
-// maxWorkerMessage bounds a message of a worker, in bytes.
-const maxWorkerMessage = 512
 
 // blockedReason is a reason that workers are known to be blocked for, or that they are.
 func blockedReason(reason string) string {
@@ -30,7 +29,7 @@ func word(reason string) string {
 		}
 		return -1
 	}
-	w := truncate(strings.Map(letters, truncate(reason, 64)), 64)
+	w := objects.Truncate(strings.Map(letters, objects.Truncate(reason, 64)), 64)
 	if w == "" || !unicode.IsLetter(rune(w[0])) {
 		return v1alpha1.ReasonUnspecified
 	}
@@ -39,10 +38,20 @@ func word(reason string) string {
 
 // printable is a worker's message, bounded, with a space for what cannot be printed.
 func printable(message string) string {
-	return truncate(strings.Map(func(r rune) rune {
+	return objects.Truncate(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, truncate(message, maxWorkerMessage)), maxWorkerMessage)
+	}, objects.Truncate(message, objects.MaxWorkerMessage)), objects.MaxWorkerMessage)
+}
+
+// quotedWithin is a text between quotes, with everything that does not print escaped, in at
+// most about n bytes.
+func quotedWithin(text string, n int) string {
+	for most := n; ; most /= 2 {
+		if q := strconv.Quote(objects.Truncate(text, most)); len(q) <= n || most <= 16 {
+			return q
+		}
+	}
 }

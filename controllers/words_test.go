@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -39,8 +40,8 @@ func TestAWorkersMessageIsQuotedAndBounded(t *testing.T) {
 	if want := `worker w reports "all done\n\x1b[2J\u202eé`; !strings.HasPrefix(message, want) {
 		t.Errorf("the message is %.60s, want it to begin with %s", message, want)
 	}
-	if len(message) > maxMessage {
-		t.Errorf("the message has %d bytes, want at most %d", len(message), maxMessage)
+	if len(message) > objects.MaxMessage {
+		t.Errorf("the message has %d bytes, want at most %d", len(message), objects.MaxMessage)
 	}
 }
 
@@ -57,7 +58,7 @@ func TestFailuresAreShownInWordsThatCanBePrinted(t *testing.T) {
 	if want := "Alliswell31m"; got[1].Reason != want {
 		t.Errorf("the reason is %q, want %q", got[1].Reason, want)
 	}
-	if m := got[1].Message; strings.ContainsAny(m, "\n\x1b") || len(m) > maxWorkerMessage {
+	if m := got[1].Message; strings.ContainsAny(m, "\n\x1b") || len(m) > objects.MaxWorkerMessage {
 		t.Errorf("the message is %q, of %d bytes", m, len(m))
 	}
 	if got[2].Reason != v1alpha1.ReasonUnspecified {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 )
 
@@ -23,13 +24,6 @@ const (
 	workerAccount = "cargoship-worker"
 	// WorkerClusterRole is what a worker may do: read its lease, write its report.
 	WorkerClusterRole = "cargoship-worker"
-
-	// annotationSuspendedByUs marks a Job that the transfer's own spec.suspend
-	// holds, as opposed to a job queue.
-	annotationSuspendedByUs = "transfer.cargoship.dev/suspended-by-transfer"
-	// annotationStopped marks the Jobs of a transfer whose failure policy has ended it. It
-	// stays ended then, whatever becomes of the policy.
-	annotationStopped = "transfer.cargoship.dev/stopped-by-failures"
 
 	sourceMount      = "/source"
 	credentialsMount = "/var/run/cargoship/credentials"
@@ -45,13 +39,12 @@ const (
 	exitCountsDiffer = 3
 )
 
-func workersJobName(at *v1alpha1.ArchiveTransfer) string { return at.Name + "-workers" }
-func finishJobName(at *v1alpha1.ArchiveTransfer) string  { return at.Name + "-finish" }
-func abortJobName(at *v1alpha1.ArchiveTransfer) string   { return at.Name + "-abort" }
+func finishJobName(at *v1alpha1.ArchiveTransfer) string { return at.Name + "-finish" }
+func abortJobName(at *v1alpha1.ArchiveTransfer) string  { return at.Name + "-abort" }
 
 // workersJob is the fleet: an Indexed Job, so that a job queue can hold it.
 func workersJob(at *v1alpha1.ArchiveTransfer, image string, allowed AllowedSources) (*batchv1.Job, error) {
-	job, err := jobFor(at, workersJobName(at), v1alpha1.RoleWorker, image)
+	job, err := jobFor(at, objects.WorkersJobName(at), v1alpha1.RoleWorker, image)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +58,7 @@ func workersJob(at *v1alpha1.ArchiveTransfer, image string, allowed AllowedSourc
 	job.Spec.BackoffLimitPerIndex = ptr.To(int32(podRetries))
 	if ptr.Deref(at.Spec.Suspend, false) {
 		job.Spec.Suspend = ptr.To(true)
-		job.Annotations = map[string]string{annotationSuspendedByUs: "true"}
+		job.Annotations = map[string]string{objects.AnnotationSuspendedByUs: "true"}
 	}
 	pod := &job.Spec.Template.Spec
 	pod.ServiceAccountName = serviceAccountName(at)
@@ -92,8 +85,8 @@ func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv
 	if err != nil {
 		return nil, err
 	}
-	if !abort && !allEnded(at.Status.Progress) {
-		job.Annotations = map[string]string{annotationStopped: "true"}
+	if !abort && !objects.AllEnded(at.Status.Progress) {
+		job.Annotations = map[string]string{objects.AnnotationStopped: "true"}
 	}
 	job.Spec.BackoffLimit = ptr.To(int32(finishRetries))
 	job.Spec.PodFailurePolicy.Rules = append(job.Spec.PodFailurePolicy.Rules, batchv1.PodFailurePolicyRule{
@@ -122,7 +115,7 @@ func expectedCounts(at *v1alpha1.ArchiveTransfer) []string {
 		return fmt.Sprintf("--expect-%s=%d/%d", name, n.Files, n.Bytes)
 	}
 	args := []string{count("planned", p.Planned), count("done", p.Done), count("failed", p.Failed), count("skipped", p.Skipped)}
-	if !allEnded(p) {
+	if !objects.AllEnded(p) {
 		args = append(args, "--partial")
 	}
 	return args
@@ -161,11 +154,11 @@ func jobFor(at *v1alpha1.ArchiveTransfer, name, role, image string) (*batchv1.Jo
 	if at.Spec.Workers.Image != "" {
 		image = at.Spec.Workers.Image
 	}
-	w, labels := at.Spec.Workers, transferLabels(at, role)
+	w, labels := at.Spec.Workers, objects.Labels(at, role)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: at.Namespace, Labels: labels,
-			OwnerReferences: []metav1.OwnerReference{ownerReference(at)},
+			OwnerReferences: []metav1.OwnerReference{objects.OwnerReference(at)},
 		},
 		Spec: batchv1.JobSpec{
 			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
@@ -297,20 +290,6 @@ func workerIdentity(at *v1alpha1.ArchiveTransfer) (*corev1.ServiceAccount, *rbac
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: WorkerClusterRole},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: serviceAccountName(at), Namespace: at.Namespace}},
 	}
-}
-
-func transferLabels(at *v1alpha1.ArchiveTransfer, role string) map[string]string {
-	return map[string]string{
-		"app.kubernetes.io/name":       "cargoship",
-		"app.kubernetes.io/managed-by": "cargoship-manager",
-		v1alpha1.LabelTransfer:         at.Name,
-		v1alpha1.LabelTransferUID:      string(at.UID),
-		v1alpha1.LabelRole:             role,
-	}
-}
-
-func ownerReference(at *v1alpha1.ArchiveTransfer) metav1.OwnerReference {
-	return *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind("ArchiveTransfer"))
 }
 
 func fieldEnv(name, path string) corev1.EnvVar {

@@ -29,6 +29,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -151,7 +152,7 @@ func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
 			return nil, fmt.Errorf("register API types: %w", err)
 		}
 	}
-	cached, err := controllers.CacheOptions()
+	cached, err := objects.CacheOptions()
 	if err != nil {
 		return nil, err
 	}

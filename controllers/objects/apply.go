@@ -1,4 +1,4 @@
-package controllers
+package objects
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 
 // Field owners: each part of an object has one writer.
 const (
-	ownerLifecycle   = client.FieldOwner("cargoship-lifecycle")
-	ownerCoordinator = client.FieldOwner("cargoship-coordinator")
+	OwnerLifecycle   = client.FieldOwner("cargoship-lifecycle")
+	OwnerCoordinator = client.FieldOwner("cargoship-coordinator")
 )
 
-// apply makes an object be as given by server-side apply.
-func apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj client.Object) error {
-	u, err := applyConfiguration(c, obj)
+// Apply makes an object be as given by server-side apply.
+func Apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj client.Object) error {
+	u, err := ApplyConfiguration(c, obj)
 	if err != nil {
 		return err
 	}
@@ -31,23 +31,23 @@ func apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj cl
 	return nil
 }
 
-// applyStatus writes those parts of a transfer's status that owner has. A
+// ApplyStatus writes those parts of a transfer's status that owner has. A
 // transfer that is gone, or was made anew under the same name, is left alone.
-func applyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
+func ApplyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
 	at *v1alpha1.ArchiveTransfer, status v1alpha1.ArchiveTransferStatus,
 ) error {
-	return applyStatusTo(ctx, c, owner, at, "", status)
+	return ApplyStatusTo(ctx, c, owner, at, "", status)
 }
 
-// applyStatusTo does the same to one version of the transfer only, and fails with a
+// ApplyStatusTo does the same to one version of the transfer only, and fails with a
 // conflict if there is a later one.
-func applyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner,
+func ApplyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner,
 	at *v1alpha1.ArchiveTransfer, version string, status v1alpha1.ArchiveTransferStatus,
 ) error {
 	patch := &v1alpha1.ArchiveTransfer{Status: status}
 	patch.ResourceVersion = version
 	patch.Name, patch.Namespace, patch.UID = at.Name, at.Namespace, at.UID
-	u, err := applyConfiguration(c, patch)
+	u, err := ApplyConfiguration(c, patch)
 	if err != nil {
 		return err
 	}
@@ -58,9 +58,9 @@ func applyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner
 	return nil
 }
 
-// applyConfiguration renders a typed object for server-side apply, without the
+// ApplyConfiguration renders a typed object for server-side apply, without the
 // empty fields that only the server fills.
-func applyConfiguration(c client.Client, obj client.Object) (*unstructured.Unstructured, error) {
+func ApplyConfiguration(c client.Client, obj client.Object) (*unstructured.Unstructured, error) {
 	gvk, err := apiutil.GVKForObject(obj, c.Scheme())
 	if err != nil {
 		return nil, fmt.Errorf("applying %T: %w", obj, err)

@@ -1,4 +1,4 @@
-package controllers
+package objects
 
 import (
 	"fmt"
@@ -41,7 +41,7 @@ func largePod(n int) *corev1.Pod {
 func largeJob(n int) *batchv1.Job {
 	j := &batchv1.Job{}
 	j.Name = fmt.Sprint(n)
-	j.Annotations = map[string]string{"a": large(n), annotationSuspendedByUs: "true"}
+	j.Annotations = map[string]string{"a": large(n), AnnotationSuspendedByUs: "true", AnnotationStopped: "true"}
 	j.Spec.Suspend, j.Spec.Parallelism = ptr.To(true), ptr.To(int32(3))
 	j.Spec.Template.Annotations = map[string]string{"a": large(n), "b": large(n), "c": large(n)}
 	return j
@@ -78,11 +78,11 @@ func TestTheCacheHoldsWhatIsRead(t *testing.T) {
 		t.Errorf("%d objects take %d bytes in the cache, want at most 8 MiB", len(kept), used)
 	}
 	pod, job := kept[0].(*corev1.Pod), kept[1].(*batchv1.Job)
-	if pod.Spec.NodeName != "node" || !starting(pod) || metav1.GetControllerOf(pod).UID != "job" ||
-		pod.Spec.Containers[0].Resources.Limits.Memory().String() != "1Gi" || podProblem(input{pods: []corev1.Pod{*pod}}) == nil {
+	if pod.Spec.NodeName != "node" || pod.Status.Phase != corev1.PodPending || metav1.GetControllerOf(pod).UID != "job" ||
+		pod.Spec.Containers[0].Resources.Limits.Memory().String() != "1Gi" || pod.Status.ContainerStatuses[0].State.Waiting.Reason != "ErrImagePull" {
 		t.Errorf("what is read of a pod is gone: %+v", pod)
 	}
-	if !*job.Spec.Suspend || *job.Spec.Parallelism != 3 || job.Annotations[annotationSuspendedByUs] != "true" {
+	if !*job.Spec.Suspend || *job.Spec.Parallelism != 3 || job.Annotations[AnnotationSuspendedByUs] != "true" || !StoppedBy(job) || len(job.Annotations) != 2 {
 		t.Errorf("what is read of a Job is gone: %+v", job)
 	}
 	runtime.KeepAlive(kept)

@@ -1,4 +1,4 @@
-package controllers
+package objects
 
 import (
 	"fmt"
@@ -76,10 +76,10 @@ func trimPod(p *corev1.Pod) {
 
 // trimJob keeps of a Job all but what its pods are made from.
 func trimJob(j *batchv1.Job) {
-	var ours map[string]string // a new map, for one that shrinks keeps its room
-	for _, name := range []string{annotationSuspendedByUs, annotationStopped} {
+	ours := map[string]string{} // a new map, for one that shrinks keeps its room
+	for _, name := range []string{AnnotationSuspendedByUs, AnnotationStopped} {
 		if text, there := j.Annotations[name]; there {
-			ours = merged(ours, map[string]string{name: text})
+			ours[name] = text
 		}
 	}
 	j.Annotations = ours

@@ -1,0 +1,39 @@
+package objects
+
+import (
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+const (
+	// AnnotationSuspendedByUs marks a Job that the transfer's own spec.suspend
+	// holds, as opposed to a job queue.
+	AnnotationSuspendedByUs = "transfer.cargoship.dev/suspended-by-transfer"
+	// AnnotationStopped marks the Jobs of a transfer whose failure policy has ended it. It
+	// stays ended then, whatever becomes of the policy.
+	AnnotationStopped = "transfer.cargoship.dev/stopped-by-failures"
+)
+
+// WorkersJobName is the name of the Job of a transfer's workers.
+func WorkersJobName(at *v1alpha1.ArchiveTransfer) string { return at.Name + "-workers" }
+
+// Labels are those of everything that is made for a transfer.
+func Labels(at *v1alpha1.ArchiveTransfer, role string) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name":       "cargoship",
+		"app.kubernetes.io/managed-by": "cargoship-manager",
+		v1alpha1.LabelTransfer:         at.Name,
+		v1alpha1.LabelTransferUID:      string(at.UID),
+		v1alpha1.LabelRole:             role,
+	}
+}
+
+// OwnerReference makes a transfer the controller of what is made for it.
+func OwnerReference(at *v1alpha1.ArchiveTransfer) metav1.OwnerReference {
+	return *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind("ArchiveTransfer"))
+}
+
+// StoppedBy tells whether a Job says that the failure policy has ended its transfer.
+func StoppedBy(job *batchv1.Job) bool { return job != nil && job.Annotations[AnnotationStopped] != "" }
