@@ -61,15 +61,15 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	d.showReportAge(now.Add(9*time.Second), m, c)
 
 	want := `
-# HELP cargoship_lease_report_age_seconds Time since the report of that worker of a transfer that has been silent for longest.
+# HELP cargoship_lease_report_age_seconds Age of the oldest last report among a transfer's workers.
 # TYPE cargoship_lease_report_age_seconds gauge
 cargoship_lease_report_age_seconds{namespace="ns",transfer="at",uid="1"} 5
-# HELP cargoship_prefix_requests_total Requests that workers have reported on a prefix: accepted, throttled or failed.
+# HELP cargoship_prefix_requests_total Requests reported by workers on a prefix, by outcome: accepted, throttled or failed.
 # TYPE cargoship_prefix_requests_total counter
 cargoship_prefix_requests_total{namespace="ns",outcome="accepted",prefix="p0",transfer="at",uid="1"} 17
 cargoship_prefix_requests_total{namespace="ns",outcome="failed",prefix="p0",transfer="at",uid="1"} 0
 cargoship_prefix_requests_total{namespace="ns",outcome="throttled",prefix="p0",transfer="at",uid="1"} 1
-# HELP cargoship_prefix_sent_bytes_total Payload of the accepted requests that workers have reported on a prefix.
+# HELP cargoship_prefix_sent_bytes_total Payload of the accepted requests reported by workers on a prefix.
 # TYPE cargoship_prefix_sent_bytes_total counter
 cargoship_prefix_sent_bytes_total{namespace="ns",prefix="p0",transfer="at",uid="1"} 1700
 `
