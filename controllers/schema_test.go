@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/openapi"
 
-	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/internal/schema"
 )
 
 // olderAPI is the served API with a field by another name.
@@ -39,8 +39,8 @@ var _ = Describe("The CRDs of the cluster", func() {
 	It("are compared with what the manager writes", func(ctx SpecContext) {
 		client, err := discovery.NewDiscoveryClientForConfig(restConfig)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(controllers.AwaitSchema(ctx, client.OpenAPIV3())).To(Succeed())
-		Expect(controllers.CheckSchema(olderAPI{client.OpenAPIV3(), "milliRequestsPerSecond"})).
+		Expect(schema.Await(ctx, client.OpenAPIV3())).To(Succeed())
+		Expect(schema.Check(olderAPI{client.OpenAPIV3(), "milliRequestsPerSecond"})).
 			To(MatchError(ContainSubstring("PrefixLease.spec.prefixes.milliRequestsPerSecond")))
 	})
 })

@@ -31,6 +31,7 @@ import (
 	"cargoship.dev/operator/controllers"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
+	"cargoship.dev/operator/internal/schema"
 )
 
 // API requests per second, and their burst, that the manager allows itself.
@@ -135,7 +136,7 @@ func newManager(ctx context.Context, o options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a client for the API server %s: %w", config.Host, err)
 	}
-	if err := controllers.AwaitSchema(ctx, served.OpenAPIV3()); err != nil {
+	if err := schema.Await(ctx, served.OpenAPIV3()); err != nil {
 		return nil, err
 	}
 	mgr, err := newRuntime(config, o)

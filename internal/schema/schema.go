@@ -1,4 +1,6 @@
-package controllers
+// Package schema compares the API that a cluster serves with the one that this program was
+// built for.
+package schema
 
 import (
 	"context"
@@ -24,14 +26,14 @@ type property struct {
 	} `json:"x-kubernetes-group-version-kind"`
 }
 
-// schemaPatience is how long CRDs that were just applied may take to be published.
-const schemaPatience = 30 * time.Second
+// patience is how long CRDs that were just applied may take to be published.
+const patience = 30 * time.Second
 
-// AwaitSchema waits until CheckSchema finds nothing, for schemaPatience.
-func AwaitSchema(ctx context.Context, served openapi.Client) error {
+// Await waits until Check finds nothing, for patience.
+func Await(ctx context.Context, served openapi.Client) error {
 	var missing error
-	err := wait.PollUntilContextTimeout(ctx, time.Second, schemaPatience, true, func(context.Context) (bool, error) {
-		missing = CheckSchema(served)
+	err := wait.PollUntilContextTimeout(ctx, time.Second, patience, true, func(context.Context) (bool, error) {
+		missing = Check(served)
 		return missing == nil, nil
 	})
 	if missing != nil {
@@ -40,10 +42,10 @@ func AwaitSchema(ctx context.Context, served openapi.Client) error {
 	return err
 }
 
-// CheckSchema compares the API that the cluster serves with the one this manager was
+// Check compares the API that the cluster serves with the one this manager was
 // built for. An older CRD would drop what the manager writes, without a word; a later
 // one does no harm. The error names every field that is missing.
-func CheckSchema(served openapi.Client) error {
+func Check(served openapi.Client) error {
 	schemas, err := servedSchemas(served)
 	if err != nil {
 		return err
