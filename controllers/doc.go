@@ -1,3 +1,3 @@
-// Package controllers reconciles ArchiveTransfers: the lifecycle of one
-// transfer, and the coordinator that ticks for all of them.
+// Package controllers holds nothing but the tests of its two controllers together, against
+// an API server: lifecycle, for one transfer, and coordinator, for one destination.
 package controllers

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/controllers/lifecycle"
 )
 
 // labelledJob makes a Job by hand, with the labels of one of the transfer's own.
@@ -104,7 +104,7 @@ var _ = Describe("A transfer whose source is not allowed", func() {
 
 var _ = Describe("A source that is allowed no longer", func() {
 	It("stops the workers, and goes on when it is allowed again", func(ctx SpecContext) {
-		nfs := controllers.AllowedSources{NFS: true}
+		nfs := lifecycle.AllowedSources{NFS: true}
 		stop := startManager(nfs)
 		s := makeEmptyStage(ctx)
 		s.createSecret(ctx)

@@ -21,7 +21,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/controllers/coordinator"
+	"cargoship.dev/operator/controllers/lifecycle"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
 )
@@ -55,7 +56,7 @@ var _ = BeforeSuite(func() {
 
 // startManager runs the controllers until stop is called, which waits for them. Without
 // more, claims alone are allowed as sources.
-func startManager(allowed ...controllers.AllowedSources) (stop func()) {
+func startManager(allowed ...lifecycle.AllowedSources) (stop func()) {
 	GinkgoHelper()
 	cached, err := objects.CacheOptions()
 	Expect(err).NotTo(HaveOccurred())
@@ -68,11 +69,11 @@ func startManager(allowed ...controllers.AllowedSources) (stop func()) {
 	Expect(err).NotTo(HaveOccurred())
 	m, err := metrics.New(prometheus.NewRegistry())
 	Expect(err).NotTo(HaveOccurred())
-	Expect((&controllers.Lifecycle{
+	Expect((&lifecycle.Reconciler{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("cargoship"),
-		Clock: clock.RealClock{}, WorkerImage: "worker:test", Allowed: append(allowed, controllers.AllowedSources{})[0],
+		Clock: clock.RealClock{}, WorkerImage: "worker:test", Allowed: append(allowed, lifecycle.AllowedSources{})[0],
 	}).SetupWithManager(mgr)).To(Succeed())
-	Expect(mgr.Add(&controllers.Coordinator{
+	Expect(mgr.Add(&coordinator.Coordinator{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m, Recorder: mgr.GetEventRecorder("cargoship"),
 		Rand: rand.New(rand.NewPCG(1, 2)),
 	})).To(Succeed())

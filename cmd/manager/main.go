@@ -28,7 +28,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/controllers"
+	"cargoship.dev/operator/controllers/coordinator"
+	"cargoship.dev/operator/controllers/lifecycle"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/schema"
@@ -64,7 +65,7 @@ type options struct {
 	leaderElect     bool
 	leaderNamespace string
 	workerImage     string
-	allowed         controllers.AllowedSources
+	allowed         lifecycle.AllowedSources
 	logLevel        string
 	logFormat       string
 }
@@ -184,18 +185,18 @@ func setup(mgr ctrl.Manager, o options) error {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	recorder := mgr.GetEventRecorder("cargoship")
-	lifecycle := &controllers.Lifecycle{
+	reconciler := &lifecycle.Reconciler{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder,
 		Clock: clock.RealClock{}, WorkerImage: o.workerImage, Allowed: o.allowed,
 	}
-	if err := lifecycle.SetupWithManager(mgr); err != nil {
+	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("register the lifecycle reconciler: %w", err)
 	}
-	coordinator := &controllers.Coordinator{
+	runnable := &coordinator.Coordinator{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m, Recorder: recorder,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
-	if err := mgr.Add(coordinator); err != nil {
+	if err := mgr.Add(runnable); err != nil {
 		return fmt.Errorf("register the coordinator: %w", err)
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {

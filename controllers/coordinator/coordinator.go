@@ -1,0 +1,197 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/flowcontrol"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+// heartbeat is how often the coordinator looks for domains that are due. It
+// bounds the jitter of their ticks, not their period.
+const heartbeat = 250 * time.Millisecond
+
+// lastEpoch is more than managers will ever begin; a later one was written by hand. A
+// lease that holds such is dropped.
+const lastEpoch = 1 << 52
+
+// Coordinator runs one congestion controller per domain, in the manager that
+// leads: it reads the workers' reports from their leases, lets the core decide,
+// records what has ended and writes the grants that changed. It alone writes
+// the spec of PrefixLeases.
+type Coordinator struct {
+	Client client.Client
+	// APIReader reads past the cache, to begin an epoch from what truly stands.
+	APIReader client.Reader
+	Clock     clock.WithTicker
+	Metrics   *metrics.Metrics
+	Recorder  events.EventRecorder
+	// Rand is the source of jitter.
+	Rand *rand.Rand
+
+	epoch   int64 // of the domain that is taken control of next
+	domains map[string]*domain
+	// retries is when what failed is tried again.
+	retries *flowcontrol.Backoff
+}
+
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// NeedLeaderElection keeps the coordinator on the leader.
+func (*Coordinator) NeedLeaderElection() bool { return true }
+
+// Start ticks until the context ends. A failed tick is logged and made up for
+// by the next: every write states what should be, not what changed.
+func (c *Coordinator) Start(ctx context.Context) error {
+	logger := log.FromContext(ctx).WithName("coordinator")
+	if err := c.beginEpoch(ctx); err != nil {
+		return err
+	}
+	logger.Info("began an epoch", "epoch", c.epoch)
+	ticker := c.Clock.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		if err := safely(func() error { return c.Tick(ctx) }); err != nil && ctx.Err() == nil {
+			logger.Error(err, "tick incomplete; will retry")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+		}
+	}
+}
+
+// beginEpoch takes an epoch above every one that was ever recorded, so that no
+// grant of a former leader outlives this one's first.
+func (c *Coordinator) beginEpoch(ctx context.Context) error {
+	c.domains, c.retries = map[string]*domain{}, c.newRetries()
+	var transfers v1alpha1.ArchiveTransferList
+	if err := c.APIReader.List(ctx, &transfers); err != nil {
+		return fmt.Errorf("beginning an epoch: listing ArchiveTransfers: %w", err)
+	}
+	var leases v1alpha1.PrefixLeaseList
+	if err := c.APIReader.List(ctx, &leases); err != nil {
+		return fmt.Errorf("beginning an epoch: listing PrefixLeases: %w", err)
+	}
+	var profiles v1alpha1.DestinationProfileList
+	if err := c.APIReader.List(ctx, &profiles); err != nil {
+		return fmt.Errorf("beginning an epoch: listing DestinationProfiles: %w", err)
+	}
+	last := int64(0)
+	recorded := func(epoch int64) {
+		if epoch < lastEpoch {
+			last = max(last, epoch)
+		}
+	}
+	for i := range profiles.Items {
+		recorded(ptr.Deref(profiles.Items[i].Status.Epoch, 0))
+	}
+	for i := range transfers.Items {
+		if s := transfers.Items[i].Status.Coordination; s != nil {
+			recorded(ptr.Deref(s.Epoch, 0))
+		}
+	}
+	// What workers say of epochs is not asked: they know none but those written here.
+	for i := range leases.Items {
+		recorded(leases.Items[i].Spec.Epoch)
+	}
+	c.epoch = min(last+1, lastEpoch-1)
+	return nil
+}
+
+// Tick makes one round over the domains that are due.
+func (c *Coordinator) Tick(ctx context.Context) error {
+	world, err := c.gather(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for name, members := range world {
+		errs = append(errs, c.tickDomain(ctx, name, members))
+	}
+	for name, d := range c.domains {
+		if _, there := world[name]; !there {
+			errs = append(errs, safely(func() error { c.close(name, d); return nil }))
+			delete(c.domains, name)
+		}
+	}
+	c.retries.GC()
+	return errors.Join(errs...)
+}
+
+// tickDomain has a domain tick, unless it is parked. One that cannot be taken control of,
+// or that panics, is parked with all its transfers; its controller is then begun anew, from what
+// the API holds.
+func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*member) error {
+	key := "domain/" + name
+	if c.parked(key) {
+		return nil
+	}
+	var d *domain
+	err := safely(func() (err error) {
+		if d, err = c.domain(ctx, name, members); err != nil {
+			return err
+		}
+		return d.tick(ctx, members)
+	})
+	var p *panicked
+	if d != nil && !errors.As(err, &p) {
+		c.unpark(key)
+		return err
+	}
+	c.domains[name] = nil
+	waiting := make([]*v1alpha1.ArchiveTransfer, 0, len(members))
+	for _, m := range members {
+		waiting = append(waiting, m.transfer)
+	}
+	c.parkTransfers(ctx, key, "the coordination of "+name, err, waiting...)
+	c.Metrics.Parked(name, len(waiting))
+	return nil
+}
+
+// close ends the control of a domain that the last transfer has left; nil while it is parked.
+func (c *Coordinator) close(name string, d *domain) {
+	if d != nil {
+		d.dropAbsent(c.Clock.Now(), nil)
+	}
+	c.Metrics.ForgetDomain(name)
+}
+
+// domain returns the controller of a domain, begun anew when it is not there. Each has an
+// epoch of its own, so that what one that panicked has granted is older than any of its
+// successor's.
+func (c *Coordinator) domain(ctx context.Context, name string, members []*member) (*domain, error) {
+	if d := c.domains[name]; d != nil {
+		return d, nil
+	}
+	snapshot, err := c.readProfile(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("taking control of %s: %w", name, err)
+	}
+	d, err := newDomain(c, name, snapshot)
+	if err != nil {
+		return nil, fmt.Errorf("taking control of %s: %w", name, err)
+	}
+	// There is no later epoch than the last one, where the sequences of grants still rise.
+	c.epoch = min(c.epoch+1, lastEpoch-1)
+	c.domains[name] = d
+	log.FromContext(ctx).WithName("coordinator").Info("took control of a domain", "domain", name, "transfers", len(members), "epoch", d.epoch)
+	return d, nil
+}

@@ -1,0 +1,300 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// domain is one endpoint and bucket under control.
+type domain struct {
+	*Coordinator
+
+	name string
+	// epoch is the domain's own; the coordinator's is that of the next.
+	epoch  int64
+	core   *coordination.PipelineCoordinator
+	claims map[protocol.TransferID]*claim
+	due    time.Time
+	// foreign tells since when leases hold grants that came after every one of this leader.
+	foreign map[types.UID]time.Time
+	profile profile
+}
+
+// claim is what the manager remembers of a transfer besides what the core does.
+type claim struct {
+	checksum string
+	// heard is what the workers last reported, by the UID of their pod.
+	heard map[string]heard
+	// failures are those recorded before.
+	failures []v1alpha1.ArchiveFailure
+	// recorded is the status last written, to write only changes.
+	recorded *v1alpha1.ArchiveTransferStatus
+	// unrecorded is set while the API does not hold what the core has counted;
+	// no report is acknowledged meanwhile.
+	unrecorded bool
+	// rejected is why the core does not take the spec as it is now; what it took before
+	// holds meanwhile.
+	rejected string
+}
+
+// newDomain takes control of a domain, from what an earlier leader recorded.
+func newDomain(c *Coordinator, name string, snapshot protocol.Snapshot) (*domain, error) {
+	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: c.Rand})
+	if err != nil {
+		return nil, err
+	}
+	snapshot.Epoch = c.epoch
+	return &domain{
+		Coordinator: c, name: name, epoch: c.epoch, core: core,
+		claims: map[protocol.TransferID]*claim{}, foreign: map[types.UID]time.Time{},
+	}, core.Start(c.Clock.Now(), snapshot)
+}
+
+// tick lets the core decide once, if the domain is due.
+func (d *domain) tick(ctx context.Context, members []*member) error {
+	now := d.Clock.Now()
+	if now.Before(d.due) {
+		return nil
+	}
+	began := now
+	var errs []error
+	for _, m := range members {
+		d.admit(ctx, now, m)
+		errs = append(errs, d.observe(ctx, now, m))
+	}
+	d.dropAbsent(now, members)
+	deciding := d.Clock.Now()
+	plan := d.core.Tick(now)
+	d.core.Spend(d.Clock.Since(deciding)) // not what the API server takes: data moves meanwhile
+	d.due = now.Add(d.core.Interval())
+	for _, t := range plan.Transitions {
+		log.FromContext(ctx).WithName("coordinator").Info("changed state", "domain", d.name, "group", t.Group,
+			"from", t.From, "to", t.To, "cause", t.Cause)
+		d.Metrics.Transition(d.name, string(t.From), string(t.To), t.Cause)
+	}
+	decided := d.Clock.Now()
+	// What has ended is recorded before it is acknowledged: a manager that dies
+	// in between forgets nothing.
+	snapshot := d.core.Snapshot()
+	for _, m := range members {
+		errs = append(errs, d.record(ctx, now, m, snapshot), d.deleteLeases(ctx, m))
+	}
+	errs = append(errs, d.writeGrants(ctx, members, plan))
+	d.writeProfile(ctx, now, snapshot, len(plan.Transitions) > 0)
+	d.Metrics.Parked(d.name, d.waiting(members))
+	whole := d.Clock.Since(began)
+	d.Metrics.Tick(d.name, decided.Sub(began), whole)
+	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(d.core.Metrics(now)))
+	return errors.Join(errs...)
+}
+
+// admit tells the core of a transfer, or of a change of its spec. One that the core rejects
+// has no claim, and is parked; one that it knew before goes on as it was.
+func (d *domain) admit(ctx context.Context, now time.Time, m *member) {
+	id := protocol.TransferID(m.transfer.UID)
+	c, key := d.claims[id], string(id)
+	if c == nil && d.parked(key) {
+		return
+	}
+	t, err := convert.Transfer(m.transfer)
+	if c != nil {
+		t.Recorded, err = nil, nil // the core knows better than the API
+	}
+	if err == nil {
+		err = d.core.PutTransfer(now, t)
+	}
+	switch {
+	case c != nil && err != nil:
+		c.rejected = err.Error()
+	case c != nil:
+		c.rejected = ""
+	case err != nil:
+		d.parkTransfers(ctx, key, "taking in the transfer", err, m.transfer)
+	default:
+		d.unpark(key)
+		d.adopt(now, m)
+	}
+}
+
+// adopt takes over what earlier leaders have granted and recorded of a transfer.
+func (d *domain) adopt(now time.Time, m *member) {
+	id := protocol.TransferID(m.transfer.UID)
+	d.claims[id] = newClaim(m.transfer.Status)
+	d.core.SetPlanning(id, m.transfer.Status.Progress == nil || m.transfer.Status.Progress.Planning != convert.PlanningComplete)
+	for _, lease := range m.leases {
+		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
+		d.claims[id].takeNote(now, lease) // another manager has counted it
+	}
+}
+
+// waiting counts the transfers that are parked: without a claim, or without a status that
+// the API server takes.
+func (d *domain) waiting(members []*member) int {
+	n := 0
+	for _, m := range members {
+		id := protocol.TransferID(m.transfer.UID)
+		if d.claims[id] == nil || d.failing("status/"+string(id)) {
+			n++
+		}
+	}
+	return n
+}
+
+func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
+	return &claim{heard: map[string]heard{}, failures: s.Failures, checksum: s.ChecksumAlgorithm}
+}
+
+// observe takes in what pods there are and what their workers report.
+func (d *domain) observe(ctx context.Context, now time.Time, m *member) error {
+	id := protocol.TransferID(m.transfer.UID)
+	if d.claims[id] == nil {
+		return nil // it was not admitted
+	}
+	var errs []error
+	for uid, pod := range m.pods {
+		if starting(pod) {
+			d.core.AddWorker(now, protocol.WorkerID(uid), id, convert.MostInFlight(memoryLimit(pod)))
+		}
+	}
+	for uid, lease := range m.leases {
+		errs = append(errs, d.observeLease(ctx, now, m, protocol.WorkerID(uid), lease))
+	}
+	d.removeGone(now, m)
+	if m.stopped || objects.AllEnded(m.transfer.Status.Progress) {
+		d.core.Drain(now, id)
+	}
+	return errors.Join(errs...)
+}
+
+// starting tells whether a pod is, or soon will be, a worker to lease to.
+func starting(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && pod.Spec.NodeName != "" &&
+		(pod.Status.Phase == corev1.PodPending || pod.Status.Phase == corev1.PodRunning)
+}
+
+// memoryLimit is that of the worker in a pod, in bytes, 0 for none.
+func memoryLimit(pod *corev1.Pod) int64 {
+	for _, c := range pod.Spec.Containers {
+		if c.Name == v1alpha1.WorkerContainer {
+			return c.Resources.Limits.Memory().Value()
+		}
+	}
+	return 0
+}
+
+func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker protocol.WorkerID, lease *v1alpha1.PrefixLease) error {
+	id := protocol.TransferID(m.transfer.UID)
+	c, s := d.claims[id], lease.Status
+	if s.Instance == "" {
+		return nil
+	}
+	err := d.core.Observe(now, convert.Report(worker, id, s))
+	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
+		log.FromContext(ctx).WithName("coordinator").Info("ignored a report", "lease", lease.Name, "cause", err.Error())
+		d.Metrics.IgnoredReport(d.name)
+		return nil
+	}
+	if err == nil && s.ChecksumAlgorithm != "" {
+		c.checksum = s.ChecksumAlgorithm
+	}
+	d.count(now, m, c, lease)
+	return nil
+}
+
+// removeGone tells the core of workers whose pods have ended. A pod that
+// vanished without a word may still be running somewhere, so its lease has to
+// expire first.
+func (d *domain) removeGone(now time.Time, m *member) {
+	for uid := range m.leases {
+		pod := m.pods[uid]
+		switch {
+		case pod == nil:
+			d.core.RemoveWorker(now, protocol.WorkerID(uid), false)
+		case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+			d.core.RemoveWorker(now, protocol.WorkerID(uid), true)
+		}
+	}
+}
+
+// deleteLeases deletes the leases that no worker holds any more, once all that
+// they reported is recorded.
+func (d *domain) deleteLeases(ctx context.Context, m *member) error {
+	if c := d.claims[protocol.TransferID(m.transfer.UID)]; c == nil || c.unrecorded {
+		return nil
+	}
+	var errs []error
+	for uid, lease := range m.leases {
+		if d.core.HasWorker(protocol.WorkerID(uid)) {
+			continue
+		}
+		err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
+		if client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("deleting PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// dropAbsent withdraws the claims of transfers that have left the domain.
+func (d *domain) dropAbsent(now time.Time, members []*member) {
+	present := map[protocol.TransferID]bool{}
+	for _, m := range members {
+		present[protocol.TransferID(m.transfer.UID)] = true
+	}
+	for id := range d.claims {
+		if !present[id] {
+			d.core.RemoveTransfer(now, id)
+			delete(d.claims, id)
+			d.Metrics.Forget(string(id))
+		}
+	}
+}
+
+// record writes the coordinator's part of a transfer's status, if it changed.
+func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot protocol.Snapshot) error {
+	id := protocol.TransferID(m.transfer.UID)
+	c := d.claims[id]
+	if c == nil {
+		return nil
+	}
+	status := d.status(now, m, c, snapshot)
+	d.Metrics.Transfer(m.transfer, status)
+	d.showReportAge(now, m, c)
+	key := "status/" + string(id)
+	if c.recorded != nil && equality.Semantic.DeepEqual(*c.recorded, status) {
+		c.unrecorded = false
+		d.unpark(key)
+		return nil
+	}
+	if d.parked(key) {
+		return nil
+	}
+	err := objects.ApplyStatus(ctx, d.Client, objects.OwnerCoordinator, m.transfer, status)
+	if refuses(err) {
+		c.unrecorded = true
+		d.parkTransfers(ctx, key, "writing the status", err, m.transfer)
+		return nil
+	}
+	if err != nil {
+		c.unrecorded = true
+		return client.IgnoreNotFound(err)
+	}
+	d.unpark(key)
+	d.Metrics.Write("ArchiveTransfer")
+	c.unrecorded, c.recorded = false, &status
+	return nil
+}

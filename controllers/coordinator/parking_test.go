@@ -1,0 +1,71 @@
+package coordinator
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+// A panic in one destination parks that one: the manager lives, the transfers that wait are
+// told, and after a pause its controller is begun anew with grants above all of before.
+func TestAPanicParksOneDestination(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	at := &v1alpha1.ArchiveTransfer{}
+	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
+	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(at).WithStatusSubresource(at, &v1alpha1.DestinationProfile{}).Build()
+	shown, err := metrics.New(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder, clock := events.NewFakeRecorder(10), testingclock.NewFakeClock(time.Unix(1000, 0))
+	c := &Coordinator{
+		Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Recorder: recorder,
+		Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7,
+	}
+	c.domains, c.retries = map[string]*domain{}, c.newRetries()
+	c.domains["bad"] = &domain{Coordinator: c, name: "bad"} // it has no core
+	members := []*member{{transfer: at}}
+
+	if err := c.tickDomain(t.Context(), "bad", members); err != nil {
+		t.Fatalf("a parked destination is an error of the tick: %v", err)
+	}
+	if c.domains["bad"] != nil {
+		t.Error("the controller that panicked is still there")
+	}
+	if e := <-recorder.Events; !strings.Contains(e, v1alpha1.ReasonCoordinationParked) {
+		t.Errorf("the event is %q", e)
+	}
+	got := &v1alpha1.ArchiveTransfer{}
+	if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), got); err != nil {
+		t.Fatal(err)
+	}
+	if d := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionDegraded); d == nil || d.Reason != v1alpha1.ReasonCoordinationParked {
+		t.Errorf("the condition is %+v", d)
+	}
+
+	if err := c.tickDomain(t.Context(), "bad", members); err != nil || c.domains["bad"] != nil {
+		t.Errorf("it was tried again at once: %v", err)
+	}
+	clock.Step(2 * firstRetry)
+	if err := c.tickDomain(t.Context(), "bad", members); err != nil || c.domains["bad"] == nil {
+		t.Errorf("it was not tried again: %v", err)
+	}
+	if c.epoch != 8 {
+		t.Errorf("the next domain begins with epoch %d, want 8", c.epoch)
+	}
+}

@@ -1,0 +1,70 @@
+package coordinator
+
+import (
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+// heard is what is remembered of a worker's reports, to show what has come since.
+type heard struct {
+	instance string
+	sequence int64
+	at       time.Time
+	// counters are those of the last report, by prefix.
+	counters map[string]metrics.Requests
+}
+
+// takeNote remembers a report, and gives what was remembered before.
+func (c *claim) takeNote(now time.Time, lease *v1alpha1.PrefixLease) (before, next heard) {
+	s := lease.Status
+	before = c.heard[lease.Spec.PodUID]
+	next = heard{instance: s.Instance, sequence: ptr.Deref(s.ReportSequence, 0), at: now, counters: map[string]metrics.Requests{}}
+	for _, p := range s.Prefixes {
+		next.counters[p.Name] = metrics.Requests{
+			Accepted: ptr.Deref(p.Accepted, 0), Throttled: ptr.Deref(p.Throttled, 0),
+			Failed: ptr.Deref(p.Failed, 0), Bytes: ptr.Deref(p.Bytes, 0),
+		}
+	}
+	c.heard[lease.Spec.PodUID] = next
+	return before, next
+}
+
+// count shows what a report tells that the one before did not. Counters of prefixes that
+// were never planned are not shown: their names could be anything.
+func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.PrefixLease) {
+	if h := c.heard[lease.Spec.PodUID]; h.instance == lease.Status.Instance && h.sequence >= ptr.Deref(lease.Status.ReportSequence, 0) {
+		return
+	}
+	before, next := c.takeNote(now, lease)
+	for prefix, sum := range next.counters {
+		if before.instance == next.instance {
+			last := before.counters[prefix]
+			sum.Accepted -= last.Accepted
+			sum.Throttled -= last.Throttled
+			sum.Failed -= last.Failed
+			sum.Bytes -= last.Bytes
+		}
+		if d.core.HasPrefix(protocol.TransferID(m.transfer.UID), prefix) {
+			d.Metrics.Reported(m.transfer, prefix, sum)
+		}
+	}
+}
+
+// showReportAge shows for how long the most silent of the workers that hold a lease has
+// been silent.
+func (d *domain) showReportAge(now time.Time, m *member, c *claim) {
+	oldest := now
+	for uid, h := range c.heard {
+		if m.leases[uid] == nil {
+			delete(c.heard, uid)
+		} else if h.at.Before(oldest) {
+			oldest = h.at
+		}
+	}
+	d.Metrics.ReportAge(m.transfer, now.Sub(oldest))
+}

@@ -1,0 +1,120 @@
+package coordinator
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+const (
+	// maxFailures bounds status.failures.
+	maxFailures = 32
+	// throttledShare is the share of refused requests above which a transfer is
+	// said to be throttled, in thousandths.
+	throttledShare = 20
+)
+
+// status is the part of a transfer's status that follows from its coordination.
+func (d *domain) status(now time.Time, m *member, c *claim, snapshot protocol.Snapshot) v1alpha1.ArchiveTransferStatus {
+	id := protocol.TransferID(m.transfer.UID)
+	progress := d.core.Progress(id)
+	s := v1alpha1.ArchiveTransferStatus{ChecksumAlgorithm: c.checksum, Progress: convert.Progress(progress)}
+	for _, p := range progress.Prefixes {
+		s.Prefixes = append(s.Prefixes, convert.PrefixStatus(p))
+	}
+	s.Failures = failures(c, progress)
+	if left, known := convert.Remaining(s.Progress); known {
+		// Rounded, so that an estimate that holds is not a change.
+		eta := metav1.NewTime(now.Add(left).Round(10 * time.Second))
+		s.EstimatedCompletionTime = &eta
+	}
+	s.Coordination = d.coordinationStatus(now, id, snapshot)
+	s.Conditions = d.conditions(now, m, c, s)
+	return s
+}
+
+func (d *domain) coordinationStatus(now time.Time, id protocol.TransferID, snapshot protocol.Snapshot) *v1alpha1.CoordinationStatus {
+	out := &v1alpha1.CoordinationStatus{
+		Domain: d.name, Epoch: ptr.To(d.epoch),
+		Metrics: convert.CoordinationMetrics(d.core.Metrics(now)),
+	}
+	// The state shown is that of the group that the transfer's first prefix is in.
+	if prefixes := d.core.Progress(id).Prefixes; len(prefixes) > 0 {
+		for _, g := range snapshot.Groups {
+			if g.Name == prefixes[0].Group && snapshot.Path != nil {
+				out.State, out.Window = string(prefixes[0].State), ptr.To(int32(min(snapshot.Path.Window, 1<<30)))
+				out.MilliRequestsPerSecond = ptr.To(int64(g.Rate * 1000))
+			}
+		}
+	}
+	return out
+}
+
+// failures are the first archives with failed files: those recorded before,
+// and those the core has seen since.
+func failures(c *claim, progress protocol.Progress) []v1alpha1.ArchiveFailure {
+	out := slices.Clone(c.failures)
+	for _, p := range progress.Prefixes {
+		for _, f := range p.Failures {
+			out = append(out, v1alpha1.ArchiveFailure{
+				Prefix: p.Prefix, Number: ptr.To(f.Number), Reason: word(f.Reason), Message: printable(f.Message)})
+		}
+	}
+	return out[:min(len(out), maxFailures)]
+}
+
+func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.ArchiveTransferStatus) []metav1.Condition {
+	at := m.transfer
+	conditions := objects.OwnConditions(at.Status.Conditions, objects.CoordinatorConditions())
+	set := objects.ConditionSetter(&conditions, at.Generation, metav1.NewTime(now.Truncate(time.Second)))
+	worst := v1alpha1.PrefixStatus{}
+	for _, p := range s.Prefixes {
+		if ptr.Deref(p.ThrottledPerMille, 0) > ptr.Deref(worst.ThrottledPerMille, 0) {
+			worst = p
+		}
+	}
+	if share := ptr.Deref(worst.ThrottledPerMille, 0); share > throttledShare {
+		// The share itself changes with every tick; it is in status.prefixes.
+		set(v1alpha1.ConditionThrottled, true, v1alpha1.ReasonThrottling, fmt.Sprintf(
+			"the destination refuses requests for their rate on prefix %q; the workers have slowed down", worst.Name))
+	} else {
+		set(v1alpha1.ConditionThrottled, false, v1alpha1.ReasonNotThrottled, "the destination takes all requests")
+	}
+	switch expired, failed := expiredLease(m), convert.TallyFrom(s.Progress.Failed).Files; {
+	case c.rejected != "":
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonInvalidCoordination,
+			"what was valid before goes on to hold, since the spec is rejected: "+c.rejected)
+	case slices.ContainsFunc(slices.Collect(maps.Keys(m.pods)), d.failing):
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked,
+			"the lease of a worker can't be written, as the transfer's events tell; it is tried again")
+	case expired != "":
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonLeaseExpired, fmt.Sprintf(
+			"worker %s could not renew its lease in time and works on its floor", expired))
+	case failed > 0:
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonFilesFailed,
+			"some files could not be archived; status.failures names the first archives")
+	default:
+		set(v1alpha1.ConditionDegraded, false, v1alpha1.ReasonHealthy, "all workers hold valid leases")
+	}
+	return conditions
+}
+
+// expiredLease names a worker that says it works on its floor.
+func expiredLease(m *member) string {
+	for _, uid := range slices.Sorted(maps.Keys(m.leases)) {
+		if lease := m.leases[uid]; meta.IsStatusConditionTrue(lease.Status.Conditions, v1alpha1.LeaseConditionDegraded) {
+			return lease.Name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,241 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+)
+
+// drainGrace is how long drained workers have to end by themselves before
+// their Job is suspended, which ends them.
+const drainGrace = 10 * time.Second
+
+// input is all that a decision about a transfer rests on, gathered at one time.
+type input struct {
+	now        time.Time
+	transfer   *v1alpha1.ArchiveTransfer
+	disallowed *violation // why the administrator does not allow the source, or nil
+	violation  *violation // a precondition that does not hold, or nil
+	refused    *violation // why a Job has no pod, if the cluster says
+	workers    *batchv1.Job
+	closing    *batchv1.Job
+	leases     []v1alpha1.PrefixLease
+	pods       []corev1.Pod // of both Jobs
+	stopped    bool         // by the failure policy, for good
+}
+
+// action is what is to be done next.
+type action string
+
+const (
+	actHold         action = "Hold"         // nothing runs
+	actRunWorkers   action = "RunWorkers"   // the fleet is there, or suspended
+	actDrainWorkers action = "DrainWorkers" // the coordinator drains them; wait
+	actStopWorkers  action = "StopWorkers"  // those that linger are ended
+	actClose        action = "Close"        // the closing Job is there
+	actRetryClose   action = "RetryClose"   // the closing Job is made anew
+	actEnd          action = "End"          // the transfer has ended
+)
+
+// decision is what is to be done and what is said of it.
+type decision struct {
+	action action
+	// reason and message of the condition Progressing; progressing is its status.
+	progressing bool
+	reason      string
+	message     string
+	// failed tells, with actEnd, whether the transfer failed.
+	failed bool
+	// again is when to look once more without an event, 0 for never.
+	again time.Duration
+}
+
+// decide judges a transfer that is neither deleted nor ended.
+func decide(in input) decision {
+	if in.disallowed != nil && in.closing == nil {
+		return decision{action: actHold, reason: in.disallowed.reason, message: in.disallowed.message, again: time.Minute}
+	}
+	if in.workers == nil && in.closing == nil && in.violation != nil {
+		return decision{action: actHold, reason: in.violation.reason, message: in.violation.message, again: backoff(in)}
+	}
+	if objects.AllEnded(in.transfer.Status.Progress) || in.stopped || mustStop(in.transfer) || in.closing != nil {
+		return decideClosing(in)
+	}
+	if in.workers != nil && jobCondition(in.workers, batchv1.JobFailed) {
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed, message: fmt.Sprintf(
+			"Job %s has failed; its pods' logs tell why; delete the transfer and create it again", in.workers.Name)}
+	}
+	return decideRunning(in)
+}
+
+// mustStop tells whether the failure policy ends the transfer before every archive has ended.
+func mustStop(at *v1alpha1.ArchiveTransfer) bool {
+	return at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at) && !objects.AllEnded(at.Status.Progress)
+}
+
+func tooManyFailures(at *v1alpha1.ArchiveTransfer) bool {
+	return failedFiles(at) > ptr.Deref(at.Spec.FailurePolicy.ToleratedFailures, 0)
+}
+
+func failedFiles(at *v1alpha1.ArchiveTransfer) int64 {
+	if at.Status.Progress == nil || at.Status.Progress.Failed == nil {
+		return 0
+	}
+	return ptr.Deref(at.Status.Progress.Failed.Files, 0)
+}
+
+func decideRunning(in input) decision {
+	run := decision{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring,
+		message: "workers are archiving the source"}
+	p := in.transfer.Status.Progress
+	blocked, who := blockedLease(in.leases)
+	problem, invalid := podProblem(in), coordinationValid(in.transfer, prerequisites{})
+	switch {
+	case suspended(in):
+		run.progressing, run.reason = false, v1alpha1.ReasonSuspended
+		run.message = "no workers run while spec.suspend, or the suspend field of their Job, is true"
+	case invalid != nil:
+		run.progressing, run.reason, run.message = false, invalid.reason, invalid.message
+	case blocked != nil:
+		run.progressing, run.reason = false, blockedReason(blocked.Reason)
+		run.message = fmt.Sprintf("worker %s reports %s", who, quotedWithin(blocked.Message, objects.MaxWorkerMessage))
+	case problem != nil:
+		run.progressing, run.reason, run.message = false, problem.reason, problem.message
+		run.again = withoutPods(in, v1alpha1.RoleWorker)
+	case len(in.leases) == 0:
+		run.reason, run.message = v1alpha1.ReasonWorkersPending, "waiting for worker pods to start"
+		run.again = withoutPods(in, v1alpha1.RoleWorker)
+	case p == nil || p.Planning != planningComplete:
+		run.reason, run.message = v1alpha1.ReasonPlanning, "the source is being listed; what is listed is being archived"
+	}
+	return run
+}
+
+func decideClosing(in input) decision {
+	d := decision{progressing: true, reason: v1alpha1.ReasonFinishing, message: "writing the index and closing open uploads"}
+	switch {
+	case in.closing == nil && active(in.workers):
+		d.action, d.again = actDrainWorkers, drainGrace
+		if since(in, v1alpha1.ReasonFinishing) >= drainGrace {
+			d.action, d.again = actStopWorkers, 0
+		}
+	case in.closing == nil:
+		d.action = actClose
+	case jobCondition(in.closing, batchv1.JobComplete):
+		return decideEnd(in)
+	case countsDiffer(in.closing):
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
+			"Job %s has counted something else in the bucket than the workers reported%s; verify what is in the bucket, then delete the transfer and create it again",
+			in.closing.Name, lastWords(in))}
+	case jobCondition(in.closing, batchv1.JobFailed):
+		d.action, d.progressing, d.reason = actRetryClose, false, v1alpha1.ReasonFinishFailed
+		d.message = fmt.Sprintf("Job %s could not write the index and close open uploads; its pods' logs tell why; it is tried again",
+			in.closing.Name)
+		d.again = backoff(in)
+	default:
+		d.action, d.again = actClose, withoutPods(in, v1alpha1.RoleFinisher)
+		if problem := podProblem(in); problem != nil {
+			d.progressing, d.reason, d.message = false, problem.reason, problem.message
+		}
+	}
+	return d
+}
+
+// suspended tells whether the fleet is held, by the transfer or by a job queue.
+func suspended(in input) bool {
+	return ptr.Deref(in.transfer.Spec.Suspend, false) || in.workers != nil && ptr.Deref(in.workers.Spec.Suspend, false)
+}
+
+// blockedLease is the first worker that can do nothing, and what blocks it.
+func blockedLease(leases []v1alpha1.PrefixLease) (*metav1.Condition, string) {
+	for i := range leases {
+		c := meta.FindStatusCondition(leases[i].Status.Conditions, v1alpha1.LeaseConditionBlocked)
+		if c != nil && c.Status == metav1.ConditionTrue {
+			return c, leases[i].Name
+		}
+	}
+	return nil, ""
+}
+
+// withoutPods is when to look once more for what keeps pods from being created: no
+// event that the manager watches tells that.
+func withoutPods(in input, role string) time.Duration {
+	if podsLeft(in.pods, role) {
+		return 0
+	}
+	return backoff(in)
+}
+
+// podProblem is what keeps pods from being created, or the first pending one from
+// running, if the cluster says.
+func podProblem(in input) *violation {
+	if in.refused != nil {
+		return in.refused
+	}
+	for i := range in.pods {
+		pod := &in.pods[i]
+		if pod.Status.Phase != corev1.PodPending || pod.DeletionTimestamp != nil {
+			continue
+		}
+		for _, c := range pod.Status.Conditions {
+			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+				return &violation{c.Reason, fmt.Sprintf("pod %s can't be scheduled: %s", pod.Name, c.Message)}
+			}
+		}
+		for _, c := range pod.Status.ContainerStatuses {
+			if w := c.State.Waiting; w != nil && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" && w.Reason != "" {
+				return &violation{w.Reason, fmt.Sprintf("container %s of pod %s can't start: %s", c.Name, pod.Name, w.Message)}
+			}
+		}
+	}
+	return nil
+}
+
+func jobCondition(job *batchv1.Job, kind batchv1.JobConditionType) bool {
+	for _, c := range job.Status.Conditions {
+		if c.Type == kind && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return false
+}
+
+// active tells whether a Job has, or will have, pods that run.
+func active(job *batchv1.Job) bool {
+	if job == nil {
+		return false
+	}
+	if job.Status.Active+ptr.Deref(job.Status.Terminating, 0) > 0 {
+		return true
+	}
+	ended := jobCondition(job, batchv1.JobComplete) || jobCondition(job, batchv1.JobFailed)
+	return !ended && !ptr.Deref(job.Spec.Suspend, false)
+}
+
+// since is how long the transfer has been said to be progressing for reason.
+func since(in input, reason string) time.Duration {
+	c := meta.FindStatusCondition(in.transfer.Status.Conditions, v1alpha1.ConditionProgressing)
+	if c == nil || c.Reason != reason {
+		return 0
+	}
+	return in.now.Sub(c.LastTransitionTime.Time)
+}
+
+// backoff is half of the time that the transfer has been held already, so that
+// what is mended soon is noticed soon.
+func backoff(in input) time.Duration {
+	held := time.Duration(0)
+	if c := meta.FindStatusCondition(in.transfer.Status.Conditions, v1alpha1.ConditionProgressing); c != nil &&
+		c.Status == metav1.ConditionFalse {
+		held = in.now.Sub(c.LastTransitionTime.Time)
+	}
+	return min(max(held/2, 2*time.Second), time.Minute)
+}

@@ -1,0 +1,365 @@
+package lifecycle
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+)
+
+var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// scenario builds the input of a decision, fluently.
+type scenario struct{ input }
+
+func makeScenario() *scenario {
+	return &scenario{input{now: testTime, transfer: &v1alpha1.ArchiveTransfer{
+		ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "ns", UID: "uid"},
+	}}}
+}
+
+func (s *scenario) violates(reason string) *scenario {
+	s.violation = &violation{reason: reason, message: "mend it"}
+	return s
+}
+
+func (s *scenario) workersJob(conditions ...batchv1.JobConditionType) *scenario {
+	s.workers = jobWith("t-workers", conditions)
+	if len(conditions) == 0 {
+		s.workers.Status.Active = 1
+	}
+	return s
+}
+
+func (s *scenario) closingJob(conditions ...batchv1.JobConditionType) *scenario {
+	s.closing = jobWith("t-finish", conditions)
+	return s
+}
+
+func jobWith(name string, conditions []batchv1.JobConditionType) *batchv1.Job {
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	for _, c := range conditions {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: c, Status: corev1.ConditionTrue})
+	}
+	return job
+}
+
+func (s *scenario) progress(planning string, planned, finished, failed int64) *scenario {
+	s.transfer.Status.Progress = &v1alpha1.Progress{
+		Planning: planning, ArchivesPlanned: &planned, ArchivesFinished: &finished,
+		Planned: files(10 * planned), Done: files(10*finished - failed), Failed: files(failed), Skipped: files(0),
+	}
+	return s
+}
+
+// files counts files of 100 bytes.
+func files(n int64) *v1alpha1.Tally { return &v1alpha1.Tally{Files: &n, Bytes: ptr.To(100 * n)} }
+
+// counts says otherwise than progress what has become of the files.
+func (s *scenario) counts(done, failed, skipped *v1alpha1.Tally) *scenario {
+	p := s.transfer.Status.Progress
+	p.Done, p.Failed, p.Skipped = done, failed, skipped
+	return s
+}
+
+// planless says that planning is complete, and not what was planned.
+func (s *scenario) planless() *scenario {
+	s.transfer.Status.Progress = &v1alpha1.Progress{Planning: planningComplete}
+	return s
+}
+
+func (s *scenario) onFailure(action v1alpha1.FailureAction, tolerated int64) *scenario {
+	s.transfer.Spec.FailurePolicy = v1alpha1.FailurePolicy{OnFailure: action, ToleratedFailures: &tolerated}
+	return s
+}
+
+func (s *scenario) stop() *scenario {
+	s.stopped = true
+	return s
+}
+
+func (s *scenario) lease(blockedBy string) *scenario {
+	l := v1alpha1.PrefixLease{ObjectMeta: metav1.ObjectMeta{Name: "w"}, Status: v1alpha1.PrefixLeaseStatus{Instance: "i"}}
+	if blockedBy != "" {
+		l.Status.Conditions = []metav1.Condition{{Type: v1alpha1.LeaseConditionBlocked, Status: metav1.ConditionTrue, Reason: blockedBy}}
+	}
+	s.leases = append(s.leases, l)
+	return s
+}
+
+func (s *scenario) saidFor(age time.Duration, reason string, status metav1.ConditionStatus) *scenario {
+	s.transfer.Status.Conditions = append(s.transfer.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionProgressing, Reason: reason, Status: status,
+		LastTransitionTime: metav1.NewTime(testTime.Add(-age))})
+	return s
+}
+
+func (s *scenario) suspend() *scenario {
+	s.transfer.Spec.Suspend = ptr.To(true)
+	return s
+}
+
+func (s *scenario) waitingPod(reason string) *scenario {
+	s.pods = append(s.pods, corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleWorker}},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodPending,
+			ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "worker", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}},
+		}})
+	return s
+}
+
+func (s *scenario) refuses(message string) *scenario {
+	s.refused = &violation{v1alpha1.ReasonPodsRefused, message}
+	return s
+}
+
+func (s *scenario) disallows(reason string) *scenario {
+	s.disallowed = &violation{reason: reason, message: "ask the administrator"}
+	return s
+}
+
+// closingFails fails the closing Job as the Job controller does.
+func (s *scenario) closingFails(reason string) *scenario {
+	s.closing.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason}}
+	return s
+}
+
+func (s *scenario) include(pattern string) *scenario {
+	s.transfer.Spec.Source.Include = []string{pattern}
+	return s
+}
+
+func (s *scenario) onNothing(action v1alpha1.NothingSelectedAction) *scenario {
+	s.transfer.Spec.FailurePolicy.OnNothingSelected = action
+	return s
+}
+
+// want is what matters of a decision.
+type want struct {
+	action      action
+	progressing bool
+	reason      string
+	failed      bool
+	again       time.Duration
+}
+
+func TestDecide(t *testing.T) {
+	const planned = planningComplete
+	tests := map[string]struct {
+		in   *scenario
+		want want
+	}{
+		"nothing in the way": {makeScenario(),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending, again: 2 * time.Second}},
+		"a quota that refuses the workers": {makeScenario().workersJob().refuses("exceeded quota").
+			saidFor(time.Minute, v1alpha1.ReasonPodsRefused, metav1.ConditionFalse),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonPodsRefused, again: 30 * time.Second}},
+		"a quota that refuses the closing pod": {makeScenario().progress(planned, 2, 2, 0).closingJob().refuses("exceeded quota"),
+			want{action: actClose, reason: v1alpha1.ReasonPodsRefused, again: 2 * time.Second}},
+		"a precondition that does not hold": {makeScenario().violates(v1alpha1.ReasonSecretNotFound),
+			want{action: actHold, reason: v1alpha1.ReasonSecretNotFound, again: 2 * time.Second}},
+		"a precondition that has not held for long": {
+			makeScenario().violates("X").saidFor(20*time.Second, "X", metav1.ConditionFalse),
+			want{action: actHold, reason: "X", again: 10 * time.Second}},
+		"a precondition that has not held for an hour": {
+			makeScenario().violates("X").saidFor(time.Hour, "X", metav1.ConditionFalse),
+			want{action: actHold, reason: "X", again: time.Minute}},
+		"a precondition broken while workers run": {
+			makeScenario().workersJob().lease("").violates("X").progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"planning": {makeScenario().workersJob().lease("").progress("Running", 1, 1, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonPlanning}},
+		"transferring": {makeScenario().workersJob().lease("").progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"suspended": {makeScenario().workersJob().lease("").progress(planned, 2, 1, 0).suspend(),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
+		"a worker is blocked": {makeScenario().workersJob().lease("").lease(v1alpha1.ReasonBucketNotFound).progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
+		"a pod can't start": {makeScenario().workersJob().waitingPod("ErrImagePull"),
+			want{action: actRunWorkers, reason: "ErrImagePull"}},
+		"a pod is being created": {makeScenario().workersJob().waitingPod("ContainerCreating"),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+		"the workers' Job has failed": {makeScenario().workersJob(batchv1.JobFailed).progress(planned, 2, 1, 0),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
+		"all archives have ended, workers have not": {makeScenario().workersJob().lease("").progress(planned, 2, 2, 0),
+			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+		"workers linger": {
+			makeScenario().workersJob().progress(planned, 2, 2, 0).saidFor(drainGrace, v1alpha1.ReasonFinishing, metav1.ConditionTrue),
+			want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		"workers have ended": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
+			want{action: actClose, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		"nothing to archive": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
+			want{action: actClose, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		"closed": {makeScenario().workersJob(batchv1.JobComplete).closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
+			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+		"closing has failed": {makeScenario().workersJob(batchv1.JobComplete).closingJob(batchv1.JobFailed).progress(planned, 2, 2, 0),
+			want{action: actRetryClose, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+		"closed with failed files": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 3),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
+		"closed with tolerated failures": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 3).onFailure(v1alpha1.FailureContinue, 3),
+			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+		"closed with skipped files": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(5)),
+			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+		"closed with files that nobody accounted for": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(4)),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed with bytes that nobody accounted for": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).
+				counts(&v1alpha1.Tally{Files: ptr.To(int64(20)), Bytes: ptr.To(int64(1999))}, nil, nil),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed with more files than planned, failures tolerated": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).onFailure(v1alpha1.FailureContinue, 3).
+				counts(files(20), files(3), nil),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed before all archives have ended": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 1, 0).counts(files(20), nil, nil),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"closed while the source is being listed": {
+			makeScenario().closingJob(batchv1.JobComplete).progress("Running", 2, 2, 0),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"a plan that was never recorded": {makeScenario().workersJob().lease("").planless(),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"closed without a recorded plan": {makeScenario().closingJob(batchv1.JobComplete).planless(),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"the last pod has counted something else": {
+			makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planned, 2, 2, 0),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+		"the last pod has failed too often": {
+			makeScenario().closingJob().closingFails(batchv1.JobReasonBackoffLimitExceeded).progress(planned, 2, 2, 0),
+			want{action: actRetryClose, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+		"an empty source": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
+			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
+		"an empty source that must not be": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).onNothing(v1alpha1.NothingSelectedFails),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
+		"patterns that select nothing": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg"),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
+		"patterns that may select nothing": {
+			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg").onNothing(v1alpha1.NothingSelectedCompletes),
+			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
+		"a worker whose reason is one of the manager's": {
+			makeScenario().workersJob().lease(v1alpha1.ReasonComplete).progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonWorkerBlocked}},
+		"a source that is no longer allowed": {
+			makeScenario().workersJob().lease("").progress(planned, 2, 1, 0).disallows("X"),
+			want{action: actHold, reason: "X", again: time.Minute}},
+		"a failure, and others go on": {
+			makeScenario().workersJob().lease("").progress(planned, 9, 1, 1).onFailure(v1alpha1.FailureContinue, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"a failure stops all": {
+			makeScenario().workersJob().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 0),
+			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+		"more failures are tolerated once the workers are drained": {
+			makeScenario().workersJob().stop().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
+			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+		"more failures are tolerated once the bucket is closed": {
+			makeScenario().closingJob(batchv1.JobComplete).stop().progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
+			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := decide(tc.in.input)
+			got := want{d.action, d.progressing, d.reason, d.failed, d.again}
+			if got != tc.want {
+				t.Errorf("decide() = %+v, want %+v", got, tc.want)
+			}
+			if d.message == "" && d.action != actHold {
+				t.Error("the decision says nothing to the user")
+			}
+		})
+	}
+}
+
+func TestConditionsKeepTheirTransitionTime(t *testing.T) {
+	s := makeScenario().workersJob().lease("").progress(planningComplete, 2, 1, 0)
+	first := statusOf(s.input, decide(s.input))
+	s.transfer.Status = first
+	s.transfer.Status.Progress = makeScenario().progress(planningComplete, 2, 1, 0).transfer.Status.Progress
+	s.now = testTime.Add(time.Hour)
+	again := statusOf(s.input, decide(s.input))
+	if !unchanged(first, again) {
+		t.Errorf("the status changed though nothing did:\n%+v\n%+v", first, again)
+	}
+	if first.StartTime == nil || first.CompletionTime != nil {
+		t.Errorf("start %v, completion %v; want a start and no completion", first.StartTime, first.CompletionTime)
+	}
+}
+
+func TestLastWordsAreQuotedAndBounded(t *testing.T) {
+	s := makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planningComplete, 2, 2, 0)
+	s.closing.UID = "finish"
+	terminated := func(owner string, code int32, message string) corev1.Pod {
+		return corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{UID: types.UID(owner), Controller: ptr.To(true)}}},
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: message}}}}},
+		}
+	}
+	s.pods = []corev1.Pod{
+		terminated("another", exitCountsDiffer, "not of this Job"),
+		terminated("finish", 1, "not the reason"),
+		terminated("finish", exitCountsDiffer, "20/2000 planned, 19/1900 found\n\x1b[31mComplete"+strings.Repeat("\x00", 4096)),
+	}
+	got := decide(s.input).message
+	if want := `: "20/2000 planned, 19/1900 found\n\x1b[31mComplete\x00`; !strings.Contains(got, want) {
+		t.Errorf("the message is %q, want one with %s", got, want)
+	}
+	for _, r := range got {
+		if !strconv.IsPrint(r) {
+			t.Errorf("the message holds %q", r)
+		}
+	}
+	if len(got) > objects.MaxMessage {
+		t.Errorf("the message has %d bytes, want at most %d", len(got), objects.MaxMessage)
+	}
+}
+
+func TestFinalRecordHasNoStateOfControl(t *testing.T) {
+	start, end := metav1.NewTime(testTime), metav1.NewTime(testTime.Add(100*time.Second))
+	s := v1alpha1.ArchiveTransferStatus{
+		StartTime: &start, CompletionTime: &end, EstimatedCompletionTime: &end, ChecksumAlgorithm: "CRC64NVME",
+		Progress:     &v1alpha1.Progress{Planning: planningComplete, BytesPerSecond: ptr.To(int64(0)), Throughput: "0 B/s", Done: files(1024)},
+		Prefixes:     []v1alpha1.PrefixStatus{{Name: "a", Done: files(1024), Window: ptr.To(int32(3)), ThrottledPerMille: ptr.To(int32(9))}},
+		Coordination: &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(int64(7)), State: "SlowStart", Window: ptr.To(int32(9))},
+		Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionThrottled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonThrottling},
+			{Type: v1alpha1.ConditionDegraded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonFilesFailed},
+		},
+	}
+	got := finalRecord(s)
+	if p := got.Progress; *p.BytesPerSecond != 1024 || p.Throughput != "1.00 KiB/s" {
+		t.Errorf("the throughput is %d, %s; want the mean, 1024", *p.BytesPerSecond, p.Throughput)
+	}
+	if c := got.Coordination; c.State != "" || c.Window != nil || c.Domain != "d" || *c.Epoch != 7 {
+		t.Errorf("the coordination is %+v; want domain and epoch alone", c)
+	}
+	if p := got.Prefixes[0]; p.Window != nil || p.ThrottledPerMille != nil || *p.Done.Files != 1024 {
+		t.Errorf("the prefix is %+v; want its counts alone", p)
+	}
+	if got.EstimatedCompletionTime != nil || got.ChecksumAlgorithm != "CRC64NVME" {
+		t.Errorf("estimated completion %v, checksum %q", got.EstimatedCompletionTime, got.ChecksumAlgorithm)
+	}
+	if meta.IsStatusConditionTrue(got.Conditions, v1alpha1.ConditionThrottled) || !meta.IsStatusConditionTrue(got.Conditions, v1alpha1.ConditionDegraded) {
+		t.Errorf("the conditions are %+v; want failed files to stay and throttling to end", got.Conditions)
+	}
+	again := got
+	again.StartTime, again.CompletionTime = &start, &end
+	if !equality.Semantic.DeepEqual(finalRecord(again), got) {
+		t.Error("what is final changes when it is settled again")
+	}
+}

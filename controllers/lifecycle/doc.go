@@ -1,0 +1,3 @@
+// Package lifecycle reconciles one ArchiveTransfer: it gathers what there is, decides what
+// is next, does it, and writes the status.
+package lifecycle

@@ -1,0 +1,102 @@
+package lifecycle
+
+import (
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/convert"
+)
+
+// decideEnd judges a transfer whose finishing pod has done its work.
+func decideEnd(in input) decision {
+	at := in.transfer
+	n, names := failedFiles(at), "status.failures names the first archives, their manifests in the bucket every file"
+	switch {
+	case tooManyFailures(at):
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
+			"%d files could not be archived; %s", n, names)}
+	case in.stopped && n > 0:
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
+			"%d files could not be archived, and spec.failurePolicy stopped the transfer before it was made to tolerate them; %s; create the transfer again to archive the rest", n, names)}
+	}
+	if what := unaccounted(at.Status.Progress); what != "" {
+		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
+			"the counts of the workers do not add up: %s; verify what is in the bucket, then delete the transfer and create it again", what)}
+	}
+	if convert.TallyFrom(at.Status.Progress.Planned).Files == 0 {
+		return decideNothingSelected(at)
+	}
+	message := "all files uploaded and verified"
+	if n > 0 {
+		message = fmt.Sprintf("all files but %d, which spec.failurePolicy.toleratedFailures tolerates, uploaded and verified", n)
+	}
+	return decision{action: actEnd, reason: v1alpha1.ReasonComplete, message: message}
+}
+
+// decideNothingSelected ends a transfer without a single file.
+func decideNothingSelected(at *v1alpha1.ArchiveTransfer) decision {
+	d := decision{action: actEnd, reason: v1alpha1.ReasonNothingSelected,
+		message: "the source holds no files, so nothing was uploaded"}
+	patterns := len(at.Spec.Source.Include)+len(at.Spec.Source.Exclude) > 0
+	if patterns {
+		d.message = "source.include and source.exclude select no file of the source, so nothing was uploaded; correct them in a new transfer"
+	}
+	switch at.Spec.FailurePolicy.OnNothingSelected {
+	case v1alpha1.NothingSelectedFails:
+		d.failed = true
+	case v1alpha1.NothingSelectedCompletes:
+	default:
+		d.failed = patterns
+	}
+	return d
+}
+
+// countsDiffer tells that the finishing pod has ended with exitCountsDiffer, the one exit
+// code for which its Job's failure policy fails the Job.
+func countsDiffer(closing *batchv1.Job) bool {
+	for _, c := range closing.Status.Conditions {
+		if c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue {
+			return c.Reason == batchv1.JobReasonPodFailurePolicy
+		}
+	}
+	return false
+}
+
+// lastWords is what the finishing pod has said at its end, quoted: its image is chosen by
+// the user.
+func lastWords(in input) string {
+	for i := range in.pods {
+		if !metav1.IsControlledBy(&in.pods[i], in.closing) {
+			continue
+		}
+		for _, c := range in.pods[i].Status.ContainerStatuses {
+			if t := c.State.Terminated; t != nil && t.ExitCode == exitCountsDiffer && t.Message != "" {
+				return ": " + quotedWithin(t.Message, objects.MaxMessage/2)
+			}
+		}
+	}
+	return ""
+}
+
+// unaccounted tells what is not conserved of a transfer (I8): planned, and neither done
+// nor failed nor skipped, or the other way round. It is empty for one that is.
+func unaccounted(p *v1alpha1.Progress) string {
+	if !objects.PlanRecorded(p) {
+		return "no complete plan is recorded"
+	}
+	ended := convert.TallyFrom(p.Done).Plus(convert.TallyFrom(p.Failed)).Plus(convert.TallyFrom(p.Skipped))
+	if planned := convert.TallyFrom(p.Planned); ended != planned {
+		return fmt.Sprintf("%d files of %d bytes are planned, %d files of %d bytes are done, failed or skipped",
+			planned.Files, planned.Bytes, ended.Files, ended.Bytes)
+	}
+	if finished := ptr.Deref(p.ArchivesFinished, 0); finished != *p.ArchivesPlanned {
+		return fmt.Sprintf("%d archives are planned, %d have ended", *p.ArchivesPlanned, finished)
+	}
+	return ""
+}

@@ -1,0 +1,93 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+)
+
+// job reads a Job of the transfer. One of that name which the transfer does not control
+// is somebody else's, whatever its labels: it counts for nothing and is left alone.
+func (r *Reconciler) job(ctx context.Context, at *v1alpha1.ArchiveTransfer, name string) (*batchv1.Job, error) {
+	job, err := objects.GetOrNil(ctx, r.Client, at.Namespace, name, &batchv1.Job{})
+	if err != nil || job == nil || !metav1.IsControlledBy(job, at) {
+		return nil, err
+	}
+	return job, nil
+}
+
+// refusal is an error that only the user can fix; it becomes a condition.
+type refusal violation
+
+func (r *refusal) Error() string { return r.message }
+
+// createJob creates a Job. What the cluster refuses, such as a quota does,
+// becomes a refusal.
+func (r *Reconciler) createJob(ctx context.Context, at *v1alpha1.ArchiveTransfer, job *batchv1.Job) error {
+	err := r.Client.Create(ctx, job)
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		return r.checkOwn(ctx, at, job)
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
+		return &refusal{string(apierrors.ReasonForError(err)), fmt.Sprintf("creating Job %s: %v", job.Name, err)}
+	default:
+		return fmt.Errorf("creating Job %s: %w", client.ObjectKeyFromObject(job), err)
+	}
+}
+
+// checkOwn tells a Job that was created a moment ago, and is not in the cache
+// yet, from somebody else's.
+func (r *Reconciler) checkOwn(ctx context.Context, at *v1alpha1.ArchiveTransfer, job *batchv1.Job) error {
+	existing, err := objects.GetOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
+	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) {
+		return err
+	}
+	return &refusal{v1alpha1.ReasonAPIConflict, fmt.Sprintf(
+		"Job %s exists and does not belong to this transfer; delete it, or create the transfer under another name", job.Name)}
+}
+
+func (r *Reconciler) suspendJob(ctx context.Context, job *batchv1.Job, suspend, mark bool) error {
+	patch := client.MergeFrom(job.DeepCopy())
+	job.Spec.Suspend = ptr.To(suspend)
+	if mark {
+		job.Annotations = merged(job.Annotations, map[string]string{objects.AnnotationSuspendedByUs: "true"})
+	} else {
+		delete(job.Annotations, objects.AnnotationSuspendedByUs)
+	}
+	if err := r.Client.Patch(ctx, job, patch); err != nil {
+		return fmt.Errorf("setting suspend of Job %s to %t: %w", client.ObjectKeyFromObject(job), suspend, err)
+	}
+	return nil
+}
+
+// markStopped records that the failure policy ends the transfer, before the coordinator
+// drains the workers for it: drained workers do not come back.
+func (r *Reconciler) markStopped(ctx context.Context, in input) error {
+	if in.stopped || !mustStop(in.transfer) {
+		return nil
+	}
+	patch := client.MergeFrom(in.workers.DeepCopy())
+	in.workers.Annotations = merged(in.workers.Annotations, map[string]string{objects.AnnotationStopped: "true"})
+	if err := r.Client.Patch(ctx, in.workers, patch); err != nil {
+		return fmt.Errorf("marking Job %s as stopped by failures: %w", client.ObjectKeyFromObject(in.workers), err)
+	}
+	return nil
+}
+
+func (r *Reconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
+	err := r.Client.Delete(ctx, job, client.PropagationPolicy("Background"), client.Preconditions{UID: &job.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting Job %s: %w", client.ObjectKeyFromObject(job), err)
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/convert"
+)
+
+// violation is a precondition that does not hold: what stands in the way, and
+// what to do about it.
+type violation struct {
+	reason  string
+	message string
+}
+
+// prerequisites are the objects a transfer refers to; nil where there is none
+// of that name, or where the transfer names none.
+type prerequisites struct {
+	claim          *corev1.PersistentVolumeClaim
+	secret         *corev1.Secret
+	caBundle       *corev1.ConfigMap
+	serviceAccount *corev1.ServiceAccount
+}
+
+// gatherPrerequisites reads what the transfer refers to, past the cache: the
+// manager neither lists nor watches Secrets.
+func gatherPrerequisites(ctx context.Context, r client.Reader, at *v1alpha1.ArchiveTransfer) (prerequisites, error) {
+	var p prerequisites
+	var err error
+	src, dst := at.Spec.Source, at.Spec.Destination
+	if c := src.PersistentVolumeClaim; c != nil {
+		if p.claim, err = objects.GetOrNil(ctx, r, at.Namespace, c.ClaimName, &corev1.PersistentVolumeClaim{}); err != nil {
+			return p, err
+		}
+	}
+	if name := dst.Credentials.SecretName; name != "" {
+		if p.secret, err = objects.GetOrNil(ctx, r, at.Namespace, name, &corev1.Secret{}); err != nil {
+			return p, err
+		}
+	}
+	if b := dst.CABundle; b != nil {
+		if p.caBundle, err = objects.GetOrNil(ctx, r, at.Namespace, b.ConfigMapName, &corev1.ConfigMap{}); err != nil {
+			return p, err
+		}
+	}
+	if i := dst.Credentials.PodIdentity; i != nil {
+		p.serviceAccount, err = objects.GetOrNil(ctx, r, at.Namespace, i.ServiceAccountName, &corev1.ServiceAccount{})
+	}
+	return p, err
+}
+
+// policy judges one precondition; nil means that it holds.
+type policy func(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation
+
+// preconditions are judged in this order; the first violation is reported.
+func preconditions() []policy {
+	return []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
+}
+
+func firstViolation(policies []policy, at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
+	for _, judge := range policies {
+		if v := judge(at, p); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// AllowedSources are the types of sources that the administrator allows. Claims always
+// are: whoever may create one in a namespace may read it there.
+type AllowedSources struct{ HostPath, NFS bool }
+
+// judge tells why a source is not allowed, or nil.
+func (a AllowedSources) judge(s v1alpha1.Source) *violation {
+	const advice = "the source is %s, which the administrator has not allowed; use a PersistentVolumeClaim, or have the manager started with %s"
+	switch {
+	case s.HostPath != nil && !a.HostPath:
+		return &violation{v1alpha1.ReasonHostPathNotAllowed, fmt.Sprintf(advice, "a hostPath", "--allow-host-path-sources")}
+	case s.NFS != nil && !a.NFS:
+		return &violation{v1alpha1.ReasonNFSNotAllowed, fmt.Sprintf(advice, "an NFS export", "--allow-nfs-sources")}
+	}
+	return nil
+}
+
+// coordinationValid asks the core, which is the last to judge.
+func coordinationValid(at *v1alpha1.ArchiveTransfer, _ prerequisites) *violation {
+	if err := convert.Validate(at); err != nil {
+		return &violation{v1alpha1.ReasonInvalidCoordination, fmt.Sprintf("the transfer can't be coordinated: %v", err)}
+	}
+	return nil
+}
+
+func claimUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
+	ref := at.Spec.Source.PersistentVolumeClaim
+	switch {
+	case ref == nil:
+		return nil
+	case p.claim == nil:
+		return &violation{v1alpha1.ReasonClaimNotFound, fmt.Sprintf(
+			"the source PersistentVolumeClaim %q does not exist in namespace %q; create it", ref.ClaimName, at.Namespace)}
+	case p.claim.Status.Phase == corev1.ClaimLost:
+		return &violation{v1alpha1.ReasonClaimNotBound, fmt.Sprintf(
+			"the source PersistentVolumeClaim %q has lost its volume %q; restore the volume", ref.ClaimName, p.claim.Spec.VolumeName)}
+	}
+	return nil
+}
+
+func secretUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
+	credentials := at.Spec.Destination.Credentials
+	name := credentials.SecretName
+	switch {
+	case name == "" && credentials.PodIdentity == nil:
+		return &violation{v1alpha1.ReasonSecretNotFound,
+			"spec.destination.credentials has neither secretName nor podIdentity, as in objects of an earlier version; delete the transfer and apply it again"}
+	case name == "":
+		return nil
+	}
+	if p.secret == nil {
+		return &violation{v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
+			"the credentials Secret %q does not exist in namespace %q; create it with the keys %s and %s",
+			name, at.Namespace, v1alpha1.SecretKeyAccessKeyID, v1alpha1.SecretKeySecretAccessKey)}
+	}
+	for _, key := range []string{v1alpha1.SecretKeyAccessKeyID, v1alpha1.SecretKeySecretAccessKey} {
+		if len(p.secret.Data[key]) == 0 {
+			return &violation{v1alpha1.ReasonSecretIncomplete, fmt.Sprintf(
+				"the credentials Secret %q has no key %s; add it", name, key)}
+		}
+	}
+	return nil
+}
+
+func caBundleUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
+	ref := at.Spec.Destination.CABundle
+	switch {
+	case ref == nil:
+		return nil
+	case p.caBundle == nil:
+		return &violation{v1alpha1.ReasonCABundleNotFound, fmt.Sprintf(
+			"the CA bundle ConfigMap %q does not exist in namespace %q; create it", ref.ConfigMapName, at.Namespace)}
+	case p.caBundle.Data[caKey(ref)] == "":
+		return &violation{v1alpha1.ReasonCABundleNotFound, fmt.Sprintf(
+			"the CA bundle ConfigMap %q has no key %q; add it", ref.ConfigMapName, caKey(ref))}
+	}
+	return nil
+}
+
+func caKey(b *v1alpha1.CABundle) string {
+	if b.Key == "" {
+		return "ca.crt"
+	}
+	return b.Key
+}
+
+func serviceAccountExists(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
+	ref := at.Spec.Destination.Credentials.PodIdentity
+	if ref == nil || p.serviceAccount != nil {
+		return nil
+	}
+	return &violation{v1alpha1.ReasonServiceAccount, fmt.Sprintf(
+		"the ServiceAccount %q that the workers shall use does not exist in namespace %q; create it",
+		ref.ServiceAccountName, at.Namespace)}
+}

@@ -1,0 +1,331 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
+)
+
+// reconcileTimeout bounds one reconcile, API calls included.
+const reconcileTimeout = time.Minute
+
+// cacheDelay is how long the cache may be behind after a write of somebody else's.
+const cacheDelay = 200 * time.Millisecond
+
+// Reconciler reconciles one ArchiveTransfer: its preconditions, its workers'
+// Job, its end, its conditions and its deletion. What moves is the
+// coordinator's.
+type Reconciler struct {
+	Client client.Client
+	// APIReader reads past the cache what the manager does not watch.
+	APIReader client.Reader
+	Recorder  events.EventRecorder
+	Clock     clock.PassiveClock
+	// WorkerImage is the image of worker pods whose transfer names none.
+	WorkerImage string
+	// Allowed are the types of sources that the administrator allows besides claims.
+	Allowed AllowedSources
+}
+
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch;patch;delete
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/finalizers,verbs=update
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;create;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;configmaps;secrets;namespaces,verbs=get
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,verbs=get;create;patch
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=cargoship-worker
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager registers the reconciler.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	byTransferLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		name := o.GetLabels()[v1alpha1.LabelTransfer]
+		if name == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+	})
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.ArchiveTransfer{}).
+		Owns(&batchv1.Job{}).
+		Owns(&v1alpha1.PrefixLease{}, builder.WithPredicates(leaseChangedState())).
+		Watches(&corev1.Pod{}, byTransferLabel).
+		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, MaxConcurrentReconciles: 4}).
+		Named("lifecycle").
+		Complete(r)
+}
+
+// leaseChangedState lets through what the lifecycle follows in a lease: that it
+// came or went, was taken up, or changed a condition. Counters change far more often.
+func leaseChangedState() predicate.Predicate {
+	return predicate.TypedFuncs[client.Object]{UpdateFunc: func(e event.TypedUpdateEvent[client.Object]) bool {
+		was, ok1 := e.ObjectOld.(*v1alpha1.PrefixLease)
+		is, ok2 := e.ObjectNew.(*v1alpha1.PrefixLease)
+		return ok1 && ok2 && (was.Status.Instance != is.Status.Instance ||
+			!equality.Semantic.DeepEqual(was.Status.Conditions, is.Status.Conditions))
+	}}
+}
+
+// Reconcile brings one transfer a step further: gather, decide, act, and write
+// the status once.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	at := &v1alpha1.ArchiveTransfer{}
+	if err := r.Client.Get(ctx, req.NamespacedName, at); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	in, err := r.gather(ctx, at)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	switch {
+	case at.DeletionTimestamp != nil:
+		return r.delete(ctx, in)
+	case objects.Ended(at):
+		return r.afterEnd(ctx, in)
+	case !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer):
+		// The finalizer stands before the first thing that it is there to undo.
+		err := r.patchFinalizers(ctx, at, controllerutil.AddFinalizer)
+		return ctrl.Result{}, err
+	}
+	if ending, err := r.endWithNamespace(ctx, in); ending || err != nil {
+		return ctrl.Result{}, err
+	}
+	d := decide(in)
+	if err := r.act(ctx, in, d); err != nil {
+		var v *refusal
+		if !errors.As(err, &v) {
+			return ctrl.Result{}, err
+		}
+		d = decision{action: actHold, reason: v.reason, message: v.message, again: backoff(in)}
+	}
+	err = r.report(ctx, in, d)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: cacheDelay}, nil
+	}
+	return ctrl.Result{RequeueAfter: d.again}, err
+}
+
+// gather reads all that the decision rests on.
+func (r *Reconciler) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (input, error) {
+	in := input{now: r.Clock.Now(), transfer: at}
+	var err error
+	if in.workers, err = r.job(ctx, at, objects.WorkersJobName(at)); err != nil {
+		return in, err
+	}
+	if in.closing, err = r.job(ctx, at, finishJobName(at)); err != nil {
+		return in, err
+	}
+	in.stopped = objects.StoppedBy(in.workers) || objects.StoppedBy(in.closing)
+	if err := r.gatherDependents(ctx, &in); err != nil {
+		return in, err
+	}
+	if at.DeletionTimestamp != nil || objects.Ended(at) {
+		return in, nil
+	}
+	in.disallowed = r.Allowed.judge(at.Spec.Source)
+	if in.workers == nil {
+		p, err := gatherPrerequisites(ctx, r.APIReader, at)
+		if err != nil {
+			return in, err
+		}
+		in.violation = firstViolation(preconditions(), at, p)
+	}
+	in.refused, err = r.refusedPods(ctx, in)
+	return in, err
+}
+
+// gatherDependents reads the leases and pods of the transfer. Labels find them, and
+// anybody may set labels: what they belong to is told by their controller.
+func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
+	at := in.transfer
+	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
+	var leases v1alpha1.PrefixLeaseList
+	if err := r.Client.List(ctx, &leases, client.InNamespace(at.Namespace), mine); err != nil {
+		return fmt.Errorf("listing the leases of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	}
+	in.leases = slices.DeleteFunc(leases.Items, func(l v1alpha1.PrefixLease) bool { return !metav1.IsControlledBy(&l, at) })
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
+		return fmt.Errorf("listing the pods of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+	}
+	in.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !ownPod(*in, &p) })
+	return nil
+}
+
+// ownPod tells whether one of the transfer's Jobs controls a pod. A Job that has been
+// deleted may leave pods that still run; the garbage collector deletes those of a Job
+// that never existed.
+func ownPod(in input, pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || owner.Kind != "Job" {
+		return false
+	}
+	for _, job := range []*batchv1.Job{in.workers, in.closing} {
+		if job != nil && job.Name == owner.Name {
+			return job.UID == owner.UID
+		}
+	}
+	return owner.Name == objects.WorkersJobName(in.transfer) || owner.Name == finishJobName(in.transfer)
+}
+
+// act does what was decided.
+func (r *Reconciler) act(ctx context.Context, in input, d decision) error {
+	switch d.action {
+	case actHold:
+		if in.workers != nil && !ptr.Deref(in.workers.Spec.Suspend, false) {
+			return r.suspendJob(ctx, in.workers, true, true)
+		}
+		return nil
+	case actRunWorkers:
+		return r.runWorkers(ctx, in)
+	case actDrainWorkers:
+		return r.markStopped(ctx, in)
+	case actStopWorkers:
+		return r.suspendJob(ctx, in.workers, true, false)
+	case actClose:
+		return r.startClosing(ctx, in, false)
+	case actRetryClose:
+		return r.deleteJob(ctx, in.closing)
+	default:
+		return nil
+	}
+}
+
+// runWorkers makes the fleet be as the spec says.
+func (r *Reconciler) runWorkers(ctx context.Context, in input) error {
+	if in.workers == nil {
+		return r.startWorkers(ctx, in.transfer)
+	}
+	byUs := in.workers.Annotations[objects.AnnotationSuspendedByUs] != ""
+	want := ptr.Deref(in.transfer.Spec.Suspend, false)
+	switch is := ptr.Deref(in.workers.Spec.Suspend, false); {
+	case want && !is:
+		return r.suspendJob(ctx, in.workers, true, true)
+	case !want && is && byUs:
+		return r.suspendJob(ctx, in.workers, false, false)
+	}
+	if n := max(1, in.transfer.Spec.Workers.Count); ptr.Deref(in.workers.Spec.Parallelism, 0) != n {
+		patch := client.MergeFrom(in.workers.DeepCopy())
+		in.workers.Spec.Parallelism, in.workers.Spec.Completions = ptr.To(n), ptr.To(n)
+		if err := r.Client.Patch(ctx, in.workers, patch); err != nil {
+			return fmt.Errorf("scaling Job %s to %d workers: %w", client.ObjectKeyFromObject(in.workers), n, err)
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) startWorkers(ctx context.Context, cached *v1alpha1.ArchiveTransfer) error {
+	at, err := r.whole(ctx, cached)
+	if err != nil {
+		return err
+	}
+	if err := r.ensureIdentity(ctx, at); err != nil {
+		return err
+	}
+	job, err := workersJob(at, r.WorkerImage, r.Allowed)
+	if err != nil {
+		return err
+	}
+	return r.createJob(ctx, at, job)
+}
+
+// whole reads a transfer past the cache, which does not hold what only Jobs are made from.
+func (r *Reconciler) whole(ctx context.Context, cached *v1alpha1.ArchiveTransfer) (*v1alpha1.ArchiveTransfer, error) {
+	at := &v1alpha1.ArchiveTransfer{}
+	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(cached), at); err != nil {
+		return nil, fmt.Errorf("reading ArchiveTransfer %s: %w", client.ObjectKeyFromObject(cached), err)
+	}
+	if at.UID != cached.UID {
+		return nil, fmt.Errorf("reading ArchiveTransfer %s: it was deleted and created anew", client.ObjectKeyFromObject(cached))
+	}
+	return at, nil
+}
+
+func (r *Reconciler) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
+	account, binding := workerIdentity(at)
+	if account != nil {
+		if err := objects.Apply(ctx, r.Client, objects.OwnerLifecycle, account); err != nil {
+			return err
+		}
+	}
+	return objects.Apply(ctx, r.Client, objects.OwnerLifecycle, binding)
+}
+
+func (r *Reconciler) startClosing(ctx context.Context, in input, abort bool) error {
+	if in.closing != nil {
+		return nil
+	}
+	if err := r.ensureIdentity(ctx, in.transfer); err != nil {
+		return err
+	}
+	at, err := r.whole(ctx, in.transfer)
+	if err != nil {
+		return err
+	}
+	job, err := closingJob(at, r.WorkerImage, abort)
+	if err != nil {
+		return err
+	}
+	return r.createJob(ctx, at, job)
+}
+
+// report writes the status, if it changed, and then tells of a new phase.
+func (r *Reconciler) report(ctx context.Context, in input, d decision) error {
+	at := in.transfer
+	status := statusOf(in, d)
+	if unchanged(at.Status, status) {
+		return nil
+	}
+	before := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionProgressing)
+	if before != nil && before.Reason == d.reason && d.action != actEnd {
+		return objects.ApplyStatus(ctx, r.Client, objects.OwnerLifecycle, at, status)
+	}
+	// What is announced is decided on what the API holds: a cache that is behind would
+	// have it announced twice.
+	if err := objects.ApplyStatusTo(ctx, r.Client, objects.OwnerLifecycle, at, at.ResourceVersion, status); err != nil {
+		return err
+	}
+	kind := corev1.EventTypeNormal
+	if d.failed || d.reason == v1alpha1.ReasonNothingSelected ||
+		!d.progressing && d.action != actEnd && d.reason != v1alpha1.ReasonSuspended {
+		kind = corev1.EventTypeWarning
+	}
+	r.Recorder.Eventf(at, nil, kind, d.reason, string(d.action), "%s", objects.Truncate(d.message, objects.MaxMessage))
+	return nil
+}
+
+func unchanged(was, is v1alpha1.ArchiveTransferStatus) bool {
+	return equality.Semantic.DeepEqual(was.ObservedGeneration, is.ObservedGeneration) &&
+		equality.Semantic.DeepEqual(was.StartTime, is.StartTime) &&
+		equality.Semantic.DeepEqual(was.CompletionTime, is.CompletionTime) && was.Duration == is.Duration &&
+		equality.Semantic.DeepEqual(was.Workers, is.Workers) &&
+		equality.Semantic.DeepEqual(objects.OwnConditions(was.Conditions, conditionTypes()), is.Conditions)
+}
