@@ -107,7 +107,7 @@ func namesIn(n ast.Node) []string {
 	var parts []ast.Expr
 	switch n := n.(type) {
 	case *ast.CallExpr:
-		parts = append(n.Args, n.Fun)
+		parts = append([]ast.Expr{n.Fun}, n.Args...)
 	case *ast.CompositeLit:
 		parts = n.Elts
 	case *ast.AssignStmt:
