@@ -25,14 +25,15 @@ type ArchiveTransferSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the packing of a transfer can't be changed; create another ArchiveTransfer"
 	Packing Packing `json:"packing,omitzero"`
 
-	// sync chooses whether what stands at the destination already is kept rather than
-	// sent again. What is no longer in the source is never deleted. It can't be changed.
+	// sync chooses when an object that exists at the destination is kept instead of being
+	// uploaded again. Objects that are no longer in the source are never deleted. It
+	// can't be changed.
 	// +optional
 	// +kubebuilder:default=None
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the sync mode of a transfer can't be changed; create another ArchiveTransfer"
 	Sync SyncMode `json:"sync,omitempty"`
 
-	// coordination tunes the control that all workers share.
+	// coordination tunes the congestion control that all workers share.
 	// +optional
 	// +kubebuilder:default={}
 	Coordination Coordination `json:"coordination,omitzero"`
@@ -50,19 +51,19 @@ type ArchiveTransferSpec struct {
 	// +kubebuilder:validation:Maximum=1000
 	Weight int32 `json:"weight,omitempty"`
 
-	// suspend stops the workers and frees the network until it is false again.
-	// What has been archived stays and is not sent again.
+	// suspend stops the workers until it is false again. What has been archived is kept
+	// and not uploaded again.
 	// +optional
 	// +kubebuilder:default=false
 	Suspend *bool `json:"suspend,omitempty"`
 
-	// failurePolicy decides what files that can't be archived mean for the transfer.
+	// failurePolicy decides how files that can't be archived affect the transfer.
 	// +optional
 	// +kubebuilder:default={}
 	FailurePolicy FailurePolicy `json:"failurePolicy,omitzero"`
 
-	// ttlSecondsAfterFinished deletes the ArchiveTransfer that long after it has
-	// ended. Absent means never. What was archived is not touched.
+	// ttlSecondsAfterFinished is how many seconds after its end the ArchiveTransfer is
+	// deleted. Absent means never. The archived objects are kept.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
@@ -92,8 +93,8 @@ type Source struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(s, s == '..')",message="must be relative to the volume: no leading '/', no '..'"
 	Path string `json:"path,omitempty"`
 
-	// include are glob patterns, relative to path, of the files to archive, with
-	// ** for any number of directories. Absent means all.
+	// include lists glob patterns, relative to path, of the files to archive; ** matches
+	// any number of directories. Absent means all files.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -101,7 +102,7 @@ type Source struct {
 	// +kubebuilder:validation:items:MaxLength=512
 	Include []string `json:"include,omitempty"`
 
-	// exclude are glob patterns of files to leave out, even if included.
+	// exclude lists glob patterns of files to leave out. It takes precedence over include.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -166,7 +167,7 @@ type Destination struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9][a-z0-9.-]*[a-z0-9]$')",message="must be a bucket name: lower-case letters, digits, '.' and '-', beginning and ending with a letter or digit"
 	Bucket string `json:"bucket,omitempty"`
 
-	// prefix is put before the key of every object. Absent means the whole bucket.
+	// prefix is prepended to the key of every object. Absent means none.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -203,7 +204,7 @@ type Destination struct {
 	// +optional
 	ServerSideEncryption *ServerSideEncryption `json:"serverSideEncryption,omitempty"`
 
-	// objectTags are put on every object.
+	// objectTags are set on every object.
 	// +optional
 	// +listType=map
 	// +listMapKey=key
@@ -219,35 +220,34 @@ type Destination struct {
 	// +kubebuilder:validation:Enum=private;public-read;public-read-write;authenticated-read;aws-exec-read;bucket-owner-read;bucket-owner-full-control
 	ACL string `json:"acl,omitempty"`
 
-	// requestPayer is Requester to pay for requests to a bucket whose owner does not.
+	// requestPayer is Requester to pay for requests to a requester-pays bucket.
 	// +optional
 	// +kubebuilder:validation:Enum=Requester
 	RequestPayer string `json:"requestPayer,omitempty"`
 
-	// expectedBucketOwner is the account that the bucket must be of. Absent means any.
+	// expectedBucketOwner is the ID of the account that must own the bucket. Absent means any.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	ExpectedBucketOwner string `json:"expectedBucketOwner,omitempty"`
 
-	// credentials say who the workers are to the server.
+	// credentials authenticate the workers to the server.
 	// +required
 	Credentials Credentials `json:"credentials,omitzero"`
 
-	// caBundle holds the certificates of the authorities to trust instead of the
-	// system's.
+	// caBundle holds the CA certificates to trust instead of the system's.
 	// +optional
 	CABundle *CABundle `json:"caBundle,omitempty"`
 
-	// prefixes says how keys are spread. Prefixes are what the windows are leased on.
+	// prefixes says how keys are spread over prefixes, the units that windows are leased for.
 	// +optional
 	// +kubebuilder:default={}
 	Prefixes Prefixes `json:"prefixes,omitzero"`
 }
 
 // ServerSideEncryption asks the server to encrypt objects.
-// +kubebuilder:validation:XValidation:rule="self.algorithm == 'aws:kms' || !has(self.kmsKeyID)",message="kmsKeyID goes with algorithm aws:kms only"
-// +kubebuilder:validation:XValidation:rule="self.algorithm == 'aws:kms' || !has(self.bucketKey)",message="bucketKey goes with algorithm aws:kms only"
+// +kubebuilder:validation:XValidation:rule="self.algorithm == 'aws:kms' || !has(self.kmsKeyID)",message="kmsKeyID requires algorithm aws:kms"
+// +kubebuilder:validation:XValidation:rule="self.algorithm == 'aws:kms' || !has(self.bucketKey)",message="bucketKey requires algorithm aws:kms"
 type ServerSideEncryption struct {
 	// algorithm is AES256 or aws:kms.
 	// +required
@@ -260,8 +260,8 @@ type ServerSideEncryption struct {
 	// +kubebuilder:validation:MaxLength=2048
 	KMSKeyID string `json:"kmsKeyID,omitempty"`
 
-	// bucketKey is Enabled to have aws:kms use a key of the bucket, which asks the KMS
-	// less often. Absent means the bucket's default.
+	// bucketKey is Enabled to use an S3 Bucket Key, which takes fewer requests to KMS.
+	// Absent means the bucket's default.
 	// +optional
 	// +kubebuilder:validation:Enum=Enabled
 	BucketKey string `json:"bucketKey,omitempty"`
@@ -301,7 +301,7 @@ type ObjectTag struct {
 	Value string `json:"value,omitempty"`
 }
 
-// Credentials say who the workers are to the server.
+// Credentials authenticate the workers to the server.
 // +kubebuilder:validation:ExactlyOneOf=secretName;podIdentity
 type Credentials struct {
 	// secretName names a Secret in the transfer's namespace with the keys AWS_ACCESS_KEY_ID,
@@ -312,18 +312,18 @@ type Credentials struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	SecretName string `json:"secretName,omitempty"`
 
-	// podIdentity uses what the platform gives to the workers' ServiceAccount,
-	// such as an IAM role.
+	// podIdentity uses the identity that the platform assigns to the workers'
+	// ServiceAccount, such as an IAM role.
 	// +optional
 	PodIdentity *PodIdentity `json:"podIdentity,omitempty"`
 }
 
-// InstanceMetadataAccess says whether workers ask the instance metadata service of their node.
+// InstanceMetadataAccess says whether workers may use the instance metadata service of their node.
 // +kubebuilder:validation:Enum=Denied;Allowed
 type InstanceMetadataAccess string
 
 const (
-	// InstanceMetadataDenied leaves the role of the node to the node.
+	// InstanceMetadataDenied keeps workers from using the role of their node.
 	InstanceMetadataDenied InstanceMetadataAccess = "Denied"
 	// InstanceMetadataAllowed lets workers use the role of their node.
 	InstanceMetadataAllowed InstanceMetadataAccess = "Allowed"
@@ -338,8 +338,8 @@ type PodIdentity struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
-	// instanceMetadata is Denied, or Allowed to let workers fall back on the role of
-	// their node, which its instance metadata service gives to every pod that may reach it.
+	// instanceMetadata is Denied, or Allowed to let workers fall back to the role of their
+	// node, which its instance metadata service hands to every pod that can reach it.
 	// +optional
 	// +kubebuilder:default=Denied
 	InstanceMetadata InstanceMetadataAccess `json:"instanceMetadata,omitempty"`
@@ -368,7 +368,7 @@ type CABundle struct {
 type PrefixPattern string
 
 const (
-	// PatternMirror keeps the tree under the base prefix; its top-level
+	// PatternMirror keeps the directory tree under the base prefix; the top-level
 	// directories are the prefixes.
 	PatternMirror PrefixPattern = "Mirror"
 	// PatternHash puts objects under short hashed prefixes.
@@ -386,15 +386,15 @@ type Prefixes struct {
 	// +optional
 	Pattern PrefixPattern `json:"pattern,omitempty"`
 
-	// count is the number of prefixes with Hash, and the most with Mirror. Absent
-	// means by the size of the data: below 1 GB 1, 10 GB 2, 100 GB 4, 1 TB 8,
-	// else 16; with Mirror always 16.
+	// count is the number of prefixes with Hash, and the maximum with Mirror. If it is
+	// absent, Mirror uses up to 16, and Hash goes by the size of the data: 1 below 1 GB,
+	// 2 below 10 GB, 4 below 100 GB, 8 below 1 TB, else 16.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
 	Count *int32 `json:"count,omitempty"`
 
-	// names are the prefixes with Explicit.
+	// names lists the prefixes of pattern Explicit.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -404,19 +404,19 @@ type Prefixes struct {
 	Names []string `json:"names,omitempty"`
 }
 
-// SyncMode chooses whether what stands at the destination already is kept.
+// SyncMode chooses when an existing object is kept.
 // +kubebuilder:validation:Enum=None;SizeAndTime;Checksum
 type SyncMode string
 
 const (
-	// SyncNone sends everything.
+	// SyncNone uploads everything.
 	SyncNone SyncMode = "None"
 	// SyncSizeAndTime keeps an object of the same size and modification time. With
-	// packing Tar it keeps an archive whose members are all the same in that way, if
-	// the last transfer to the same prefix was packed alike.
+	// packing Tar it keeps an archive whose members are all unchanged, if the last
+	// transfer to the same prefix used the same packing.
 	SyncSizeAndTime SyncMode = "SizeAndTime"
-	// SyncChecksum keeps an object whose size and checksum are those of the file, which
-	// is read for it. Archives of packing Tar are compared as with SizeAndTime.
+	// SyncChecksum keeps an object whose size and checksum match those of the file, which
+	// is read to compute them. Archives of packing Tar are compared as with SizeAndTime.
 	SyncChecksum SyncMode = "Checksum"
 )
 
@@ -432,7 +432,7 @@ const (
 )
 
 // Packing chooses how files become objects. It is a union whose format names the member.
-// +kubebuilder:validation:XValidation:rule="self.format == 'Tar' || !has(self.tar)",message="tar goes with format Tar only"
+// +kubebuilder:validation:XValidation:rule="self.format == 'Tar' || !has(self.tar)",message="tar requires format Tar"
 type Packing struct {
 	// format is Objects, where every file becomes an object of its own, or Tar,
 	// where files, directories and links become members of tar archives.
@@ -440,7 +440,7 @@ type Packing struct {
 	// +kubebuilder:default=Objects
 	Format PackingFormat `json:"format,omitempty"`
 
-	// tar shapes the archives of format Tar.
+	// tar configures the archives of format Tar.
 	// +optional
 	Tar *TarPacking `json:"tar,omitempty"`
 }
@@ -450,18 +450,18 @@ type Packing struct {
 type TarCompression string
 
 const (
-	// CompressionNone leaves archives as they are.
+	// CompressionNone stores archives uncompressed.
 	CompressionNone TarCompression = "None"
-	// CompressionZstd compresses archives in frames that can be read one by one.
+	// CompressionZstd compresses archives in frames that can be read independently.
 	CompressionZstd TarCompression = "Zstd"
 )
 
-// TarPacking shapes tar archives. What is absent takes the same defaults as where
-// all of it is absent.
-// +kubebuilder:validation:XValidation:rule="self.compression == 'Zstd' || !has(self.level)",message="level goes with compression Zstd only"
+// TarPacking configures tar archives. Absent fields take the same defaults as when all
+// of it is absent.
+// +kubebuilder:validation:XValidation:rule="self.compression == 'Zstd' || !has(self.level)",message="level requires compression Zstd"
 type TarPacking struct {
-	// targetSize is what an archive is filled up to, before compression: from 1Mi
-	// to 64Gi. It holds at most 10,000 members in any case.
+	// targetSize is the size of an archive before compression, from 1Mi to 64Gi. An
+	// archive holds at most 10,000 members in any case.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XIntOrString
@@ -474,15 +474,15 @@ type TarPacking struct {
 	// +kubebuilder:default=Zstd
 	Compression TarCompression `json:"compression,omitempty"`
 
-	// level of the compression, as the zstd tool counts it. Absent means 3. Four
-	// of them differ: up to 2, 3 to 5, 6 to 9, and from 10 on.
+	// level is the zstd compression level; absent means 3. There are four distinct
+	// levels: 1 to 2, 3 to 5, 6 to 9, and 10 and above.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=22
 	Level int32 `json:"level,omitempty"`
 
-	// largeFileThreshold is the size of a file above which it is an object of its
-	// own; 0 for every file that is not empty. A file with holes never is.
+	// largeFileThreshold is the size above which a file becomes an object of its own; 0
+	// means every file that is not empty. Sparse files are always packed.
 	// +optional
 	// +kubebuilder:default="64Mi"
 	// +kubebuilder:validation:XIntOrString
@@ -496,8 +496,8 @@ type TarPacking struct {
 type CoordinationMode string
 
 const (
-	// ModeCoordinated leases windows and rates from the controller that all
-	// workers to one bucket share.
+	// ModeCoordinated leases windows and rates from the controller that all workers
+	// writing to one bucket share.
 	ModeCoordinated CoordinationMode = "Coordinated"
 	// ModeUncoordinated gives every worker fixed windows, as other tools do.
 	ModeUncoordinated CoordinationMode = "Uncoordinated"
@@ -511,7 +511,8 @@ type TransferStrategy string
 // +kubebuilder:validation:Enum=FairShare;Proportional
 type BandwidthStrategy string
 
-// Coordination tunes the control that all workers share. The defaults suit most.
+// Coordination tunes the congestion control that all workers share. The defaults suit
+// most transfers.
 // +kubebuilder:validation:XValidation:rule="!has(self.updateInterval) || !has(self.leaseDuration) || duration(self.updateInterval) + duration(self.updateInterval) + duration(self.updateInterval) <= duration(self.leaseDuration)",message="leaseDuration must be at least three times updateInterval, so that a lease outlasts a lost report"
 type Coordination struct {
 	// mode is Coordinated, or Uncoordinated for fixed windows.
@@ -519,64 +520,64 @@ type Coordination struct {
 	// +kubebuilder:default=Coordinated
 	Mode CoordinationMode `json:"mode,omitempty"`
 
-	// strategy divides the window over prefixes: TCPLike by windows grown per
-	// prefix, FairShare evenly by weight, Adaptive by measured marginal goodput.
+	// strategy divides the window among prefixes: TCPLike grows a window for each prefix,
+	// FairShare divides it by weight, Adaptive by measured marginal goodput.
 	// +optional
 	// +kubebuilder:default=Adaptive
 	Strategy TransferStrategy `json:"strategy,omitempty"`
 
-	// bandwidthStrategy divides the paced rate: FairShare evenly by weight,
-	// Proportional to the windows.
+	// bandwidthStrategy divides the paced rate among prefixes: FairShare by weight,
+	// Proportional in proportion to the windows.
 	// +optional
 	// +kubebuilder:default=FairShare
 	BandwidthStrategy BandwidthStrategy `json:"bandwidthStrategy,omitempty"`
 
-	// pipelineDepth is how many archives are assigned ahead to a worker for each prefix
-	// that it serves, divided over these by the windows that it has on them, and more
-	// where it ends them faster than they are assigned; 64 at most on one prefix, and
-	// 128 in all.
+	// pipelineDepth is how many archives are assigned to a worker ahead of time for each
+	// prefix that it serves, divided in proportion to its windows. It is exceeded when
+	// archives finish faster than they are assigned, up to 64 on one prefix and 128 in all.
 	// +optional
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
 	PipelineDepth int32 `json:"pipelineDepth,omitempty"`
 
-	// globalCongestionWindow is the number of requests in flight, over all
-	// workers, at which control begins.
+	// globalCongestionWindow is the initial congestion window: the number of requests in
+	// flight over all workers.
 	// +optional
 	// +kubebuilder:default=32
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4096
 	GlobalCongestionWindow int32 `json:"globalCongestionWindow,omitempty"`
 
-	// slowStartThreshold is the window below which slow start goes on doubling
-	// whatever its growth.
+	// slowStartThreshold is the window below which slow start keeps doubling
+	// unconditionally.
 	// +optional
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4096
 	SlowStartThreshold int32 `json:"slowStartThreshold,omitempty"`
 
-	// maxActivePrefixes is the most prefixes that hold a window at once.
+	// maxActivePrefixes is the maximum number of prefixes that hold a window at once.
 	// +optional
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
 	MaxActivePrefixes int32 `json:"maxActivePrefixes,omitempty"`
 
-	// updateInterval is the period of control and the shortest report interval.
+	// updateInterval is the control interval, and the shortest interval between reports.
 	// +optional
 	// +kubebuilder:default="2s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('500ms') && duration(self) <= duration('1m')",message="must be between 500ms and 1m"
 	UpdateInterval metav1.Duration `json:"updateInterval,omitempty,omitzero"`
 
-	// leaseDuration is how long a worker may go on with a grant that is not renewed.
+	// leaseDuration is how long a worker may use a grant that is not renewed.
 	// +optional
 	// +kubebuilder:default="20s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('10m')",message="must be between 5s and 10m"
 	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty,omitzero"`
 
-	// advancedFlowControl Enabled adds a paced rate and probing to the window.
+	// advancedFlowControl is Enabled to pace requests and probe for bandwidth in addition to
+	// the window.
 	// +optional
 	// +kubebuilder:default=Enabled
 	// +kubebuilder:validation:Enum=Enabled;Disabled
@@ -595,29 +596,30 @@ type Coordination struct {
 
 // AdaptiveParameters are the parameters of the control law.
 type AdaptiveParameters struct {
-	// learningRatePercent weighs a new measurement against the learnt trend.
+	// learningRatePercent is the weight of a new measurement relative to the learned
+	// trend.
 	// +optional
 	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	LearningRatePercent int32 `json:"learningRatePercent,omitempty"`
 
-	// bandwidthProbingRatePercent is the first step by which a probe raises the rate.
+	// bandwidthProbingRatePercent is the initial step by which a probe raises the rate.
 	// +optional
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	BandwidthProbingRatePercent int32 `json:"bandwidthProbingRatePercent,omitempty"`
 
-	// congestionSensitivityPercent decides which share of throttled requests
-	// counts as congestion: at 80 more than 2 %, at 0 more than 10 %.
+	// congestionSensitivityPercent decides what share of throttled requests counts as
+	// congestion: more than 2 % at 80, more than 10 % at 0.
 	// +optional
 	// +kubebuilder:default=80
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=99
 	CongestionSensitivityPercent *int32 `json:"congestionSensitivityPercent,omitempty"`
 
-	// recoveryAggressivenessPercent scales growth after congestion.
+	// recoveryAggressivenessPercent scales how fast the window grows after congestion.
 	// +optional
 	// +kubebuilder:default=120
 	// +kubebuilder:validation:Minimum=10
@@ -625,7 +627,7 @@ type AdaptiveParameters struct {
 	RecoveryAggressivenessPercent int32 `json:"recoveryAggressivenessPercent,omitempty"`
 }
 
-// FixedWindows are the windows of uncoordinated work.
+// FixedWindows are the windows of mode Uncoordinated.
 type FixedWindows struct {
 	// maxPrefixes is the number of prefixes each worker sends to at once.
 	// +optional
@@ -681,7 +683,7 @@ type Workers struct {
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
 	// affinity of the pods. Absent spreads them over nodes where possible. Its size is
-	// bounded by what the API server takes as an object only.
+	// bounded only by the API server's limit for an object.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
@@ -712,13 +714,13 @@ type Workers struct {
 	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 16384",message="must hold at most 16384 characters, keys and values together"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
-	// jobLabels are added to the workers' Job, such as a job queue's name.
+	// jobLabels are added to the workers' Job, such as the name of a job queue.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="keys must be those of Kubernetes: at most 63 letters, digits, '-', '_' and '.', after a DNS name and '/' if they have a prefix"
 	JobLabels map[string]LabelValue `json:"jobLabels,omitempty"`
 
-	// image replaces the worker image that the manager was given.
+	// image overrides the worker image that the manager is configured with.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -739,7 +741,7 @@ type Workers struct {
 	// +kubebuilder:validation:Maximum=2147483647
 	RunAsUser int64 `json:"runAsUser,omitempty"`
 
-	// supplementalGroups are further group IDs of the worker process.
+	// supplementalGroups are additional group IDs of the worker process.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -751,7 +753,7 @@ type Workers struct {
 // WorkerResources are the resources of a worker container.
 // +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",message="requests must not exceed limits"
 type WorkerResources struct {
-	// requests are the least resources the container needs.
+	// requests are the resources that the container is guaranteed.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=6
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || size(k) <= 317 && (k.contains('/') || k.startsWith('hugepages-')))",message="must name resources of a container: cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"
@@ -776,51 +778,51 @@ type ImagePullSecret struct {
 	Name string `json:"name,omitempty"`
 }
 
-// FailureAction is what happens after a file could not be archived.
+// FailureAction is what to do when a file could not be archived.
 // +kubebuilder:validation:Enum=Continue;Stop
 type FailureAction string
 
 const (
-	// FailureContinue archives everything else first.
+	// FailureContinue archives everything else.
 	FailureContinue FailureAction = "Continue"
-	// FailureStop ends the transfer at once.
+	// FailureStop ends the transfer immediately.
 	FailureStop FailureAction = "Stop"
 )
 
-// NothingSelectedAction is what it means that there is no file to archive.
+// NothingSelectedAction is what to do when no file is selected.
 // +kubebuilder:validation:Enum=Fail;Complete
 type NothingSelectedAction string
 
 const (
-	// NothingSelectedFails has the transfer fail.
+	// NothingSelectedFails fails the transfer.
 	NothingSelectedFails NothingSelectedAction = "Fail"
-	// NothingSelectedCompletes has the transfer be complete, with a warning.
+	// NothingSelectedCompletes completes the transfer, with a warning.
 	NothingSelectedCompletes NothingSelectedAction = "Complete"
 )
 
-// FailurePolicy decides what files that can't be archived mean for the transfer.
+// FailurePolicy decides how files that can't be archived affect the transfer.
 type FailurePolicy struct {
-	// onFailure is Continue to archive everything else first, or Stop to end the
-	// transfer once more files than toleratedFailures have failed. A transfer that was
-	// stopped stays so, whatever is tolerated afterwards.
+	// onFailure is Continue to archive everything else, or Stop to end the transfer once
+	// more than toleratedFailures files have failed. A stopped transfer is not resumed
+	// when toleratedFailures is raised.
 	// +optional
 	// +kubebuilder:default=Continue
 	OnFailure FailureAction `json:"onFailure,omitempty"`
 
-	// toleratedFailures is the number of files that may fail in a transfer that
-	// still counts as complete.
+	// toleratedFailures is the number of files that may fail before the transfer counts
+	// as failed.
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
 	ToleratedFailures *int64 `json:"toleratedFailures,omitempty"`
 
-	// onNothingSelected is what a source without a single file to archive means: Fail or
-	// Complete. Absent means Fail if source.include or source.exclude is given, since a
-	// pattern that matches nothing is most often a mistake, and Complete otherwise.
+	// onNothingSelected is what to do when no file is selected: Fail or Complete. Absent
+	// means Fail if source.include or source.exclude is given, since a pattern that
+	// matches nothing is usually a mistake, and Complete otherwise.
 	// +optional
 	OnNothingSelected NothingSelectedAction `json:"onNothingSelected,omitempty"`
 
-	// attemptsPerArchive is the number of workers that may try an archive.
+	// attemptsPerArchive is the maximum number of attempts at an archive.
 	// +optional
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=1
@@ -828,10 +830,10 @@ type FailurePolicy struct {
 	AttemptsPerArchive int32 `json:"attemptsPerArchive,omitempty"`
 }
 
-// ArchiveTransferStatus is what has become of the transfer. The manager alone writes it.
+// ArchiveTransferStatus is the observed state of the transfer. Only the manager writes it.
 // +kubebuilder:validation:MinProperties=1
 type ArchiveTransferStatus struct {
-	// observedGeneration is the generation of the spec that the status speaks of.
+	// observedGeneration is the generation of the spec that the status reflects.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
@@ -844,7 +846,7 @@ type ArchiveTransferStatus struct {
 	// +kubebuilder:validation:items:XValidation:rule="size(self.message) <= 1024",message="the message of a condition has at most 1024 characters"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// startTime is when the first worker was asked for.
+	// startTime is when the workers' Job was created.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
@@ -852,35 +854,36 @@ type ArchiveTransferStatus struct {
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
-	// duration is the time from start to completion for people, such as "2h13m5s".
+	// duration is the time from start to completion in human-readable form, such as
+	// "2h13m5s".
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	Duration string `json:"duration,omitempty"`
 
-	// estimatedCompletionTime is when it would end at the present throughput; absent
-	// once it has ended.
+	// estimatedCompletionTime is when the transfer will end at the current throughput;
+	// absent once it has ended.
 	// +optional
 	EstimatedCompletionTime *metav1.Time `json:"estimatedCompletionTime,omitempty"`
 
-	// progress counts what is planned and what has become of it.
+	// progress counts planned, archived, failed and skipped files.
 	// +optional
 	Progress *Progress `json:"progress,omitempty"`
 
-	// prefixes tells the same for each prefix.
+	// prefixes is the progress and performance of each prefix.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	Prefixes []PrefixStatus `json:"prefixes,omitempty"`
 
-	// failures are the first archives in which something failed.
+	// failures lists the first archives with failed files.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Failures []ArchiveFailure `json:"failures,omitempty"`
 
-	// coordination is the state of the control of the destination.
+	// coordination is the state of the destination's congestion control.
 	// +optional
 	Coordination *CoordinationStatus `json:"coordination,omitempty"`
 
@@ -888,57 +891,58 @@ type ArchiveTransferStatus struct {
 	// +optional
 	Workers *WorkersStatus `json:"workers,omitempty"`
 
-	// checksumAlgorithm is the checksum that the destination verified.
+	// checksumAlgorithm is the checksum that the destination verifies.
 	// +optional
 	// +kubebuilder:validation:Enum=CRC64NVME;CRC32C
 	ChecksumAlgorithm string `json:"checksumAlgorithm,omitempty"`
 }
 
-// Progress counts what is planned and what has become of it.
+// Progress counts planned, archived, failed and skipped files.
 type Progress struct {
 	// planning is Running while the source is still being listed, then Complete.
 	// +optional
 	// +kubebuilder:validation:Enum=Running;Complete
 	Planning string `json:"planning,omitempty"`
 
-	// percent of the planned bytes that have ended, once planning is complete.
+	// percent of the planned bytes that are done, failed or skipped, once planning is
+	// complete.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Percent *int32 `json:"percent,omitempty"`
 
-	// summary is done and planned bytes for people, such as "1.2/4.0 GiB".
+	// summary is done and planned bytes in human-readable form, such as "1.2/4.0 GiB".
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Summary string `json:"summary,omitempty"`
 
-	// bytesPerSecond is the present throughput over all workers, and the mean from start
-	// to completion once the transfer has ended.
+	// bytesPerSecond is the current throughput of all workers, and the mean from start to
+	// completion once the transfer has ended.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
 
-	// throughput is bytesPerSecond for people, such as "118 MiB/s".
+	// throughput is bytesPerSecond in human-readable form, such as "118 MiB/s".
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Throughput string `json:"throughput,omitempty"`
 
-	// planned is what the inventory lists so far.
+	// planned counts the files that the inventory lists so far.
 	// +optional
 	Planned *Tally `json:"planned,omitempty"`
 
-	// done was uploaded and verified.
+	// done counts the files that were uploaded and verified.
 	// +optional
 	Done *Tally `json:"done,omitempty"`
 
-	// failed could not be archived.
+	// failed counts the files that could not be archived.
 	// +optional
 	Failed *Tally `json:"failed,omitempty"`
 
-	// skipped is not a file: sockets, devices, links that lead nowhere.
+	// skipped counts the entries that are not archived: sockets, devices, dangling links.
 	// +optional
 	Skipped *Tally `json:"skipped,omitempty"`
 
@@ -948,14 +952,14 @@ type Progress struct {
 	// +kubebuilder:validation:Maximum=100000000
 	ArchivesPlanned *int64 `json:"archivesPlanned,omitempty"`
 
-	// archivesFinished counts the archives that have ended, in whatever way.
+	// archivesFinished counts the archives that are done or have failed.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100000000
 	ArchivesFinished *int64 `json:"archivesFinished,omitempty"`
 }
 
-// PrefixStatus tells what has become of one prefix, and how it is doing.
+// PrefixStatus is the progress and performance of one prefix.
 type PrefixStatus struct {
 	// name of the prefix, without the destination's base prefix.
 	// +required
@@ -969,31 +973,32 @@ type PrefixStatus struct {
 	// +kubebuilder:validation:Maximum=100000000
 	Archives *int64 `json:"archives,omitempty"`
 
-	// finishedArchives are the numbers of those that have ended, as ranges: "0-41,43-99".
+	// finishedArchives lists the numbers of the finished archives as ranges, such as
+	// "0-41,43-99".
 	// +optional
 	// +kubebuilder:validation:MaxLength=65536
 	FinishedArchives *string `json:"finishedArchives,omitempty"`
 
-	// exhaustedArchives counts those of the finished archives that used up their attempts.
-	// What they hold is counted as failed once everything else of the prefix has ended.
+	// exhaustedArchives counts the finished archives that used up their attempts. Their
+	// files count as failed once everything else of the prefix has finished.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100000000
 	ExhaustedArchives *int64 `json:"exhaustedArchives,omitempty"`
 
-	// planned is what the inventory lists so far.
+	// planned counts the files that the inventory lists so far.
 	// +optional
 	Planned *Tally `json:"planned,omitempty"`
 
-	// done was uploaded and verified.
+	// done counts the files that were uploaded and verified.
 	// +optional
 	Done *Tally `json:"done,omitempty"`
 
-	// failed could not be archived.
+	// failed counts the files that could not be archived.
 	// +optional
 	Failed *Tally `json:"failed,omitempty"`
 
-	// skipped is not a file.
+	// skipped counts the entries that are not archived.
 	// +optional
 	Skipped *Tally `json:"skipped,omitempty"`
 
@@ -1008,7 +1013,7 @@ type PrefixStatus struct {
 	// +kubebuilder:validation:Maximum=9007199254740992
 	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
 
-	// bytesPerSecond is the present throughput.
+	// bytesPerSecond is the current throughput.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
@@ -1026,14 +1031,14 @@ type PrefixStatus struct {
 	// +kubebuilder:validation:Maximum=9007199254740992
 	ServiceP99Microseconds *int64 `json:"serviceP99Microseconds,omitempty"`
 
-	// throttledPerMille is the share of requests lately refused for their rate.
+	// throttledPerMille is the share of recent requests that were throttled.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	ThrottledPerMille *int32 `json:"throttledPerMille,omitempty"`
 }
 
-// ArchiveFailure tells why files of an archive failed.
+// ArchiveFailure says why files of an archive failed.
 type ArchiveFailure struct {
 	// prefix of the archive.
 	// +required
@@ -1060,10 +1065,10 @@ type ArchiveFailure struct {
 	Message string `json:"message,omitempty"`
 }
 
-// CoordinationStatus is the state of the control of the destination, which all
+// CoordinationStatus is the state of the destination's congestion control, which all
 // transfers to the same bucket share.
 type CoordinationStatus struct {
-	// domain is the endpoint and bucket under one control.
+	// domain is the endpoint and bucket that are controlled together.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=640
@@ -1092,87 +1097,85 @@ type CoordinationStatus struct {
 	// +kubebuilder:validation:Maximum=9007199254740992
 	MilliRequestsPerSecond *int64 `json:"milliRequestsPerSecond,omitempty"`
 
-	// metrics judge the coordination.
+	// metrics measure the coordination.
 	// +optional
 	Metrics *CoordinationMetrics `json:"metrics,omitempty"`
 }
 
-// CoordinationMetrics judge the coordination; internal/coordination holds the formulas.
+// CoordinationMetrics measure the coordination; docs/operations.md gives the formulas.
 type CoordinationMetrics struct {
-	// overheadPerMille is what coordination costs: the part of the window that a worker
-	// wanted and none could use, because it was still charged to workers that had not
-	// acknowledged its withdrawal, and the part of the time that decisions took; over
-	// about the last ten minutes.
+	// overheadPerMille is the cost of coordination over about the last ten minutes: the
+	// share of the window that was wanted but could not be used because workers had not
+	// yet acknowledged its withdrawal, plus the share of the time that decisions took.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	OverheadPerMille *int32 `json:"overheadPerMille,omitempty"`
 
-	// loadBalancePercent is the mean over the greatest, over the workers with windows,
-	// of requests in flight per slot: 100 when all use theirs alike.
+	// loadBalancePercent is the mean divided by the maximum of the workers' requests in
+	// flight per slot of their windows: 100 when all are equally busy.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	LoadBalancePercent *int32 `json:"loadBalancePercent,omitempty"`
 
-	// pipelineUtilizationPercent is the mean of requests in flight over the granted
-	// windows, in the last round.
+	// pipelineUtilizationPercent is the mean number of requests in flight divided by the
+	// granted windows, in the last round.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	PipelineUtilizationPercent *int32 `json:"pipelineUtilizationPercent,omitempty"`
 
-	// congestionEvents counts the cuts of the domain's window or rate.
+	// congestionEvents counts the reductions of the domain's window or rate.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	CongestionEvents *int64 `json:"congestionEvents,omitempty"`
 
-	// congestionCauses counts the changes of state that congestion caused.
+	// congestionCauses counts the state changes due to congestion, by cause.
 	// +optional
 	// +listType=map
 	// +listMapKey=cause
 	// +kubebuilder:validation:MaxItems=16
 	CongestionCauses []CongestionCause `json:"congestionCauses,omitempty"`
 
-	// bytesPerSecond is the throughput of all transfers into the domain.
+	// bytesPerSecond is the throughput of all transfers to the domain.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
 
-	// adaptationPerMille is how much the law moves the window, as the mean of |Δ ln W|
-	// per minute: 0 is steady, 693 is a window that doubles or halves each minute.
+	// adaptationPerMille is how much the window changes: the mean of |Δ ln W| per minute,
+	// in thousandths. 0 is steady; 693 is a window that doubles or halves each minute.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	AdaptationPerMille *int32 `json:"adaptationPerMille,omitempty"`
 
-	// archivesMoved counts archives taken from one worker because another would be
-	// done with them sooner.
+	// archivesMoved counts the archives reassigned because another worker would finish
+	// them sooner.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	ArchivesMoved *int64 `json:"archivesMoved,omitempty"`
 
-	// improvementPercent is the mean throughput since the baseline against that of the
-	// baseline: the rounds under the window that the transfer began with. 100 is the
-	// same, and 1000 the most that is told. Absent where too little was accepted under
-	// that window to compare with, and until ten seconds after it.
+	// improvementPercent is the mean throughput since the baseline in percent of that of
+	// the baseline, which is the rounds with the initial window. 100 means no change;
+	// values are capped at 1000. Absent for the first ten seconds after the baseline, and
+	// when the baseline has too few accepted requests to compare with.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	ImprovementPercent *int32 `json:"improvementPercent,omitempty"`
 
-	// latencyReductionPercent is how much shorter requests have taken since the
-	// baseline than in it; negative when they took longer, -900 at least. Absent as
-	// improvementPercent is.
+	// latencyReductionPercent is how much the mean latency has dropped since the baseline;
+	// negative when it has risen, at most to -900. Absent when improvementPercent is.
 	// +optional
 	// +kubebuilder:validation:Minimum=-900
 	// +kubebuilder:validation:Maximum=100
 	LatencyReductionPercent *int32 `json:"latencyReductionPercent,omitempty"`
 }
 
-// CongestionCause counts the changes of state of one cause.
+// CongestionCause counts the state changes of one cause.
 type CongestionCause struct {
 	// cause is Throttled, QueueGrowth, NoSuccess or PersistentThrottling.
 	// +required
@@ -1189,7 +1192,7 @@ type CongestionCause struct {
 
 // WorkersStatus counts the worker pods.
 type WorkersStatus struct {
-	// desired is the number asked for.
+	// desired is the number of workers requested.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Desired *int32 `json:"desired,omitempty"`
@@ -1199,7 +1202,7 @@ type WorkersStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Leased *int32 `json:"leased,omitempty"`
 
-	// blocked is the number that can do nothing until somebody fixes something.
+	// blocked is the number that cannot proceed until someone fixes a problem.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Blocked *int32 `json:"blocked,omitempty"`
@@ -1239,7 +1242,7 @@ type ArchiveTransfer struct {
 	// +required
 	Spec ArchiveTransferSpec `json:"spec,omitzero"`
 
-	// status is what has become of it.
+	// status is the observed state of the transfer.
 	// +optional
 	Status ArchiveTransferStatus `json:"status,omitzero"`
 }

@@ -4,9 +4,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// DestinationProfileSpec says which destination the profile is of.
+// DestinationProfileSpec names the destination of a profile.
 type DestinationProfileSpec struct {
-	// domain is the endpoint and bucket under one control.
+	// domain is the endpoint and bucket that are controlled together.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=640
@@ -14,11 +14,11 @@ type DestinationProfileSpec struct {
 	Domain string `json:"domain,omitempty"`
 }
 
-// DestinationProfileStatus is what the manager knows of the destination. It is written
-// every few seconds at most: one that is older makes the next leader more careful.
+// DestinationProfileStatus is what the manager has learned about the destination. It is
+// written every few seconds at most; the older it is, the more careful the next leader.
 // +kubebuilder:validation:MinProperties=1
 type DestinationProfileStatus struct {
-	// epoch is that of the leader that wrote it.
+	// epoch is the epoch of the leader that wrote it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Epoch *int64 `json:"epoch,omitempty"`
@@ -28,7 +28,7 @@ type DestinationProfileStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Window *int32 `json:"window,omitempty"`
 
-	// snapshot is what a new leader starts from, for the manager alone. It names its version.
+	// snapshot is what a new leader starts from. Its format is internal and versioned.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
@@ -39,9 +39,9 @@ type DestinationProfileStatus struct {
 	UpdateTime *metav1.Time `json:"updateTime,omitempty"`
 }
 
-// DestinationProfile is what the manager knows of one endpoint and bucket. The manager
-// makes it and alone writes it. Deleted, it is made again as long as a transfer runs, and
-// the next leader finds out anew.
+// DestinationProfile is what the manager has learned about one endpoint and bucket. Only
+// the manager creates and writes it. If it is deleted, it is created again while a transfer
+// runs, and the next leader starts learning from scratch.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -57,11 +57,11 @@ type DestinationProfile struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// spec says which destination it is of.
+	// spec names the destination.
 	// +required
 	Spec DestinationProfileSpec `json:"spec,omitzero"`
 
-	// status is what is known of it.
+	// status is what has been learned about it.
 	// +optional
 	Status DestinationProfileStatus `json:"status,omitzero"`
 }

@@ -77,8 +77,8 @@ type PrefixLeaseSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('10m')",message="must be between 100ms and 10m"
 	ReportInterval metav1.Duration `json:"reportInterval,omitempty"`
 
-	// mode is Active, or Drain to have the worker stop sending, abort what is in
-	// flight and exit.
+	// mode is Active, or Drain to make the worker stop sending, abort what is in flight
+	// and exit.
 	// +required
 	Mode LeaseMode `json:"mode,omitempty"`
 
@@ -138,9 +138,9 @@ type ArchiveAssignment struct {
 	Attempt int32 `json:"attempt,omitempty"`
 }
 
-// PrefixLeaseStatus is the report: what the worker has done. The worker that
-// holds the lease alone writes it. Counters are cumulative over the life of the
-// worker process, so a lost or repeated report changes nothing.
+// PrefixLeaseStatus is the worker's report. Only the worker that holds the lease writes
+// it. Counters are cumulative over the life of the worker process, so that a lost or
+// repeated report does no harm.
 type PrefixLeaseStatus struct {
 	// instance identifies the worker process; a new value means that the counters
 	// of the prefixes start again from zero.
@@ -194,14 +194,14 @@ type PrefixLeaseStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Prefixes []PrefixReport `json:"prefixes,omitempty"`
 
-	// finished are archives that ended since acknowledgedReport. An archive is
-	// here only after the destination confirmed every object and checksum of it.
+	// finished lists the archives that finished since acknowledgedReport. An archive is
+	// listed only after the destination has confirmed every object and checksum of it.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Finished []FinishedArchive `json:"finished,omitempty"`
 
-	// plan is the state of the planning duty, when this worker holds it.
+	// plan is the state of the planning duty, if this worker holds it.
 	// +optional
 	Plan *PlanReport `json:"plan,omitempty"`
 
@@ -234,7 +234,7 @@ type PrefixReport struct {
 	// +kubebuilder:validation:Maximum=9007199254740992
 	Accepted *int64 `json:"accepted,omitempty"`
 
-	// throttled counts requests that the destination refused for their rate.
+	// throttled counts requests that the destination throttled.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
@@ -314,7 +314,7 @@ const (
 	ArchiveRetry ArchiveResult = "Retry"
 )
 
-// FinishedArchive tells how one assigned archive ended.
+// FinishedArchive is the outcome of one assigned archive.
 type FinishedArchive struct {
 	// prefix is the prefix of the archive.
 	// +required
@@ -359,13 +359,13 @@ type FinishedArchive struct {
 
 // PlanReport is the state of the planning duty.
 type PlanReport struct {
-	// state is Running while the source is walked, Complete once the whole
-	// inventory stands in the bucket.
+	// state is Running while the source is being listed, Complete once the whole
+	// inventory is in the bucket.
 	// +required
 	// +kubebuilder:validation:Enum=Running;Complete
 	State string `json:"state,omitempty"`
 
-	// prefixes tells how much of the inventory stands in the bucket.
+	// prefixes counts the part of the inventory that is in the bucket.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -373,7 +373,7 @@ type PlanReport struct {
 	Prefixes []PlannedPrefix `json:"prefixes,omitempty"`
 }
 
-// PlannedPrefix tells what the inventory of one prefix holds.
+// PlannedPrefix counts the inventory of one prefix.
 type PlannedPrefix struct {
 	// name is the prefix, without the destination's base prefix.
 	// +required
@@ -415,8 +415,8 @@ type Tally struct {
 	Bytes *int64 `json:"bytes,omitempty"`
 }
 
-// PrefixLease is the right of one worker pod to send to some prefixes for a
-// while, and its report of what came of it. It is named after the pod.
+// PrefixLease grants one worker pod windows on some prefixes for a limited time, and
+// holds the worker's report of the outcomes. It is named after the pod.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -92,9 +92,9 @@ var _ = Describe("ArchiveTransfer", func() {
 			Expect(err.Error()).To(ContainSubstring(wantField))
 			Expect(err.Error()).To(ContainSubstring(wantRule))
 		},
-		Entry("tar without its format", `{format: Objects, tar: {}}`, at("spec.packing"), "spec.packing", "format Tar only"),
+		Entry("tar without its format", `{format: Objects, tar: {}}`, at("spec.packing"), "spec.packing", "requires format Tar"),
 		Entry("a level of nothing", `{format: Tar, tar: {compression: None, level: 3}}`, at("spec.packing"),
-			"spec.packing.tar", "level goes with compression Zstd only"),
+			"spec.packing.tar", "level requires compression Zstd"),
 		Entry("tiny archives", `{format: Tar, tar: {targetSize: 100Ki}}`, at("spec.packing"),
 			"spec.packing.tar.targetSize", "between 1Mi and 64Gi"),
 		Entry("no quantity", `{format: Tar, tar: {largeFileThreshold: many}}`, at("spec.packing"),
@@ -128,7 +128,7 @@ var _ = Describe("ArchiveTransfer", func() {
 		Entry("Explicit without names", `{pattern: Explicit}`, at("spec.destination.prefixes"),
 			"spec.destination.prefixes", "names are required"),
 		Entry("a key for the wrong algorithm", `{algorithm: AES256, kmsKeyID: k}`, at("spec.destination.serverSideEncryption"),
-			"spec.destination.serverSideEncryption", "aws:kms only"),
+			"spec.destination.serverSideEncryption", "requires algorithm aws:kms"),
 		Entry("a frantic update interval", "1ms", at("spec.coordination.updateInterval"),
 			"spec.coordination.updateInterval", "between 500ms and 1m"),
 		Entry("no weight", 0, at("spec.weight"), "spec.weight", "greater than or equal to 1"),
