@@ -37,7 +37,7 @@ func TestRangesOfAThousandWorkersCanBeRecorded(t *testing.T) {
 			}
 			f.start("t", ids...)
 			random := newRand(3)
-			f.c.control.window.size = 2000
+			f.c.control.SetWindow(2000)
 			for round := range 12 {
 				sent := 0
 				for _, id := range ids {

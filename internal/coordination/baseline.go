@@ -3,6 +3,8 @@ package coordination
 import (
 	"cmp"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/congestion"
 )
 
 const (
@@ -63,7 +65,7 @@ func (c *comparison) grant(bound int) {
 }
 
 // endRound adds a round, which was sent under the window of the last tick.
-func (c *comparison) endRound(now time.Time, s Signal) {
+func (c *comparison) endRound(now time.Time, s congestion.Signal) {
 	elapsed := now.Sub(c.began).Seconds()
 	first := c.began.IsZero()
 	c.began, c.judged = now, true
@@ -80,7 +82,7 @@ func (c *comparison) endRound(now time.Time, s Signal) {
 }
 
 // add weighs the rates of a round by its length in seconds.
-func (r *roundSums) add(seconds float64, s Signal) {
+func (r *roundSums) add(seconds float64, s congestion.Signal) {
 	r.seconds += seconds
 	r.bytes += seconds * s.Bytes
 	r.accepted += seconds * s.Accepted

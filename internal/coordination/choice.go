@@ -27,10 +27,6 @@ const (
 	spread = 0.02
 )
 
-// failureMemory is the weight of the past, by rounds, in the part of a prefix's
-// requests that did not succeed.
-const failureMemory = 0.5
-
 // offer is a prefix that a worker can take its next archive of.
 type offer struct {
 	cell  *cell
@@ -66,12 +62,12 @@ func (c *cell) score() float64 {
 		drain = l.drain / longest
 	}
 	latency := 1.0
-	if current := l.weight.path.current(); current > 0 {
-		latency = min(1, l.weight.path.base()/current)
+	if current := l.model.Latency(); current > 0 {
+		latency = min(1, l.model.BaseLatency()/current)
 	}
 	room := 1 - float64(len(c.held))/float64(c.depth())
 	return windowFactor*free + throughputFactor*drain + latencyFactor*latency +
-		errorFactor*(1-l.weight.failures) + loadFactor*room + c.jitter
+		errorFactor*(1-l.model.Failures()) + loadFactor*room + c.jitter
 }
 
 // jitter of a worker on a prefix, from 0 to spread, by their names.
@@ -88,7 +84,7 @@ func jitter(id protocol.WorkerID, prefix string) float64 {
 func (t *TransferScheduler) measureDrains() {
 	t.drain = 0
 	for _, l := range t.lanes {
-		l.drain = ratio(float64(l.remaining())*l.meanSize(), l.weight.path.Bandwidth)
+		l.drain = ratio(float64(l.remaining())*l.meanSize(), l.model.Bandwidth())
 		t.drain = max(t.drain, l.drain)
 	}
 }

@@ -5,8 +5,20 @@ import (
 	"testing"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
+
+// seen is a prefix of which each round told so.
+func seen(rounds ...protocol.PrefixCounters) congestion.PrefixModel {
+	m, now := congestion.NewPrefixModel(), start
+	for _, r := range rounds {
+		now = now.Add(2 * time.Second)
+		m.Count(r)
+		m.EndRound(now, 2*time.Second, protocol.CongestionAvoidance, protocol.DefaultConfig())
+	}
+	return m
+}
 
 // Each factor decides where the others are alike, and the best of all scores 1.
 func TestScore(t *testing.T) {
@@ -26,10 +38,10 @@ func TestScore(t *testing.T) {
 		"soon empty":                {func(c *cell) { c.lane.drain = 50 }, 1 - throughputFactor/2},
 		"throughput unknown":        {func(c *cell) { c.lane.drain = 0 }, 1},
 		"requests wait": {func(c *cell) {
-			c.lane.weight.path.latency = 0.4
-			c.lane.weight.path.bases[0] = baseLatency{seconds: 0.1, at: start}
+			c.lane.model = seen(protocol.PrefixCounters{Accepted: 100, AttemptP50: 100 * time.Millisecond},
+				protocol.PrefixCounters{Accepted: 100, AttemptP50: 400 * time.Millisecond})
 		}, 1 - latencyFactor*0.75},
-		"half fail":  {func(c *cell) { c.lane.weight.failures = 0.5 }, 1 - errorFactor/2},
+		"half fail":  {func(c *cell) { c.lane.model = seen(protocol.PrefixCounters{Failed: 100}) }, 1 - errorFactor/2},
 		"hands full": {func(c *cell) { c.held = make([]*holding, 8) }, 1 - loadFactor/2},
 	}
 	for name, test := range tests {
@@ -118,8 +130,8 @@ func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 	rounds := func(latency time.Duration, throttled int64) float64 {
 		for range 13 { // 26 s: the smallest latency is remembered
 			now = now.Add(2 * time.Second)
-			l.weight.sums.count(protocol.PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
-			l.endRound(now, 2*time.Second, protocol.CongestionAvoidance)
+			l.model.Count(protocol.PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
+			l.model.EndRound(now, 2*time.Second, protocol.CongestionAvoidance, l.transfer.spec.Config)
 		}
 		return l.transfer.weigh(l, 1)
 	}
@@ -161,8 +173,7 @@ func TestAheadFollowsTheTurnover(t *testing.T) {
 func TestAWorkerThatRunsDryMakesHaste(t *testing.T) {
 	for queued, want := range map[int64]time.Duration{1000: shortestInterval, 16: 2 * time.Second} {
 		f := newFixture(t, protocol.DefaultConfig())
-		f.c.control.begun, f.c.control.window.state = true, protocol.CongestionAvoidance
-		f.c.control.window.size, f.c.control.window.good = 32, 32
+		f.c.control.Settle(32, protocol.CongestionAvoidance)
 		f.schedule("t", "a", queued)
 		f.start("t", "w")
 		var all []protocol.Outcome

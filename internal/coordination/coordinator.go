@@ -7,22 +7,19 @@ import (
 	"slices"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // writesPerSecond bounds the reports of a whole fleet, and likewise its grants.
 const writesPerSecond = 50
 
-// learningReserve is how many requests in flight workers share that appear while the
-// coordinator learns what an earlier one granted.
-const learningReserve = windowFloor
-
 // Options of a coordinator.
 type Options struct {
 	// Rand spreads probes in time; required.
 	Rand *rand.Rand
 	// Without are the parts of the law to leave out; for simulations only.
-	Without Mechanism
+	Without congestion.Mechanism
 }
 
 // PipelineCoordinator controls all transfers into one domain: an endpoint and a
@@ -41,9 +38,10 @@ type PipelineCoordinator struct {
 	// lent: some grant had a window, which may stand in the API until its withdrawal does.
 	lent bool
 
-	control   *GlobalCongestionController
+	control   *congestion.GlobalCongestionController
 	transfers []*TransferScheduler // by ID
 	tenants   []*tenant            // by name
+	members   map[*congestion.Member]*lane
 	workers   map[protocol.WorkerID]*worker
 	ordered   []*worker // by ID
 
@@ -53,10 +51,11 @@ type PipelineCoordinator struct {
 	// Scratch of Tick.
 	allocator  allocator
 	lanes      []*lane
+	rated      []*lane
 	cells      []*cell
 	controlled []*worker
 	growing    []*worker
-	latencies  latencySketch
+	evidence   []*congestion.Evidence
 }
 
 // NewPipelineCoordinator gives a coordinator that does nothing until Start.
@@ -64,9 +63,8 @@ func NewPipelineCoordinator(options Options) (*PipelineCoordinator, error) {
 	if options.Rand == nil {
 		return nil, errors.New("new pipeline coordinator: the source of randomness is missing")
 	}
-	control := newGlobalCongestionController(protocol.DefaultConfig(), options.Rand)
-	control.without = options.Without
-	return &PipelineCoordinator{options: options, control: control, workers: map[protocol.WorkerID]*worker{}}, nil
+	control := congestion.NewGlobalCongestionController(protocol.DefaultConfig(), options.Rand, options.Without)
+	return &PipelineCoordinator{options: options, control: control, members: map[*congestion.Member]*lane{}, workers: map[protocol.WorkerID]*worker{}}, nil
 }
 
 // Start begins to lead with the epoch of the snapshot, which must be above every
@@ -81,13 +79,14 @@ func (c *PipelineCoordinator) Start(now time.Time, s protocol.Snapshot) error {
 		return fmt.Errorf("start coordinator: epoch is %d, must be at least 1", s.Epoch)
 	}
 	if s.Path != nil {
-		if err := c.restore(now, s); err != nil {
+		if err := c.control.Restore(now, s); err != nil {
 			return fmt.Errorf("start coordinator: %w", err)
 		}
-		c.control.learn(now.Add(max(s.LeaseLifetime, protocol.Lifetime(protocol.DefaultConfig().LeaseDuration))))
+		c.control.Learn(now.Add(max(s.LeaseLifetime, protocol.Lifetime(protocol.DefaultConfig().LeaseDuration))))
 	}
 	c.started, c.epoch = true, s.Epoch
-	c.now, c.ticked, c.control.began = now, now, now
+	c.now, c.ticked = now, now
+	c.control.Begin(now)
 	return nil
 }
 
@@ -109,6 +108,9 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec protocol.Transfer)
 		return fmt.Errorf("put transfer %s: it was removed and its workers have not ended", spec.ID)
 	}
 	t.spec, t.tenant = spec, c.tenantOf(spec.Tenant)
+	for _, l := range t.lanes {
+		l.member.Tenant = spec.Tenant
+	}
 	c.forgetTenants()
 	c.configure()
 	return nil
@@ -139,8 +141,8 @@ func (c *PipelineCoordinator) configure() {
 		t.terms.Duration = max(t.terms.Duration, 4*t.terms.Leisure)
 		t.terms.Lifetime = protocol.Lifetime(t.terms.Duration)
 	}
-	if live && law != c.control.config {
-		c.control.configure(law)
+	if live && law != c.control.Config() {
+		c.control.Configure(law)
 	}
 	c.hasten()
 }
@@ -176,7 +178,7 @@ const shortestInterval = 500 * time.Millisecond
 // while the law moves fast, as far as the size of the fleet allows.
 func (c *PipelineCoordinator) hasten() {
 	granted, _ := c.grantedAndCharged()
-	hasty := granted > 0 && (c.control.hasty(c.now) || c.hungry()) || !c.control.begun && c.wanted() && !c.options.Without.has(Haste)
+	hasty := granted > 0 && (c.control.Hasty(c.now) || c.hungry()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
 	step := shortestInterval
 	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
 	for _, t := range c.transfers {
@@ -196,7 +198,7 @@ func (c *PipelineCoordinator) wanted() bool {
 
 // hungry tells that archives end faster than they are handed out at leisure.
 func (c *PipelineCoordinator) hungry() bool {
-	return !c.options.Without.has(Haste) && slices.ContainsFunc(c.transfers, func(t *TransferScheduler) bool {
+	return !c.options.Without.Has(congestion.Haste) && slices.ContainsFunc(c.transfers, func(t *TransferScheduler) bool {
 		queued := slices.ContainsFunc(t.lanes, func(l *lane) bool { return l.queued() > 0 })
 		return queued && slices.ContainsFunc(t.workers, (*worker).hungry)
 	})
@@ -241,7 +243,8 @@ func (c *PipelineCoordinator) forget(t *TransferScheduler) {
 	}
 	c.transfers = slices.DeleteFunc(c.transfers, func(x *TransferScheduler) bool { return x == t })
 	for _, l := range t.lanes {
-		l.group.leave(l)
+		l.member.Leave()
+		delete(c.members, l.member)
 	}
 	c.forgetTenants()
 }
@@ -261,7 +264,9 @@ func (c *PipelineCoordinator) register(t *TransferScheduler, prefix string) (*la
 	known := len(t.lanes)
 	l, err := t.register(prefix)
 	if err == nil && len(t.lanes) > known {
-		c.control.admit(l)
+		l.member = &congestion.Member{ID: protocol.Member{Transfer: t.spec.ID, Prefix: l.name}, Tenant: t.tenant.name}
+		c.members[l.member] = l
+		c.control.Admit(l.member)
 	}
 	return l, err
 }
@@ -396,12 +401,12 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	}
 	w.lease.Adopt(now, g, known, holds)
 	if t.coordinated() {
-		c.control.adopted += w.window()
+		c.control.Adopt(w.window())
 	}
 	if g.Plan && t.planner == nil && !t.removed {
 		t.planner = w
 	}
-	c.control.learn(ends)
+	c.control.Learn(ends)
 }
 
 // adopt takes over the windows and archives of one prefix. Of two workers that
@@ -438,9 +443,7 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 	}
 	c.now = now
 	c.expire(now)
-	if c.control.learning && !now.Before(c.control.until) {
-		c.control.learning = false
-	}
+	c.control.EndLearning(now)
 	c.endRounds(now)
 	c.configure()
 	c.distribute(now)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -706,7 +707,7 @@ func TestLearning(t *testing.T) {
 	if g := f.grants["w"]; g.Epoch != 4 || !slices.Equal(f.assigned("w", "a"), held) {
 		t.Errorf("epoch %d, assigned %v; want 4 and still %v", g.Epoch, f.assigned("w", "a"), held)
 	}
-	if f.window("w")+f.window("v") > 32+learningReserve {
+	if f.window("w")+f.window("v") > 32+congestion.LearningReserve {
 		t.Errorf("windows %d and %d exceed what was recorded and the reserve", f.window("w"), f.window("v"))
 	}
 	for range 20 {
@@ -727,8 +728,8 @@ func TestLearningReserve(t *testing.T) {
 	f.transfer("t", 1, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "v")
-	if got := f.window("v"); got != learningReserve {
-		t.Errorf("window %d, want the reserve of %d", got, learningReserve)
+	if got := f.window("v"); got != congestion.LearningReserve {
+		t.Errorf("window %d, want the reserve of %d", got, congestion.LearningReserve)
 	}
 }
 
@@ -736,7 +737,7 @@ func TestStartRejects(t *testing.T) {
 	tests := map[string]protocol.Snapshot{
 		"no epoch":          {},
 		"no window":         {Epoch: 1, Path: &protocol.PathSnapshot{}},
-		"rate not a number": {Epoch: 1, Path: &protocol.PathSnapshot{Window: 8}, Groups: []protocol.GroupSnapshot{{Name: groupName, Rate: math.NaN()}}},
+		"rate not a number": {Epoch: 1, Path: &protocol.PathSnapshot{Window: 8}, Groups: []protocol.GroupSnapshot{{Name: congestion.GroupName, Rate: math.NaN()}}},
 	}
 	for name, snapshot := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -840,7 +841,7 @@ func TestFirstReportOnlySetsTheCounters(t *testing.T) {
 	}
 	f.reports["w"] = r
 	f.round("w")
-	if f.c.control.begun {
+	if f.c.control.Begun() {
 		t.Error("the first report was judged")
 	}
 	r.Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: 5100, Accepted: 1100, Throttled: 4000, MaxInFlight: 32}}
@@ -862,7 +863,7 @@ func TestPrefixesTakeTurns(t *testing.T) {
 	if a, b := f.assigned("w", "a"), f.assigned("w", "b"); len(a) != 3 || len(b) != 3 {
 		t.Fatalf("assigned %v and %v, want three of each", a, b)
 	}
-	f.c.control.window.size = 1
+	f.c.control.SetWindow(1)
 	waiting := 0
 	for range 4 * turnIntervals {
 		var finished []protocol.Outcome
@@ -949,7 +950,7 @@ func TestSilentWorkersKeepWhatIsLeased(t *testing.T) {
 	for range 4 {
 		f.round("v")
 	}
-	f.c.control.window.size = 20
+	f.c.control.SetWindow(20)
 	f.round("v")
 	if got := f.window("v"); got != 4 {
 		t.Errorf("window %d of 20, want 4 beside the 16 of the silent worker", got)
@@ -968,12 +969,12 @@ func TestRoundsWaitForTheirGrants(t *testing.T) {
 		f.round("w")
 	}
 	send()
-	f.c.control.window.size = 20
+	f.c.control.SetWindow(20)
 	seen := f.grants["w"]
 	send() // ends a round and writes the new grant
-	began := f.c.control.began
+	began := f.c.control.Began()
 	waited := 0
-	for f.c.control.began.Equal(began) && waited < 10 {
+	for f.c.control.Began().Equal(began) && waited < 10 {
 		f.grants["w"] = seen
 		send()
 		waited++
@@ -983,9 +984,9 @@ func TestRoundsWaitForTheirGrants(t *testing.T) {
 		t.Errorf("judged after %d intervals of reports on the old grant, want 3", waited)
 	}
 	f.round("w")
-	began = f.c.control.began
+	began = f.c.control.Began()
 	send()
-	if f.c.control.began.Equal(began) {
+	if f.c.control.Began().Equal(began) {
 		t.Error("not judged by a report on the newest grant")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -56,8 +57,10 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 func (c *PipelineCoordinator) boundLanes(t *TransferScheduler) {
 	for _, l := range t.lanes {
 		l.slots = unlimited
-		if !c.options.Without.has(Slots) {
-			l.slots = l.usable(c.control.path.current())
+		if !c.options.Without.Has(congestion.Slots) {
+			if slots, bounded := c.control.Slots(l.member, l.pace.rate); bounded {
+				l.slots = slots
+			}
 		}
 	}
 }

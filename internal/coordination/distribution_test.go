@@ -78,7 +78,7 @@ func (d *fleet) check() {
 			d.t.Fatalf("%s is blocked and has a window of %d", id, w)
 		}
 	}
-	if bound := d.f.c.control.bound(); sum > bound {
+	if bound := d.f.c.control.Bound(); sum > bound {
 		d.t.Fatalf("windows sum to %d, bound is %d", sum, bound)
 	}
 	for _, t := range d.f.c.transfers {
@@ -113,7 +113,7 @@ func (d *fleet) checkSettled() {
 		windows[d.f.reports[id].Transfer] += w
 		usable += d.f.reports[id].MaxInFlight
 	}
-	bound := d.f.c.control.bound()
+	bound := d.f.c.control.Bound()
 	if want := min(bound, usable); sum != want {
 		d.t.Fatalf("windows sum to %d, want %d", sum, want)
 	}
@@ -142,10 +142,10 @@ func TestEveryArchiveIsSent(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := drawFleet(rt, t, false)
 		for range 20 {
-			d.f.c.control.window.size = float64(rapid.IntRange(1, 64).Draw(rt, "window"))
+			d.f.c.control.SetWindow(rapid.IntRange(1, 64).Draw(rt, "window"))
 			d.send(rapid.Bool().Draw(rt, "busy"))
 		}
-		d.f.c.control.window.size = float64(rapid.IntRange(1, 4).Draw(rt, "last"))
+		d.f.c.control.SetWindow(rapid.IntRange(1, 4).Draw(rt, "last"))
 		for range 1500 {
 			if d.send(true) {
 				return
@@ -196,10 +196,9 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 		}
 	}
 	f.schedule("t", "b", 1000)
-	k := f.c.control
-	k.path.latency = 0.1
-	k.part(f.now, k.groups[0], []*lane{f.c.transfers[0].byName["a"]})
-	k.groups[1].rate.perSecond = 0.1 // two slots
+	f.c.control.SetPath(f.now, 0, 100*time.Millisecond)
+	f.c.control.Part(f.now, f.c.transfers[0].byName["a"].member)
+	f.c.control.SetRate(1, 0.1) // two slots
 	withoutWindow := 0
 	for range 8 {
 		for _, id := range workers {
@@ -236,9 +235,9 @@ func TestScarceSlotsGoRound(t *testing.T) {
 	var longest time.Duration
 	for i := range 6 * turnIntervals {
 		f.report()
-		f.c.control.window.state, f.c.control.window.size = protocol.CongestionAvoidance, 2000
+		f.c.control.Settle(2000, protocol.CongestionAvoidance)
 		if i >= 4 {
-			f.c.control.window.size = 700
+			f.c.control.SetWindow(700)
 		}
 		f.tick()
 		for _, w := range f.c.ordered {

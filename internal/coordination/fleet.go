@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -71,7 +72,7 @@ type cell struct {
 	rate   float64
 
 	counters protocol.PrefixCounters
-	rates    requestRates // over the last interval
+	rates    congestion.Rates // over the last interval
 	round    cellRound
 	demand   int
 	jitter   float64 // of its score

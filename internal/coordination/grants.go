@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -13,7 +14,7 @@ import (
 // once the first has acknowledged that, or its lease is over. Within one worker
 // slots move at once, since it acts on one grant at a time.
 func (c *PipelineCoordinator) limitGrants(now time.Time) {
-	free := c.control.bound()
+	free := c.control.Bound()
 	free -= c.chargeFloors(free)
 	c.growing = c.growing[:0]
 	claims := c.allocator.claims[:0]
@@ -82,7 +83,7 @@ func (c *PipelineCoordinator) paceGrants() {
 	for _, w := range c.ordered {
 		for _, cell := range w.cells {
 			cell.rate = 0
-			if cell.window > 0 && w.transfer.coordinated() && cell.lane.group.rate.perSecond > 0 {
+			if cell.window > 0 && w.transfer.coordinated() && cell.lane.member.Paced() {
 				cell.lane.pace.window += cell.window
 				c.cells = append(c.cells, cell)
 			}
@@ -91,15 +92,30 @@ func (c *PipelineCoordinator) paceGrants() {
 	if len(c.cells) == 0 {
 		return
 	}
-	for _, g := range c.control.groups {
-		if g.rate.perSecond > 0 {
-			c.paceTransfers(g)
+	for _, g := range c.control.Groups() {
+		if g.Rate > 0 {
+			c.paceTransfers(c.lanesOf(g))
 		}
 	}
 	for _, cell := range c.cells {
 		l := cell.lane
 		cell.rate = max(slowestPace, l.pace.rate*float64(cell.window)/float64(l.pace.window))
 	}
+}
+
+// groupLanes is a group's rate, and the lanes that share it.
+type groupLanes struct {
+	rate  float64
+	lanes []*lane
+}
+
+// lanesOf finds the lanes of a group, in its order.
+func (c *PipelineCoordinator) lanesOf(g congestion.Group) groupLanes {
+	c.rated = c.rated[:0]
+	for _, m := range g.Members {
+		c.rated = append(c.rated, c.members[m])
+	}
+	return groupLanes{g.Rate, c.rated}
 }
 
 // slowestPace in requests per second is the least that a grant can say.
@@ -116,8 +132,8 @@ type pace struct {
 // window/latency requests per second, and half as many again for the scatter. The
 // latency is the smaller of T₀ and the present one: either can be that of a few late
 // answers, and who is granted too little sends too little to show it.
-func (c *PipelineCoordinator) paceTransfers(g *group) {
-	latency := min(c.control.path.base(), c.control.path.current())
+func (c *PipelineCoordinator) paceTransfers(g groupLanes) {
+	latency := min(c.control.BaseLatency(), c.control.Latency())
 	usable := func(window int) float64 {
 		if latency <= 0 && window > 0 {
 			return unlimited
@@ -150,7 +166,7 @@ func (c *PipelineCoordinator) paceTransfers(g *group) {
 }
 
 // paceLanes divides a transfer's part of the rate of a group over its prefixes.
-func (c *PipelineCoordinator) paceLanes(g *group, t *TransferScheduler, usable func(window int) float64) {
+func (c *PipelineCoordinator) paceLanes(g groupLanes, t *TransferScheduler, usable func(window int) float64) {
 	claims := c.allocator.claims[:0]
 	for _, l := range g.lanes {
 		if l.transfer != t {

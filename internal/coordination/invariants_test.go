@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -29,6 +30,7 @@ type world struct {
 	drift    float64 // of the manager's clock
 	epoch    int64
 	saved    protocol.Snapshot
+	known    int                          // the window that the manager began with
 	recorded map[string]protocol.Recorded // finished archives, as recorded
 
 	grants   map[protocol.WorkerID]protocol.Grant  // in the API
@@ -116,6 +118,9 @@ func (w *world) startManager() {
 	snapshot.Epoch = w.epoch
 	now := w.managerTime()
 	w.check(c.Start(now, snapshot))
+	if w.known = protocol.MaxWindow; snapshot.Path != nil {
+		w.known = snapshot.Path.Window
+	}
 	w.check(c.PutTransfer(now, protocol.Transfer{ID: testTransfer, Weight: 1, Config: testConfig(), Recorded: w.recorded}))
 	for id := range w.workers {
 		if g, ok := w.grants[id]; ok {
@@ -327,7 +332,7 @@ func (w *world) finishArchives(p *process) {
 // it in between.
 func (w *world) tick(crash bool) {
 	plan := w.manager.Tick(w.managerTime())
-	w.bounds = append(w.bounds, boundAt{w.now, w.manager.control.bound()})
+	w.bounds = append(w.bounds, boundAt{w.now, w.manager.control.Bound()})
 	w.checkManager()
 	w.saved = w.manager.Snapshot()
 	for _, p := range w.manager.Progress(testTransfer).Prefixes {
@@ -378,10 +383,10 @@ func (w *world) checkWorkers() {
 			sum += p.using(w.now)
 		}
 	}
-	if limit := most + learningReserve; sum > limit {
+	if limit := most + congestion.LearningReserve; sum > limit {
 		w.t.Fatalf("I1: %d requests may be in flight, at most %d were to be", sum, limit)
 	}
-	if w.manager == nil || w.manager.control.learning {
+	if w.manager == nil || w.manager.control.Learning() {
 		return
 	}
 	for _, p := range w.workers {
@@ -414,8 +419,8 @@ func (w *world) checkManager() {
 			regranted += worker.window()
 		}
 	}
-	if g.learning && regranted > g.recorded+learningReserve {
-		w.t.Fatalf("I4: %d granted while learning, %d recorded", regranted, g.recorded)
+	if g.Learning() && regranted > w.known+congestion.LearningReserve {
+		w.t.Fatalf("I4: %d granted while learning, %d recorded", regranted, w.known)
 	}
 	var known, finished int64
 	for _, p := range w.manager.Progress(testTransfer).Prefixes {

@@ -3,6 +3,7 @@ package coordination
 import (
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -31,18 +32,14 @@ type lane struct {
 	failedArchives int64
 	failures       []protocol.FailedArchive
 
-	group   *group
-	signal  Signal // of the last round
-	fate    fate
-	ended   fate      // of the last round, by every request
-	told    fate      // likewise, of every request
-	slots   int       // that its rate can use, in this tick
-	active  bool      // may hold a window
-	window  int       // allocated by the last tick
-	since   time.Time // of its last change between some slots and none
-	sharing int       // workers with a window, in this tick
+	member  *congestion.Member // by which its group is known
+	slots   int                // that its rate can use, in this tick
+	active  bool               // may hold a window
+	window  int                // allocated by the last tick
+	since   time.Time          // of its last change between some slots and none
+	sharing int                // workers with a window, in this tick
 	pace    pace
-	weight  laneWeight
+	model   congestion.PrefixModel
 	share   laneShare
 	drain   float64 // seconds until it is empty at its throughput; 0 unknown
 }

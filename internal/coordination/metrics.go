@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -118,30 +119,29 @@ func (c *PipelineCoordinator) Metrics(now time.Time) CoordinationMetrics {
 	m.Fairness = c.fairness()
 	m.CongestionCauses = maps.Clone(m.CongestionCauses)
 	m.Baseline, m.Improvement, m.LatencyReduction = c.metrics.comparison.result()
-	m.Window, m.Learning = c.control.bound(), c.control.learning
+	m.Window, m.Learning = c.control.Bound(), c.control.Learning()
 	_, m.Charged = c.grantedAndCharged()
-	m.Latency, m.Queue = c.control.last.Latency, c.control.path.queue(c.control.inFlight(c.control.last))
-	m.Profile = c.control.path.NetworkProfile
+	m.Latency, m.Queue = c.control.LastRound().Latency, c.control.Queue()
+	m.Profile = c.control.Profile()
 	m.Groups = c.groupMetrics()
 	return m
 }
 
 func (c *PipelineCoordinator) groupMetrics() []GroupMetrics {
-	of := map[*group]*GroupMetrics{}
-	list := make([]GroupMetrics, len(c.control.groups))
-	for i, g := range c.control.groups {
-		e := g.rate.events
+	groups := c.control.Groups()
+	of := map[string]*GroupMetrics{}
+	list := make([]GroupMetrics, len(groups))
+	for i, g := range groups {
 		list[i] = GroupMetrics{
-			Name: g.name, State: c.control.state(g), Rate: g.rate.perSecond, Prefixes: len(g.lanes),
-			Throughput: g.signal.Bytes, Requests: g.signal.Accepted, ThrottledShare: g.signal.throttledShare(),
-			CongestionEvents: e.cuts, Recoveries: e.recoveries, ProbesWon: e.probesWon, ProbesLost: e.probesLost,
+			Name: g.Name, State: g.State, Rate: g.Rate, Prefixes: len(g.Members),
+			Throughput: g.Signal.Bytes, Requests: g.Signal.Accepted, ThrottledShare: g.Signal.ThrottledShare(),
+			CongestionEvents: g.Cuts, Recoveries: g.Recoveries, ProbesWon: g.ProbesWon, ProbesLost: g.ProbesLost,
 		}
-		of[g] = &list[i]
+		of[g.Name] = &list[i]
 	}
-	list[0].CongestionEvents += c.control.window.cuts
 	for _, w := range c.ordered {
 		for _, cell := range w.cells {
-			if m := of[cell.lane.group]; m != nil && w.transfer.coordinated() {
+			if m := of[cell.lane.member.Group()]; m != nil && w.transfer.coordinated() {
 				m.Granted += cell.window
 				m.InFlight += cell.counters.MaxInFlight
 			}
@@ -160,14 +160,6 @@ func (c *PipelineCoordinator) grantedAndCharged() (granted, charged int) {
 	return granted, charged
 }
 
-// ratio is 0 where nothing was measured.
-func ratio(part, whole float64) float64 {
-	if whole <= 0 {
-		return 0
-	}
-	return part / whole
-}
-
 // adaptationMemory is the time constant of the adaptation rate.
 const adaptationMemory = time.Minute
 
@@ -178,7 +170,7 @@ func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
 	if elapsed <= 0 {
 		return
 	}
-	bound := c.control.bound()
+	bound := c.control.Bound()
 	granted, charged := c.grantedAndCharged()
 	m.forget(elapsed)
 	m.elapsed += elapsed.Seconds()
@@ -217,7 +209,7 @@ func (c *PipelineCoordinator) unmet() int {
 func (m *metrics) countCauses(transitions []protocol.Transition) {
 	for _, t := range transitions {
 		switch t.Cause {
-		case CauseThrottled, CauseQueueGrowth, CauseNoSuccess, CausePersistent:
+		case congestion.CauseThrottled, congestion.CauseQueueGrowth, congestion.CauseNoSuccess, congestion.CausePersistent:
 			if m.CongestionCauses == nil {
 				m.CongestionCauses = map[string]int64{}
 			}
@@ -227,15 +219,15 @@ func (m *metrics) countCauses(transitions []protocol.Transition) {
 }
 
 // endRound measures how the workers used their slots in the round that ends.
-func (m *metrics) endRound(c *PipelineCoordinator, now time.Time, s Signal) {
+func (m *metrics) endRound(c *PipelineCoordinator, now time.Time, s congestion.Signal) {
 	var used, greatest, busy, windows, n float64
 	m.Throughput = 0
 	for _, w := range c.coordinatedWorkers() {
-		m.Throughput += w.round.last.bytes
+		m.Throughput += w.round.last.Bytes
 		if window := float64(w.window()); window > 0 && !w.blocked {
-			used += w.round.last.busy / window
-			greatest = max(greatest, w.round.last.busy/window)
-			busy += w.round.last.busy
+			used += w.round.last.Busy / window
+			greatest = max(greatest, w.round.last.Busy/window)
+			busy += w.round.last.Busy
 			windows += window
 			n++
 		}
@@ -254,7 +246,7 @@ func (c *PipelineCoordinator) fairness() float64 {
 		}
 		x := 0.0
 		for _, w := range t.workers {
-			x += w.round.last.bytes
+			x += w.round.last.Bytes
 		}
 		x /= float64(t.spec.Weight)
 		sum += x
@@ -279,4 +271,12 @@ func (m *metrics) rejected(err error) {
 	case errors.Is(err, ErrImpossibleReport):
 		m.ReportsImpossible++
 	}
+}
+
+// ratio is 0 where nothing was measured.
+func ratio(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -58,7 +59,7 @@ func TestAdaptationRate(t *testing.T) {
 	f := newFixture(t, protocol.DefaultConfig())
 	f.tick()
 	for range 300 { // twice the window or half of it, every 2 s
-		f.c.control.window.size = 96 - f.c.control.window.size
+		f.c.control.SetWindow(96 - f.c.control.Bound())
 		f.tick()
 	}
 	want := 30 * math.Log(2)
@@ -74,14 +75,14 @@ func TestAdaptationRate(t *testing.T) {
 }
 
 func TestComparison(t *testing.T) {
-	signal := func(bytes float64, latency time.Duration) Signal {
-		return Signal{Accepted: 200, Bytes: bytes, Latency: latency}
+	signal := func(bytes float64, latency time.Duration) congestion.Signal {
+		return congestion.Signal{Accepted: 200, Bytes: bytes, Latency: latency}
 	}
 	limited := signal(1, time.Hour)
 	limited.SenderLimited = true
 	type round struct {
 		bound  int
-		signal Signal
+		signal congestion.Signal
 	}
 	tests := map[string]struct {
 		rounds                 []round
@@ -106,8 +107,8 @@ func TestComparison(t *testing.T) {
 			rounds:   append([]round{{32, signal(100, time.Second)}}, slices.Repeat([]round{{64, signal(1e5, time.Hour)}}, 5)...),
 			wantBase: 100, improvement: mostChange, reduction: -mostChange, measured: true,
 		},
-		"few requests": {rounds: append([]round{{32, Signal{Accepted: 99, Bytes: 0.1}}}, slices.Repeat([]round{{64, signal(100, time.Second)}}, 5)...)},
-		"one request for each in flight": {rounds: append([]round{{32, Signal{Accepted: 120, Busy: 32, InFlight: 120, Bytes: 10}}},
+		"few requests": {rounds: append([]round{{32, congestion.Signal{Accepted: 99, Bytes: 0.1}}}, slices.Repeat([]round{{64, signal(100, time.Second)}}, 5)...)},
+		"one request for each in flight": {rounds: append([]round{{32, congestion.Signal{Accepted: 120, Busy: 32, InFlight: 120, Bytes: 10}}},
 			slices.Repeat([]round{{64, signal(100, time.Second)}}, 5)...)},
 		"only limited rounds": {rounds: []round{{32, limited}, {64, signal(100, time.Second)}}},
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -59,7 +60,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	}
 	w.use(r, b, first)
 	if !first && !w.blocked {
-		w.transfer.tenant.evidence.slots += float64(b.Most) * elapsed.Seconds()
+		w.transfer.tenant.evidence.Hold(b.Most, elapsed)
 	}
 	ended := 0
 	for _, o := range r.Finished {
@@ -187,7 +188,7 @@ func (w *worker) acknowledge(now time.Time, r protocol.Report) {
 // restart forgets the process that was before: its counters end with it.
 func (w *worker) restart() {
 	for _, cell := range w.cells {
-		cell.counters, cell.rates, cell.round = protocol.PrefixCounters{}, requestRates{}, cellRound{}
+		cell.counters, cell.rates, cell.round = protocol.PrefixCounters{}, congestion.Rates{}, cellRound{}
 	}
 	w.round = workerRound{}
 	w.forgetTurnover()
@@ -213,28 +214,20 @@ func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b leas
 	}
 	growth = b.Growth(growth)
 	if seconds := b.Elapsed.Seconds(); seconds > 0 {
-		cell.rates = ratesOf(growth, seconds)
+		cell.rates = congestion.RatesOf(growth, seconds)
 	}
 	cell.limitSlow(growth, b.Elapsed)
 	w.sent += growth.Bytes
 	cell.round.grew, cell.round.growth = true, cell.round.growth.Plus(growth)
 	if !w.blocked && w.transfer.coordinated() {
-		w.transfer.tenant.evidence.add(growth)
-		l.weight.sums.count(growth)
+		w.transfer.tenant.evidence.Add(growth)
+		l.model.Count(growth)
 	}
 }
 
 // headroom is what a party that used so many slots may claim next: a quarter
 // more, so that its share can grow again.
 func headroom(used int) int { return used + used/4 + 1 }
-
-func (s *laneSums) count(growth protocol.PrefixCounters) {
-	s.accepted += growth.Accepted
-	s.throttled += growth.Throttled
-	s.failed += growth.Failed
-	s.bytes += growth.Bytes
-	s.latency += float64(growth.Accepted) * growth.Latency().Seconds()
-}
 
 // use takes in how much of its windows the worker used.
 func (w *worker) use(r protocol.Report, b lease.Belief, first bool) {

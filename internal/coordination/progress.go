@@ -23,7 +23,7 @@ func (c *PipelineCoordinator) Progress(id protocol.TransferID) protocol.Progress
 	p := protocol.Progress{Planned: !t.planning, Prefixes: make([]protocol.PrefixProgress, len(t.lanes))}
 	for i, l := range t.lanes {
 		p.Prefixes[i] = l.progress(sums[i])
-		p.Prefixes[i].State = c.control.state(l.group)
+		p.Prefixes[i].State = c.control.State(l.member)
 	}
 	slices.SortFunc(p.Prefixes, func(x, y protocol.PrefixProgress) int { return cmp.Compare(x.Prefix, y.Prefix) })
 	return p
@@ -45,18 +45,18 @@ func (s *progressSums) add(c *cell, heard bool) {
 		return
 	}
 	r := c.rates
-	s.bytes += r.bytes
-	s.accepted += r.accepted
-	s.throttled += r.throttled
-	s.completed += r.accepted + r.throttled + r.failed
-	s.attempt += r.accepted * c.counters.AttemptP50.Seconds()
-	s.service += r.accepted * c.counters.ServiceP50.Seconds()
+	s.bytes += r.Bytes
+	s.accepted += r.Accepted
+	s.throttled += r.Throttled
+	s.completed += r.Accepted + r.Throttled + r.Failed
+	s.attempt += r.Accepted * c.counters.AttemptP50.Seconds()
+	s.service += r.Accepted * c.counters.ServiceP50.Seconds()
 	s.slowest = max(s.slowest, c.counters.ServiceP99)
 }
 
 func (l *lane) progress(s progressSums) protocol.PrefixProgress {
 	p := protocol.PrefixProgress{
-		Prefix: l.name, Group: l.group.name, Planned: l.backlog.planned,
+		Prefix: l.name, Group: l.member.Group(), Planned: l.backlog.planned,
 		Queued: int64(l.queued()), Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
 		Done: l.done, Failed: l.failed, Skipped: l.skipped, Exhausted: l.exhausted,
 		FailedArchives: l.failedArchives, Failures: slices.Clone(l.failures),
@@ -82,8 +82,8 @@ func (c *PipelineCoordinator) Snapshot() protocol.Snapshot {
 	for _, w := range c.ordered {
 		s.LeaseLifetime = max(s.LeaseLifetime, w.lease.Lifetime())
 	}
-	if c.control.begun || c.lent {
-		s.Path, s.Groups = c.control.snapshot()
+	if c.control.Begun() || c.lent {
+		s.Path, s.Groups = c.control.Snapshot()
 	}
 	return s
 }

@@ -1,6 +1,10 @@
 package coordination
 
-import "time"
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/congestion"
+)
 
 // chargeFloors gives what the floors of lost workers take of a bound: what the
 // reserve does not hold, but never so much that the others cannot go on.
@@ -11,13 +15,13 @@ func (c *PipelineCoordinator) chargeFloors(bound int) int {
 			floors += w.lease.Charge() - w.lease.Leased()
 		}
 	}
-	return max(0, min(floors-learningReserve, bound-windowFloor))
+	return max(0, min(floors-congestion.LearningReserve, bound-congestion.LearningReserve))
 }
 
 // available is the part of the bound that can be divided over the workers
 // that listen: the others keep what is leased to them.
 func (c *PipelineCoordinator) available(now time.Time) int {
-	bound := c.control.bound()
+	bound := c.control.Bound()
 	bound -= c.chargeFloors(bound)
 	for _, w := range c.ordered {
 		if w.transfer.coordinated() && w.frozen(now) {

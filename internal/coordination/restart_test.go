@@ -41,3 +41,28 @@ func FuzzDecodeSnapshot(f *testing.F) {
 		c.Tick(start.Add(time.Second))
 	})
 }
+
+// The next leader begins with the groups of the one before.
+func TestGroupsSurviveARestart(t *testing.T) {
+	f := newFixture(t, protocol.DefaultConfig())
+	f.c.control.Settle(32, protocol.CongestionAvoidance)
+	f.c.control.Part(f.now, f.c.transfer("t").byName["a"].member)
+	f.c.control.SetRate(1, 123)
+	snapshot := f.c.Snapshot()
+	snapshot.Epoch++
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
+	must(t, err)
+	must(t, c.Start(f.now, snapshot))
+	must(t, c.PutTransfer(f.now, protocol.Transfer{ID: "t", Weight: 1, Config: protocol.DefaultConfig()}))
+	for _, prefix := range []string{"a", "b"} {
+		must(t, c.RegisterPrefix(f.now, "t", prefix))
+	}
+	a, b := c.transfer("t").byName["a"].member, c.transfer("t").byName["b"].member
+	rates := map[string]float64{}
+	for _, g := range c.control.Groups() {
+		rates[g.Name] = g.Rate
+	}
+	if a.Group() == b.Group() || rates[a.Group()] != 123 || rates[b.Group()] != 0 {
+		t.Errorf("rates %v and %v, want 123 and none", rates[a.Group()], rates[b.Group()])
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -39,21 +40,6 @@ type TransferScheduler struct {
 	drain   float64 // seconds until its slowest prefix is empty; 0 unknown
 }
 
-// laneWeight is what the strategies know of a lane.
-type laneWeight struct {
-	path       pathModel
-	efficiency float64 // smoothed; 0 until measured
-	failures   float64 // part of the requests that did not succeed, smoothed
-	window     float64 // TCPLike's own window
-	sums       laneSums
-}
-
-// laneSums are the reports on a lane since the last round ended.
-type laneSums struct {
-	accepted, throttled, failed, bytes int64
-	latency                            float64 // seconds times accepted requests
-}
-
 // register finds or makes a lane.
 func (t *TransferScheduler) register(name string) (*lane, error) {
 	if l := t.byName[name]; l != nil {
@@ -68,7 +54,7 @@ func (t *TransferScheduler) register(name string) (*lane, error) {
 			name, t.spec.ID, protocol.MaxPrefixes)
 	}
 	l := &lane{name: name, index: len(t.lanes), transfer: t, held: map[int64]*holding{}}
-	l.weight.window = 1
+	l.model = congestion.NewPrefixModel()
 	t.lanes = append(t.lanes, l)
 	t.byName[name] = l
 	return l, nil
@@ -99,10 +85,10 @@ func (t *TransferScheduler) activate() {
 func (t *TransferScheduler) weigh(l *lane, meanEfficiency float64) float64 {
 	switch t.spec.Config.Strategy {
 	case protocol.TCPLike:
-		return l.weight.window
+		return l.model.Window()
 	case protocol.Adaptive:
-		if l.weight.efficiency > 0 && meanEfficiency > 0 {
-			return distinct(l.weight.efficiency / meanEfficiency)
+		if l.model.Efficiency() > 0 && meanEfficiency > 0 {
+			return distinct(l.model.Efficiency() / meanEfficiency)
 		}
 	}
 	return 1
@@ -122,66 +108,12 @@ func distinct(relative float64) float64 {
 func (t *TransferScheduler) meanEfficiency() float64 {
 	var sum, measured float64
 	for _, l := range t.lanes {
-		if l.active && l.weight.efficiency > 0 {
-			sum += l.weight.efficiency
+		if l.active && l.model.Efficiency() > 0 {
+			sum += l.model.Efficiency()
 			measured++
 		}
 	}
 	return sum / max(measured, 1)
-}
-
-// endRound updates what the strategies know of a lane, a round of length elapsed
-// being over.
-func (l *lane) endRound(now time.Time, elapsed time.Duration, state protocol.State) {
-	w, s := &l.weight, l.weight.sums
-	w.sums = laneSums{}
-	completions := s.accepted + s.throttled + s.failed
-	if completions == 0 || elapsed <= 0 {
-		return
-	}
-	seconds := elapsed.Seconds()
-	signal := Signal{Accepted: float64(s.accepted) / seconds, Bytes: float64(s.bytes) / seconds}
-	if s.accepted > 0 {
-		signal.Latency = time.Duration(s.latency / float64(s.accepted) * float64(time.Second))
-	}
-	config := l.transfer.spec.Config
-	w.path.learningRate = config.LearningRate
-	w.path.observe(now, signal, false)
-	throttled := float64(s.throttled) / float64(completions)
-	failed := float64(s.throttled+s.failed) / float64(completions)
-	w.failures += (1 - failureMemory) * (failed - w.failures)
-	w.measure(config.LearningRate)
-	w.move(throttled, state, config)
-}
-
-// measure smooths the part of a further slot's worth that the lane can turn
-// into goodput: where slots queue, another adds nothing. By Little's law
-// base/current is goodput per slot over its value without a queue. Refusals are no
-// part of it: the rate of the lane's group bounds the slots that it can use, and a
-// lane that is given fewer takes longer to show whose fate it shares.
-func (w *laneWeight) measure(learningRate float64) {
-	if w.path.current() <= 0 {
-		return
-	}
-	efficiency := max(0.01, w.path.base()/w.path.current())
-	if w.efficiency == 0 {
-		w.efficiency = efficiency
-		return
-	}
-	w.efficiency += learningRate * (efficiency - w.efficiency)
-}
-
-// move changes the lane's own window as a TCP flow does: half at a loss, twice
-// in slow start, one more otherwise (RFC 5681).
-func (w *laneWeight) move(throttled float64, state protocol.State, config protocol.Config) {
-	switch {
-	case throttled > 0.1*(1-config.CongestionSensitivity):
-		w.window = max(1, w.window/2)
-	case state == protocol.SlowStart:
-		w.window = min(2*w.window, protocol.MaxWindow)
-	default:
-		w.window = min(w.window+1, protocol.MaxWindow)
-	}
 }
 
 // choosePlanner keeps one live worker on the planning duty. A planner that is

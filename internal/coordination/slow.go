@@ -20,7 +20,7 @@ const (
 // being served; slots beyond these only lengthen the wait, and are of more use
 // elsewhere. The bound rises again, and vanishes, as soon as the wait is gone.
 func (c *cell) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) {
-	usual := c.lane.weight.path.current()
+	usual := c.lane.model.Latency()
 	if usual <= 0 || c.lane.sharing < 2 || c.window == 0 {
 		c.useful = 0
 		return

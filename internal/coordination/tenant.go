@@ -2,18 +2,17 @@ package coordination
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/coordination/congestion"
 )
 
 // tenant is whose transfers are: what they may use and what they tell is weighed by it
 // first.
 type tenant struct {
 	name      string
-	evidence  evidence
+	evidence  congestion.Evidence
 	transfers []*TransferScheduler // whose windows are controlled, in this tick
 	weight    float64              // by the last tick
 	window    int                  // likewise
@@ -83,7 +82,7 @@ func (c *PipelineCoordinator) divideTransfers(now time.Time, x *tenant) {
 
 // paceTenants divides the rate of a group over the tenants that have a part in it, as
 // the window is divided.
-func (c *PipelineCoordinator) paceTenants(g *group, usable func(window int) float64) {
+func (c *PipelineCoordinator) paceTenants(g groupLanes, usable func(window int) float64) {
 	parts := 0
 	for _, x := range c.tenants {
 		x.pace = pace{}
@@ -100,134 +99,20 @@ func (c *PipelineCoordinator) paceTenants(g *group, usable func(window int) floa
 	}
 	c.allocator.claims = claims
 	if parts > 1 {
-		c.allocator.fill(g.rate.perSecond, claims)
+		c.allocator.fill(g.rate, claims)
 	}
 	for i, x := range c.tenants {
 		if x.pace.rate = claims[i].fair; parts == 1 {
-			x.pace.rate = g.rate.perSecond
+			x.pace.rate = g.rate
 		}
 	}
-}
-
-// evidence is what the workers of one tenant have told in this round.
-type evidence struct {
-	completions, throttles int64
-	busy, slots            float64 // seconds of requests, and of slots granted
-	bytes                  float64
-	latencies              latencySketch
-	// What it tells counts with these weights, 1 at most, so that no tenant tells more
-	// than as many requests in flight can.
-	weight, bytesWeight, busyWeight float64
-}
-
-// eloquence is how many times more requests, or bytes, the same requests in flight may
-// tell of than those of the median tenant: answers and bodies differ, and refusals come
-// at once.
-const eloquence = 4
-
-func (e *evidence) add(d protocol.PrefixCounters) {
-	e.completions = protocol.SaturatingAdd(e.completions, d.Accepted+d.Throttled+d.Failed)
-	e.throttles = protocol.SaturatingAdd(e.throttles, d.Throttled)
-	e.busy += d.Busy.Seconds()
-	e.bytes += float64(d.Bytes)
-	e.latencies.add(d.Latency(), float64(d.Accepted))
-}
-
-func (e *evidence) reset() {
-	e.completions, e.throttles, e.busy, e.slots, e.bytes = 0, 0, 0, 0, 0
-	e.unweigh()
-	e.latencies.reset()
-}
-
-func (e *evidence) unweigh() { e.weight, e.bytesWeight, e.busyWeight = 1, 1, 1 }
-
-// used are the seconds of requests, no more than those of slots: a request counts with
-// all its time when it ends.
-func (e *evidence) used() float64 { return min(e.busy, e.slots) }
-
-// weighted is a count with the weight of who tells it.
-func (e *evidence) weighted(n int64) int64 {
-	if e.weight == 1 {
-		return n
-	}
-	return int64(math.Round(e.weight * float64(n)))
-}
-
-// weighEvidence sums what the tenants have told in this round. What is in flight is
-// bounded by what was granted, so a tenant that tells of far more requests for what it
-// had in flight than the median tenant, by requests in flight, is believed no more than
-// a few times as many: whoever has a hundredth of the window moves no sum by more than
-// some hundredths. With one tenant nothing is weighed.
-func (c *PipelineCoordinator) weighEvidence() {
-	var told []*evidence
-	for _, t := range c.tenants {
-		if t.evidence.unweigh(); t.evidence.completions > 0 {
-			told = append(told, &t.evidence)
-		}
-	}
-	k := c.control
-	k.known = len(c.tenants)
-	if k.tenants = len(told); k.tenants > 1 {
-		requests := medianPerSlot(told, func(e *evidence) float64 { return float64(e.completions) })
-		bytes := medianPerSlot(told, func(e *evidence) float64 { return e.bytes })
-		for _, e := range told {
-			e.weight = part(eloquence*requests*e.used(), float64(e.completions))
-			e.bytesWeight = part(eloquence*bytes*e.used(), e.bytes)
-			e.busyWeight = part(e.slots, e.busy)
-		}
-	}
-	k.completions, k.throttles = 0, 0
-	for _, e := range told {
-		k.completions = protocol.SaturatingAdd(k.completions, e.weighted(e.completions))
-		k.throttles = protocol.SaturatingAdd(k.throttles, e.weighted(e.throttles))
-	}
-}
-
-// part is what a bound leaves of a figure, 1 at most.
-func part(bound, said float64) float64 {
-	if said <= bound {
-		return 1
-	}
-	return bound / said
-}
-
-// medianPerSlot is the median of a figure over the seconds of requests, weighted by these.
-func medianPerSlot(told []*evidence, figure func(*evidence) float64) float64 {
-	perSlot := func(e *evidence) float64 { return figure(e) / max(e.used(), shortestLatency) }
-	slices.SortStableFunc(told, func(x, y *evidence) int { return cmp.Compare(perSlot(x), perSlot(y)) })
-	all, sum := 0.0, 0.0
-	for _, e := range told {
-		all += e.used()
-	}
-	for _, e := range told {
-		if sum += e.used(); 2*sum >= all {
-			return perSlot(e)
-		}
-	}
-	return 0
-}
-
-// medianLatency is that of what was accepted in this round; of several tenants each
-// counts with the requests that it had in flight.
-func (c *PipelineCoordinator) medianLatency() time.Duration {
-	if len(c.tenants) == 1 {
-		return c.tenants[0].evidence.latencies.quantile(0.5)
-	}
-	c.latencies.reset()
-	for _, t := range c.tenants {
-		if e := &t.evidence; e.latencies.weight > 0 {
-			c.latencies.merge(&e.latencies, e.used()/e.latencies.weight)
-		}
-	}
-	return c.latencies.quantile(0.5)
 }
 
 // tenantOf finds or makes a tenant.
 func (c *PipelineCoordinator) tenantOf(name string) *tenant {
 	i, known := slices.BinarySearchFunc(c.tenants, name, func(t *tenant, name string) int { return cmp.Compare(t.name, name) })
 	if !known {
-		c.tenants = slices.Insert(c.tenants, i, &tenant{name: name})
-		c.tenants[i].evidence.unweigh()
+		c.tenants = slices.Insert(c.tenants, i, &tenant{name: name, evidence: congestion.NewEvidence()})
 	}
 	return c.tenants[i]
 }

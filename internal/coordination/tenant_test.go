@@ -49,7 +49,7 @@ func (x *claims) add(tenant string, id protocol.TransferID, weight, workers int,
 func (x *claims) window(whole int, tenant string) int {
 	x.t.Helper()
 	x.f.round(x.ids...)
-	x.f.c.control.window.size = float64(whole)
+	x.f.c.control.SetWindow(whole)
 	for range 8 {
 		x.f.round(x.ids...)
 	}
@@ -106,7 +106,7 @@ func TestTransfersWithoutLeasesHaveNoSay(t *testing.T) {
 	x := newClaims(t)
 	x.add("one", "a", 1, 2, nil)
 	x.window(100, "one")
-	before, interval := x.f.c.control.config, x.f.c.Interval()
+	before, interval := x.f.c.control.Config(), x.f.c.Interval()
 	x.add("other", "b", 1000, 0, func(c *protocol.Config) {
 		c.CongestionSensitivity, c.LeaseDuration, c.UpdateInterval = 0, 10*time.Minute, 100*time.Millisecond
 		c.GlobalCongestionWindow, c.AdvancedFlowControl = protocol.MaxWindow, false
@@ -114,7 +114,7 @@ func TestTransfersWithoutLeasesHaveNoSay(t *testing.T) {
 	if got := x.window(100, "one"); got < 95 {
 		t.Errorf("%d of 100 slots beside a transfer without workers", got)
 	}
-	if after := x.f.c.control.config; after != before {
+	if after := x.f.c.control.Config(); after != before {
 		t.Errorf("the law is %+v, was %+v", after, before)
 	}
 	if got := x.f.c.Interval(); got != interval {
@@ -137,7 +137,7 @@ func TestTheSafestParametersCount(t *testing.T) {
 	})
 	x.f.round(x.ids...)
 	x.f.round(x.ids...)
-	if got, want := x.f.c.control.config, protocol.DefaultConfig(); got != want {
+	if got, want := x.f.c.control.Config(), protocol.DefaultConfig(); got != want {
 		t.Errorf("the law is\n%+v, want\n%+v", got, want)
 	}
 	for _, w := range x.ids {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/sim/baseline"
 )
@@ -19,7 +19,7 @@ type Controller struct {
 	// config is that of the production coordinator; nil for a baseline.
 	config *protocol.Config
 	// without are the parts of the coordinator that are left out.
-	without coordination.Mechanism
+	without congestion.Mechanism
 	law     baseline.Law
 	// perPrefix is, for a fixed window per prefix, that window.
 	perPrefix int
@@ -76,10 +76,10 @@ func FindController(name string) (Controller, error) {
 }
 
 // cutMechanisms takes the mechanisms to leave out from the end of a name.
-func cutMechanisms(name string) (base string, without coordination.Mechanism, err error) {
+func cutMechanisms(name string) (base string, without congestion.Mechanism, err error) {
 	parts := strings.Split(name, "-without-")
 	for _, part := range parts[1:] {
-		m, err := coordination.MechanismNamed(part)
+		m, err := congestion.MechanismNamed(part)
 		if err != nil {
 			return "", 0, err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination"
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -16,7 +17,7 @@ import (
 type fleet struct {
 	*run
 	config   protocol.Config
-	without  coordination.Mechanism
+	without  congestion.Mechanism
 	api      api
 	manager  *manager
 	pods     []*pod

@@ -1,4 +1,4 @@
-package coordination
+package congestion
 
 import (
 	"math"
@@ -92,13 +92,6 @@ type windowLaw struct {
 	press press
 }
 
-// press is how it was when the window began to shrink for a queue, in rounds in a row
-// that the window limited; zero when it does not.
-type press struct {
-	inFlight, latency float64 // requests, seconds
-	sizeClass         int
-}
-
 // floor is the smallest window; a smaller configured start is respected.
 func (c *GlobalCongestionController) floor() float64 {
 	if c.window.overloaded {
@@ -150,15 +143,6 @@ func (w *windowLaw) overrun(s Signal) bool {
 // hasty tells that the window moves fast.
 func (w *windowLaw) hasty() bool {
 	return w.state == protocol.SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > movedShare*w.good
-}
-
-// observeDrain forgets the smoothed latency where a drain begins or ends: what was
-// smoothed belongs to another window.
-func (w *windowLaw) observeDrain(path *pathModel) {
-	if w.emptied != w.draining || w.draining || w.state == protocol.SlowStart {
-		path.latency = 0
-		w.emptied = w.draining
-	}
 }
 
 // steer sets the window after a round, and gives the cause of a change of state.
@@ -334,43 +318,9 @@ func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
 	}
 	// A queue that stays though the window shrank may be none.
 	doubt := w.overfull >= drainRounds || !c.path.sound() && w.steady || c.path.baseAge(now) > max(drainAge, w.drainWait)
-	if doubt && !c.without.has(Drain) {
+	if doubt && !c.without.Has(Drain) {
 		c.drain(now, s)
 	}
-}
-
-// emptied takes the latency for the smallest where slow start has just shown that the path
-// carries more than it does now, with all of the window in use: then it is not full, and
-// nothing waits. The smallest of slow start's own rounds is of few requests, and of the
-// fastest of these.
-func (c *GlobalCongestionController) emptied(now time.Time, s Signal) {
-	w := &c.window
-	if s.Accepted < emptyShare*w.found && s.Busy >= usedShare*w.size {
-		c.path.rebase(now)
-	}
-	w.found = 0
-}
-
-// unfounded tells that the window shrank for a queue that was none: what is in flight fell
-// and the latency did not, so the smallest latency was measured wrong.
-func (c *GlobalCongestionController) unfounded(now time.Time, s Signal, queued bool) bool {
-	p, inFlight, latency := &c.window.press, float64(s.InFlight), c.path.current()
-	switch {
-	case !queued:
-		*p = press{}
-		return false
-	case p.inFlight == 0 || inFlight > p.inFlight || p.sizeClass != c.path.SizeClass:
-		*p = press{inFlight, latency, c.path.SizeClass}
-		return false
-	case inFlight >= pressedShare*p.inFlight:
-		return false
-	}
-	unfounded := latency > pressedFall*p.latency
-	*p = press{}
-	if unfounded {
-		c.path.rebase(now)
-	}
-	return unfounded
 }
 
 // stretch grows a window that causes no queue, faster each time: the path may have
@@ -385,83 +335,4 @@ func (c *GlobalCongestionController) stretch() {
 	if c.config.AdvancedFlowControl {
 		w.stride = min(2*w.stride, protocol.MaxWindow)
 	}
-}
-
-// drain begins rounds with a part of the window, until the latency without a queue
-// shows.
-func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
-	w := &c.window
-	if !w.draining {
-		w.draining, w.drained, w.carried = true, w.size, 0
-	}
-	// By Little's law: rates of few and long rounds scatter more than latencies do.
-	w.carried = max(w.carried, float64(s.InFlight)/max(c.path.current(), shortestLatency))
-	latency := time.Duration(drainLatencies * c.path.current() * float64(time.Second))
-	w.drainEnds = now.Add(max(drainMost, latency))
-	deepest := max(drainLeast*w.size, c.floor())
-	w.size = max(min(drainShare*w.size, c.path.pipe()/(1.05*fullPipe)), deepest)
-}
-
-// endDrain takes what the drain measured for the smallest latency. Where the latency
-// fell like the window the path is full still, and the drain goes on. Else the
-// window returns, to what fills the path at most.
-func (c *GlobalCongestionController) endDrain(now time.Time, s Signal) {
-	w := &c.window
-	fell := c.path.current() < drainFall*c.path.base()
-	c.path.rebase(now)
-	pipe := min(c.path.pipe(), w.carried*c.path.base())
-	if pipe < fullPipe*w.size && w.size > c.floor() {
-		c.drain(now, s)
-		return
-	}
-	w.draining, w.size = false, max(w.size, min(w.drained, fillShare*pipe+2))
-	w.drainWait = min(2*max(drainAge, w.drainWait), drainAgeMost)
-	if fell {
-		w.drainWait = 0
-	}
-}
-
-// answerRefusals is the law without rates: the window is cut at refusals, and falls
-// to the floor in an outage.
-func (c *GlobalCongestionController) answerRefusals(s Signal) string {
-	w := &c.window
-	settling := w.settling
-	w.settling = false
-	if s.Accepted > 0 {
-		w.starved = 0
-	} else if w.starved++; w.starved >= starvedRounds || c.measured && s.Throttles >= manyThrottles {
-		w.state, w.regaining, w.draining = protocol.Recovery, false, false
-		w.size = c.floor()
-		return CauseNoSuccess
-	}
-	switch {
-	case s.Accepted == 0:
-		return ""
-	case w.state == protocol.Recovery && !s.congested(c.config):
-		w.state, w.best, w.plateau = protocol.SlowStart, 0, 0
-		w.regaining = w.good > 0
-		w.threshold = max(c.floor(), 0.9*w.good)
-		w.size = max(w.size, regainShare*w.threshold)
-		return CauseClean
-	case !s.congested(c.config):
-		c.avoid()
-		return CauseClean
-	case settling || w.state == protocol.Recovery:
-		return "" // still the requests of before the cut
-	}
-	w.state, w.settling, w.regaining, w.draining = protocol.FastRecovery, true, false, false
-	w.cuts++
-	w.size = min(0.9*w.size, max(s.Accepted*c.path.current(), w.size/2))
-	return CauseThrottled
-}
-
-// regain grows back, unconditionally, towards the window that was good before.
-func (c *GlobalCongestionController) regain() string {
-	w := &c.window
-	w.size = min(w.size*min(max(1+c.config.RecoveryAggressiveness, 1.1), 4), w.threshold)
-	if w.size < w.threshold {
-		return ""
-	}
-	c.avoid()
-	return CauseRegained
 }

@@ -1,4 +1,4 @@
-package coordination
+package congestion
 
 import (
 	"fmt"
@@ -38,4 +38,5 @@ func MechanismNamed(name string) (Mechanism, error) {
 	return 0, fmt.Errorf("no mechanism is named %q, only %s", name, strings.Join(Mechanisms(), ", "))
 }
 
-func (m Mechanism) has(part Mechanism) bool { return m&part != 0 }
+// Has tells that the mechanism is among them.
+func (m Mechanism) Has(part Mechanism) bool { return m&part != 0 }

@@ -1,4 +1,4 @@
-package coordination
+package congestion
 
 import (
 	"math"
@@ -139,17 +139,6 @@ func (b *baseLatency) confirm(s Signal) {
 	b.inFlight = min(b.inFlight, max(float64(s.InFlight), s.Accepted*s.Latency.Seconds()))
 }
 
-// acceptances is about how many of the completed requests were accepted.
-func (s Signal) acceptances() float64 {
-	return float64(s.Completions) * ratio(s.Accepted, s.Accepted+s.Throttled+s.Failed)
-}
-
-// young tells that many requests were started and few ended: the first to end are
-// the fastest, so the latency of the round is too low.
-func (s Signal) young() bool {
-	return s.Started > youngShare*(s.Accepted+s.Throttled+s.Failed)
-}
-
 // rebase takes the present latency for the smallest, or where the two differ by no
 // more than scatter, the mean.
 func (m *pathModel) rebase(now time.Time) {
@@ -259,4 +248,12 @@ func (r *ring) scatter() float64 {
 	n := float64(r.count)
 	mean := sum / n
 	return math.Max(0, squares/n-mean*mean) / (mean * mean)
+}
+
+// ratio is 0 where nothing was measured.
+func ratio(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
 }

@@ -1,4 +1,4 @@
-package coordination
+package congestion
 
 import (
 	"math"
@@ -200,7 +200,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		return CauseThrottled
 	}
 	binds := r.binds(s)
-	r.binding = r.perSecond > 0 && binds && !v.without.has(Probing)
+	r.binding = r.perSecond > 0 && binds && !v.without.Has(Probing)
 	if !v.idle && (r.perSecond == 0 || binds) {
 		r.good = max(s.Accepted, goodKept*r.good)
 	}
@@ -210,7 +210,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 		r.free() // the path is what limits
 	case r.probe.active:
 		r.judgeProbe(now, s, v)
-	case binds && s.throttledShare() > tolerated(v.config)/4:
+	case binds && s.ThrottledShare() > tolerated(v.config)/4:
 		// The edge itself: what is refused here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
 	case r.binding && !now.Before(r.probe.due):
@@ -225,7 +225,7 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
 	// Small steps end at the edge, which any refusal may be. A step that grew goes far,
 	// and few refusals are starts that coincided.
-	many := s.Throttles > 1 && s.throttledShare() > tolerated(v.config)/4
+	many := s.Throttles > 1 && s.ThrottledShare() > tolerated(v.config)/4
 	if many || s.Throttles > 0 && r.probe.won <= 1 {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, s, v)
@@ -301,7 +301,7 @@ func (r *rateLaw) carried(s Signal, rate float64) float64 {
 	if r.perSecond == 0 || !r.binds(s) {
 		return s.Accepted
 	}
-	return max(s.Accepted, rate*(1-s.throttledShare()))
+	return max(s.Accepted, rate*(1-s.ThrottledShare()))
 }
 
 func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
@@ -315,7 +315,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 		r.scheduleProbe(now, v)
 		if r.lagged {
 			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
-			r.binding = !v.without.has(Probing)
+			r.binding = !v.without.Has(Probing)
 		}
 		return CauseClean
 	case settling:
@@ -323,7 +323,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 			r.perSecond = max(r.perSecond, cutShare*s.Accepted)
 		}
 		return "" // still the requests of before the cut
-	case s.throttledShare() > heavyThrottling:
+	case s.ThrottledShare() > heavyThrottling:
 		r.recover(s)
 		r.since = now
 		return CausePersistent
@@ -352,7 +352,7 @@ func (r *rateLaw) recover(s Signal) {
 }
 
 func (r *rateLaw) recovery(s Signal, v pathView) string {
-	if s.Accepted <= 0 || s.throttledShare() > tolerated(v.config) {
+	if s.Accepted <= 0 || s.ThrottledShare() > tolerated(v.config) {
 		r.perSecond = max(r.lowest(), r.perSecond/2)
 		return ""
 	}

@@ -1,4 +1,4 @@
-package coordination
+package congestion
 
 import (
 	"slices"
@@ -7,8 +7,8 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// snapshot records the window and the rates.
-func (c *GlobalCongestionController) snapshot() (*protocol.PathSnapshot, []protocol.GroupSnapshot) {
+// Snapshot records the window and the rates.
+func (c *GlobalCongestionController) Snapshot() (*protocol.PathSnapshot, []protocol.GroupSnapshot) {
 	w := &c.window
 	path := &protocol.PathSnapshot{
 		Window: int(w.size), State: w.state, Threshold: int(w.threshold), GoodWindow: int(w.good),
@@ -18,9 +18,9 @@ func (c *GlobalCongestionController) snapshot() (*protocol.PathSnapshot, []proto
 	members := 0
 	for i, g := range c.groups {
 		s := protocol.GroupSnapshot{Name: g.name, State: g.rate.state, Rate: g.rate.perSecond, GoodRate: g.rate.good}
-		for _, l := range g.lanes {
+		for _, l := range g.members {
 			if i > 0 {
-				s.Members = append(s.Members, protocol.Member{Transfer: l.transfer.spec.ID, Prefix: l.name})
+				s.Members = append(s.Members, l.ID)
 			}
 		}
 		if members+len(s.Members) <= protocol.MaxMembers {
@@ -31,32 +31,31 @@ func (c *GlobalCongestionController) snapshot() (*protocol.PathSnapshot, []proto
 	return path, groups
 }
 
-// restore takes over what an earlier leader recorded.
-func (c *PipelineCoordinator) restore(now time.Time, s protocol.Snapshot) error {
+// Restore takes over what an earlier leader recorded, which has a path.
+func (c *GlobalCongestionController) Restore(now time.Time, s protocol.Snapshot) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	k := c.control
-	k.begun, k.recorded = true, s.Path.Window
-	k.path.restore(now, s.Path.Profile)
-	k.measured = k.path.base() > 0
-	w := &k.window
+	c.begun, c.recorded = true, s.Path.Window
+	c.path.restore(now, s.Path.Profile)
+	c.measured = c.path.base() > 0
+	w := &c.window
 	w.size, w.good = float64(s.Path.Window), float64(min(max(s.Path.GoodWindow, 0), protocol.MaxWindow))
 	w.threshold = float64(min(max(s.Path.Threshold, 1), protocol.MaxWindow))
 	// One that was cutting goes on in congestion avoidance: what it waited for is over.
 	if w.state = s.Path.State; w.state != protocol.SlowStart && w.state != protocol.Recovery {
-		k.avoid()
+		c.avoid()
 	}
-	k.remembered = map[protocol.Member]*group{}
+	c.remembered = map[protocol.Member]*group{}
 	for i, r := range s.Groups {
-		g := k.groups[0]
+		g := c.groups[0]
 		if i > 0 {
-			g = k.addGroup()
+			g = c.addGroup()
 		}
 		g.active = now
-		g.rate.restore(now, r, k.view(Signal{}))
+		g.rate.restore(now, r, c.view(Signal{}))
 		for _, m := range r.Members {
-			k.remembered[m] = g
+			c.remembered[m] = g
 		}
 	}
 	return nil
@@ -72,9 +71,9 @@ func (r *rateLaw) restore(now time.Time, s protocol.GroupSnapshot, v pathView) {
 	r.scheduleProbe(now, v)
 }
 
-// admit puts a lane into the group that it was recorded in, else into the first.
-func (c *GlobalCongestionController) admit(l *lane) {
-	g := c.remembered[protocol.Member{Transfer: l.transfer.spec.ID, Prefix: l.name}]
+// Admit puts a prefix into the group that it was recorded in, else into the first.
+func (c *GlobalCongestionController) Admit(l *Member) {
+	g := c.remembered[l.ID]
 	if g == nil || !slices.Contains(c.groups, g) { // it has been given up
 		g = c.groups[0]
 	}

@@ -1,4 +1,4 @@
-package coordination
+package congestion
 
 import (
 	"math/rand/v2"
@@ -28,49 +28,6 @@ const (
 	CauseRegained    = "Regained"
 )
 
-// Signal is what the reports of one round tell of a group, or of all groups. Rates
-// are per second.
-type Signal struct {
-	// Started, Accepted, Throttled and Failed are rates of requests, Bytes is the
-	// rate of accepted payload, Busy the mean number of requests in flight.
-	Started, Accepted, Throttled, Failed, Bytes, Busy float64
-	// Completions and Throttles count requests in the round.
-	Completions, Throttles int64
-	// Latency is the median duration of an accepted attempt; 0 when unknown. InFlight
-	// is the most requests in flight at once, summed over workers. SenderLimited:
-	// workers with half of the window or more had too little to send. These three
-	// and Length are known of all groups together only.
-	Latency       time.Duration
-	InFlight      int
-	SenderLimited bool
-	// Length is how long the round lasted; 0 when unknown.
-	Length time.Duration
-}
-
-// throttledShare is the part of all completed requests that was refused.
-func (s Signal) throttledShare() float64 {
-	all := s.Accepted + s.Throttled + s.Failed
-	if all <= 0 {
-		return 0
-	}
-	return s.Throttled / all
-}
-
-// timesOut tells that most requests failed, and took longer about it than the others:
-// there are more than the path carries in time. Little's law gives the mean time.
-func (s Signal) timesOut() bool {
-	ended := s.Accepted + s.Throttled + s.Failed
-	return s.Accepted > 0 && s.Failed > s.Accepted && s.Latency > 0 && s.Busy > ended*s.Latency.Seconds()
-}
-
-// congested tells that so many were refused that it is neither noise nor the edge.
-func (s Signal) congested(c protocol.Config) bool {
-	return s.Throttles >= enoughThrottles && s.throttledShare() > tolerated(c)
-}
-
-// tolerated is the throttled share above which a round is congested.
-func tolerated(c protocol.Config) float64 { return 0.1 * (1 - c.CongestionSensitivity) }
-
 // GlobalCongestionController finds and follows the capacity of one destination. It
 // has two actuators. The path to the destination is shared by all prefixes, and
 // what it cannot carry queues: one window holds the queue small. What refuses
@@ -96,7 +53,8 @@ type GlobalCongestionController struct {
 	// The round that goes on.
 	began                  time.Time
 	completions, throttles int64
-	tenants, known         int // that requests of were reported, and in all
+	tenants, known         int           // that requests of were reported, and in all
+	latencies              latencySketch // scratch
 
 	// While learning, the window is bounded by what was recorded and adopted.
 	learning bool
@@ -105,18 +63,26 @@ type GlobalCongestionController struct {
 	adopted  int
 }
 
-// newGlobalCongestionController gives a controller in slow start, with one group.
-func newGlobalCongestionController(config protocol.Config, random *rand.Rand) *GlobalCongestionController {
-	c := &GlobalCongestionController{rand: random, recorded: protocol.MaxWindow}
+// LearningReserve is how many requests in flight workers share that appear while the
+// coordinator learns what an earlier one granted.
+const LearningReserve = windowFloor
+
+// NewGlobalCongestionController gives a controller in slow start, with one group; it is
+// told which parts of the law to do without.
+func NewGlobalCongestionController(config protocol.Config, random *rand.Rand, without Mechanism) *GlobalCongestionController {
+	c := &GlobalCongestionController{rand: random, without: without, recorded: protocol.MaxWindow}
 	c.window.state = protocol.SlowStart
 	c.addGroup()
-	c.configure(config)
+	c.Configure(config)
 	return c
 }
 
-// configure takes effect from the next round on. A controller that has judged
+// Config is that of the law at present.
+func (c *GlobalCongestionController) Config() protocol.Config { return c.config }
+
+// Configure takes effect from the next round on. A controller that has judged
 // nothing yet begins at the configured window.
-func (c *GlobalCongestionController) configure(config protocol.Config) {
+func (c *GlobalCongestionController) Configure(config protocol.Config) {
 	c.config = config
 	c.path.learningRate = config.LearningRate
 	if !c.begun {
@@ -131,22 +97,50 @@ func (c *GlobalCongestionController) configure(config protocol.Config) {
 	}
 }
 
-// bound is the largest sum of windows that may be granted.
-func (c *GlobalCongestionController) bound() int {
+// Bound is the largest sum of windows that may be granted.
+func (c *GlobalCongestionController) Bound() int {
 	window := int(c.window.size)
 	if c.learning {
-		window = min(window, min(c.recorded, c.adopted)+learningReserve)
+		window = min(window, min(c.recorded, c.adopted)+LearningReserve)
 	}
 	return window
 }
 
-// learn bounds the window by what was recorded and adopted, until a time.
-func (c *GlobalCongestionController) learn(until time.Time) {
+// Adopt tells of a window that an earlier leader has granted and that holds still.
+func (c *GlobalCongestionController) Adopt(window int) { c.adopted += window }
+
+// Learn bounds the window by what was recorded and adopted, until a time.
+func (c *GlobalCongestionController) Learn(until time.Time) {
 	c.learning = true
 	if until.After(c.until) {
 		c.until = until
 	}
 }
+
+// EndLearning ends what Learn began, once its time is over.
+func (c *GlobalCongestionController) EndLearning(now time.Time) {
+	if c.learning && !now.Before(c.until) {
+		c.learning = false
+	}
+}
+
+// Learning tells that the window is bounded so.
+func (c *GlobalCongestionController) Learning() bool { return c.learning }
+
+// Begun tells that a round was judged, or an earlier leader's state taken over.
+func (c *GlobalCongestionController) Begun() bool { return c.begun }
+
+// Latency of the path at present and BaseLatency, the smallest, are in seconds; 0 when
+// nothing was measured.
+func (c *GlobalCongestionController) Latency() float64     { return c.path.current() }
+func (c *GlobalCongestionController) BaseLatency() float64 { return c.path.base() }
+
+// LastRound is the signal of the round before, and Queue how many of its requests waited.
+func (c *GlobalCongestionController) LastRound() Signal { return c.last }
+func (c *GlobalCongestionController) Queue() float64    { return c.path.queue(c.inFlight(c.last)) }
+
+// Profile is what was learnt of the path.
+func (c *GlobalCongestionController) Profile() protocol.NetworkProfile { return c.path.NetworkProfile }
 
 // Round judges the round that ends at now: the signal of all groups together, and
 // those that the groups hold. It gives the groups' changes of state.
@@ -227,9 +221,9 @@ func (c *GlobalCongestionController) inFlight(s Signal) float64 {
 	return min(c.window.size, float64(s.InFlight))
 }
 
-// hasty tells that the next reports are worth having soon.
-func (c *GlobalCongestionController) hasty(now time.Time) bool {
-	if c.without.has(Haste) {
+// Hasty tells that the next reports are worth having soon.
+func (c *GlobalCongestionController) Hasty(now time.Time) bool {
+	if c.without.Has(Haste) {
 		return false
 	}
 	if c.window.hasty() && !c.slackened {

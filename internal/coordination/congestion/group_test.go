@@ -1,4 +1,4 @@
-package coordination
+package congestion
 
 import (
 	"fmt"
@@ -13,18 +13,18 @@ import (
 type policers struct {
 	c     *GlobalCongestionController
 	now   time.Time
-	lanes []*lane
+	lanes []*Member
 	of    []int     // policer of each lane
 	rates []float64 // of each policer
 }
 
 func newPolicers(of []int, rates ...float64) *policers {
 	p := &policers{c: settledController(0), now: start, of: of, rates: rates}
-	p.lanes = p.c.groups[0].lanes
+	p.lanes = p.c.groups[0].members
 	for i := 1; i < len(of); i++ {
-		p.c.groups[0].join(&lane{name: fmt.Sprint(i)})
+		p.c.groups[0].join(&Member{ID: protocol.Member{Prefix: fmt.Sprint(i)}})
 	}
-	p.lanes = append([]*lane{}, p.c.groups[0].lanes...)
+	p.lanes = append([]*Member{}, p.c.groups[0].members...)
 	return p
 }
 
@@ -35,7 +35,7 @@ func (p *policers) round() {
 	for i, l := range p.lanes {
 		started[i] = 500
 		if r := l.group.rate.perSecond; r > 0 {
-			started[i] = r / float64(len(l.group.lanes))
+			started[i] = r / float64(len(l.group.members))
 		}
 		asked[p.of[i]] += started[i]
 	}
@@ -43,11 +43,11 @@ func (p *policers) round() {
 	for i, l := range p.lanes {
 		accepted := started[i] * min(1, p.rates[p.of[i]]/asked[p.of[i]])
 		refused := started[i] - accepted
-		l.signal = Signal{
+		l.Signal = Signal{
 			Started: started[i], Accepted: accepted, Throttled: refused, Bytes: accepted * (1 << 20),
 			Completions: int64(started[i]), Throttles: int64(refused),
 		}
-		total.add(l.signal)
+		total.Add(l.Signal)
 	}
 	p.c.Round(p.now, total)
 }
@@ -55,7 +55,7 @@ func (p *policers) round() {
 func (p *policers) accepted() float64 {
 	sum := 0.0
 	for _, l := range p.lanes {
-		sum += l.signal.Accepted
+		sum += l.Signal.Accepted
 	}
 	return sum
 }
@@ -120,36 +120,15 @@ func TestIdleGroupsDissolve(t *testing.T) {
 	for range 120 {
 		p.now = p.now.Add(time.Second)
 		for _, l := range p.lanes {
-			l.signal = clean()
+			l.Signal = clean()
 			if l.group == idle {
-				l.signal = Signal{}
+				l.Signal = Signal{}
 			}
 		}
 		p.c.Round(p.now, clean())
 	}
 	if len(p.c.groups) != 1 || p.lanes[0].group != p.c.groups[0] || p.lanes[1].group != p.c.groups[0] {
 		t.Errorf("%d groups after two idle minutes", len(p.c.groups))
-	}
-}
-
-// The next leader begins with the groups of the one before.
-func TestGroupsSurviveARestart(t *testing.T) {
-	f := newFixture(t, protocol.DefaultConfig())
-	f.c.control.begun = true
-	f.c.control.part(f.now, f.c.control.groups[0], []*lane{f.c.transfer("t").byName["a"]})
-	f.c.transfer("t").byName["a"].group.rate.perSecond = 123
-	snapshot := f.c.Snapshot()
-	snapshot.Epoch++
-	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})
-	must(t, err)
-	must(t, c.Start(f.now, snapshot))
-	must(t, c.PutTransfer(f.now, protocol.Transfer{ID: "t", Weight: 1, Config: protocol.DefaultConfig()}))
-	for _, prefix := range []string{"a", "b"} {
-		must(t, c.RegisterPrefix(f.now, "t", prefix))
-	}
-	a, b := c.transfer("t").byName["a"].group, c.transfer("t").byName["b"].group
-	if a == b || a.rate.perSecond != 123 || b.rate.perSecond != 0 {
-		t.Errorf("rates %v and %v, want 123 and none", a.rate.perSecond, b.rate.perSecond)
 	}
 }
 
@@ -185,8 +164,8 @@ func TestGroupsAtTheEdgeStayApart(t *testing.T) {
 		total := Signal{InFlight: 100, Latency: 100 * time.Millisecond}
 		for _, l := range p.lanes {
 			r := l.group.rate.perSecond
-			l.signal = Signal{Started: r, Accepted: 0.997 * r, Throttled: 0.003 * r, Bytes: r * (1 << 20), Completions: 2000, Throttles: 6}
-			total.add(l.signal)
+			l.Signal = Signal{Started: r, Accepted: 0.997 * r, Throttled: 0.003 * r, Bytes: r * (1 << 20), Completions: 2000, Throttles: 6}
+			total.Add(l.Signal)
 		}
 		p.c.Round(p.now, total)
 	}

@@ -1,0 +1,91 @@
+package congestion
+
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// observeDrain forgets the smoothed latency where a drain begins or ends: what was
+// smoothed belongs to another window.
+func (w *windowLaw) observeDrain(path *pathModel) {
+	if w.emptied != w.draining || w.draining || w.state == protocol.SlowStart {
+		path.latency = 0
+		w.emptied = w.draining
+	}
+}
+
+// emptied takes the latency for the smallest where slow start has just shown that the path
+// carries more than it does now, with all of the window in use: then it is not full, and
+// nothing waits. The smallest of slow start's own rounds is of few requests, and of the
+// fastest of these.
+func (c *GlobalCongestionController) emptied(now time.Time, s Signal) {
+	w := &c.window
+	if s.Accepted < emptyShare*w.found && s.Busy >= usedShare*w.size {
+		c.path.rebase(now)
+	}
+	w.found = 0
+}
+
+// drain begins rounds with a part of the window, until the latency without a queue
+// shows.
+func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
+	w := &c.window
+	if !w.draining {
+		w.draining, w.drained, w.carried = true, w.size, 0
+	}
+	// By Little's law: rates of few and long rounds scatter more than latencies do.
+	w.carried = max(w.carried, float64(s.InFlight)/max(c.path.current(), shortestLatency))
+	latency := time.Duration(drainLatencies * c.path.current() * float64(time.Second))
+	w.drainEnds = now.Add(max(drainMost, latency))
+	deepest := max(drainLeast*w.size, c.floor())
+	w.size = max(min(drainShare*w.size, c.path.pipe()/(1.05*fullPipe)), deepest)
+}
+
+// endDrain takes what the drain measured for the smallest latency. Where the latency
+// fell like the window the path is full still, and the drain goes on. Else the
+// window returns, to what fills the path at most.
+func (c *GlobalCongestionController) endDrain(now time.Time, s Signal) {
+	w := &c.window
+	fell := c.path.current() < drainFall*c.path.base()
+	c.path.rebase(now)
+	pipe := min(c.path.pipe(), w.carried*c.path.base())
+	if pipe < fullPipe*w.size && w.size > c.floor() {
+		c.drain(now, s)
+		return
+	}
+	w.draining, w.size = false, max(w.size, min(w.drained, fillShare*pipe+2))
+	w.drainWait = min(2*max(drainAge, w.drainWait), drainAgeMost)
+	if fell {
+		w.drainWait = 0
+	}
+}
+
+// unfounded tells that the window shrank for a queue that was none: what is in flight fell
+// and the latency did not, so the smallest latency was measured wrong.
+func (c *GlobalCongestionController) unfounded(now time.Time, s Signal, queued bool) bool {
+	p, inFlight, latency := &c.window.press, float64(s.InFlight), c.path.current()
+	switch {
+	case !queued:
+		*p = press{}
+		return false
+	case p.inFlight == 0 || inFlight > p.inFlight || p.sizeClass != c.path.SizeClass:
+		*p = press{inFlight, latency, c.path.SizeClass}
+		return false
+	case inFlight >= pressedShare*p.inFlight:
+		return false
+	}
+	unfounded := latency > pressedFall*p.latency
+	*p = press{}
+	if unfounded {
+		c.path.rebase(now)
+	}
+	return unfounded
+}
+
+// press is how it was when the window began to shrink for a queue, in rounds in a row
+// that the window limited; zero when it does not.
+type press struct {
+	inFlight, latency float64 // requests, seconds
+	sizeClass         int
+}

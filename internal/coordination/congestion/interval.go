@@ -1,0 +1,95 @@
+package congestion
+
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+const (
+	// shortestRound bounds how often the law is applied.
+	shortestRound = 400 * time.Millisecond
+	// roundLatencies is the length of a round in median attempts: most requests
+	// sent in a round should come back in it.
+	roundLatencies = 1.5
+	// roundCoverage of the window must have been reported on, under the grants of
+	// this round, before it ends; patience is how many times its length it waits.
+	roundCoverage = 0.9
+	roundPatience = 3
+	// turnedShare of what was in flight in the round before must have ended in this one:
+	// the first to end are the fastest, and so tell nothing of the latency.
+	turnedShare = 1.1
+	// earlyThrottling ends a round at once.
+	earlyThrottling = 0.05
+)
+
+// length is the shortest the round may last. What is waited for in an outage is any
+// success, and the few requests that came back last took far longer than most will.
+func (c *GlobalCongestionController) length(interval time.Duration) time.Duration {
+	latency := c.path.current() * float64(time.Second)
+	if c.recovering() {
+		latency = 0
+	}
+	return max(shortestRound, time.Duration(roundLatencies*latency), interval*9/10)
+}
+
+// recovering tells that some group waits for an outage to be over, and that nothing of
+// the others gets through.
+func (c *GlobalCongestionController) recovering() bool {
+	dark := false
+	for _, g := range c.groups {
+		if g.rate.state == protocol.Recovery {
+			dark = true
+		} else if g.signal.Accepted > 0 {
+			return false
+		}
+	}
+	return dark
+}
+
+// Over tells that the round has seen enough to judge. The first of all begins with
+// what comes back first, and none is cut short before anything was accepted: refusals
+// come back at once, what is accepted only after the service time.
+func (c *GlobalCongestionController) Over(now time.Time, interval time.Duration, coverage float64) bool {
+	if c.completions == 0 {
+		if !c.begun {
+			c.began = now
+		}
+		return false
+	}
+	if c.measured && c.throttles >= enoughThrottles && !c.settling() &&
+		float64(c.throttles) > earlyThrottling*float64(c.completions) {
+		return true
+	}
+	elapsed, length := now.Sub(c.began), c.length(interval)
+	return elapsed >= length && (coverage >= roundCoverage && c.turned() || elapsed >= roundPatience*length)
+}
+
+// turned tells that what was in flight before the round has ended. In an outage there is
+// no latency to wait for.
+func (c *GlobalCongestionController) turned() bool {
+	if !c.begun {
+		return c.completions >= int64(c.window.size)
+	}
+	inFlight := min(c.last.Busy, float64(c.last.InFlight))
+	return c.recovering() || float64(c.completions) >= turnedShare*inFlight
+}
+
+// settling tells that some of what comes back was sent before a cut.
+func (c *GlobalCongestionController) settling() bool {
+	for _, g := range c.groups {
+		if g.rate.settling {
+			return true
+		}
+	}
+	return c.window.settling
+}
+
+// Elapsed is how long the round has gone on.
+func (c *GlobalCongestionController) Elapsed(now time.Time) time.Duration { return now.Sub(c.began) }
+
+// Begin starts a round.
+func (c *GlobalCongestionController) Begin(now time.Time) {
+	c.began = now
+	c.completions, c.throttles = 0, 0
+}

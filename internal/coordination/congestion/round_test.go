@@ -1,0 +1,137 @@
+package congestion
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// Whatever a round tells, what is decided is usable.
+func TestRoundStaysBounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		config := protocol.DefaultConfig()
+		config.AdvancedFlowControl = rapid.Bool().Draw(t, "advanced")
+		config.GlobalCongestionWindow = rapid.IntRange(1, protocol.MaxWindow).Draw(t, "window")
+		config.CongestionSensitivity = rapid.Float64Range(0, 0.999).Draw(t, "sensitivity")
+		config.RecoveryAggressiveness = rapid.Float64Range(0.1, 10).Draw(t, "aggressiveness")
+		c := fresh(config)
+		for _, name := range []string{"b", "c", "d"} {
+			c.groups[0].join(&Member{ID: protocol.Member{Prefix: name}})
+		}
+		lanes := slices.Clone(c.groups[0].members)
+		const floor = 1 // of a path that even windowFloor overloads
+		now := start
+		rate := rapid.OneOf(rapid.Float64Range(0, 1e5), rapid.Just(0.0), rapid.Just(float64(protocol.MaxCounter)))
+		count := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, protocol.MaxCounter))
+		for range 30 {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "passed")))
+			total := Signal{
+				Latency:  time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "latency")),
+				InFlight: rapid.IntRange(0, protocol.MaxWindow).Draw(t, "inFlight"), SenderLimited: rapid.Bool().Draw(t, "limited"),
+			}
+			for _, l := range lanes {
+				l.Signal = Signal{
+					Started: rate.Draw(t, "started"), Accepted: rate.Draw(t, "accepted"), Throttled: rate.Draw(t, "throttled"),
+					Failed: rate.Draw(t, "failed"), Bytes: rate.Draw(t, "bytes"),
+					Completions: count.Draw(t, "completions"), Throttles: count.Draw(t, "throttles"),
+				}
+				total.Add(l.Signal)
+			}
+			c.Round(now, total)
+			if !(c.window.size >= floor) || c.window.size > protocol.MaxWindow {
+				t.Fatalf("window %v, must be between %d and %d", c.window.size, floor, protocol.MaxWindow)
+			}
+			checkGroups(t, c, lanes)
+		}
+	})
+}
+
+// checkGroups finds lanes that are not in one group, and rates that cannot be.
+func checkGroups(t *rapid.T, c *GlobalCongestionController, lanes []*Member) {
+	if len(c.groups) > protocol.MaxGroups {
+		t.Fatalf("%d groups", len(c.groups))
+	}
+	members := 0
+	for i, g := range c.groups {
+		members += len(g.members)
+		for _, l := range g.members {
+			if l.group != g {
+				t.Fatalf("lane %s is listed in a group that it is not in", l.ID.Prefix)
+			}
+		}
+		if r := g.rate.perSecond; !(r >= 0) || math.IsInf(r, 0) || r > 0 && !c.config.AdvancedFlowControl {
+			t.Fatalf("rate %v", r)
+		}
+		if i > 0 && g.name == GroupName {
+			t.Fatalf("two groups are named %s", g.name)
+		}
+	}
+	if members != len(lanes) {
+		t.Fatalf("%d lanes are in groups, of %d", members, len(lanes))
+	}
+}
+
+// The first requests to end are the fastest, so a round lasts until as many have ended as
+// were in flight before it, as far as patience goes.
+func TestARoundLastsUntilWhatWasInFlightHasEnded(t *testing.T) {
+	const interval = 500 * time.Millisecond
+	c := settledController(0)
+	judge(c, start, with(func(s *Signal) { s.Busy = 100 }))
+	length := c.length(interval)
+	c.Begin(start)
+	c.completions = 80
+	if c.Over(start.Add(length), interval, 1) {
+		t.Error("the round ended with 80 of 100 requests")
+	}
+	if !c.Over(start.Add(roundPatience*length), interval, 1) {
+		t.Error("the round waits for ever for the others")
+	}
+	c.completions += 40
+	if !c.Over(start.Add(length), interval, 1) {
+		t.Error("the round goes on though all that was in flight has ended")
+	}
+}
+
+// In an outage the requests that came back last took longest, and no round waits for
+// as long.
+func TestNoRoundWaitsForTheRequestsOfAnOutage(t *testing.T) {
+	c := settledController(900)
+	judge(c, start, with(func(s *Signal) { s.Accepted, s.Latency = 10, 5*time.Second }))
+	if got := c.length(time.Second); got < 5*time.Second {
+		t.Errorf("a round lasts %v while requests take 5 s, want as long at least", got)
+	}
+	judge(c, start, refused(1))
+	if got := c.length(time.Second); got > time.Second {
+		t.Errorf("a round lasts %v in an outage, want no more than a report interval", got)
+	}
+}
+
+// Without advanced flow control there is no rate at all, and the window answers.
+func TestRoundWithoutAdvancedFlowControl(t *testing.T) {
+	c := settledController(0)
+	c.config.AdvancedFlowControl = false
+	for _, s := range []Signal{refused(0.3), refused(0.3), refused(0.3), refused(1), refused(1)} {
+		before := c.window.size
+		judge(c, start, s)
+		if c.groups[0].rate.perSecond != 0 {
+			t.Fatalf("rate %v", c.groups[0].rate.perSecond)
+		}
+		if c.window.size > before {
+			t.Fatalf("the window rose from %v to %v while throttled", before, c.window.size)
+		}
+	}
+	if c.window.size != windowFloor || c.state(c.groups[0]) != protocol.Recovery {
+		t.Errorf("window %v in %s after an outage, want the floor", c.window.size, c.state(c.groups[0]))
+	}
+	for range 8 {
+		judge(c, start, with(func(s *Signal) { s.InFlight = int(c.window.size) }))
+	}
+	if c.window.size < 30 || c.state(c.groups[0]) != protocol.CongestionAvoidance {
+		t.Errorf("window %v in %s after eight clean rounds", c.window.size, c.state(c.groups[0]))
+	}
+}

@@ -1,0 +1,85 @@
+package congestion
+
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// Signal is what the reports of one round tell of a group, or of all groups. Rates
+// are per second.
+type Signal struct {
+	// Started, Accepted, Throttled and Failed are rates of requests, Bytes is the
+	// rate of accepted payload, Busy the mean number of requests in flight.
+	Started, Accepted, Throttled, Failed, Bytes, Busy float64
+	// Completions and Throttles count requests in the round.
+	Completions, Throttles int64
+	// Latency is the median duration of an accepted attempt; 0 when unknown. InFlight
+	// is the most requests in flight at once, summed over workers. SenderLimited:
+	// workers with half of the window or more had too little to send. These three
+	// and Length are known of all groups together only.
+	Latency       time.Duration
+	InFlight      int
+	SenderLimited bool
+	// Length is how long the round lasted; 0 when unknown.
+	Length time.Duration
+}
+
+// ThrottledShare is the part of all completed requests that was refused.
+func (s Signal) ThrottledShare() float64 {
+	all := s.Accepted + s.Throttled + s.Failed
+	if all <= 0 {
+		return 0
+	}
+	return s.Throttled / all
+}
+
+// timesOut tells that most requests failed, and took longer about it than the others:
+// there are more than the path carries in time. Little's law gives the mean time.
+func (s Signal) timesOut() bool {
+	ended := s.Accepted + s.Throttled + s.Failed
+	return s.Accepted > 0 && s.Failed > s.Accepted && s.Latency > 0 && s.Busy > ended*s.Latency.Seconds()
+}
+
+// congested tells that so many were refused that it is neither noise nor the edge.
+func (s Signal) congested(c protocol.Config) bool {
+	return s.Throttles >= enoughThrottles && s.ThrottledShare() > tolerated(c)
+}
+
+// tolerated is the throttled share above which a round is congested.
+func tolerated(c protocol.Config) float64 { return 0.1 * (1 - c.CongestionSensitivity) }
+
+// Add adds what was told of another party.
+func (s *Signal) Add(t Signal) {
+	s.Started += t.Started
+	s.Accepted += t.Accepted
+	s.Throttled += t.Throttled
+	s.Failed += t.Failed
+	s.Bytes += t.Bytes
+	s.Busy += t.Busy
+	s.Completions += t.Completions
+	s.Throttles += t.Throttles
+}
+
+// acceptances is about how many of the completed requests were accepted.
+func (s Signal) acceptances() float64 {
+	return float64(s.Completions) * ratio(s.Accepted, s.Accepted+s.Throttled+s.Failed)
+}
+
+// young tells that many requests were started and few ended: the first to end are
+// the fastest, so the latency of the round is too low.
+func (s Signal) young() bool {
+	return s.Started > youngShare*(s.Accepted+s.Throttled+s.Failed)
+}
+
+// count adds what was reported, with the weight of who reported it.
+func (s *Signal) count(r Rates, growth protocol.PrefixCounters, e *Evidence) {
+	s.Started += e.weight * r.Started
+	s.Accepted += e.weight * r.Accepted
+	s.Throttled += e.weight * r.Throttled
+	s.Failed += e.weight * r.Failed
+	s.Bytes += e.bytesWeight * r.Bytes
+	s.Busy += e.busyWeight * r.Busy
+	s.Completions += e.weighted(growth.Accepted + growth.Throttled + growth.Failed)
+	s.Throttles += e.weighted(growth.Throttled)
+}
