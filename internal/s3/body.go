@@ -69,7 +69,8 @@ func ReadBody(ctx context.Context, algorithm string, s Section) (*Body, error) {
 func SumBody(ctx context.Context, algorithm string, s Section) (b *Body, err error) {
 	b = newBody(s)
 	if b.sum, err = b.checksum(ctx, algorithm); err != nil {
-		return nil, SourceError("read", s.Key, err)
+		b.Free()
+		return nil, err
 	}
 	return b, nil
 }

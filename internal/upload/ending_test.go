@@ -20,12 +20,13 @@ func (endless) Close() error                          { return nil }
 func TestReadingEndsWithItsContext(t *testing.T) {
 	const size = 4 << 40
 	algorithm := s3.ChecksumCRC64NVME
-	j := &job{Uploader: &Uploader{memory: newMemory(0, nil)}, file: File{Key: "huge", Size: size}, source: endless{}, algorithm: algorithm}
+	u := &Uploader{memory: newMemory(0, nil)}
+	f := &fileSource{bodies: u.bodies("huge", algorithm), file: endless{}, size: size, partSize: size}
 	for name, read := range map[string]func(context.Context) error{
-		"for a part":       func(ctx context.Context) error { _, err := j.read(ctx, span{0, size}); return err },
-		"for its checksum": func(ctx context.Context) error { _, err := j.summed(ctx, span{0, size}); return err },
+		"for a part":       func(ctx context.Context) error { _, err := f.now(ctx, part{}); return err },
+		"for its checksum": func(ctx context.Context) error { _, err := f.sum(ctx, 0); return err },
 		"to compare it": func(ctx context.Context) error {
-			_, err := j.sameContent(ctx, Receipt{Checksum: "AAAAAAAAAAA=", ChecksumAlgorithm: algorithm})
+			_, err := f.sameContent(ctx, Receipt{Checksum: "AAAAAAAAAAA=", ChecksumAlgorithm: algorithm})
 			return err
 		},
 	} {

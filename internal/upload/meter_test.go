@@ -58,7 +58,7 @@ func TestMeterCountsAndMeasures(t *testing.T) {
 		want := []PrefixStats{{
 			Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond,
 			MaxInFlight: 2, AttemptP50: 65 * time.Millisecond, ServiceP50: 32 * time.Millisecond,
-			ServiceP99: 32 * time.Millisecond, Measured: 1,
+			ServiceP99: 32 * time.Millisecond, Measured: 1, LimitedBy: ByWindow,
 		}, {
 			Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource,
 		}}

@@ -238,8 +238,8 @@ func TestPartsAreLargerWhereRequestsArePaced(t *testing.T) {
 		gate := NewGate()
 		c.limit.Prefix = "lane"
 		gate.Set([]Limit{c.limit})
-		j := &job{Uploader: &Uploader{gate: gate}, file: File{Prefix: "lane", Size: c.size}}
-		if got := j.choosePartSize(); got != c.want {
+		u := &Uploader{gate: gate}
+		if got := u.choosePartSize("lane", c.size); got != c.want {
 			t.Errorf("part size of %d bytes with %+v = %d, want %d", c.size, c.limit, got, c.want)
 		}
 	}

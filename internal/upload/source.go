@@ -2,55 +2,48 @@ package upload
 
 import (
 	"context"
+	"sync/atomic"
 
 	"cargoship.dev/operator/internal/s3"
 )
 
-// span is a run of bytes of a file.
-type span struct{ offset, length int64 }
-
-// readAhead reads a span if there is memory for it, else it returns nil.
-func (j *job) readAhead(ctx context.Context, s span) (*s3.Body, error) {
-	cost := max(s.length, s3.BodyMemory(s.length))
-	if !j.memory.ahead.TryAcquire(cost) {
-		return nil, nil
-	}
-	return j.load(ctx, s, func() { j.memory.ahead.Release(cost) })
+// source is what an object is made of, part by part: a file, or an archive that is made
+// meanwhile. Its errors are those of reading. It is safe for concurrent use, but for more.
+type source interface {
+	// more reports whether there is a part n, counted from 0. Where parts are made in order,
+	// it waits for the one before.
+	more(ctx context.Context, n int) (bool, error)
+	// ahead makes a part before its request may start, if there is memory for it at once,
+	// else it returns nil. admitted, unless it is nil, must be called once the request has
+	// started or is given up.
+	ahead(ctx context.Context, p part) (b *s3.Body, admitted func(), err error)
+	// now waits for memory and makes a part.
+	now(ctx context.Context, p part) (*s3.Body, error)
+	// sum makes a part for its checksum alone.
+	sum(ctx context.Context, n int) (*s3.Body, error)
+	// recognise returns the part size with which the parts found are of this object, 0 if they
+	// are not.
+	recognise(ctx context.Context, found standingParts) (partSize int64, err error)
+	// cut has parts of a size, one that recognise returned, made from then on.
+	cut(partSize int64)
+	// unchanged returns nil while the source is the planned one.
+	unchanged() error
 }
 
-// read waits for memory and reads a span.
-func (j *job) read(ctx context.Context, s span) (*s3.Body, error) {
-	cost := s3.BodyMemory(s.length)
-	if err := j.memory.behind.Acquire(ctx, cost); err != nil {
-		return nil, err
-	}
-	return j.load(ctx, s, func() { j.memory.behind.Release(cost) })
+// part is what the body of one request is made of.
+type part struct {
+	// n is the number of the part, counted from 0.
+	n int
+	// whole: it is all of the object.
+	whole bool
 }
 
-// load reads a span and makes sure that the file was still the planned one afterwards;
-// release is called once the body is freed, or at once on an error.
-func (j *job) load(ctx context.Context, s span, release func()) (*s3.Body, error) {
-	section := j.section(s)
-	section.Release = release
-	if j.spread != nil {
-		section.Sent = &j.spread.sent
-	}
-	b, err := s3.ReadBody(ctx, j.algorithm, section)
-	if err != nil {
-		return nil, err
-	}
-	err = j.client.Digest(ctx, b)
-	if err == nil {
-		err = j.source.Unchanged()
-	}
-	if err != nil {
-		b.Free()
-		return nil, err
-	}
-	return b, nil
-}
-
-// section is where a span is read from.
-func (j *job) section(s span) s3.Section {
-	return s3.Section{Source: j.source, Offset: s.offset, Length: s.length, Key: j.file.Key, Buffers: &j.memory.buffers}
+// bodies is what bodies are made with, whatever of.
+type bodies struct {
+	*memory
+	client *s3.Client
+	// key of the object, and the algorithm of its checksum.
+	key, algorithm string
+	// sent counts the bytes that were read to be sent; nil for no one.
+	sent *atomic.Int64
 }

@@ -105,7 +105,7 @@ func (s *spread) end(bytes int64, took time.Duration) {
 		}
 	}
 	s.mu.Unlock()
-	notifyRoom(s.room)
+	notify(s.room)
 }
 
 // measure compares what more parts carry with what fewer did. It is called every
@@ -141,7 +141,7 @@ func (p *probe) gained(rate float64, allowed int) bool {
 	return rate/p.rate-1 >= (float64(allowed)/float64(p.from)-1)/2
 }
 
-func notifyRoom(c chan<- struct{}) {
+func notify(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

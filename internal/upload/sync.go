@@ -28,54 +28,53 @@ const (
 const MetadataTime = "mtime"
 
 // keep returns the receipt of the object that stands, if it may be kept.
-func (j *job) keep(ctx context.Context) (Receipt, bool, error) {
-	key := cmp.Or(j.file.Earlier, j.file.Key)
-	info, found, err := j.lookUp(ctx, key)
-	if err != nil || !found || info.Size != j.file.Size {
+func (u *Uploader) keep(ctx context.Context, f File, file SourceFile) (Receipt, bool, error) {
+	source := &fileSource{bodies: u.bodies(f.Key, s3.ChecksumMD5), file: file, size: f.Size}
+	o := &object{Uploader: u, file: f, source: source, bodies: &source.bodies}
+	info, found, err := o.lookUp(ctx, cmp.Or(f.Earlier, f.Key))
+	if err != nil || !found || info.Size != f.Size {
 		return Receipt{}, false, err
 	}
-	r := Receipt{Key: key, ETag: info.ETag, Bytes: info.Size, Kept: true}
+	r := Receipt{Key: cmp.Or(f.Earlier, f.Key), ETag: info.ETag, Bytes: info.Size, Kept: true}
 	for _, algorithm := range []string{s3.ChecksumCRC64NVME, s3.ChecksumCRC32C} {
 		if sum := info.Checksums[algorithm]; sum != "" && r.Checksum == "" {
 			r.Checksum, r.ChecksumAlgorithm = sum, algorithm
 		}
 	}
 	same := false
-	switch j.file.Sync {
-	case SyncSizeAndTime:
-		same = info.Metadata[MetadataTime] == j.file.Metadata[MetadataTime]
-	case SyncChecksum:
-		if r.Checksum == "" {
-			return j.sameETag(ctx, r)
-		}
-		same, err = j.sameContent(ctx, r)
+	switch {
+	case f.Sync == SyncSizeAndTime:
+		same = info.Metadata[MetadataTime] == f.Metadata[MetadataTime]
+	case f.Sync == SyncChecksum && r.Checksum == "":
+		same, err = source.sameETag(ctx, &r, u.choosePartSize(f.Prefix, f.Size))
+	case f.Sync == SyncChecksum:
+		same, err = source.sameContent(ctx, r)
 	}
 	return r, same, err
 }
 
 // sameETag compares the file with the ETag of an object, which is that of one part or of
-// parts as they are cut now.
-func (j *job) sameETag(ctx context.Context, r Receipt) (Receipt, bool, error) {
-	j.algorithm, j.partSize = s3.ChecksumMD5, max(j.file.Size, 1)
-	if strings.Contains(r.ETag, "-") {
-		j.partSize = j.choosePartSize()
+// parts as they are cut now, and sets the checksum.
+func (f *fileSource) sameETag(ctx context.Context, r *Receipt, partSize int64) (bool, error) {
+	if !strings.Contains(r.ETag, "-") {
+		partSize = max(f.size, 1)
 	}
-	whole, err := j.wholeOf(ctx, true)
-	r.Checksum, r.ChecksumAlgorithm = whole.checksum, s3.ChecksumName(j.algorithm)
-	return r, err == nil && slices.Contains([]string{whole.etag, whole.only}, r.ETag), err
+	whole, err := f.inPartsOf(partSize).whole(ctx, true)
+	r.Checksum, r.ChecksumAlgorithm = whole.checksum, s3.ChecksumName(f.algorithm)
+	return err == nil && slices.Contains([]string{whole.etag, whole.only}, r.ETag), err
 }
 
 // sameContent compares the file with the checksum of an object.
-func (j *job) sameContent(ctx context.Context, r Receipt) (bool, error) {
+func (f *fileSource) sameContent(ctx context.Context, r Receipt) (bool, error) {
 	if strings.Contains(r.Checksum, "-") {
 		return false, nil
 	}
-	b, err := s3.SumBody(ctx, r.ChecksumAlgorithm, j.section(span{0, j.file.Size}))
-	if err != nil {
-		return false, err
+	b, err := s3.SumBody(ctx, r.ChecksumAlgorithm, f.section(part{whole: true}))
+	if err == nil {
+		err = f.unchanged()
 	}
-	if err := j.source.Unchanged(); err != nil {
-		return false, s3.SourceError("read", j.file.Key, err)
+	if err != nil {
+		return false, s3.SourceError("read", f.key, err)
 	}
 	return b.Sum().Encode(r.ChecksumAlgorithm) == r.Checksum, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"cargoship.dev/operator/internal/s3"
@@ -114,60 +113,64 @@ func (u *Uploader) MaxInFlight() int {
 
 // Upload sends one file and returns once the server has confirmed all of it. On
 // failure, also when ctx ends, nothing of the file stays behind, unless the
-// error says so in LeftOpen. Every error is an *Error.
+// error says so in LeftOpen. Every error is an *s3.Error.
 func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
 	if err := f.validate(); err != nil {
 		return Receipt{}, err
 	}
-	var source SourceFile
+	var file SourceFile
 	release, err := u.open(ctx, f.Key, func() (err error) {
-		source, err = f.Open()
+		file, err = f.Open()
 		return err
 	})
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer release()
-	defer source.Close() //nolint:errcheck // Nothing was written to it.
-	var receipt Receipt
+	defer file.Close() //nolint:errcheck // Nothing was written to it.
 	if f.Sync != "" && f.Sync != SyncNone {
-		j := &job{Uploader: u, file: f, source: source}
-		if receipt, kept, err := j.keep(ctx); kept || err != nil {
+		if receipt, kept, err := u.keep(ctx, f, file); kept || err != nil {
 			return receipt, err
 		}
 	}
-	err = u.client.WithChecksum(func(algorithm string) error {
-		j := &job{Uploader: u, file: f, source: source, algorithm: algorithm}
-		var err error
-		if f.Size <= wholeLimit {
-			receipt, err = j.putWhole(ctx)
-		} else {
-			receipt, err = j.putParts(ctx)
-		}
+	size := f.Size
+	if f.Size > wholeLimit {
+		size = u.choosePartSize(f.Prefix, f.Size)
+	}
+	return u.store(ctx, f, func(algorithm string) *object {
+		source := &fileSource{bodies: u.bodies(f.Key, algorithm), file: file, size: f.Size, partSize: size}
+		return &object{Uploader: u, file: f, bodies: &source.bodies, source: source, whole: f.Size <= wholeLimit}
+	})
+}
+
+// UploadStream sends one object and returns once the server has confirmed all of
+// it. On failure nothing of it stays behind, unless the error says so in
+// LeftOpen. Every error is an *s3.Error.
+func (u *Uploader) UploadStream(ctx context.Context, s Stream) (Receipt, error) {
+	f := File{Prefix: s.Prefix, Key: s.Key, Metadata: s.Metadata, Left: s.Left}
+	if err := f.validate(); err != nil {
+		return Receipt{}, err
+	}
+	var parts Parts
+	release, err := u.open(ctx, f.Key, func() (err error) {
+		parts, err = s.Open()
 		return err
 	})
 	if err != nil {
-		return Receipt{}, s3.Classify("store", f.Key, err)
+		return Receipt{}, err
 	}
-	return receipt, nil
+	defer release()
+	defer parts.Close() //nolint:errcheck // Nothing was written to it.
+	size := partSize(s.Size)
+	return u.store(ctx, f, func(algorithm string) *object {
+		source := newStreamSource(u.bodies(f.Key, algorithm), parts, size)
+		return &object{Uploader: u, file: f, bodies: &source.bodies, source: source, whole: s.Size <= size}
+	})
 }
 
-// What S3 takes, see "Amazon S3 multipart upload limits" in its user guide.
-const (
-	maxKeyLength = 1024
-	maxParts     = 10_000
-	maxPart      = 5 << 30
-)
-
-// wholeLimit is the largest file, in bytes, that is sent in one request.
-const wholeLimit = 16 << 20
-
-// leastPart is the least that S3 takes for a part, but for the last, in bytes.
-const leastPart = 5 << 20
-
-// minPart is the smallest part size in bytes: smaller ones spend the requests that
-// the destination grants per second.
-const minPart = 8 << 20
+func (u *Uploader) bodies(key, algorithm string) bodies {
+	return bodies{memory: u.memory, client: u.client, key: key, algorithm: algorithm}
+}
 
 func (f File) validate() error {
 	refuse := func(reason, why string) error {
@@ -183,117 +186,4 @@ func (f File) validate() error {
 	default:
 		return nil
 	}
-}
-
-// job is the upload of one file with one checksum algorithm.
-type job struct {
-	*Uploader
-	file      File
-	source    SourceFile
-	algorithm string
-	// cutOff: a part was sent to which no answer came.
-	cutOff atomic.Bool
-	// partSize is the size of all parts but the last, in bytes.
-	partSize int64
-	// spread bounds the parts; nil of an object that is sent whole.
-	spread *spread
-	// empty are uploads found at the key that may be of an earlier attempt.
-	empty []emptyUpload
-	// standing is what stands of the object in the upload that is gone on with.
-	standing standingParts
-}
-
-// object is what the server is told of the file.
-func (j *job) object() s3.Object { return s3.Object{Key: j.file.Key, Metadata: j.file.Metadata} }
-
-// putWhole sends the file in one request.
-func (j *job) putWhole(ctx context.Context) (Receipt, error) {
-	var etag string
-	sum, err := j.sendSpan(ctx, "put object", span{0, j.file.Size}, func(ctx context.Context, b *s3.Body) error {
-		var err error
-		etag, err = j.client.PutFile(ctx, j.object(), j.algorithm, b)
-		return err
-	})
-	if err != nil {
-		return Receipt{}, err
-	}
-	return j.receipt(etag, sum.Encode(j.algorithm), 0, j.file.Size), nil
-}
-
-// receipt tells of an object with a checksum by the job's algorithm.
-func (j *job) receipt(etag, sum string, parts int, bytes int64) Receipt {
-	return Receipt{ETag: etag, Checksum: sum, ChecksumAlgorithm: s3.ChecksumName(j.algorithm), Parts: parts, Bytes: bytes}
-}
-
-// sendSpan sends a span of the file as the body of one request, as often as it takes.
-// Every attempt reads the span again, so that none waits for its turn holding memory
-// that others need to make progress.
-func (j *job) sendSpan(ctx context.Context, op string, s span, send func(context.Context, *s3.Body) error) (s3.CRC, error) {
-	var sum s3.CRC
-	err := j.retrier.Do(ctx, func() *s3.Error {
-		return j.attempt(ctx, op, s, func(ctx context.Context, b *s3.Body) error {
-			sum = b.Sum()
-			return send(ctx, b)
-		})
-	})
-	return sum, err
-}
-
-// attempt reads ahead while it waits for the gate, if there is memory for that, else it
-// reads when it is through.
-func (j *job) attempt(ctx context.Context, op string, s span, send func(context.Context, *s3.Body) error) *s3.Error {
-	b, err := j.readAhead(ctx, s)
-	if err != nil {
-		return s3.SourceError("read", j.file.Key, err)
-	}
-	defer func() { b.Free() }()
-	release, err := j.gate.Acquire(ctx, j.file.Prefix)
-	if err != nil {
-		return s3.Classify(op, j.file.Key, err)
-	}
-	defer release()
-	if b == nil {
-		if b, err = j.read(ctx, s); err != nil {
-			return s3.SourceError("read", j.file.Key, err)
-		}
-	}
-	return j.measured(ctx, op, j.file.Key, j.file.Prefix, payload{s.length, true}, func(ctx context.Context) error {
-		return send(ctx, b)
-	})
-}
-
-// control sends a request without data, as often as it takes.
-func (j *job) control(ctx context.Context, op string, send func(context.Context) error) error {
-	return j.retrier.Do(ctx, func() *s3.Error {
-		release, err := j.gate.Acquire(ctx, j.file.Prefix)
-		if err != nil {
-			return s3.Classify(op, j.file.Key, err)
-		}
-		defer release()
-		return j.measured(ctx, op, j.file.Key, j.file.Prefix, payload{}, send)
-	})
-}
-
-// payload says how many bytes a request carries, and whether it is one that carries data.
-type payload struct {
-	bytes int64
-	data  bool
-}
-
-// measured sends one request that the gate has let through.
-func (u *Uploader) measured(ctx context.Context, op, key, prefix string, p payload, send func(context.Context) error) *s3.Error {
-	ctx, t := s3.WithTiming(ctx)
-	m := u.meter.begin(prefix)
-	err := send(ctx)
-	if err == nil {
-		m.accepted(p.bytes, t.Service(), p.data)
-		u.gate.Accepted(prefix)
-		return nil
-	}
-	e := u.client.Judge(ctx, op, key, err)
-	m.refused(e.Class)
-	if e.Class == s3.Throttled {
-		u.gate.Throttled(prefix)
-	}
-	return e
 }
