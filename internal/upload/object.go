@@ -51,19 +51,24 @@ func (o *object) put(ctx context.Context) (Receipt, error) {
 
 // putWhole sends the object in one request. errors.Is(err, errLonger) if it has more than
 // one part.
-func (o *object) putWhole(ctx context.Context) (receipt Receipt, err error) {
-	err = o.do(ctx, &request{
+func (o *object) putWhole(ctx context.Context) (Receipt, error) {
+	// One allocation for both, since there are many small files.
+	var sent struct {
+		request
+		receipt Receipt
+	}
+	sent.request = request{
 		op: "put object", key: o.file.Key, prefix: o.file.Prefix, from: o.source, part: part{whole: true},
 		send: func(ctx context.Context, b *s3.Body) error {
 			etag, err := o.client.PutFile(ctx, o.object(), o.bodies.algorithm, b)
-			receipt = o.receipt(etag, b.Sum().Encode(o.bodies.algorithm), 0, b.Length)
+			sent.receipt = o.receipt(etag, b.Sum().Encode(o.bodies.algorithm), 0, b.Length)
 			return err
 		},
-	})
-	if err != nil {
+	}
+	if err := o.do(ctx, &sent.request); err != nil {
 		return Receipt{}, err
 	}
-	return receipt, nil
+	return sent.receipt, nil
 }
 
 // control sends a request without data.

@@ -138,8 +138,13 @@ func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
 		size = u.choosePartSize(f.Prefix, f.Size)
 	}
 	return u.store(ctx, f, func(algorithm string) *object {
-		source := &fileSource{bodies: u.bodies(f.Key, algorithm), file: file, size: f.Size, partSize: size}
-		return &object{Uploader: u, file: f, bodies: &source.bodies, source: source, whole: f.Size <= wholeLimit}
+		var o struct { // One allocation for both, since there are many small files.
+			object
+			from fileSource
+		}
+		o.from = fileSource{bodies: u.bodies(f.Key, algorithm), file: file, size: f.Size, partSize: size}
+		o.Uploader, o.file, o.source, o.bodies, o.whole = u, f, &o.from, &o.from.bodies, f.Size <= wholeLimit
+		return &o.object
 	})
 }
 
