@@ -36,7 +36,7 @@ type offer struct {
 // offer rates the prefix for the worker's next archive, if the worker has a window
 // there and room for more, and an archive can be handed out.
 func (c *cell) offer() (offer, bool) {
-	if c.window == 0 || len(c.held) >= c.depth() || !c.lane.available() {
+	if c.share.Window == 0 || len(c.held) >= c.depth() || !c.lane.available() {
 		return offer{}, false
 	}
 	return offer{cell: c, score: c.score()}, true
@@ -56,7 +56,7 @@ func best(offers []offer) int {
 // score rates the prefix for the worker's next archive, from 0 to 1 + spread.
 func (c *cell) score() float64 {
 	l := c.lane
-	free := 1 - min(1, float64(c.counters.MaxInFlight)/float64(max(1, c.window)))
+	free := 1 - min(1, float64(c.counters.MaxInFlight)/float64(max(1, c.share.Window)))
 	drain := 1.0
 	if longest := l.transfer.drain; l.drain > 0 && longest > 0 {
 		drain = l.drain / longest

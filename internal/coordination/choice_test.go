@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -26,7 +27,7 @@ func TestScore(t *testing.T) {
 		tr := &TransferScheduler{spec: protocol.Transfer{Config: protocol.DefaultConfig()}, drain: 100}
 		l := &lane{transfer: tr, drain: 100, sharing: 1}
 		l.backlog.plan(protocol.Planned{Archives: 100, Files: 100, Bytes: 100})
-		return &cell{lane: l, window: 10, worker: &worker{transfer: tr, serves: 1, granting: 10}}, tr
+		return &cell{lane: l, share: fairshare.Part{Window: 10}, worker: &worker{transfer: tr, serves: 1, granting: 10}}, tr
 	}
 	tests := map[string]struct {
 		change func(*cell)
@@ -64,7 +65,7 @@ func TestTheHandsFollowTheWindow(t *testing.T) {
 	f.schedule("t", "b", 1000)
 	f.start("t", "w")
 	w := f.c.workers["w"]
-	w.cells[0].window, w.cells[1].window = 30, 2
+	w.cells[0].share.Window, w.cells[1].share.Window = 30, 2
 	f.c.assign(f.now.Add(2 * time.Second))
 	if a, b := w.cells[0].ahead(), w.cells[1].ahead(); a != 30 || b != 2 {
 		t.Errorf("%d and %d archives ahead on windows of 30 and 2, want %d divided by the windows", a, b, 2*config.PipelineDepth)
@@ -124,18 +125,18 @@ func TestWorkersSpread(t *testing.T) {
 // only as far as the floor, and has them back once it has healed. Refusals, and
 // differences that may be noise, move none.
 func TestQueueingPrefixGivesUpSlots(t *testing.T) {
-	l := &lane{transfer: &TransferScheduler{spec: protocol.Transfer{Config: protocol.DefaultConfig()}}}
-	l.transfer.spec.Config.Strategy = protocol.Adaptive
+	model, config := congestion.NewPrefixModel(), protocol.DefaultConfig()
+	transfer := fairshare.Transfer{Strategy: protocol.Adaptive}
 	now := start
 	rounds := func(latency time.Duration, throttled int64) float64 {
 		for range 13 { // 26 s: the smallest latency is remembered
 			now = now.Add(2 * time.Second)
-			l.model.Count(protocol.PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
-			l.model.EndRound(now, 2*time.Second, protocol.CongestionAvoidance, l.transfer.spec.Config)
+			model.Count(protocol.PrefixCounters{Accepted: 10, Throttled: throttled, AttemptP50: latency})
+			model.EndRound(now, 2*time.Second, protocol.CongestionAvoidance, config)
 		}
-		return l.transfer.weigh(l, 1)
+		return transfer.Weigh(&fairshare.Prefix{Efficiency: model.Efficiency()}, 1)
 	}
-	l.transfer.spec.Config.LearningRate = 0.5
+	config.LearningRate = 0.5
 	for _, step := range []struct {
 		latency   time.Duration
 		throttled int64
@@ -156,7 +157,7 @@ func TestAheadFollowsTheTurnover(t *testing.T) {
 	f.schedule("t", "a", 1000)
 	f.start("t", "w")
 	w := f.c.workers["w"]
-	w.serves, w.granting = 1, w.cells[0].window
+	w.serves, w.granting = 1, w.cells[0].share.Window
 	if got := w.cells[0].ahead(); got != 16 {
 		t.Fatalf("%d archives ahead, want the pipeline's depth", got)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -49,12 +50,13 @@ type PipelineCoordinator struct {
 	metrics     metrics
 
 	// Scratch of Tick.
-	allocator  allocator
-	lanes      []*lane
-	rated      []*lane
-	cells      []*cell
+	divider fairshare.Divider
+	shares  struct {
+		tenants   []*fairshare.Tenant
+		transfers []*fairshare.Transfer
+	}
 	controlled []*worker
-	growing    []*worker
+	growing    []fairshare.Growth
 	evidence   []*congestion.Evidence
 }
 
@@ -117,7 +119,9 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec protocol.Transfer)
 }
 
 func (c *PipelineCoordinator) addTransfer(now time.Time, spec protocol.Transfer) *TransferScheduler {
-	t := &TransferScheduler{spec: spec, tenant: c.tenantOf(spec.Tenant), byName: map[string]*lane{}, since: now}
+	t := &TransferScheduler{
+		spec: spec, tenant: c.tenantOf(spec.Tenant), byName: map[string]*lane{}, share: fairshare.NewTransfer(now),
+	}
 	i, _ := slices.BinarySearchFunc(c.transfers, spec.ID, compareTransfer)
 	c.transfers = slices.Insert(c.transfers, i, t)
 	return t
@@ -326,7 +330,9 @@ func (c *PipelineCoordinator) addWorker(now time.Time, id protocol.WorkerID, t *
 	if w := c.workers[id]; w != nil {
 		return w
 	}
-	w := &worker{id: id, transfer: t, demand: unlimited, since: now}
+	w := &worker{id: id, transfer: t, share: fairshare.NewWorker(now, &t.share)}
+	w.share.Accepts = func(now time.Time, p *fairshare.Prefix) bool { return w.accepts(now, t.lanes[p.Index]) }
+	w.share.Join = func(p *fairshare.Prefix) *fairshare.Part { return &w.ensure(t.lanes[p.Index]).share }
 	c.workers[id] = w
 	i, _ := slices.BinarySearchFunc(c.ordered, id, compareWorker)
 	c.ordered = slices.Insert(c.ordered, i, w)
@@ -413,7 +419,7 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 // were given the same archive the later one holds it.
 func (w *worker) adopt(l *lane, p protocol.PrefixGrant) {
 	cell := w.ensure(l)
-	cell.window, cell.entitled = max(p.Window, 0), true
+	cell.share.Window, cell.entitled = max(p.Window, 0), true
 	if w.leaving() {
 		return
 	}

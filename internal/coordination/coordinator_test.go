@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -865,7 +866,7 @@ func TestPrefixesTakeTurns(t *testing.T) {
 	}
 	f.c.control.SetWindow(1)
 	waiting := 0
-	for range 4 * turnIntervals {
+	for range 4 * fairshare.TurnIntervals {
 		var finished []protocol.Outcome
 		for _, p := range f.grants["w"].Prefixes {
 			if p.Window > 0 && len(p.Assignments) > 0 {
@@ -877,7 +878,7 @@ func TestPrefixesTakeTurns(t *testing.T) {
 		f.report("w", finished...)
 		f.tick()
 	}
-	if a, b := f.prefix("a").Finished, f.prefix("b").Finished; a.Count() < turnIntervals || b.Count() < turnIntervals {
+	if a, b := f.prefix("a").Finished, f.prefix("b").Finished; a.Count() < fairshare.TurnIntervals || b.Count() < fairshare.TurnIntervals {
 		t.Errorf("finished %s of a and %s of b, want the archives of a turn of each", a, b)
 	}
 	if waiting == 0 {

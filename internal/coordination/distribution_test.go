@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -89,11 +90,11 @@ func (d *fleet) check() {
 func (d *fleet) checkTransfer(t *TransferScheduler) {
 	active := 0
 	for _, l := range t.lanes {
-		if l.window > 0 {
+		if l.share.Window > 0 {
 			active++
 		}
-		if l.window > 0 && l.remaining() == 0 {
-			d.t.Fatalf("prefix %s has a window of %d and no archives", l.name, l.window)
+		if l.share.Window > 0 && l.remaining() == 0 {
+			d.t.Fatalf("prefix %s has a window of %d and no archives", l.name, l.share.Window)
 		}
 	}
 	if active > t.spec.Config.MaxActivePrefixes {
@@ -230,10 +231,10 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 func TestScarceSlotsGoRound(t *testing.T) {
 	f := newTickFleet(t)
 	f.schedule(5_000)
-	turn := turnIntervals * f.c.transfers[0].terms.Leisure
+	turn := fairshare.TurnIntervals * f.c.transfers[0].terms.Leisure
 	since := map[*cell]time.Time{}
 	var longest time.Duration
-	for i := range 6 * turnIntervals {
+	for i := range 6 * fairshare.TurnIntervals {
 		f.report()
 		f.c.control.Settle(2000, protocol.CongestionAvoidance)
 		if i >= 4 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -15,6 +16,7 @@ type worker struct {
 	id       protocol.WorkerID
 	transfer *TransferScheduler
 	lease    lease.Ledger
+	share    fairshare.Worker
 	// cells are the worker's prefixes, by lane index; one stands as long as the worker.
 	cells []*cell
 	held  int     // archives over all cells
@@ -29,18 +31,13 @@ type worker struct {
 	tried bool    // it had, at least once
 
 	given, told int // requests it can have in flight: by AddWorker, by its report; 0 unknown
-	demand      int // requests it can use, from its last report
 	blocked     bool
 	draining    bool
 	removing    bool // gone from the API, perhaps not yet dead
 	drained     bool
 
-	used     int       // slots given in this tick
-	room     int       // slots still to be placed in this tick
-	serving  bool      // it has slots
-	serves   int       // prefixes on which it has a window, in this tick
-	granting int       // the sum of these windows
-	since    time.Time // of its last change between some slots and none
+	serves   int // prefixes on which it has a window, in this tick
+	granting int // the sum of these windows
 	round    workerRound
 	checks   int64   // reports checked
 	turnover float64 // archives ended per second
@@ -66,15 +63,11 @@ type cell struct {
 	// believed.
 	entitled bool
 
-	target int       // slots wanted by the last tick
-	window int       // slots in the grant
-	since  time.Time // of its last change between some slots and none
-	rate   float64
+	share fairshare.Part
 
 	counters protocol.PrefixCounters
 	rates    congestion.Rates // over the last interval
 	round    cellRound
-	demand   int
 	jitter   float64 // of its score
 	useful   float64 // slots of a slow worker that do not wait for it; 0 while it is not slow
 	checked  int64   // the last of the worker's checks that met it
@@ -92,7 +85,10 @@ func (w *worker) cell(l *lane) *cell {
 func (w *worker) ensure(l *lane) *cell {
 	i, ok := w.find(l)
 	if !ok {
-		w.cells = slices.Insert(w.cells, i, &cell{lane: l, worker: w, demand: unlimited, jitter: jitter(w.id, l.name)})
+		c := &cell{lane: l, worker: w, jitter: jitter(w.id, l.name)}
+		c.share = fairshare.Part{Prefix: &l.share, Worker: &w.share, Demand: fairshare.Unlimited}
+		w.cells = slices.Insert(w.cells, i, c)
+		w.share.Insert(i, &c.share)
 	}
 	return w.cells[i]
 }
@@ -166,7 +162,7 @@ func (w *worker) release(orderly bool) {
 			w.giveBack(c.lane, h, orderly)
 		}
 		c.held, c.recalled = nil, nil
-		c.window, c.target, c.rate = 0, 0, 0
+		c.share.Window, c.share.Target, c.share.Rate = 0, 0, 0
 	}
 	w.held = 0
 	w.forgetTurnover()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -33,14 +34,10 @@ type lane struct {
 	failures       []protocol.FailedArchive
 
 	member  *congestion.Member // by which its group is known
-	slots   int                // that its rate can use, in this tick
 	active  bool               // may hold a window
-	window  int                // allocated by the last tick
-	since   time.Time          // of its last change between some slots and none
 	sharing int                // workers with a window, in this tick
-	pace    pace
 	model   congestion.PrefixModel
-	share   laneShare
+	share   fairshare.Prefix
 	drain   float64 // seconds until it is empty at its throughput; 0 unknown
 }
 

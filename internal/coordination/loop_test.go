@@ -32,7 +32,7 @@ type loop struct {
 	part    float64 // bytes per request
 	now     time.Time
 	workers []*loopWorker
-	wanted  float64 // requests per second beyond which the senders have nothing; 0 unlimited
+	wanted  float64 // requests per second beyond which the senders have nothing; 0 fairshare.Unlimited
 	random  *rand.Rand
 
 	accepted, refused float64

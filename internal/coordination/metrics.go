@@ -142,7 +142,7 @@ func (c *PipelineCoordinator) groupMetrics() []GroupMetrics {
 	for _, w := range c.ordered {
 		for _, cell := range w.cells {
 			if m := of[cell.lane.member.Group()]; m != nil && w.transfer.coordinated() {
-				m.Granted += cell.window
+				m.Granted += cell.share.Window
 				m.InFlight += cell.counters.MaxInFlight
 			}
 		}
@@ -200,7 +200,7 @@ func (c *PipelineCoordinator) unmet() int {
 	sum := 0
 	for _, w := range c.ordered {
 		if w.transfer.coordinated() {
-			sum += max(0, w.target()-w.window())
+			sum += max(0, w.share.Target()-w.window())
 		}
 	}
 	return sum
@@ -241,7 +241,7 @@ func (m *metrics) endRound(c *PipelineCoordinator, now time.Time, s congestion.S
 func (c *PipelineCoordinator) fairness() float64 {
 	var sum, squares, n float64
 	for _, t := range c.transfers {
-		if !t.coordinated() || t.window == 0 {
+		if !t.coordinated() || t.share.Window == 0 {
 			continue
 		}
 		x := 0.0

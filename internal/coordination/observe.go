@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -205,9 +206,9 @@ func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b leas
 	cell := w.ensure(l)
 	growth := p.Since(cell.counters)
 	cell.counters = b.Measures(p)
-	cell.demand = unlimited
-	if p.SenderLimited && p.MaxInFlight < cell.window {
-		cell.demand = headroom(p.MaxInFlight)
+	cell.share.Demand = fairshare.Unlimited
+	if p.SenderLimited && p.MaxInFlight < cell.share.Window {
+		cell.share.Demand = headroom(p.MaxInFlight)
 	}
 	if first || !cell.entitled {
 		return
@@ -237,10 +238,10 @@ func (w *worker) use(r protocol.Report, b lease.Belief, first bool) {
 		limited = limited && p.SenderLimited
 	}
 	inFlight = min(inFlight, slotMoves*b.Most)
-	w.demand = w.slots()
+	w.share.Demand = w.slots()
 	limited = limited && inFlight < w.window()
 	if limited && len(r.Prefixes) > 0 {
-		w.demand = min(w.demand, headroom(inFlight))
+		w.share.Demand = min(w.share.Demand, headroom(inFlight))
 	}
 	w.round.limited = limited
 	w.round.inFlight = max(w.round.inFlight, inFlight)

@@ -20,7 +20,7 @@ func TestLateAnswersDoNotLowerTheRate(t *testing.T) {
 		f.c.paceGrants()
 		sum := 0.0
 		for _, cell := range f.c.workers["w"].cells {
-			sum += cell.rate
+			sum += cell.share.Rate
 		}
 		if math.Abs(sum-100) > 1 {
 			t.Errorf("granted %v per second of 100 with a window of %d and latencies of %v", sum, f.window("w"), latencies)

@@ -39,8 +39,8 @@ type progressSums struct {
 }
 
 func (s *progressSums) add(c *cell, heard bool) {
-	s.window += c.window
-	s.rate += c.rate
+	s.window += c.share.Window
+	s.rate += c.share.Rate
 	if !heard {
 		return
 	}

@@ -57,7 +57,7 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 func (c *PipelineCoordinator) interval() time.Duration {
 	interval := time.Minute
 	for _, t := range c.transfers {
-		if t.coordinated() && t.window > 0 {
+		if t.coordinated() && t.share.Window > 0 {
 			interval = min(interval, t.terms.Interval)
 		}
 	}
@@ -85,13 +85,7 @@ func (c *PipelineCoordinator) coverage(now time.Time) float64 {
 }
 
 // window sums the worker's granted windows.
-func (w *worker) window() int {
-	sum := 0
-	for _, cell := range w.cells {
-		sum += cell.window
-	}
-	return sum
-}
+func (w *worker) window() int { return w.share.Window() }
 
 // signal sums the round over the workers, and over those of each lane. A rate is
 // taken over the time that a worker's reports span, not over the round: the two do

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
@@ -27,14 +28,10 @@ type TransferScheduler struct {
 	offers   []offer    // scratch of refill
 
 	terms lease.Terms // of the leases of its workers
+	share fairshare.Transfer
 
-	window int       // allocated by the last tick
-	since  time.Time // of its last change between some slots and none
-	pace   pace
-	ready  []*worker // in this tick
-	free   []*worker // those of ready that can be given archives
-	demand int       // slots known to be of use, in this tick
-	limit  int       // slots that can be held, in this tick
+	ready []*worker // in this tick
+	free  []*worker // those of ready that can be given archives
 	// outlook of this tick.
 	outlook outlook
 	drain   float64 // seconds until its slowest prefix is empty; 0 unknown
@@ -55,7 +52,9 @@ func (t *TransferScheduler) register(name string) (*lane, error) {
 	}
 	l := &lane{name: name, index: len(t.lanes), transfer: t, held: map[int64]*holding{}}
 	l.model = congestion.NewPrefixModel()
+	l.share = fairshare.Prefix{Transfer: &t.share, Index: l.index, Slots: fairshare.Unlimited}
 	t.lanes = append(t.lanes, l)
+	t.share.Prefixes = append(t.share.Prefixes, &l.share)
 	t.byName[name] = l
 	return l, nil
 }
@@ -79,41 +78,6 @@ func (t *TransferScheduler) activate() {
 			active++
 		}
 	}
-}
-
-// weigh sets the weight of each active lane by the strategy.
-func (t *TransferScheduler) weigh(l *lane, meanEfficiency float64) float64 {
-	switch t.spec.Config.Strategy {
-	case protocol.TCPLike:
-		return l.model.Window()
-	case protocol.Adaptive:
-		if l.model.Efficiency() > 0 && meanEfficiency > 0 {
-			return distinct(l.model.Efficiency() / meanEfficiency)
-		}
-	}
-	return 1
-}
-
-// distinct is a weight relative to the mean: none, unless it differs by half, since
-// each change of a window costs its wait for acknowledgement; and never below a
-// quarter of the fair share, so that a slow prefix goes on being measured.
-func distinct(relative float64) float64 {
-	if relative > 1/1.5 && relative < 1.5 {
-		return 1
-	}
-	return max(0.25, relative)
-}
-
-// meanEfficiency is that of the active lanes of which it is known.
-func (t *TransferScheduler) meanEfficiency() float64 {
-	var sum, measured float64
-	for _, l := range t.lanes {
-		if l.active && l.model.Efficiency() > 0 {
-			sum += l.model.Efficiency()
-			measured++
-		}
-	}
-	return sum / max(measured, 1)
 }
 
 // choosePlanner keeps one live worker on the planning duty. A planner that is

@@ -3,6 +3,7 @@ package coordination
 import (
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -21,11 +22,11 @@ const (
 // elsewhere. The bound rises again, and vanishes, as soon as the wait is gone.
 func (c *cell) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) {
 	usual := c.lane.model.Latency()
-	if usual <= 0 || c.lane.sharing < 2 || c.window == 0 {
+	if usual <= 0 || c.lane.sharing < 2 || c.share.Window == 0 {
 		c.useful = 0
 		return
 	}
-	inFlight := float64(min(growth.MaxInFlight, c.window))
+	inFlight := float64(min(growth.MaxInFlight, c.share.Window))
 	latency := growth.Latency().Seconds()
 	if growth.Accepted == 0 {
 		// Nothing came back: it took at least the whole interval.
@@ -39,12 +40,12 @@ func (c *cell) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) 
 		c.useful = max(1, inFlight*usual/latency)
 	case c.useful > 0 && latency > 0:
 		c.useful = slowGrowth * max(1, c.useful)
-		if c.useful > float64(c.window) && c.useful > inFlight*slowGrowth {
+		if c.useful > float64(c.share.Window) && c.useful > inFlight*slowGrowth {
 			c.useful = 0
 		}
 	}
 	if c.useful > 0 {
-		c.demand = min(c.demand, headroom(int(c.useful)))
+		c.share.Demand = min(c.share.Demand, headroom(int(c.useful)))
 	}
 }
 
@@ -54,13 +55,13 @@ func (w *worker) slots() int {
 	for _, c := range w.cells {
 		switch {
 		case c.useful > 0:
-			sum += c.demand
-		case c.window > 0 || len(c.held) > 0:
-			return unlimited
+			sum += c.share.Demand
+		case c.share.Window > 0 || len(c.held) > 0:
+			return fairshare.Unlimited
 		}
 	}
 	if sum == 0 {
-		return unlimited
+		return fairshare.Unlimited
 	}
 	return sum
 }

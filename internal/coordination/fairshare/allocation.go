@@ -1,4 +1,4 @@
-package coordination
+package fairshare
 
 import (
 	"cmp"
@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// unlimited is a demand that no capacity reaches.
-const unlimited = 1 << 30
+// Unlimited is a demand that no capacity reaches.
+const Unlimited = 1 << 30
 
 // hysteresis is the change, relative to what is held, below which a share
 // stays: every change of a grant costs a write and a wait for its acknowledgement.

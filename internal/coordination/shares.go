@@ -1,0 +1,130 @@
+package coordination
+
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// distribute sets the target of every cell: window to tenants to transfers to prefixes
+// to workers.
+func (c *PipelineCoordinator) distribute(now time.Time) {
+	c.shares.tenants, c.shares.transfers = c.shares.tenants[:0], c.shares.transfers[:0]
+	for _, x := range c.tenants {
+		c.shares.tenants = append(c.shares.tenants, &x.share)
+	}
+	for _, t := range c.transfers {
+		t.prepare(now)
+		t.claim()
+		for _, l := range t.lanes {
+			l.claim(c.slots(l))
+		}
+		c.shares.transfers = append(c.shares.transfers, &t.share)
+	}
+	c.divider.Divide(now, c.shares.tenants, c.shares.transfers, c.available(now))
+}
+
+// slots is how many slots the rate of a lane can use.
+func (c *PipelineCoordinator) slots(l *lane) int {
+	if c.options.Without.Has(congestion.Slots) {
+		return fairshare.Unlimited
+	}
+	if slots, bounded := c.control.Slots(l.member, l.share.Given()); bounded {
+		return slots
+	}
+	return fairshare.Unlimited
+}
+
+// claim tells what the transfer and its workers claim in this tick.
+func (t *TransferScheduler) claim() {
+	s, config := &t.share, t.spec.Config
+	s.Tenant, s.Weight, s.Leisure = &t.tenant.share, t.spec.Weight, t.terms.Leisure
+	s.Strategy, s.Proportional = config.Strategy, config.BandwidthStrategy == protocol.BandwidthProportional
+	s.Fixed, s.FixedPrefixes, s.FixedWindow = config.Uncoordinated, config.MaxPrefixes, config.MaxConcurrentUploads
+	s.Workers, s.Ready, s.Free = s.Workers[:0], s.Ready[:0], s.Free[:0]
+	for i, w := range t.workers {
+		w.share.Place, w.share.Capacity, w.share.Blocked = i, w.capacity(), w.blocked
+		for _, cell := range w.cells {
+			cell.share.Held = len(cell.held)
+		}
+		s.Workers = append(s.Workers, &w.share)
+	}
+	for _, w := range t.ready {
+		s.Ready = append(s.Ready, &w.share)
+	}
+	for _, w := range t.free {
+		s.Free = append(s.Free, &w.share)
+	}
+}
+
+// claim tells what the lane can use in this tick.
+func (l *lane) claim(slots int) {
+	s := &l.share
+	s.Active, s.Queued, s.Slots = l.active, l.queued(), slots
+	s.Efficiency, s.OwnWindow = l.model.Efficiency(), l.model.Window()
+}
+
+// prepare finds who can work on what.
+func (t *TransferScheduler) prepare(now time.Time) {
+	t.ready, t.free = t.ready[:0], t.free[:0]
+	for _, w := range t.workers {
+		if w.ready(now) && !t.spec.Suspended {
+			t.ready = append(t.ready, w)
+			w.measureLoad()
+			if !w.blocked {
+				t.free = append(t.free, w)
+			}
+		}
+	}
+	t.activate()
+	t.outlook = t.look()
+}
+
+// limitGrants turns targets into windows such that the sum of the charges stays
+// within the bound: what is taken from one worker can be given to another only
+// once the first has acknowledged that, or its lease is over. Within one worker
+// slots move at once, since it acts on one grant at a time.
+func (c *PipelineCoordinator) limitGrants(now time.Time) {
+	free := c.control.Bound()
+	free -= c.chargeFloors(free)
+	c.growing = c.growing[:0]
+	for _, w := range c.ordered {
+		charged := w.lease.Leased()
+		if w.transfer.coordinated() {
+			free -= charged
+		}
+		if !w.due(now) {
+			continue
+		}
+		if growth := w.share.Target() - charged; growth > 0 && w.transfer.coordinated() {
+			if w.overdue(now) {
+				growth = 0 // what is leased to a worker that has died helps nobody
+			}
+			c.growing = append(c.growing, fairshare.Growth{Worker: &w.share, Charged: charged, Wanted: growth})
+			continue
+		}
+		w.share.Grow(now, fairshare.Unlimited)
+	}
+	c.divider.Grow(now, free, c.growing)
+	for _, w := range c.ordered {
+		w.share.Serve(now)
+	}
+}
+
+// paceGrants divides the rate of each group that has one over the cells with windows.
+func (c *PipelineCoordinator) paceGrants() {
+	var groups []fairshare.Group
+	for _, g := range c.control.Groups() {
+		if g.Rate == 0 {
+			continue
+		}
+		group := fairshare.Group{Rate: g.Rate}
+		for _, m := range g.Members {
+			group.Prefixes = append(group.Prefixes, &c.members[m].share)
+		}
+		groups = append(groups, group)
+	}
+	c.divider.Pace(groups, min(c.control.BaseLatency(), c.control.Latency()))
+}
