@@ -2,6 +2,7 @@ package coordination
 
 import (
 	"cmp"
+	"math"
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
@@ -132,4 +133,9 @@ func (c *comparison) result() (baseline PerformanceBaseline, improvement, latenc
 		latencyReduction = max(1-since.Latency.Seconds()/baseline.Latency.Seconds(), -mostChange)
 	}
 	return baseline, improvement, latencyReduction
+}
+
+// duration converts seconds, of which there may be more than a Duration holds.
+func duration(seconds float64) time.Duration {
+	return time.Duration(min(seconds*float64(time.Second), math.MaxInt64/2))
 }

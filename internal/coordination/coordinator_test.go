@@ -308,7 +308,7 @@ func TestFailuresAreBounded(t *testing.T) {
 		f.tick()
 	}
 	p := f.prefix("a")
-	if p.FailedArchives != 200 || len(p.Failures) != maxFailures || len(p.Failures[0].Message) > maxMessage {
+	if p.FailedArchives != 200 || len(p.Failures) != protocol.MaxFailures || len(p.Failures[0].Message) > protocol.MaxMessage {
 		t.Errorf("%d failed, %d listed, message of %d bytes", p.FailedArchives, len(p.Failures), len(p.Failures[0].Message))
 	}
 }
@@ -785,8 +785,8 @@ func TestAdoptGrantsOfOneArchive(t *testing.T) {
 			Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 5, Assignments: []protocol.Assignment{{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: 0}, Attempt: 1 + i%2}}}},
 		})
 	}
-	if h := f.c.transfers[0].lanes[0].held[0]; h.worker.id != "w" || h.attempts != 2 {
-		t.Errorf("%s holds the archive at attempt %d, want w at 2", h.worker.id, h.attempts)
+	if holder, attempt := f.c.transfers[0].lanes[0].work.Holder(0); holder != "w" || attempt != 2 {
+		t.Errorf("%s holds the archive at attempt %d, want w at 2", holder, attempt)
 	}
 	if p := f.prefix("a"); p.Assigned != 1 || p.Queued != 0 {
 		t.Errorf("%d assigned, %d queued, want 1 and 0", p.Assigned, p.Queued)

@@ -87,13 +87,13 @@ func (d *fleet) check() {
 	}
 }
 
-func (d *fleet) checkTransfer(t *TransferScheduler) {
+func (d *fleet) checkTransfer(t *transfer) {
 	active := 0
 	for _, l := range t.lanes {
 		if l.share.Window > 0 {
 			active++
 		}
-		if l.share.Window > 0 && l.remaining() == 0 {
+		if l.share.Window > 0 && l.work.Remaining() == 0 {
 			d.t.Fatalf("prefix %s has a window of %d and no archives", l.name, l.share.Window)
 		}
 	}
@@ -174,7 +174,7 @@ func (d *fleet) send(busy bool) bool {
 	d.check()
 	for _, t := range d.f.c.transfers {
 		for _, l := range t.lanes {
-			if l.remaining() > 0 {
+			if l.work.Remaining() > 0 {
 				return false
 			}
 		}
@@ -211,7 +211,7 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 		}
 		f.tick()
 		for _, id := range workers {
-			if c := f.c.workers[id].cells[0]; c.waits() && len(f.assigned(id, "a")) == 1 {
+			if c := f.c.workers[id].cells[0]; waits(c) && len(f.assigned(id, "a")) == 1 {
 				withoutWindow++
 			}
 		}
@@ -243,7 +243,7 @@ func TestScarceSlotsGoRound(t *testing.T) {
 		f.tick()
 		for _, w := range f.c.ordered {
 			for _, c := range w.cells {
-				if !c.waits() {
+				if !waits(c) {
 					delete(since, c)
 					continue
 				}

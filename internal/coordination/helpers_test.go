@@ -8,3 +8,6 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// waits tells that the worker holds archives of the prefix and has no window there.
+func waits(c *cell) bool { return c.hand.Held() > 0 && c.share.Window == 0 }

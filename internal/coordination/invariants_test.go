@@ -460,7 +460,7 @@ func (w *world) checkHands() {
 			for _, a := range p.Assignments {
 				outstanding++
 				cell := worker.cell(worker.transfer.byName[p.Prefix])
-				if cell.lane.held[a.Archive.Number] == nil || cell.lane.held[a.Archive.Number].worker != worker {
+				if holder, _ := cell.lane.work.Holder(a.Archive.Number); holder != worker.id {
 					continue // withdrawn; the next grant says so
 				}
 				if other, twice := holders[a.Archive]; twice {

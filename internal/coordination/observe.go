@@ -3,13 +3,13 @@ package coordination
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/coordination/schedule"
 )
 
 // Errors of Observe; the report was ignored, except ErrNewerEpoch, which also
@@ -65,15 +65,15 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	}
 	ended := 0
 	for _, o := range r.Finished {
-		held := w.held
-		if c.finish(w, r, o); w.held < held && !o.Retry && o.Failed.Files == 0 {
+		held := w.work.Held()
+		if c.finish(w, r, o); w.work.Held() < held && !o.Retry && o.Failed.Files == 0 {
 			ended++
 		}
 	}
-	w.measureTurnover(ended, elapsed, first)
-	w.dry = w.round.limited && w.handed > 0 && 2*w.held <= w.handed
+	w.work.MeasureTurnover(ended, elapsed, first)
+	w.work.MeasureRest(w.round.limited)
 	c.observePlan(w, r)
-	w.yield(r)
+	w.work.Yield(r)
 	if r.Drained {
 		w.drained = true
 		w.release(true)
@@ -81,21 +81,6 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	}
 	c.metrics.ReportsAccepted++
 	return nil
-}
-
-// measureTurnover smooths how many archives the worker sends whole per second, over about
-// an interval between reports at leisure.
-func (w *worker) measureTurnover(ended int, elapsed time.Duration, first bool) {
-	if seconds := elapsed.Seconds(); !first && seconds > 0 {
-		weight := 1 - math.Exp(-seconds/w.transfer.terms.Leisure.Seconds())
-		w.turnover += weight * (float64(ended)/seconds - w.turnover)
-	}
-}
-
-// hungry tells that the worker has run out of what it was handed, or ends most of it
-// before it would be given more at leisure.
-func (w *worker) hungry() bool {
-	return w.dry || w.handed > 0 && w.turnover*w.transfer.terms.Leisure.Seconds() > float64(w.handed)/2
 }
 
 // check tells why a report is to be ignored.
@@ -190,9 +175,10 @@ func (w *worker) acknowledge(now time.Time, r protocol.Report) {
 func (w *worker) restart() {
 	for _, cell := range w.cells {
 		cell.counters, cell.rates, cell.round = protocol.PrefixCounters{}, congestion.Rates{}, cellRound{}
+		cell.hand.Sent = 0
 	}
 	w.round = workerRound{}
-	w.forgetTurnover()
+	w.work.ForgetTurnover()
 }
 
 // count takes in the growth of one prefix's counters, as far as it is believed. The
@@ -206,6 +192,7 @@ func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b leas
 	cell := w.ensure(l)
 	growth := p.Since(cell.counters)
 	cell.counters = b.Measures(p)
+	cell.hand.Sent = p.Bytes
 	cell.share.Demand = fairshare.Unlimited
 	if p.SenderLimited && p.MaxInFlight < cell.share.Window {
 		cell.share.Demand = headroom(p.MaxInFlight)
@@ -218,7 +205,7 @@ func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b leas
 		cell.rates = congestion.RatesOf(growth, seconds)
 	}
 	cell.limitSlow(growth, b.Elapsed)
-	w.sent += growth.Bytes
+	w.work.Sent(growth.Bytes)
 	cell.round.grew, cell.round.growth = true, cell.round.growth.Plus(growth)
 	if !w.blocked && w.transfer.coordinated() {
 		w.transfer.tenant.evidence.Add(growth)
@@ -245,58 +232,21 @@ func (w *worker) use(r protocol.Report, b lease.Belief, first bool) {
 	}
 	w.round.limited = limited
 	w.round.inFlight = max(w.round.inFlight, inFlight)
-	w.measureSpeed(elapsed, first, limited)
+	w.work.MeasureSpeed(elapsed, w.window(), first, limited)
 	w.round.settled = w.lease.Settled(r)
 	if !first {
 		w.round.seconds += elapsed.Seconds()
 	}
 }
 
-// finish takes in how an archive ended. Only the worker that holds it counts;
-// or one that lost it with its lease and completed it all the same.
+// finish takes in how an archive ended.
 func (c *PipelineCoordinator) finish(w *worker, r protocol.Report, o protocol.Outcome) {
-	l := w.transfer.byName[o.Archive.Prefix]
-	if l == nil || o.Archive.Transfer != w.transfer.spec.ID || l.finished.Contains(o.Archive.Number) {
+	switch w.work.Finish(r, o) {
+	case schedule.Ignored:
 		c.metrics.OutcomesIgnored++
-		return
-	}
-	h := l.held[o.Archive.Number]
-	if h == nil || h.worker != w {
-		c.finishLate(w, l, h, o)
-		return
-	}
-	if r.ActsOn().Before(h.first) {
-		c.metrics.OutcomesIgnored++ // of an earlier attempt by the same worker
-		return
-	}
-	h.drop(l)
-	switch {
-	case o.Retry:
+	case schedule.Retried:
 		c.metrics.Retries++
-		l.retry(h.archive, o.Reason, o.Message)
-	case !l.fits(o):
-		c.metrics.OutcomesIgnored++
-		l.retry(h.archive, reasonCountsDiffer, "a worker counted more files or bytes than the inventory lists")
-	default:
-		l.settle(h.archive, o)
+	case schedule.Finished:
 		c.metrics.ArchivesFinished++
 	}
-}
-
-// finishLate counts an archive that a worker completed after it had gone back
-// to the queue, perhaps to another worker, which is then told to leave it.
-func (c *PipelineCoordinator) finishLate(w *worker, l *lane, h *holding, o protocol.Outcome) {
-	if _, lost := w.lost[lostArchive{l, o.Archive.Number}]; !lost || o.Retry || o.Failed.Files > 0 || !l.fits(o) {
-		c.metrics.OutcomesIgnored++
-		return
-	}
-	a := archive{number: o.Archive.Number}
-	if h != nil {
-		a = h.archive
-		h.drop(l)
-	} else {
-		l.backlog.heap.drop(a.number)
-	}
-	l.settle(a, o)
-	c.metrics.ArchivesFinished++
 }

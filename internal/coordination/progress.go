@@ -55,16 +55,9 @@ func (s *progressSums) add(c *cell, heard bool) {
 }
 
 func (l *lane) progress(s progressSums) protocol.PrefixProgress {
-	p := protocol.PrefixProgress{
-		Prefix: l.name, Group: l.member.Group(), Planned: l.backlog.planned,
-		Queued: int64(l.queued()), Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
-		Done: l.done, Failed: l.failed, Skipped: l.skipped, Exhausted: l.exhausted,
-		FailedArchives: l.failedArchives, Failures: slices.Clone(l.failures),
-		Window: s.window, Rate: s.rate, Throughput: s.bytes, ServiceP99: s.slowest,
-	}
-	if left := l.residual(); !l.transfer.planning && l.remaining() == 0 && l.exhausted > 0 && left.Files >= 0 && left.Bytes >= 0 {
-		p.Failed = p.Failed.Plus(left)
-	}
+	p := l.work.Progress(!l.transfer.planning)
+	p.Group = l.member.Group()
+	p.Window, p.Rate, p.Throughput, p.ServiceP99 = s.window, s.rate, s.bytes, s.slowest
 	if s.completed > 0 {
 		p.ThrottledShare = s.throttled / s.completed
 	}

@@ -38,7 +38,7 @@ func (c *PipelineCoordinator) slots(l *lane) int {
 }
 
 // claim tells what the transfer and its workers claim in this tick.
-func (t *TransferScheduler) claim() {
+func (t *transfer) claim() {
 	s, config := &t.share, t.spec.Config
 	s.Tenant, s.Weight, s.Leisure = &t.tenant.share, t.spec.Weight, t.terms.Leisure
 	s.Strategy, s.Proportional = config.Strategy, config.BandwidthStrategy == protocol.BandwidthProportional
@@ -47,39 +47,37 @@ func (t *TransferScheduler) claim() {
 	for i, w := range t.workers {
 		w.share.Place, w.share.Capacity, w.share.Blocked = i, w.capacity(), w.blocked
 		for _, cell := range w.cells {
-			cell.share.Held = len(cell.held)
+			cell.share.Held = cell.hand.Held()
 		}
 		s.Workers = append(s.Workers, &w.share)
-	}
-	for _, w := range t.ready {
-		s.Ready = append(s.Ready, &w.share)
-	}
-	for _, w := range t.free {
-		s.Free = append(s.Free, &w.share)
+		if w.work.Ready {
+			s.Ready = append(s.Ready, &w.share)
+		}
+		if w.work.Ready && !w.blocked {
+			s.Free = append(s.Free, &w.share)
+		}
 	}
 }
 
 // claim tells what the lane can use in this tick.
 func (l *lane) claim(slots int) {
 	s := &l.share
-	s.Active, s.Queued, s.Slots = l.active, l.queued(), slots
+	s.Active, s.Queued, s.Slots = l.work.Active(), l.work.Queued(), slots
 	s.Efficiency, s.OwnWindow = l.model.Efficiency(), l.model.Window()
 }
 
-// prepare finds who can work on what.
-func (t *TransferScheduler) prepare(now time.Time) {
-	t.ready, t.free = t.ready[:0], t.free[:0]
+// prepare tells the scheduler who can work in this tick, and what was measured.
+func (t *transfer) prepare(now time.Time) {
 	for _, w := range t.workers {
-		if w.ready(now) && !t.spec.Suspended {
-			t.ready = append(t.ready, w)
-			w.measureLoad()
-			if !w.blocked {
-				t.free = append(t.free, w)
-			}
-		}
+		s := w.work
+		s.Ready, s.Missed, s.Blocked = w.ready(now) && !t.spec.Suspended, w.missed(now), w.blocked
+		s.Capacity, s.Grant = w.capacity(), w.lease.Grant().ID()
 	}
-	t.activate()
-	t.outlook = t.look()
+	for _, l := range t.lanes {
+		s, m := l.work, &l.model
+		s.Latency, s.BaseLatency, s.Bandwidth, s.Failures = m.Latency(), m.BaseLatency(), m.Bandwidth(), m.Failures()
+	}
+	t.work.Prepare()
 }
 
 // limitGrants turns targets into windows such that the sum of the charges stays

@@ -22,7 +22,7 @@ const (
 // elsewhere. The bound rises again, and vanishes, as soon as the wait is gone.
 func (c *cell) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) {
 	usual := c.lane.model.Latency()
-	if usual <= 0 || c.lane.sharing < 2 || c.share.Window == 0 {
+	if usual <= 0 || c.lane.work.Sharing() < 2 || c.share.Window == 0 {
 		c.useful = 0
 		return
 	}
@@ -56,7 +56,7 @@ func (w *worker) slots() int {
 		switch {
 		case c.useful > 0:
 			sum += c.share.Demand
-		case c.share.Window > 0 || len(c.held) > 0:
+		case c.share.Window > 0 || c.hand.Held() > 0:
 			return fairshare.Unlimited
 		}
 	}

@@ -28,6 +28,6 @@ func (c *PipelineCoordinator) tenantOf(name string) *tenant {
 // forgetTenants drops those that have no transfers.
 func (c *PipelineCoordinator) forgetTenants() {
 	c.tenants = slices.DeleteFunc(c.tenants, func(t *tenant) bool {
-		return !slices.ContainsFunc(c.transfers, func(x *TransferScheduler) bool { return x.tenant == t })
+		return !slices.ContainsFunc(c.transfers, func(x *transfer) bool { return x.tenant == t })
 	})
 }

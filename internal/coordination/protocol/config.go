@@ -95,6 +95,10 @@ const (
 	MaxPrefixes = 1024
 	// MaxPrefixLength is the longest name of a prefix, in bytes.
 	MaxPrefixLength = 255
+	// MaxFailures is how many failed archives of a prefix are kept with their reason.
+	MaxFailures = 32
+	// MaxMessage is the longest message kept, in bytes.
+	MaxMessage = 512
 	// longestLease is the longest that a lease may be configured to hold.
 	longestLease = time.Hour
 )

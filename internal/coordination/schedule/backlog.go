@@ -1,4 +1,4 @@
-package coordination
+package schedule
 
 import "cargoship.dev/operator/internal/coordination/protocol"
 

@@ -1,4 +1,4 @@
-package coordination
+package schedule
 
 import (
 	"math"
@@ -50,8 +50,8 @@ func (t *TransferScheduler) look() outlook {
 	o.mean = sum / float64(measured)
 	sum += o.mean * float64(len(t.free)-measured)
 	remaining := 0.0
-	for _, l := range t.lanes {
-		remaining += float64(l.remaining()) * l.meanSize()
+	for _, l := range t.prefixes {
+		remaining += float64(l.Remaining()) * l.meanSize()
 	}
 	o.known = true
 	o.horizon = duration(remaining / sum)
@@ -64,7 +64,7 @@ func duration(seconds float64) time.Duration {
 }
 
 // takes is how long the worker needs for so many bytes.
-func (o outlook) takes(w *worker, bytes float64) time.Duration {
+func (o outlook) takes(w *Worker, bytes float64) time.Duration {
 	speed := w.speed
 	if speed <= 0 && !w.tried {
 		speed = o.mean
@@ -72,11 +72,11 @@ func (o outlook) takes(w *worker, bytes float64) time.Duration {
 	return duration(bytes / max(speed, 1))
 }
 
-// accepts tells that the worker would be done with one more archive by the time
+// Accepts tells that the worker would be done with one more archive by the time
 // that the rest of the transfer is: a slow worker is left without the last
 // archives, which others finish sooner. An archive that nobody took for a while
 // goes to whoever asks.
-func (w *worker) accepts(now time.Time, l *lane) bool {
+func (w *Worker) Accepts(now time.Time, l *Prefix) bool {
 	o := &w.transfer.outlook
 	if !o.known || w.speed >= o.fastest {
 		return true
@@ -85,7 +85,7 @@ func (w *worker) accepts(now time.Time, l *lane) bool {
 	if !ok {
 		return true
 	}
-	moving := moveIntervals * w.transfer.terms.Leisure
+	moving := moveIntervals * w.transfer.Leisure
 	if now.Sub(l.served) > 2*moving {
 		return true
 	}
@@ -95,14 +95,14 @@ func (w *worker) accepts(now time.Time, l *lane) bool {
 }
 
 // measureLoad sums how many bytes the worker has yet to send of what it holds.
-func (w *worker) measureLoad() {
+func (w *Worker) measureLoad() {
 	w.load = 0
-	for _, c := range w.cells {
+	for _, c := range w.hands {
 		w.load += c.backlog()
 	}
 }
 
-func (c *cell) backlog() float64 {
+func (c *Hand) backlog() float64 {
 	var sum float64
 	for i := range c.held {
 		sum += c.unsent(i)
@@ -113,32 +113,32 @@ func (c *cell) backlog() float64 {
 // unsent estimates how many bytes are left of the i-th archive that the worker holds
 // here. Of the one that it sends first, the bytes since the outcome before are taken
 // for its own.
-func (c *cell) unsent(i int) float64 {
+func (c *Hand) unsent(i int) float64 {
 	size := float64(c.held[i].size)
 	if i > 0 {
 		return size
 	}
-	sent := float64(max(0, c.counters.Bytes-c.settled)) // a new process counts from zero
+	sent := float64(max(0, c.Sent-c.settled)) // a new process counts from zero
 	return max(size-sent, (1-headProgress)*size)
 }
 
-// steal takes archives from the workers that would be done with them last, for
+// Steal takes archives from the workers that would be done with them last, for
 // workers that have none and for which nothing is queued. Work that its worker
 // can be asked for is recalled: once the worker has acknowledged a grant without
 // it, it has let go of it, and the archive is queued again. What a missed worker
 // holds is queued at once, while that worker may still be at it: both would put
 // the same objects, and the first outcome counts. It gives the number of archives.
-func (t *TransferScheduler) steal(now time.Time) (moved int64) {
+func (t *TransferScheduler) Steal() (moved int64) {
 	room := t.hunger()
 	for _, w := range t.workers {
-		if room > 0 && w.missed(now) {
+		if room > 0 && w.Missed {
 			n := w.hedge()
 			room -= n
 			moved += int64(n)
 		}
 	}
 	for _, w := range t.ready {
-		for _, c := range w.cells {
+		for _, c := range w.hands {
 			room -= len(c.recalled)
 		}
 	}
@@ -157,7 +157,7 @@ func (t *TransferScheduler) steal(now time.Time) (moved int64) {
 // something is queued for them.
 func (t *TransferScheduler) hunger() int {
 	count, bytes := int64(0), int64(0)
-	for _, l := range t.lanes {
+	for _, l := range t.prefixes {
 		if l.active && l.available() {
 			return 0
 		}
@@ -166,19 +166,19 @@ func (t *TransferScheduler) hunger() int {
 	}
 	size, room := max(1, float64(bytes)/max(1, float64(count))), 0.0
 	for _, w := range t.free {
-		if w.held > 0 || w.capacity() == 0 {
+		if w.held > 0 || w.Capacity == 0 {
 			continue
 		}
 		share := t.outlook.horizon.Seconds() * max(w.speed, t.outlook.mean) / size
-		room += min(max(1, math.Floor(share)), float64(t.spec.Config.PipelineDepth))
+		room += min(max(1, math.Floor(share)), float64(t.Config.PipelineDepth))
 	}
 	return int(room)
 }
 
 // last finds where the archive is held that would be sent last, if another
 // worker would be done with it sooner; nil for nowhere.
-func (t *TransferScheduler) last() *cell {
-	var worst *cell
+func (t *TransferScheduler) last() *Hand {
+	var worst *Hand
 	var latest time.Duration
 	for _, w := range t.ready {
 		if w.held == 0 {
@@ -192,8 +192,8 @@ func (t *TransferScheduler) last() *cell {
 }
 
 // ends is when the worker will have sent all that it holds.
-func (o outlook) ends(w *worker) time.Duration {
-	if w.blocked {
+func (o outlook) ends(w *Worker) time.Duration {
+	if w.Blocked {
 		return duration(math.Inf(1))
 	}
 	return o.takes(w, w.load)
@@ -202,10 +202,10 @@ func (o outlook) ends(w *worker) time.Duration {
 // movable tells that the last archive of a worker that ends then would be sent
 // sooner elsewhere. One that is being sent already must gain more, and has to
 // have an attempt left.
-func (t *TransferScheduler) movable(w *worker, ends time.Duration) bool {
+func (t *TransferScheduler) movable(w *Worker, ends time.Duration) bool {
 	c := w.longest()
 	h := c.held[len(c.held)-1]
-	moving := moveIntervals * t.terms.Leisure
+	moving := moveIntervals * t.Leisure
 	elsewhere := moving + duration(float64(h.size)/t.outlook.fastest)
 	if len(c.held) == 1 {
 		if !t.attemptable(h.archive) {
@@ -218,14 +218,14 @@ func (t *TransferScheduler) movable(w *worker, ends time.Duration) bool {
 
 // attemptable tells that an archive may fail once more and still be tried again.
 func (t *TransferScheduler) attemptable(a archive) bool {
-	return a.attempts-a.moves < t.spec.Config.MaxAttempts
+	return a.attempts-a.moves < t.Config.MaxAttempts
 }
 
 // longest is the prefix on which the worker has most to send.
-func (w *worker) longest() *cell {
-	var most *cell
+func (w *Worker) longest() *Hand {
+	var most *Hand
 	var bytes float64
-	for _, c := range w.cells {
+	for _, c := range w.hands {
 		if len(c.held) == 0 {
 			continue
 		}
@@ -236,17 +236,17 @@ func (w *worker) longest() *cell {
 	return most
 }
 
-// recall leaves the last archive of the cell out of the grants from now on.
-func (c *cell) recall() {
+// recall leaves the last archive of the hand out of the grants from now on.
+func (c *Hand) recall() {
 	last := len(c.held) - 1
 	h := c.held[last]
 	c.worker.load -= c.unsent(last)
 	c.held = c.held[:last]
 	c.worker.held--
 	if !h.granted { // no grant has named it
-		delete(c.lane.held, h.number)
+		delete(c.prefix.held, h.number)
 		h.attempts--
-		c.lane.putBack(h.archive)
+		c.prefix.putBack(h.archive)
 		return
 	}
 	if last > 0 {
@@ -257,17 +257,17 @@ func (c *cell) recall() {
 
 // hedge queues what a missed worker holds, remembers that it may finish it, and
 // gives the number of archives.
-func (w *worker) hedge() int {
+func (w *Worker) hedge() int {
 	queued := 0
-	for _, c := range w.cells {
+	for _, c := range w.hands {
 		before := len(c.held)
 		lose := func(h *holding) bool {
 			if !w.transfer.attemptable(h.archive) {
 				return false
 			}
-			delete(c.lane.held, h.number)
-			w.lose(c.lane, h)
-			c.lane.putBack(h.archive)
+			delete(c.prefix.held, h.number)
+			w.lose(c.prefix, h)
+			c.prefix.putBack(h.archive)
 			queued++
 			return true
 		}
@@ -278,18 +278,18 @@ func (w *worker) hedge() int {
 	return queued
 }
 
-// yield queues the recalled archives that the worker has let go of: it acts on a
+// Yield queues the recalled archives that the worker has let go of: it acts on a
 // grant that does not name them, and has told of what it ended before.
-func (w *worker) yield(r protocol.Report) {
-	for _, c := range w.cells {
+func (w *Worker) Yield(r protocol.Report) {
+	for _, c := range w.hands {
 		kept := c.recalled[:0]
 		for _, h := range c.recalled {
 			if h.recall == (protocol.GrantID{}) || r.ActsOn().Before(h.recall) {
 				kept = append(kept, h)
 				continue
 			}
-			delete(c.lane.held, h.number)
-			c.lane.putBack(h.archive)
+			delete(c.prefix.held, h.number)
+			c.prefix.putBack(h.archive)
 		}
 		c.recalled = kept
 	}
@@ -300,19 +300,22 @@ func (w *worker) yield(r protocol.Report) {
 	}
 }
 
-// measureSpeed learns how fast the worker sends. What it sends when it lacks
+// Sent tells of bytes that the worker has sent, by the report that is taken in.
+func (w *Worker) Sent(bytes int64) { w.sent += bytes }
+
+// MeasureSpeed learns how fast the worker sends. What it sends when it lacks
 // slots or archives tells only that it is no slower.
-func (w *worker) measureSpeed(elapsed time.Duration, first, limited bool) {
+func (w *Worker) MeasureSpeed(elapsed time.Duration, window int, first, limited bool) {
 	bytes := w.sent
 	w.sent = 0
-	if first || elapsed <= 0 || w.window() == 0 {
+	if first || elapsed <= 0 || window == 0 {
 		return
 	}
 	speed := float64(bytes) / elapsed.Seconds()
 	loaded := w.held > 0 && !limited
 	w.tried = w.tried || loaded
 	if speed > w.speed || loaded {
-		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.terms.Leisure.Seconds()))
+		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.Leisure.Seconds()))
 		w.speed += weight * (speed - w.speed)
 	}
 }

@@ -1,4 +1,4 @@
-package coordination
+package schedule
 
 import (
 	"hash/fnv"
@@ -29,17 +29,17 @@ const (
 
 // offer is a prefix that a worker can take its next archive of.
 type offer struct {
-	cell  *cell
+	hand  *Hand
 	score float64
 }
 
 // offer rates the prefix for the worker's next archive, if the worker has a window
 // there and room for more, and an archive can be handed out.
-func (c *cell) offer() (offer, bool) {
-	if c.share.Window == 0 || len(c.held) >= c.depth() || !c.lane.available() {
+func (c *Hand) offer() (offer, bool) {
+	if c.Window == 0 || len(c.held) >= c.depth() || !c.prefix.available() {
 		return offer{}, false
 	}
-	return offer{cell: c, score: c.score()}, true
+	return offer{hand: c, score: c.score()}, true
 }
 
 // best finds the offer that scores best.
@@ -54,20 +54,20 @@ func best(offers []offer) int {
 }
 
 // score rates the prefix for the worker's next archive, from 0 to 1 + spread.
-func (c *cell) score() float64 {
-	l := c.lane
-	free := 1 - min(1, float64(c.counters.MaxInFlight)/float64(max(1, c.share.Window)))
+func (c *Hand) score() float64 {
+	l := c.prefix
+	free := 1 - min(1, float64(c.MaxInFlight)/float64(max(1, c.Window)))
 	drain := 1.0
 	if longest := l.transfer.drain; l.drain > 0 && longest > 0 {
 		drain = l.drain / longest
 	}
 	latency := 1.0
-	if current := l.model.Latency(); current > 0 {
-		latency = min(1, l.model.BaseLatency()/current)
+	if current := l.Latency; current > 0 {
+		latency = min(1, l.BaseLatency/current)
 	}
 	room := 1 - float64(len(c.held))/float64(c.depth())
 	return windowFactor*free + throughputFactor*drain + latencyFactor*latency +
-		errorFactor*(1-l.model.Failures()) + loadFactor*room + c.jitter
+		errorFactor*(1-l.Failures) + loadFactor*room + c.jitter
 }
 
 // jitter of a worker on a prefix, from 0 to spread, by their names.
@@ -83,8 +83,16 @@ func jitter(id protocol.WorkerID, prefix string) float64 {
 // where that is unknown.
 func (t *TransferScheduler) measureDrains() {
 	t.drain = 0
-	for _, l := range t.lanes {
-		l.drain = ratio(float64(l.remaining())*l.meanSize(), l.model.Bandwidth())
+	for _, l := range t.prefixes {
+		l.drain = ratio(float64(l.Remaining())*l.meanSize(), l.Bandwidth)
 		t.drain = max(t.drain, l.drain)
 	}
+}
+
+// ratio is 0 where nothing was measured.
+func ratio(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
 }

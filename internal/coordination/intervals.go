@@ -1,0 +1,108 @@
+package coordination
+
+import (
+	"slices"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// configure derives what depends on all transfers and workers: the intervals, and the
+// law, which is the destination's: of each of its parameters the safest value of the
+// transfers that hold leases counts. Those without, whatever they ask for, count for
+// nothing.
+func (c *PipelineCoordinator) configure() {
+	// In steps of half a second, so that the coming of a worker does not rewrite
+	// the grant of every other.
+	stretched := time.Duration(len(c.workers)/writesPerSecond*2) * time.Second / 2
+	law, live := c.law()
+	for _, t := range c.transfers {
+		t.terms.Leisure, t.terms.Duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
+		if live {
+			t.terms.Leisure, t.terms.Duration = min(t.terms.Leisure, law.UpdateInterval), min(t.terms.Duration, law.LeaseDuration)
+		}
+		t.terms.Leisure = max(t.terms.Leisure, stretched)
+		t.terms.Duration = max(t.terms.Duration, 4*t.terms.Leisure)
+		t.terms.Lifetime = protocol.Lifetime(t.terms.Duration)
+		t.work.Leisure = t.terms.Leisure
+	}
+	if live && law != c.control.Config() {
+		c.control.Configure(law)
+	}
+	c.hasten()
+}
+
+// law is what the transfers that hold leases agree on, if there are any.
+func (c *PipelineCoordinator) law() (law protocol.Config, live bool) {
+	for _, t := range c.transfers {
+		switch {
+		case !t.counts(c.now):
+		case !live:
+			law, live = t.spec.Config, true
+		default:
+			law = law.Safer(t.spec.Config)
+		}
+	}
+	defaults := protocol.DefaultConfig()
+	law.UpdateInterval = max(law.UpdateInterval, defaults.UpdateInterval)
+	law.LeaseDuration = max(law.LeaseDuration, defaults.LeaseDuration)
+	return law, live
+}
+
+// counts tells that the transfer has a say in what all of the domain share: a worker of
+// it can be granted something.
+func (t *transfer) counts(now time.Time) bool {
+	return !t.removed && t.coordinated() && !t.spec.Suspended &&
+		slices.ContainsFunc(t.workers, func(w *worker) bool { return w.live(now) })
+}
+
+// shortestInterval is the shortest report interval while the law moves fast.
+const shortestInterval = 500 * time.Millisecond
+
+// hasten sets the intervals at which workers report and grants may change: short
+// while the law moves fast, as far as the size of the fleet allows.
+func (c *PipelineCoordinator) hasten() {
+	granted, _ := c.grantedAndCharged()
+	hasty := granted > 0 && (c.control.Hasty(c.now) || c.hungry()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
+	step := shortestInterval
+	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
+	for _, t := range c.transfers {
+		t.terms.Interval = t.terms.Leisure
+		if hasty {
+			t.terms.Interval = min(t.terms.Leisure, max(step, fastest))
+		}
+	}
+}
+
+// wanted tells that there are archives to send.
+func (c *PipelineCoordinator) wanted() bool {
+	return slices.ContainsFunc(c.transfers, func(t *transfer) bool {
+		return t.coordinated() && t.work.Remaining()
+	})
+}
+
+// hungry tells that archives end faster than they are handed out at leisure.
+func (c *PipelineCoordinator) hungry() bool {
+	return !c.options.Without.Has(congestion.Haste) && slices.ContainsFunc(c.transfers, func(t *transfer) bool {
+		return t.work.Waiting() && slices.ContainsFunc(t.workers, func(w *worker) bool { return w.work.Hungry() })
+	})
+}
+
+// Interval is how long after a Tick the next should come: soon while a worker has
+// no lease yet, since nothing is sent until then.
+func (c *PipelineCoordinator) Interval() time.Duration {
+	shortest := protocol.DefaultConfig().UpdateInterval
+	for _, w := range c.ordered {
+		if !w.lease.Held() && !w.leaving() {
+			shortest = min(shortest, shortestInterval/2)
+		}
+	}
+	_, live := c.law()
+	for _, t := range c.transfers {
+		if !live || t.counts(c.now) {
+			shortest = min(shortest, t.terms.Interval, t.spec.Config.UpdateInterval)
+		}
+	}
+	return shortest
+}

@@ -1,0 +1,84 @@
+package schedule
+
+import (
+	"slices"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// aheadIntervals between reports, at leisure, are what a worker is given archives for.
+const aheadIntervals = 2
+
+// waits tells that the worker holds archives of the prefix and has no window there.
+func (c *Hand) waits() bool { return len(c.held) > 0 && c.Window == 0 }
+
+// Assign fills the hands of a worker, if it can take archives, and takes back what it
+// cannot send.
+func (w *Worker) Assign(now time.Time) {
+	w.recallWaiting()
+	if !w.Blocked {
+		w.refill(now)
+	}
+}
+
+// recallWaiting recalls what the worker cannot send for want of a window, but for the
+// archive that it sends first there, which it may have begun.
+func (w *Worker) recallWaiting() {
+	for _, c := range w.hands {
+		for c.Target == 0 && c.waits() && len(c.held) > 1 {
+			c.recall()
+		}
+	}
+}
+
+// refill fills the hands of a worker. What it is offered changes for the prefix that it
+// took the last archive of and for no other, so each is rated once and that one again.
+func (w *Worker) refill(now time.Time) {
+	offers := w.transfer.offers[:0]
+	for _, c := range w.hands {
+		if o, ok := c.offer(); ok {
+			offers = append(offers, o)
+		}
+	}
+	w.transfer.offers = offers
+	for w.held < protocol.MaxOutstanding && len(offers) > 0 {
+		i := best(offers)
+		c := offers[i].hand
+		again := false
+		if w.Accepts(now, c.prefix) {
+			if a, ok := c.prefix.take(); ok {
+				c.prefix.served = now
+				w.hold(c, a)
+			}
+			offers[i], again = c.offer()
+		}
+		if !again {
+			offers = slices.Delete(offers, i, i+1)
+		}
+	}
+	w.handed = w.held
+}
+
+// depth is how many archives the worker may hold of the prefix: fewer towards the
+// end, so that the last ones spread over all workers.
+func (c *Hand) depth() int {
+	workers := 2 * c.prefix.sharing
+	if c.prefix.sharing == 1 {
+		workers = 1 // nobody to leave any to
+	}
+	fair := (c.prefix.Remaining() + workers - 1) / workers
+	most := int(c.prefix.transfer.mostUnfinished()) / c.prefix.sharing
+	return min(c.ahead(), max(1, min(fair, most)))
+}
+
+// ahead is how many archives of the prefix, which has a window, the worker may hold
+// before the end: PipelineDepth for each prefix that it serves, and of all these by
+// its window here. A worker has most of its window on one prefix, and would send what
+// is PipelineDepth archives there before it is given more.
+func (c *Hand) ahead() int {
+	w := c.worker
+	depth := float64(w.transfer.Config.PipelineDepth * w.serves)
+	depth = max(depth, aheadIntervals*w.turnover*w.transfer.Leisure.Seconds())
+	return min(max(1, int(depth)*c.Window/max(1, w.granting)), protocol.MaxPipelineDepth)
+}

@@ -1,0 +1,67 @@
+package coordination
+
+import (
+	"cmp"
+	"slices"
+
+	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/fairshare"
+	"cargoship.dev/operator/internal/coordination/lease"
+	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/coordination/schedule"
+)
+
+// transfer is one transfer's claim on the domain, as each of the packages below knows it.
+type transfer struct {
+	spec    protocol.Transfer
+	tenant  *tenant
+	lanes   []*lane
+	byName  map[string]*lane
+	workers []*worker // by ID
+	removed bool
+
+	planning bool
+	planner  *worker
+
+	terms lease.Terms // of the leases of its workers
+	share fairshare.Transfer
+	work  *schedule.TransferScheduler
+}
+
+// register finds or makes a lane.
+func (t *transfer) register(name string) (*lane, error) {
+	if l := t.byName[name]; l != nil {
+		return l, nil
+	}
+	work, err := t.work.Register(name)
+	if err != nil {
+		return nil, err
+	}
+	l := &lane{name: name, index: work.Index(), transfer: t, model: congestion.NewPrefixModel(), work: work}
+	l.share = fairshare.Prefix{Transfer: &t.share, Index: l.index, Slots: fairshare.Unlimited}
+	t.lanes = append(t.lanes, l)
+	t.share.Prefixes = append(t.share.Prefixes, &l.share)
+	t.byName[name] = l
+	return l, nil
+}
+
+// coordinated tells that the transfer's windows are controlled and charged.
+func (t *transfer) coordinated() bool { return !t.spec.Config.Uncoordinated }
+
+// add and drop keep the workers ordered by ID.
+func (t *transfer) add(w *worker) {
+	i, _ := slices.BinarySearchFunc(t.workers, w.id, compareWorker)
+	t.workers = slices.Insert(t.workers, i, w)
+}
+
+func (t *transfer) drop(w *worker) {
+	if i, ok := slices.BinarySearchFunc(t.workers, w.id, compareWorker); ok {
+		t.workers = slices.Delete(t.workers, i, i+1)
+	}
+	t.work.RemoveWorker(w.work)
+	if t.planner == w {
+		t.planner = nil
+	}
+}
+
+func compareWorker(w *worker, id protocol.WorkerID) int { return cmp.Compare(w.id, id) }

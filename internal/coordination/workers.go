@@ -1,0 +1,124 @@
+package coordination
+
+import (
+	"slices"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/fairshare"
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// AddWorker tells of a worker of a known transfer; maxInFlight is the most that it can
+// have in flight, whatever it says itself, 0 if unknown. It is granted something once it
+// has reported.
+func (c *PipelineCoordinator) AddWorker(now time.Time, id protocol.WorkerID, transfer protocol.TransferID, maxInFlight int) {
+	c.now = now
+	t := c.transfer(transfer)
+	if t == nil {
+		return
+	}
+	w := c.addWorker(now, id, t)
+	w.given = min(max(maxInFlight, 0), protocol.MaxWindow)
+	w.removing = false
+	c.configure()
+}
+
+func (c *PipelineCoordinator) addWorker(now time.Time, id protocol.WorkerID, t *transfer) *worker {
+	if w := c.workers[id]; w != nil {
+		return w
+	}
+	w := &worker{id: id, transfer: t, share: fairshare.NewWorker(now, &t.share), work: t.work.AddWorker(id)}
+	w.share.Accepts = func(now time.Time, p *fairshare.Prefix) bool { return w.work.Accepts(now, t.lanes[p.Index].work) }
+	w.share.Join = func(p *fairshare.Prefix) *fairshare.Part { return &w.ensure(t.lanes[p.Index]).share }
+	c.workers[id] = w
+	i, _ := slices.BinarySearchFunc(c.ordered, id, compareWorker)
+	c.ordered = slices.Insert(c.ordered, i, w)
+	t.add(w)
+	return w
+}
+
+// HasWorker tells whether a worker is known: it was added or adopted, and has
+// been neither removed nor, after an unconfirmed removal, outlived by its lease.
+func (c *PipelineCoordinator) HasWorker(id protocol.WorkerID) bool { return c.workers[id] != nil }
+
+// Drain asks the present workers of a transfer to end.
+func (c *PipelineCoordinator) Drain(now time.Time, id protocol.TransferID) {
+	c.now = now
+	if t := c.transfer(id); t != nil {
+		for _, w := range t.workers {
+			w.draining = true
+		}
+	}
+}
+
+// RemoveWorker tells that a worker is gone. Confirmed: its process is known to be
+// dead, so its windows and archives are free at once. Otherwise they are when
+// its lease must be over.
+func (c *PipelineCoordinator) RemoveWorker(now time.Time, id protocol.WorkerID, confirmed bool) {
+	c.now = now
+	w := c.workers[id]
+	if w == nil {
+		return
+	}
+	w.removing = true
+	if confirmed || w.drained || !w.lease.Held() {
+		c.removeWorker(w)
+	}
+}
+
+func (c *PipelineCoordinator) removeWorker(w *worker) {
+	w.release(w.drained || w.transfer.removed)
+	w.transfer.drop(w)
+	delete(c.workers, w.id)
+	if i, ok := slices.BinarySearchFunc(c.ordered, w.id, compareWorker); ok {
+		c.ordered = slices.Delete(c.ordered, i, i+1)
+	}
+	c.forget(w.transfer)
+	c.configure()
+}
+
+// AdoptGrant takes over a grant of an earlier leader that stands in the API: its
+// windows are charged and its archives held as if they had been granted now.
+// The worker of an unknown transfer is told to drain.
+func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
+	c.now = now
+	if known := c.workers[g.Worker]; known != nil && known.lease.Issued() {
+		return
+	}
+	t := c.transfer(g.Transfer)
+	if t == nil {
+		t = c.addTransfer(now, protocol.Transfer{ID: g.Transfer, Weight: 1, Config: protocol.DefaultConfig()})
+		t.removed = true
+	}
+	w := c.addWorker(now, g.Worker, t)
+	c.configure()
+	holds := protocol.Lifetime(max(g.Duration, t.terms.Duration))
+	ends := now.Add(holds)
+	var known []protocol.PrefixGrant
+	for _, p := range g.Prefixes {
+		if l, err := c.register(t, p.Prefix); err == nil {
+			known = append(known, p)
+			c.lent = c.lent || p.Window > 0
+			w.adopt(l, p)
+		}
+	}
+	w.lease.Adopt(now, g, known, holds)
+	if t.coordinated() {
+		c.control.Adopt(w.window())
+	}
+	if g.Plan && t.planner == nil && !t.removed {
+		t.planner = w
+	}
+	c.control.Learn(ends)
+}
+
+// adopt takes over the windows and archives of one prefix. Of two workers that
+// were given the same archive the later one holds it.
+func (w *worker) adopt(l *lane, p protocol.PrefixGrant) {
+	cell := w.ensure(l)
+	cell.share.Window, cell.entitled = max(p.Window, 0), true
+	if w.leaving() {
+		return
+	}
+	cell.hand.Adopt(p.Assignments)
+}
