@@ -6,14 +6,11 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
-	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -54,25 +51,6 @@ type message struct {
 type boundAt struct {
 	at     time.Duration
 	window int
-}
-
-// process is a worker process that keeps to the contract.
-type process struct {
-	id       protocol.WorkerID
-	drift    float64
-	instance int
-	report   protocol.Report
-	sentAt   map[int64]time.Duration // by its own clock
-	next     time.Duration
-	grant    protocol.Grant
-	leased   time.Duration // end of the lease by its own clock
-	finished map[protocol.ArchiveID]finishedAt
-	alive    bool
-}
-
-type finishedAt struct {
-	outcome protocol.Outcome
-	report  int64 // the first report that tells of it; 0 before
 }
 
 const testTransfer = protocol.TransferID("t")
@@ -166,17 +144,6 @@ func (w *world) startWorker() {
 	}
 }
 
-// start begins a new process, which knows of those before only the sequence of
-// their last report.
-func (p *process) start(now time.Duration, sequence int64) {
-	p.instance++
-	p.alive = true
-	p.report = protocol.Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), Sequence: sequence, MaxInFlight: 40}
-	p.sentAt = map[int64]time.Duration{}
-	p.finished = map[protocol.ArchiveID]finishedAt{}
-	p.grant, p.leased, p.next = protocol.Grant{}, 0, now
-}
-
 // deliver hands out the messages that are due.
 func (w *world) deliver() {
 	due := slices.Clone(w.messages)
@@ -198,43 +165,6 @@ func (w *world) observe(r protocol.Report) {
 	err := w.manager.Observe(w.managerTime(), r)
 	if err != nil && !errors.Is(err, ErrStaleReport) && !errors.Is(err, ErrUnknownWorker) {
 		w.t.Fatal(err)
-	}
-}
-
-// take accepts a grant that is newer and meant for this process.
-func (p *process) take(g protocol.Grant) {
-	if !p.grant.ID().Before(g.ID()) {
-		return
-	}
-	p.grant = g
-	p.report.Epoch, p.report.GrantSequence = g.Epoch, g.Sequence
-	p.leased = 0
-	if sent, ok := p.sentAt[g.AcknowledgedReport]; ok && g.Instance == p.report.Instance {
-		p.leased = sent + g.Duration
-		for a, f := range p.finished {
-			if f.report > 0 && f.report <= g.AcknowledgedReport {
-				delete(p.finished, a)
-			}
-		}
-	}
-}
-
-// using gives the requests that the process may have in flight.
-func (p *process) using(now time.Duration) int {
-	if !p.alive || p.grant.Drain {
-		return 0
-	}
-	sum := 0
-	for _, g := range p.grant.Prefixes {
-		sum += g.Window
-	}
-	switch {
-	case p.leased == 0:
-		return 0
-	case clock(now, p.drift) < p.leased:
-		return sum
-	default:
-		return min(sum, 1)
 	}
 }
 
@@ -280,32 +210,6 @@ func (w *world) work(p *process) {
 	r := p.report
 	w.statuses[p.id] = r
 	w.send(message{report: &r})
-}
-
-// counters lets the counters grow with what the process uses.
-func (p *process) counters(random *rand.Rand) []protocol.PrefixCounters {
-	counters := slices.Clone(p.report.Prefixes)
-	for _, g := range p.grant.Prefixes {
-		i := slices.IndexFunc(counters, func(c protocol.PrefixCounters) bool { return c.Prefix == g.Prefix })
-		if i < 0 {
-			counters = append(counters, protocol.PrefixCounters{Prefix: g.Prefix})
-			i = len(counters) - 1
-		}
-		c := &counters[i]
-		sent := int64(random.IntN(20 * (g.Window + 1)))
-		c.Started += sent
-		c.Accepted += sent
-		if random.IntN(6) == 0 {
-			c.Started += sent
-			c.Throttled += sent
-		}
-		c.Bytes += sent << 20
-		c.Busy += time.Duration(sent) * 100 * time.Millisecond
-		c.MaxInFlight = random.IntN(g.Window + 1)
-		c.SenderLimited = random.IntN(3) == 0
-		c.AttemptP50 = time.Duration(80+random.IntN(80)) * time.Millisecond
-	}
-	return counters
 }
 
 func (w *world) finishArchives(p *process) {
@@ -364,117 +268,6 @@ func (w *world) advance(d time.Duration) {
 			w.tick(w.faulty && w.random.IntN(40) == 0)
 		}
 		w.checkWorkers()
-	}
-}
-
-// checkWorkers holds what processes may do against what was granted.
-func (w *world) checkWorkers() {
-	most, since := 0, w.now-2*protocol.Lifetime(protocol.Lifetime(testConfig().LeaseDuration))
-	for i, b := range w.bounds {
-		// The bound in force at since was set before it.
-		if b.at >= since || i+1 == len(w.bounds) || w.bounds[i+1].at > since {
-			most = max(most, b.window)
-		}
-	}
-	// Floors are no part of I1: they are one request for each lost worker (I5).
-	sum := 0
-	for _, p := range w.workers {
-		if clock(w.now, p.drift) < p.leased {
-			sum += p.using(w.now)
-		}
-	}
-	if limit := most + congestion.LearningReserve; sum > limit {
-		w.t.Fatalf("I1: %d requests may be in flight, at most %d were to be", sum, limit)
-	}
-	if w.manager == nil || w.manager.control.Learning() {
-		return
-	}
-	for _, p := range w.workers {
-		known := w.manager.workers[p.id]
-		if known == nil {
-			continue
-		}
-		if charged := known.lease.Charge(); p.using(w.now) > charged {
-			w.t.Fatalf("I1: %s may have %d in flight, the manager charges %d", p.id, p.using(w.now), charged)
-		}
-		if !known.lease.Held() && !known.drained && clock(w.now, p.drift) < p.leased && p.using(w.now) > 0 {
-			w.t.Fatalf("I2: %s holds a lease that the manager believes over", p.id)
-		}
-		if known.lease.Charge() < min(1, p.using(w.now)) && !known.lease.Held() {
-			w.t.Fatalf("I5: %s has %d in flight after its lease, nothing is charged", p.id, p.using(w.now))
-		}
-	}
-}
-
-// checkManager holds the books of the coordinator against each other.
-func (w *world) checkManager() {
-	g := w.manager.control
-	granted, charged := w.manager.grantedAndCharged()
-	if granted > charged {
-		w.t.Fatalf("I1: %d granted, %d charged", granted, charged)
-	}
-	regranted := 0
-	for _, worker := range w.manager.ordered {
-		if worker.lease.Grant().Epoch == w.epoch {
-			regranted += worker.window()
-		}
-	}
-	if g.Learning() && regranted > w.known+congestion.LearningReserve {
-		w.t.Fatalf("I4: %d granted while learning, %d recorded", regranted, w.known)
-	}
-	var known, finished int64
-	for _, p := range w.manager.Progress(testTransfer).Prefixes {
-		known += p.Queued + p.Assigned + p.Finished.Count()
-		finished += p.Finished.Count()
-		for first, last := range gapsBetween(p.Finished) {
-			for n := first; n <= last; n++ {
-				if id := (protocol.ArchiveID{Transfer: testTransfer, Prefix: p.Prefix, Number: n}); !w.completed[id] {
-					w.t.Fatalf("I6: %v counts as finished, no worker finished it", id)
-				}
-			}
-		}
-		if before := w.recorded[p.Prefix].Finished; p.Finished.Count() < before.Count() {
-			w.t.Fatalf("I6: %d archives of %s were finished, now %d", before.Count(), p.Prefix, p.Finished.Count())
-		}
-	}
-	if known != w.scheduled {
-		w.t.Fatalf("I6: %d archives are queued, assigned or finished, of %d", known, w.scheduled)
-	}
-	w.checkHands()
-}
-
-// checkHands looks for an archive in the hands of two workers, and two planners.
-func (w *world) checkHands() {
-	holders := map[protocol.ArchiveID]protocol.WorkerID{}
-	planners := 0
-	for _, worker := range w.manager.ordered {
-		g := worker.lease.Grant()
-		if g.Epoch != w.epoch {
-			continue
-		}
-		if g.Plan {
-			planners++
-		}
-		outstanding := 0
-		for _, p := range g.Prefixes {
-			for _, a := range p.Assignments {
-				outstanding++
-				cell := worker.cell(worker.transfer.byName[p.Prefix])
-				if holder, _ := cell.lane.work.Holder(a.Archive.Number); holder != worker.id {
-					continue // withdrawn; the next grant says so
-				}
-				if other, twice := holders[a.Archive]; twice {
-					w.t.Fatalf("I6: %v is assigned to %s and %s", a.Archive, other, worker.id)
-				}
-				holders[a.Archive] = worker.id
-			}
-		}
-		if outstanding > protocol.MaxOutstanding {
-			w.t.Fatalf("%s has %d archives assigned", worker.id, outstanding)
-		}
-	}
-	if planners > 1 {
-		w.t.Fatalf("%d workers hold the planning duty", planners)
 	}
 }
 
@@ -546,21 +339,4 @@ func TestInvariants(t *testing.T) {
 		}
 		w.settle()
 	})
-}
-
-// gapsBetween yields the runs of members of a set.
-func gapsBetween(r protocol.Ranges) func(func(int64, int64) bool) {
-	return func(yield func(int64, int64) bool) {
-		for part := range strings.SplitSeq(r.String(), ",") {
-			first, last, isRange := strings.Cut(part, "-")
-			from, err := strconv.ParseInt(first, 10, 64)
-			to := from
-			if isRange {
-				to, _ = strconv.ParseInt(last, 10, 64)
-			}
-			if err == nil && !yield(from, to) {
-				return
-			}
-		}
-	}
 }

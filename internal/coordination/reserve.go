@@ -15,7 +15,7 @@ func (c *PipelineCoordinator) chargeFloors(bound int) int {
 			floors += w.lease.Charge() - w.lease.Leased()
 		}
 	}
-	return max(0, min(floors-congestion.LearningReserve, bound-congestion.LearningReserve))
+	return max(0, min(floors-congestion.LearningReserve, bound-congestion.WindowFloor))
 }
 
 // available is the part of the bound that can be divided over the workers

@@ -65,7 +65,7 @@ type GlobalCongestionController struct {
 
 // LearningReserve is how many requests in flight workers share that appear while the
 // coordinator learns what an earlier one granted.
-const LearningReserve = windowFloor
+const LearningReserve = WindowFloor
 
 // NewGlobalCongestionController gives a controller in slow start, with one group; it is
 // told which parts of the law to do without.
@@ -130,14 +130,17 @@ func (c *GlobalCongestionController) Learning() bool { return c.learning }
 // Begun tells that a round was judged, or an earlier leader's state taken over.
 func (c *GlobalCongestionController) Begun() bool { return c.begun }
 
-// Latency of the path at present and BaseLatency, the smallest, are in seconds; 0 when
-// nothing was measured.
-func (c *GlobalCongestionController) Latency() float64     { return c.path.current() }
+// Latency of the path at present is in seconds; 0 when nothing was measured.
+func (c *GlobalCongestionController) Latency() float64 { return c.path.current() }
+
+// BaseLatency is the smallest, of requests that wait in no queue.
 func (c *GlobalCongestionController) BaseLatency() float64 { return c.path.base() }
 
-// LastRound is the signal of the round before, and Queue how many of its requests waited.
+// LastRound is the signal of the round before.
 func (c *GlobalCongestionController) LastRound() Signal { return c.last }
-func (c *GlobalCongestionController) Queue() float64    { return c.path.queue(c.inFlight(c.last)) }
+
+// Queue is about how many requests of that round waited.
+func (c *GlobalCongestionController) Queue() float64 { return c.path.queue(c.inFlight(c.last)) }
 
 // Profile is what was learnt of the path.
 func (c *GlobalCongestionController) Profile() protocol.NetworkProfile { return c.path.NetworkProfile }

@@ -195,13 +195,13 @@ func TestTimeOutsShrinkTheWindow(t *testing.T) {
 		}
 		judge(c, start, alone) // the outage seems to be over
 	}
-	if c.window.size >= windowFloor {
+	if c.window.size >= WindowFloor {
 		t.Errorf("the window is still %v", c.window.size)
 	}
 	for range 10 {
 		judge(c, start, with(func(s *Signal) { s.InFlight = int(c.window.size) }))
 	}
-	if c.window.size < windowFloor || c.floor() != windowFloor {
+	if c.window.size < WindowFloor || c.floor() != WindowFloor {
 		t.Errorf("the window is %v, its floor %v after clean rounds", c.window.size, c.floor())
 	}
 }
@@ -294,7 +294,7 @@ func TestMostlyTimeOutsShrinkTheWindow(t *testing.T) {
 		for range 12 {
 			judge(c, start, signal)
 		}
-		if shrunk := c.window.size < windowFloor; shrunk != test.shrink {
+		if shrunk := c.window.size < WindowFloor; shrunk != test.shrink {
 			t.Errorf("%s: the window is %v", name, c.window.size)
 		}
 	}

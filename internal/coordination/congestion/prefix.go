@@ -28,8 +28,10 @@ func NewPrefixModel() PrefixModel { return PrefixModel{window: 1} }
 // Count takes in by how much the counters of the prefix have grown.
 func (w *PrefixModel) Count(growth protocol.PrefixCounters) { w.sums.count(growth) }
 
-// Latency is the present one in seconds, BaseLatency the smallest; 0 when nothing was measured.
-func (w *PrefixModel) Latency() float64     { return w.path.current() }
+// Latency is the present one in seconds; 0 when nothing was measured.
+func (w *PrefixModel) Latency() float64 { return w.path.current() }
+
+// BaseLatency is the smallest, likewise.
 func (w *PrefixModel) BaseLatency() float64 { return w.path.base() }
 
 // Bandwidth in bytes per second; 0 when nothing was measured.

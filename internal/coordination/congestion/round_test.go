@@ -24,7 +24,7 @@ func TestRoundStaysBounded(t *testing.T) {
 			c.groups[0].join(&Member{ID: protocol.Member{Prefix: name}})
 		}
 		lanes := slices.Clone(c.groups[0].members)
-		const floor = 1 // of a path that even windowFloor overloads
+		const floor = 1 // of a path that even WindowFloor overloads
 		now := start
 		rate := rapid.OneOf(rapid.Float64Range(0, 1e5), rapid.Just(0.0), rapid.Just(float64(protocol.MaxCounter)))
 		count := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, protocol.MaxCounter))
@@ -125,7 +125,7 @@ func TestRoundWithoutAdvancedFlowControl(t *testing.T) {
 			t.Fatalf("the window rose from %v to %v while throttled", before, c.window.size)
 		}
 	}
-	if c.window.size != windowFloor || c.state(c.groups[0]) != protocol.Recovery {
+	if c.window.size != WindowFloor || c.state(c.groups[0]) != protocol.Recovery {
 		t.Errorf("window %v in %s after an outage, want the floor", c.window.size, c.state(c.groups[0]))
 	}
 	for range 8 {

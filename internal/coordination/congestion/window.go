@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// windowFloor is the smallest window, in requests.
-	windowFloor = 4
+	// WindowFloor is the smallest window, in requests.
+	WindowFloor = 4
 	// plateauGrowth is the growth of the accepted rate below which doubling has
 	// found the path full, three rounds in a row (BBR).
 	plateauGrowth = 1.25
@@ -97,7 +97,7 @@ func (c *GlobalCongestionController) floor() float64 {
 	if c.window.overloaded {
 		return 1
 	}
-	return float64(min(windowFloor, c.config.GlobalCongestionWindow))
+	return float64(min(WindowFloor, c.config.GlobalCongestionWindow))
 }
 
 // relieve answers an outage without refusals, and requests that time out. If the path
@@ -106,7 +106,7 @@ func (c *GlobalCongestionController) floor() float64 {
 func (w *windowLaw) relieve() {
 	w.size = max(1, w.size/2)
 	w.stride = 1
-	w.overloaded = w.size < windowFloor
+	w.overloaded = w.size < WindowFloor
 	if w.state == protocol.SlowStart {
 		w.state = protocol.CongestionAvoidance
 	}
@@ -150,7 +150,7 @@ func (c *GlobalCongestionController) steer(now time.Time, s Signal) string {
 	before := c.window.state
 	cause := c.applyWindowLaw(now, s)
 	c.window.size = min(max(c.window.size, c.floor()), protocol.MaxWindow)
-	c.window.overloaded = c.window.overloaded && c.window.size < windowFloor
+	c.window.overloaded = c.window.overloaded && c.window.size < WindowFloor
 	if c.window.state == before {
 		return ""
 	}
@@ -215,7 +215,7 @@ func (c *GlobalCongestionController) unpacedRefused(s Signal) bool {
 // large enough for them to grow, small enough for nothing to flood the path
 // should they be lifted.
 func (c *GlobalCongestionController) followRates(s Signal) {
-	wanted := pacedHeadroom*float64(s.InFlight) + windowFloor
+	wanted := pacedHeadroom*float64(s.InFlight) + WindowFloor
 	paced := false
 	for _, g := range c.groups {
 		if g.rate.state != protocol.CongestionAvoidance {

@@ -78,10 +78,14 @@ func (l *Ledger) Grant() *protocol.Grant { return &l.grant }
 // Issued tells that there is such a grant.
 func (l *Ledger) Issued() bool { return l.issued }
 
-// Reported tells that a report was taken in, LastReport which, and Instance by which process.
-func (l *Ledger) Reported() bool    { return l.reported }
+// Reported tells that a report was taken in.
+func (l *Ledger) Reported() bool { return l.reported }
+
+// LastReport is the sequence of the last one, 0 for none.
 func (l *Ledger) LastReport() int64 { return l.report }
-func (l *Ledger) Instance() string  { return l.instance }
+
+// Instance is the process that sent it.
+func (l *Ledger) Instance() string { return l.instance }
 
 // ActsOn names the grant that the worker said it acts on, in the last report.
 func (l *Ledger) ActsOn() protocol.GrantID { return l.acts }

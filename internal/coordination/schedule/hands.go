@@ -83,9 +83,11 @@ func (w *Worker) find(l *Prefix) (int, bool) {
 	return i, i < len(w.hands) && w.hands[i].prefix == l
 }
 
-// Held counts the archives that the worker holds, in all and of one prefix.
+// Held counts the archives that the worker holds in all.
 func (w *Worker) Held() int { return w.held }
-func (c *Hand) Held() int   { return len(c.held) }
+
+// Held counts those of one prefix.
+func (c *Hand) Held() int { return len(c.held) }
 
 // hold takes an archive into the worker's hands.
 func (w *Worker) hold(c *Hand, a archive) {

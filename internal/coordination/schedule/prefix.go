@@ -37,9 +37,11 @@ type Prefix struct {
 	drain   float64 // seconds until it is empty at its throughput; 0 unknown
 }
 
-// Name of the prefix, and Index, its place in the order of registration.
+// Name of the prefix within its transfer.
 func (l *Prefix) Name() string { return l.name }
-func (l *Prefix) Index() int   { return l.index }
+
+// Index is its place in the order of registration.
+func (l *Prefix) Index() int { return l.index }
 
 // Active tells that the prefix may hold a window.
 func (l *Prefix) Active() bool { return l.active }

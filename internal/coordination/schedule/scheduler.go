@@ -43,7 +43,7 @@ func New(id protocol.TransferID, config protocol.Config) *TransferScheduler {
 	return &TransferScheduler{id: id, Config: config, byName: map[string]*Prefix{}}
 }
 
-// AddWorker adds a worker, and RemoveWorker drops one that holds nothing any more.
+// AddWorker adds a worker.
 func (t *TransferScheduler) AddWorker(id protocol.WorkerID) *Worker {
 	w := &Worker{id: id, transfer: t}
 	i, _ := slices.BinarySearchFunc(t.workers, id, compareWorker)
@@ -51,6 +51,7 @@ func (t *TransferScheduler) AddWorker(id protocol.WorkerID) *Worker {
 	return w
 }
 
+// RemoveWorker drops a worker that holds nothing any more.
 func (t *TransferScheduler) RemoveWorker(w *Worker) {
 	if i, ok := slices.BinarySearchFunc(t.workers, w.id, compareWorker); ok {
 		t.workers = slices.Delete(t.workers, i, i+1)
@@ -97,11 +98,12 @@ func (t *TransferScheduler) Begin(now time.Time) {
 	}
 }
 
-// Remaining tells that some archive has not ended, Waiting that some is queued.
+// Remaining tells that some archive has not ended.
 func (t *TransferScheduler) Remaining() bool {
 	return slices.ContainsFunc(t.prefixes, func(l *Prefix) bool { return l.Remaining() > 0 })
 }
 
+// Waiting tells that some archive is queued.
 func (t *TransferScheduler) Waiting() bool {
 	return slices.ContainsFunc(t.prefixes, func(l *Prefix) bool { return l.Queued() > 0 })
 }

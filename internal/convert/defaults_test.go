@@ -1,0 +1,34 @@
+package convert
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// The defaults of the schema are those of the core, by which it is measured, but for the
+// two named here: figures of the simulator are of longer leases and of more attempts.
+func TestTheSchemaHasTheDefaultsOfTheCore(t *testing.T) {
+	o := transferObject()
+	o["spec"].(map[string]any)["coordination"] = map[string]any{}
+	o["spec"].(map[string]any)["failurePolicy"] = map[string]any{}
+	if err := newAdmission(t).admit(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	var at v1alpha1.ArchiveTransfer
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o, &at); err != nil {
+		t.Fatal(err)
+	}
+	shipped, want := Config(at.Spec), protocol.DefaultConfig()
+	if shipped.LeaseDuration == want.LeaseDuration || shipped.MaxAttempts == want.MaxAttempts {
+		t.Error("a difference is gone: take it out of this test")
+	}
+	want.LeaseDuration, want.MaxAttempts = shipped.LeaseDuration, shipped.MaxAttempts
+	if diff := cmp.Diff(want, shipped); diff != "" {
+		t.Errorf("the schema's defaults differ from the core's (-core +schema):\n%s", diff)
+	}
+}

@@ -1,0 +1,103 @@
+package coordination
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// process is a worker process that keeps to the contract.
+type process struct {
+	id       protocol.WorkerID
+	drift    float64
+	instance int
+	report   protocol.Report
+	sentAt   map[int64]time.Duration // by its own clock
+	next     time.Duration
+	grant    protocol.Grant
+	leased   time.Duration // end of the lease by its own clock
+	finished map[protocol.ArchiveID]finishedAt
+	alive    bool
+}
+
+type finishedAt struct {
+	outcome protocol.Outcome
+	report  int64 // the first report that tells of it; 0 before
+}
+
+// start begins a new process, which knows of those before only the sequence of
+// their last report.
+func (p *process) start(now time.Duration, sequence int64) {
+	p.instance++
+	p.alive = true
+	p.report = protocol.Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), Sequence: sequence, MaxInFlight: 40}
+	p.sentAt = map[int64]time.Duration{}
+	p.finished = map[protocol.ArchiveID]finishedAt{}
+	p.grant, p.leased, p.next = protocol.Grant{}, 0, now
+}
+
+// take accepts a grant that is newer and meant for this process.
+func (p *process) take(g protocol.Grant) {
+	if !p.grant.ID().Before(g.ID()) {
+		return
+	}
+	p.grant = g
+	p.report.Epoch, p.report.GrantSequence = g.Epoch, g.Sequence
+	p.leased = 0
+	if sent, ok := p.sentAt[g.AcknowledgedReport]; ok && g.Instance == p.report.Instance {
+		p.leased = sent + g.Duration
+		for a, f := range p.finished {
+			if f.report > 0 && f.report <= g.AcknowledgedReport {
+				delete(p.finished, a)
+			}
+		}
+	}
+}
+
+// using gives the requests that the process may have in flight.
+func (p *process) using(now time.Duration) int {
+	if !p.alive || p.grant.Drain {
+		return 0
+	}
+	sum := 0
+	for _, g := range p.grant.Prefixes {
+		sum += g.Window
+	}
+	switch {
+	case p.leased == 0:
+		return 0
+	case clock(now, p.drift) < p.leased:
+		return sum
+	default:
+		return min(sum, 1)
+	}
+}
+
+// counters lets the counters grow with what the process uses.
+func (p *process) counters(random *rand.Rand) []protocol.PrefixCounters {
+	counters := slices.Clone(p.report.Prefixes)
+	for _, g := range p.grant.Prefixes {
+		i := slices.IndexFunc(counters, func(c protocol.PrefixCounters) bool { return c.Prefix == g.Prefix })
+		if i < 0 {
+			counters = append(counters, protocol.PrefixCounters{Prefix: g.Prefix})
+			i = len(counters) - 1
+		}
+		c := &counters[i]
+		sent := int64(random.IntN(20 * (g.Window + 1)))
+		c.Started += sent
+		c.Accepted += sent
+		if random.IntN(6) == 0 {
+			c.Started += sent
+			c.Throttled += sent
+		}
+		c.Bytes += sent << 20
+		c.Busy += time.Duration(sent) * 100 * time.Millisecond
+		c.MaxInFlight = random.IntN(g.Window + 1)
+		c.SenderLimited = random.IntN(3) == 0
+		c.AttemptP50 = time.Duration(80+random.IntN(80)) * time.Millisecond
+	}
+	return counters
+}
