@@ -104,9 +104,7 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 		recorded(ptr.Deref(profiles.Items[i].Status.Epoch, 0))
 	}
 	for i := range transfers.Items {
-		if s := transfers.Items[i].Status.Coordination; s != nil {
-			recorded(ptr.Deref(s.Epoch, 0))
-		}
+		recorded(recordedEpoch(&transfers.Items[i]))
 	}
 	// What workers say of epochs is not asked: they know none but those written here.
 	for i := range leases.Items {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -46,6 +47,8 @@ type claim struct {
 	// unrecorded is set while the API does not hold what the core has counted;
 	// no report is acknowledged meanwhile.
 	unrecorded bool
+	// foreign tells since when the status holds what a later leader wrote, zero if it does not.
+	foreign time.Time
 	// rejected is why the core does not take the spec as it is now; what it took before
 	// holds meanwhile.
 	rejected string
@@ -264,6 +267,14 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 	}
 }
 
+// recordedEpoch is that of the leader that has written a transfer's status.
+func recordedEpoch(at *v1alpha1.ArchiveTransfer) int64 {
+	if s := at.Status.Coordination; s != nil {
+		return ptr.Deref(s.Epoch, 0)
+	}
+	return 0
+}
+
 // record writes the coordinator's part of a transfer's status, if it changed.
 func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot protocol.Snapshot) error {
 	id := protocol.TransferID(m.transfer.UID)
@@ -274,8 +285,13 @@ func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot 
 	status := d.status(now, m, c, snapshot)
 	d.Metrics.Transfer(m.transfer, status)
 	d.showReportAge(now, m, c)
-	key := "status/" + string(id)
-	if c.recorded != nil && equality.Semantic.DeepEqual(*c.recorded, status) {
+	key, stands := "status/"+string(id), recordedEpoch(m.transfer)
+	if d.isForeign(stands, &c.foreign) {
+		c.unrecorded = true
+		return nil
+	}
+	// What a former leader wrote last is written over, also where nothing has changed since.
+	if c.recorded != nil && stands == d.epoch && equality.Semantic.DeepEqual(*c.recorded, status) {
 		c.unrecorded = false
 		d.unpark(key)
 		return nil

@@ -153,6 +153,21 @@ func isLater(stands v1alpha1.PrefixLeaseSpec, g protocol.Grant) bool {
 	return stands.Epoch > g.Epoch || stands.Epoch == g.Epoch && stands.Sequence > g.Sequence
 }
 
+// isForeign tells that a later leader wrote what says that it is of an epoch. This manager
+// then stops within foreignGrace of since, which is kept for the caller; else somebody wrote
+// it by hand.
+func (d *domain) isForeign(epoch int64, since *time.Time) bool {
+	if epoch <= d.epoch || epoch >= lastEpoch {
+		*since = time.Time{}
+		return false
+	}
+	now := d.Clock.Now()
+	if since.IsZero() {
+		*since = now
+	}
+	return now.Sub(*since) < foreignGrace
+}
+
 // dropForeign deletes a lease that holds a grant later than this leader's. Another
 // manager that leads would write such, and this one then stops within foreignGrace;
 // else somebody made it by hand. The worker ends with its lease, and the Job starts

@@ -109,8 +109,7 @@ func (d *domain) applyProfile(ctx context.Context, name string, status v1alpha1.
 }
 
 // reviewProfile makes the profile, or reads the version that is to be overwritten, unless a
-// later leader wrote it: this manager then stops within foreignGrace. If it does not,
-// somebody wrote it by hand.
+// later leader wrote it.
 func (d *domain) reviewProfile(ctx context.Context, name string) error {
 	p, err := objects.GetOrNil(ctx, d.APIReader, "", name, &v1alpha1.DestinationProfile{})
 	if err != nil {
@@ -125,14 +124,7 @@ func (d *domain) reviewProfile(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	now, epoch := d.Clock.Now(), ptr.Deref(p.Status.Epoch, 0)
-	switch later := epoch > d.epoch && epoch < lastEpoch; {
-	case !later:
-		d.profile.foreign = time.Time{}
-	case d.profile.foreign.IsZero():
-		d.profile.foreign = now
-		fallthrough
-	case now.Sub(d.profile.foreign) < foreignGrace:
+	if epoch := ptr.Deref(p.Status.Epoch, 0); d.isForeign(epoch, &d.profile.foreign) {
 		return fmt.Errorf("overwriting DestinationProfile %s: a manager of epoch %d has written it, this one has epoch %d", name, epoch, d.epoch)
 	}
 	d.profile.version = p.ResourceVersion

@@ -1,0 +1,77 @@
+package coordinator
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime"
+	testingclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/metrics"
+)
+
+// A manager leaves the status alone that a later leader has written, and acknowledges nothing
+// meanwhile; what a former leader or somebody by hand has written it writes over, though
+// nothing has changed since it wrote itself.
+func TestTheStatusIsOfTheLatestLeader(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	at := &v1alpha1.ArchiveTransfer{}
+	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
+	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(at).WithStatusSubresource(at).Build()
+	shown, err := metrics.New(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := testingclock.NewFakeClock(time.Unix(1000, 0))
+	c := &Coordinator{Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
+	c.retries = c.newRetries()
+	d, err := newDomain(c, "d", protocol.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.claims["1"] = newClaim(at.Status)
+	// after has the manager record once the status is of an epoch, and gives whose it is then.
+	after := func(epoch int64) int64 {
+		t.Helper()
+		m := &member{transfer: &v1alpha1.ArchiveTransfer{}}
+		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), m.transfer); err != nil {
+			t.Fatal(err)
+		}
+		m.transfer.Status.Coordination = &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(epoch)}
+		if err := cluster.Status().Update(t.Context(), m.transfer); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.record(t.Context(), time.Unix(1000, 0), m, protocol.Snapshot{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), m.transfer); err != nil {
+			t.Fatal(err)
+		}
+		return recordedEpoch(m.transfer)
+	}
+
+	for _, former := range []int64{0, 6, 6, lastEpoch} {
+		if got := after(former); got != 7 || d.claims["1"].unrecorded {
+			t.Errorf("the status of epoch %d is of %d afterwards, want 7", former, got)
+		}
+	}
+	for range 2 {
+		if got := after(8); got != 8 || !d.claims["1"].unrecorded {
+			t.Errorf("the status of a later leader is of epoch %d, unrecorded %t", got, d.claims["1"].unrecorded)
+		}
+	}
+	clock.Step(foreignGrace)
+	if got := after(8); got != 7 || d.claims["1"].unrecorded {
+		t.Errorf("a status by hand is of epoch %d after the grace, want 7", got)
+	}
+}
