@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -27,13 +28,15 @@ func closeTransfer(ctx context.Context, s *stage, p *puppet) {
 // lie writes a report as the puppet would, but for what change makes of it.
 func (p *puppet) lie(ctx context.Context, change func(*v1alpha1.PrefixLeaseStatus)) error {
 	GinkgoHelper()
-	lease, err := p.lease(ctx)
-	Expect(err).NotTo(HaveOccurred())
 	p.sequence++
-	lease.Status.ReportSequence = ptr.To(p.sequence)
-	lease.Status.ObservedEpoch, lease.Status.ObservedSequence = ptr.To(lease.Spec.Epoch), ptr.To(lease.Spec.Sequence)
-	change(&lease.Status)
-	return api.Status().Update(ctx, lease)
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error { // the manager may write a grant meanwhile
+		lease, err := p.lease(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		lease.Status.ReportSequence = ptr.To(p.sequence)
+		lease.Status.ObservedEpoch, lease.Status.ObservedSequence = ptr.To(lease.Spec.Epoch), ptr.To(lease.Spec.Sequence)
+		change(&lease.Status)
+		return api.Status().Update(ctx, lease)
+	})
 }
 
 var _ = Describe("The counts of a transfer", func() {
