@@ -6,7 +6,7 @@ const (
 	LabelTransfer = "transfer.cargoship.dev/name"
 	// LabelTransferUID is the UID of that ArchiveTransfer.
 	LabelTransferUID = "transfer.cargoship.dev/uid"
-	// LabelRole tells a transferring worker from a finishing one.
+	// LabelRole distinguishes worker pods from the finish pod.
 	LabelRole = "transfer.cargoship.dev/role"
 
 	// RoleWorker is the LabelRole of the pods that move data.
@@ -32,8 +32,8 @@ const (
 	ConditionFailed = "Failed"
 	// ConditionSuspended is true while spec.suspend, or the Job's, holds the workers back.
 	ConditionSuspended = "Suspended"
-	// ConditionProgressing is true while planning or moving data can go on; its
-	// reason names what stands in the way otherwise.
+	// ConditionProgressing is true while planning or transferring can proceed;
+	// otherwise its reason names what blocks it.
 	ConditionProgressing = "Progressing"
 	// ConditionThrottled is true while the destination throttles requests.
 	ConditionThrottled = "Throttled"
@@ -91,7 +91,7 @@ const (
 	ReasonCoordinationParked = "CoordinationParked"
 	// ReasonSnapshotUnreadable: what a DestinationProfile holds is not used.
 	ReasonSnapshotUnreadable = "SnapshotUnreadable"
-	// ReasonUnspecified stands for a worker's reason that is no word.
+	// ReasonUnspecified replaces a worker's reason that is not a word.
 	ReasonUnspecified = "Unspecified"
 )
 
