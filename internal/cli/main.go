@@ -25,11 +25,16 @@ func Main(root *cobra.Command) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), ending()...)
+	signalled, stop := signal.NotifyContext(context.Background(), ending()...)
 	defer stop()
-	// A second signal kills the process, but not a second write to a closed pipe.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, end := context.WithCancelCause(signalled)
+	defer end(nil)
+	// From then on a signal kills the process.
 	context.AfterFunc(ctx, stop)
+	// Writing to a closed pipe fails, then, rather than to kill the process.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	root.SetOut(output{os.Stdout, end})
+	root.SetErr(output{os.Stderr, end})
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
@@ -42,10 +47,11 @@ func Main(root *cobra.Command) int {
 }
 
 // ending are the signals that shut a command down cleanly: it aborts its open uploads. Without
-// a handler, a closed terminal or pipe would kill it. Signals that are ignored at the start
-// stay ignored, as with nohup.
+// a handler, a closed terminal would kill it. Signals that are ignored at the start stay
+// ignored, as with nohup. SIGPIPE is none of them: a server that closes a connection raises
+// it, too.
 func ending() []os.Signal {
-	all := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE}
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 	return slices.DeleteFunc(all, signal.Ignored)
 }
 
