@@ -81,7 +81,12 @@ func (a *adoption) adopt(ctx context.Context) (bool, error) {
 // of that object is also what the server's clock says.
 func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, err error) {
 	claims, digests := found.Layout.BookkeepingPrefix()+"claims/", found.Layout.BookkeepingPrefix()+"digests/"
-	own := claims + uuid.NewString()
+	own, former := claims+uuid.NewString(), ""
+	if a.plan.Lock != "" {
+		// Whoever held the lock before this process has ended, and its claims with it.
+		former = claims + a.plan.Lock + "/"
+		own = former + uuid.NewString()
+	}
 	if err := a.bucket.Put(ctx, own, []byte("this run is about to be gone on with\n")); err != nil {
 		return false, err
 	}
@@ -107,6 +112,7 @@ func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, e
 			return false, nil
 		case sign.Key == own:
 			now = sign.Modified
+		case former != "" && strings.HasPrefix(sign.Key, former):
 		case strings.HasPrefix(sign.Key, claims):
 			claimed = later(claimed, sign.Modified)
 		default:

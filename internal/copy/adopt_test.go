@@ -124,6 +124,12 @@ func TestOnlyARunThatIsDeadIsGoneOnWith(t *testing.T) {
 		"being claimed": {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) {
 			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"claims/other", nil)
 		}, false},
+		"claimed by a process that was killed": {"boot 1", "boot 1", time.Second, func(b *bookkeeper, l archive.Layout) {
+			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"claims/boot 1/other", nil)
+		}, true},
+		"being claimed under another lock": {"boot 1", "boot 1", time.Second, func(b *bookkeeper, l archive.Layout) {
+			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"claims/boot 2/other", nil)
+		}, false},
 		"being removed": {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) {
 			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"pruned/other", nil)
 		}, false},
