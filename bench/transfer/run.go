@@ -37,7 +37,8 @@ type server struct {
 // startServer starts a lab for one copy.
 func startServer(program, scratch string, c condition) (*server, error) {
 	s := &server{}
-	arguments := []string{"--backend", "discard"}
+	// A packed run reads its plan again before it is committed.
+	arguments := []string{"--backend", "discard", "--keep", "data/.cargoship/"}
 	if c.text != "" {
 		file := filepath.Join(scratch, "conditions.yaml")
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
