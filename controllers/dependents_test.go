@@ -17,7 +17,7 @@ import (
 )
 
 var _ = Describe("A precondition", func() {
-	It("that does not hold is named, and starts the transfer when it is mended", func(ctx SpecContext) {
+	It("that does not hold is named, and starts the transfer when it is fixed", func(ctx SpecContext) {
 		startManager()
 		s := makeEmptyStage(ctx)
 		s.createTransfer(ctx, nil)

@@ -88,7 +88,7 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g protocol.Grant) er
 	return d.wrote(ctx, m, uid, err)
 }
 
-// wrote takes in what came of writing a lease. One that the API server refuses, or whose
+// wrote records the outcome of writing a lease. One that the API server refuses, or whose
 // name is taken, is parked.
 func (d *domain) wrote(ctx context.Context, m *member, uid string, err error) error {
 	var taken *nameTaken

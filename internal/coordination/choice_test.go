@@ -59,9 +59,9 @@ func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 	}
 }
 
-// A worker that has run out of archives while some are queued has its transfer report in
-// haste; one that has just as little to send at the end has not.
-func TestAWorkerThatRunsDryMakesHaste(t *testing.T) {
+// A worker that has run out of archives while some are queued has its transfer report
+// fast; one that has just as little to send at the end has not.
+func TestAStarvedWorkerReportsFast(t *testing.T) {
 	for queued, want := range map[int64]time.Duration{1000: shortestInterval, 16: 2 * time.Second} {
 		f := newFixture(t, protocol.DefaultConfig())
 		f.c.control.Settle(32, protocol.CongestionAvoidance)
@@ -73,7 +73,7 @@ func TestAWorkerThatRunsDryMakesHaste(t *testing.T) {
 		}
 		f.reports["w"].Prefixes = []protocol.PrefixCounters{{Prefix: "a", SenderLimited: true}}
 		f.report("w", all...)
-		f.c.hasten()
+		f.c.setIntervals()
 		if got := f.c.transfers[0].terms.Interval; got != want {
 			t.Errorf("with %d archives for a worker that ended all of its own the interval is %v, want %v", queued, got, want)
 		}

@@ -41,7 +41,7 @@ type books struct {
 	epoch int64
 	core  *PipelineCoordinator
 
-	content  map[string][]protocol.Outcome // by prefix: what becomes of each archive
+	content  map[string][]protocol.Outcome // by prefix: the outcome of each archive
 	complete map[protocol.ArchiveID]bool   // some worker has done its part, honestly
 	// falseCounts: a worker has lied about its own archives.
 	falseCounts bool

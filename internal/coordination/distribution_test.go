@@ -231,7 +231,7 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 func TestScarceSlotsGoRound(t *testing.T) {
 	f := newTickFleet(t)
 	f.schedule(5_000)
-	turn := fairshare.TurnIntervals * f.c.transfers[0].terms.Leisure
+	turn := fairshare.TurnIntervals * f.c.transfers[0].terms.BaseInterval
 	since := map[*cell]time.Time{}
 	var longest time.Duration
 	for i := range 6 * fairshare.TurnIntervals {

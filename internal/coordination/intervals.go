@@ -18,19 +18,19 @@ func (c *PipelineCoordinator) configure() {
 	stretched := time.Duration(len(c.workers)/writesPerSecond*2) * time.Second / 2
 	law, live := c.law()
 	for _, t := range c.transfers {
-		t.terms.Leisure, t.terms.Duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
+		t.terms.BaseInterval, t.terms.Duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
 		if live {
-			t.terms.Leisure, t.terms.Duration = min(t.terms.Leisure, law.UpdateInterval), min(t.terms.Duration, law.LeaseDuration)
+			t.terms.BaseInterval, t.terms.Duration = min(t.terms.BaseInterval, law.UpdateInterval), min(t.terms.Duration, law.LeaseDuration)
 		}
-		t.terms.Leisure = max(t.terms.Leisure, stretched)
-		t.terms.Duration = max(t.terms.Duration, 4*t.terms.Leisure)
+		t.terms.BaseInterval = max(t.terms.BaseInterval, stretched)
+		t.terms.Duration = max(t.terms.Duration, 4*t.terms.BaseInterval)
 		t.terms.Lifetime = protocol.Lifetime(t.terms.Duration)
-		t.work.Leisure = t.terms.Leisure
+		t.work.BaseInterval = t.terms.BaseInterval
 	}
 	if live && law != c.control.Config() {
 		c.control.Configure(law)
 	}
-	c.hasten()
+	c.setIntervals()
 }
 
 // law is what the transfers that hold leases agree on, if there are any.
@@ -60,17 +60,17 @@ func (t *transfer) counts(now time.Time) bool {
 // shortestInterval is the shortest report interval while the law moves fast.
 const shortestInterval = 500 * time.Millisecond
 
-// hasten sets the intervals at which workers report and grants may change: short
+// setIntervals sets the intervals at which workers report and grants may change: short
 // while the law moves fast, as far as the size of the fleet allows.
-func (c *PipelineCoordinator) hasten() {
+func (c *PipelineCoordinator) setIntervals() {
 	granted, _ := c.grantedAndCharged()
-	hasty := granted > 0 && (c.control.Hasty(c.now) || c.hungry()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
+	fast := granted > 0 && (c.control.FastReporting(c.now) || c.starved()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
 	step := shortestInterval
 	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
 	for _, t := range c.transfers {
-		t.terms.Interval = t.terms.Leisure
-		if hasty {
-			t.terms.Interval = min(t.terms.Leisure, max(step, fastest))
+		t.terms.Interval = t.terms.BaseInterval
+		if fast {
+			t.terms.Interval = min(t.terms.BaseInterval, max(step, fastest))
 		}
 	}
 }
@@ -82,10 +82,10 @@ func (c *PipelineCoordinator) wanted() bool {
 	})
 }
 
-// hungry tells that archives end faster than they are handed out at leisure.
-func (c *PipelineCoordinator) hungry() bool {
+// starved tells that archives end faster than they are assigned at the base interval.
+func (c *PipelineCoordinator) starved() bool {
 	return !c.options.Without.Has(congestion.Haste) && slices.ContainsFunc(c.transfers, func(t *transfer) bool {
-		return t.work.Waiting() && slices.ContainsFunc(t.workers, func(w *worker) bool { return w.work.Hungry() })
+		return t.work.Waiting() && slices.ContainsFunc(t.workers, func(w *worker) bool { return w.work.Starved() })
 	})
 }
 

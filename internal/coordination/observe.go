@@ -70,7 +70,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 			ended++
 		}
 	}
-	w.work.MeasureTurnover(ended, elapsed, first)
+	w.work.MeasureCompletionRate(ended, elapsed, first)
 	w.work.MeasureRest(w.round.limited)
 	c.observePlan(w, r)
 	w.work.Yield(r)
@@ -178,7 +178,7 @@ func (w *worker) restart() {
 		cell.hand.Sent = 0
 	}
 	w.round = workerRound{}
-	w.work.ForgetTurnover()
+	w.work.ForgetCompletionRate()
 }
 
 // count takes in the growth of one prefix's counters, as far as it is believed. The

@@ -40,7 +40,7 @@ func (c *PipelineCoordinator) slots(l *lane) int {
 // claim tells what the transfer and its workers claim in this tick.
 func (t *transfer) claim() {
 	s, config := &t.share, t.spec.Config
-	s.Tenant, s.Weight, s.Leisure = &t.tenant.share, t.spec.Weight, t.terms.Leisure
+	s.Tenant, s.Weight, s.BaseInterval = &t.tenant.share, t.spec.Weight, t.terms.BaseInterval
 	s.Strategy, s.Proportional = config.Strategy, config.BandwidthStrategy == protocol.BandwidthProportional
 	s.Fixed, s.FixedPrefixes, s.FixedWindow = config.Uncoordinated, config.MaxPrefixes, config.MaxConcurrentUploads
 	s.Workers, s.Ready, s.Free = s.Workers[:0], s.Ready[:0], s.Free[:0]

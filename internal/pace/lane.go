@@ -62,7 +62,7 @@ func (l *Lane) Set(now time.Time, granted Limit) {
 	if slowed && !l.last.IsZero() {
 		l.scatter()
 	}
-	l.hasten(now)
+	l.pullForward(now)
 }
 
 const (
@@ -104,7 +104,7 @@ func (l *Lane) Ready(now time.Time) (ok bool, wait time.Duration) {
 	if l.inFlight >= l.granted.Window {
 		return false, 0
 	}
-	l.hasten(now)
+	l.pullForward(now)
 	wait = l.next.Sub(now)
 	if wait <= 0 || l.rate(now) == 0 {
 		return true, 0
@@ -115,8 +115,8 @@ func (l *Lane) Ready(now time.Time) (ok bool, wait time.Duration) {
 	return false, wait
 }
 
-// hasten pulls the next start forward after the rate has risen.
-func (l *Lane) hasten(now time.Time) {
+// pullForward pulls the next start forward after the rate has risen.
+func (l *Lane) pullForward(now time.Time) {
 	if rate := l.rate(now); rate == 0 {
 		l.next = now
 	} else if soonest := l.soonest(rate); l.next.After(soonest) {

@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -52,15 +51,10 @@ func newClient(t *testing.T, o Options) *Client {
 
 func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
-// wantStored fails unless the object stands with this content.
+// wantStored fails unless the object has this content.
 func (r *rig) wantStored(t *testing.T, key string, want []byte) {
 	t.Helper()
-	got, err := os.ReadFile(r.server.Path(testBucket, key))
-	if err != nil {
-		t.Errorf("object %q: %v", key, err)
-	} else if string(got) != string(want) {
-		t.Errorf("object %q differs: %d bytes, want %d", key, len(got), len(want))
-	}
+	r.server.WantObject(t, testBucket, key, want)
 }
 
 // wantError fails unless err is an *Error of this class and reason.

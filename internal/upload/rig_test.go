@@ -78,15 +78,10 @@ func checksumOf(content []byte) string {
 
 func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
-// wantStored fails unless the object stands with this content.
+// wantStored fails unless the object has this content.
 func (r *rig) wantStored(t *testing.T, key string, want []byte) {
 	t.Helper()
-	got, err := os.ReadFile(r.server.Path(testBucket, key))
-	if err != nil {
-		t.Errorf("object %q: %v", key, err)
-	} else if string(got) != string(want) {
-		t.Errorf("object %q differs from the file: %d bytes, want %d", key, len(got), len(want))
-	}
+	r.server.WantObject(t, testBucket, key, want)
 }
 
 // wantNothing fails if the object or an open upload of it is there.

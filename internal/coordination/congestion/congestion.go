@@ -224,16 +224,16 @@ func (c *GlobalCongestionController) inFlight(s Signal) float64 {
 	return min(c.window.size, float64(s.InFlight))
 }
 
-// Hasty tells that the next reports are worth having soon.
-func (c *GlobalCongestionController) Hasty(now time.Time) bool {
+// FastReporting tells that the next reports are worth having soon.
+func (c *GlobalCongestionController) FastReporting(now time.Time) bool {
 	if c.without.Has(Haste) {
 		return false
 	}
-	if c.window.hasty() && !c.slackened {
+	if c.window.fastReporting() && !c.slackened {
 		return true
 	}
 	for _, g := range c.groups {
-		if g.rate.hasty(now) {
+		if g.rate.fastReporting(now) {
 			return true
 		}
 	}

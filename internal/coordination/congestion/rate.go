@@ -116,9 +116,9 @@ func (r *rateLaw) free() {
 	*r = rateLaw{state: protocol.CongestionAvoidance, good: r.good, events: r.events}
 }
 
-// hasty tells that the rate moves fast or is about to, or waits to hear that an outage
+// fastReporting tells that the rate moves fast or is about to, or waits to hear that an outage
 // is over.
-func (r *rateLaw) hasty(now time.Time) bool {
+func (r *rateLaw) fastReporting(now time.Time) bool {
 	wait := r.probe.due.Sub(now)
 	soon := r.binding && wait < probeLead && wait > -probeUnpaid
 	return r.state != protocol.CongestionAvoidance || r.probe.active || r.settling || soon

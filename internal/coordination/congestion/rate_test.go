@@ -242,12 +242,12 @@ func TestReportsBecomeFrequentBeforeAProbe(t *testing.T) {
 		before time.Duration
 		want   bool
 	}{{time.Minute, false}, {probeLead + time.Second, false}, {probeLead - time.Second, true}, {-time.Second, true}, {-time.Hour, false}} {
-		if got := r.hasty(r.probe.due.Add(-test.before)); got != test.want {
-			t.Errorf("%v before the probe: hasty is %v", test.before, got)
+		if got := r.fastReporting(r.probe.due.Add(-test.before)); got != test.want {
+			t.Errorf("%v before the probe: fastReporting is %v", test.before, got)
 		}
 	}
 	judge(c, start, with(func(s *Signal) { s.Started, s.Accepted = 500, 500 }))
-	if r.hasty(r.probe.due) {
+	if r.fastReporting(r.probe.due) {
 		t.Error("reports are frequent for a probe of a rate that does not limit")
 	}
 }

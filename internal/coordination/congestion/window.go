@@ -140,8 +140,8 @@ func (w *windowLaw) overrun(s Signal) bool {
 	return s.timesOut() && w.late >= starvedRounds
 }
 
-// hasty tells that the window moves fast.
-func (w *windowLaw) hasty() bool {
+// fastReporting tells that the window moves fast.
+func (w *windowLaw) fastReporting() bool {
 	return w.state == protocol.SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > movedShare*w.good
 }
 

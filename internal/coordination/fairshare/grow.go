@@ -23,7 +23,7 @@ func (d *Divider) Grow(now time.Time, free int, growing []Growth) {
 	}
 }
 
-// Serve takes down since when the worker has slots, or none.
+// Serve records since when the worker has slots, or none.
 func (w *Worker) Serve(now time.Time) {
 	if serving := w.Window() > 0; serving != w.serving {
 		w.serving, w.since = serving, now

@@ -29,8 +29,8 @@ type Transfer struct {
 	Strategy protocol.Strategy
 	// Proportional: its part of a rate goes to the prefixes in proportion to their windows.
 	Proportional bool
-	// Leisure is the interval between the reports of its workers where nothing makes haste.
-	Leisure time.Duration
+	// BaseInterval is the interval between the reports of its workers while nothing asks for faster ones.
+	BaseInterval time.Duration
 	// Fixed: its windows are not controlled, but FixedWindow on FixedPrefixes per worker.
 	Fixed                      bool
 	FixedPrefixes, FixedWindow int

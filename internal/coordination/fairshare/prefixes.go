@@ -56,7 +56,7 @@ func (d *Divider) dividePrefixes(now time.Time, t *Transfer, window int) []*Pref
 		d.prefixes = append(d.prefixes, l)
 		claims = append(claims, claim{
 			weight: t.Weigh(l, efficiency), demand: float64(l.demand), limit: float64(l.limit),
-			current: current, rank: rank(now, l.since, current > 0), inTurn: now.Sub(l.since) < TurnIntervals*t.Leisure,
+			current: current, rank: rank(now, l.since, current > 0), inTurn: now.Sub(l.since) < TurnIntervals*t.BaseInterval,
 		})
 	}
 	d.allocator.claims = claims
@@ -106,7 +106,7 @@ func (w *Worker) claimOn(now time.Time, l *Prefix) claim {
 	}
 	claim := w.claim(now, demand, w.Capacity-w.used, current)
 	claim.rank = rank(now, since, serving)
-	claim.inTurn = now.Sub(since) < TurnIntervals*w.Transfer.Leisure
+	claim.inTurn = now.Sub(since) < TurnIntervals*w.Transfer.BaseInterval
 	waitedATurn := current == 0 && !serving && !claim.inTurn
 	if waitedATurn || current > 0 && claim.inTurn {
 		claim.floor = 1
@@ -118,7 +118,7 @@ func (w *Worker) claimOn(now time.Time, l *Prefix) claim {
 func (w *Worker) claim(now time.Time, demand, limit, current int) claim {
 	return claim{
 		weight: 1, base: float64(w.used), demand: float64(min(demand, limit)), limit: float64(limit), current: current,
-		rank: rank(now, w.since, w.serving), inTurn: now.Sub(w.since) < TurnIntervals*w.Transfer.Leisure,
+		rank: rank(now, w.since, w.serving), inTurn: now.Sub(w.since) < TurnIntervals*w.Transfer.BaseInterval,
 	}
 }
 

@@ -9,7 +9,7 @@ func (x *Tenant) claim(now time.Time) claim {
 	sum := claim{weight: 1, floor: 1, current: 0, rank: rank(now, x.since, x.window > 0)}
 	turn := time.Hour
 	for _, t := range x.transfers {
-		turn = min(turn, TurnIntervals*t.Leisure)
+		turn = min(turn, TurnIntervals*t.BaseInterval)
 		sum.demand += float64(t.demand)
 		sum.limit += float64(t.limit)
 		sum.current += t.Window
@@ -48,7 +48,7 @@ func (d *Divider) divideTransfers(now time.Time, x *Tenant) {
 	for _, t := range x.transfers {
 		claims = append(claims, claim{
 			weight: float64(t.Weight), floor: 1, demand: float64(t.demand), limit: float64(t.limit),
-			current: t.Window, rank: rank(now, t.since, t.Window > 0), inTurn: now.Sub(t.since) < TurnIntervals*t.Leisure,
+			current: t.Window, rank: rank(now, t.since, t.Window > 0), inTurn: now.Sub(t.since) < TurnIntervals*t.BaseInterval,
 		})
 	}
 	d.allocator.claims = claims

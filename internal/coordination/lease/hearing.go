@@ -20,12 +20,12 @@ func (l *Ledger) Missed(now time.Time, t Terms) bool {
 	if !l.reported {
 		heard = l.issuedAt
 	}
-	return now.Sub(heard) > silentIntervals*t.Leisure || len(l.versions) > unseenVersions
+	return now.Sub(heard) > silentIntervals*t.BaseInterval || len(l.versions) > unseenVersions
 }
 
 // Overdue tells that a report of the worker is missing.
 func (l *Ledger) Overdue(now time.Time, t Terms) bool {
-	return now.Sub(l.reportedAt) >= 2*t.Leisure
+	return now.Sub(l.reportedAt) >= 2*t.BaseInterval
 }
 
 // Frozen tells that the worker's grant stays as it is, to be renewed or to end. That of

@@ -21,8 +21,8 @@ const (
 
 // Terms are those of the leases of one transfer.
 type Terms struct {
-	// Interval is between the reports of its workers, Leisure where nothing makes haste.
-	Interval, Leisure time.Duration
+	// Interval is between the reports of its workers, BaseInterval while nothing asks for faster ones.
+	Interval, BaseInterval time.Duration
 	// Duration is how long a grant holds, Lifetime the same by the manager's clock at most.
 	Duration, Lifetime time.Duration
 }

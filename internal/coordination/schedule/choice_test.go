@@ -67,7 +67,7 @@ func TestWorkersSpread(t *testing.T) {
 // handed is a worker with windows on as many prefixes of 1000 archives each.
 func handed(windows ...int) *Worker {
 	t := New("t", protocol.DefaultConfig())
-	t.Leisure = 2 * time.Second
+	t.BaseInterval = 2 * time.Second
 	w := t.AddWorker("w")
 	w.Ready, w.Capacity = true, 1000
 	for i, window := range windows {
@@ -97,15 +97,15 @@ func TestTheHandsFollowTheWindow(t *testing.T) {
 }
 
 // A worker that ends archives faster than its hands are filled is given more ahead.
-func TestAheadFollowsTheTurnover(t *testing.T) {
+func TestAheadFollowsTheCompletionRate(t *testing.T) {
 	w := handed(32)
 	if got := w.hands[0].ahead(); got != 16 {
 		t.Fatalf("%d archives ahead, want the pipeline's depth", got)
 	}
-	if w.turnover = 8; w.hands[0].ahead() != 8*aheadIntervals*2 {
+	if w.completionRate = 8; w.hands[0].ahead() != 8*aheadIntervals*2 {
 		t.Errorf("%d archives ahead at 8 per second and reports every 2 s, want those of %d reports", w.hands[0].ahead(), aheadIntervals)
 	}
-	if w.turnover = 1e6; w.hands[0].ahead() != protocol.MaxPipelineDepth {
+	if w.completionRate = 1e6; w.hands[0].ahead() != protocol.MaxPipelineDepth {
 		t.Errorf("%d archives ahead, want no more than a grant can list", w.hands[0].ahead())
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// aheadIntervals between reports, at leisure, are what a worker is given archives for.
+// aheadIntervals between reports, at the base interval, are what a worker is given archives for.
 const aheadIntervals = 2
 
 // waits tells that the worker holds archives of the prefix and has no window there.
@@ -79,6 +79,6 @@ func (c *Hand) depth() int {
 func (c *Hand) ahead() int {
 	w := c.worker
 	depth := float64(w.transfer.Config.PipelineDepth * w.serves)
-	depth = max(depth, aheadIntervals*w.turnover*w.transfer.Leisure.Seconds())
+	depth = max(depth, aheadIntervals*w.completionRate*w.transfer.BaseInterval.Seconds())
 	return min(max(1, int(depth)*c.Window/max(1, w.granting)), protocol.MaxPipelineDepth)
 }

@@ -28,14 +28,14 @@ type Worker struct {
 	// finish them.
 	lost map[lostArchive]protocol.GrantID
 
-	sent     int64   // bytes that the report being taken in tells of
-	speed    float64 // bytes per second while it had enough to send
-	tried    bool    // it had, at least once
-	serves   int     // prefixes on which it has a window, in this tick
-	granting int     // the sum of these windows
-	turnover float64 // archives ended per second
-	handed   int     // archives it held when it was last given some
-	dry      bool    // it has sent the most of them, and sends too little
+	sent           int64   // bytes that the report being taken in tells of
+	speed          float64 // bytes per second while it had enough to send
+	tried          bool    // it had, at least once
+	serves         int     // prefixes on which it has a window, in this tick
+	granting       int     // the sum of these windows
+	completionRate float64 // archives ended per second
+	handed         int     // archives it held when it was last given some
+	starved        bool    // it has sent the most of them, and sends too little
 }
 
 type lostArchive struct {
@@ -137,11 +137,11 @@ func (w *Worker) Release(orderly bool) {
 		c.Window, c.Target = 0, 0
 	}
 	w.held = 0
-	w.ForgetTurnover()
+	w.ForgetCompletionRate()
 }
 
-// ForgetTurnover forgets how fast the worker ends archives.
-func (w *Worker) ForgetTurnover() { w.turnover, w.handed, w.dry = 0, 0, false }
+// ForgetCompletionRate forgets how fast the worker ends archives.
+func (w *Worker) ForgetCompletionRate() { w.completionRate, w.handed, w.starved = 0, 0, false }
 
 func (w *Worker) giveBack(l *Prefix, h *holding, orderly bool) {
 	switch {

@@ -64,23 +64,23 @@ func (w *Worker) finishLate(l *Prefix, h *holding, o protocol.Outcome) Result {
 	return Finished
 }
 
-// MeasureTurnover smooths how many archives the worker sends whole per second, over about
-// an interval between reports at leisure.
-func (w *Worker) MeasureTurnover(ended int, elapsed time.Duration, first bool) {
+// MeasureCompletionRate smooths how many archives the worker sends whole per second, over about
+// a base interval.
+func (w *Worker) MeasureCompletionRate(ended int, elapsed time.Duration, first bool) {
 	if seconds := elapsed.Seconds(); !first && seconds > 0 {
-		weight := 1 - math.Exp(-seconds/w.transfer.Leisure.Seconds())
-		w.turnover += weight * (float64(ended)/seconds - w.turnover)
+		weight := 1 - math.Exp(-seconds/w.transfer.BaseInterval.Seconds())
+		w.completionRate += weight * (float64(ended)/seconds - w.completionRate)
 	}
 }
 
-// Hungry tells that the worker has run out of what it was handed, or ends most of it
-// before it would be given more at leisure.
-func (w *Worker) Hungry() bool {
-	return w.dry || w.handed > 0 && w.turnover*w.transfer.Leisure.Seconds() > float64(w.handed)/2
+// Starved tells that the worker has run out of what it was handed, or ends most of it
+// before it is given more at the base interval.
+func (w *Worker) Starved() bool {
+	return w.starved || w.handed > 0 && w.completionRate*w.transfer.BaseInterval.Seconds() > float64(w.handed)/2
 }
 
 // MeasureRest notes whether the worker, which had too little to send if limited, has
 // ended the most of what it was handed.
 func (w *Worker) MeasureRest(limited bool) {
-	w.dry = limited && w.handed > 0 && 2*w.held <= w.handed
+	w.starved = limited && w.handed > 0 && 2*w.held <= w.handed
 }

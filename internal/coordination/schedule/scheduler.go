@@ -26,8 +26,8 @@ type TransferScheduler struct {
 	workers  []*Worker // by ID
 
 	Config protocol.Config
-	// Leisure is the interval between the reports of its workers where nothing makes haste.
-	Leisure time.Duration
+	// BaseInterval is the interval between the reports of its workers while nothing asks for faster ones.
+	BaseInterval time.Duration
 
 	spare  []*holding // to be used again
 	offers []offer    // scratch of refill

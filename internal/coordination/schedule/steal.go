@@ -85,7 +85,7 @@ func (w *Worker) Accepts(now time.Time, l *Prefix) bool {
 	if !ok {
 		return true
 	}
-	moving := moveIntervals * w.transfer.Leisure
+	moving := moveIntervals * w.transfer.BaseInterval
 	if now.Sub(l.served) > 2*moving {
 		return true
 	}
@@ -205,7 +205,7 @@ func (o outlook) ends(w *Worker) time.Duration {
 func (t *TransferScheduler) movable(w *Worker, ends time.Duration) bool {
 	c := w.longest()
 	h := c.held[len(c.held)-1]
-	moving := moveIntervals * t.Leisure
+	moving := moveIntervals * t.BaseInterval
 	elsewhere := moving + duration(float64(h.size)/t.outlook.fastest)
 	if len(c.held) == 1 {
 		if !t.attemptable(h.archive) {
@@ -315,7 +315,7 @@ func (w *Worker) MeasureSpeed(elapsed time.Duration, window int, first, limited 
 	loaded := w.held > 0 && !limited
 	w.tried = w.tried || loaded
 	if speed > w.speed || loaded {
-		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.Leisure.Seconds()))
+		weight := 1 - math.Exp(-elapsed.Seconds()/(speedMemory*w.transfer.BaseInterval.Seconds()))
 		w.speed += weight * (speed - w.speed)
 	}
 }

@@ -81,6 +81,18 @@ func (s *Server) CreateBucket(tb testing.TB, name string) {
 // Path is where the object of a key stands as a file, if it is there.
 func (s *Server) Path(bucket, key string) string { return filepath.Join(s.dir, bucket, key) }
 
+// WantObject fails the test unless the object of a key has this content.
+func (s *Server) WantObject(tb testing.TB, bucket, key string, want []byte) {
+	tb.Helper()
+	got, err := os.ReadFile(s.Path(bucket, key))
+	switch {
+	case err != nil:
+		tb.Errorf("object %q: %v", key, err)
+	case !bytes.Equal(got, want):
+		tb.Errorf("object %q differs: %d bytes, want %d", key, len(got), len(want))
+	}
+}
+
 // CredentialsDir returns a new directory with the server's credentials in files, as
 // s3.Options.CredentialsDir wants them.
 func (s *Server) CredentialsDir(tb testing.TB) string {
