@@ -84,10 +84,10 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	plan := d.core.Tick(now)
 	d.core.Spend(d.Clock.Since(deciding)) // not what the API server takes: data moves meanwhile
 	d.due = now.Add(d.core.Interval())
-	for _, t := range plan.Transitions {
+	for _, t := range plan.Decision.Transitions {
 		log.FromContext(ctx).WithName("coordinator").Info("changed state", "domain", d.name, "group", t.Group,
 			"from", t.From, "to", t.To, "cause", t.Cause)
-		d.Metrics.Transition(d.name, string(t.From), string(t.To), t.Cause)
+		d.Metrics.Transition(d.name, string(t.From), string(t.To), string(t.Cause))
 	}
 	decided := d.Clock.Now()
 	// What has ended is recorded before it is acknowledged: a manager that dies
@@ -97,7 +97,7 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 		errs = append(errs, d.record(ctx, now, m, snapshot), d.deleteLeases(ctx, m))
 	}
 	errs = append(errs, d.writeGrants(ctx, members, plan))
-	d.writeProfile(ctx, now, snapshot, len(plan.Transitions) > 0)
+	d.writeProfile(ctx, now, snapshot, len(plan.Decision.Transitions) > 0)
 	d.Metrics.Parked(d.name, d.waiting(members))
 	whole := d.Clock.Since(began)
 	d.Metrics.Tick(d.name, decided.Sub(began), whole)

@@ -46,8 +46,8 @@ type PipelineCoordinator struct {
 	workers   map[protocol.WorkerID]*worker
 	ordered   []*worker // by ID
 
-	transitions []protocol.Transition
-	metrics     metrics
+	decision protocol.Decision // of this tick
+	metrics  metrics
 
 	// Scratch of Tick.
 	divider fairshare.Divider
@@ -101,6 +101,7 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 	c.now = now
 	c.expire(now)
 	c.control.EndLearning(now)
+	c.decision = protocol.Decision{}
 	c.endRounds(now)
 	c.configure()
 	c.distribute(now)
@@ -111,9 +112,8 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 		t.choosePlanner(now)
 		c.metrics.ArchivesMoved += t.work.Steal()
 	}
-	plan := protocol.Plan{Grants: c.issue(now), Transitions: c.transitions}
+	plan := protocol.Plan{Grants: c.issue(now), Decision: c.decision}
 	c.metrics.tick(c, now)
-	c.transitions = nil
 	c.ticked = now
 	return plan
 }

@@ -342,7 +342,7 @@ func TestMetricsOfALoop(t *testing.T) {
 	if m.Improvement < 0.4 || m.Improvement > 0.5 || math.Abs(m.LatencyReduction) > 0.05 {
 		t.Errorf("improvement %v and latency reduction %v, want 390/267 - 1 and none", m.Improvement, m.LatencyReduction)
 	}
-	if m.CongestionCauses[congestion.CauseThrottled] < 1 || m.PipelineUtilization < 0.5 || math.Abs(m.Throughput-g.Throughput) > 1 {
+	if m.CongestionCauses[string(congestion.ReasonThrottled)] < 1 || m.PipelineUtilization < 0.5 || math.Abs(m.Throughput-g.Throughput) > 1 {
 		t.Errorf("causes %v, utilisation %v, throughput %v of %v", m.CongestionCauses, m.PipelineUtilization, m.Throughput, g.Throughput)
 	}
 	if g.CongestionEvents < 1 || m.Profile.Samples == 0 || m.Profile.Confidence < 0.5 {

@@ -165,7 +165,7 @@ const adaptationMemory = time.Minute
 
 // tick takes in the time since the tick before, and what this one decided.
 func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
-	m.countCauses(c.transitions)
+	m.countCauses(c.decision.Transitions)
 	elapsed := now.Sub(c.ticked)
 	if elapsed <= 0 {
 		return
@@ -209,11 +209,11 @@ func (c *PipelineCoordinator) unmet() int {
 func (m *metrics) countCauses(transitions []protocol.Transition) {
 	for _, t := range transitions {
 		switch t.Cause {
-		case congestion.CauseThrottled, congestion.CauseQueueGrowth, congestion.CauseNoSuccess, congestion.CausePersistent:
+		case congestion.ReasonThrottled, congestion.ReasonQueueGrowth, congestion.ReasonNoSuccess, congestion.ReasonPersistentThrottling:
 			if m.CongestionCauses == nil {
 				m.CongestionCauses = map[string]int64{}
 			}
-			m.CongestionCauses[t.Cause]++
+			m.CongestionCauses[string(t.Cause)]++
 		}
 	}
 }

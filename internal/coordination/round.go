@@ -40,7 +40,7 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 	}
 	signal := c.signal(now)
 	signal.Length = k.Elapsed(now)
-	c.transitions = append(c.transitions, k.Round(now, signal)...)
+	c.decision = k.Round(now, signal)
 	for _, t := range c.transfers {
 		for _, l := range t.lanes {
 			l.model.EndRound(now, signal.Length, k.State(l.member), t.spec.Config)

@@ -217,7 +217,7 @@ func (s *session) turn(now time.Time) error {
 	deciding := time.Now()
 	plan := s.coordinator.Tick(now)
 	s.coordinator.Spend(time.Since(deciding))
-	for _, t := range plan.Transitions {
+	for _, t := range plan.Decision.Transitions {
 		s.state = t.To
 	}
 	for _, g := range plan.Grants {

@@ -91,6 +91,24 @@ func (c *checks) ticked(m *manager, plan protocol.Plan) {
 	}
 	c.forget()
 	c.compare()
+	c.decided(plan.Decision)
+}
+
+// decided finds what a decision gives no reason for.
+func (c *checks) decided(d protocol.Decision) {
+	if len(d.Groups) > 0 && !d.Made() {
+		c.violation("Decision", "the window is %d for no reason", d.Window.Window)
+	}
+	for _, g := range d.Groups {
+		if g.Reason == "" {
+			c.violation("Decision", "the rate of group %s is %v for no reason", g.Group, g.Rate)
+		}
+	}
+	for _, t := range d.Transitions {
+		if t.Cause == "" {
+			c.violation("Decision", "group %s went from %s to %s for no reason", t.Group, t.From, t.To)
+		}
+	}
 }
 
 // forget drops the bounds that no lease can be from any more.

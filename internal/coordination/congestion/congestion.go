@@ -17,17 +17,6 @@ const (
 	usedShare = 0.8
 )
 
-// Causes of transitions.
-const (
-	CauseThrottled   = "Throttled"
-	CausePlateau     = "Plateau"
-	CauseQueueGrowth = "QueueGrowth"
-	CauseNoSuccess   = "NoSuccess"
-	CausePersistent  = "PersistentThrottling"
-	CauseClean       = "Clean"
-	CauseRegained    = "Regained"
-)
-
 // GlobalCongestionController finds and follows the capacity of one destination. It
 // has two actuators. The path to the destination is shared by all prefixes, and
 // what it cannot carry queues: one window holds the queue small. What refuses
@@ -140,52 +129,64 @@ func (c *GlobalCongestionController) BaseLatency() float64 { return c.path.base(
 func (c *GlobalCongestionController) LastRound() Signal { return c.last }
 
 // Queue is about how many requests of that round waited.
-func (c *GlobalCongestionController) Queue() float64 { return c.path.queue(c.inFlight(c.last)) }
+func (c *GlobalCongestionController) Queue() float64 { return c.queue(c.last) }
+
+func (c *GlobalCongestionController) queue(s Signal) float64 { return c.path.queue(c.inFlight(s)) }
 
 // Profile is what was learnt of the path.
 func (c *GlobalCongestionController) Profile() protocol.NetworkProfile { return c.path.NetworkProfile }
 
 // Round judges the round that ends at now: the signal of all groups together, and
-// those that the groups hold. It gives the groups' changes of state.
-func (c *GlobalCongestionController) Round(now time.Time, s Signal) []protocol.Transition {
+// those that their members hold.
+func (c *GlobalCongestionController) Round(now time.Time, s Signal) protocol.Decision {
 	if s.Completions <= 0 {
-		return nil // nothing came back, so nothing is known
+		return c.undecided(s)
 	}
 	c.begun, c.measured, c.slackened = true, c.measured || s.Accepted > 0, c.slack(s)
 	c.window.observeDrain(&c.path)
 	c.path.observe(now, s, c.idle(s))
 	c.regroup(now)
-	before := make([]protocol.State, len(c.groups))
-	for i, g := range c.groups {
-		before[i] = c.state(g)
+	d := c.observed(s)
+	d.Window.Reason = c.steer(now, s)
+	starved, regained := c.setRates(now, s, d.Groups)
+	if reason, answered := c.answerOutage(s, starved, regained); answered {
+		d.Window.Reason = reason
 	}
-	windowCause := c.steer(now, s)
+	c.last = s
+	c.conclude(&d)
+	return d
+}
+
+// setRates judges the round of each group. It tells that some group has fallen into an outage without
+// refusals which says something of the path, and that some has come back from one.
+func (c *GlobalCongestionController) setRates(now time.Time, s Signal, decisions []protocol.GroupDecision) (starved, regained bool) {
 	view := c.view(s)
-	var changes []protocol.Transition
-	starved, regained := false, false
 	for i, g := range c.groups {
-		cause := windowCause
+		reason := ReasonRatesDisabled
+		g.policed = g.rate.polices()
 		if c.config.AdvancedFlowControl {
-			if own := g.rate.round(now, g.signal, view); own != "" {
-				cause = own
-				starved = starved || own == CauseNoSuccess && g.signal.Throttles == 0 && c.speaks(g, s)
-				regained = regained || own == CauseRegained
-			}
+			reason = g.rate.round(now, g.signal, view)
+			starved = starved || reason == ReasonNoSuccess && g.signal.Throttles == 0 && c.speaks(g, s)
+			regained = regained || reason == ReasonRegained
 		}
-		if after := c.state(g); after != before[i] {
-			changes = append(changes, protocol.Transition{Group: g.name, From: before[i], To: after, Cause: cause})
-		}
+		decisions[i].Reason = reason
 	}
+	return starved, regained
+}
+
+// answerOutage changes the window for outages that no rate can answer.
+func (c *GlobalCongestionController) answerOutage(s Signal, starved, regained bool) (reason protocol.Reason, answered bool) {
 	switch over := c.window.overrun(s); {
 	case starved && s.Accepted == 0:
 		c.window.lapse()
+		return ReasonOutageOfAll, true
 	case starved || over:
 		c.window.relieve()
+		return ReasonTimeouts, true
 	case regained:
-		c.window.restore()
+		return ReasonRestored, c.window.restore()
 	}
-	c.last = s
-	return changes
+	return "", false
 }
 
 // speaks tells that what becomes of the group tells of the path: where there are several
@@ -196,17 +197,17 @@ func (c *GlobalCongestionController) speaks(g *group, s Signal) bool {
 
 // state is that of the group's rate, or where nothing polices it, of the window.
 func (c *GlobalCongestionController) state(g *group) protocol.State {
-	if g.rate.perSecond == 0 && g.rate.state == protocol.CongestionAvoidance {
-		return c.window.state
+	if g.rate.polices() {
+		return g.rate.state
 	}
-	return g.rate.state
+	return c.window.state
 }
 
 // view is what the rates are told of the path.
 func (c *GlobalCongestionController) view(s Signal) pathView {
 	return pathView{
 		config: c.config, rand: c.rand, without: c.without, idle: c.idle(s),
-		queued:   c.path.queue(c.inFlight(s)) > c.queueTarget(),
+		queued:   c.queue(s) > c.queueTarget(),
 		short:    s.Length > 0 && s.Length < 2*s.Latency,
 		measured: c.measured,
 	}

@@ -42,7 +42,7 @@ func settledController(rate float64) *GlobalCongestionController {
 }
 
 // judge has the only lane of the only group seen all of the signal.
-func judge(c *GlobalCongestionController, now time.Time, s Signal) []protocol.Transition {
+func judge(c *GlobalCongestionController, now time.Time, s Signal) protocol.Decision {
 	c.groups[0].members[0].Signal = s
 	return c.Round(now, s)
 }
@@ -77,12 +77,12 @@ type roundTest struct {
 	wantState  protocol.State
 	wantWindow int
 	wantRate   float64
-	wantCause  string
+	wantCause  protocol.Reason
 }
 
 func (test roundTest) run(t *testing.T) {
-	c, cause := test.state(), ""
-	for _, change := range judge(c, start, test.signal) {
+	c, cause := test.state(), protocol.Reason("")
+	for _, change := range judge(c, start, test.signal).Transitions {
 		cause = change.Cause
 	}
 	g := c.groups[0]
@@ -140,13 +140,13 @@ func TestRoundSteersTheWindow(t *testing.T) {
 func TestSlowStartStops(t *testing.T) {
 	tests := map[string]struct {
 		next      func(s *Signal, round int)
-		wantCause string
+		wantCause protocol.Reason
 	}{
-		"at a plateau": {func(*Signal, int) {}, CausePlateau},
+		"at a plateau": {func(*Signal, int) {}, ReasonPlateau},
 		"at a queue": {func(s *Signal, round int) {
 			s.Latency <<= round
 			s.Accepted *= float64(int(1) << round)
-		}, CauseQueueGrowth},
+		}, ReasonQueueGrowth},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestSlowStartStops(t *testing.T) {
 			for round := range 10 {
 				s := with(func(s *Signal) { s.InFlight = int(c.window.size) })
 				test.next(&s, round)
-				for _, change := range judge(c, start.Add(time.Duration(round)*time.Second), s) {
+				for _, change := range judge(c, start.Add(time.Duration(round)*time.Second), s).Transitions {
 					if change.To != protocol.CongestionAvoidance || change.Cause != test.wantCause {
 						t.Errorf("round %d ends in %s for %s, want %s", round, change.To, change.Cause, test.wantCause)
 					}
@@ -173,7 +173,7 @@ func TestSlowStartBelowItsThreshold(t *testing.T) {
 	c := fresh(config)
 	for c.window.size < 256 {
 		s := with(func(s *Signal) { s.InFlight = int(c.window.size) })
-		if changes := judge(c, start, s); changes != nil {
+		if changes := judge(c, start, s).Transitions; changes != nil {
 			t.Fatalf("left slow start at %v: %+v", c.window.size, changes)
 		}
 	}

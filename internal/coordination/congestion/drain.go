@@ -45,20 +45,21 @@ func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
 // endDrain takes what the drain measured for the smallest latency. Where the latency
 // fell like the window the path is full still, and the drain goes on. Else the
 // window returns, to what fills the path at most.
-func (c *GlobalCongestionController) endDrain(now time.Time, s Signal) {
+func (c *GlobalCongestionController) endDrain(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
 	fell := c.path.current() < drainFall*c.path.base()
 	c.path.rebase(now)
 	pipe := min(c.path.pipe(), w.carried*c.path.base())
 	if pipe < fullPipe*w.size && w.size > c.floor() {
 		c.drain(now, s)
-		return
+		return ReasonDrainExtended
 	}
 	w.draining, w.size = false, max(w.size, min(w.drained, fillShare*pipe+2))
 	w.drainWait = min(2*max(drainAge, w.drainWait), drainAgeMost)
 	if fell {
 		w.drainWait = 0
 	}
+	return ReasonDrainEnded
 }
 
 // unfounded tells that the window shrank for a queue that was none: what is in flight fell

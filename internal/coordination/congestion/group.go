@@ -25,6 +25,8 @@ type group struct {
 	rate    rateLaw
 	// signal of the round that is being judged.
 	signal Signal
+	// policed: in it, the group's state was that of its rate.
+	policed bool
 	// refused and loaded tell of the last rounds, the latest in the lowest bit,
 	// whether some requests were refused, and whether enough were sent that some
 	// would have been.

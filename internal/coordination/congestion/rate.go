@@ -111,6 +111,11 @@ type pathView struct {
 	measured bool
 }
 
+// polices tells that the group's state is that of its rate.
+func (r *rateLaw) polices() bool {
+	return r.perSecond > 0 || r.state != protocol.CongestionAvoidance
+}
+
 // free lifts the bound.
 func (r *rateLaw) free() {
 	*r = rateLaw{state: protocol.CongestionAvoidance, good: r.good, events: r.events}
@@ -126,30 +131,26 @@ func (r *rateLaw) fastReporting(now time.Time) bool {
 
 func (r *rateLaw) lowest() float64 { return max(lowestRate, lowestShare*r.good) }
 
-// round judges a round of the group, and gives the cause of a change of state.
-func (r *rateLaw) round(now time.Time, s Signal, v pathView) string {
+// round judges a round of the group.
+func (r *rateLaw) round(now time.Time, s Signal, v pathView) protocol.Reason {
 	if s.Completions <= 0 {
-		return ""
+		return ReasonNoCompletions
 	}
-	before := r.state
-	cause := r.apply(now, s, v)
+	reason := r.apply(now, s, v)
 	// Lies about a path can have a probe won for ever.
 	for _, rate := range []*float64{&r.perSecond, &r.good, &r.goal, &r.resume} {
 		*rate = min(*rate, protocol.FastestRate)
 	}
-	if r.state == before {
-		return ""
-	}
-	return cause
+	return reason
 }
 
-func (r *rateLaw) apply(now time.Time, s Signal, v pathView) string {
+func (r *rateLaw) apply(now time.Time, s Signal, v pathView) protocol.Reason {
 	if s.Accepted > 0 {
 		r.starved = 0
 	} else if r.starved++; r.state != protocol.Recovery && r.dark(s, v) {
 		r.recover(s)
 		r.since = now
-		return CauseNoSuccess
+		return ReasonNoSuccess
 	}
 	if r.state == protocol.Recovery && s.Accepted == 0 && now.Sub(r.since) > goodHolds {
 		r.good *= goodFades
@@ -178,9 +179,9 @@ func (r *rateLaw) dark(s Signal, v pathView) bool {
 // binds tells that the rate is what limited a round.
 func (r *rateLaw) binds(s Signal) bool { return s.Started >= bindingShare*r.perSecond }
 
-func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
+func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) protocol.Reason {
 	if s.Accepted == 0 {
-		return "" // apply counts these rounds
+		return ReasonAwaitingSuccess // apply counts these rounds
 	}
 	settling := r.settling
 	r.settling = false
@@ -191,14 +192,19 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	switch {
 	case s.congested(v.config) && r.probe.active:
 		r.loseProbe(now, s, v)
-		return ""
+		return ReasonProbeThrottled
 	case s.congested(v.config) && settling:
-		return "" // still the requests of the lost probe
+		return ReasonSettling // still the requests of the lost probe
 	case s.congested(v.config):
 		r.lagged = r.perSecond == 0 && (v.short || r.events.cuts == 0)
 		r.enterFastRecovery(s, r.perSecond)
-		return CauseThrottled
+		return ReasonThrottled
 	}
+	return r.follow(now, s, v)
+}
+
+// follow goes with a round that is not congested.
+func (r *rateLaw) follow(now time.Time, s Signal, v pathView) protocol.Reason {
 	binds := r.binds(s)
 	r.binding = r.perSecond > 0 && binds && !v.without.Has(Probing)
 	if !v.idle && (r.perSecond == 0 || binds) {
@@ -206,40 +212,47 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) string {
 	}
 	switch {
 	case r.perSecond == 0:
+		return ReasonUnpaced
 	case !binds && v.queued:
-		r.free() // the path is what limits
+		r.free()
+		return ReasonPathLimited
 	case r.probe.active:
-		r.judgeProbe(now, s, v)
+		return r.judgeProbe(now, s, v)
 	case binds && s.ThrottledShare() > tolerated(v.config)/4:
 		// The edge itself: what is refused here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
+		return ReasonAtCapacity
 	case r.binding && !now.Before(r.probe.due):
 		r.probe.cost = 0
 		r.raise(s, v)
+		return ReasonProbeStarted
+	case binds:
+		return ReasonRateLimited
 	}
-	return ""
+	return ReasonRateUnderused
 }
 
 // judgeProbe goes on from a raised rate that was accepted, further each time; at
 // the edge it keeps what was accepted.
-func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) {
+func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) protocol.Reason {
 	// Small steps end at the edge, which any refusal may be. A step that grew goes far,
 	// and few refusals are starts that coincided.
 	many := s.Throttles > 1 && s.ThrottledShare() > tolerated(v.config)/4
 	if many || s.Throttles > 0 && r.probe.won <= 1 {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, s, v)
-		return
+		return ReasonProbeEnded
 	}
 	r.probe.cost += s.Throttles
 	grown := s.Accepted-r.probe.settled >= r.probe.from*r.probe.step/2
 	if followed := grown || r.probe.waited && r.binds(s); !followed {
 		r.probe.waited = true
-		return
+		return ReasonProbePending
 	}
 	r.events.probesWon++
 	r.probe.won++
 	r.raise(s, v)
+	return ReasonProbeAdvanced
 }
 
 // raise begins the next step of a probe. The first two are alike, as a policer lets
@@ -304,12 +317,12 @@ func (r *rateLaw) carried(s Signal, rate float64) float64 {
 	return max(s.Accepted, rate*(1-s.ThrottledShare()))
 }
 
-func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
+func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Reason {
 	settling := r.settling
 	r.settling = false
 	switch {
 	case s.Accepted == 0:
-		return "" // apply counts these rounds
+		return ReasonAwaitingSuccess // apply counts these rounds
 	case !s.congested(v.config):
 		r.state = protocol.CongestionAvoidance
 		r.scheduleProbe(now, v)
@@ -317,19 +330,19 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) string {
 			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
 			r.binding = !v.without.Has(Probing)
 		}
-		return CauseClean
+		return ReasonClean
 	case settling:
 		if r.lagged { // by now what was accepted shows
 			r.perSecond = max(r.perSecond, cutShare*s.Accepted)
 		}
-		return "" // still the requests of before the cut
+		return ReasonSettling // still the requests of before the cut
 	case s.ThrottledShare() > heavyThrottling:
 		r.recover(s)
 		r.since = now
-		return CausePersistent
+		return ReasonPersistentThrottling
 	}
 	r.cut(s)
-	return ""
+	return ReasonThrottled
 }
 
 // recover enters recovery, at half of what was accepted. What was accepted while
@@ -351,34 +364,38 @@ func (r *rateLaw) recover(s Signal) {
 	r.perSecond = max(r.lowest(), s.Accepted/2)
 }
 
-func (r *rateLaw) recovery(s Signal, v pathView) string {
-	if s.Accepted <= 0 || s.ThrottledShare() > tolerated(v.config) {
+func (r *rateLaw) recovery(s Signal, v pathView) protocol.Reason {
+	switch {
+	case s.Accepted <= 0:
 		r.perSecond = max(r.lowest(), r.perSecond/2)
-		return ""
+		return ReasonOutagePersists
+	case s.ThrottledShare() > tolerated(v.config):
+		r.perSecond = max(r.lowest(), r.perSecond/2)
+		return ReasonStillThrottled
 	}
 	r.state = protocol.SlowStart
 	r.perSecond = max(r.ramp(v)*r.perSecond, rampStart*r.goal)
-	return CauseClean
+	return ReasonClean
 }
 
 // ramp is the growth per clean round on the way back from an outage.
 func (r *rateLaw) ramp(v pathView) float64 { return 1 + 2.5*v.config.RecoveryAggressiveness }
 
 // regain grows back towards what was good before.
-func (r *rateLaw) regain(now time.Time, s Signal, v pathView) string {
+func (r *rateLaw) regain(now time.Time, s Signal, v pathView) protocol.Reason {
 	switch {
 	case s.Accepted == 0:
-		return "" // apply counts these rounds
+		return ReasonAwaitingSuccess // apply counts these rounds
 	case s.congested(v.config):
 		r.enterFastRecovery(s, r.resume)
-		return CauseThrottled
+		return ReasonThrottled
 	case s.Started < r.perSecond/2 && s.Completions < manyThrottles:
-		return "" // too little was sent to tell
+		return ReasonTooFewRequests
 	}
 	if r.perSecond *= r.ramp(v); r.perSecond < r.goal {
-		return ""
+		return ReasonRegaining
 	}
 	r.state, r.perSecond = protocol.CongestionAvoidance, r.resume
 	r.scheduleProbe(now, v)
-	return CauseRegained
+	return ReasonRegained
 }

@@ -17,22 +17,22 @@ func TestRoundSteersTheRate(t *testing.T) {
 	for name, test := range map[string]roundTest{
 		"throttling cuts to what was accepted": {
 			state: after(0), signal: refused(0.05), wantState: protocol.FastRecovery,
-			wantWindow: 100, wantRate: 0.99 * 950, wantCause: CauseThrottled,
+			wantWindow: 100, wantRate: 0.99 * 950, wantCause: ReasonThrottled,
 		},
 		"an outage goes straight to recovery": {
 			state: after(900), signal: refused(1), wantState: protocol.Recovery,
-			wantWindow: 100, wantRate: 5, wantCause: CauseNoSuccess,
+			wantWindow: 100, wantRate: 5, wantCause: ReasonNoSuccess,
 		},
 		"a clean round ends fast recovery": {
 			state: after(0, refused(0.05)), signal: clean(), wantState: protocol.CongestionAvoidance,
-			wantWindow: 112, wantRate: 0.99 * 950, wantCause: CauseClean,
+			wantWindow: 112, wantRate: 0.99 * 950, wantCause: ReasonClean,
 		},
 		"throttling right after a cut was sent before it": {
 			state: after(0, refused(0.05)), signal: refused(0.4), wantState: protocol.FastRecovery, wantWindow: 112, wantRate: 0.99 * 950,
 		},
 		"heavy throttling after a cut is persistent": {
 			state: after(0, refused(0.05), refused(0.05)), signal: refused(0.4), wantState: protocol.Recovery,
-			wantWindow: 137, wantRate: 300, wantCause: CausePersistent,
+			wantWindow: 137, wantRate: 300, wantCause: ReasonPersistentThrottling,
 		},
 		"the dark goes on": {
 			state: after(900, refused(1)), signal: refused(1), wantState: protocol.Recovery, wantWindow: 100, wantRate: 5,
@@ -40,14 +40,14 @@ func TestRoundSteersTheRate(t *testing.T) {
 		// Four times the rate, and an eighth of the 1000 of before.
 		"the first success after an outage": {
 			state: after(900, refused(1)), signal: clean(), wantState: protocol.SlowStart,
-			wantWindow: 112, wantRate: 125, wantCause: CauseClean,
+			wantWindow: 112, wantRate: 125, wantCause: ReasonClean,
 		},
 		"then the rate grows": {
 			state: after(900, refused(1), clean()), signal: clean(), wantState: protocol.SlowStart, wantWindow: 137, wantRate: 500,
 		},
 		"until it is what it was": {
 			state: after(900, refused(1), clean(), clean()), signal: clean(), wantState: protocol.CongestionAvoidance,
-			wantWindow: 137, wantRate: 900, wantCause: CauseRegained,
+			wantWindow: 137, wantRate: 900, wantCause: ReasonRegained,
 		},
 		"a rate that binds is probed when due": {
 			state: due, signal: clean(), wantState: protocol.CongestionAvoidance, wantWindow: 112, wantRate: 1050,

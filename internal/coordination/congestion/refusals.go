@@ -4,7 +4,7 @@ import "cargoship.dev/operator/internal/coordination/protocol"
 
 // answerRefusals is the law without rates: the window is cut at refusals, and falls
 // to the floor in an outage.
-func (c *GlobalCongestionController) answerRefusals(s Signal) string {
+func (c *GlobalCongestionController) answerRefusals(s Signal) protocol.Reason {
 	w := &c.window
 	settling := w.settling
 	w.settling = false
@@ -13,36 +13,38 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) string {
 	} else if w.starved++; w.starved >= starvedRounds || c.measured && s.Throttles >= manyThrottles {
 		w.state, w.regaining, w.draining = protocol.Recovery, false, false
 		w.size = c.floor()
-		return CauseNoSuccess
+		return ReasonNoSuccess
 	}
 	switch {
 	case s.Accepted == 0:
-		return ""
+		return ReasonAwaitingSuccess
 	case w.state == protocol.Recovery && !s.congested(c.config):
 		w.state, w.best, w.plateau = protocol.SlowStart, 0, 0
 		w.regaining = w.good > 0
 		w.threshold = max(c.floor(), 0.9*w.good)
 		w.size = max(w.size, regainShare*w.threshold)
-		return CauseClean
+		return ReasonClean
 	case !s.congested(c.config):
 		c.avoid()
-		return CauseClean
-	case settling || w.state == protocol.Recovery:
-		return "" // still the requests of before the cut
+		return ReasonClean
+	case w.state == protocol.Recovery:
+		return ReasonStillThrottled
+	case settling:
+		return ReasonSettling
 	}
 	w.state, w.settling, w.regaining, w.draining = protocol.FastRecovery, true, false, false
 	w.cuts++
 	w.size = min(0.9*w.size, max(s.Accepted*c.path.current(), w.size/2))
-	return CauseThrottled
+	return ReasonThrottled
 }
 
 // regain grows back, unconditionally, towards the window that was good before.
-func (c *GlobalCongestionController) regain() string {
+func (c *GlobalCongestionController) regain() protocol.Reason {
 	w := &c.window
 	w.size = min(w.size*min(max(1+c.config.RecoveryAggressiveness, 1.1), 4), w.threshold)
 	if w.size < w.threshold {
-		return ""
+		return ReasonRegaining
 	}
 	c.avoid()
-	return CauseRegained
+	return ReasonRegained
 }

@@ -42,13 +42,30 @@ func TestRoundStaysBounded(t *testing.T) {
 				}
 				total.Add(l.Signal)
 			}
-			c.Round(now, total)
+			checkReasons(t, c.Round(now, total))
 			if !(c.window.size >= floor) || c.window.size > protocol.MaxWindow {
 				t.Fatalf("window %v, must be between %d and %d", c.window.size, floor, protocol.MaxWindow)
 			}
 			checkGroups(t, c, lanes)
 		}
 	})
+}
+
+// checkReasons finds what a decision gives no reason for.
+func checkReasons(t *rapid.T, d protocol.Decision) {
+	if !d.Made() {
+		t.Fatalf("the window goes from %d to %d for no reason", d.Window.Before, d.Window.Window)
+	}
+	for _, g := range d.Groups {
+		if g.Reason == "" {
+			t.Fatalf("the rate of group %s goes from %v to %v for no reason", g.Group, g.Before, g.Rate)
+		}
+	}
+	for _, change := range d.Transitions {
+		if change.Cause == "" || change.From == change.To {
+			t.Fatalf("transition %+v", change)
+		}
+	}
 }
 
 // checkGroups finds lanes that are not in one group, and rates that cannot be.

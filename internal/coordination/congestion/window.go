@@ -122,11 +122,13 @@ func (w *windowLaw) lapse() {
 }
 
 // restore ends an outage: a rate has led back to what was good before, and so the window
-// may be what it was.
-func (w *windowLaw) restore() {
-	if w.resume > 0 {
-		w.size, w.resume, w.draining = max(w.size, w.resume), 0, false
+// may be what it was, if anything was proven.
+func (w *windowLaw) restore() (restored bool) {
+	if w.resume == 0 {
+		return false
 	}
+	w.size, w.resume, w.draining = max(w.size, w.resume), 0, false
+	return true
 }
 
 // overrun tells that requests have timed out for so long that more are in flight than
@@ -145,19 +147,15 @@ func (w *windowLaw) fastReporting() bool {
 	return w.state == protocol.SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > movedShare*w.good
 }
 
-// steer sets the window after a round, and gives the cause of a change of state.
-func (c *GlobalCongestionController) steer(now time.Time, s Signal) string {
-	before := c.window.state
-	cause := c.applyWindowLaw(now, s)
+// steer sets the window after a round.
+func (c *GlobalCongestionController) steer(now time.Time, s Signal) protocol.Reason {
+	reason := c.applyWindowLaw(now, s)
 	c.window.size = min(max(c.window.size, c.floor()), protocol.MaxWindow)
 	c.window.overloaded = c.window.overloaded && c.window.size < WindowFloor
-	if c.window.state == before {
-		return ""
-	}
-	return cause
+	return reason
 }
 
-func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) string {
+func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
 	if !c.config.AdvancedFlowControl && (s.congested(c.config) || s.Accepted == 0 || w.state == protocol.FastRecovery || w.state == protocol.Recovery) {
 		return c.answerRefusals(s)
@@ -168,22 +166,23 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 	w.press = press{}
 	switch {
 	case s.Accepted == 0:
-		return "" // an outage is for the rates
+		return ReasonAwaitingSuccess // an outage is for the rates
 	case w.draining && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
-		return "" // some of the round was before the drain
+		return ReasonDraining
 	case w.draining:
-		c.endDrain(now, s)
-		return ""
+		return c.endDrain(now, s)
 	case c.unpacedRefused(s):
 		// Its rate is about to be set, and is what should limit.
 		w.size = min(w.size, max(c.filled(), pacedHeadroom*s.Accepted*c.path.current()))
-		return ""
-	case c.idle(s), settling:
-		return ""
+		return ReasonRatePending
+	case c.idle(s):
+		return ReasonSenderLimited
+	case settling:
+		return ReasonSettling
 	case c.slack(s):
-		c.followRates(s)
+		reason := c.followRates(s)
 		w.proven = min(w.proven, w.size)
-		return ""
+		return reason
 	}
 	w.steady = w.good == w.size
 	w.good = w.size
@@ -194,8 +193,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) str
 		return c.slowStart(s)
 	}
 	w.press = pressed
-	c.follow(now, s)
-	return ""
+	return c.follow(now, s)
 }
 
 // unpacedRefused tells that groups without a rate were refused, and that of what was
@@ -214,21 +212,23 @@ func (c *GlobalCongestionController) unpacedRefused(s Signal) bool {
 // followRates keeps the window a multiple of what is in flight where rates limit:
 // large enough for them to grow, small enough for nothing to flood the path
 // should they be lifted.
-func (c *GlobalCongestionController) followRates(s Signal) {
+func (c *GlobalCongestionController) followRates(s Signal) protocol.Reason {
 	wanted := pacedHeadroom*float64(s.InFlight) + WindowFloor
 	paced := false
 	for _, g := range c.groups {
 		if g.rate.state != protocol.CongestionAvoidance {
-			return // what an outage leaves in flight says nothing of what comes after
+			return ReasonAwaitingRecovery // what an outage leaves in flight says nothing of what comes after
 		}
 		paced = paced || g.rate.perSecond > 0
 	}
-	if paced {
-		c.window.size = max(wanted, 0.9*c.window.size)
+	if !paced {
+		return ReasonWindowUnderused
 	}
+	c.window.size = max(wanted, 0.9*c.window.size)
+	return ReasonRateLimited
 }
 
-func (c *GlobalCongestionController) slowStart(s Signal) string {
+func (c *GlobalCongestionController) slowStart(s Signal) protocol.Reason {
 	w := &c.window
 	if w.regaining {
 		return c.regain()
@@ -238,19 +238,23 @@ func (c *GlobalCongestionController) slowStart(s Signal) string {
 	} else if w.plateau++; c.bounded(s) {
 		w.plateau = 0
 	}
-	cause := ""
-	if queue := c.path.queue(c.inFlight(s)); queue > max(6, 0.3*w.size) {
-		cause = CauseQueueGrowth
+	reason := ReasonSlowStart
+	if c.queue(s) > max(6, 0.3*w.size) {
+		reason = ReasonQueueGrowth
 	} else if w.plateau >= plateauRounds {
-		cause = CausePlateau
+		reason = ReasonPlateau
 	}
-	if cause == "" || w.size < w.threshold {
+	switch {
+	case reason == ReasonSlowStart:
 		w.size *= 2
-		return ""
+	case w.size < w.threshold:
+		w.size *= 2
+		return ReasonBelowThreshold
+	default:
+		w.size, w.settling, w.found = min(w.size, c.filled()), true, c.path.rates.max()
+		c.avoid()
 	}
-	w.size, w.settling, w.found = min(w.size, c.filled()), true, c.path.rates.max()
-	c.avoid()
-	return cause
+	return reason
 }
 
 // bounded tells that rates limited the round.
@@ -288,51 +292,78 @@ func (c *GlobalCongestionController) queueTarget() float64 {
 }
 
 // follow steers the window by the queue that it causes.
-func (c *GlobalCongestionController) follow(now time.Time, s Signal) {
+func (c *GlobalCongestionController) follow(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
 	c.emptied(now, s)
 	target := c.queueTarget()
-	queue := c.path.queue(c.inFlight(s))
+	queue := c.queue(s)
 	if c.unfounded(now, s, queue > target) {
 		w.overfull = 0
-		return
+		return ReasonFalseQueue
 	}
-	switch {
-	case queue > 2*target:
-		// So long a queue is no scatter: what is accepted is what the path carries.
-		w.size = max(w.size/2, min(w.size, fillShare*s.Accepted*c.path.base()+2))
-		w.stride = 1
-	case queue > target:
-		w.size -= 0.7 * (queue - 0.85*target)
-		w.stride = 1
-	case queue >= 0.7*target:
-		w.stride = 1
-	case s.young() || !c.path.sound() && !w.steady && !c.path.surged:
-	default:
-		c.stretch()
-	}
+	reason := c.answerQueue(s, queue, target)
 	if queue <= 2*target {
 		w.overfull = 0
 	} else {
 		w.overfull++
 	}
-	// A queue that stays though the window shrank may be none.
-	doubt := w.overfull >= drainRounds || !c.path.sound() && w.steady || c.path.baseAge(now) > max(drainAge, w.drainWait)
-	if doubt && !c.without.Has(Drain) {
+	if doubt, doubted := c.doubt(now); doubted && !c.without.Has(Drain) {
 		c.drain(now, s)
+		return doubt
 	}
+	return reason
+}
+
+// answerQueue moves the window towards one whose queue is on target.
+func (c *GlobalCongestionController) answerQueue(s Signal, queue, target float64) protocol.Reason {
+	w := &c.window
+	switch {
+	case queue > 2*target:
+		// So long a queue is no scatter: what is accepted is what the path carries.
+		w.size = max(w.size/2, min(w.size, fillShare*s.Accepted*c.path.base()+2))
+		w.stride = 1
+		return ReasonLongQueue
+	case queue > target:
+		w.size -= 0.7 * (queue - 0.85*target)
+		w.stride = 1
+		return ReasonQueueAboveTarget
+	case queue >= 0.7*target:
+		w.stride = 1
+		return ReasonQueueOnTarget
+	case s.young():
+		return ReasonRampingUp
+	case !c.path.sound() && !w.steady && !c.path.surged:
+		return ReasonBaseUnconfirmed
+	}
+	return c.stretch()
+}
+
+// doubt tells why the base latency should be measured anew, if it should. A queue that
+// stays though the window shrank may be none.
+func (c *GlobalCongestionController) doubt(now time.Time) (reason protocol.Reason, doubted bool) {
+	w := &c.window
+	switch {
+	case w.overfull >= drainRounds:
+		return ReasonDrainLongQueue, true
+	case !c.path.sound() && w.steady:
+		return ReasonDrainUnconfirmedBase, true
+	case c.path.baseAge(now) > max(drainAge, w.drainWait):
+		return ReasonDrainStaleBase, true
+	}
+	return "", false
 }
 
 // stretch grows a window that causes no queue, faster each time: the path may have
 // grown by any factor.
-func (c *GlobalCongestionController) stretch() {
-	w := &c.window
+func (c *GlobalCongestionController) stretch() protocol.Reason {
+	w, reason := &c.window, ReasonQueueBelowTarget
 	w.stride = max(w.stride, strideShare*w.size)
 	if c.path.surged {
-		w.stride = w.size
+		w.stride, reason = w.size, ReasonPathFaster
 	}
 	w.size += min(w.stride, w.size)
 	if c.config.AdvancedFlowControl {
 		w.stride = min(2*w.stride, protocol.MaxWindow)
 	}
+	return reason
 }

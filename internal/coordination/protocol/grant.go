@@ -74,19 +74,11 @@ func (g Grant) LimitsAs(h Grant) bool {
 	})
 }
 
-// Plan is the result of a tick: the grants as they should stand, all of them,
-// and what the controller changed its mind about.
+// Plan is the result of a tick: the grants as they should stand, all of them, and the
+// decision that they follow from, if a round ended.
 type Plan struct {
-	Grants      []Grant
-	Transitions []Transition
-}
-
-// Transition is a change of state of a group, with its cause.
-type Transition struct {
-	Group    string
-	From, To State
-	// Cause is a machine-readable word, such as Throttled, QueueGrowth, Plateau or Clean.
-	Cause string
+	Grants   []Grant
+	Decision Decision
 }
 
 // DriftBound is how far a clock may run off, relative to true time.
