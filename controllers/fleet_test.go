@@ -66,14 +66,16 @@ func (s *stage) createTransfer(ctx context.Context, change func(*v1alpha1.Archiv
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.key.Name},
 		Spec: v1alpha1.ArchiveTransferSpec{
 			Source: v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: "data"}},
-			Destination: v1alpha1.Destination{
+			Destination: v1alpha1.Destination{Location: v1alpha1.Location{
 				// A bucket of its own is a domain of its own.
 				Bucket: s.namespace, Endpoint: "http://127.0.0.1:9", AddressingStyle: v1alpha1.AddressingPath,
 				Credentials: v1alpha1.Credentials{SecretName: "s3"},
+			}},
+			Fleet: v1alpha1.Fleet{
+				Coordination: v1alpha1.Coordination{
+					UpdateInterval: metav1.Duration{Duration: 500 * time.Millisecond}, LeaseDuration: metav1.Duration{Duration: 5 * time.Second}},
+				Workers: v1alpha1.Workers{Count: 2},
 			},
-			Coordination: v1alpha1.Coordination{
-				UpdateInterval: metav1.Duration{Duration: 500 * time.Millisecond}, LeaseDuration: metav1.Duration{Duration: 5 * time.Second}},
-			Workers: v1alpha1.Workers{Count: 2},
 		},
 	}
 	if change != nil {

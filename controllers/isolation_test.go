@@ -128,7 +128,7 @@ var _ = Describe("One object that is malformed", func() {
 
 var _ = Describe("The profile of a destination", func() {
 	profileOf := func(ctx context.Context, s *stage) func() (*v1alpha1.DestinationProfile, error) {
-		name := convert.ProfileName(convert.Domain(s.transfer(ctx).Spec.Destination))
+		name := convert.ProfileName(convert.Domain(s.transfer(ctx).Spec.Destination.Location))
 		return func() (*v1alpha1.DestinationProfile, error) {
 			p := &v1alpha1.DestinationProfile{}
 			return p, api.Get(ctx, client.ObjectKey{Name: name}, p)

@@ -33,6 +33,11 @@ type ArchiveTransferSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the sync mode of a transfer can't be changed; create another ArchiveTransfer"
 	Sync SyncMode `json:"sync,omitempty"`
 
+	Fleet `json:",inline"`
+}
+
+// Fleet says how a transfer or a restore is run: by which pods, under which control, to which end.
+type Fleet struct {
 	// coordination tunes the congestion control that all workers share.
 	// +optional
 	// +kubebuilder:default={}
@@ -158,8 +163,8 @@ const (
 	AddressingPath AddressingStyle = "Path"
 )
 
-// Destination is a place in S3-compatible storage.
-type Destination struct {
+// Location is a place in S3-compatible storage, and how to get there.
+type Location struct {
 	// bucket is the name of the bucket. It must exist.
 	// +required
 	// +kubebuilder:validation:MinLength=3
@@ -194,6 +199,30 @@ type Destination struct {
 	// +kubebuilder:default=VirtualHosted
 	AddressingStyle AddressingStyle `json:"addressingStyle,omitempty"`
 
+	// requestPayer is Requester to pay for requests to a requester-pays bucket.
+	// +optional
+	// +kubebuilder:validation:Enum=Requester
+	RequestPayer string `json:"requestPayer,omitempty"`
+
+	// expectedBucketOwner is the ID of the account that must own the bucket. Absent means any.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	ExpectedBucketOwner string `json:"expectedBucketOwner,omitempty"`
+
+	// credentials authenticate the workers to the server.
+	// +required
+	Credentials Credentials `json:"credentials,omitzero"`
+
+	// caBundle holds the CA certificates to trust instead of the system's.
+	// +optional
+	CABundle *CABundle `json:"caBundle,omitempty"`
+}
+
+// Destination is a place to archive to, and how objects are made there.
+type Destination struct {
+	Location `json:",inline"`
+
 	// storageClass of the objects. Absent means the bucket's default.
 	// +optional
 	// +kubebuilder:validation:Enum=STANDARD;STANDARD_IA;ONEZONE_IA;INTELLIGENT_TIERING;GLACIER;GLACIER_IR;DEEP_ARCHIVE;REDUCED_REDUNDANCY;EXPRESS_ONEZONE;OUTPOSTS;SNOW
@@ -219,25 +248,6 @@ type Destination struct {
 	// +optional
 	// +kubebuilder:validation:Enum=private;public-read;public-read-write;authenticated-read;aws-exec-read;bucket-owner-read;bucket-owner-full-control
 	ACL string `json:"acl,omitempty"`
-
-	// requestPayer is Requester to pay for requests to a requester-pays bucket.
-	// +optional
-	// +kubebuilder:validation:Enum=Requester
-	RequestPayer string `json:"requestPayer,omitempty"`
-
-	// expectedBucketOwner is the ID of the account that must own the bucket. Absent means any.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=64
-	ExpectedBucketOwner string `json:"expectedBucketOwner,omitempty"`
-
-	// credentials authenticate the workers to the server.
-	// +required
-	Credentials Credentials `json:"credentials,omitzero"`
-
-	// caBundle holds the CA certificates to trust instead of the system's.
-	// +optional
-	CABundle *CABundle `json:"caBundle,omitempty"`
 
 	// prefixes says how keys are spread over prefixes, the units that windows are leased for.
 	// +optional

@@ -68,6 +68,8 @@ func decoded[T any](object *T) error {
 
 func (f *fleet) id() protocol.TransferID { return protocol.TransferID(f.transfer.UID) }
 
+func (f *fleet) workload() *v1alpha1.Workload { return v1alpha1.WorkloadOf(f.transfer) }
+
 func (f *fleet) names() []string {
 	names := make([]string, f.options.prefixes)
 	for i := range names {

@@ -71,7 +71,7 @@ func (f *fleet) lead() error {
 	if err := core.Start(f.now, protocol.Snapshot{Epoch: 1}); err != nil {
 		return fmt.Errorf("begin to coordinate: %w", err)
 	}
-	t, err := convert.Transfer(f.transfer)
+	t, err := convert.Transfer(f.workload())
 	if err != nil {
 		return fmt.Errorf("read the transfer: %w", err)
 	}

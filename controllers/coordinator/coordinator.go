@@ -104,7 +104,7 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 		recorded(ptr.Deref(profiles.Items[i].Status.Epoch, 0))
 	}
 	for i := range transfers.Items {
-		recorded(recordedEpoch(&transfers.Items[i]))
+		recorded(recordedEpoch(v1alpha1.WorkloadOf(&transfers.Items[i])))
 	}
 	// What workers say of epochs is not asked: they know none but those written here.
 	for i := range leases.Items {
@@ -155,7 +155,7 @@ func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*me
 		return err
 	}
 	c.domains[name] = nil
-	waiting := make([]*v1alpha1.ArchiveTransfer, 0, len(members))
+	waiting := make([]*v1alpha1.Workload, 0, len(members))
 	for _, m := range members {
 		waiting = append(waiting, m.transfer)
 	}

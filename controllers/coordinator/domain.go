@@ -268,7 +268,7 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 }
 
 // recordedEpoch is that of the leader that has written a transfer's status.
-func recordedEpoch(at *v1alpha1.ArchiveTransfer) int64 {
+func recordedEpoch(at *v1alpha1.Workload) int64 {
 	if s := at.Status.Coordination; s != nil {
 		return ptr.Deref(s.Epoch, 0)
 	}

@@ -17,7 +17,7 @@ import (
 // member is one transfer of a domain, with what the cluster holds of it. A worker is
 // known by the UID of its pod: names repeat, over time and over namespaces.
 type member struct {
-	transfer *v1alpha1.ArchiveTransfer
+	transfer *v1alpha1.Workload
 	leases   map[string]*v1alpha1.PrefixLease // by the UID of their pod
 	pods     map[string]*corev1.Pod           // workers only, by UID
 	stopped  bool                             // by the failure policy
@@ -35,13 +35,13 @@ func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) 
 	}
 	world, all := map[string][]*member{}, owners{}
 	for i := range transfers.Items {
-		at := &transfers.Items[i]
+		at := v1alpha1.WorkloadOf(&transfers.Items[i])
 		if at.Status.StartTime == nil || at.DeletionTimestamp != nil || objects.Ended(at) {
 			continue
 		}
 		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
 		all[at.UID] = m
-		name := convert.Domain(at.Spec.Destination)
+		name := convert.Domain(at.Location)
 		world[name] = append(world[name], m)
 	}
 	of, err := c.gatherPods(ctx, all)

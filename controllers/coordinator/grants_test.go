@@ -35,7 +35,7 @@ func TestTheGraceOfForeignGrantsBeginsAnew(t *testing.T) {
 	d.retries = d.newRetries()
 	at := &v1alpha1.ArchiveTransfer{}
 	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
-	m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{"pod": lease}}
+	m := &member{transfer: v1alpha1.WorkloadOf(at), leases: map[string]*v1alpha1.PrefixLease{"pod": lease}}
 	write := func(epoch int64) {
 		t.Helper()
 		lease.Spec.Epoch = epoch

@@ -26,7 +26,7 @@ func TestAWindowFitsTheMemoryOfThePod(t *testing.T) {
 		if err := d.core.PutTransfer(now, protocol.Transfer{ID: "1", Weight: 1, Config: config, Recorded: planned}); err != nil {
 			t.Fatal(err)
 		}
-		m := &member{transfer: &v1alpha1.ArchiveTransfer{}, pods: map[string]*corev1.Pod{"w": podWithMemory(limit)}}
+		m := &member{transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{}), pods: map[string]*corev1.Pod{"w": podWithMemory(limit)}}
 		m.transfer.UID, d.claims["1"] = "1", newClaim(v1alpha1.ArchiveTransferStatus{})
 		if err := d.observe(t.Context(), now, m); err != nil {
 			t.Fatal(err)

@@ -65,7 +65,7 @@ func (c *Coordinator) parked(key string) bool {
 
 // park puts off the next try of what has failed, and tells of it in the log and in events
 // of the transfers that wait for it.
-func (c *Coordinator) park(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.ArchiveTransfer) {
+func (c *Coordinator) park(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.Workload) {
 	c.retries.Next(key, c.Clock.Now())
 	retry := c.retries.Get(key)
 	logger := log.FromContext(ctx).WithName("coordinator")
@@ -76,13 +76,13 @@ func (c *Coordinator) park(ctx context.Context, key, what string, err error, wai
 		logger.Error(err, "parked", "what", what, "retryAfter", retry)
 	}
 	for _, at := range waiting {
-		c.Recorder.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.ReasonCoordinationParked, "Park", "%s",
+		c.Recorder.Eventf(at.Object, nil, corev1.EventTypeWarning, v1alpha1.ReasonCoordinationParked, "Park", "%s",
 			objects.Truncate(fmt.Sprintf("%s has failed and is tried again: %v", what, err), objects.MaxMessage))
 	}
 }
 
 // parkTransfers parks what whole transfers wait for, and tells of it in their conditions.
-func (c *Coordinator) parkTransfers(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.ArchiveTransfer) {
+func (c *Coordinator) parkTransfers(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.Workload) {
 	c.park(ctx, key, what, err, waiting...)
 	for _, at := range waiting {
 		message := fmt.Sprintf("%s has failed and is tried again: %v", what, err)
@@ -96,7 +96,7 @@ func (c *Coordinator) parkTransfers(ctx context.Context, key, what string, err e
 func (c *Coordinator) unpark(key string) { c.retries.Reset(key) }
 
 // degrade writes the condition Degraded alone.
-func (c *Coordinator) degrade(ctx context.Context, at *v1alpha1.ArchiveTransfer, message string) error {
+func (c *Coordinator) degrade(ctx context.Context, at *v1alpha1.Workload, message string) error {
 	conditions := objects.OwnConditions(at.Status.Conditions, []string{v1alpha1.ConditionDegraded})
 	set := objects.ConditionSetter(&conditions, at.Generation, metav1.NewTime(c.Clock.Now().Truncate(time.Second)))
 	set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked, message)

@@ -39,7 +39,7 @@ func TestAPanicParksOneDestination(t *testing.T) {
 	}
 	c.domains, c.retries = map[string]*domain{}, c.newRetries()
 	c.domains["bad"] = &domain{Coordinator: c, name: "bad"} // it has no core
-	members := []*member{{transfer: at}}
+	members := []*member{{transfer: v1alpha1.WorkloadOf(at)}}
 
 	if err := c.tickDomain(t.Context(), "bad", members); err != nil {
 		t.Fatalf("a parked destination is an error of the tick: %v", err)

@@ -43,21 +43,22 @@ func TestTheStatusIsOfTheLatestLeader(t *testing.T) {
 	// after has the manager record once the status is of an epoch, and gives whose it is then.
 	after := func(epoch int64) int64 {
 		t.Helper()
-		m := &member{transfer: &v1alpha1.ArchiveTransfer{}}
-		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), m.transfer); err != nil {
+		stands := &v1alpha1.ArchiveTransfer{}
+		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), stands); err != nil {
 			t.Fatal(err)
 		}
-		m.transfer.Status.Coordination = &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(epoch)}
-		if err := cluster.Status().Update(t.Context(), m.transfer); err != nil {
+		stands.Status.Coordination = &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(epoch)}
+		if err := cluster.Status().Update(t.Context(), stands); err != nil {
 			t.Fatal(err)
 		}
+		m := &member{transfer: v1alpha1.WorkloadOf(stands)}
 		if err := d.record(t.Context(), time.Unix(1000, 0), m, protocol.Snapshot{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), m.transfer); err != nil {
+		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), stands); err != nil {
 			t.Fatal(err)
 		}
-		return recordedEpoch(m.transfer)
+		return recordedEpoch(v1alpha1.WorkloadOf(stands))
 	}
 
 	for _, former := range []int64{0, 6, 6, lastEpoch} {

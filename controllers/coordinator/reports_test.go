@@ -44,7 +44,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newClaim(v1alpha1.ArchiveTransferStatus{})
-	m := &member{transfer: &v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}}}
+	m := &member{transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}})}
 	m.leases = map[string]*v1alpha1.PrefixLease{"old": nil, "new": nil}
 	now := time.Unix(1000, 0)
 	tell := func(after time.Duration, lease *v1alpha1.PrefixLease) {

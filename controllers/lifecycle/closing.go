@@ -40,9 +40,9 @@ func (r *Reconciler) afterEnd(ctx context.Context, in input) (ctrl.Result, error
 	if wait := due.Sub(in.now); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	err := r.Client.Delete(ctx, at, client.PropagationPolicy("Background"), client.Preconditions{UID: &at.UID})
+	err := r.Client.Delete(ctx, at.Object, client.PropagationPolicy("Background"), client.Preconditions{UID: &at.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, fmt.Errorf("deleting ArchiveTransfer %s after its time to live: %w", client.ObjectKeyFromObject(at), err)
+		return ctrl.Result{}, fmt.Errorf("deleting %s after its time to live: %w", at, err)
 	}
 	return ctrl.Result{}, nil
 }
@@ -51,7 +51,7 @@ func (r *Reconciler) afterEnd(ctx context.Context, in input) (ctrl.Result, error
 // multipart upload of its workers either.
 func (r *Reconciler) delete(ctx context.Context, in input) (ctrl.Result, error) {
 	at := in.transfer
-	if !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer) {
+	if !controllerutil.ContainsFinalizer(at.Object, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
 	if objects.Ended(at) || at.Status.StartTime == nil && in.workers == nil {
@@ -93,9 +93,9 @@ func (r *Reconciler) abortUploads(ctx context.Context, in input) (ctrl.Result, e
 	if refused == "" && !gaveUp {
 		return ctrl.Result{RequeueAfter: 2 * time.Second}, nil
 	}
-	r.Recorder.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.ReasonFinishFailed, "Abort",
+	r.Recorder.Eventf(at.Object, nil, corev1.EventTypeWarning, v1alpha1.ReasonFinishFailed, "Abort",
 		"open multipart uploads under s3://%s/%s could not be aborted %s; list and abort them, or let the bucket's lifecycle rules do it",
-		at.Spec.Destination.Bucket, at.Spec.Destination.Prefix, objects.Truncate(refused, objects.MaxMessage/2))
+		at.Location.Bucket, at.Location.Prefix, objects.Truncate(refused, objects.MaxMessage/2))
 	return ctrl.Result{}, r.release(ctx, in)
 }
 
@@ -120,7 +120,7 @@ func (r *Reconciler) release(ctx context.Context, in input) error {
 		return err
 	}
 	at := in.transfer
-	if !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer) {
+	if !controllerutil.ContainsFinalizer(at.Object, v1alpha1.Finalizer) {
 		return nil
 	}
 	return client.IgnoreNotFound(r.patchFinalizers(ctx, at, controllerutil.RemoveFinalizer))
@@ -128,12 +128,12 @@ func (r *Reconciler) release(ctx context.Context, in input) error {
 
 // patchFinalizers changes nothing else: fields of the spec that a later version of
 // the CRD knows, and this manager does not, stay as they are.
-func (r *Reconciler) patchFinalizers(ctx context.Context, at *v1alpha1.ArchiveTransfer, change func(client.Object, string) bool) error {
-	before := at.DeepCopy()
-	change(at, v1alpha1.Finalizer)
+func (r *Reconciler) patchFinalizers(ctx context.Context, at *v1alpha1.Workload, change func(client.Object, string) bool) error {
+	before := at.Object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // A copy has the type of what was copied.
+	change(at.Object, v1alpha1.Finalizer)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Patch(ctx, at, patch); err != nil {
-		return fmt.Errorf("patching the finalizers of ArchiveTransfer %s: %w", client.ObjectKeyFromObject(at), err)
+	if err := r.Client.Patch(ctx, at.Object, patch); err != nil {
+		return fmt.Errorf("patching the finalizers of %s: %w", at, err)
 	}
 	return nil
 }

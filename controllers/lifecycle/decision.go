@@ -21,7 +21,7 @@ const drainGrace = 10 * time.Second
 // input is all that a decision about a transfer rests on, gathered at one time.
 type input struct {
 	now        time.Time
-	transfer   *v1alpha1.ArchiveTransfer
+	transfer   *v1alpha1.Workload
 	disallowed *violation // why the administrator does not allow the source, or nil
 	violation  *violation // a precondition that does not hold, or nil
 	refused    *violation // why a Job has no pod, if the cluster says
@@ -77,15 +77,15 @@ func decide(in input) decision {
 }
 
 // mustStop tells whether the failure policy ends the transfer before every archive has ended.
-func mustStop(at *v1alpha1.ArchiveTransfer) bool {
+func mustStop(at *v1alpha1.Workload) bool {
 	return at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at) && !objects.AllEnded(at.Status.Progress)
 }
 
-func tooManyFailures(at *v1alpha1.ArchiveTransfer) bool {
+func tooManyFailures(at *v1alpha1.Workload) bool {
 	return failedFiles(at) > ptr.Deref(at.Spec.FailurePolicy.ToleratedFailures, 0)
 }
 
-func failedFiles(at *v1alpha1.ArchiveTransfer) int64 {
+func failedFiles(at *v1alpha1.Workload) int64 {
 	if at.Status.Progress == nil || at.Status.Progress.Failed == nil {
 		return 0
 	}

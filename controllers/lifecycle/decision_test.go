@@ -24,9 +24,9 @@ var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 type scenario struct{ input }
 
 func makeScenario() *scenario {
-	return &scenario{input{now: testTime, transfer: &v1alpha1.ArchiveTransfer{
+	return &scenario{input{now: testTime, transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{
 		ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "ns", UID: "uid"},
-	}}}
+	})}}
 }
 
 func (s *scenario) violates(reason string) *scenario {
@@ -138,7 +138,7 @@ func (s *scenario) closingFails(reason string) *scenario {
 }
 
 func (s *scenario) include(pattern string) *scenario {
-	s.transfer.Spec.Source.Include = []string{pattern}
+	s.transfer.Transfer.Spec.Source.Include = []string{pattern}
 	return s
 }
 

@@ -40,10 +40,10 @@ func decideEnd(in input) decision {
 }
 
 // decideNothingSelected ends a transfer without a single file.
-func decideNothingSelected(at *v1alpha1.ArchiveTransfer) decision {
+func decideNothingSelected(at *v1alpha1.Workload) decision {
 	d := decision{action: actEnd, reason: v1alpha1.ReasonNothingSelected,
 		message: "the source holds no files, so nothing was uploaded"}
-	patterns := len(at.Spec.Source.Include)+len(at.Spec.Source.Exclude) > 0
+	patterns := len(at.Transfer.Spec.Source.Include)+len(at.Transfer.Spec.Source.Exclude) > 0
 	if patterns {
 		d.message = "source.include and source.exclude select no file of the source, so nothing was uploaded; correct them in a new transfer"
 	}

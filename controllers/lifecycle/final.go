@@ -17,7 +17,7 @@ import (
 // settle leaves of the coordinator's part of the status what counts after the end. The
 // coordinator lets go of a transfer that has ended, so its part has one writer all the
 // time; whatever it was still writing meanwhile is settled by the next reconcile.
-func (r *Reconciler) settle(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
+func (r *Reconciler) settle(ctx context.Context, at *v1alpha1.Workload) error {
 	is, want := coordinatorPart(at.Status), finalRecord(at.Status)
 	if equality.Semantic.DeepEqual(is, want) {
 		return nil

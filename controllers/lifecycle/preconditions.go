@@ -30,10 +30,10 @@ type prerequisites struct {
 
 // gatherPrerequisites reads what the transfer refers to, past the cache: the
 // manager neither lists nor watches Secrets.
-func gatherPrerequisites(ctx context.Context, r client.Reader, at *v1alpha1.ArchiveTransfer) (prerequisites, error) {
+func gatherPrerequisites(ctx context.Context, r client.Reader, at *v1alpha1.Workload) (prerequisites, error) {
 	var p prerequisites
 	var err error
-	src, dst := at.Spec.Source, at.Spec.Destination
+	src, dst := at.Transfer.Spec.Source, at.Location
 	if c := src.PersistentVolumeClaim; c != nil {
 		if p.claim, err = objects.GetOrNil(ctx, r, at.Namespace, c.ClaimName, &corev1.PersistentVolumeClaim{}); err != nil {
 			return p, err
@@ -56,14 +56,14 @@ func gatherPrerequisites(ctx context.Context, r client.Reader, at *v1alpha1.Arch
 }
 
 // policy judges one precondition; nil means that it holds.
-type policy func(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation
+type policy func(at *v1alpha1.Workload, p prerequisites) *violation
 
 // preconditions are judged in this order; the first violation is reported.
 func preconditions() []policy {
 	return []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
 }
 
-func firstViolation(policies []policy, at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
+func firstViolation(policies []policy, at *v1alpha1.Workload, p prerequisites) *violation {
 	for _, judge := range policies {
 		if v := judge(at, p); v != nil {
 			return v
@@ -89,15 +89,15 @@ func (a AllowedSources) judge(s v1alpha1.Source) *violation {
 }
 
 // coordinationValid asks the core, which is the last to judge.
-func coordinationValid(at *v1alpha1.ArchiveTransfer, _ prerequisites) *violation {
+func coordinationValid(at *v1alpha1.Workload, _ prerequisites) *violation {
 	if err := convert.Validate(at); err != nil {
 		return &violation{v1alpha1.ReasonInvalidCoordination, fmt.Sprintf("the transfer can't be coordinated: %v", err)}
 	}
 	return nil
 }
 
-func claimUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
-	ref := at.Spec.Source.PersistentVolumeClaim
+func claimUsable(at *v1alpha1.Workload, p prerequisites) *violation {
+	ref := at.Transfer.Spec.Source.PersistentVolumeClaim
 	switch {
 	case ref == nil:
 		return nil
@@ -111,8 +111,8 @@ func claimUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
 	return nil
 }
 
-func secretUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
-	credentials := at.Spec.Destination.Credentials
+func secretUsable(at *v1alpha1.Workload, p prerequisites) *violation {
+	credentials := at.Location.Credentials
 	name := credentials.SecretName
 	switch {
 	case name == "" && credentials.PodIdentity == nil:
@@ -135,8 +135,8 @@ func secretUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
 	return nil
 }
 
-func caBundleUsable(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
-	ref := at.Spec.Destination.CABundle
+func caBundleUsable(at *v1alpha1.Workload, p prerequisites) *violation {
+	ref := at.Location.CABundle
 	switch {
 	case ref == nil:
 		return nil
@@ -157,8 +157,8 @@ func caKey(b *v1alpha1.CABundle) string {
 	return b.Key
 }
 
-func serviceAccountExists(at *v1alpha1.ArchiveTransfer, p prerequisites) *violation {
-	ref := at.Spec.Destination.Credentials.PodIdentity
+func serviceAccountExists(at *v1alpha1.Workload, p prerequisites) *violation {
+	ref := at.Location.Credentials.PodIdentity
 	if ref == nil || p.serviceAccount != nil {
 		return nil
 	}

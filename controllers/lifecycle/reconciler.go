@@ -97,8 +97,8 @@ func leaseChangedState() predicate.Predicate {
 // Reconcile brings one transfer a step further: gather, decide, act, and write
 // the status once.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	at := &v1alpha1.ArchiveTransfer{}
-	if err := r.Client.Get(ctx, req.NamespacedName, at); err != nil {
+	at, err := objects.ReadWorkload(ctx, r.Client, v1alpha1.KindTransfer, req.NamespacedName)
+	if err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	in, err := r.gather(ctx, at)
@@ -110,7 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return r.delete(ctx, in)
 	case objects.Ended(at):
 		return r.afterEnd(ctx, in)
-	case !controllerutil.ContainsFinalizer(at, v1alpha1.Finalizer):
+	case !controllerutil.ContainsFinalizer(at.Object, v1alpha1.Finalizer):
 		// The finalizer stands before the first thing that it is there to undo.
 		err := r.patchFinalizers(ctx, at, controllerutil.AddFinalizer)
 		return ctrl.Result{}, err
@@ -134,7 +134,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // gather reads all that the decision rests on.
-func (r *Reconciler) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (input, error) {
+func (r *Reconciler) gather(ctx context.Context, at *v1alpha1.Workload) (input, error) {
 	in := input{now: r.Clock.Now(), transfer: at}
 	var err error
 	if in.workers, err = r.job(ctx, at, objects.WorkersJobName(at)); err != nil {
@@ -150,7 +150,7 @@ func (r *Reconciler) gather(ctx context.Context, at *v1alpha1.ArchiveTransfer) (
 	if at.DeletionTimestamp != nil || objects.Ended(at) {
 		return in, nil
 	}
-	in.disallowed = r.Allowed.judge(at.Spec.Source)
+	in.disallowed = r.Allowed.judge(at.Transfer.Spec.Source)
 	if in.workers == nil {
 		p, err := gatherPrerequisites(ctx, r.APIReader, at)
 		if err != nil {
@@ -169,12 +169,12 @@ func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
 	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
 	var leases v1alpha1.PrefixLeaseList
 	if err := r.Client.List(ctx, &leases, client.InNamespace(at.Namespace), mine); err != nil {
-		return fmt.Errorf("listing the leases of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+		return fmt.Errorf("listing the leases of %s: %w", at, err)
 	}
 	in.leases = slices.DeleteFunc(leases.Items, func(l v1alpha1.PrefixLease) bool { return !metav1.IsControlledBy(&l, at) })
 	var pods corev1.PodList
 	if err := r.Client.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
-		return fmt.Errorf("listing the pods of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+		return fmt.Errorf("listing the pods of %s: %w", at, err)
 	}
 	in.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !ownPod(*in, &p) })
 	return nil
@@ -242,7 +242,7 @@ func (r *Reconciler) runWorkers(ctx context.Context, in input) error {
 	return nil
 }
 
-func (r *Reconciler) startWorkers(ctx context.Context, cached *v1alpha1.ArchiveTransfer) error {
+func (r *Reconciler) startWorkers(ctx context.Context, cached *v1alpha1.Workload) error {
 	at, err := r.whole(ctx, cached)
 	if err != nil {
 		return err
@@ -258,18 +258,18 @@ func (r *Reconciler) startWorkers(ctx context.Context, cached *v1alpha1.ArchiveT
 }
 
 // whole reads a transfer past the cache, which does not hold what only Jobs are made from.
-func (r *Reconciler) whole(ctx context.Context, cached *v1alpha1.ArchiveTransfer) (*v1alpha1.ArchiveTransfer, error) {
-	at := &v1alpha1.ArchiveTransfer{}
-	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(cached), at); err != nil {
-		return nil, fmt.Errorf("reading ArchiveTransfer %s: %w", client.ObjectKeyFromObject(cached), err)
+func (r *Reconciler) whole(ctx context.Context, cached *v1alpha1.Workload) (*v1alpha1.Workload, error) {
+	at, err := objects.ReadWorkload(ctx, r.APIReader, cached.Kind, client.ObjectKeyFromObject(cached.Object))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", cached, err)
 	}
 	if at.UID != cached.UID {
-		return nil, fmt.Errorf("reading ArchiveTransfer %s: it was deleted and created anew", client.ObjectKeyFromObject(cached))
+		return nil, fmt.Errorf("reading %s: it was deleted and created anew", cached)
 	}
 	return at, nil
 }
 
-func (r *Reconciler) ensureIdentity(ctx context.Context, at *v1alpha1.ArchiveTransfer) error {
+func (r *Reconciler) ensureIdentity(ctx context.Context, at *v1alpha1.Workload) error {
 	account, binding := workerIdentity(at)
 	if account != nil {
 		if err := objects.Apply(ctx, r.Client, objects.OwnerLifecycle, account); err != nil {
@@ -318,7 +318,7 @@ func (r *Reconciler) report(ctx context.Context, in input, d decision) error {
 		!d.progressing && d.action != actEnd && d.reason != v1alpha1.ReasonSuspended {
 		kind = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(at, nil, kind, d.reason, string(d.action), "%s", objects.Truncate(d.message, objects.MaxMessage))
+	r.Recorder.Eventf(at.Object, nil, kind, d.reason, string(d.action), "%s", objects.Truncate(d.message, objects.MaxMessage))
 	return nil
 }
 

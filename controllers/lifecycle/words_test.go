@@ -17,7 +17,7 @@ func blockedBy(reason, message string) decision {
 	lease.Status.Conditions = []metav1.Condition{{
 		Type: v1alpha1.LeaseConditionBlocked, Status: metav1.ConditionTrue, Reason: reason, Message: message}}
 	return decideRunning(input{
-		transfer: &v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{UID: "1"}}, workers: &batchv1.Job{},
+		transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{UID: "1"}}), workers: &batchv1.Job{},
 		leases: []v1alpha1.PrefixLease{lease},
 	})
 }

@@ -39,16 +39,16 @@ const (
 	exitCountsDiffer = 3
 )
 
-func finishJobName(at *v1alpha1.ArchiveTransfer) string { return at.Name + "-finish" }
-func abortJobName(at *v1alpha1.ArchiveTransfer) string  { return at.Name + "-abort" }
+func finishJobName(at *v1alpha1.Workload) string { return at.Name + "-finish" }
+func abortJobName(at *v1alpha1.Workload) string  { return at.Name + "-abort" }
 
 // workersJob is the fleet: an Indexed Job, so that a job queue can hold it.
-func workersJob(at *v1alpha1.ArchiveTransfer, image string, allowed AllowedSources) (*batchv1.Job, error) {
+func workersJob(at *v1alpha1.Workload, image string, allowed AllowedSources) (*batchv1.Job, error) {
 	job, err := jobFor(at, objects.WorkersJobName(at), v1alpha1.RoleWorker, image)
 	if err != nil {
 		return nil, err
 	}
-	if err := mountSource(&job.Spec.Template.Spec, at.Spec.Source, allowed); err != nil {
+	if err := mountSource(&job.Spec.Template.Spec, at.Transfer.Spec.Source, allowed); err != nil {
 		return nil, err
 	}
 	job.Labels = merged(texts(at.Spec.Workers.JobLabels), job.Labels)
@@ -76,7 +76,7 @@ func workersJob(at *v1alpha1.ArchiveTransfer, image string, allowed AllowedSourc
 // closingJob closes a transfer: it writes the index and aborts what uploads
 // were left open, or with abort only the latter. Neither reads the source, so none
 // is mounted.
-func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv1.Job, error) {
+func closingJob(at *v1alpha1.Workload, image string, abort bool) (*batchv1.Job, error) {
 	name, args := finishJobName(at), append([]string{"finish"}, expectedCounts(at)...)
 	if abort {
 		name, args = abortJobName(at), []string{"finish", "--abort"}
@@ -98,14 +98,14 @@ func closingJob(at *v1alpha1.ArchiveTransfer, image string, abort bool) (*batchv
 	pod := &job.Spec.Template.Spec
 	pod.ServiceAccountName = serviceAccountName(at)
 	// Only a platform identity needs the token; the API server is not asked anything.
-	pod.AutomountServiceAccountToken = ptr.To(at.Spec.Destination.Credentials.PodIdentity != nil)
+	pod.AutomountServiceAccountToken = ptr.To(at.Location.Credentials.PodIdentity != nil)
 	pod.Containers[0].Args = slices.Concat(args, dataArgs(at))
 	return job, nil
 }
 
 // expectedCounts tells the finishing pod what the reports of the workers add up to, which it
 // counts once more in the bucket.
-func expectedCounts(at *v1alpha1.ArchiveTransfer) []string {
+func expectedCounts(at *v1alpha1.Workload) []string {
 	p := at.Status.Progress
 	if p == nil {
 		return nil
@@ -121,19 +121,19 @@ func expectedCounts(at *v1alpha1.ArchiveTransfer) []string {
 	return args
 }
 
-func dataArgs(at *v1alpha1.ArchiveTransfer) []string {
+func dataArgs(at *v1alpha1.Workload) []string {
 	args := []string{"--memory-limit=$(MEMORY_LIMIT)"}
-	if at.Spec.Destination.Credentials.SecretName != "" {
+	if at.Location.Credentials.SecretName != "" {
 		args = append(args, "--credentials-dir="+credentialsMount)
 	}
-	if b := at.Spec.Destination.CABundle; b != nil {
+	if b := at.Location.CABundle; b != nil {
 		args = append(args, "--ca-file="+caMount+"/"+caKey(b))
 	}
 	return args
 }
 
-func serviceAccountName(at *v1alpha1.ArchiveTransfer) string {
-	if i := at.Spec.Destination.Credentials.PodIdentity; i != nil {
+func serviceAccountName(at *v1alpha1.Workload) string {
+	if i := at.Location.Credentials.PodIdentity; i != nil {
 		return i.ServiceAccountName
 	}
 	return workerAccount
@@ -141,12 +141,12 @@ func serviceAccountName(at *v1alpha1.ArchiveTransfer) string {
 
 // mayUseNodeRole tells whether workers may ask the node for its own role, which the
 // chain of credentials otherwise ends in when the ServiceAccount has none.
-func mayUseNodeRole(at *v1alpha1.ArchiveTransfer) bool {
-	i := at.Spec.Destination.Credentials.PodIdentity
+func mayUseNodeRole(at *v1alpha1.Workload) bool {
+	i := at.Location.Credentials.PodIdentity
 	return i != nil && i.InstanceMetadata == v1alpha1.InstanceMetadataAllowed
 }
 
-func jobFor(at *v1alpha1.ArchiveTransfer, name, role, image string) (*batchv1.Job, error) {
+func jobFor(at *v1alpha1.Workload, name, role, image string) (*batchv1.Job, error) {
 	config, err := workerConfig(at)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func jobFor(at *v1alpha1.ArchiveTransfer, name, role, image string) (*batchv1.Jo
 	}, nil
 }
 
-func podSpec(at *v1alpha1.ArchiveTransfer, image, config string) corev1.PodSpec {
+func podSpec(at *v1alpha1.Workload, image, config string) corev1.PodSpec {
 	w := at.Spec.Workers
 	volumes, mounts := volumesFor(at)
 	spec := corev1.PodSpec{
@@ -219,15 +219,15 @@ func podSpec(at *v1alpha1.ArchiveTransfer, image, config string) corev1.PodSpec 
 	return spec
 }
 
-func volumesFor(at *v1alpha1.ArchiveTransfer) ([]corev1.Volume, []corev1.VolumeMount) {
+func volumesFor(at *v1alpha1.Workload) ([]corev1.Volume, []corev1.VolumeMount) {
 	var volumes []corev1.Volume
 	var mounts []corev1.VolumeMount
-	if name := at.Spec.Destination.Credentials.SecretName; name != "" {
+	if name := at.Location.Credentials.SecretName; name != "" {
 		volumes = append(volumes, corev1.Volume{Name: "credentials", VolumeSource: corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{SecretName: name, DefaultMode: ptr.To(int32(0o444))}}})
 		mounts = append(mounts, corev1.VolumeMount{Name: "credentials", MountPath: credentialsMount, ReadOnly: true})
 	}
-	if b := at.Spec.Destination.CABundle; b != nil {
+	if b := at.Location.CABundle; b != nil {
 		volumes = append(volumes, corev1.Volume{Name: "ca", VolumeSource: corev1.VolumeSource{
 			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: b.ConfigMapName}}}})
 		mounts = append(mounts, corev1.VolumeMount{Name: "ca", MountPath: caMount, ReadOnly: true})
@@ -262,15 +262,16 @@ func sourceVolume(s v1alpha1.Source) corev1.VolumeSource {
 
 // workerConfig is what a worker knows of its transfer: it can't read the
 // transfer itself, and nothing in here changes.
-func workerConfig(at *v1alpha1.ArchiveTransfer) (string, error) {
+func workerConfig(at *v1alpha1.Workload) (string, error) {
+	spec := at.Transfer.Spec
 	trimmed := v1alpha1.ArchiveTransfer{
 		ObjectMeta: metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, UID: at.UID},
 		Spec: v1alpha1.ArchiveTransferSpec{
-			Source: at.Spec.Source, Destination: at.Spec.Destination, Packing: at.Spec.Packing, Sync: at.Spec.Sync},
+			Source: spec.Source, Destination: spec.Destination, Packing: spec.Packing, Sync: spec.Sync},
 	}
 	b, err := json.Marshal(trimmed)
 	if err != nil {
-		return "", fmt.Errorf("writing the workers' configuration of ArchiveTransfer %s/%s: %w", at.Namespace, at.Name, err)
+		return "", fmt.Errorf("writing the workers' configuration of %s: %w", at, err)
 	}
 	// Kubernetes expands $(NAME) in the values of environment variables; $$ is a $.
 	return strings.ReplaceAll(string(b), "$", "$$"), nil
@@ -278,7 +279,7 @@ func workerConfig(at *v1alpha1.ArchiveTransfer) (string, error) {
 
 // workerIdentity is the ServiceAccount of worker pods, unless the user has
 // named one, and the right of that account to its leases.
-func workerIdentity(at *v1alpha1.ArchiveTransfer) (*corev1.ServiceAccount, *rbacv1.RoleBinding) {
+func workerIdentity(at *v1alpha1.Workload) (*corev1.ServiceAccount, *rbacv1.RoleBinding) {
 	labels := map[string]string{"app.kubernetes.io/part-of": "cargoship", "app.kubernetes.io/managed-by": "cargoship-manager"}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: workerAccount, Namespace: at.Namespace, Labels: labels}}
 	name := workerAccount

@@ -14,15 +14,15 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 )
 
-func transferFrom(source v1alpha1.Source, credentials v1alpha1.Credentials) *v1alpha1.ArchiveTransfer {
-	return &v1alpha1.ArchiveTransfer{
+func transferFrom(source v1alpha1.Source, credentials v1alpha1.Credentials) *v1alpha1.Workload {
+	return v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{
 		ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "ns", UID: "uid"},
-		Spec:       v1alpha1.ArchiveTransferSpec{Source: source, Destination: v1alpha1.Destination{Bucket: "b", Credentials: credentials}},
-	}
+		Spec:       v1alpha1.ArchiveTransferSpec{Source: source, Destination: v1alpha1.Destination{Location: v1alpha1.Location{Bucket: "b", Credentials: credentials}}},
+	})
 }
 
 // jobsOf are all Jobs that the manager makes for a transfer.
-func jobsOf(t *testing.T, at *v1alpha1.ArchiveTransfer, allowed AllowedSources) map[string]*batchv1.Job {
+func jobsOf(t *testing.T, at *v1alpha1.Workload, allowed AllowedSources) map[string]*batchv1.Job {
 	t.Helper()
 	jobs := map[string]*batchv1.Job{}
 	var err error
@@ -135,7 +135,7 @@ func TestFinishingPodIsToldWhatToExpect(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := makeScenario().progress(tc.planning, 2, tc.finished, 3)
-			s.transfer.Spec.Source.PersistentVolumeClaim = &v1alpha1.ClaimSource{ClaimName: "c"}
+			s.transfer.Transfer.Spec.Source.PersistentVolumeClaim = &v1alpha1.ClaimSource{ClaimName: "c"}
 			jobs := jobsOf(t, s.transfer, AllowedSources{})
 			args := jobs["finish"].Spec.Template.Spec.Containers[0].Args
 			done := 10*tc.finished - 3

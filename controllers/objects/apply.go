@@ -34,7 +34,7 @@ func Apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj cl
 // ApplyStatus writes those parts of a transfer's status that owner has. A
 // transfer that is gone, or was made anew under the same name, is left alone.
 func ApplyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
-	at *v1alpha1.ArchiveTransfer, status v1alpha1.ArchiveTransferStatus,
+	at *v1alpha1.Workload, status v1alpha1.ArchiveTransferStatus,
 ) error {
 	return ApplyStatusTo(ctx, c, owner, at, "", status)
 }
@@ -42,18 +42,15 @@ func ApplyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
 // ApplyStatusTo does the same to one version of the transfer only, and fails with a
 // conflict if there is a later one.
 func ApplyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner,
-	at *v1alpha1.ArchiveTransfer, version string, status v1alpha1.ArchiveTransferStatus,
+	at *v1alpha1.Workload, version string, status v1alpha1.ArchiveTransferStatus,
 ) error {
-	patch := &v1alpha1.ArchiveTransfer{Status: status}
-	patch.ResourceVersion = version
-	patch.Name, patch.Namespace, patch.UID = at.Name, at.Namespace, at.UID
-	u, err := ApplyConfiguration(c, patch)
+	u, err := ApplyConfiguration(c, at.WithStatus(version, status))
 	if err != nil {
 		return err
 	}
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), owner, client.ForceOwnership)
 	if err != nil {
-		return fmt.Errorf("writing the status of ArchiveTransfer %s: %w", client.ObjectKeyFromObject(at), err)
+		return fmt.Errorf("writing the status of %s: %w", at, err)
 	}
 	return nil
 }

@@ -17,10 +17,10 @@ const (
 )
 
 // WorkersJobName is the name of the Job of a transfer's workers.
-func WorkersJobName(at *v1alpha1.ArchiveTransfer) string { return at.Name + "-workers" }
+func WorkersJobName(at *v1alpha1.Workload) string { return at.Name + "-workers" }
 
 // Labels are those of everything that is made for a transfer.
-func Labels(at *v1alpha1.ArchiveTransfer, role string) map[string]string {
+func Labels(at *v1alpha1.Workload, role string) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":       "cargoship",
 		"app.kubernetes.io/managed-by": "cargoship-manager",
@@ -31,8 +31,8 @@ func Labels(at *v1alpha1.ArchiveTransfer, role string) map[string]string {
 }
 
 // OwnerReference makes a transfer the controller of what is made for it.
-func OwnerReference(at *v1alpha1.ArchiveTransfer) metav1.OwnerReference {
-	return *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind("ArchiveTransfer"))
+func OwnerReference(at *v1alpha1.Workload) metav1.OwnerReference {
+	return *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind(at.Kind))
 }
 
 // StoppedBy tells whether a Job says that the failure policy has ended its transfer.

@@ -9,7 +9,7 @@ import (
 )
 
 // Ended tells whether the transfer is complete or has failed.
-func Ended(at *v1alpha1.ArchiveTransfer) bool {
+func Ended(at *v1alpha1.Workload) bool {
 	return meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionComplete) ||
 		meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionFailed)
 }

@@ -55,10 +55,10 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 }
 
 func TestConfigKeepsDefaultsForWhatIsAbsent(t *testing.T) {
-	if diff := cmp.Diff(protocol.DefaultConfig(), Config(v1alpha1.ArchiveTransferSpec{})); diff != "" {
+	if diff := cmp.Diff(protocol.DefaultConfig(), Config(v1alpha1.Fleet{})); diff != "" {
 		t.Errorf("an empty spec changed the defaults (-want +got):\n%s", diff)
 	}
-	got := Config(v1alpha1.ArchiveTransferSpec{Coordination: v1alpha1.Coordination{
+	got := Config(v1alpha1.Fleet{Coordination: v1alpha1.Coordination{
 		Mode: v1alpha1.ModeUncoordinated, AdvancedFlowControl: "Disabled",
 		Adaptive: v1alpha1.AdaptiveParameters{CongestionSensitivityPercent: ptr.To(int32(0)), LearningRatePercent: 25},
 	}})
@@ -134,7 +134,7 @@ func TestRecordedSurvivesTheAPI(t *testing.T) {
 		if err := json.Unmarshal(encoded, &at.Status.Prefixes[0]); err != nil {
 			t.Fatal(err)
 		}
-		got, err := Transfer(at)
+		got, err := Transfer(v1alpha1.WorkloadOf(at))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func TestTheSchemaHasTheDefaultsOfTheCore(t *testing.T) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o, &at); err != nil {
 		t.Fatal(err)
 	}
-	shipped, want := Config(at.Spec), protocol.DefaultConfig()
+	shipped, want := Config(at.Spec.Fleet), protocol.DefaultConfig()
 	if shipped.LeaseDuration == want.LeaseDuration || shipped.MaxAttempts == want.MaxAttempts {
 		t.Error("a difference is gone: take it out of this test")
 	}

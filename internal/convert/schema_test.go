@@ -128,7 +128,7 @@ func TestTheCoreTakesWhatTheSchemaAdmits(t *testing.T) {
 			t.Fatal(err)
 		}
 		at.UID = "1"
-		if err := Validate(at); err != nil {
+		if err := Validate(v1alpha1.WorkloadOf(at)); err != nil {
 			t.Fatalf("the API server admits what the core rejects: %v\n%s", err, fmt.Sprint(o["spec"]))
 		}
 	})

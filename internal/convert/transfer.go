@@ -13,7 +13,7 @@ import (
 )
 
 // Domain names what shares fate beyond one transfer: a bucket of a server.
-func Domain(d v1alpha1.Destination) string { return endpoint.Domain(d.Endpoint, d.Region, d.Bucket) }
+func Domain(l v1alpha1.Location) string { return endpoint.Domain(l.Endpoint, l.Region, l.Bucket) }
 
 // ProfileName names the DestinationProfile of a domain: what people can read of it, and
 // a hash of all of it.
@@ -33,7 +33,7 @@ const maxReadable = 128
 
 // Transfer writes a transfer's claim on its domain, with what its status says
 // has ended already.
-func Transfer(at *v1alpha1.ArchiveTransfer) (protocol.Transfer, error) {
+func Transfer(at *v1alpha1.Workload) (protocol.Transfer, error) {
 	t := protocol.Transfer{
 		ID:        protocol.TransferID(at.UID),
 		Tenant:    at.Namespace,
@@ -45,7 +45,7 @@ func Transfer(at *v1alpha1.ArchiveTransfer) (protocol.Transfer, error) {
 	for _, p := range at.Status.Prefixes {
 		r, err := recorded(p)
 		if err != nil {
-			return t, fmt.Errorf("reading status.prefixes[%s] of ArchiveTransfer %s/%s: %w", p.Name, at.Namespace, at.Name, err)
+			return t, fmt.Errorf("reading status.prefixes[%s] of %s: %w", p.Name, at, err)
 		}
 		t.Recorded[p.Name] = r
 	}
@@ -53,7 +53,7 @@ func Transfer(at *v1alpha1.ArchiveTransfer) (protocol.Transfer, error) {
 }
 
 // Validate tells why the core would reject a transfer.
-func Validate(at *v1alpha1.ArchiveTransfer) error {
+func Validate(at *v1alpha1.Workload) error {
 	t, err := Transfer(at)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func recorded(p v1alpha1.PrefixStatus) (protocol.Recorded, error) {
 
 // Config writes the coordination parameters of a transfer. Fields that a
 // defaulting API server would have filled keep the core's defaults.
-func Config(spec v1alpha1.ArchiveTransferSpec) protocol.Config {
+func Config(spec v1alpha1.Fleet) protocol.Config {
 	c, in := protocol.DefaultConfig(), spec.Coordination
 	set(&c.PipelineDepth, int(in.PipelineDepth))
 	set(&c.GlobalCongestionWindow, int(in.GlobalCongestionWindow))

@@ -23,8 +23,8 @@ func registered(t *testing.T) (*Metrics, *prometheus.Registry) {
 	return m, registry
 }
 
-func sample() (*v1alpha1.ArchiveTransfer, v1alpha1.ArchiveTransferStatus) {
-	at := &v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}}
+func sample() (*v1alpha1.Workload, v1alpha1.ArchiveTransferStatus) {
+	at := v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}})
 	at.Status.Conditions = []metav1.Condition{{Type: "Progressing", Status: metav1.ConditionTrue}}
 	at.Status.Workers = &v1alpha1.WorkersStatus{Desired: ptr.To(int32(3))}
 	return at, v1alpha1.ArchiveTransferStatus{

@@ -114,8 +114,12 @@ func lacking(schema property, t reflect.Type, path string) []string {
 	var missing []string
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous && name == "" {
+			missing = append(missing, lacking(schema, f.Type, path)...)
+			continue
+		}
 		if name == "" || name == "-" {
-			continue // metadata and kind, which every object has
+			continue
 		}
 		below, known := schema.Properties[name]
 		if !known {

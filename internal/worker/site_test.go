@@ -65,7 +65,7 @@ func siteAt(t *testing.T, s *kit.S3, dir string) Site {
 	write(t, credentials, v1alpha1.SecretKeySecretAccessKey, []byte(s.SecretKey))
 	var at v1alpha1.ArchiveTransfer
 	at.Name, at.Namespace, at.UID = "t", "default", "uid-1"
-	at.Spec.Destination = v1alpha1.Destination{
+	at.Spec.Destination.Location = v1alpha1.Location{
 		Bucket: testBucket, Prefix: "base", Region: s.Region, Endpoint: s.Endpoint,
 		AddressingStyle: v1alpha1.AddressingPath,
 		Credentials:     v1alpha1.Credentials{SecretName: "s"},

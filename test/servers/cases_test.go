@@ -265,7 +265,7 @@ func lastPod(t *testing.T, r *rig) string {
 	r.write(t, "d/small", 10)
 	var at v1alpha1.ArchiveTransfer
 	at.Name, at.Namespace, at.UID = "t", "default", "uid-1"
-	at.Spec.Destination = v1alpha1.Destination{
+	at.Spec.Destination.Location = v1alpha1.Location{
 		Bucket: bucket, Prefix: r.base, Region: region, Endpoint: r.endpoint, AddressingStyle: v1alpha1.AddressingPath,
 		Credentials: v1alpha1.Credentials{SecretName: "s"},
 	}

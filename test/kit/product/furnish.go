@@ -85,11 +85,11 @@ func (s Site) Transfer(namespace, name string, to Location) *v1alpha1.ArchiveTra
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.ArchiveTransferSpec{
 			Source: v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: ClaimName}},
-			Destination: v1alpha1.Destination{
+			Destination: v1alpha1.Destination{Location: v1alpha1.Location{
 				Bucket: to.Bucket, Prefix: to.Prefix, Region: s.Store.Region, Endpoint: s.Store.Endpoint,
 				AddressingStyle: v1alpha1.AddressingPath,
 				Credentials:     v1alpha1.Credentials{SecretName: SecretName},
-			},
+			}},
 		},
 	}
 }
