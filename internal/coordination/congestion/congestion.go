@@ -140,7 +140,7 @@ func (c *GlobalCongestionController) Profile() protocol.NetworkProfile { return 
 // those that their members hold.
 func (c *GlobalCongestionController) Round(now time.Time, s Signal) protocol.Decision {
 	if s.Completions <= 0 {
-		return c.undecided(s)
+		return c.undecided(now, s)
 	}
 	c.begun, c.measured, c.slackened = true, c.measured || s.Accepted > 0, c.slack(s)
 	c.window.observeDrain(&c.path)
@@ -153,7 +153,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) protocol.Dec
 		d.Window.Reason = reason
 	}
 	c.last = s
-	c.conclude(&d)
+	c.conclude(now, &d)
 	return d
 }
 
@@ -180,7 +180,10 @@ func (c *GlobalCongestionController) answerOutage(s Signal, starved, regained bo
 	case starved && s.Accepted == 0:
 		c.window.lapse()
 		return ReasonOutageOfAll, true
-	case starved || over:
+	case starved:
+		c.window.relieve()
+		return ReasonOutageOfGroup, true
+	case over:
 		c.window.relieve()
 		return ReasonTimeouts, true
 	case regained:

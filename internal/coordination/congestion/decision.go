@@ -39,7 +39,7 @@ func (c *GlobalCongestionController) limitedBy(g *group, s Signal) protocol.Bott
 
 // conclude completes a decision by window and rates as they are now. What changes the
 // state of a group is its rate, if that polices it before or after, else the window.
-func (c *GlobalCongestionController) conclude(d *protocol.Decision) {
+func (c *GlobalCongestionController) conclude(now time.Time, d *protocol.Decision) {
 	w := &d.Window
 	w.Window, w.State, w.BaseLatency = int(c.window.size), c.window.state, seconds(c.path.base())
 	for i, g := range c.groups {
@@ -48,6 +48,7 @@ func (c *GlobalCongestionController) conclude(d *protocol.Decision) {
 		if x.Rate, x.State = g.rate.perSecond, c.state(g); g.policed || g.rate.polices() {
 			cause = x.Reason
 		}
+		x.NextProbe = g.rate.nextProbe(now)
 		if x.State != before {
 			d.Transitions = append(d.Transitions, protocol.Transition{Group: g.name, From: before, To: x.State, Cause: cause})
 		}
@@ -55,14 +56,14 @@ func (c *GlobalCongestionController) conclude(d *protocol.Decision) {
 }
 
 // undecided is what becomes of a round in which nothing came back: nothing.
-func (c *GlobalCongestionController) undecided(s Signal) protocol.Decision {
+func (c *GlobalCongestionController) undecided(now time.Time, s Signal) protocol.Decision {
 	d := c.observed(s)
 	d.Window.Reason = ReasonNoCompletions
 	for i := range d.Groups {
 		g := &d.Groups[i]
 		g.Reason, g.LimitedBy, g.RequestRates = ReasonNoCompletions, "", protocol.RequestRates{}
 	}
-	c.conclude(&d)
+	c.conclude(now, &d)
 	return d
 }
 

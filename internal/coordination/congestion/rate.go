@@ -289,6 +289,14 @@ func (r *rateLaw) pay(s Signal) {
 	p.due = p.ended.Add(time.Duration(seconds * float64(time.Second)))
 }
 
+// nextProbe is how long after now a probe is due, 0 if none is to come.
+func (r *rateLaw) nextProbe(now time.Time) time.Duration {
+	if r.perSecond == 0 || r.state != protocol.CongestionAvoidance || r.probe.active {
+		return 0
+	}
+	return max(0, r.probe.due.Sub(now))
+}
+
 // scheduleProbe sets the next probe where none has shown what it costs.
 func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
 	r.probe = probe{due: now.Add(time.Duration((0.5 + v.rand.Float64()) * float64(probeUnpaid)))}

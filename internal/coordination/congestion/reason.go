@@ -40,6 +40,9 @@ const (
 	// ReasonOutageOfAll: nothing gets through and nothing is throttled, so it is halved,
 	// to be restored after the outage.
 	ReasonOutageOfAll protocol.Reason = "OutageOfAll"
+	// ReasonOutageOfGroup: nothing of a group gets through and nothing of it is throttled,
+	// so it is halved: the requests may have timed one another out.
+	ReasonOutageOfGroup protocol.Reason = "OutageOfGroup"
 	// ReasonTimeouts: requests time one another out, so it is halved.
 	ReasonTimeouts protocol.Reason = "Timeouts"
 	// ReasonRestored: a rate has led back from an outage, so it is what it was.
@@ -77,7 +80,8 @@ const (
 	// ReasonDrainLongQueue: a long queue stays though it shrinks, so it is drained to
 	// measure the base latency.
 	ReasonDrainLongQueue protocol.Reason = "DrainLongQueue"
-	// ReasonDrainUnconfirmedBase: likewise, since the base latency may be that of a full path.
+	// ReasonDrainUnconfirmedBase: likewise, since the base latency may be that of a
+	// full path.
 	ReasonDrainUnconfirmedBase protocol.Reason = "DrainUnconfirmedBase"
 	// ReasonDrainStaleBase: likewise, since the base latency was not seen for long.
 	ReasonDrainStaleBase protocol.Reason = "DrainStaleBase"

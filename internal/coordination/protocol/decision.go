@@ -1,6 +1,10 @@
 package protocol
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Reason is one word for why a window or a rate is what it is: it names the branch of the
 // control law that was taken.
@@ -44,8 +48,8 @@ type RoundView struct {
 	// Length of the round, 0 when unknown.
 	Length time.Duration
 	// Median is the median accepted attempt of the round, Latency the same, smoothed over
-	// rounds; BaseLatency is that of requests that wait in no queue, as it was taken for
-	// until this round.
+	// rounds; BaseLatency is that of requests that wait in no queue, as it was taken for in
+	// this round.
 	Median, Latency, BaseLatency time.Duration
 	// InFlight is the most requests in flight at once. Queue is about how many of them
 	// waited, QueueTarget how many may.
@@ -78,6 +82,9 @@ type GroupDecision struct {
 	// LimitedBy is what kept the group from sending more in the round; empty where
 	// neither rate nor window was in use.
 	LimitedBy Bottleneck
+	// NextProbe is how long the rate stays until it is probed, if it limits; 0 where no
+	// probe is to come.
+	NextProbe time.Duration
 	RequestRates
 }
 
@@ -86,4 +93,76 @@ type Transition struct {
 	Group    string
 	From, To State
 	Cause    Reason
+}
+
+// String tells of the round and the decision in one line. Congestion avoidance is not
+// named, being the usual state.
+func (d Decision) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v: %v", d.Window, d.Round)
+	if d.Window.BaseLatency != d.Round.BaseLatency {
+		fmt.Fprintf(&b, ", base now %v", rounded(d.Window.BaseLatency))
+	}
+	for _, g := range d.Groups {
+		fmt.Fprintf(&b, "; %v", g)
+	}
+	return b.String()
+}
+
+func (w WindowDecision) String() string {
+	if w.Before == w.Window {
+		return fmt.Sprintf("window %d %s", w.Window, w.Reason)
+	}
+	return fmt.Sprintf("window %d->%d %s", w.Before, w.Window, w.Reason)
+}
+
+func (r RoundView) String() string {
+	limited := ""
+	if r.SenderLimited {
+		limited = " as the senders limit"
+	}
+	return fmt.Sprintf("%d in flight%s, latency %v of base %v, queue %.0f of target %.0f, %v",
+		r.InFlight, limited, rounded(r.Latency), rounded(r.BaseLatency), r.Queue, r.QueueTarget, r.RequestRates)
+}
+
+func (g GroupDecision) String() string {
+	rate := ""
+	switch {
+	case g.Before == 0 && g.Rate == 0:
+	case fmt.Sprintf("%.1f", g.Before) == fmt.Sprintf("%.1f", g.Rate):
+		rate = fmt.Sprintf(" %.1f/s", g.Rate)
+	case g.Rate == 0:
+		rate = fmt.Sprintf(" %.1f/s->none", g.Before)
+	case g.Before == 0:
+		rate = fmt.Sprintf(" none->%.1f/s", g.Rate)
+	default:
+		rate = fmt.Sprintf(" %.1f->%.1f/s", g.Before, g.Rate)
+	}
+	state := ""
+	if g.State != CongestionAvoidance {
+		state = " in " + string(g.State)
+	}
+	if g.NextProbe > 0 {
+		state += fmt.Sprintf(", probe in %v", g.NextProbe.Round(100*time.Millisecond))
+	}
+	return g.Group + rate + " " + string(g.Reason) + state
+}
+
+func (r RequestRates) String() string {
+	s := fmt.Sprintf("%.0f/s accepted", r.Accepted)
+	if r.Throttled > 0 {
+		s += fmt.Sprintf(", %.1f/s throttled", r.Throttled)
+	}
+	if r.Failed > 0 {
+		s += fmt.Sprintf(", %.1f/s failed", r.Failed)
+	}
+	return s
+}
+
+// rounded leaves three digits of a latency, or so.
+func rounded(d time.Duration) time.Duration {
+	if d >= time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
 }
