@@ -3,8 +3,10 @@ package servers
 const introduction = `# Servers
 
 What CargoShip does on S3 servers of several makes. ` + "`make test-servers`" + ` builds each server at the version below, starts it,
-runs every case against it and writes this page; objects are read back by another client and compared by SHA-256. Amazon S3
-itself is not here, since it cannot be started by a test.
+runs every case against it and writes this page; objects are read back by another client and compared by SHA-256. Ceph RGW is not
+built: it runs where Debian's packages ` + "`ceph-mon`, `ceph-osd` and `radosgw`" + ` are installed, as a cluster of one monitor and one store in
+memory on the loopback interface, and is skipped elsewhere; the page is then left as it is. ` + "`make test-servers SERVER=ceph`" + ` runs one
+server alone, by the first word of its name. Amazon S3 itself is not here, since it cannot be started by a test.
 
 `
 
@@ -18,7 +20,7 @@ find any damage by accident. [Decision 20](decisions/0020-a-digest-of-what-the-s
 Where a server lists no multipart uploads, a run that was killed cannot be resumed and may leave an upload open: give the
 bucket a lifecycle rule that aborts incomplete uploads, if the server has such rules.
 
-Any other server that runs already, such as a Ceph RGW of Debian's packages ` + "`radosgw`, `ceph-mon`, `ceph-mgr` and `ceph-osd`" + `,
-is put to the same cases by ` + "`go test ./test/servers -args -endpoint http://HOST:PORT -access-key ID -secret-key SECRET`" + `, in a
-bucket named ` + "`bucket`" + `, which is made for it.
+Any other server that runs already is put to the same cases by
+` + "`go test ./test/servers -args -endpoint http://HOST:PORT -access-key ID -secret-key SECRET`" + `, in a bucket
+named ` + "`bucket`" + `, which is made for it.
 `

@@ -115,7 +115,7 @@ func (r *rig) begin(t *testing.T, arguments ...string) *run {
 	cmd.Stdout, cmd.Stderr = &w.stdout, &w.stderr
 	cmd.Env = []string{"HOME=/nonexistent"}
 	var err error
-	if w.child, err = process.Start(cmd); err != nil {
+	if w.child, err = children.start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.child.Stop(0) })

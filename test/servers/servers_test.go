@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -29,17 +30,21 @@ const (
 // server is a make of server.
 type server struct {
 	name string
-	// pin is the file that pins the version, below the root, and what the version follows.
-	pin, module string
+	// version is what the page says.
+	version func() string
 	// light ones are built and started within seconds.
 	light bool
 	// accessKey and secretKey are those that it takes.
 	accessKey, secretKey string
-	// program finds or builds the program.
+	// program finds or builds the program; errNotInstalled is not a failure.
 	program func() (string, error)
-	// command serves a directory at an address of the loopback interface.
-	command func(s server, program, dir, host, port string) (*exec.Cmd, error)
+	// command serves a directory at an address of the loopback interface. What it has
+	// started for that stops when the test ends.
+	command func(t *testing.T, s server, program, dir, host, port string) (*exec.Cmd, error)
 }
+
+// errNotInstalled says that a server comes with the system or not at all.
+var errNotInstalled = errors.New("not installed")
 
 const accessKey, secretKey = "cargoship", "cargoship-secret"
 
@@ -56,29 +61,38 @@ func built(name string) func() (string, error) {
 
 func all() []server {
 	if chosen.endpoint != "" {
-		return []server{{name: "given", light: true, accessKey: chosen.accessKey, secretKey: chosen.secretKey}}
+		return []server{{name: "given", version: func() string { return "?" }, light: true, accessKey: chosen.accessKey, secretKey: chosen.secretKey}}
 	}
 	return []server{
-		{"versitygw", "hack/controlplane/versitygw/go.mod", "github.com/versity/versitygw ", true, accessKey, secretKey, versitygw, serveVersitygw},
-		{"gofakes3", "hack/servers/gofakes3/go.mod", "github.com/johannesboyne/gofakes3 ", true, accessKey, secretKey, gofakes3, serveGofakes3},
-		{"rclone serve s3", "hack/servers/rclone/go.mod", "github.com/rclone/rclone ", false, accessKey, secretKey, built("rclone"), serveRclone},
-		{"s3rver", "hack/servers/s3rver/package.json", `"s3rver": `, false, "S3RVER", "S3RVER", built("s3rver/node_modules/.bin/s3rver"), serveS3rver},
-		{"MinIO", "hack/servers/minio/go.mod", "github.com/minio/minio ", false, accessKey, secretKey, built("minio"), serveMinio},
-		{"SeaweedFS", "hack/servers/seaweedfs/go.mod", "github.com/seaweedfs/seaweedfs ", false, accessKey, secretKey, built("weed"), serveSeaweed},
+		{"versitygw", pinned("hack/controlplane/versitygw/go.mod", "github.com/versity/versitygw "), true, accessKey, secretKey, versitygw, serveVersitygw},
+		{"gofakes3", pinned("hack/servers/gofakes3/go.mod", "github.com/johannesboyne/gofakes3 "), true, accessKey, secretKey, gofakes3, serveGofakes3},
+		{"rclone serve s3", pinned("hack/servers/rclone/go.mod", "github.com/rclone/rclone "), false, accessKey, secretKey, built("rclone"), serveRclone},
+		{"s3rver", pinned("hack/servers/s3rver/package.json", `"s3rver": `), false, "S3RVER", "S3RVER", built("s3rver/node_modules/.bin/s3rver"), serveS3rver},
+		{"MinIO", pinned("hack/servers/minio/go.mod", "github.com/minio/minio "), false, accessKey, secretKey, built("minio"), serveMinio},
+		{"SeaweedFS", pinned("hack/servers/seaweedfs/go.mod", "github.com/seaweedfs/seaweedfs "), false, accessKey, secretKey, built("weed"), serveSeaweed},
+		{"Ceph RGW", cephVersion, false, accessKey, secretKey, radosgw, serveCeph},
 	}
 }
 
-// version is the pinned one.
-func (s server) version() string {
-	text, err := os.ReadFile(filepath.Join(root, s.pin))
-	if err != nil {
-		return "?"
+// called tells whether a server is meant by the first word of its name.
+func (s server) called(name string) bool {
+	word, _, _ := strings.Cut(s.name, " ")
+	return strings.EqualFold(word, name)
+}
+
+// pinned reads the version that follows a module's name in a file below the root.
+func pinned(file, module string) func() string {
+	return func() string {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			return "?"
+		}
+		found := regexp.MustCompile(regexp.QuoteMeta(module) + `"?([^\s"]+)`).FindSubmatch(text)
+		if found == nil {
+			return "?"
+		}
+		return string(found[1])
 	}
-	found := regexp.MustCompile(regexp.QuoteMeta(s.module) + `"?([^\s"]+)`).FindSubmatch(text)
-	if found == nil {
-		return "?"
-	}
-	return string(found[1])
 }
 
 func versitygw() (string, error) {
@@ -91,36 +105,36 @@ func gofakes3() (string, error) {
 	return program, goBuild(filepath.Join(root, "hack/servers/gofakes3"), program, "github.com/johannesboyne/gofakes3/cmd/gofakes3")
 }
 
-func serveVersitygw(s server, program, dir, host, port string) (*exec.Cmd, error) {
+func serveVersitygw(_ *testing.T, s server, program, dir, host, port string) (*exec.Cmd, error) {
 	cmd := exec.Command(program, "--port", net.JoinHostPort(host, port), "--region", region, "--keep-alive", "--quiet", "posix", dir)
 	cmd.Env = []string{"ROOT_ACCESS_KEY=" + s.accessKey, "ROOT_SECRET_KEY=" + s.secretKey}
 	return cmd, nil
 }
 
-func serveGofakes3(_ server, program, _, host, port string) (*exec.Cmd, error) {
+func serveGofakes3(_ *testing.T, _ server, program, _, host, port string) (*exec.Cmd, error) {
 	return exec.Command(program, "-backend", "memory", "-quiet", "-host", net.JoinHostPort(host, port)), nil
 }
 
-func serveRclone(s server, program, dir, host, port string) (*exec.Cmd, error) {
+func serveRclone(_ *testing.T, s server, program, dir, host, port string) (*exec.Cmd, error) {
 	cmd := exec.Command(program, "serve", "s3", "--config", "/dev/null", "--addr", net.JoinHostPort(host, port),
 		"--auth-key", s.accessKey+","+s.secretKey, dir)
 	return cmd, nil
 }
 
-func serveS3rver(_ server, program, dir, host, port string) (*exec.Cmd, error) {
+func serveS3rver(_ *testing.T, _ server, program, dir, host, port string) (*exec.Cmd, error) {
 	cmd := exec.Command(program, "-d", dir, "-a", host, "-p", port, "-s", "--no-vhost-buckets")
 	// Its continuation tokens are encrypted as only old versions of OpenSSL do.
 	cmd.Env = append(os.Environ(), "NODE_OPTIONS=--openssl-legacy-provider")
 	return cmd, nil
 }
 
-func serveMinio(s server, program, dir, host, port string) (*exec.Cmd, error) {
+func serveMinio(_ *testing.T, s server, program, dir, host, port string) (*exec.Cmd, error) {
 	cmd := exec.Command(program, "server", "--quiet", "--address", net.JoinHostPort(host, port), dir)
 	cmd.Env = []string{"MINIO_ROOT_USER=" + s.accessKey, "MINIO_ROOT_PASSWORD=" + s.secretKey, "HOME=" + dir, "MINIO_BROWSER=off"}
 	return cmd, nil
 }
 
-func serveSeaweed(s server, program, dir, host, port string) (*exec.Cmd, error) {
+func serveSeaweed(_ *testing.T, s server, program, dir, host, port string) (*exec.Cmd, error) {
 	type pair struct {
 		AccessKey string `json:"accessKey"`
 		SecretKey string `json:"secretKey"`
@@ -185,6 +199,9 @@ func (s server) start(t *testing.T) *running {
 		return s.await(t, strings.TrimPrefix(chosen.endpoint, "http://"), nil, nil)
 	}
 	program, err := s.program()
+	if errors.Is(err, errNotInstalled) && chosen.only == "" {
+		t.Skipf("%s is skipped, and docs/servers.md left as it is: %v", s.name, err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,13 +209,13 @@ func (s server) start(t *testing.T) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd, err := s.command(s, program, t.TempDir(), "127.0.0.1", port)
+	cmd, err := s.command(t, s, program, t.TempDir(), "127.0.0.1", port)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log
-	child, err := process.Start(cmd)
+	child, err := children.start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
