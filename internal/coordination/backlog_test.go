@@ -34,7 +34,7 @@ func TestRangesOfAThousandWorkersCanBeRecorded(t *testing.T) {
 			}
 			f.start("t", ids...)
 			random := newRand(3)
-			f.c.control.SetWindow(2000)
+			f.resize(2000)
 			for round := range 12 {
 				sent := 0
 				for _, id := range ids {

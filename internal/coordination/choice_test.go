@@ -64,7 +64,7 @@ func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 func TestAStarvedWorkerReportsFast(t *testing.T) {
 	for queued, want := range map[int64]time.Duration{1000: shortestInterval, 16: 2 * time.Second} {
 		f := newFixture(t, protocol.DefaultConfig())
-		f.c.control.Settle(32, protocol.CongestionAvoidance)
+		f.settle(32)
 		f.schedule("t", "a", queued)
 		f.start("t", "w")
 		var all []protocol.Outcome

@@ -143,10 +143,10 @@ func TestEveryArchiveIsSent(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := drawFleet(rt, t, false)
 		for range 20 {
-			d.f.c.control.SetWindow(rapid.IntRange(1, 64).Draw(rt, "window"))
+			d.f.resize(rapid.IntRange(1, 64).Draw(rt, "window"))
 			d.send(rapid.Bool().Draw(rt, "busy"))
 		}
-		d.f.c.control.SetWindow(rapid.IntRange(1, 4).Draw(rt, "last"))
+		d.f.resize(rapid.IntRange(1, 4).Draw(rt, "last"))
 		for range 1500 {
 			if d.send(true) {
 				return
@@ -197,9 +197,8 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 		}
 	}
 	f.schedule("t", "b", 1000)
-	f.c.control.SetPath(f.now, 0, 100*time.Millisecond)
-	f.c.control.Part(f.now, f.c.transfers[0].byName["a"].member)
-	f.c.control.SetRate(1, 0.1) // two slots
+	f.path(100*time.Millisecond, 100*time.Millisecond)
+	f.part("t", "a", 0.1) // two slots
 	withoutWindow := 0
 	for range 8 {
 		for _, id := range workers {
@@ -236,9 +235,9 @@ func TestScarceSlotsGoRound(t *testing.T) {
 	var longest time.Duration
 	for i := range 6 * fairshare.TurnIntervals {
 		f.report()
-		f.c.control.Settle(2000, protocol.CongestionAvoidance)
-		if i >= 4 {
-			f.c.control.SetWindow(700)
+		placed := fixture{t: t, c: f.c, now: f.now}
+		if placed.settle(2000); i >= 4 {
+			placed.resize(700)
 		}
 		f.tick()
 		for _, w := range f.c.ordered {

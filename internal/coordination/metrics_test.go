@@ -59,7 +59,7 @@ func TestAdaptationRate(t *testing.T) {
 	f := newFixture(t, protocol.DefaultConfig())
 	f.tick()
 	for range 300 { // twice the window or half of it, every 2 s
-		f.c.control.SetWindow(96 - f.c.control.Bound())
+		f.resize(96 - f.c.control.Bound())
 		f.tick()
 	}
 	want := 30 * math.Log(2)

@@ -128,31 +128,27 @@ func TestRoundsWaitForTheirGrants(t *testing.T) {
 	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "w")
-	send := func() {
+	send := func() (judged bool) {
 		r := f.reports["w"]
 		sent := 10 * (r.Sequence + 1)
 		r.Prefixes = []protocol.PrefixCounters{{Prefix: "a", Started: sent, Accepted: sent, MaxInFlight: 3}}
-		f.round("w")
+		return f.round("w").Decision.Made()
 	}
 	send()
-	f.c.control.SetWindow(20)
+	f.resize(20)
 	seen := f.grants["w"]
 	send() // ends a round and writes the new grant
-	began := f.c.control.Began()
 	waited := 0
-	for f.c.control.Began().Equal(began) && waited < 10 {
+	for judged := false; !judged && waited < 10; waited++ {
 		f.grants["w"] = seen
-		send()
-		waited++
+		judged = send()
 	}
 	// Three times the length of a round, which is nine tenths of an interval.
 	if waited != 3 {
 		t.Errorf("judged after %d intervals of reports on the old grant, want 3", waited)
 	}
 	f.round("w")
-	began = f.c.control.Began()
-	send()
-	if f.c.control.Began().Equal(began) {
+	if !send() {
 		t.Error("not judged by a report on the newest grant")
 	}
 }

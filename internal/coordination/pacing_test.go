@@ -14,9 +14,9 @@ func TestLateAnswersDoNotLowerTheRate(t *testing.T) {
 	f := newFixture(t, protocol.DefaultConfig())
 	f.schedule("t", "a", 1000)
 	f.start("t", "w")
-	f.c.control.SetRate(0, 100)
+	f.pace(100)
 	for _, latencies := range [][2]time.Duration{{100 * time.Millisecond, 5 * time.Second}, {5 * time.Second, 100 * time.Millisecond}} {
-		f.c.control.SetPath(f.now, latencies[0], latencies[1])
+		f.path(latencies[0], latencies[1])
 		f.c.paceGrants()
 		sum := 0.0
 		for _, cell := range f.c.workers["w"].cells {

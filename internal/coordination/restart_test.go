@@ -45,9 +45,8 @@ func FuzzDecodeSnapshot(f *testing.F) {
 // The next leader begins with the groups of the one before.
 func TestGroupsSurviveARestart(t *testing.T) {
 	f := newFixture(t, protocol.DefaultConfig())
-	f.c.control.Settle(32, protocol.CongestionAvoidance)
-	f.c.control.Part(f.now, f.c.transfer("t").byName["a"].member)
-	f.c.control.SetRate(1, 123)
+	f.settle(32)
+	f.part("t", "a", 123)
 	snapshot := f.c.Snapshot()
 	snapshot.Epoch++
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(1)})

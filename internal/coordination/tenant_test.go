@@ -49,7 +49,7 @@ func (x *claims) add(tenant string, id protocol.TransferID, weight, workers int,
 func (x *claims) window(whole int, tenant string) int {
 	x.t.Helper()
 	x.f.round(x.ids...)
-	x.f.c.control.SetWindow(whole)
+	x.f.resize(whole)
 	for range 8 {
 		x.f.round(x.ids...)
 	}

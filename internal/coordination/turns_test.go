@@ -94,7 +94,7 @@ func TestPrefixesTakeTurns(t *testing.T) {
 	if a, b := f.assigned("w", "a"), f.assigned("w", "b"); len(a) != 3 || len(b) != 3 {
 		t.Fatalf("assigned %v and %v, want three of each", a, b)
 	}
-	f.c.control.SetWindow(1)
+	f.resize(1)
 	waiting := 0
 	for range 4 * fairshare.TurnIntervals {
 		var finished []protocol.Outcome
@@ -166,7 +166,7 @@ func TestSilentWorkersKeepWhatIsLeased(t *testing.T) {
 	for range 4 {
 		f.round("v")
 	}
-	f.c.control.SetWindow(20)
+	f.resize(20)
 	f.round("v")
 	if got := f.window("v"); got != 4 {
 		t.Errorf("window %d of 20, want 4 beside the 16 of the silent worker", got)
