@@ -103,14 +103,14 @@ var _ = Describe("The counts of a transfer", func() {
 		Eventually(planning).Should(Equal("Running"))
 		complete := &v1alpha1.PlanReport{State: "Complete"}
 
-		By("refusing one of a worker without the duty, whatever grant it claims to act on")
+		By("rejecting one of a worker without the duty, whatever grant it claims to act on")
 		Expect(b.lie(ctx, func(r *v1alpha1.PrefixLeaseStatus) { r.Plan = complete })).To(Succeed())
 		Consistently(planning).WithTimeout(2 * time.Second).Should(Equal("Running"))
 		Expect(b.lie(ctx, func(r *v1alpha1.PrefixLeaseStatus) { r.Plan, r.ObservedSequence = complete, ptr.To(int64(999_999)) })).To(Succeed())
 		Consistently(planning).WithTimeout(2 * time.Second).Should(Equal("Running"))
 		Expect(s.condition(ctx, v1alpha1.ConditionProgressing)()).NotTo(Equal("True/Finishing"))
 
-		By("refusing one beyond the bounds, and taking the largest")
+		By("rejecting one beyond the bounds, and taking the largest")
 		tell := func(archives int64) error {
 			return a.lie(ctx, func(r *v1alpha1.PrefixLeaseStatus) {
 				r.Plan = &v1alpha1.PlanReport{State: "Running", Prefixes: []v1alpha1.PlannedPrefix{{

@@ -32,25 +32,25 @@ var _ = Describe("A precondition", func() {
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/WorkersPending"))
 	})
 
-	It("is the cluster's when it refuses the workers' pods", func(ctx SpecContext) {
+	It("is the cluster's when it rejects the workers' pods", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
 		job := s.awaitJob(ctx, "-workers")
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/WorkersPending"))
 		// As the Job controller tells it.
 		Expect(api.Create(ctx, &corev1.Event{
-			ObjectMeta:     metav1.ObjectMeta{Namespace: s.namespace, Name: "refused"},
+			ObjectMeta:     metav1.ObjectMeta{Namespace: s.namespace, Name: "rejected"},
 			InvolvedObject: corev1.ObjectReference{Kind: "Job", Namespace: s.namespace, Name: job.Name, UID: job.UID},
 			Reason:         "FailedCreate", Message: "exceeded quota: few", Type: corev1.EventTypeWarning,
 			LastTimestamp: metav1.Now(),
 		})).To(Succeed())
-		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/PodsRefused"))
+		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/PodsRejected"))
 		By("creating them at last")
 		s.startPuppet(ctx, "w-a").report(ctx)
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(HavePrefix("True/"))
 	})
 
-	It("refuses a hostPath that the administrator has not allowed", func(ctx SpecContext) {
+	It("rejects a hostPath that the administrator has not allowed", func(ctx SpecContext) {
 		startManager()
 		s := makeEmptyStage(ctx)
 		s.createTransfer(ctx, func(at *v1alpha1.ArchiveTransfer) {
@@ -59,7 +59,7 @@ var _ = Describe("A precondition", func() {
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/HostPathNotAllowed"))
 	})
 
-	It("refuses to take somebody else's Job for its own", func(ctx SpecContext) {
+	It("does not take somebody else's Job for its own", func(ctx SpecContext) {
 		startManager()
 		s := makeEmptyStage(ctx)
 		s.createClaim(ctx)

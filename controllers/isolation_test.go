@@ -20,19 +20,19 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// refuse has the API server refuse writes to a resource that match a CEL expression, and
+// reject has the API server reject writes to a resource that match a CEL expression, and
 // gives what ends that.
-func refuse(ctx context.Context, resource, when string) (end func()) {
+func reject(ctx context.Context, resource, when string) (end func()) {
 	GinkgoHelper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "refuse-"},
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "reject-"},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			FailurePolicy: ptr.To(admissionv1.Fail),
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
 				Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update},
 				Rule:       admissionv1.Rule{APIGroups: []string{v1alpha1.GroupVersion.Group}, APIVersions: []string{"*"}, Resources: []string{resource}},
 			}}}},
-			Validations: []admissionv1.Validation{{Expression: "!(" + when + ")", Message: "the test refuses it", Reason: ptr.To(metav1.StatusReasonInvalid)}},
+			Validations: []admissionv1.Validation{{Expression: "!(" + when + ")", Message: "the test rejects it", Reason: ptr.To(metav1.StatusReasonInvalid)}},
 		},
 	}
 	Expect(api.Create(ctx, policy)).To(Succeed())
@@ -99,19 +99,19 @@ var _ = Describe("One object that is malformed", func() {
 		Eventually(s2.condition(ctx, v1alpha1.ConditionDegraded)).Should(Equal("False/" + v1alpha1.ReasonHealthy))
 	})
 
-	It("is a status that the API server refuses: grants of others go on, and its own when it is taken", func(ctx SpecContext) {
+	It("is a status that the API server rejects: grants of others go on, and its own when it is taken", func(ctx SpecContext) {
 		startManager()
 		s1 := makeStage(ctx, nil)
 		s2 := makeStage(ctx, intoBucketOf(s1))
 		p1, p2 := s1.startPuppet(ctx, "w-a"), s2.startPuppet(ctx, "w-a")
-		end := refuse(ctx, "archivetransfers/status", fmt.Sprintf(
+		end := reject(ctx, "archivetransfers/status", fmt.Sprintf(
 			"object.metadata.namespace == '%s' && has(object.status.prefixes) && object.status.prefixes.exists(p, p.archives >= 4)", s2.namespace))
 		awaitRefusal(ctx, s2.transfer(ctx), `{"status":{"prefixes":[{"name":"a","archives":4}]}}`)
 		p2.report(ctx)
 		p2.plans(4, "Complete")
 		Eventually(func() string { p2.report(ctx); return s2.condition(ctx, v1alpha1.ConditionDegraded)() }).
 			WithPolling(500 * time.Millisecond).Should(Equal("True/" + v1alpha1.ReasonCoordinationParked))
-		Expect(s2.message(ctx, v1alpha1.ConditionDegraded)).To(ContainSubstring("the test refuses it"))
+		Expect(s2.message(ctx, v1alpha1.ConditionDegraded)).To(ContainSubstring("the test rejects it"))
 		s1.worksOn(ctx, p1, 6)
 		Expect(finishedArchives(ctx, s2)).To(BeZero())
 
@@ -163,8 +163,8 @@ var _ = Describe("The profile of a destination", func() {
 		}).Should(Succeed())
 	})
 
-	It("stops no grant when the API server refuses it", func(ctx SpecContext) {
-		refuse(ctx, "destinationprofiles/status", "true")
+	It("stops no grant when the API server rejects it", func(ctx SpecContext) {
+		reject(ctx, "destinationprofiles/status", "true")
 		probe := &v1alpha1.DestinationProfile{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Spec: v1alpha1.DestinationProfileSpec{Domain: "probe"}}
 		Expect(api.Create(ctx, probe)).To(Succeed())
 		awaitRefusal(ctx, probe, `{"status":{"epoch":1}}`)

@@ -860,6 +860,11 @@ type ArchiveTransferStatus struct {
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
+	// drainStartTime is when the workers were told to exit, since every archive had ended
+	// or the failure policy stopped the transfer.
+	// +optional
+	DrainStartTime *metav1.Time `json:"drainStartTime,omitempty"`
+
 	// completionTime is when the transfer ended, complete or failed.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`

@@ -69,7 +69,7 @@ const (
 	ReasonFinishFailed       = "FinishFailed"
 	ReasonWorkerBlocked      = "WorkerBlocked"
 	ReasonWorkersPending     = "WorkersPending"
-	ReasonPodsRefused        = "PodsRefused"
+	ReasonPodsRejected       = "PodsRejected"
 	ReasonClaimNotFound      = "PersistentVolumeClaimNotFound"
 	ReasonClaimNotBound      = "PersistentVolumeClaimNotBound"
 	ReasonSecretNotFound     = "SecretNotFound"
@@ -105,7 +105,7 @@ const (
 	ReasonRegionMismatch        = "RegionMismatch"
 	ReasonEndpointUnreachable   = "EndpointUnreachable"
 	ReasonCertificateNotTrusted = "CertificateNotTrusted"
-	ReasonConfigurationRefused  = "ConfigurationRefused"
+	ReasonConfigurationRejected = "ConfigurationRejected"
 	ReasonSourceUnavailable     = "SourceUnavailable"
 	ReasonCredentialsExpired    = "CredentialsExpired"
 	ReasonObjectNotFound        = "ObjectNotFound"
@@ -123,7 +123,7 @@ func BlockedReasons() []string {
 	return []string{
 		ReasonBucketNotFound, ReasonCredentialsMissing, ReasonCredentialsRejected, ReasonCredentialsExpired, ReasonPermissionDenied,
 		ReasonObjectNotFound, ReasonRegionMismatch, ReasonEndpointUnreachable, ReasonEndpointInvalid, ReasonCertificateNotTrusted,
-		ReasonCABundleInvalid, ReasonChecksumUnsupported, ReasonClockSkewed, ReasonConfigurationRefused, ReasonSourceUnavailable,
+		ReasonCABundleInvalid, ReasonChecksumUnsupported, ReasonClockSkewed, ReasonConfigurationRejected, ReasonSourceUnavailable,
 		ReasonListingBroken, ReasonAnswerUnreadable,
 	}
 }

@@ -84,15 +84,15 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	c.domains, c.retries = map[string]*domain{}, c.newRetries()
 	var transfers v1alpha1.ArchiveTransferList
 	if err := c.APIReader.List(ctx, &transfers); err != nil {
-		return fmt.Errorf("beginning an epoch: listing ArchiveTransfers: %w", err)
+		return fmt.Errorf("begin an epoch: list ArchiveTransfers: %w", err)
 	}
 	var leases v1alpha1.PrefixLeaseList
 	if err := c.APIReader.List(ctx, &leases); err != nil {
-		return fmt.Errorf("beginning an epoch: listing PrefixLeases: %w", err)
+		return fmt.Errorf("begin an epoch: list PrefixLeases: %w", err)
 	}
 	var profiles v1alpha1.DestinationProfileList
 	if err := c.APIReader.List(ctx, &profiles); err != nil {
-		return fmt.Errorf("beginning an epoch: listing DestinationProfiles: %w", err)
+		return fmt.Errorf("begin an epoch: list DestinationProfiles: %w", err)
 	}
 	last := int64(0)
 	recorded := func(epoch int64) {
@@ -181,11 +181,11 @@ func (c *Coordinator) domain(ctx context.Context, name string, members []*member
 	}
 	snapshot, err := c.readProfile(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("taking control of %s: %w", name, err)
+		return nil, fmt.Errorf("take control of %s: %w", name, err)
 	}
 	d, err := newDomain(c, name, snapshot)
 	if err != nil {
-		return nil, fmt.Errorf("taking control of %s: %w", name, err)
+		return nil, fmt.Errorf("take control of %s: %w", name, err)
 	}
 	// There is no later epoch than the last one, where the sequences of grants still rise.
 	c.epoch = min(c.epoch+1, lastEpoch-1)

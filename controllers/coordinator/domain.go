@@ -126,7 +126,7 @@ func (d *domain) admit(ctx context.Context, now time.Time, m *member) {
 	case c != nil:
 		c.rejected = ""
 	case err != nil:
-		d.parkTransfers(ctx, key, "taking in the transfer", err, m.transfer)
+		d.parkTransfers(ctx, key, "take in the transfer", err, m.transfer)
 	default:
 		d.unpark(key)
 		d.adopt(now, m)
@@ -246,7 +246,7 @@ func (d *domain) deleteLeases(ctx context.Context, m *member) error {
 		}
 		err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
 		if client.IgnoreNotFound(err) != nil {
-			errs = append(errs, fmt.Errorf("deleting PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err))
+			errs = append(errs, fmt.Errorf("delete PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err))
 		}
 	}
 	return errors.Join(errs...)
@@ -300,9 +300,9 @@ func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot 
 		return nil
 	}
 	err := objects.ApplyStatus(ctx, d.Client, objects.OwnerCoordinator, m.transfer, status)
-	if refuses(err) {
+	if rejects(err) {
 		c.unrecorded = true
-		d.parkTransfers(ctx, key, "writing the status", err, m.transfer)
+		d.parkTransfers(ctx, key, "write the status", err, m.transfer)
 		return nil
 	}
 	if err != nil {

@@ -31,7 +31,7 @@ type owners map[types.UID]*member
 func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) {
 	var transfers v1alpha1.ArchiveTransferList
 	if err := c.Client.List(ctx, &transfers); err != nil {
-		return nil, fmt.Errorf("listing ArchiveTransfers: %w", err)
+		return nil, fmt.Errorf("list ArchiveTransfers: %w", err)
 	}
 	world, all := map[string][]*member{}, owners{}
 	for i := range transfers.Items {
@@ -70,7 +70,7 @@ func (owners owners) controllerOf(o metav1.Object) *member {
 func (c *Coordinator) gatherPods(ctx context.Context, all owners) (map[string]*member, error) {
 	var jobs batchv1.JobList
 	if err := c.Client.List(ctx, &jobs); err != nil {
-		return nil, fmt.Errorf("listing Jobs: %w", err)
+		return nil, fmt.Errorf("list Jobs: %w", err)
 	}
 	byJob := owners{}
 	for i := range jobs.Items {
@@ -81,7 +81,7 @@ func (c *Coordinator) gatherPods(ctx context.Context, all owners) (map[string]*m
 	}
 	var pods corev1.PodList
 	if err := c.Client.List(ctx, &pods); err != nil {
-		return nil, fmt.Errorf("listing worker pods: %w", err)
+		return nil, fmt.Errorf("list worker pods: %w", err)
 	}
 	of := map[string]*member{}
 	for i := range pods.Items {
@@ -99,7 +99,7 @@ func (c *Coordinator) gatherPods(ctx context.Context, all owners) (map[string]*m
 func (c *Coordinator) gatherLeases(ctx context.Context, all owners, of map[string]*member) error {
 	var leases v1alpha1.PrefixLeaseList
 	if err := c.Client.List(ctx, &leases); err != nil {
-		return fmt.Errorf("listing PrefixLeases: %w", err)
+		return fmt.Errorf("list PrefixLeases: %w", err)
 	}
 	for i := range leases.Items {
 		lease := &leases.Items[i]

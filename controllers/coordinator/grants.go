@@ -76,25 +76,25 @@ func (d *domain) writeGrant(ctx context.Context, m *member, g protocol.Grant) er
 	}
 	patch, err := replaceGrant(lease, spec)
 	if err != nil {
-		return fmt.Errorf("encoding the grant of PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+		return fmt.Errorf("encode the grant of PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
 	err = d.Client.Patch(ctx, lease.DeepCopy(), patch)
 	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) && d.behind(ctx, lease) {
 		return nil // the cache was behind; the next tick writes again
 	}
 	if err != nil {
-		err = fmt.Errorf("writing PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+		err = fmt.Errorf("write PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
 	return d.wrote(ctx, m, uid, err)
 }
 
-// wrote records the outcome of writing a lease. One that the API server refuses, or whose
+// wrote records the outcome of writing a lease. One that the API server rejects, or whose
 // name is taken, is parked.
 func (d *domain) wrote(ctx context.Context, m *member, uid string, err error) error {
 	var taken *nameTaken
 	switch {
-	case refuses(err), errors.As(err, &taken):
-		d.park(ctx, uid, "writing a lease", err, m.transfer)
+	case rejects(err), errors.As(err, &taken):
+		d.park(ctx, uid, "write a lease", err, m.transfer)
 		return nil
 	case err != nil:
 		return err
@@ -186,7 +186,7 @@ func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease, k
 		"lease", client.ObjectKeyFromObject(lease), "epoch", lease.Spec.Epoch, "sequence", lease.Spec.Sequence, "ownEpoch", d.epoch)
 	err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting PrefixLease %s, whose grant no manager wrote: %w", client.ObjectKeyFromObject(lease), err)
+		return fmt.Errorf("delete PrefixLease %s, whose grant no manager wrote: %w", client.ObjectKeyFromObject(lease), err)
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func (d *domain) createLease(ctx context.Context, at *v1alpha1.Workload, pod *co
 		return d.checkOwn(ctx, at, pod, lease)
 	}
 	if err != nil {
-		return fmt.Errorf("creating PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+		return fmt.Errorf("create PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
 	return nil
 }

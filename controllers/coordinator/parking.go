@@ -49,22 +49,22 @@ func safely(do func() error) (err error) {
 	return do()
 }
 
-// refuses tells that the API server will not take this write however often it is tried.
-func refuses(err error) bool {
+// rejects tells whether the API server rejects this write however often it is retried.
+func rejects(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) ||
 		apierrors.IsRequestEntityTooLargeError(err)
 }
 
-// failing tells that something has failed when it was tried last.
+// failing tells whether the last attempt at something failed.
 func (c *Coordinator) failing(key string) bool { return c.retries.Get(key) > 0 }
 
-// parked tells that something is not to be tried yet.
+// parked tells whether something is not to be retried yet.
 func (c *Coordinator) parked(key string) bool {
 	return c.retries.IsInBackOffSinceUpdate(key, c.Clock.Now())
 }
 
-// park puts off the next try of what has failed, and tells of it in the log and in events
-// of the transfers that wait for it.
+// park delays the next attempt at what has failed, and reports it in the log and in
+// events of the transfers that wait for it.
 func (c *Coordinator) park(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.Workload) {
 	c.retries.Next(key, c.Clock.Now())
 	retry := c.retries.Get(key)
@@ -77,17 +77,17 @@ func (c *Coordinator) park(ctx context.Context, key, what string, err error, wai
 	}
 	for _, at := range waiting {
 		c.Recorder.Eventf(at.Object, nil, corev1.EventTypeWarning, v1alpha1.ReasonCoordinationParked, "Park", "%s",
-			objects.Truncate(fmt.Sprintf("%s has failed and is tried again: %v", what, err), objects.MaxMessage))
+			objects.Truncate(fmt.Sprintf("%s failed and will be retried: %v", what, err), objects.MaxMessage))
 	}
 }
 
-// parkTransfers parks what whole transfers wait for, and tells of it in their conditions.
+// parkTransfers parks what whole transfers wait for, and reports it in their conditions.
 func (c *Coordinator) parkTransfers(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.Workload) {
 	c.park(ctx, key, what, err, waiting...)
 	for _, at := range waiting {
-		message := fmt.Sprintf("%s has failed and is tried again: %v", what, err)
+		message := fmt.Sprintf("%s failed and will be retried: %v", what, err)
 		if err := c.degrade(ctx, at, message); err != nil {
-			log.FromContext(ctx).WithName("coordinator").Error(err, "the condition of a parked transfer could not be written")
+			log.FromContext(ctx).WithName("coordinator").Error(err, "write the condition of a parked transfer")
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (d *domain) applyProfile(ctx context.Context, name string, status v1alpha1.
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		d.profile.version = "" // somebody has deleted it, or written it
 	}
-	return fmt.Errorf("writing the status of DestinationProfile %s: %w", name, err)
+	return fmt.Errorf("write the status of DestinationProfile %s: %w", name, err)
 }
 
 // reviewProfile makes the profile, or reads the version that is to be overwritten, unless a
@@ -125,7 +125,7 @@ func (d *domain) reviewProfile(ctx context.Context, name string) error {
 		}
 	}
 	if epoch := ptr.Deref(p.Status.Epoch, 0); d.isForeign(epoch, &d.profile.foreign) {
-		return fmt.Errorf("overwriting DestinationProfile %s: a manager of epoch %d has written it, this one has epoch %d", name, epoch, d.epoch)
+		return fmt.Errorf("overwrite DestinationProfile %s: a manager of epoch %d has written it, this one has epoch %d", name, epoch, d.epoch)
 	}
 	d.profile.version = p.ResourceVersion
 	return nil

@@ -19,8 +19,8 @@ import (
 const (
 	// maxFailures bounds status.failures.
 	maxFailures = 32
-	// throttledShare is the share of refused requests above which a transfer is
-	// said to be throttled, in thousandths.
+	// throttledShare is the share of throttled requests above which Throttled is true, in
+	// thousandths.
 	throttledShare = 20
 )
 
@@ -86,20 +86,20 @@ func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.Archi
 	if share := ptr.Deref(worst.ThrottledPerMille, 0); share > throttledShare {
 		// The share itself changes with every tick; it is in status.prefixes.
 		set(v1alpha1.ConditionThrottled, true, v1alpha1.ReasonThrottling, fmt.Sprintf(
-			"the destination refuses requests for their rate on prefix %q; the workers have slowed down", worst.Name))
+			"the destination throttles requests to prefix %q; the workers have slowed down", worst.Name))
 	} else {
-		set(v1alpha1.ConditionThrottled, false, v1alpha1.ReasonNotThrottled, "the destination takes all requests")
+		set(v1alpha1.ConditionThrottled, false, v1alpha1.ReasonNotThrottled, "the destination does not throttle requests")
 	}
 	switch expired, failed := expiredLease(m), convert.TallyFrom(s.Progress.Failed).Files; {
 	case c.rejected != "":
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonInvalidCoordination,
-			"what was valid before goes on to hold, since the spec is rejected: "+c.rejected)
+			"the spec is rejected, the last valid one remains in force: "+c.rejected)
 	case slices.ContainsFunc(slices.Collect(maps.Keys(m.pods)), d.failing):
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked,
-			"the lease of a worker can't be written, as the transfer's events tell; it is tried again")
+			"the lease of a worker cannot be written and will be retried; see the transfer's events")
 	case expired != "":
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonLeaseExpired, fmt.Sprintf(
-			"worker %s could not renew its lease in time and works on its floor", expired))
+			"worker %s could not renew its lease in time and is limited to its floor", expired))
 	case failed > 0:
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonFilesFailed,
 			"some files could not be archived; status.failures names the first archives")
@@ -109,7 +109,7 @@ func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.Archi
 	return conditions
 }
 
-// expiredLease names a worker that says it works on its floor.
+// expiredLease names a worker that reports an expired lease.
 func expiredLease(m *member) string {
 	for _, uid := range slices.Sorted(maps.Keys(m.leases)) {
 		if lease := m.leases[uid]; meta.IsStatusConditionTrue(lease.Status.Conditions, v1alpha1.LeaseConditionDegraded) {

@@ -42,7 +42,7 @@ func (r *Reconciler) afterEnd(ctx context.Context, in input) (ctrl.Result, error
 	}
 	err := r.Client.Delete(ctx, at.Object, client.PropagationPolicy("Background"), client.Preconditions{UID: &at.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, fmt.Errorf("deleting %s after its time to live: %w", at, err)
+		return ctrl.Result{}, fmt.Errorf("delete %s after its time to live: %w", at, err)
 	}
 	return ctrl.Result{}, nil
 }
@@ -85,29 +85,29 @@ func (r *Reconciler) abortUploads(ctx context.Context, in input) (ctrl.Result, e
 		return ctrl.Result{}, r.release(ctx, in)
 	}
 	waited := in.now.Sub(at.DeletionTimestamp.Time)
-	refused, err := r.ensureAbortJob(ctx, in, job)
+	rejected, err := r.ensureAbortJob(ctx, in, job)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	gaveUp := job != nil && jobCondition(job, batchv1.JobFailed) || waited > abortPatience
-	if refused == "" && !gaveUp {
+	if rejected == "" && !gaveUp {
 		return ctrl.Result{RequeueAfter: 2 * time.Second}, nil
 	}
 	r.Recorder.Eventf(at.Object, nil, corev1.EventTypeWarning, v1alpha1.ReasonFinishFailed, "Abort",
-		"open multipart uploads under s3://%s/%s could not be aborted %s; list and abort them, or let the bucket's lifecycle rules do it",
-		at.Location.Bucket, at.Location.Prefix, objects.Truncate(refused, objects.MaxMessage/2))
+		"multipart uploads under s3://%s/%s could not be aborted %s; list and abort them, or let a lifecycle rule of the bucket abort them",
+		at.Location.Bucket, at.Location.Prefix, objects.Truncate(rejected, objects.MaxMessage/2))
 	return ctrl.Result{}, r.release(ctx, in)
 }
 
-// ensureAbortJob starts the aborting Job, or says why the cluster refuses it,
+// ensureAbortJob starts the aborting Job, or says why the cluster rejects it,
 // as it does in a namespace that is being deleted.
-func (r *Reconciler) ensureAbortJob(ctx context.Context, in input, job *batchv1.Job) (refused string, err error) {
+func (r *Reconciler) ensureAbortJob(ctx context.Context, in input, job *batchv1.Job) (rejected string, err error) {
 	if job != nil {
 		return "", nil
 	}
 	in.closing = nil
 	err = r.startClosing(ctx, in, true)
-	var v *refusal
+	var v *rejection
 	if errors.As(err, &v) || apierrors.IsForbidden(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return fmt.Sprintf("(%v)", err), nil
 	}
@@ -133,7 +133,7 @@ func (r *Reconciler) patchFinalizers(ctx context.Context, at *v1alpha1.Workload,
 	change(at.Object, v1alpha1.Finalizer)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Patch(ctx, at.Object, patch); err != nil {
-		return fmt.Errorf("patching the finalizers of %s: %w", at, err)
+		return fmt.Errorf("patch the finalizers of %s: %w", at, err)
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func (r *Reconciler) patchFinalizers(ctx context.Context, at *v1alpha1.Workload,
 func (r *Reconciler) deleteLeases(ctx context.Context, in input) error {
 	for i := range in.leases {
 		if err := r.Client.Delete(ctx, &in.leases[i]); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("deleting PrefixLease %s: %w", client.ObjectKeyFromObject(&in.leases[i]), err)
+			return fmt.Errorf("delete PrefixLease %s: %w", client.ObjectKeyFromObject(&in.leases[i]), err)
 		}
 	}
 	return nil

@@ -18,13 +18,20 @@ import (
 // their Job is suspended, which ends them.
 const drainGrace = 10 * time.Second
 
+// minBackoff and maxBackoff bound the pause before a transfer that does not progress
+// is judged again without an event.
+const (
+	minBackoff = 2 * time.Second
+	maxBackoff = time.Minute
+)
+
 // input is all that a decision about a transfer rests on, gathered at one time.
 type input struct {
 	now        time.Time
 	transfer   *v1alpha1.Workload
 	disallowed *violation // why the administrator does not allow the source, or nil
 	violation  *violation // a precondition that does not hold, or nil
-	refused    *violation // why a Job has no pod, if the cluster says
+	rejected   *violation // why a Job has no pod, if the cluster says
 	workers    *batchv1.Job
 	closing    *batchv1.Job
 	leases     []v1alpha1.PrefixLease
@@ -61,7 +68,7 @@ type decision struct {
 // decide judges a transfer that is neither deleted nor ended.
 func decide(in input) decision {
 	if in.disallowed != nil && in.closing == nil {
-		return decision{action: actHold, reason: in.disallowed.reason, message: in.disallowed.message, again: time.Minute}
+		return decision{action: actHold, reason: in.disallowed.reason, message: in.disallowed.message, again: maxBackoff}
 	}
 	if in.workers == nil && in.closing == nil && in.violation != nil {
 		return decision{action: actHold, reason: in.violation.reason, message: in.violation.message, again: backoff(in)}
@@ -71,7 +78,7 @@ func decide(in input) decision {
 	}
 	if in.workers != nil && jobCondition(in.workers, batchv1.JobFailed) {
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed, message: fmt.Sprintf(
-			"Job %s has failed; its pods' logs tell why; delete the transfer and create it again", in.workers.Name)}
+			"Job %s failed; see the logs of its pods, then delete the transfer and create it again", in.workers.Name)}
 	}
 	return decideRunning(in)
 }
@@ -94,7 +101,7 @@ func failedFiles(at *v1alpha1.Workload) int64 {
 
 func decideRunning(in input) decision {
 	run := decision{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring,
-		message: "workers are archiving the source"}
+		message: "archiving the source"}
 	p := in.transfer.Status.Progress
 	blocked, who := blockedLease(in.leases)
 	problem, invalid := podProblem(in), coordinationValid(in.transfer, prerequisites{})
@@ -114,17 +121,17 @@ func decideRunning(in input) decision {
 		run.reason, run.message = v1alpha1.ReasonWorkersPending, "waiting for worker pods to start"
 		run.again = withoutPods(in, v1alpha1.RoleWorker)
 	case p == nil || p.Planning != planningComplete:
-		run.reason, run.message = v1alpha1.ReasonPlanning, "the source is being listed; what is listed is being archived"
+		run.reason, run.message = v1alpha1.ReasonPlanning, "listing the source; files already listed are being archived"
 	}
 	return run
 }
 
 func decideClosing(in input) decision {
-	d := decision{progressing: true, reason: v1alpha1.ReasonFinishing, message: "writing the index and closing open uploads"}
+	d := decision{progressing: true, reason: v1alpha1.ReasonFinishing, message: "writing the index and aborting open uploads"}
 	switch {
 	case in.closing == nil && active(in.workers):
 		d.action, d.again = actDrainWorkers, drainGrace
-		if since(in, v1alpha1.ReasonFinishing) >= drainGrace {
+		if began := in.transfer.Status.DrainStartTime; began != nil && in.now.Sub(began.Time) >= drainGrace {
 			d.action, d.again = actStopWorkers, 0
 		}
 	case in.closing == nil:
@@ -133,11 +140,11 @@ func decideClosing(in input) decision {
 		return decideEnd(in)
 	case countsDiffer(in.closing):
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
-			"Job %s has counted something else in the bucket than the workers reported%s; verify what is in the bucket, then delete the transfer and create it again",
+			"the counts of Job %s in the bucket differ from the workers' reports%s; verify the bucket, then delete the transfer and create it again",
 			in.closing.Name, lastWords(in))}
 	case jobCondition(in.closing, batchv1.JobFailed):
 		d.action, d.progressing, d.reason = actRetryClose, false, v1alpha1.ReasonFinishFailed
-		d.message = fmt.Sprintf("Job %s could not write the index and close open uploads; its pods' logs tell why; it is tried again",
+		d.message = fmt.Sprintf("Job %s could not write the index and abort open uploads and will be retried; see the logs of its pods",
 			in.closing.Name)
 		d.again = backoff(in)
 	default:
@@ -177,8 +184,8 @@ func withoutPods(in input, role string) time.Duration {
 // podProblem is what keeps pods from being created, or the first pending one from
 // running, if the cluster says.
 func podProblem(in input) *violation {
-	if in.refused != nil {
-		return in.refused
+	if in.rejected != nil {
+		return in.rejected
 	}
 	for i := range in.pods {
 		pod := &in.pods[i]
@@ -220,22 +227,13 @@ func active(job *batchv1.Job) bool {
 	return !ended && !ptr.Deref(job.Spec.Suspend, false)
 }
 
-// since is how long the transfer has been said to be progressing for reason.
-func since(in input, reason string) time.Duration {
-	c := meta.FindStatusCondition(in.transfer.Status.Conditions, v1alpha1.ConditionProgressing)
-	if c == nil || c.Reason != reason {
-		return 0
-	}
-	return in.now.Sub(c.LastTransitionTime.Time)
-}
-
-// backoff is half of the time that the transfer has been held already, so that
-// what is mended soon is noticed soon.
+// backoff is half of the time for which the transfer has not progressed, so that a
+// fix that comes soon is noticed soon.
 func backoff(in input) time.Duration {
 	held := time.Duration(0)
 	if c := meta.FindStatusCondition(in.transfer.Status.Conditions, v1alpha1.ConditionProgressing); c != nil &&
 		c.Status == metav1.ConditionFalse {
 		held = in.now.Sub(c.LastTransitionTime.Time)
 	}
-	return min(max(held/2, 2*time.Second), time.Minute)
+	return min(max(held/2, minBackoff), maxBackoff)
 }

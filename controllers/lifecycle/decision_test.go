@@ -105,6 +105,12 @@ func (s *scenario) saidFor(age time.Duration, reason string, status metav1.Condi
 	return s
 }
 
+func (s *scenario) drainingFor(age time.Duration) *scenario {
+	began := metav1.NewTime(testTime.Add(-age))
+	s.transfer.Status.DrainStartTime = &began
+	return s
+}
+
 func (s *scenario) suspend() *scenario {
 	s.transfer.Spec.Suspend = ptr.To(true)
 	return s
@@ -121,8 +127,8 @@ func (s *scenario) waitingPod(reason string) *scenario {
 	return s
 }
 
-func (s *scenario) refuses(message string) *scenario {
-	s.refused = &violation{v1alpha1.ReasonPodsRefused, message}
+func (s *scenario) rejects(message string) *scenario {
+	s.rejected = &violation{v1alpha1.ReasonPodsRejected, message}
 	return s
 }
 
@@ -164,11 +170,11 @@ func TestDecide(t *testing.T) {
 	}{
 		"nothing in the way": {makeScenario(),
 			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending, again: 2 * time.Second}},
-		"a quota that refuses the workers": {makeScenario().workersJob().refuses("exceeded quota").
-			saidFor(time.Minute, v1alpha1.ReasonPodsRefused, metav1.ConditionFalse),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonPodsRefused, again: 30 * time.Second}},
-		"a quota that refuses the closing pod": {makeScenario().progress(planned, 2, 2, 0).closingJob().refuses("exceeded quota"),
-			want{action: actClose, reason: v1alpha1.ReasonPodsRefused, again: 2 * time.Second}},
+		"a quota that rejects the workers": {makeScenario().workersJob().rejects("exceeded quota").
+			saidFor(time.Minute, v1alpha1.ReasonPodsRejected, metav1.ConditionFalse),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonPodsRejected, again: 30 * time.Second}},
+		"a quota that rejects the closing pod": {makeScenario().progress(planned, 2, 2, 0).closingJob().rejects("exceeded quota"),
+			want{action: actClose, reason: v1alpha1.ReasonPodsRejected, again: 2 * time.Second}},
 		"a precondition that does not hold": {makeScenario().violates(v1alpha1.ReasonSecretNotFound),
 			want{action: actHold, reason: v1alpha1.ReasonSecretNotFound, again: 2 * time.Second}},
 		"a precondition that has not held for long": {
@@ -196,8 +202,12 @@ func TestDecide(t *testing.T) {
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
 		"all archives have ended, workers have not": {makeScenario().workersJob().lease("").progress(planned, 2, 2, 0),
 			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+		"workers have had a moment to exit": {
+			makeScenario().workersJob().progress(planned, 2, 2, 0).drainingFor(drainGrace-time.Second).
+				saidFor(time.Hour, v1alpha1.ReasonFinishing, metav1.ConditionTrue),
+			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
 		"workers linger": {
-			makeScenario().workersJob().progress(planned, 2, 2, 0).saidFor(drainGrace, v1alpha1.ReasonFinishing, metav1.ConditionTrue),
+			makeScenario().workersJob().progress(planned, 2, 2, 0).drainingFor(drainGrace),
 			want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing}},
 		"workers have ended": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
 			want{action: actClose, progressing: true, reason: v1alpha1.ReasonFinishing}},
@@ -300,6 +310,23 @@ func TestConditionsKeepTheirTransitionTime(t *testing.T) {
 	}
 }
 
+func TestDrainStartTimeIsWhenDrainingBegan(t *testing.T) {
+	s := makeScenario().workersJob().lease("").progress(planningComplete, 2, 1, 0)
+	if got := statusOf(s.input, decide(s.input)).DrainStartTime; got != nil {
+		t.Errorf("drainStartTime is %v while archives are left, want none", got)
+	}
+	s.progress(planningComplete, 2, 2, 0)
+	began := statusOf(s.input, decide(s.input)).DrainStartTime
+	if began == nil || !began.Time.Equal(testTime) {
+		t.Fatalf("drainStartTime is %v, want %v", began, testTime)
+	}
+	s.transfer.Status.DrainStartTime = began
+	s.now = testTime.Add(drainGrace / 2)
+	if got := statusOf(s.input, decide(s.input)).DrainStartTime; !got.Equal(began) {
+		t.Errorf("drainStartTime is %v later on, want %v", got, began)
+	}
+}
+
 func TestLastWordsAreQuotedAndBounded(t *testing.T) {
 	s := makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planningComplete, 2, 2, 0)
 	s.closing.UID = "finish"
@@ -332,7 +359,7 @@ func TestLastWordsAreQuotedAndBounded(t *testing.T) {
 func TestFinalRecordHasNoStateOfControl(t *testing.T) {
 	start, end := metav1.NewTime(testTime), metav1.NewTime(testTime.Add(100*time.Second))
 	s := v1alpha1.ArchiveTransferStatus{
-		StartTime: &start, CompletionTime: &end, EstimatedCompletionTime: &end, ChecksumAlgorithm: "CRC64NVME",
+		StartTime: &start, DrainStartTime: &end, CompletionTime: &end, EstimatedCompletionTime: &end, ChecksumAlgorithm: "CRC64NVME",
 		Progress:     &v1alpha1.Progress{Planning: planningComplete, BytesPerSecond: ptr.To(int64(0)), Throughput: "0 B/s", Done: files(1024)},
 		Prefixes:     []v1alpha1.PrefixStatus{{Name: "a", Done: files(1024), Window: ptr.To(int32(3)), ThrottledPerMille: ptr.To(int32(9))}},
 		Coordination: &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(int64(7)), State: "SlowStart", Window: ptr.To(int32(9))},

@@ -16,25 +16,25 @@ import (
 // decideEnd judges a transfer whose finishing pod has done its work.
 func decideEnd(in input) decision {
 	at := in.transfer
-	n, names := failedFiles(at), "status.failures names the first archives, their manifests in the bucket every file"
+	n, names := failedFiles(at), "status.failures lists the first archives, their manifests in the bucket list every file"
 	switch {
 	case tooManyFailures(at):
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
 			"%d files could not be archived; %s", n, names)}
 	case in.stopped && n > 0:
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
-			"%d files could not be archived, and spec.failurePolicy stopped the transfer before it was made to tolerate them; %s; create the transfer again to archive the rest", n, names)}
+			"%d files could not be archived, and spec.failurePolicy had stopped the transfer before it was changed to tolerate them; %s; create the transfer again to archive the rest", n, names)}
 	}
 	if what := unaccounted(at.Status.Progress); what != "" {
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
-			"the counts of the workers do not add up: %s; verify what is in the bucket, then delete the transfer and create it again", what)}
+			"the counts of the workers do not add up: %s; verify the bucket, then delete the transfer and create it again", what)}
 	}
 	if convert.TallyFrom(at.Status.Progress.Planned).Files == 0 {
 		return decideNothingSelected(at)
 	}
 	message := "all files uploaded and verified"
 	if n > 0 {
-		message = fmt.Sprintf("all files but %d, which spec.failurePolicy.toleratedFailures tolerates, uploaded and verified", n)
+		message = fmt.Sprintf("all files uploaded and verified, except %d that spec.failurePolicy.toleratedFailures tolerates", n)
 	}
 	return decision{action: actEnd, reason: v1alpha1.ReasonComplete, message: message}
 }
@@ -92,11 +92,11 @@ func unaccounted(p *v1alpha1.Progress) string {
 	}
 	ended := convert.TallyFrom(p.Done).Plus(convert.TallyFrom(p.Failed)).Plus(convert.TallyFrom(p.Skipped))
 	if planned := convert.TallyFrom(p.Planned); ended != planned {
-		return fmt.Sprintf("%d files of %d bytes are planned, %d files of %d bytes are done, failed or skipped",
+		return fmt.Sprintf("%d files of %d bytes planned, %d files of %d bytes done, failed or skipped",
 			planned.Files, planned.Bytes, ended.Files, ended.Bytes)
 	}
 	if finished := ptr.Deref(p.ArchivesFinished, 0); finished != *p.ArchivesPlanned {
-		return fmt.Sprintf("%d archives are planned, %d have ended", *p.ArchivesPlanned, finished)
+		return fmt.Sprintf("%d archives planned, %d finished", *p.ArchivesPlanned, finished)
 	}
 	return ""
 }

@@ -27,7 +27,8 @@ func (r *Reconciler) settle(ctx context.Context, at *v1alpha1.Workload) error {
 
 // coordinatorPart is the part of a status that the coordinator writes.
 func coordinatorPart(s v1alpha1.ArchiveTransferStatus) v1alpha1.ArchiveTransferStatus {
-	s.ObservedGeneration, s.StartTime, s.CompletionTime, s.Duration, s.Workers = nil, nil, nil, "", nil
+	s.ObservedGeneration, s.StartTime, s.DrainStartTime, s.CompletionTime = nil, nil, nil, nil
+	s.Duration, s.Workers = "", nil
 	s.Conditions = objects.OwnConditions(s.Conditions, objects.CoordinatorConditions())
 	return s
 }

@@ -24,13 +24,13 @@ func (r *Reconciler) job(ctx context.Context, at *v1alpha1.Workload, name string
 	return job, nil
 }
 
-// refusal is an error that only the user can fix; it becomes a condition.
-type refusal violation
+// rejection is an error that only the user can fix; it becomes a condition.
+type rejection violation
 
-func (r *refusal) Error() string { return r.message }
+func (r *rejection) Error() string { return r.message }
 
-// createJob creates a Job. What the cluster refuses, such as a quota does,
-// becomes a refusal.
+// createJob creates a Job. What the cluster rejects, such as a quota does,
+// becomes a rejection.
 func (r *Reconciler) createJob(ctx context.Context, at *v1alpha1.Workload, job *batchv1.Job) error {
 	err := r.Client.Create(ctx, job)
 	switch {
@@ -39,9 +39,9 @@ func (r *Reconciler) createJob(ctx context.Context, at *v1alpha1.Workload, job *
 	case apierrors.IsAlreadyExists(err):
 		return r.checkOwn(ctx, at, job)
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		return &refusal{string(apierrors.ReasonForError(err)), fmt.Sprintf("creating Job %s: %v", job.Name, err)}
+		return &rejection{string(apierrors.ReasonForError(err)), fmt.Sprintf("create Job %s: %v", job.Name, err)}
 	default:
-		return fmt.Errorf("creating Job %s: %w", client.ObjectKeyFromObject(job), err)
+		return fmt.Errorf("create Job %s: %w", client.ObjectKeyFromObject(job), err)
 	}
 }
 
@@ -52,7 +52,7 @@ func (r *Reconciler) checkOwn(ctx context.Context, at *v1alpha1.Workload, job *b
 	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) {
 		return err
 	}
-	return &refusal{v1alpha1.ReasonAPIConflict, fmt.Sprintf(
+	return &rejection{v1alpha1.ReasonAPIConflict, fmt.Sprintf(
 		"Job %s exists and does not belong to this transfer; delete it, or create the transfer under another name", job.Name)}
 }
 
@@ -65,7 +65,7 @@ func (r *Reconciler) suspendJob(ctx context.Context, job *batchv1.Job, suspend, 
 		delete(job.Annotations, objects.AnnotationSuspendedByUs)
 	}
 	if err := r.Client.Patch(ctx, job, patch); err != nil {
-		return fmt.Errorf("setting suspend of Job %s to %t: %w", client.ObjectKeyFromObject(job), suspend, err)
+		return fmt.Errorf("set suspend of Job %s to %t: %w", client.ObjectKeyFromObject(job), suspend, err)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (r *Reconciler) markStopped(ctx context.Context, in input) error {
 	patch := client.MergeFrom(in.workers.DeepCopy())
 	in.workers.Annotations = merged(in.workers.Annotations, map[string]string{objects.AnnotationStopped: "true"})
 	if err := r.Client.Patch(ctx, in.workers, patch); err != nil {
-		return fmt.Errorf("marking Job %s as stopped by failures: %w", client.ObjectKeyFromObject(in.workers), err)
+		return fmt.Errorf("mark Job %s as stopped by failures: %w", client.ObjectKeyFromObject(in.workers), err)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (r *Reconciler) markStopped(ctx context.Context, in input) error {
 func (r *Reconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
 	err := r.Client.Delete(ctx, job, client.PropagationPolicy("Background"), client.Preconditions{UID: &job.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting Job %s: %w", client.ObjectKeyFromObject(job), err)
+		return fmt.Errorf("delete Job %s: %w", client.ObjectKeyFromObject(job), err)
 	}
 	return nil
 }

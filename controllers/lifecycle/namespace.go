@@ -21,7 +21,7 @@ func (r *Reconciler) endWithNamespace(ctx context.Context, in input) (bool, erro
 	}
 	namespace, err := objects.GetOrNil(ctx, r.APIReader, "", in.transfer.Namespace, &corev1.Namespace{})
 	if err != nil {
-		return false, fmt.Errorf("learning whether the namespace of %s is being deleted: %w", in.transfer, err)
+		return false, fmt.Errorf("check whether the namespace of %s is being deleted: %w", in.transfer, err)
 	}
 	if namespace == nil || namespace.DeletionTimestamp == nil {
 		return false, nil

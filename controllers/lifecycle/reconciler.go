@@ -120,7 +120,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	d := decide(in)
 	if err := r.act(ctx, in, d); err != nil {
-		var v *refusal
+		var v *rejection
 		if !errors.As(err, &v) {
 			return ctrl.Result{}, err
 		}
@@ -158,7 +158,7 @@ func (r *Reconciler) gather(ctx context.Context, at *v1alpha1.Workload) (input, 
 		}
 		in.violation = firstViolation(preconditions(), at, p)
 	}
-	in.refused, err = r.refusedPods(ctx, in)
+	in.rejected, err = r.rejectedPods(ctx, in)
 	return in, err
 }
 
@@ -169,12 +169,12 @@ func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
 	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
 	var leases v1alpha1.PrefixLeaseList
 	if err := r.Client.List(ctx, &leases, client.InNamespace(at.Namespace), mine); err != nil {
-		return fmt.Errorf("listing the leases of %s: %w", at, err)
+		return fmt.Errorf("list the leases of %s: %w", at, err)
 	}
 	in.leases = slices.DeleteFunc(leases.Items, func(l v1alpha1.PrefixLease) bool { return !metav1.IsControlledBy(&l, at) })
 	var pods corev1.PodList
 	if err := r.Client.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
-		return fmt.Errorf("listing the pods of %s: %w", at, err)
+		return fmt.Errorf("list the pods of %s: %w", at, err)
 	}
 	in.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !ownPod(*in, &p) })
 	return nil
@@ -236,7 +236,7 @@ func (r *Reconciler) runWorkers(ctx context.Context, in input) error {
 		patch := client.MergeFrom(in.workers.DeepCopy())
 		in.workers.Spec.Parallelism, in.workers.Spec.Completions = ptr.To(n), ptr.To(n)
 		if err := r.Client.Patch(ctx, in.workers, patch); err != nil {
-			return fmt.Errorf("scaling Job %s to %d workers: %w", client.ObjectKeyFromObject(in.workers), n, err)
+			return fmt.Errorf("scale Job %s to %d workers: %w", client.ObjectKeyFromObject(in.workers), n, err)
 		}
 	}
 	return nil
@@ -261,10 +261,10 @@ func (r *Reconciler) startWorkers(ctx context.Context, cached *v1alpha1.Workload
 func (r *Reconciler) whole(ctx context.Context, cached *v1alpha1.Workload) (*v1alpha1.Workload, error) {
 	at, err := objects.ReadWorkload(ctx, r.APIReader, cached.Kind, client.ObjectKeyFromObject(cached.Object))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", cached, err)
+		return nil, fmt.Errorf("read %s: %w", cached, err)
 	}
 	if at.UID != cached.UID {
-		return nil, fmt.Errorf("reading %s: it was deleted and created anew", cached)
+		return nil, fmt.Errorf("read %s: it was deleted and created anew", cached)
 	}
 	return at, nil
 }
@@ -325,6 +325,7 @@ func (r *Reconciler) report(ctx context.Context, in input, d decision) error {
 func unchanged(was, is v1alpha1.ArchiveTransferStatus) bool {
 	return equality.Semantic.DeepEqual(was.ObservedGeneration, is.ObservedGeneration) &&
 		equality.Semantic.DeepEqual(was.StartTime, is.StartTime) &&
+		equality.Semantic.DeepEqual(was.DrainStartTime, is.DrainStartTime) &&
 		equality.Semantic.DeepEqual(was.CompletionTime, is.CompletionTime) && was.Duration == is.Duration &&
 		equality.Semantic.DeepEqual(was.Workers, is.Workers) &&
 		equality.Semantic.DeepEqual(objects.OwnConditions(was.Conditions, conditionTypes()), is.Conditions)

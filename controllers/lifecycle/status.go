@@ -28,6 +28,7 @@ func statusOf(in input, d decision) v1alpha1.ArchiveTransferStatus {
 	s := v1alpha1.ArchiveTransferStatus{
 		ObservedGeneration: ptr.To(at.Generation),
 		StartTime:          at.Status.StartTime,
+		DrainStartTime:     at.Status.DrainStartTime,
 		CompletionTime:     at.Status.CompletionTime,
 		Duration:           at.Status.Duration,
 		Conditions:         objects.OwnConditions(at.Status.Conditions, conditionTypes()),
@@ -36,6 +37,9 @@ func statusOf(in input, d decision) v1alpha1.ArchiveTransferStatus {
 	now := metav1.NewTime(in.now.Truncate(time.Second))
 	if s.StartTime == nil && d.action == actRunWorkers {
 		s.StartTime = &now
+	}
+	if s.DrainStartTime == nil && d.action == actDrainWorkers {
+		s.DrainStartTime = &now
 	}
 	ended := d.action == actEnd
 	if ended && s.CompletionTime == nil {
@@ -48,9 +52,9 @@ func statusOf(in input, d decision) v1alpha1.ArchiveTransferStatus {
 	set(v1alpha1.ConditionComplete, ended && !d.failed, d.reason, d.message)
 	set(v1alpha1.ConditionFailed, ended && d.failed, d.reason, d.message)
 	if suspended(in) && !ended {
-		set(v1alpha1.ConditionSuspended, true, v1alpha1.ReasonSuspended, "the workers are held back")
+		set(v1alpha1.ConditionSuspended, true, v1alpha1.ReasonSuspended, "the workers are suspended")
 	} else {
-		set(v1alpha1.ConditionSuspended, false, v1alpha1.ReasonNotSuspended, "nothing holds the workers back")
+		set(v1alpha1.ConditionSuspended, false, v1alpha1.ReasonNotSuspended, "the workers are not suspended")
 	}
 	set(v1alpha1.ConditionProgressing, d.progressing, d.reason, d.message)
 	return s

@@ -239,7 +239,7 @@ func volumesFor(at *v1alpha1.Workload) ([]corev1.Volume, []corev1.VolumeMount) {
 // one that is not allowed never does.
 func mountSource(pod *corev1.PodSpec, s v1alpha1.Source, allowed AllowedSources) error {
 	if v := allowed.judge(s); v != nil {
-		return (*refusal)(v)
+		return (*rejection)(v)
 	}
 	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "source", VolumeSource: sourceVolume(s)})
 	container := &pod.Containers[0]
@@ -271,7 +271,7 @@ func workerConfig(at *v1alpha1.Workload) (string, error) {
 	}
 	b, err := json.Marshal(trimmed)
 	if err != nil {
-		return "", fmt.Errorf("writing the workers' configuration of %s: %w", at, err)
+		return "", fmt.Errorf("write the workers' configuration of %s: %w", at, err)
 	}
 	// Kubernetes expands $(NAME) in the values of environment variables; $$ is a $.
 	return strings.ReplaceAll(string(b), "$", "$$"), nil

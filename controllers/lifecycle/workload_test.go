@@ -58,12 +58,12 @@ func TestOnlyAllowedSourcesBecomeVolumes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			at := transferFrom(tc.source, v1alpha1.Credentials{SecretName: "s"})
 			_, err := workersJob(at, "image", tc.allowed)
-			var refused *refusal
+			var rejected *rejection
 			switch {
 			case tc.wantReason == "" && err != nil:
 				t.Errorf("workersJob() = %v, want a Job", err)
-			case tc.wantReason != "" && (!errors.As(err, &refused) || refused.reason != tc.wantReason):
-				t.Errorf("workersJob() = %v, want a refusal with reason %s", err, tc.wantReason)
+			case tc.wantReason != "" && (!errors.As(err, &rejected) || rejected.reason != tc.wantReason):
+				t.Errorf("workersJob() = %v, want a rejection with reason %s", err, tc.wantReason)
 			}
 		})
 	}

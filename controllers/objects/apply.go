@@ -26,7 +26,7 @@ func Apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj cl
 		return err
 	}
 	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), owner, client.ForceOwnership); err != nil {
-		return fmt.Errorf("applying %s %s: %w", u.GetKind(), client.ObjectKeyFromObject(obj), err)
+		return fmt.Errorf("apply %s %s: %w", u.GetKind(), client.ObjectKeyFromObject(obj), err)
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func ApplyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner
 	}
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), owner, client.ForceOwnership)
 	if err != nil {
-		return fmt.Errorf("writing the status of %s: %w", at, err)
+		return fmt.Errorf("write the status of %s: %w", at, err)
 	}
 	return nil
 }
@@ -60,11 +60,11 @@ func ApplyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner
 func ApplyConfiguration(c client.Client, obj client.Object) (*unstructured.Unstructured, error) {
 	gvk, err := apiutil.GVKForObject(obj, c.Scheme())
 	if err != nil {
-		return nil, fmt.Errorf("applying %T: %w", obj, err)
+		return nil, fmt.Errorf("apply %T: %w", obj, err)
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 	if err != nil {
-		return nil, fmt.Errorf("applying %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(obj), err)
+		return nil, fmt.Errorf("apply %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(obj), err)
 	}
 	u := &unstructured.Unstructured{Object: content}
 	u.SetGroupVersionKind(gvk)

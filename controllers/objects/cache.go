@@ -19,7 +19,7 @@ import (
 func CacheOptions() (cache.Options, error) {
 	ours, err := labels.NewRequirement(v1alpha1.LabelTransferUID, selection.Exists, nil)
 	if err != nil {
-		return cache.Options{}, fmt.Errorf("selecting our pods and Jobs: %w", err)
+		return cache.Options{}, fmt.Errorf("select our pods and Jobs: %w", err)
 	}
 	selector := labels.NewSelector().Add(*ours)
 	return cache.Options{

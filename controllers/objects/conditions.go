@@ -19,23 +19,16 @@ func CoordinatorConditions() []string {
 	return []string{v1alpha1.ConditionThrottled, v1alpha1.ConditionDegraded}
 }
 
-// ConditionSetter returns a function that sets one condition and keeps its
-// transition time while its status stays.
+// ConditionSetter returns a function that sets one condition. Its transition time
+// changes only with its status.
 func ConditionSetter(cs *[]metav1.Condition, generation int64, now metav1.Time) func(kind string, is bool, reason, message string) {
 	return func(kind string, is bool, reason, message string) {
 		status := metav1.ConditionFalse
 		if is {
 			status = metav1.ConditionTrue
 		}
-		c := metav1.Condition{Type: kind, Status: status, Reason: reason, Message: Truncate(message, MaxMessage), ObservedGeneration: generation}
-		if old := meta.FindStatusCondition(*cs, kind); old == nil || old.Status != status {
-			c.LastTransitionTime = now
-		} else if kind == v1alpha1.ConditionProgressing && old.Reason != reason {
-			// The reason of Progressing is the transfer's phase: its age matters.
-			meta.RemoveStatusCondition(cs, kind)
-			c.LastTransitionTime = now
-		}
-		meta.SetStatusCondition(cs, c)
+		meta.SetStatusCondition(cs, metav1.Condition{Type: kind, Status: status, Reason: reason,
+			Message: Truncate(message, MaxMessage), ObservedGeneration: generation, LastTransitionTime: now})
 	}
 }
 

@@ -16,7 +16,7 @@ func GetOrNil[T client.Object](ctx context.Context, r client.Reader, namespace, 
 		return none, nil
 	}
 	if err != nil {
-		return none, fmt.Errorf("reading %T %s/%s: %w", obj, namespace, name, err)
+		return none, fmt.Errorf("read %T %s/%s: %w", obj, namespace, name, err)
 	}
 	return obj, nil
 }

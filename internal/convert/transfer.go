@@ -45,7 +45,7 @@ func Transfer(at *v1alpha1.Workload) (protocol.Transfer, error) {
 	for _, p := range at.Status.Prefixes {
 		r, err := recorded(p)
 		if err != nil {
-			return t, fmt.Errorf("reading status.prefixes[%s] of %s: %w", p.Name, at, err)
+			return t, fmt.Errorf("read status.prefixes[%s] of %s: %w", p.Name, at, err)
 		}
 		t.Recorded[p.Name] = r
 	}

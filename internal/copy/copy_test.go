@@ -240,7 +240,7 @@ func TestPatience(t *testing.T) {
 		}}}
 	}
 	denied, away := blocked(v1alpha1.ReasonPermissionDenied), blocked(v1alpha1.ReasonEndpointUnreachable)
-	refused := blocked(v1alpha1.ReasonConfigurationRefused)
+	refused := blocked(v1alpha1.ReasonConfigurationRejected)
 	type step struct {
 		after   time.Duration
 		report  v1alpha1.PrefixLeaseStatus

@@ -266,7 +266,7 @@ func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, thr
 		s.quietSince, s.begun = time.Time{}, true
 	case blocked == nil || blocked.Status != "True":
 		// A probe that succeeds proves nothing yet: what was refused may be so again.
-	case !s.begun && blocked.Reason == v1alpha1.ReasonConfigurationRefused:
+	case !s.begun && blocked.Reason == v1alpha1.ReasonConfigurationRejected:
 		return errors.New(blocked.Message)
 	case s.quietSince.IsZero():
 		s.quietSince = now

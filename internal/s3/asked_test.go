@@ -17,6 +17,6 @@ func TestWhatBucketsAskForIsChecked(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 			continue
 		}
-		wantError(t, err, Configuration, ReasonConfigurationRefused)
+		wantError(t, err, Configuration, ReasonConfigurationRejected)
 	}
 }

@@ -102,7 +102,7 @@ func unanswered(err error) verdict {
 	case timedOut(err):
 		return judged(Transient, ReasonTimeout, "")
 	case neverSent(err):
-		return judged(Configuration, ReasonConfigurationRefused, "check bucket, region and endpoint")
+		return judged(Configuration, ReasonConfigurationRejected, "check bucket, region and endpoint")
 	default:
 		return judged(Transient, ReasonConnectionLost, "")
 	}
@@ -169,7 +169,7 @@ func ofEncryption(code, message string, status int) (verdict, bool) {
 	case strings.Contains(code, "Throttl"), status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		return judged(Throttled, ReasonKMSThrottled, "use a bucket key, or ask for more requests per second to the KMS"), true
 	default:
-		return judged(Configuration, ReasonConfigurationRefused, "check the encryption key"), strings.Contains(code, "KMS") && status < 500
+		return judged(Configuration, ReasonConfigurationRejected, "check the encryption key"), strings.Contains(code, "KMS") && status < 500
 	}
 }
 
@@ -218,15 +218,15 @@ func refused(code string) (verdict, bool) {
 		return judged(Source, ReasonKeyTooLong, "shorten the path"), true
 	case "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory",
 		"ObjectParentIsFile", "ExistingObjectIsDirectory", "ExistingObjectIsFile", "MetadataTooLarge":
-		return judged(Source, ReasonObjectRefused, "the server takes no such object"), true
+		return judged(Source, ReasonObjectRejected, "the server takes no such object"), true
 	case "EntityTooLarge":
 		return judged(Source, ReasonTooLarge, "split the file"), true
 	case "InvalidStorageClass", "InvalidEncryptionAlgorithmError", "InvalidTag", "InvalidBucketName", "InvalidArgument",
 		"InvalidRequest", "NotImplemented", "MethodNotAllowed", "MalformedXML", "InvalidBucketState", "QuotaExceeded",
 		"UnsupportedArgument", "ServerSideEncryptionConfigurationNotFoundError":
-		return judged(Configuration, ReasonConfigurationRefused, "correct what the destination asks for"), true
+		return judged(Configuration, ReasonConfigurationRejected, "correct what the destination asks for"), true
 	default:
-		return judged(Configuration, ReasonConfigurationRefused, "make room at the destination, or raise the quota"),
+		return judged(Configuration, ReasonConfigurationRejected, "make room at the destination, or raise the quota"),
 			strings.Contains(code, "Quota")
 	}
 }
@@ -237,9 +237,9 @@ func byStatus(code string, status int) verdict {
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		return judged(Throttled, ReasonThrottled, "")
 	case status == http.StatusInsufficientStorage:
-		return judged(Configuration, ReasonConfigurationRefused, "make room at the destination")
+		return judged(Configuration, ReasonConfigurationRejected, "make room at the destination")
 	case status == http.StatusNotImplemented:
-		return judged(Configuration, ReasonConfigurationRefused, "correct what the destination asks for")
+		return judged(Configuration, ReasonConfigurationRejected, "correct what the destination asks for")
 	case status >= 500, status == http.StatusRequestTimeout:
 		return judged(Transient, ReasonServerError, "")
 	case status == http.StatusUnauthorized:
@@ -251,9 +251,9 @@ func byStatus(code string, status int) verdict {
 	case status >= 300 && status < 400:
 		return judged(Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint, and check that the endpoint speaks S3")
 	case status >= 400 && code == "":
-		return judged(Configuration, ReasonConfigurationRefused, "check that the endpoint speaks S3")
+		return judged(Configuration, ReasonConfigurationRejected, "check that the endpoint speaks S3")
 	case status >= 400:
-		return verdict{Configuration, ReasonConfigurationRefused, "do what the server asks for", true}
+		return verdict{Configuration, ReasonConfigurationRejected, "do what the server asks for", true}
 	default:
 		return judged(Transient, ReasonServerError, "")
 	}

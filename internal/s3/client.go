@@ -94,7 +94,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		}
 	}
 	if c.wire, err = newWire(ctx, c.s3.Options(), o.Bucket, sending.Transport); err != nil {
-		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRefused, err)
+		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRejected, err)
 	}
 	return c, nil
 }
@@ -138,7 +138,7 @@ func (c *Client) Probe(ctx context.Context) error {
 		return nil
 	case Source:
 		// No file is involved yet: whatever the server dislikes, it is the bucket.
-		e.Class, e.Reason = Configuration, ReasonConfigurationRefused
+		e.Class, e.Reason = Configuration, ReasonConfigurationRejected
 	}
 	return e
 }

@@ -33,9 +33,9 @@ func TestProbeClassifiesWhatIsWrong(t *testing.T) {
 		{"empty secret", func(o *Options) { o.CredentialsDir = s3test.CredentialsDir(t, server.AccessKey, "\n") }, Credentials, ReasonCredentialsMissing},
 		{"no credentials", func(o *Options) { o.CredentialsDir = t.TempDir() }, Credentials, ReasonCredentialsMissing},
 		{"wrong region", func(o *Options) { o.Region = "eu-west-1" }, Configuration, ReasonRegionMismatch},
-		{"impossible region", func(o *Options) { o.Region = "mars!" }, Configuration, ReasonConfigurationRefused},
+		{"impossible region", func(o *Options) { o.Region = "mars!" }, Configuration, ReasonConfigurationRejected},
 		{"no bucket", func(o *Options) { o.Bucket = "nowhere" }, Missing, ReasonBucketNotFound},
-		{"impossible bucket", func(o *Options) { o.Bucket = "b" }, Configuration, ReasonConfigurationRefused},
+		{"impossible bucket", func(o *Options) { o.Bucket = "b" }, Configuration, ReasonConfigurationRejected},
 		{"nobody listens", func(o *Options) { o.Endpoint = "http://127.0.0.1:1" }, Configuration, ReasonEndpointUnreachable},
 		{"no such host", func(o *Options) { o.Endpoint = "http://nowhere.invalid" }, Configuration, ReasonEndpointUnreachable},
 		{"https to http", func(o *Options) { o.Endpoint = strings.Replace(o.Endpoint, "http", "https", 1) }, Configuration, ReasonEndpointUnreachable},
@@ -72,8 +72,8 @@ func TestNewClientRefusesWhatCannotWork(t *testing.T) {
 		change func(*Options)
 		reason string
 	}{
-		{"no bucket", func(o *Options) { o.Bucket = "" }, ReasonConfigurationRefused},
-		{"unknown checksum", func(o *Options) { o.Checksum = "SHA1" }, ReasonConfigurationRefused},
+		{"no bucket", func(o *Options) { o.Bucket = "" }, ReasonConfigurationRejected},
+		{"unknown checksum", func(o *Options) { o.Checksum = "SHA1" }, ReasonConfigurationRejected},
 		{"no scheme", func(o *Options) { o.Endpoint = "127.0.0.1:9000" }, ReasonEndpointInvalid},
 		{"odd scheme", func(o *Options) { o.Endpoint = "ftp://host" }, ReasonEndpointInvalid},
 		{"no host", func(o *Options) { o.Endpoint = "http://" }, ReasonEndpointInvalid},

@@ -77,7 +77,7 @@ const (
 	ReasonCABundleInvalid       = "CABundleInvalid"
 	ReasonCertificateNotTrusted = "CertificateNotTrusted"
 	ReasonClockSkewed           = "ClockSkewed"
-	ReasonConfigurationRefused  = "ConfigurationRefused"
+	ReasonConfigurationRejected = "ConfigurationRejected"
 	ReasonTooManyOpenFiles      = "TooManyOpenFiles"
 	ReasonUnreadable            = "Unreadable"
 	ReasonChanged               = "Changed"
@@ -85,7 +85,7 @@ const (
 	ReasonKeyTooLong            = "KeyTooLong"
 	ReasonNameNotUTF8           = "NameNotUTF8"
 	ReasonListingBroken         = "ListingBroken"
-	ReasonObjectRefused         = "ObjectRefused"
+	ReasonObjectRejected        = "ObjectRejected"
 	ReasonObjectExists          = "ObjectExists"
 	ReasonAnswerUnreadable      = "AnswerUnreadable"
 	ReasonUploadConflict        = "UploadConflict"
@@ -149,7 +149,7 @@ func (e *Error) AboutObject() bool {
 	case Transient:
 		return e.Reason == ReasonServerError
 	case Configuration:
-		return e.Reason == ReasonConfigurationRefused && Status(e.Err) != 0
+		return e.Reason == ReasonConfigurationRejected && Status(e.Err) != 0
 	default:
 		return false
 	}

@@ -65,14 +65,14 @@ const defaultRegion = "us-east-1"
 func (o Options) validate() error {
 	const op = "configure bucket"
 	if o.Bucket == "" {
-		return misconfigured(op, o.Bucket, ReasonConfigurationRefused, errors.New("name a bucket"))
+		return misconfigured(op, o.Bucket, ReasonConfigurationRejected, errors.New("name a bucket"))
 	}
 	if o.Checksum != "" && !slices.Contains(proofs(), o.Checksum) {
-		return misconfigured(op, o.Bucket, ReasonConfigurationRefused,
+		return misconfigured(op, o.Bucket, ReasonConfigurationRejected,
 			fmt.Errorf("checksum %q is none of %s", o.Checksum, strings.Join(proofs(), ", ")))
 	}
 	if err := o.Asked.validate(); err != nil {
-		return misconfigured(op, o.Bucket, ReasonConfigurationRefused, err)
+		return misconfigured(op, o.Bucket, ReasonConfigurationRejected, err)
 	}
 	return nil
 }

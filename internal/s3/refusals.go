@@ -48,7 +48,7 @@ func (r *refusals) judge(e *Error) {
 	first, again := r.first[e.Key]
 	switch {
 	case again && r.accepted.Load() > first:
-		e.Class, e.Reason, e.advice = Source, ReasonObjectRefused, "the server takes no such object"
+		e.Class, e.Reason, e.advice = Source, ReasonObjectRejected, "the server takes no such object"
 	case !again:
 		if r.first == nil || len(r.first) == maxRefusals {
 			r.first = map[string]int64{}
@@ -72,7 +72,7 @@ func (c *Client) advise(e *Error) {
 	case o.Endpoint == "":
 	case !o.PathStyle && (errors.As(e.Err, &dns) || errors.As(e.Err, &hostname)):
 		e.advice = "the bucket is part of the host name: use --path-style (addressingStyle: Path), or correct the endpoint"
-	case strings.HasPrefix(o.Endpoint, "http:") && e.Reason == ReasonConfigurationRefused &&
+	case strings.HasPrefix(o.Endpoint, "http:") && e.Reason == ReasonConfigurationRejected &&
 		Status(e.Err) == http.StatusBadRequest && answersNoS3(e.Err):
 		e.advice = "use https in the endpoint if the server speaks TLS there, and check that it speaks S3"
 	}

@@ -43,7 +43,7 @@ func loadSettings(ctx context.Context, o Options) (settings, error) {
 	var err error
 	if o.ambient() {
 		if s, err = ambientSettings(ctx); err != nil {
-			return s, &Error{Class: Configuration, Reason: ReasonConfigurationRefused, Op: "configure bucket", Key: o.Bucket, Err: err,
+			return s, &Error{Class: Configuration, Reason: ReasonConfigurationRejected, Op: "configure bucket", Key: o.Bucket, Err: err,
 				advice: "correct the environment or the files of the AWS tools"}
 		}
 	}

@@ -249,7 +249,7 @@ func TestTrustedCertificates(t *testing.T) {
 	t.Run("no certificate", func(t *testing.T) {
 		cleanEnvironment(t, map[string]string{"HOME": t.TempDir(), "AWS_CA_BUNDLE": other})
 		_, err := NewClient(t.Context(), Options{Bucket: "bucket", Ambient: true})
-		wantError(t, err, Configuration, ReasonConfigurationRefused)
+		wantError(t, err, Configuration, ReasonConfigurationRejected)
 	})
 }
 
@@ -258,7 +258,7 @@ func TestWrongSettings(t *testing.T) {
 		env    map[string]string
 		reason string
 	}{
-		"no such profile": {map[string]string{"AWS_PROFILE": "gone"}, ReasonConfigurationRefused},
+		"no such profile": {map[string]string{"AWS_PROFILE": "gone"}, ReasonConfigurationRejected},
 		"no URL":          {map[string]string{"AWS_ENDPOINT_URL_S3": "s3.test:1"}, ReasonEndpointInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {

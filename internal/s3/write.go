@@ -87,7 +87,7 @@ func (c *Client) confirm(algorithm string) {
 // checksum: it does not say so in any agreed way.
 func refusesChecksum(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && (e.Reason == ReasonChecksumUnsupported || e.Reason == ReasonConfigurationRefused)
+	return errors.As(err, &e) && (e.Reason == ReasonChecksumUnsupported || e.Reason == ReasonConfigurationRejected)
 }
 
 // attributes are what is stored of an object beside its content. Bookkeeping objects have none.

@@ -72,7 +72,7 @@ func servedSchemas(served openapi.Client) (map[string]property, error) {
 	group := "apis/" + v1alpha1.GroupVersion.String()
 	paths, err := served.Paths()
 	if err != nil {
-		return nil, fmt.Errorf("reading which APIs the cluster serves: %w", err)
+		return nil, fmt.Errorf("read which APIs the cluster serves: %w", err)
 	}
 	path := paths[group]
 	if path == nil {
@@ -80,7 +80,7 @@ func servedSchemas(served openapi.Client) (map[string]property, error) {
 	}
 	text, err := path.Schema("application/json")
 	if err != nil {
-		return nil, fmt.Errorf("reading the schema of %s: %w", group, err)
+		return nil, fmt.Errorf("read the schema of %s: %w", group, err)
 	}
 	var document struct {
 		Components struct {
@@ -88,7 +88,7 @@ func servedSchemas(served openapi.Client) (map[string]property, error) {
 		} `json:"components"`
 	}
 	if err := json.Unmarshal(text, &document); err != nil {
-		return nil, fmt.Errorf("decoding the schema of %s: %w", group, err)
+		return nil, fmt.Errorf("decode the schema of %s: %w", group, err)
 	}
 	byKind := map[string]property{}
 	for _, p := range document.Components.Schemas {

@@ -21,7 +21,7 @@ func TestUnknownRefusalsAreOfTheDestinationUntilOthersAreTaken(t *testing.T) {
 	for range 2 {
 		for _, key := range []string{"a", "b", "c"} {
 			_, err := r.Upload(t.Context(), newFile(10).file(key))
-			if e := asError(t, err, s3.Configuration, s3.ReasonConfigurationRefused); !strings.Contains(e.Error(), "WriteOncePolicyViolated") {
+			if e := asError(t, err, s3.Configuration, s3.ReasonConfigurationRejected); !strings.Contains(e.Error(), "WriteOncePolicyViolated") {
 				t.Errorf("%v does not have the server's words", e)
 			}
 		}
@@ -31,7 +31,7 @@ func TestUnknownRefusalsAreOfTheDestinationUntilOthersAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := r.Upload(t.Context(), newFile(10).file("b"))
-	wantError(t, err, s3.Source, s3.ReasonObjectRefused)
+	wantError(t, err, s3.Source, s3.ReasonObjectRejected)
 }
 
 // A conflict at the end means that the upload is lost: to ask again would not end.

@@ -94,7 +94,7 @@ var _ = Describe("A transfer that is interfered with", func() {
 			return quota.Status.Hard
 		}).ShouldNot(BeEmpty())
 		c.start(ctx, nil)
-		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonPodsRefused))
+		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonPodsRejected))
 		Expect(c.message(ctx, v1alpha1.ConditionProgressing)).To(ContainSubstring("exceeded quota: few"))
 		Expect(it.Client.Delete(ctx, quota)).To(Succeed())
 		c.expectComplete(ctx)

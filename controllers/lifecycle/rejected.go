@@ -19,15 +19,15 @@ const (
 	// failedCreate is the reason of the event by which the Job controller tells that
 	// it could not create a pod.
 	failedCreate = "FailedCreate"
-	// refusalAge is for how long such an event counts: the Job controller tries again,
+	// rejectionAge is for how long such an event counts: the Job controller tries again,
 	// and tells again, within a minute or so, though the API may drop some of many.
-	refusalAge = 10 * time.Minute
+	rejectionAge = 10 * time.Minute
 )
 
-// refusedPods is why a Job that should run has no pod: a quota, a limit range or an
+// rejectedPods is why a Job that should run has no pod: a quota, a limit range or an
 // admission policy. Kubernetes tells that by an event alone. Once there is a pod it is
 // for the pod to tell what is wrong.
-func (r *Reconciler) refusedPods(ctx context.Context, in input) (*violation, error) {
+func (r *Reconciler) rejectedPods(ctx context.Context, in input) (*violation, error) {
 	for role, job := range map[string]*batchv1.Job{v1alpha1.RoleWorker: in.workers, v1alpha1.RoleFinisher: in.closing} {
 		if job == nil || !active(job) || ptr.Deref(job.Spec.Suspend, false) || podsLeft(in.pods, role) {
 			continue
@@ -35,10 +35,10 @@ func (r *Reconciler) refusedPods(ctx context.Context, in input) (*violation, err
 		var list corev1.EventList
 		about := client.MatchingFields{"involvedObject.uid": string(job.UID), "reason": failedCreate}
 		if err := r.APIReader.List(ctx, &list, client.InNamespace(job.Namespace), about); err != nil {
-			return nil, fmt.Errorf("listing the events of Job %s: %w", client.ObjectKeyFromObject(job), err)
+			return nil, fmt.Errorf("list the events of Job %s: %w", client.ObjectKeyFromObject(job), err)
 		}
-		if last := latest(list.Items); last != nil && in.now.Sub(last.LastTimestamp.Time) < refusalAge {
-			return &violation{v1alpha1.ReasonPodsRefused, fmt.Sprintf("the cluster refuses the pods of Job %s: %s", job.Name, last.Message)}, nil
+		if last := latest(list.Items); last != nil && in.now.Sub(last.LastTimestamp.Time) < rejectionAge {
+			return &violation{v1alpha1.ReasonPodsRejected, fmt.Sprintf("the cluster rejects the pods of Job %s: %s", job.Name, last.Message)}, nil
 		}
 	}
 	return nil, nil
