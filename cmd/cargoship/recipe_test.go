@@ -22,7 +22,7 @@ func recipe(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(page), "## Everything back, with tar and zstd")
+	_, after, _ := strings.Cut(string(page), "## Restoring everything with tar and zstd")
 	_, after, _ = strings.Cut(after, "```sh\n")
 	script, _, _ := strings.Cut(after, "```")
 	download, script, _ := strings.Cut(script, "\n")
