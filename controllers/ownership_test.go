@@ -18,8 +18,8 @@ import (
 	"cargoship.dev/operator/controllers/lifecycle"
 )
 
-// labelledJob makes a Job by hand, with the labels of one of the transfer's own.
-func (s *stage) labelledJob(ctx context.Context, suffix, role string, change func(*batchv1.Job)) *batchv1.Job {
+// labeledJob makes a Job by hand, with the labels of one of the transfer's own.
+func (s *stage) labeledJob(ctx context.Context, suffix, role string, change func(*batchv1.Job)) *batchv1.Job {
 	GinkgoHelper()
 	at := s.transfer(ctx)
 	labels := map[string]string{
@@ -39,8 +39,8 @@ func (s *stage) labelledJob(ctx context.Context, suffix, role string, change fun
 	return job
 }
 
-// labelledPod makes a running pod by hand, controlled by a Job.
-func (s *stage) labelledPod(ctx context.Context, job *batchv1.Job) {
+// labeledPod makes a running pod by hand, controlled by a Job.
+func (s *stage) labeledPod(ctx context.Context, job *batchv1.Job) {
 	GinkgoHelper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "by-hand", Labels: job.Spec.Template.Labels},
@@ -66,12 +66,12 @@ var _ = Describe("A transfer whose source is not allowed", func() {
 			s.createTransfer(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Source = sources[reason] })
 			Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + reason))
 
-			job := s.labelledJob(ctx, "-workers", v1alpha1.RoleWorker, func(job *batchv1.Job) {
+			job := s.labeledJob(ctx, "-workers", v1alpha1.RoleWorker, func(job *batchv1.Job) {
 				if claimed {
 					Expect(controllerutil.SetControllerReference(s.transfer(ctx), job, scheme)).To(Succeed())
 				}
 			})
-			s.labelledPod(ctx, job)
+			s.labeledPod(ctx, job)
 			Consistently(func(g Gomega) {
 				at := s.transfer(ctx)
 				g.Expect(at.Status.StartTime).To(BeNil(), "the transfer counts as started")
@@ -131,7 +131,7 @@ var _ = Describe("A Job of the same name and labels", func() {
 		s := makeEmptyStage(ctx)
 		s.createTransfer(ctx, nil)
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/PersistentVolumeClaimNotFound"))
-		foreign := s.labelledJob(ctx, "-workers", v1alpha1.RoleWorker, nil)
+		foreign := s.labeledJob(ctx, "-workers", v1alpha1.RoleWorker, nil)
 		s.createClaim(ctx)
 		s.createSecret(ctx)
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/NameTaken"))
@@ -143,7 +143,7 @@ var _ = Describe("A Job of the same name and labels", func() {
 	It("does not finish a transfer, nor is it deleted", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
-		foreign := s.labelledJob(ctx, "-finish", v1alpha1.RoleFinisher, nil)
+		foreign := s.labeledJob(ctx, "-finish", v1alpha1.RoleFinisher, nil)
 		s.completeJob(ctx, "-finish")
 		a := s.startPuppet(ctx, "w-a")
 		a.report(ctx)

@@ -46,14 +46,14 @@ func panels() []panel {
 	}
 }
 
-// ink is the style of the i-th curve, in colours that also differ for those who see
+// ink is the style of the i-th curve, in colors that also differ for those who see
 // few; ours is the first.
 func ink(i int) draw.LineStyle {
-	colours := []color.Color{
+	palette := []color.Color{
 		color.RGBA{R: 0x00, G: 0x5a, B: 0xb5, A: 0xff},
 		color.RGBA{R: 0xdc, G: 0x6a, B: 0x00, A: 0xff},
 	}
-	return draw.LineStyle{Color: colours[i], Width: vg.Points(1.2)}
+	return draw.LineStyle{Color: palette[i], Width: vg.Points(1.2)}
 }
 
 // optimum is the style of what the optimum carries.

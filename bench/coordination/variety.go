@@ -336,18 +336,18 @@ func (v variety) sorted(controller string) (*plotter.Line, error) {
 	return plotter.NewLine(points)
 }
 
-// tint is the style of the i-th of five curves, ours first, in colours that also differ for
+// tint is the style of the i-th of five curves, ours first, in colors that also differ for
 // those who see few.
 func tint(i int) draw.LineStyle {
 	if i < 2 {
 		return ink(i)
 	}
-	colours := []color.Color{
+	palette := []color.Color{
 		color.RGBA{R: 0x00, G: 0x9e, B: 0x73, A: 0xff},
 		color.RGBA{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff},
 		color.Gray{Y: 0x70},
 	}
-	return draw.LineStyle{Color: colours[i-2], Width: vg.Points(1.2)}
+	return draw.LineStyle{Color: palette[i-2], Width: vg.Points(1.2)}
 }
 
 // write puts the page, the data and the figure into a folder.

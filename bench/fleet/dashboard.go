@@ -253,14 +253,14 @@ func (p filledPanel) scale() (factor float64, unit string) {
 	}
 }
 
-// ink is the style of the i-th line: eight colours, then dashed.
+// ink is the style of the i-th line: eight colors, then dashed.
 func ink(i int) draw.LineStyle {
-	colours := []color.RGBA{
+	palette := []color.RGBA{
 		{0x00, 0x5a, 0xb5, 0xff}, {0xdc, 0x6a, 0x00, 0xff}, {0x2a, 0x8f, 0x3a, 0xff}, {0xb0, 0x2a, 0x8f, 0xff},
 		{0x6b, 0x6b, 0x6b, 0xff}, {0x00, 0xa0, 0xa8, 0xff}, {0xa8, 0x7a, 0x00, 0xff}, {0x80, 0x30, 0x20, 0xff},
 	}
-	style := draw.LineStyle{Color: colours[i%len(colours)], Width: vg.Points(1.3)}
-	if i >= len(colours) {
+	style := draw.LineStyle{Color: palette[i%len(palette)], Width: vg.Points(1.3)}
+	if i >= len(palette) {
 		style.Dashes = []vg.Length{vg.Points(4), vg.Points(2)}
 	}
 	return style

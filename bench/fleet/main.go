@@ -71,7 +71,7 @@ func parse() (options, error) {
 	flag.StringVar(&only, "only", "", "run what matches this expression of CONDITION/WORKERS:FLEET")
 	flag.DurationVar(&o.search, "search", 15*time.Second, "how long each fleet may search for the path's capacity")
 	flag.DurationVar(&o.alone, "alone", 24*time.Second, "how long each fleet is measured alone")
-	flag.DurationVar(&o.shared, "shared", 10*time.Second, "how long it is measured beside its neighbour")
+	flag.DurationVar(&o.shared, "shared", 10*time.Second, "how long it is measured beside its neighbor")
 	flag.BoolVar(&o.render, "render", false, "run nothing: write page and plot of the data that is there")
 	flag.Parse()
 	if flag.NArg() > 0 || min(o.search, o.alone, o.shared) < time.Second {
@@ -116,11 +116,11 @@ func run(ctx context.Context, o options, state *sandbox.State) (err error) {
 		if !o.wants(c) {
 			continue
 		}
-		lonely, err := r.neighbourAlone(ctx, c)
+		lonely, err := r.neighborAlone(ctx, c)
 		if err != nil {
-			return fmt.Errorf("%s: measure the neighbour alone: %w", c.name, err)
+			return fmt.Errorf("%s: measure the neighbor alone: %w", c.name, err)
 		}
-		results.Neighbours = append(results.Neighbours, lonely)
+		results.Neighbors = append(results.Neighbors, lonely)
 	}
 	for _, s := range scenarios() {
 		if !o.only.MatchString(s.name()) {

@@ -28,22 +28,22 @@ through the [lab](../lab.md) to a server that keeps nothing. With one worker the
 have half of the workers each, in one bucket. Every run has a bucket of its own, so it begins without knowledge of the path.
 
 When all its workers have reported and each transfer says that it sends, each fleet has %.0f s to search for what the path carries. Then it is
-measured for %.0f s by itself. Then a neighbour comes, with %d connections to the same prefixes that each store one object after the other, rest %d ms in between, and
-repeat what is refused after %d ms, on average, whatever comes back. After %.0f s everybody is measured for %.0f s.
+measured for %.0f s by itself. Then a neighbor comes, with %d connections to the same prefixes that each store one object after the other, rest %d ms in between, and
+repeat what is throttled after %d ms, on average, whatever comes back. After %.0f s everybody is measured for %.0f s.
 
 | column | means |
 |---|---|
 | goodput | objects stored, as the server counts them; beside it the part of what the path carries |
 | found | the second, since all its workers had reported, from which on it stored 90 %% of that for three seconds |
-| refused | share of the requests answered 503 SlowDown |
-| service | median and 99th percentile from the end of a request to its answer, of those that were not refused |
-| stored in | the same from the first request for an object until it stands: queueing on the link and refusals included |
+| throttled | share of the requests answered 503 SlowDown |
+| service | median and 99th percentile from the end of a request to its answer, of those that were not throttled |
+| stored in | the same from the first request for an object until it is stored, queueing on the link and throttled attempts included |
 | Jain | Jain's index of the two transfers' bytes by weight, as the workers report them; 1 is as the weights say |
-| neighbour | what it stores beside the fleet, and the change from what it stores alone |
+| neighbor | what it stores beside the fleet, and the change from what it stores alone |
 | all | everybody's part of what the path carries then |
 
-![goodput, refusals and time to be stored](fleet.svg)
-`, r.Date, r.Machine, r.Load, objectBytes>>10, lanes, r.SearchSeconds, r.AloneSeconds, neighbourConnections, neighbourRest.Milliseconds(), neighbourBackoff.Milliseconds(),
+![goodput, throttling and time to be stored](fleet.svg)
+`, r.Date, r.Machine, r.Load, objectBytes>>10, lanes, r.SearchSeconds, r.AloneSeconds, neighborConnections, neighborRest.Milliseconds(), neighborBackoff.Milliseconds(),
 		settle.Seconds(), r.SharedSeconds)
 }
 
@@ -63,8 +63,8 @@ func (r report) judge(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %d | %s | %s |\n", t.text, t.workers, t.measured, verdict)
 	}
 	if outOfReach {
-		b.WriteString("\nOut of reach: a policer refuses and delays nothing, and the median of many requests is one that was never refused, so the service time, " +
-			"which no sender can shorten, is all but a few per cent of it. What waiting there is shows in the 99th percentile, and on the link.\n")
+		b.WriteString("\nOut of reach: a policer throttles and delays nothing, and the median of many requests is one that was never throttled, so the service time, " +
+			"which no sender can shorten, is all but a few percent of it. What waiting there is shows in the 99th percentile, and on the link.\n")
 	}
 }
 
@@ -92,7 +92,7 @@ func (r report) targets() []target {
 			if c.requestsPerSecond > 0 {
 				share := one.Alone.BytesPerSecond / c.capacity
 				add("at least 90 % of the capacity", share >= 0.9, "%.1f %%", 100*share)
-				add("at most 2 % refused", one.Alone.throttledShare() <= 0.02, "%.2f %%", 100*one.Alone.throttledShare())
+				add("at most 2 % throttled", one.Alone.throttledShare() <= 0.02, "%.2f %%", 100*one.Alone.throttledShare())
 			}
 			if jain := one.Alone.jain(weights(one.Workers)); jain > 0 {
 				add("weighted Jain at least 0.95", jain >= 0.95, "%.3f", jain)
@@ -111,13 +111,13 @@ func (r report) targets() []target {
 // table shows all fleets under one condition.
 func (r report) table(b *strings.Builder, c condition) {
 	fmt.Fprintf(b, "\n## %s: %s\n\n", c.name, c.about)
-	for _, l := range r.Neighbours {
+	for _, l := range r.Neighbors {
 		if l.Condition == c.name {
-			fmt.Fprintf(b, "The neighbour alone stores %.0f objects/s, %.1f MB/s, and is refused %.0f times a second.\n\n",
-				l.Neighbour.Stored, l.Neighbour.Stored*objectBytes/1e6, l.Neighbour.Refused)
+			fmt.Fprintf(b, "The neighbor alone stores %.0f objects/s, %.1f MB/s, and is throttled %.0f times a second.\n\n",
+				l.Neighbor.Stored, l.Neighbor.Stored*objectBytes/1e6, l.Neighbor.Throttled)
 		}
 	}
-	b.WriteString("| workers | fleet | goodput | found | refused | service p50, p99 | stored in p50, p99 | Jain | neighbour | all |\n" +
+	b.WriteString("| workers | fleet | goodput | found | throttled | service p50, p99 | stored in p50, p99 | Jain | neighbor | all |\n" +
 		strings.Repeat("|---", 10) + "|\n")
 	for _, one := range r.Results {
 		if one.Condition == c.name {
@@ -138,7 +138,7 @@ func (r report) row(b *strings.Builder, c condition, one result) {
 	fmt.Fprintf(b, "| %d | %s | %.1f MB/s, %.0f %% | %s | %.1f %% | %s, %s | %s, %s | %s | %.1f MB/s, %+.0f %% | %.0f %% |\n",
 		one.Workers, one.Fleet, one.Alone.BytesPerSecond/1e6, 100*one.Alone.BytesPerSecond/c.capacity, found, 100*one.Alone.throttledShare(),
 		duration(one.Alone.ServiceP50), duration(one.Alone.ServiceP99), duration(one.Alone.StoredP50), duration(one.Alone.StoredP99), jain,
-		one.Neighbour.Stored*objectBytes/1e6, math.Round(-100*r.loss(one))+0, 100*one.Shared.BytesPerSecond/c.capacity)
+		one.Neighbor.Stored*objectBytes/1e6, math.Round(-100*r.loss(one))+0, 100*one.Shared.BytesPerSecond/c.capacity)
 }
 
 // duration writes seconds so that they can be read.

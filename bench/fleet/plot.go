@@ -22,14 +22,14 @@ type quantity struct {
 func quantities() []quantity {
 	return []quantity{
 		{"goodput, % of the capacity", func(_ report, c condition, one result) float64 { return 100 * one.Alone.BytesPerSecond / c.capacity }},
-		{"requests refused, %", func(_ report, _ condition, one result) float64 { return 100 * one.Alone.throttledShare() }},
+		{"requests throttled, %", func(_ report, _ condition, one result) float64 { return 100 * one.Alone.throttledShare() }},
 		{"median time to be stored, s", func(_ report, _ condition, one result) float64 { return one.Alone.StoredP50 }},
-		{"lost by the neighbour, %", func(r report, _ condition, one result) float64 { return 100 * max(0, r.loss(one)) }},
+		{"lost by the neighbor, %", func(r report, _ condition, one result) float64 { return 100 * max(0, r.loss(one)) }},
 	}
 }
 
-// colours of the fleets, that also differ for those who see few.
-func colours() []color.Color {
+// palette has the colors of the fleets, which also differ for those who see few.
+func palette() []color.Color {
 	return []color.Color{color.RGBA{0x00, 0x5a, 0xb5, 0xff}, color.RGBA{0xf0, 0xb0, 0x60, 0xff}, color.RGBA{0xdc, 0x4a, 0x00, 0xff}}
 }
 
@@ -88,7 +88,7 @@ func (r report) bars(c condition, q quantity) (*plot.Plot, error) {
 		if err != nil {
 			return nil, err
 		}
-		bars.Color, bars.LineStyle.Width = colours()[i], 0
+		bars.Color, bars.LineStyle.Width = palette()[i], 0
 		bars.Offset = vg.Length(i-1) * width
 		p.Add(bars)
 	}
@@ -106,7 +106,7 @@ func legend(area draw.Canvas) {
 		entry := plot.NewLegend()
 		entry.TextStyle.Font = figures.Sans(10)
 		entry.Left, entry.XOffs, entry.YOffs = true, vg.Points(float64(60+150*i)), vg.Points(4)
-		entry.Add(f.name, figures.Key(draw.LineStyle{Color: colours()[i], Width: vg.Points(6)}))
+		entry.Add(f.name, figures.Key(draw.LineStyle{Color: palette()[i], Width: vg.Points(6)}))
 		entry.Draw(area)
 	}
 }

@@ -13,14 +13,14 @@ type report struct {
 	SearchSeconds float64  `json:"searchSeconds"`
 	AloneSeconds  float64  `json:"aloneSeconds"`
 	SharedSeconds float64  `json:"sharedSeconds"`
-	Neighbours    []lonely `json:"neighbours"`
+	Neighbors     []lonely `json:"neighbors"`
 	Results       []result `json:"results"`
 }
 
-// lonely is the neighbour where nobody else sends.
+// lonely is the neighbor where nobody else sends.
 type lonely struct {
 	Condition string  `json:"condition"`
-	Neighbour traffic `json:"neighbour"`
+	Neighbor  traffic `json:"neighbor"`
 }
 
 // result is one run.
@@ -29,11 +29,11 @@ type result struct {
 	Workers   int32  `json:"workers"`
 	Fleet     string `json:"fleet"`
 	// Search and Alone are the fleet by itself, from when all workers have reported;
-	// Shared is everybody, once the neighbour was there.
-	Search    phase   `json:"search"`
-	Alone     phase   `json:"alone"`
-	Shared    phase   `json:"shared"`
-	Neighbour traffic `json:"neighbour"`
+	// Shared is everybody, once the neighbor was there.
+	Search   phase   `json:"search"`
+	Alone    phase   `json:"alone"`
+	Shared   phase   `json:"shared"`
+	Neighbor traffic `json:"neighbor"`
 }
 
 // phase is what the lab has seen for a while.
@@ -71,7 +71,7 @@ func newPhase(c condition, s figures.LabStats) phase {
 	return p
 }
 
-// throttledShare is the part of the requests that was refused for its rate.
+// throttledShare is the part of the requests that was throttled for its rate.
 func (p phase) throttledShare() float64 { return float64(p.Throttled) / float64(max(p.Requests, 1)) }
 
 // jain is Jain's index of what each transfer got for its weight: 1 when all got alike,
@@ -118,11 +118,11 @@ func (one result) found(c condition) (second int, ok bool) {
 	return 0, false
 }
 
-// loss is what part of its lonely traffic the neighbour has lost to the fleet.
+// loss is what part of its lonely traffic the neighbor has lost to the fleet.
 func (r report) loss(one result) float64 {
-	for _, l := range r.Neighbours {
-		if l.Condition == one.Condition && l.Neighbour.Stored > 0 {
-			return 1 - one.Neighbour.Stored/l.Neighbour.Stored
+	for _, l := range r.Neighbors {
+		if l.Condition == one.Condition && l.Neighbor.Stored > 0 {
+			return 1 - one.Neighbor.Stored/l.Neighbor.Stored
 		}
 	}
 	return 0
@@ -140,7 +140,7 @@ func (r report) find(c condition, workers int32, fleet string) (result, bool) {
 
 // line says in brief what a run came to.
 func (r report) line(one result) string {
-	return fmt.Sprintf("%-7s %2d %-17s %5.1f MB/s, %4.1f %% refused, stored in %6.0f/%6.0f ms, Jain %.3f; neighbour loses %3.0f %%",
+	return fmt.Sprintf("%-7s %2d %-17s %5.1f MB/s, %4.1f %% throttled, stored in %6.0f/%6.0f ms, Jain %.3f; neighbor loses %3.0f %%",
 		one.Condition, one.Workers, one.Fleet, one.Alone.BytesPerSecond/1e6, 100*one.Alone.throttledShare(),
 		1e3*one.Alone.StoredP50, 1e3*one.Alone.StoredP99, one.Alone.jain(weights(one.Workers)), 100*r.loss(one))
 }

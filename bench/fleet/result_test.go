@@ -54,9 +54,9 @@ func TestFoundIsWhenItStays(t *testing.T) {
 
 // sample is a report in which coordinated workers reach less than they should.
 func sample() report {
-	r := report{AloneSeconds: 30, SharedSeconds: 15, Neighbours: []lonely{{"policed", traffic{Stored: 200}}}}
+	r := report{AloneSeconds: 30, SharedSeconds: 15, Neighbors: []lonely{{"policed", traffic{Stored: 200}}}}
 	for _, s := range scenarios() {
-		one := result{Condition: s.condition.name, Workers: s.workers, Fleet: s.fleet.name, Neighbour: traffic{Stored: 50}}
+		one := result{Condition: s.condition.name, Workers: s.workers, Fleet: s.fleet.name, Neighbor: traffic{Stored: 50}}
 		one.Alone = phase{Seconds: 30, BytesPerSecond: 0.95 * s.capacity, Requests: 1000, Throttled: 10, StoredP50: 0.1, StoredP99: 0.2,
 			TransferBytes: []int64{100, 200}[:len(weights(s.workers))]}
 		if s.fleet.name != coordinated {
@@ -80,7 +80,7 @@ func TestPageTellsWhatWasMissed(t *testing.T) {
 	for _, want := range []string{
 		"| policed: at least 90 % of the capacity | 4 | 95.0 % | met |",
 		"| policed: at least 90 % of the capacity | 12 | 47.5 % | **missed** |",
-		"| policed: at most 2 % refused | 1 | 1.00 % | met |",
+		"| policed: at most 2 % throttled | 1 | 1.00 % | met |",
 		"| link: weighted Jain at least 0.95 | 4 | 1.000 | met |",
 		"| policed: median time to be stored at least 30 % below that of uncoordinated-64 | 1 | 90 % of at most 90 % | met |",
 		"| policed: median time to be stored at least 30 % below that of uncoordinated-64 | 12 | 0 % of at most 0 % | out of reach |",
@@ -104,7 +104,7 @@ func TestPlotsAreDrawn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<svg", coordinated, ">12<", "workers", "requests refused, %"} {
+	for _, want := range []string{"<svg", coordinated, ">12<", "workers", "requests throttled, %"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the plot lacks %q", want)
 		}

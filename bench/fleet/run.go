@@ -18,10 +18,10 @@ import (
 	"cargoship.dev/operator/test/kit/product"
 )
 
-// settle is how long all may get used to a neighbour before they are measured.
+// settle is how long all may get used to a neighbor before they are measured.
 const settle = 5 * time.Second
 
-// measure does one run: the fleet while it searches, alone, and beside its neighbour.
+// measure does one run: the fleet while it searches, alone, and beside its neighbor.
 func (r *rig) measure(ctx context.Context, s scenario) (one result, err error) {
 	r.runs++
 	one = result{Condition: s.condition.name, Workers: s.workers, Fleet: s.fleet.name}
@@ -48,7 +48,7 @@ func (r *rig) measure(ctx context.Context, s scenario) (one result, err error) {
 	if one.Alone, err = r.window(ctx, s.condition, transfers, r.alone); err != nil {
 		return one, err
 	}
-	n := startNeighbour(ctx, r.Store.Endpoint, r.bucket())
+	n := startNeighbor(ctx, r.Store.Endpoint, r.bucket())
 	defer n.stop()
 	if err := pause(ctx, settle); err != nil {
 		return one, err
@@ -57,13 +57,13 @@ func (r *rig) measure(ctx context.Context, s scenario) (one result, err error) {
 	if one.Shared, err = r.window(ctx, s.condition, transfers, r.options.shared); err != nil {
 		return one, err
 	}
-	one.Neighbour = n.sent().since(before, one.Shared.Seconds)
+	one.Neighbor = n.sent().since(before, one.Shared.Seconds)
 	r.spans[s.name()] = span{begun, time.Now()}
 	return one, nil
 }
 
-// neighbourAlone measures what the neighbour sends where nobody else does.
-func (r *rig) neighbourAlone(ctx context.Context, c condition) (one lonely, err error) {
+// neighborAlone measures what the neighbor sends where nobody else does.
+func (r *rig) neighborAlone(ctx context.Context, c condition) (one lonely, err error) {
 	server, err := r.startLab(c)
 	if err != nil {
 		return one, err
@@ -72,7 +72,7 @@ func (r *rig) neighbourAlone(ctx context.Context, c condition) (one lonely, err 
 		_, stopped := server.Stop()
 		err = errors.Join(err, stopped)
 	}()
-	n := startNeighbour(ctx, r.Store.Endpoint, r.bucket())
+	n := startNeighbor(ctx, r.Store.Endpoint, r.bucket())
 	defer n.stop()
 	if err := pause(ctx, settle); err != nil {
 		return one, err
@@ -84,7 +84,7 @@ func (r *rig) neighbourAlone(ctx context.Context, c condition) (one lonely, err 
 	return lonely{c.name, n.sent().since(before, time.Since(begun).Seconds())}, nil
 }
 
-// bucket is another for each run, so that nothing learnt in one helps in the next.
+// bucket is another for each run, so that nothing learned in one helps in the next.
 func (r *rig) bucket() string { return fmt.Sprintf("run-%d", r.runs) }
 
 // create creates the transfers of a run.

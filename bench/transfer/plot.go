@@ -39,10 +39,10 @@ func (r report) writePlot(file string) error {
 	return nil
 }
 
-// barTool is a tool with its colour.
+// barTool is a tool with its color.
 type barTool struct {
-	name   string
-	colour color.RGBA
+	name  string
+	color color.RGBA
 }
 
 func barTools() []barTool {
@@ -65,7 +65,7 @@ func (r report) bars(p *plot.Plot, t barTool, i int) error {
 	if err != nil {
 		return err
 	}
-	bars.Color, bars.LineStyle.Width = t.colour, 0
+	bars.Color, bars.LineStyle.Width = t.color, 0
 	bars.Offset = vg.Length(i)*width - 1.5*width
 	p.Add(bars)
 	p.Legend.Add(t.name, bars)

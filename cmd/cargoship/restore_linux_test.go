@@ -64,8 +64,8 @@ func TestAttributesThatAreNotArchivedAreSaid(t *testing.T) {
 	t.Parallel()
 	d := newDestination(t)
 	dir := t.TempDir()
-	write(t, dir, "labelled", 10)
-	if err := unix.Setxattr(filepath.Join(dir, "labelled"), "security.selinux", []byte("x"), 0); err != nil {
+	write(t, dir, "labeled", 10)
+	if err := unix.Setxattr(filepath.Join(dir, "labeled"), "security.selinux", []byte("x"), 0); err != nil {
 		t.Fatal(err)
 	}
 	r := work(t, d.args(dir, "base", "--packing", "tar", "--json")...)

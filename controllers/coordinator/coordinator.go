@@ -32,7 +32,7 @@ const lastEpoch = 1 << 52
 // the spec of PrefixLeases.
 type Coordinator struct {
 	Client client.Client
-	// APIReader reads past the cache, to begin an epoch from what truly stands.
+	// APIReader reads past the cache, to begin an epoch from the current state.
 	APIReader client.Reader
 	Clock     clock.WithTicker
 	Metrics   *metrics.Metrics

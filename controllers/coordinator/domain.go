@@ -38,8 +38,8 @@ type domain struct {
 // claim is what the manager remembers of a transfer besides what the core does.
 type claim struct {
 	checksum string
-	// heard is what the workers last reported, by the UID of their pod.
-	heard map[string]heard
+	// lastReports are the workers', by the UID of their pod.
+	lastReports map[string]lastReport
 	// failures are those recorded before.
 	failures []v1alpha1.ArchiveFailure
 	// recorded is the status last written, to write only changes.
@@ -140,7 +140,7 @@ func (d *domain) adopt(now time.Time, m *member) {
 	d.core.SetPlanning(id, m.transfer.Status.Progress == nil || m.transfer.Status.Progress.Planning != convert.PlanningComplete)
 	for _, lease := range m.leases {
 		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
-		d.claims[id].takeNote(now, lease) // another manager has counted it
+		d.claims[id].remember(now, lease) // another manager has counted it
 	}
 }
 
@@ -158,7 +158,7 @@ func (d *domain) waiting(members []*member) int {
 }
 
 func newClaim(s v1alpha1.ArchiveTransferStatus) *claim {
-	return &claim{heard: map[string]heard{}, failures: s.Failures, checksum: s.ChecksumAlgorithm}
+	return &claim{lastReports: map[string]lastReport{}, failures: s.Failures, checksum: s.ChecksumAlgorithm}
 }
 
 // observe takes in what pods there are and what their workers report.
@@ -285,13 +285,13 @@ func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot 
 	status := d.status(now, m, c, snapshot)
 	d.Metrics.Transfer(m.transfer, status)
 	d.showReportAge(now, m, c)
-	key, stands := "status/"+string(id), recordedEpoch(m.transfer)
-	if d.isForeign(stands, &c.foreign) {
+	key, recorded := "status/"+string(id), recordedEpoch(m.transfer)
+	if d.isForeign(recorded, &c.foreign) {
 		c.unrecorded = true
 		return nil
 	}
 	// What a former leader wrote last is written over, also where nothing has changed since.
-	if c.recorded != nil && stands == d.epoch && equality.Semantic.DeepEqual(*c.recorded, status) {
+	if c.recorded != nil && recorded == d.epoch && equality.Semantic.DeepEqual(*c.recorded, status) {
 		c.unrecorded = false
 		d.unpark(key)
 		return nil

@@ -148,9 +148,9 @@ func (d *domain) behind(ctx context.Context, lease *v1alpha1.PrefixLease) bool {
 	return live.UID != lease.UID || live.Spec.Epoch != lease.Spec.Epoch || live.Spec.Sequence != lease.Spec.Sequence
 }
 
-// isLater tells that a worker obeys what stands rather than g.
-func isLater(stands v1alpha1.PrefixLeaseSpec, g protocol.Grant) bool {
-	return stands.Epoch > g.Epoch || stands.Epoch == g.Epoch && stands.Sequence > g.Sequence
+// isLater tells whether a worker obeys the written grant rather than g.
+func isLater(written v1alpha1.PrefixLeaseSpec, g protocol.Grant) bool {
+	return written.Epoch > g.Epoch || written.Epoch == g.Epoch && written.Sequence > g.Sequence
 }
 
 // isForeign tells that a later leader wrote what says that it is of an epoch. This manager

@@ -10,8 +10,8 @@ import (
 	"cargoship.dev/operator/internal/metrics"
 )
 
-// heard is what is remembered of a worker's reports, to show what has come since.
-type heard struct {
+// lastReport is what is remembered of a worker's last report, to show what has come since.
+type lastReport struct {
 	instance string
 	sequence int64
 	at       time.Time
@@ -19,28 +19,28 @@ type heard struct {
 	counters map[string]metrics.Requests
 }
 
-// takeNote remembers a report, and gives what was remembered before.
-func (c *claim) takeNote(now time.Time, lease *v1alpha1.PrefixLease) (before, next heard) {
+// remember remembers a report, and returns the one before.
+func (c *claim) remember(now time.Time, lease *v1alpha1.PrefixLease) (before, next lastReport) {
 	s := lease.Status
-	before = c.heard[lease.Spec.PodUID]
-	next = heard{instance: s.Instance, sequence: ptr.Deref(s.ReportSequence, 0), at: now, counters: map[string]metrics.Requests{}}
+	before = c.lastReports[lease.Spec.PodUID]
+	next = lastReport{instance: s.Instance, sequence: ptr.Deref(s.ReportSequence, 0), at: now, counters: map[string]metrics.Requests{}}
 	for _, p := range s.Prefixes {
 		next.counters[p.Name] = metrics.Requests{
 			Accepted: ptr.Deref(p.Accepted, 0), Throttled: ptr.Deref(p.Throttled, 0),
 			Failed: ptr.Deref(p.Failed, 0), Bytes: ptr.Deref(p.Bytes, 0),
 		}
 	}
-	c.heard[lease.Spec.PodUID] = next
+	c.lastReports[lease.Spec.PodUID] = next
 	return before, next
 }
 
 // count shows what a report tells that the one before did not. Counters of prefixes that
 // were never planned are not shown: their names could be anything.
 func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.PrefixLease) {
-	if h := c.heard[lease.Spec.PodUID]; h.instance == lease.Status.Instance && h.sequence >= ptr.Deref(lease.Status.ReportSequence, 0) {
+	if h := c.lastReports[lease.Spec.PodUID]; h.instance == lease.Status.Instance && h.sequence >= ptr.Deref(lease.Status.ReportSequence, 0) {
 		return
 	}
-	before, next := c.takeNote(now, lease)
+	before, next := c.remember(now, lease)
 	for prefix, sum := range next.counters {
 		if before.instance == next.instance {
 			last := before.counters[prefix]
@@ -59,9 +59,9 @@ func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.Prefi
 // been silent.
 func (d *domain) showReportAge(now time.Time, m *member, c *claim) {
 	oldest := now
-	for uid, h := range c.heard {
+	for uid, h := range c.lastReports {
 		if m.leases[uid] == nil {
-			delete(c.heard, uid)
+			delete(c.lastReports, uid)
 		} else if h.at.Before(oldest) {
 			oldest = h.at
 		}

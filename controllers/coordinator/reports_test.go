@@ -52,7 +52,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 		d.count(now.Add(after), m, c, lease)
 	}
 
-	c.takeNote(now, reportOf("old", "a", 7, 50, 5, "p0"))          // counted by a manager before
+	c.remember(now, reportOf("old", "a", 7, 50, 5, "p0"))          // counted by a manager before
 	tell(1*time.Second, reportOf("old", "a", 8, 60, 6, "p0"))      // 10, 1
 	tell(2*time.Second, reportOf("old", "a", 8, 60, 6, "p0"))      // the same again
 	tell(3*time.Second, reportOf("new", "b", 1, 4, 0, "p0"))       // 4, 0
@@ -79,7 +79,7 @@ cargoship_prefix_sent_bytes_total{namespace="ns",prefix="p0",transfer="at",uid="
 	}
 	delete(m.leases, "old")
 	d.showReportAge(now.Add(9*time.Second), m, c)
-	if _, remembered := c.heard["old"]; remembered {
+	if _, remembered := c.lastReports["old"]; remembered {
 		t.Error("the reports of a lease that is gone are still remembered")
 	}
 }

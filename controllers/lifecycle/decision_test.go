@@ -30,7 +30,7 @@ func makeScenario() *scenario {
 }
 
 func (s *scenario) violates(reason string) *scenario {
-	s.violation = &violation{reason: reason, message: "mend it"}
+	s.violation = &violation{reason: reason, message: "fix it"}
 	return s
 }
 

@@ -12,7 +12,7 @@ import (
 	"cargoship.dev/operator/internal/convert"
 )
 
-// violation is a precondition that does not hold: what stands in the way, and
+// violation is a precondition that does not hold: what is missing, and
 // what to do about it.
 type violation struct {
 	reason  string

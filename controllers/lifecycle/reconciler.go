@@ -111,7 +111,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case objects.Ended(at):
 		return r.afterEnd(ctx, in)
 	case !controllerutil.ContainsFinalizer(at.Object, v1alpha1.Finalizer):
-		// The finalizer stands before the first thing that it is there to undo.
+		// The finalizer comes before the first external effect that it is to undo.
 		err := r.patchFinalizers(ctx, at, controllerutil.AddFinalizer)
 		return ctrl.Result{}, err
 	}

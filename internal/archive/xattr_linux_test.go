@@ -133,8 +133,8 @@ func TestAttributesThatAreNotKeptAreNamed(t *testing.T) {
 		t.Skip("only root sets attributes that are not kept")
 	}
 	dir := t.TempDir()
-	writeContent(t, dir, "labelled", []byte("x"))
-	setXattr(t, filepath.Join(dir, "labelled"), "security.selinux", "system_u:object_r:etc_t:s0")
+	writeContent(t, dir, "labeled", []byte("x"))
+	setXattr(t, filepath.Join(dir, "labeled"), "security.selinux", "system_u:object_r:etc_t:s0")
 	s := openSource(t, dir)
 	l := tarLayout(Plain)
 	_, packed := pack(t, s, l, one(t, s, l))

@@ -25,9 +25,9 @@ func Main(root *cobra.Command) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	signalled, stop := signal.NotifyContext(context.Background(), ending()...)
+	signaled, stop := signal.NotifyContext(context.Background(), ending()...)
 	defer stop()
-	ctx, end := context.WithCancelCause(signalled)
+	ctx, end := context.WithCancelCause(signaled)
 	defer end(nil)
 	// From then on a signal kills the process.
 	context.AfterFunc(ctx, stop)

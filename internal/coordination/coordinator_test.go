@@ -206,11 +206,11 @@ func TestWindowsMoveAfterAcknowledgement(t *testing.T) {
 	f.start("t", "w")
 	f.start("t", "v")
 	if got := f.window("v"); got != 0 || f.window("w") != 16 {
-		t.Fatalf("windows %d and %d, want 16 and 0 before the acknowledgement", f.window("w"), got)
+		t.Fatalf("windows %d and %d, want 16 and 0 before the acknowledgment", f.window("w"), got)
 	}
 	f.round("w", "v")
 	if got := f.window("v"); got != 16 {
-		t.Errorf("window %d after the acknowledgement, want 16", got)
+		t.Errorf("window %d after the acknowledgment, want 16", got)
 	}
 	// Of three ticks of 32 slots, one withheld 16.
 	if got := f.c.Metrics(f.now).Overhead; math.Abs(got-16.0/96) > 1e-3 {

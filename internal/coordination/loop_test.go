@@ -343,7 +343,7 @@ func TestMetricsOfALoop(t *testing.T) {
 		t.Errorf("improvement %v and latency reduction %v, want 390/267 - 1 and none", m.Improvement, m.LatencyReduction)
 	}
 	if m.CongestionCauses[string(congestion.ReasonThrottled)] < 1 || m.PipelineUtilization < 0.5 || math.Abs(m.Throughput-g.Throughput) > 1 {
-		t.Errorf("causes %v, utilisation %v, throughput %v of %v", m.CongestionCauses, m.PipelineUtilization, m.Throughput, g.Throughput)
+		t.Errorf("causes %v, utilization %v, throughput %v of %v", m.CongestionCauses, m.PipelineUtilization, m.Throughput, g.Throughput)
 	}
 	if g.CongestionEvents < 1 || m.Profile.Samples == 0 || m.Profile.Confidence < 0.5 {
 		t.Errorf("group %+v", g)

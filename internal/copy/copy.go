@@ -35,7 +35,7 @@ type Options struct {
 	Destination      s3.Options
 	// Layout gives base, pattern and, if not automatic, the number of prefixes.
 	Layout archive.Layout
-	// Sync may have what stands already kept; empty sends everything.
+	// Sync says whether existing objects may be kept; empty sends everything.
 	Sync upload.Sync
 	// Strategy divides the window over the prefixes; empty means Adaptive.
 	Strategy protocol.Strategy
@@ -64,7 +64,7 @@ func (o Options) Config() protocol.Config {
 
 // Summary tells what a copy has done.
 type Summary struct {
-	// Files and Bytes count what stands, verified, at the destination.
+	// Files and Bytes count what is stored and verified at the destination.
 	Files    int64 `json:"files"`
 	Archives int64 `json:"archives"`
 	Bytes    int64 `json:"bytes"`
@@ -77,8 +77,8 @@ type Summary struct {
 	AttributesNotKept int64 `json:"attributesNotKept"`
 	// Seconds from the first look at the source to the last answer.
 	Seconds float64 `json:"seconds"`
-	// Requests counts attempts; Throttled and Retries those that were refused for
-	// their rate, and those that had to be made again for whatever reason.
+	// Requests counts attempts; Throttled and Retries those that were
+	// throttled, and those that were repeated for whatever reason.
 	Requests  int64 `json:"requests"`
 	Throttled int64 `json:"throttled"`
 	Retries   int64 `json:"retries"`

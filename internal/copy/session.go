@@ -33,7 +33,7 @@ const (
 	never = 1000 * time.Hour
 
 	// How long nothing may get through before the copy gives up: long where the
-	// network may come back by itself, short where somebody has to mend something.
+	// network may come back by itself, short where somebody has to fix something.
 	unreachablePatience = time.Minute
 	blockedPatience     = 5 * time.Second
 )
@@ -227,7 +227,7 @@ func (s *session) turn(now time.Time) error {
 	return s.patience(now, report, through)
 }
 
-// finish takes down an archive that ended for good. One that may be tried again
+// finish records an archive that ended for good. One that may be tried again
 // stays, since the coordinator will assign it anew.
 func (s *session) finish(f v1alpha1.FinishedArchive) {
 	id := archiveID{f.Prefix, *f.Number}
@@ -257,7 +257,7 @@ func (s *session) attempt(id archiveID) int32 {
 }
 
 // patience returns an error once the engine has been blocked for too long. A
-// request that gets through begins the wait anew. What was asked for and is refused from
+// request that gets through begins the wait anew. What was asked for and is rejected from
 // the start will not be accepted later.
 func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, through bool) error {
 	blocked := apimeta.FindStatusCondition(report.Conditions, v1alpha1.LeaseConditionBlocked)
@@ -265,7 +265,7 @@ func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, thr
 	case through:
 		s.quietSince, s.begun = time.Time{}, true
 	case blocked == nil || blocked.Status != "True":
-		// A probe that succeeds proves nothing yet: what was refused may be so again.
+		// A probe that succeeds proves nothing yet: what was rejected may be so again.
 	case !s.begun && blocked.Reason == v1alpha1.ReasonConfigurationRejected:
 		return errors.New(blocked.Message)
 	case s.quietSince.IsZero():

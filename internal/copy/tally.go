@@ -16,7 +16,7 @@ type tally struct {
 
 	done, failed, skipped count
 
-	requests, accepted, throttled, refused, sent int64
+	requests, accepted, throttled, retried, sent int64
 	// p50 and p99 are sums of microseconds, weighted by the requests measured.
 	p50, p99, measured float64
 	checksum           string
@@ -70,12 +70,12 @@ func (t *tally) finish(f v1alpha1.FinishedArchive) {
 // latencies, which aren't. It says whether a request was accepted since the last.
 func (t *tally) count(r v1alpha1.PrefixLeaseStatus) bool {
 	before := t.accepted
-	t.requests, t.accepted, t.throttled, t.refused, t.sent = 0, 0, 0, 0, 0
+	t.requests, t.accepted, t.throttled, t.retried, t.sent = 0, 0, 0, 0, 0
 	for _, p := range r.Prefixes {
 		t.requests += deref(p.Started)
 		t.accepted += deref(p.Accepted)
 		t.throttled += deref(p.Throttled)
-		t.refused += deref(p.Failed)
+		t.retried += deref(p.Failed)
 		t.sent += deref(p.Bytes)
 	}
 	fresh := float64(t.accepted - before)
@@ -101,7 +101,7 @@ func (s *session) summary(took time.Duration) Summary {
 		Files: counted.Done.Files, Archives: t.archives, Bytes: counted.Done.Bytes,
 		Kept: kept, Skipped: counted.Skipped.Files, Failed: counted.Failed.Files,
 		Seconds:  took.Seconds(),
-		Requests: t.requests, Throttled: t.throttled, Retries: t.throttled + t.refused,
+		Requests: t.requests, Throttled: t.throttled, Retries: t.throttled + t.retried,
 		Checksum:   t.checksum,
 		Throughput: float64(counted.Done.Bytes) / took.Seconds(),
 		Failures:   s.outcomes.list(),

@@ -189,12 +189,12 @@ func (m *Metrics) Transfer(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStat
 	for _, p := range s.Prefixes {
 		m.prefix(append([]string{p.Name}, ids...), p)
 	}
-	m.judgement(at, s, ids)
+	m.judgment(at, s, ids)
 }
 
-// judgement shows the conditions of a transfer, the state of its control and why
+// judgment shows the conditions of a transfer, the state of its control and why
 // archives have failed.
-func (m *Metrics) judgement(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStatus, ids []string) {
+func (m *Metrics) judgment(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStatus, ids []string) {
 	for _, c := range slices.Concat(at.Status.Conditions, s.Conditions) {
 		value := 0.
 		if c.Status == metav1.ConditionTrue {

@@ -109,7 +109,7 @@ func looks(tb testing.TB, dir string) map[string]string {
 func dressed(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"plain", "capable", "shared", "setuid", "labelled", "large", "d/file"} {
+	for _, name := range []string{"plain", "capable", "shared", "setuid", "labeled", "large", "d/file"} {
 		write(t, dir, name, 5000)
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -188,7 +188,7 @@ func TestAttributesComeBackFromTheTar(t *testing.T) {
 func TestPrivilegedAttributesAreRestoredOnRequest(t *testing.T) {
 	needsRoot(t)
 	dir := t.TempDir()
-	for _, name := range []string{"setuid", "labelled", "overlay", "plain"} {
+	for _, name := range []string{"setuid", "labeled", "overlay", "plain"} {
 		write(t, dir, name, 10)
 	}
 	b := archived(t, dir, zstd())
@@ -196,7 +196,7 @@ func TestPrivilegedAttributesAreRestoredOnRequest(t *testing.T) {
 		switch m.Path {
 		case "setuid":
 			m.Mode = fs.ModeSetuid | fs.ModeSetgid | 0o755
-		case "labelled":
+		case "labeled":
 			m.Xattrs = []archive.Xattr{{Name: "security.selinux", Value: "system_u:object_r:shadow_t:s0\x00"}}
 		case "overlay":
 			m.Xattrs = []archive.Xattr{{Name: "trusted.overlay.opaque", Value: "y"}, {Name: "user.kept", Value: "x"}}
@@ -208,7 +208,7 @@ func TestPrivilegedAttributesAreRestoredOnRequest(t *testing.T) {
 		t.Errorf("%+v %v", s, s.AttributeFailures)
 	}
 	want := map[string]string{
-		"setuid": "-rwxr-xr-x 0:0", "labelled": "-rw-r----- 0:0", "overlay": `-rw-r----- 0:0 user.kept="x"`, "plain": "-rw-r----- 0:0",
+		"setuid": "-rwxr-xr-x 0:0", "labeled": "-rw-r----- 0:0", "overlay": `-rw-r----- 0:0 user.kept="x"`, "plain": "-rw-r----- 0:0",
 	}
 	if diff := cmp.Diff(want, looks(t, to)); diff != "" {
 		t.Errorf("by default (-want +got):\n%s", diff)
@@ -217,7 +217,7 @@ func TestPrivilegedAttributesAreRestoredOnRequest(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	want = map[string]string{
-		"setuid": "ugrwxr-xr-x 0:0", "labelled": `-rw-r----- 0:0 security.selinux="system_u:object_r:shadow_t:s0\x00"`,
+		"setuid": "ugrwxr-xr-x 0:0", "labeled": `-rw-r----- 0:0 security.selinux="system_u:object_r:shadow_t:s0\x00"`,
 		"overlay": `-rw-r----- 0:0 trusted.overlay.opaque="y" user.kept="x"`, "plain": "-rw-r----- 0:0",
 	}
 	if diff := cmp.Diff(want, looks(t, to)); diff != "" {

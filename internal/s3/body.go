@@ -30,7 +30,7 @@ type Section struct {
 // Body is what one request sends, and its checksum. A small one is kept in memory. A
 // larger one is read twice, for the checksum and to be sent, in pieces that stay in the
 // processor's cache: that is cheaper than to keep it, and leaves it to the page cache.
-// Should it read otherwise the second time, the server refuses it.
+// Should it read otherwise the second time, the server rejects it.
 type Body struct {
 	Section
 	sum CRC
@@ -213,7 +213,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// took takes down that bytes were read to be sent.
+// took records that bytes were read to be sent.
 func (r *bodyReader) took(n int) {
 	r.done += int64(n)
 	if r.Sent != nil {

@@ -23,7 +23,7 @@ func TestConcatenatedChecksumIsThatOfTheWhole(t *testing.T) {
 	})
 }
 
-// The check value of the string 123456789 in the catalogue of parametrised CRC
+// The check value of the string 123456789 in the catalog of parametrized CRC
 // algorithms is ae8b14860a799888 for CRC-64/NVME and e3069283 for CRC-32/ISCSI.
 func TestChecksumOfTheCataloguesString(t *testing.T) {
 	for _, c := range []struct {

@@ -154,7 +154,7 @@ func answered(code, message string, status int) verdict {
 	if v, ok := temporary(code); ok {
 		return v
 	}
-	if v, ok := refused(code); ok {
+	if v, ok := rejected(code); ok {
 		return v
 	}
 	return byStatus(code, status)
@@ -193,8 +193,8 @@ func temporary(code string) (verdict, bool) {
 	}
 }
 
-// refused judges codes that stay until somebody mends something.
-func refused(code string) (verdict, bool) {
+// rejected judges codes that remain until somebody fixes something.
+func rejected(code string) (verdict, bool) {
 	switch code {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidSecurity", "AuthFailure",
 		"UnrecognizedClientException", "InvalidClientTokenId", "NotSignedUp", "XAdminUserNotFound":

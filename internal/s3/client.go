@@ -39,10 +39,10 @@ type Client struct {
 	// tags of the files' objects as S3 wants them in a header.
 	tags string
 
-	// conditional: the server was seen to refuse for If-None-Match; unconditional: it was
-	// seen not to.
+	// conditional: the server has honored If-None-Match; unconditional: it has
+	// ignored it.
 	conditional, unconditional atomic.Bool
-	refusals                   refusals
+	rejections                 rejections
 
 	mu sync.Mutex
 	// confirmed is the checksum algorithm that the server has verified once.
@@ -335,11 +335,11 @@ func canceled(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
-// classify classifies err; credentials that were refused are not used again. A request
-// that was refused for the time in it is signed by the server's clock next time.
+// classify classifies err; rejected credentials are not used again. A request
+// that was rejected for the time in it is signed by the server's clock next time.
 func (c *Client) classify(op, key string, err error) *Error {
 	e := Classify(op, key, err)
-	c.refusals.judge(e)
+	c.rejections.judge(e)
 	c.advise(e)
 	if e.Reason == ReasonClockSkewed && c.clock.corrected() {
 		e.Class = Transient
@@ -358,7 +358,7 @@ func decodeKey(key *string, encoding types.EncodingType) (string, error) {
 	return url.QueryUnescape(aws.ToString(key))
 }
 
-// isChecksumError recognises the SDK's error by its words, since it exports no type.
+// isChecksumError recognizes the SDK's error by its words, since it exports no type.
 func isChecksumError(err error) bool {
 	return strings.Contains(err.Error(), "checksum did not match")
 }

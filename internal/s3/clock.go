@@ -22,7 +22,7 @@ func (c *serverClock) now() time.Time { return time.Now().Add(time.Duration(c.ah
 // corrected reports whether the server's clock has been taken over.
 func (c *serverClock) corrected() bool { return c.ahead.Load() != 0 }
 
-// compare takes over the server's clock from an answer that refuses a request for its
+// compare takes over the server's clock from an answer that rejects a request for its
 // signature, if that may be for the time in it.
 func (c *serverClock) compare(answer *http.Response) {
 	if answer.StatusCode != http.StatusForbidden {

@@ -10,7 +10,7 @@ import (
 type Class string
 
 const (
-	// Throttled: the destination refuses the rate; send slower.
+	// Throttled: the destination answers 503; send slower.
 	Throttled Class = "Throttled"
 	// Transient: another attempt may succeed.
 	Transient Class = "Transient"
@@ -24,12 +24,12 @@ const (
 	Integrity Class = "Integrity"
 	// Source: this file cannot be sent; others can.
 	Source Class = "Source"
-	// Configuration: the destination as configured cannot be reached or refuses
+	// Configuration: the destination as configured cannot be reached or rejects
 	// what was configured.
 	Configuration Class = "Configuration"
 )
 
-// Blocks reports whether nothing else will succeed either until somebody mends
+// Blocks reports whether nothing else will succeed either until somebody fixes
 // a thing outside.
 func (c Class) Blocks() bool {
 	switch c {
@@ -51,7 +51,7 @@ func (c Class) Retryable() bool {
 }
 
 // Reasons of errors, in the vocabulary of API conditions. A Source error carries
-// the reason its source gives, if any; a refusal without a better word carries
+// the reason its source gives, if any; a rejection without a better word carries
 // the server's own code.
 const (
 	ReasonThrottled             = "Throttled"
@@ -132,7 +132,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Blocks reports whether nothing else will succeed either until somebody mends
+// Blocks reports whether nothing else will succeed either until somebody fixes
 // a thing outside. An object that does not exist blocks nothing.
 func (e *Error) Blocks() bool {
 	return e.Class.Blocks() && !errors.Is(e.Err, ErrNotFound)

@@ -48,7 +48,7 @@ type Options struct {
 	Asked Asked
 	// Tags are set on the files' objects, never on bookkeeping objects.
 	Tags map[string]string
-	// NoOverwrite has no object replaced that stands: its file fails with ReasonObjectExists.
+	// NoOverwrite replaces no existing object: its file fails with ReasonObjectExists.
 	// A server that knows no If-None-Match is asked first, so there another writer may
 	// come in between. Bookkeeping objects are replaced.
 	NoOverwrite bool
@@ -77,7 +77,7 @@ func (o Options) validate() error {
 	return nil
 }
 
-// validateEndpoint refuses what is no address of a server.
+// validateEndpoint rejects what is no address of a server.
 func validateEndpoint(bucket, text string) error {
 	if err := endpoint.Check(text); err != nil {
 		return misconfigured("configure bucket", bucket, ReasonEndpointInvalid, fmt.Errorf("endpoint: %w", err))

@@ -35,7 +35,7 @@ func (c *Client) CreateUpload(ctx context.Context, o Object, algorithm string) (
 	return OpenUpload{Key: o.Key, UploadID: aws.ToString(out.UploadId)}, nil
 }
 
-// Part is one part of an upload that stands.
+// Part is one stored part of an upload.
 type Part struct {
 	Number int32
 	// ETag as the server gave it, quotes and all.
@@ -64,10 +64,10 @@ func Assemble(u OpenUpload, algorithm string, parts []Part) Assembly {
 	return a
 }
 
-// object is what proves that the object stands.
-func (a Assembly) object() standing {
+// object is the object that the upload is to make.
+func (a Assembly) object() expected {
 	etag := func(context.Context) (string, error) { return partsETag(a.Parts), nil }
-	return standing{a.Upload.Key, a.Size, a.Algorithm, a.Sum, etag}
+	return expected{a.Upload.Key, a.Size, a.Algorithm, a.Sum, etag}
 }
 
 // input is the request that completes the upload.
@@ -95,7 +95,7 @@ func (a Assembly) input(bucket *string) *s3.CompleteMultipartUploadInput {
 func (c *Client) CompleteUpload(ctx context.Context, a Assembly) (etag string, err error) {
 	const op = "complete multipart upload"
 	in := a.input(&c.options.Bucket)
-	etag, err = c.unlessTaken(ctx, a.object(), func(onlyNew bool) (string, error) {
+	etag, err = c.putIfAbsent(ctx, a.object(), func(onlyNew bool) (string, error) {
 		if in.IfNoneMatch = nil; onlyNew {
 			in.IfNoneMatch = aws.String(anyETag)
 		}
@@ -126,9 +126,9 @@ func (c *Client) CompleteUpload(ctx context.Context, a Assembly) (etag string, e
 	return "", e
 }
 
-// Assembled returns the ETag of the object that the parts make, if it stands.
+// Assembled returns the ETag of the object that the parts make, if it is stored.
 func (c *Client) Assembled(ctx context.Context, a Assembly) (etag string, ok bool) {
-	return c.stands(ctx, a.object())
+	return c.findStored(ctx, a.object())
 }
 
 // ListedPart is a part of an open upload, as the server lists it.

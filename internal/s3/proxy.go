@@ -56,8 +56,8 @@ func proxyAddress(proxy *url.URL) string {
 	return net.JoinHostPort(proxy.Hostname(), port)
 }
 
-// dialled marks the error of a dial to a proxy.
-func (p *proxies) dialled(address string, err error) error {
+// dialed marks the error of a dial to a proxy.
+func (p *proxies) dialed(address string, err error) error {
 	if _, ok := p.known.Load(address); ok && err != nil {
 		return proxyError{address, err}
 	}

@@ -17,7 +17,7 @@ const MaxAttempts = 10
 type Retrier struct {
 	// Sleep waits for a while or until ctx ends.
 	Sleep func(context.Context, time.Duration) error
-	// Gated says that a gate holds back what is refused for its rate, which then needs no
+	// Gated says that a gate slows down after throttled requests, so that these need no
 	// budget.
 	Gated bool
 

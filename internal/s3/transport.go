@@ -46,7 +46,7 @@ func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
-				return nil, proxies.dialled(address, err)
+				return nil, proxies.dialed(address, err)
 			}
 			return stallConn{conn}, nil
 		},
@@ -85,9 +85,9 @@ func trustedRoots(caFile string) (*x509.CertPool, error) {
 type stallConn struct{ net.Conn }
 
 // answerGrace is how long the answer to a request may take to be read once a write of
-// the request has failed. A server that refuses a request answers, and closes the
+// the request has failed. A server that rejects a request answers, and closes the
 // connection while the body is still on its way. The HTTP client returns whichever it
-// learns first, and a refusal for the rate must not pass for a lost connection.
+// learns first, and a 503 must not be mistaken for a lost connection.
 const answerGrace = 50 * time.Millisecond
 
 // Write implements net.Conn.
@@ -165,8 +165,8 @@ func (t timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	r = r.WithContext(ctx)
 	// The SDK asks for "100 Continue" above 2 MiB but names no protocol version, and
-	// without one the transport does not wait for it. A request that is refused for
-	// its rate shall not cost the bandwidth of its body.
+	// without one the transport does not wait for it. A request that is throttled
+	// shall not cost the bandwidth of its body.
 	r.ProtoMajor, r.ProtoMinor = 1, 1
 	response, err := t.RoundTripper.RoundTrip(r)
 	if err != nil {

@@ -35,7 +35,7 @@ type wire struct {
 
 const (
 	// expectAbove is the size in bytes above which a body waits for "100 Continue", so
-	// that a request refused for its rate does not cost the bandwidth of its body. Below,
+	// that a throttled request does not cost the bandwidth of its body. Below,
 	// the round trip costs more. It is the SDK's own bound.
 	expectAbove = 2 << 20
 	// maxAnswer is how much of an answer to a request with data is read, in bytes.

@@ -38,7 +38,7 @@ func (c *Client) putBookkeeping(ctx context.Context, key string, content []byte,
 }
 
 // WithChecksum runs write with the algorithm that the server is known to confirm. As long
-// as none is known and none was asked for, it goes on to the next where one is refused.
+// as none is known and none was asked for, it goes on to the next when one is rejected.
 func (c *Client) WithChecksum(write func(algorithm string) error) error {
 	var first error
 	for _, algorithm := range c.candidates() {
@@ -50,7 +50,7 @@ func (c *Client) WithChecksum(write func(algorithm string) error) error {
 		if first == nil {
 			first = err
 		}
-		if !refusesChecksum(err) {
+		if !rejectsChecksum(err) {
 			return err
 		}
 	}
@@ -83,9 +83,9 @@ func (c *Client) confirm(algorithm string) {
 	}
 }
 
-// refusesChecksum reports whether err may come from a server that does not know the
+// rejectsChecksum reports whether err may come from a server that does not know the
 // checksum: it does not say so in any agreed way.
-func refusesChecksum(err error) bool {
+func rejectsChecksum(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Reason == ReasonChecksumUnsupported || e.Reason == ReasonConfigurationRejected)
 }
@@ -96,7 +96,7 @@ type attributes struct {
 	storageClass string
 	// tags as S3 wants them in a header.
 	tags string
-	// onlyNew: no object may stand at the key.
+	// onlyNew: no object with the key may exist.
 	onlyNew bool
 	// onlyOver is the ETag, quotes and all, of the one object that may be replaced; "" for any.
 	onlyOver string
@@ -115,15 +115,15 @@ func (c *Client) attributesOf(o Object) attributes {
 	return attributes{metadata: o.Metadata, storageClass: c.options.StorageClass, tags: c.tags, file: true}
 }
 
-// PutFile stores the object of a file in one attempt, as putObject does, and replaces none
-// if there is to be none.
+// PutFile stores the object of a file in one attempt, as putObject does; with NoOverwrite
+// it replaces none.
 func (c *Client) PutFile(ctx context.Context, o Object, algorithm string, b *Body) (etag string, err error) {
 	a := c.attributesOf(o)
 	put := func(onlyNew bool) (string, error) {
 		a.onlyNew = onlyNew
 		return c.putObject(ctx, o.Key, a, algorithm, b)
 	}
-	etag, err = c.unlessTaken(ctx, standing{o.Key, b.Length, algorithm, b.sum.Encode(algorithm), b.etag}, put)
+	etag, err = c.putIfAbsent(ctx, expected{o.Key, b.Length, algorithm, b.sum.Encode(algorithm), b.etag}, put)
 	if err == nil {
 		c.learnCondition(put)
 	}
@@ -133,7 +133,7 @@ func (c *Client) PutFile(ctx context.Context, o Object, algorithm string, b *Bod
 // putObject stores an object, and returns its ETag once the server has confirmed the
 // checksum.
 func (c *Client) putObject(ctx context.Context, key string, a attributes, algorithm string, b *Body) (etag string, err error) {
-	began := c.refusals.begin()
+	began := c.rejections.begin()
 	sum := b.sum.Encode(algorithm)
 	var got stored
 	if c.wire == nil {
@@ -147,7 +147,7 @@ func (c *Client) putObject(ctx context.Context, key string, a attributes, algori
 		got, err = c.put(ctx, key, "", header, algorithm, sum, b)
 	}
 	if err == nil {
-		c.refusals.accept(began)
+		c.rejections.accept(began)
 		err = c.proven(ctx, key, algorithm, b, got)
 	}
 	return strings.Trim(got.etag, `"`), err
@@ -156,7 +156,7 @@ func (c *Client) putObject(ctx context.Context, key string, a attributes, algori
 // UploadPart stores one part of an upload in one attempt, and returns its ETag, quotes and all, once
 // the server has confirmed the checksum.
 func (c *Client) UploadPart(ctx context.Context, u OpenUpload, number int32, algorithm string, b *Body) (etag string, err error) {
-	began := c.refusals.begin()
+	began := c.rejections.begin()
 	sum := b.sum.Encode(algorithm)
 	var got stored
 	if c.wire == nil {
@@ -166,7 +166,7 @@ func (c *Client) UploadPart(ctx context.Context, u OpenUpload, number int32, alg
 		got, err = c.put(ctx, u.Key, query, make(http.Header, 16), algorithm, sum, b)
 	}
 	if err == nil {
-		c.refusals.accept(began)
+		c.rejections.accept(began)
 		err = c.proven(ctx, u.Key, algorithm, b, got)
 	}
 	return got.etag, err
@@ -224,7 +224,7 @@ func (c *Client) describe(header http.Header, a attributes) {
 // settledETag returns the ETag under which the server keeps an object that was just made of
 // parts, for some say another when they make it, and compares the size. Who may not ask
 // takes the one that was said.
-func (c *Client) settledETag(ctx context.Context, want standing, said string) (string, error) {
+func (c *Client) settledETag(ctx context.Context, want expected, said string) (string, error) {
 	object, err := c.head(ctx, want.key, want.algorithm)
 	if err != nil || object.etag == "" {
 		return said, nil
@@ -235,8 +235,8 @@ func (c *Client) settledETag(ctx context.Context, want standing, said string) (s
 	return object.etag, nil
 }
 
-// stands returns the ETag of the object if it is the one that was to be made.
-func (c *Client) stands(ctx context.Context, want standing) (etag string, ok bool) {
+// findStored returns the ETag of the object if it is the expected one.
+func (c *Client) findStored(ctx context.Context, want expected) (etag string, ok bool) {
 	object, err := c.head(ctx, want.key, want.algorithm)
 	switch {
 	case err != nil || object.etag == "" || object.bytes != want.size:

@@ -123,7 +123,7 @@ func (a *agenda) down(i int) {
 
 // deadlines are events that happen a fixed time after they are set, and hardly ever
 // do. They come in the order in which they were set, so a list holds them, and the
-// agenda the first alone, or one before it that was cancelled since.
+// agenda the first alone, or one before it that was canceled since.
 type deadlines struct {
 	agenda *agenda
 	length time.Duration
@@ -170,7 +170,7 @@ func (e *deadline) cancel() {
 	}
 }
 
-// happen lets the first deadline happen, unless that in the agenda was cancelled.
+// happen lets the first deadline happen, unless that in the agenda was canceled.
 func (d *deadlines) happen() {
 	e := d.ends.next
 	due := e != &d.ends && e.order == d.placed

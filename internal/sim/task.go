@@ -129,7 +129,7 @@ func (t *task) retry() {
 func (t *task) again() {
 	x := t.lane.worker
 	if !t.waits {
-		return // it was cancelled while the process hung
+		return // it was canceled while the process hung
 	}
 	if !x.retries.take(x.fleet.now) {
 		pause := 500*time.Millisecond + time.Duration(x.random.Int64N(int64(500*time.Millisecond)))

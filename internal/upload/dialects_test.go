@@ -118,7 +118,7 @@ func TestEmptyUploadsAreClearedOnMuteServers(t *testing.T) {
 	upload := r.left(t, "again", f.content, 8*mebi)
 	muteUploads(r, nil)
 	file := f.file("again")
-	file.Left = []s3.OpenUpload{upload}
+	file.ResumableUploads = []s3.OpenUpload{upload}
 	if _, err := r.Upload(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
@@ -139,8 +139,8 @@ func TestPutObjectAloneIsEnough(t *testing.T) {
 		for key, size := range map[string]int{"small": 10, "large": 20 * mebi} {
 			content := newFile(size)
 			file := content.file(key)
-			file.Again = true
-			file.Left = []s3.OpenUpload{{Key: key, UploadID: "unknown"}}
+			file.MayExist = true
+			file.ResumableUploads = []s3.OpenUpload{{Key: key, UploadID: "unknown"}}
 			if _, err := r.Upload(t.Context(), file); err != nil {
 				t.Errorf("Upload of the %s file: %v", key, err)
 			}

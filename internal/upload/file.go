@@ -73,9 +73,9 @@ func (f *fileSource) sum(ctx context.Context, n int) (*s3.Body, error) {
 
 func (f *fileSource) unchanged() error { return f.file.Unchanged() }
 
-// recognise takes parts for those of the file if they lie as with its own part size or with
+// recognize takes parts for those of the file if they lie as with its own part size or with
 // the largest of their lengths, and the first or the last holds what the file holds there.
-func (f *fileSource) recognise(ctx context.Context, found standingParts) (partSize int64, err error) {
+func (f *fileSource) recognize(ctx context.Context, found storedParts) (partSize int64, err error) {
 	var largest int64
 	for _, p := range found.Parts {
 		largest = max(largest, p.Bytes)
@@ -101,8 +101,8 @@ func (f *fileSource) inPartsOf(partSize int64) *fileSource {
 	return &other
 }
 
-// holdsAny reports whether the first or the last part that stands is one of the file.
-func (f *fileSource) holdsAny(ctx context.Context, found standingParts) (bool, error) {
+// holdsAny reports whether the first or the last stored part is one of the file.
+func (f *fileSource) holdsAny(ctx context.Context, found storedParts) (bool, error) {
 	first, last := int32(maxParts), int32(1)
 	for number := range found.Parts {
 		first, last = min(first, number), max(last, number)

@@ -223,7 +223,7 @@ func TestGateYieldsToThrottling(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 		if n := len(starts(t, g, time.Second)); n > 100 {
-			t.Errorf("%d starts in the second after 20 refusals in a row at 400 per second, want at most 100", n)
+			t.Errorf("%d starts in the second after 20 rejections in a row at 400 per second, want at most 100", n)
 		}
 		g.Accepted("lane")
 		time.Sleep(20 * time.Second)

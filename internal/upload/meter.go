@@ -197,7 +197,7 @@ func (r measurement) accepted(bytes int64, service time.Duration, data bool) {
 }
 
 // refused ends a request that did not succeed. It stays out of the latencies:
-// refusals are answered faster, and time-outs slower, than work.
+// rejections are answered faster, and time-outs slower, than work.
 func (r measurement) refused(class s3.Class) {
 	r.end(func(time.Duration) {
 		if class == s3.Throttled {

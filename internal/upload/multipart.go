@@ -11,16 +11,16 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// putParts sends the object in parts, which become one only when all stand and the source
-// is still the planned one.
+// putParts sends the object in parts, which are assembled once all are stored and the
+// source is still the planned one.
 func (o *object) putParts(ctx context.Context) (Receipt, error) {
 	upload, err := o.resume(ctx)
 	if err != nil {
 		return Receipt{}, err
 	}
 	if upload.UploadID == "" {
-		if o.file.Again {
-			if receipt, stands, err := o.standsWhole(ctx); stands || err != nil {
+		if o.file.MayExist {
+			if receipt, found, err := o.findStored(ctx); found || err != nil {
 				return receipt, err
 			}
 		}
@@ -39,7 +39,7 @@ func (o *object) putParts(ctx context.Context) (Receipt, error) {
 // gone, another attempt at it may have completed it.
 func (o *object) givenUp(ctx context.Context, upload s3.OpenUpload, cause *s3.Error) (Receipt, error) {
 	if cause.Reason == s3.ReasonUploadVanished {
-		if receipt, stands, _ := o.standsWhole(ctx); stands {
+		if receipt, found, _ := o.findStored(ctx); found {
 			return receipt, nil
 		}
 	}
@@ -112,7 +112,7 @@ func (o *object) fill(ctx context.Context, upload s3.OpenUpload) (Receipt, error
 	return o.complete(ctx, s3.Assemble(upload, o.bodies.algorithm, all))
 }
 
-// sendParts returns the parts once all stand.
+// sendParts returns the parts once all are stored.
 func (o *object) sendParts(ctx context.Context, upload s3.OpenUpload) (parts []*s3.Part, err error) {
 	group, sending := errgroup.WithContext(ctx)
 	defer o.spreadParts()()
@@ -148,9 +148,9 @@ func (o *object) spreadParts() (leave func()) {
 // partsAhead is how many parts beyond the window are read meanwhile.
 const partsAhead = 2
 
-// putPart sends a part, unless it stands already.
+// putPart sends a part unless it is stored already.
 func (o *object) putPart(ctx context.Context, upload s3.OpenUpload, p *s3.Part) error {
-	if stands, err := o.stands(ctx, p); stands || err != nil {
+	if stored, err := o.isStored(ctx, p); stored || err != nil {
 		return err
 	}
 	return o.do(ctx, &request{
@@ -176,8 +176,8 @@ func (o *object) complete(ctx context.Context, a s3.Assembly) (Receipt, error) {
 		var err error
 		etag, err = o.client.CompleteUpload(ctx, a)
 		if e, ok := errors.AsType[*s3.Error](err); ok && attempts > 1 && e.Reason == s3.ReasonUploadVanished {
-			if standing, ok := o.client.Assembled(ctx, a); ok {
-				etag = standing
+			if stored, ok := o.client.Assembled(ctx, a); ok {
+				etag = stored
 				return nil
 			}
 		}

@@ -23,8 +23,8 @@ type object struct {
 	spread *spread
 	// empty are uploads found at the key that may be of an earlier attempt.
 	empty []emptyUpload
-	// standing is what stands of the object in the upload that is gone on with.
-	standing standingParts
+	// stored are the parts of the object in the upload that is resumed.
+	stored storedParts
 }
 
 // store sends an object with the first checksum algorithm that the server takes.
@@ -93,7 +93,7 @@ func (o *object) receipt(etag, sum string, parts int, bytes int64) Receipt {
 	return Receipt{ETag: etag, Checksum: sum, ChecksumAlgorithm: s3.ChecksumName(o.bodies.algorithm), Parts: parts, Bytes: bytes}
 }
 
-// lookUp asks for what stands at a key.
+// lookUp asks for the object with a key.
 func (o *object) lookUp(ctx context.Context, key string) (info s3.ObjectInfo, found bool, err error) {
 	err = o.control(ctx, "look up object", func(ctx context.Context) (err error) {
 		info, err = o.client.StatOnce(ctx, key)

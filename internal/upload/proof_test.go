@@ -92,7 +92,7 @@ func TestPartsAreRecognisedByTheirMD5(t *testing.T) {
 	r.silent()
 	before := r.proxy.Seen()
 	file := f.file("resumed")
-	file.Left = []s3.OpenUpload{upload}
+	file.ResumableUploads = []s3.OpenUpload{upload}
 	if _, err := r.Upload(t.Context(), file); err != nil {
 		t.Fatalf("Upload: %v", err)
 	}

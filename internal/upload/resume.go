@@ -8,15 +8,15 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// standingParts are the parts of an open upload, as far as they are those of the object.
-type standingParts struct {
+// storedParts are the parts of an open upload, as far as they are those of the object.
+type storedParts struct {
 	s3.ListedParts
 	// partSize is that of the object, once it is known to have these parts.
 	partSize int64
 }
 
-// bytes is how much stands.
-func (s standingParts) bytes() (sum int64) {
+// bytes is how much is stored.
+func (s storedParts) bytes() (sum int64) {
 	for _, p := range s.Parts {
 		sum += p.Bytes
 	}
@@ -24,7 +24,7 @@ func (s standingParts) bytes() (sum int64) {
 }
 
 // fits reports whether all parts have the places and lengths of a file's parts.
-func (s standingParts) fits(file, part int64) bool {
+func (s storedParts) fits(file, part int64) bool {
 	for number, p := range s.Parts {
 		offset := int64(number-1) * part
 		if offset >= file || p.Bytes != min(part, file-offset) {
@@ -34,9 +34,8 @@ func (s standingParts) fits(file, part int64) bool {
 	return true
 }
 
-// holds returns the ETag of a part that stands with the content of a body; "" if it does
-// not.
-func (s standingParts) holds(ctx context.Context, number int32, algorithm string, b *s3.Body) string {
+// holds returns the ETag of a stored part with the content of a body; "" if there is none.
+func (s storedParts) holds(ctx context.Context, number int32, algorithm string, b *s3.Body) string {
 	p, listed := s.Parts[number]
 	if !listed || !p.Holds(ctx, algorithm, b) {
 		return ""
@@ -44,16 +43,16 @@ func (s standingParts) holds(ctx context.Context, number int32, algorithm string
 	return p.ETag
 }
 
-// resume returns the open upload in which most of the object stands already, and sets what
-// stands; the upload's ID is empty if there is none. Others that earlier attempts have
+// resume returns the open upload that has most of the object already, and sets the stored
+// parts; the upload's ID is empty if there is none. Others that earlier attempts have
 // left open are aborted, and those that may be somebody else's are left alone.
 //
-// An upload carries no mark of who began it. But one in which a part stands that this
-// object has is of this object; and one without parts, that is checked as this one, holds
+// An upload carries no mark of who created it. But one with a part of this object is of
+// this object; and one without parts, that is checked as this one, holds
 // nothing of anybody's: see clearEmpty. To go on is a convenience: an upload that the server
 // does not tell of is left alone.
 func (o *object) resume(ctx context.Context) (best s3.OpenUpload, err error) {
-	for _, u := range o.file.Left {
+	for _, u := range o.file.ResumableUploads {
 		found, err := o.listParts(ctx, u)
 		if e := (*s3.Error)(nil); errors.As(err, &e) && !e.Class.Retryable() {
 			continue
@@ -65,14 +64,14 @@ func (o *object) resume(ctx context.Context) (best s3.OpenUpload, err error) {
 			o.empty = append(o.empty, emptyUpload{u, found.Algorithm})
 			continue
 		}
-		if found.partSize, err = o.source.recognise(ctx, found); err != nil {
+		if found.partSize, err = o.source.recognize(ctx, found); err != nil {
 			return best, s3.SourceError("read", o.file.Key, err)
 		}
 		if found.partSize == 0 {
 			continue
 		}
-		if found.bytes() > o.standing.bytes() {
-			u, best, o.standing = best, u, found
+		if found.bytes() > o.stored.bytes() {
+			u, best, o.stored = best, u, found
 		}
 		if u.UploadID == "" {
 			continue
@@ -82,8 +81,8 @@ func (o *object) resume(ctx context.Context) (best s3.OpenUpload, err error) {
 		}
 	}
 	if best.UploadID != "" {
-		o.source.cut(o.standing.partSize)
-		o.abortEmpty(ctx, o.standing.Algorithm)
+		o.source.cut(o.stored.partSize)
+		o.abortEmpty(ctx, o.stored.Algorithm)
 	}
 	return best, nil
 }
@@ -154,7 +153,7 @@ func (o *object) isLost(ctx context.Context, u s3.OpenUpload, since time.Time) b
 	if !u.Initiated.IsZero() && u.Initiated.Before(since.Add(-s3.ClockTolerance)) {
 		return false
 	}
-	var found standingParts
+	var found storedParts
 	err := o.cleanup(ctx, "list parts", func(ctx context.Context) (err error) {
 		found.ListedParts, err = o.client.ListParts(ctx, u, o.bodies.algorithm)
 		return err
@@ -162,21 +161,21 @@ func (o *object) isLost(ctx context.Context, u s3.OpenUpload, since time.Time) b
 	return err == nil && len(found.Parts) == 0 && (!u.Initiated.IsZero() || found.Algorithm == o.bodies.algorithm)
 }
 
-// listParts returns what stands of an upload; of one that is gone, nothing that is ours.
-func (o *object) listParts(ctx context.Context, u s3.OpenUpload) (found standingParts, err error) {
+// listParts returns the stored parts of an upload; of one that is gone, none.
+func (o *object) listParts(ctx context.Context, u s3.OpenUpload) (found storedParts, err error) {
 	err = o.control(ctx, "list parts", func(ctx context.Context) (err error) {
 		found.ListedParts, err = o.client.ListParts(ctx, u, o.bodies.algorithm)
 		return err
 	})
 	if e, ok := errors.AsType[*s3.Error](err); ok && e.Reason == s3.ReasonUploadVanished {
-		return standingParts{}, nil
+		return storedParts{}, nil
 	}
 	return found, err
 }
 
-// stands reports whether a part stands already, and if so sets what it is.
-func (o *object) stands(ctx context.Context, p *s3.Part) (bool, error) {
-	if _, listed := o.standing.Parts[p.Number]; !listed {
+// isStored reports whether a part is stored already, and if so fills it in.
+func (o *object) isStored(ctx context.Context, p *s3.Part) (bool, error) {
+	if _, listed := o.stored.Parts[p.Number]; !listed {
 		return false, nil
 	}
 	b, err := o.source.sum(ctx, int(p.Number-1))
@@ -185,6 +184,6 @@ func (o *object) stands(ctx context.Context, p *s3.Part) (bool, error) {
 	}
 	defer b.Free()
 	p.Sum, p.Length = b.Sum(), b.Length
-	p.ETag = o.standing.holds(ctx, p.Number, o.bodies.algorithm, b)
+	p.ETag = o.stored.holds(ctx, p.Number, o.bodies.algorithm, b)
 	return p.ETag != "", ctx.Err()
 }

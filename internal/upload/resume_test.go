@@ -55,7 +55,7 @@ func TestUploadGoesOnWhereAnEarlierAttemptWasKilled(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := r.proxy.Requests(s3test.Every)
 			file := f.file(key)
-			file.Left = []s3.OpenUpload{c.left}
+			file.ResumableUploads = []s3.OpenUpload{c.left}
 			receipt, err := r.Upload(t.Context(), file)
 			if err != nil {
 				t.Fatalf("Upload: %v", err)
@@ -76,7 +76,7 @@ func TestUploadGoesOnWhereAnEarlierAttemptWasKilled(t *testing.T) {
 		"without a checksum": r.stranger(t, key),
 	} {
 		file := f.file(key)
-		file.Left = []s3.OpenUpload{u}
+		file.ResumableUploads = []s3.OpenUpload{u}
 		if _, err := r.Upload(t.Context(), file); err != nil {
 			t.Fatalf("Upload beside one %s: %v", name, err)
 		}
@@ -108,7 +108,7 @@ func TestUploadGoesOnWithTheFullestUpload(t *testing.T) {
 	r := newRig(t, nil)
 	f := newFile(20 * mebi)
 	file := f.file("fullest")
-	file.Left = []s3.OpenUpload{
+	file.ResumableUploads = []s3.OpenUpload{
 		r.left(t, file.Key, f.content, 8*mebi, 1), r.left(t, file.Key, f.content, 8*mebi, 1, 2), r.left(t, file.Key, f.content, 8*mebi, 3),
 	}
 	before := r.proxy.Requests(s3test.Every)
@@ -133,7 +133,7 @@ func TestUploadFindsThatTheFileStands(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Upload: %v", err)
 			}
-			file.Again = true
+			file.MayExist = true
 			for _, c := range []struct {
 				name   string
 				change func()
@@ -179,7 +179,7 @@ func TestUploadKeepsWhatCanGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := r.proxy.Requests(s3test.Every)
-	file.Left = []s3.OpenUpload{*e.LeftOpen}
+	file.ResumableUploads = []s3.OpenUpload{*e.LeftOpen}
 	if _, err := r.Upload(t.Context(), file); err != nil {
 		t.Fatalf("Upload: %v", err)
 	}
@@ -208,13 +208,13 @@ func TestUploadWhoseTwinIsFaster(t *testing.T) {
 		}
 		once = true
 		twin := f.file(file.Key)
-		twin.Left = []s3.OpenUpload{upload}
+		twin.ResumableUploads = []s3.OpenUpload{upload}
 		if _, err := r.Upload(t.Context(), twin); err != nil {
 			t.Errorf("Upload of the twin: %v", err)
 		}
 		return false
 	})
-	file.Left = []s3.OpenUpload{upload}
+	file.ResumableUploads = []s3.OpenUpload{upload}
 	if _, err := r.Upload(t.Context(), file); err != nil {
 		t.Fatalf("Upload: %v", err)
 	}
@@ -261,7 +261,7 @@ func TestStreamGoesOnWhereAnEarlierAttemptWasKilled(t *testing.T) {
 	content := newFile(36 * mebi).content
 	stream := Stream{Prefix: "lane", Key: "stream", Size: 36 * mebi, Open: func() (Parts, error) { return partsOf{content}, nil }}
 	foreign := r.left(t, stream.Key, newFile(36*mebi+1).content, 8*mebi, 1, 2, 3)
-	stream.Left = []s3.OpenUpload{foreign, r.left(t, stream.Key, content, 8*mebi, 1, 3), r.left(t, stream.Key, nil, 0)}
+	stream.ResumableUploads = []s3.OpenUpload{foreign, r.left(t, stream.Key, content, 8*mebi, 1, 3), r.left(t, stream.Key, nil, 0)}
 	before := r.proxy.Requests(s3test.Every)
 	if _, err := r.UploadStream(t.Context(), stream); err != nil {
 		t.Fatalf("UploadStream: %v", err)

@@ -21,10 +21,10 @@ type source interface {
 	now(ctx context.Context, p part) (*s3.Body, error)
 	// sum makes a part for its checksum alone.
 	sum(ctx context.Context, n int) (*s3.Body, error)
-	// recognise returns the part size with which the parts found are of this object, 0 if they
+	// recognize returns the part size with which the parts found are of this object, 0 if they
 	// are not.
-	recognise(ctx context.Context, found standingParts) (partSize int64, err error)
-	// cut has parts of a size, one that recognise returned, made from then on.
+	recognize(ctx context.Context, found storedParts) (partSize int64, err error)
+	// cut has parts of a size, one that recognize returned, made from then on.
 	cut(partSize int64)
 	// unchanged returns nil while the source is the planned one.
 	unchanged() error

@@ -21,8 +21,8 @@ type Stream struct {
 	Metadata map[string]string
 	// Open opens what makes the object.
 	Open func() (Parts, error)
-	// Left are uploads found open at the key, as those of File.
-	Left []s3.OpenUpload
+	// ResumableUploads are uploads found open at the key, as in File.
+	ResumableUploads []s3.OpenUpload
 }
 
 // Parts makes an object part by part.
@@ -128,8 +128,8 @@ func (s *streamSource) sum(ctx context.Context, n int) (*s3.Body, error) {
 // unchanged: a part that is made again must come out the same.
 func (s *streamSource) unchanged() error { return nil }
 
-// recognise takes parts for those of the archive if the first is.
-func (s *streamSource) recognise(ctx context.Context, found standingParts) (partSize int64, err error) {
+// recognize takes parts for those of the archive if the first is.
+func (s *streamSource) recognize(ctx context.Context, found storedParts) (partSize int64, err error) {
 	first, err := s.sum(ctx, 0)
 	if err != nil {
 		return 0, err

@@ -9,7 +9,7 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// Sync says when an object that stands already is kept rather than sent again.
+// Sync says when an existing object is kept rather than sent again.
 type Sync string
 
 const (
@@ -27,7 +27,7 @@ const (
 // MetadataTime is the name of the metadata that SyncSizeAndTime compares.
 const MetadataTime = "mtime"
 
-// keep returns the receipt of the object that stands, if it may be kept.
+// keep returns the receipt of the existing object, if it may be kept.
 func (u *Uploader) keep(ctx context.Context, f File, file SourceFile) (Receipt, bool, error) {
 	source := &fileSource{bodies: u.bodies(f.Key, s3.ChecksumMD5), file: file, size: f.Size}
 	o := &object{Uploader: u, file: f, source: source, bodies: &source.bodies}

@@ -20,19 +20,19 @@ type File struct {
 	Size int64
 	// Metadata is stored with the object; names and values are ASCII.
 	Metadata map[string]string
-	// Sync may have the object kept that stands already; empty means SyncNone.
+	// Sync says whether an existing object may be kept; empty means SyncNone.
 	Sync Sync
 	// Earlier is the key of the object that Sync may keep, if that is not Key: it is then
 	// referred to where it is.
 	Earlier string
 	// Open opens the file. It may be called several times, never concurrently.
 	Open func() (SourceFile, error)
-	// Left are uploads found open at the key. One that holds parts of the file is gone on
-	// with; one that is somebody else's stays as it is.
-	Left []s3.OpenUpload
-	// Again says that an earlier attempt may have stored the file: of a large one, the
-	// server is asked first.
-	Again bool
+	// ResumableUploads are uploads found open at the key. One with parts of the file is
+	// resumed; one that is somebody else's is left alone.
+	ResumableUploads []s3.OpenUpload
+	// MayExist says that an earlier attempt may have stored the file: a large one is looked
+	// up first.
+	MayExist bool
 }
 
 // SourceFile is an open file. Errors that have a method Reason() string give
@@ -44,7 +44,7 @@ type SourceFile interface {
 	Unchanged() error
 }
 
-// Receipt tells what stands at the destination.
+// Receipt describes the stored object.
 type Receipt struct {
 	// Key is that of an object that was kept; empty for one that was sent.
 	Key string
@@ -58,7 +58,7 @@ type Receipt struct {
 	// Parts is 0 for an object sent whole.
 	Parts int
 	Bytes int64
-	// Kept says that the object stood already and nothing was sent.
+	// Kept says that the object existed and nothing was sent.
 	Kept bool
 }
 
@@ -152,7 +152,7 @@ func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
 // it. On failure nothing of it stays behind, unless the error says so in
 // LeftOpen. Every error is an *s3.Error.
 func (u *Uploader) UploadStream(ctx context.Context, s Stream) (Receipt, error) {
-	f := File{Prefix: s.Prefix, Key: s.Key, Metadata: s.Metadata, Left: s.Left}
+	f := File{Prefix: s.Prefix, Key: s.Key, Metadata: s.Metadata, ResumableUploads: s.ResumableUploads}
 	if err := f.validate(); err != nil {
 		return Receipt{}, err
 	}
@@ -178,16 +178,16 @@ func (u *Uploader) bodies(key, algorithm string) bodies {
 }
 
 func (f File) validate() error {
-	refuse := func(reason, why string) error {
+	reject := func(reason, why string) error {
 		return &s3.Error{Class: s3.Source, Reason: reason, Op: "store", Key: f.Key, Err: errors.New(why)}
 	}
 	switch {
 	case len(f.Key) > maxKeyLength:
-		return refuse(s3.ReasonKeyTooLong, fmt.Sprintf("the key has %d bytes, of at most %d", len(f.Key), maxKeyLength))
+		return reject(s3.ReasonKeyTooLong, fmt.Sprintf("the key has %d bytes, of at most %d", len(f.Key), maxKeyLength))
 	case !utf8.ValidString(f.Key):
-		return refuse(s3.ReasonNameNotUTF8, "the key is not UTF-8")
+		return reject(s3.ReasonNameNotUTF8, "the key is not UTF-8")
 	case f.Size < 0 || f.Size > maxParts*maxPart:
-		return refuse(s3.ReasonTooLarge, fmt.Sprintf("the file has %d bytes, of at most %d", f.Size, int64(maxParts*maxPart)))
+		return reject(s3.ReasonTooLarge, fmt.Sprintf("the file has %d bytes, of at most %d", f.Size, int64(maxParts*maxPart)))
 	default:
 		return nil
 	}

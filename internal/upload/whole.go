@@ -8,9 +8,9 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// standsWhole returns a receipt if an earlier attempt has stored the whole file, the
+// findStored returns a receipt if an earlier attempt has stored the whole file, the
 // answer to which nobody has lived to see. An archive is not made again to find out.
-func (o *object) standsWhole(ctx context.Context) (Receipt, bool, error) {
+func (o *object) findStored(ctx context.Context) (Receipt, bool, error) {
 	file, again := o.source.(*fileSource)
 	if !again {
 		return Receipt{}, false, nil
@@ -27,11 +27,11 @@ func (o *object) standsWhole(ctx context.Context) (Receipt, bool, error) {
 	if err != nil || ctx.Err() != nil {
 		return Receipt{}, false, err
 	}
-	stands := want.checksum == checksum
+	same := want.checksum == checksum
 	if checksum == "" {
-		stands = want.etag == object.ETag
+		same = want.etag == object.ETag
 	}
-	return o.receipt(object.ETag, want.checksum, want.parts, o.file.Size), stands, nil
+	return o.receipt(object.ETag, want.checksum, want.parts, o.file.Size), same, nil
 }
 
 // wholeObject is what a server would say of the file, sent in its parts.

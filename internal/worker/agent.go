@@ -19,8 +19,8 @@ const (
 	reportSpacing = 200 * time.Millisecond
 	// firstInterval is how often to report before a grant has said so.
 	firstInterval = 2 * time.Second
-	// farewell is how long the last report is tried for.
-	farewell = 10 * time.Second
+	// finalReportTimeout is how long the last report is retried for.
+	finalReportTimeout = 10 * time.Second
 	// againAfter is the pause before the engine is made again.
 	againAfter = 5 * time.Second
 	// readsPerReport is how often the lease is read between two reports: a grant
@@ -228,7 +228,7 @@ func (a *Agent) serve(engine *Engine, ended <-chan error, stop func()) error {
 
 // conclude sends the last report and returns what the end of the engine means.
 func (a *Agent) conclude(engine *Engine, err error) error {
-	for deadline := time.Now().Add(farewell); ; time.Sleep(reportSpacing) {
+	for deadline := time.Now().Add(finalReportTimeout); ; time.Sleep(reportSpacing) {
 		reportErr := a.report(engine)
 		if reportErr == nil || apierrors.IsNotFound(reportErr) || !time.Now().Before(deadline) {
 			break

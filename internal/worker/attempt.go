@@ -48,7 +48,7 @@ type attempt struct {
 	begun  protocol.GrantID
 	ctx    context.Context
 	cancel context.CancelFunc
-	// withdrawn attempts are cancelled and wait for what is running.
+	// withdrawn attempts are canceled and wait for what is running.
 	withdrawn bool
 	stage     stage
 	// running counts the goroutines at work for the attempt.
@@ -164,7 +164,7 @@ func (e *Engine) fetch(a *attempt) (archive.Layout, archive.Archive, error) {
 func (e *Engine) again(a *attempt) bool { return a.attempt > 1 || e.options.Restarted }
 
 // fail takes in an error that concerns the archive as a whole: one that blocks
-// leaves the attempt where it is until that is mended.
+// leaves the attempt where it is until that is fixed.
 func (e *Engine) fail(a *attempt, what string, err error) {
 	if te := blocking(err); te != nil {
 		e.block(te)
@@ -223,8 +223,8 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 			}
 			return file, nil
 		},
-		Left:  e.left.take(key),
-		Again: e.again(a),
+		ResumableUploads: e.left.take(key),
+		MayExist:         e.again(a),
 	})
 	e.leave(err)
 	return func() {
@@ -233,13 +233,13 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 	}
 }
 
-// sent takes down what became of a file.
+// sent records what became of a file.
 func (e *Engine) sent(a *attempt, i int, receipt upload.Receipt, err error) {
 	m := &a.members[i]
 	te, _ := errors.AsType[*s3.Error](err)
 	switch {
 	case err == nil:
-		e.blockage.mended()
+		e.blockage.cleared()
 		m.Outcome, m.Key, m.ETag = archive.Done, cmp.Or(receipt.Key, a.layout.Key(a.prefix, m.Path)), receipt.ETag
 		m.Checksum, m.ChecksumAlgorithm = receipt.Checksum, receipt.ChecksumAlgorithm
 		m.Kept = receipt.Kept

@@ -22,8 +22,8 @@ type blockage struct {
 	pause time.Duration
 }
 
-// mended takes down that a file got through.
-func (b *blockage) mended() { b.pause = 0 }
+// cleared records that a file got through.
+func (b *blockage) cleared() { b.pause = 0 }
 
 // block holds everything back until a probe of the destination succeeds.
 func (e *Engine) block(err *s3.Error) {

@@ -152,7 +152,7 @@ func NewEngine(o EngineOptions) *Engine {
 	return e
 }
 
-// Eager is signalled when a report is worth more than usual: a prefix has
+// Eager is signaled when a report is worth more than usual: a prefix has
 // nothing left to send, the engine is blocked or no longer so, the plan begins
 // or is complete, a drain is over.
 func (e *Engine) Eager() <-chan struct{} { return e.eager }

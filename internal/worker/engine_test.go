@@ -91,7 +91,7 @@ func TestFinishedIsRepeatedUntilAcknowledged(t *testing.T) {
 		b.send()
 		after(time.Second)
 		if got := numbers(b.Report()); len(got) > 0 {
-			t.Errorf("after the acknowledgement %v is still reported", got)
+			t.Errorf("after the acknowledgment %v is still reported", got)
 		}
 		if keys, _ := b.dest.sinceLast(); len(keys) > 0 {
 			t.Errorf("sent %q again while it was still granted", keys)
@@ -414,7 +414,7 @@ func TestBlockedThoughProbesSucceed(t *testing.T) {
 		}
 		// Nine probes, and after each the files that are under way before the next refusal is read.
 		if keys, _ := b.dest.sinceLast(); len(keys) > 9*(2+filesAhead) {
-			t.Errorf("%d requests in a minute of refusals", len(keys))
+			t.Errorf("%d requests in a minute of rejections", len(keys))
 		}
 	})
 }

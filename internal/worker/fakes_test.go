@@ -31,7 +31,7 @@ type destination struct {
 	gate *upload.Gate
 	// answer decides what becomes of a file; nil for success.
 	answer func(key string) error
-	// linger is how long a request goes on after it was cancelled.
+	// linger is how long a request goes on after it was canceled.
 	linger time.Duration
 	probe  func() error
 	open   []s3.OpenUpload
@@ -40,7 +40,7 @@ type destination struct {
 	stats    map[string]*upload.PrefixStats
 	inFlight int
 	most     int
-	// flying counts requests in flight by key, lingering those that were cancelled.
+	// flying counts requests in flight by key, lingering those that were canceled.
 	flying    map[string]int
 	lingering int
 	began     []string
@@ -93,7 +93,7 @@ func (d *destination) UploadStream(ctx context.Context, s upload.Stream) (upload
 		}
 		size += int64(length)
 	}
-	return d.Upload(ctx, upload.File{Prefix: s.Prefix, Key: s.Key, Size: size, Left: s.Left})
+	return d.Upload(ctx, upload.File{Prefix: s.Prefix, Key: s.Key, Size: size, ResumableUploads: s.ResumableUploads})
 }
 
 func (d *destination) begin(f upload.File) *upload.PrefixStats {
@@ -103,8 +103,8 @@ func (d *destination) begin(f upload.File) *upload.PrefixStats {
 	d.flying[f.Key]++
 	d.most = max(d.most, d.inFlight)
 	d.began = append(d.began, f.Key)
-	d.left = append(d.left, f.Left...)
-	if f.Again {
+	d.left = append(d.left, f.ResumableUploads...)
+	if f.MayExist {
 		d.again++
 	}
 	s := d.stats[f.Prefix]
@@ -123,7 +123,7 @@ func (d *destination) end(f upload.File) {
 	d.flying[f.Key]--
 }
 
-// lag is the time a cancelled request takes to end.
+// lag is the time a canceled request takes to end.
 func (d *destination) lag() {
 	count := func(n int) {
 		d.mu.Lock()

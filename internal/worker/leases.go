@@ -32,7 +32,7 @@ type Leases interface {
 
 // LeaseClient patches the status of one PrefixLease; it needs no other permission.
 // A right to get or watch would hold for every lease of the namespace, since
-// Kubernetes authorises reads by account. Patches pass admission, which knows the
+// Kubernetes authorizes reads by account. Patches pass admission, which knows the
 // pod, and are answered with the whole lease: so they are how a worker reads, too.
 type LeaseClient struct {
 	rest rest.Interface

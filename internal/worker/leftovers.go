@@ -16,8 +16,8 @@ import (
 type leftovers struct {
 	mu      sync.Mutex
 	uploads map[string][]s3.OpenUpload
-	// refused: the destination does not tell of any, so it is not asked again.
-	refused atomic.Bool
+	// unlisted: the destination lists none, so it is not asked again.
+	unlisted atomic.Bool
 }
 
 func (l *leftovers) add(uploads ...s3.OpenUpload) {
@@ -48,11 +48,11 @@ func (l *leftovers) take(key string) []s3.OpenUpload {
 // the archive is sent whole, which is no worse than if there were none.
 func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content archive.Archive) {
 	for _, key := range multipartKeys(layout, content) {
-		if e.left.refused.Load() {
+		if e.left.unlisted.Load() {
 			return
 		}
 		uploads, err := e.options.Destination.OpenUploads(ctx, key)
-		if te, ok := errors.AsType[*s3.Error](err); ok && !te.Class.Retryable() && !e.left.refused.Swap(true) {
+		if te, ok := errors.AsType[*s3.Error](err); ok && !te.Class.Retryable() && !e.left.unlisted.Swap(true) {
 			e.options.Logger.Warn("uploads that an earlier run left open are not resumed", "reason", te.Reason, "error", te.Error())
 		}
 		if err == nil {

@@ -35,8 +35,8 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 	packer := archive.NewPacker(e.options.Source, compressor, a.content)
 	receipt, err := e.options.Uploader.UploadStream(a.ctx, upload.Stream{
 		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
-		Open: func() (upload.Parts, error) { return packer, nil },
-		Left: e.left.take(key),
+		Open:             func() (upload.Parts, error) { return packer, nil },
+		ResumableUploads: e.left.take(key),
 	})
 	if err != nil {
 		e.leave(err)
@@ -47,7 +47,7 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 		ETag: receipt.ETag, Checksum: receipt.Checksum, ChecksumAlgorithm: receipt.ChecksumAlgorithm,
 	}
 	return func() {
-		e.blockage.mended()
+		e.blockage.cleared()
 		a.object = object
 		packed := packer.Packed()
 		for k := range packed {
@@ -109,13 +109,13 @@ func (e *Engine) syncOf(a *attempt, entry archive.Entry) (sync upload.Sync, earl
 	}
 }
 
-// keptTar takes down that a tar that stands already is kept.
+// keptTar records that an existing tar is kept.
 func (e *Engine) keptTar(a *attempt, i int, m *archive.Manifest, err error) {
 	if err != nil {
 		e.tarFailed(a, i, err)
 		return
 	}
-	e.blockage.mended()
+	e.blockage.cleared()
 	a.object = m.Object
 	for k, entry := range a.content.Entries {
 		if entry.Packable() {
@@ -125,7 +125,7 @@ func (e *Engine) keptTar(a *attempt, i int, m *archive.Manifest, err error) {
 	}
 }
 
-// tarFailed takes down that there is no tar. Another attempt leaves out what has
+// tarFailed records that there is no tar. Another attempt leaves out what has
 // changed meanwhile, so it may always get over it.
 func (e *Engine) tarFailed(a *attempt, i int, err error) {
 	if te := blocking(err); te != nil {
@@ -147,7 +147,7 @@ func (a *attempt) failTar(v verdict) {
 	}
 }
 
-// settle takes down what became of a member of a tar that stands.
+// settle records what became of a member of a stored tar.
 func settle(m *archive.Member, p *archive.Packed) {
 	m.Outcome = archive.Done
 	if p.In {

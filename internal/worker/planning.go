@@ -99,7 +99,7 @@ func (e *Engine) planHeldUp(err error) {
 }
 
 // reportPlan returns the state of the duty, nil when it is not held: also while a walk
-// winds down after the duty was withdrawn, since the manager refuses such a report.
+// winds down after the duty was withdrawn, since the manager rejects such a report.
 func (e *Engine) reportPlan() *v1alpha1.PlanReport {
 	if e.grant.Duty != v1alpha1.DutyPlan {
 		return nil

@@ -42,7 +42,7 @@ func write(file string) error {
 	return nil
 }
 
-// collectors is a registry that only takes note of what is registered.
+// collectors is a registry that only records what is registered.
 type collectors []prometheus.Collector
 
 // Register implements prometheus.Registerer.
@@ -79,8 +79,11 @@ func describe(of prometheus.Collector, text string) (string, error) {
 	if parts == nil {
 		return "", errors.New("the client library describes a metric in a way that is not known here: " + text)
 	}
-	labels := code(strings.Split(parts[3], ",")...)
-	return fmt.Sprintf("| %s | %s | %s | %s |\n", code(parts[1]), kind(of), labels, parts[2]), nil
+	name, labels := parts[1], code(strings.Split(parts[3], ",")...)
+	if counts := strings.HasSuffix(name, "_total"); counts != (kind(of) == "counter") {
+		return "", fmt.Errorf("%s is a %s: name counters, and nothing else, *_total", name, kind(of))
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s |\n", code(name), kind(of), labels, parts[2]), nil
 }
 
 // code sets words as code.
@@ -88,13 +91,16 @@ func code(words ...string) string {
 	return "`" + strings.Join(words, "`, `") + "`"
 }
 
-// kind is the type of a metric. A vector of counters can be told from one of gauges by
-// its type alone; our gauges of a domain embed theirs.
+// kind is the type of a metric, told by what its vector gives for labels.
 func kind(of prometheus.Collector) string {
 	switch of.(type) {
-	case *prometheus.CounterVec:
+	case interface {
+		WithLabelValues(...string) prometheus.Counter
+	}:
 		return "counter"
-	case *prometheus.HistogramVec:
+	case interface {
+		WithLabelValues(...string) prometheus.Observer
+	}:
 		return "histogram"
 	default:
 		return "gauge"

@@ -133,7 +133,7 @@ func (c *GlobalCongestionController) Queue() float64 { return c.queue(c.last) }
 
 func (c *GlobalCongestionController) queue(s Signal) float64 { return c.path.queue(c.inFlight(s)) }
 
-// Profile is what was learnt of the path.
+// Profile is what was learned of the path.
 func (c *GlobalCongestionController) Profile() protocol.NetworkProfile { return c.path.NetworkProfile }
 
 // Round judges the round that ends at now: the signal of all groups together, and

@@ -6,7 +6,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// PrefixModel is what was learnt of one prefix by itself, for those who choose between
+// PrefixModel is what was learned of one prefix by itself, for those who choose between
 // prefixes.
 type PrefixModel struct {
 	path       pathModel

@@ -193,7 +193,7 @@ func (m *pathModel) sound() bool { return m.bases[m.SizeClass].sound }
 // pipe is the number of requests that fill the path without a queue.
 func (m *pathModel) pipe() float64 { return m.rates.max() * m.base() }
 
-// restore takes over what an earlier coordinator learnt.
+// restore takes over what an earlier coordinator learned.
 func (m *pathModel) restore(now time.Time, p protocol.NetworkProfile) {
 	m.NetworkProfile = p
 	m.SizeClass = min(max(p.SizeClass, 0), protocol.SizeClasses-1)

@@ -10,7 +10,7 @@ import (
 const Unlimited = 1 << 30
 
 // hysteresis is the change, relative to what is held, below which a share
-// stays: every change of a grant costs a write and a wait for its acknowledgement.
+// stays: every change of a grant costs a write and a wait for its acknowledgment.
 const hysteresis = 0.1
 
 // claim is one party's claim on a capacity.
@@ -165,7 +165,7 @@ func (a *allocator) round(capacity int, claims []claim) {
 	}
 }
 
-// remainder is quantised, so that arithmetic noise breaks no tie.
+// remainder is quantized, so that arithmetic noise breaks no tie.
 func (c *claim) remainder() float64 { return math.Round((c.fair - float64(c.share)) * 1e6) }
 
 // keeps tells that the party has more than share now and may keep one more.

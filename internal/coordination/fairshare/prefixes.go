@@ -145,7 +145,7 @@ func (t *Transfer) Weigh(l *Prefix, meanEfficiency float64) float64 {
 }
 
 // distinct is a weight relative to the mean: none, unless it differs by half, since
-// each change of a window costs its wait for acknowledgement; and never below a
+// each change of a window costs its wait for acknowledgment; and never below a
 // quarter of the fair share, so that a slow prefix goes on being measured.
 func distinct(relative float64) float64 {
 	if relative > 1/1.5 && relative < 1.5 {

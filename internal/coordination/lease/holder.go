@@ -29,7 +29,7 @@ const (
 type Holder struct {
 	started time.Time
 	// first and last bound the sequences of the reports this process has sent; an
-	// acknowledgement outside belongs to a process before it.
+	// acknowledgment outside belongs to a process before it.
 	first, last int64
 	// sent holds, oldest first, the reports that could still prolong the lease.
 	sent  []sentReport
@@ -69,7 +69,7 @@ func (h *Holder) Send(now time.Time) int64 {
 	return h.last
 }
 
-// Acknowledge takes in a grant's acknowledgement and duration. It returns the
+// Acknowledge takes in a grant's acknowledgment and duration. It returns the
 // sequence up to which reports of this process are acknowledged; 0 for none.
 func (h *Holder) Acknowledge(sequence int64, duration time.Duration) int64 {
 	h.duration = duration - duration/driftDivisor

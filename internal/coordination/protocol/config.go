@@ -14,7 +14,7 @@ const (
 	// TCPLike gives every prefix a window of its own, grown and cut like a TCP
 	// flow's, and scales them so that their sum is the domain's window. It is right
 	// where prefixes are policed apart, and change so fast that halving at a refusal
-	// beats finding out their rates; it favours prefixes that are seldom refused.
+	// beats finding out their rates; it favors prefixes that are seldom refused.
 	TCPLike Strategy = "TCPLike"
 	// FairShare fills the demand of the prefixes evenly, by weight. It is right where
 	// each prefix should get on alike, whatever it costs.
@@ -60,7 +60,7 @@ type Config struct {
 	LeaseDuration time.Duration
 	// AdvancedFlowControl adds the paced rate and probing to the window.
 	AdvancedFlowControl bool
-	// LearningRate in (0, 1] weighs a new measurement against the learnt trend.
+	// LearningRate in (0, 1] weighs a new measurement against the learned trend.
 	LearningRate float64
 	// BandwidthProbingRate in (0, 1] is the first step by which a probe raises the rate.
 	BandwidthProbingRate float64

@@ -46,7 +46,7 @@ type Member struct {
 	Prefix   string     `json:"prefix"`
 }
 
-// NetworkProfile is what was learnt of the path to a group's destination.
+// NetworkProfile is what was learned of the path to a group's destination.
 type NetworkProfile struct {
 	// BaseLatency is the median duration of an attempt that waits in no queue.
 	BaseLatency time.Duration `json:"baseLatency"`

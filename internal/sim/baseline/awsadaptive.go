@@ -23,7 +23,7 @@ const (
 // Source: the "adaptive" mode of the AWS SDKs,
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html, and
 // its reference, botocore/retries/{adaptive,throttling}.py. The SDK's retry quota is
-// left out, which favours it.
+// left out, which favors it.
 type awsAdaptive struct {
 	began   time.Time
 	enabled bool

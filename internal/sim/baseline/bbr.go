@@ -46,7 +46,7 @@ const (
 //
 // Source: Cardwell et al., "BBR Congestion Control",
 // https://datatracker.ietf.org/doc/draft-ietf-ccwg-bbr/, version 3, without what needs
-// packets: acknowledgement aggregation, ECN and the fine slope of the upward probe. The
+// packets: acknowledgment aggregation, ECN and the fine slope of the upward probe. The
 // time of a request varies by itself, far more than a packet's, and twice the shortest
 // of all would not fill the path; so each round's median takes its place. Its check of
 // that time drains to four requests as version 1 does: where nothing is dropped, half

@@ -116,7 +116,7 @@ func (p *pod) isTerminal() bool {
 	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
 }
 
-// prepare materialises volumes and settles what each container shall run, and
+// prepare materializes volumes and settles what each container shall run, and
 // repeats that until it works. It is false when the pod ends before.
 func (p *pod) prepare(ctx context.Context) bool {
 	for {

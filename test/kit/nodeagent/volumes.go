@@ -70,7 +70,7 @@ func (v *volumes) sync(ctx context.Context) error {
 	defer v.mu.Unlock()
 	for i := range v.object.Spec.Volumes {
 		volume := &v.object.Spec.Volumes[i]
-		dir, err := v.materialise(ctx, volume)
+		dir, err := v.materialize(ctx, volume)
 		if err != nil {
 			return &waitError{reason: reasonCreating, err: fmt.Errorf("mount volume %q: %w", volume.Name, err)}
 		}
@@ -79,8 +79,8 @@ func (v *volumes) sync(ctx context.Context) error {
 	return v.writeKubeconfig()
 }
 
-// materialise returns the directory of one volume.
-func (v *volumes) materialise(ctx context.Context, volume *corev1.Volume) (string, error) {
+// materialize returns the directory of one volume.
+func (v *volumes) materialize(ctx context.Context, volume *corev1.Volume) (string, error) {
 	own := filepath.Join(v.agent.podDir(v.object), volumesDir, volume.Name)
 	switch {
 	case volume.PersistentVolumeClaim != nil:

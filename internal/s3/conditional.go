@@ -9,8 +9,8 @@ import (
 // anyETag is what If-None-Match says for any object at all.
 const anyETag = "*"
 
-// standing is the object that a request is to make.
-type standing struct {
+// expected is the object that a request is to make.
+type expected struct {
 	key            string
 	size           int64
 	algorithm, sum string
@@ -18,24 +18,24 @@ type standing struct {
 	etag func(context.Context) (string, error)
 }
 
-// unlessTaken writes an object, and replaces none if there is to be none: write is told
-// whether to make that a condition of its request. What stands may be the very object,
-// from an attempt to which no answer came; that is as good.
+// putIfAbsent writes an object and, with NoOverwrite, replaces none: write is told whether
+// to make that a condition of its request. An object that exists may be the expected one,
+// stored by an attempt whose response was lost; that is success.
 //
-// Some servers take no notice of the condition. Until this one is known to, it is asked
-// first as well.
-func (c *Client) unlessTaken(ctx context.Context, s standing, write func(onlyNew bool) (etag string, err error)) (string, error) {
+// Some servers ignore the condition. Until this one is known to honor it, the key is looked
+// up first.
+func (c *Client) putIfAbsent(ctx context.Context, s expected, write func(onlyNew bool) (etag string, err error)) (string, error) {
 	if !c.options.NoOverwrite {
 		return write(false)
 	}
 	if !c.conditional.Load() {
-		err := c.vacant(ctx, s.key)
+		err := c.checkAbsent(ctx, s.key)
 		te, known := errors.AsType[*Error](err)
 		switch {
 		case known && te.Reason == ReasonObjectExists:
-			return c.orStands(ctx, s)
+			return c.matchExisting(ctx, s)
 		case known && te.Class == Permission && !c.unconditional.Load():
-			// Who may not look relies on the condition.
+			// Without permission to look, rely on the condition.
 		case err != nil:
 			return "", err
 		}
@@ -45,7 +45,7 @@ func (c *Client) unlessTaken(ctx context.Context, s standing, write func(onlyNew
 		switch Status(err) {
 		case http.StatusPreconditionFailed:
 			c.conditional.Store(true)
-			return c.orStands(ctx, s)
+			return c.matchExisting(ctx, s)
 		case http.StatusNotImplemented:
 			c.unconditional.Store(true)
 		default:
@@ -56,7 +56,7 @@ func (c *Client) unlessTaken(ctx context.Context, s standing, write func(onlyNew
 }
 
 // learnCondition repeats the write of an object that has just been written, which a server
-// that knows conditions refuses.
+// that honors conditions rejects.
 func (c *Client) learnCondition(again func(onlyNew bool) (etag string, err error)) {
 	if !c.options.NoOverwrite || c.conditional.Load() || c.unconditional.Load() {
 		return
@@ -66,39 +66,39 @@ func (c *Client) learnCondition(again func(onlyNew bool) (etag string, err error
 	case http.StatusPreconditionFailed:
 		c.conditional.Store(true)
 	case 0:
-		// Nothing was learnt, unless it was written again.
+		// Nothing was learned, unless it was written again.
 		c.unconditional.Store(err == nil)
 	}
 }
 
-// orStands returns the ETag of the object that stands, if it is the one.
-func (c *Client) orStands(ctx context.Context, s standing) (etag string, err error) {
-	if etag, ok := c.stands(ctx, s); ok {
+// matchExisting returns the ETag of the existing object if it is the expected one.
+func (c *Client) matchExisting(ctx context.Context, s expected) (etag string, err error) {
+	if etag, ok := c.findStored(ctx, s); ok {
 		return etag, nil
 	}
-	return "", taken(s.key)
+	return "", errExists(s.key)
 }
 
-// MayStore returns an error if no object may be replaced and one stands at the key already:
-// of an upload the server would say so only once all parts stand. Who may not look finds
-// out then.
+// MayStore returns an error if no object may be replaced and the key has one: for a
+// multipart upload the server would say so only at its completion. Without permission to
+// look, that is when it is found out.
 func (c *Client) MayStore(ctx context.Context, key string) error {
 	if !c.options.NoOverwrite {
 		return nil
 	}
-	err := c.vacant(ctx, key)
+	err := c.checkAbsent(ctx, key)
 	if e, ok := errors.AsType[*Error](err); ok && e.Class == Permission {
 		return nil
 	}
 	return err
 }
 
-// vacant returns an error if an object stands at the key.
-func (c *Client) vacant(ctx context.Context, key string) error {
+// checkAbsent returns an error if an object with the key exists.
+func (c *Client) checkAbsent(ctx context.Context, key string) error {
 	_, err := c.Stat(ctx, key)
 	switch {
 	case err == nil:
-		return taken(key)
+		return errExists(key)
 	case errors.Is(err, ErrNotFound):
 		return nil
 	default:
@@ -106,7 +106,7 @@ func (c *Client) vacant(ctx context.Context, key string) error {
 	}
 }
 
-func taken(key string) error {
+func errExists(key string) error {
 	return &Error{Class: Source, Reason: ReasonObjectExists, Op: "store", Key: key,
-		Err: errors.New("an object stands there that is not to be replaced: choose another prefix, or let it be overwritten")}
+		Err: errors.New("an object with this key exists and must not be overwritten: choose another prefix, or allow overwriting")}
 }

@@ -12,34 +12,34 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// maxRefusals is how many refusals are remembered at a time.
-const maxRefusals = 1000
+// maxRejections is how many rejections are remembered at a time.
+const maxRejections = 1000
 
-// refusals tell what the server has against one object from what it has against all, such
-// as a write-once policy, where it says so with a code of its own. Such a refusal counts for
-// all, until the same object is refused again and another, begun after the first refusal,
-// was taken. The zero value is ready for use.
-type refusals struct {
+// rejections distinguish whether a code of the server's own, such as that of a write-once
+// policy, rejects one object or all. It counts for all until the same object is rejected
+// again while another, begun after the first rejection, was accepted. The zero value is
+// ready for use.
+type rejections struct {
 	// begun counts writes; accepted is the last of them that succeeded.
 	begun, accepted atomic.Int64
 
 	mu sync.Mutex
-	// first is how many writes had begun when a key was first refused.
+	// first is how many writes had begun when a key was first rejected.
 	first map[string]int64
 }
 
 // begin returns the number of a write.
-func (r *refusals) begin() int64 { return r.begun.Add(1) }
+func (r *rejections) begin() int64 { return r.begun.Add(1) }
 
-// accept takes in that a write succeeded.
-func (r *refusals) accept(number int64) {
+// accept records that a write succeeded.
+func (r *rejections) accept(number int64) {
 	for last := r.accepted.Load(); number > last && !r.accepted.CompareAndSwap(last, number); {
 		last = r.accepted.Load()
 	}
 }
 
-// judge corrects the verdict on a refusal with an unknown code.
-func (r *refusals) judge(e *Error) {
+// judge corrects the verdict on a rejection with an unknown code.
+func (r *rejections) judge(e *Error) {
 	if !e.unknown {
 		return
 	}
@@ -48,9 +48,9 @@ func (r *refusals) judge(e *Error) {
 	first, again := r.first[e.Key]
 	switch {
 	case again && r.accepted.Load() > first:
-		e.Class, e.Reason, e.advice = Source, ReasonObjectRejected, "the server takes no such object"
+		e.Class, e.Reason, e.advice = Source, ReasonObjectRejected, "the server rejects this object"
 	case !again:
-		if r.first == nil || len(r.first) == maxRefusals {
+		if r.first == nil || len(r.first) == maxRejections {
 			r.first = map[string]int64{}
 		}
 		r.first[e.Key] = r.begun.Load()
