@@ -43,11 +43,7 @@ var _ = Describe("The counts of a transfer", func() {
 	It("have every file of an archive failed that used up its attempts, also under the next manager", func(ctx SpecContext) {
 		stop := startManager()
 		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.FailurePolicy.AttemptsPerArchive = 1 })
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(3, "Complete")
-		a.report(ctx)
-		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(3))
+		a := s.startHolder(ctx, 3)
 		delete(a.held, "a/1")
 		a.finished = append(a.finished, v1alpha1.FinishedArchive{
 			Prefix: "a", Number: ptr.To(int64(1)), Result: v1alpha1.ArchiveRetry, Reason: "Reset", Message: "connection reset",
@@ -73,11 +69,7 @@ var _ = Describe("The counts of a transfer", func() {
 	It("are never Complete when they do not add up", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(1, "Complete")
-		a.report(ctx)
-		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(1))
+		a := s.startHolder(ctx, 1)
 		a.finish(1)
 		*a.finished[0].Done.Files = 9
 		a.report(ctx)

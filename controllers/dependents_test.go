@@ -166,9 +166,7 @@ var _ = Describe("Deleting a transfer", func() {
 	It("happens by itself when its time to live is over", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.TTLSecondsAfterFinished = ptr.To(int32(1)) })
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(0, "Complete")
+		a := s.startPlanner(ctx, 0)
 		a.report(ctx)
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/Finishing"))
 		a.end(ctx, corev1.PodSucceeded)

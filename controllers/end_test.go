@@ -65,9 +65,7 @@ var _ = Describe("A transfer that has ended", func() {
 	It("shows mean throughput and duration, no state of control, and is announced once", func(ctx SpecContext) {
 		stop := startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(4, "Complete")
+		a := s.startPlanner(ctx, 4)
 		work(ctx, s, 4, a)
 		finishTransfer(ctx, s, a)
 		Eventually(func(g Gomega) {
@@ -95,9 +93,7 @@ var _ = Describe("A transfer that has ended", func() {
 	It("has failed when the last pod counts something else, with its words", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(1, "Complete")
+		a := s.startPlanner(ctx, 1)
 		work(ctx, s, 1, a)
 		a.end(ctx, corev1.PodSucceeded)
 		s.completeJob(ctx, "-workers")
@@ -121,9 +117,7 @@ var _ = Describe("A transfer that has ended", func() {
 			s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) {
 				at.Spec.Source.Include, at.Spec.FailurePolicy.OnNothingSelected = include, policy
 			})
-			a := s.startPuppet(ctx, "w-a")
-			a.report(ctx)
-			a.plans(0, "Complete")
+			a := s.startPlanner(ctx, 0)
 			a.plan.Prefixes[0].Archives = ptr.To(int64(0))
 			a.report(ctx)
 			Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/Finishing"))

@@ -166,6 +166,24 @@ func (s *stage) startPuppet(ctx context.Context, name string) *puppet {
 	return p
 }
 
+// startPlanner starts a worker that plans so many archives.
+func (s *stage) startPlanner(ctx context.Context, archives int64) *puppet {
+	GinkgoHelper()
+	p := s.startPuppet(ctx, "w-a")
+	p.report(ctx)
+	p.plans(archives, "Complete")
+	return p
+}
+
+// startHolder starts a worker that plans so many archives and is assigned all of them.
+func (s *stage) startHolder(ctx context.Context, archives int64) *puppet {
+	GinkgoHelper()
+	p := s.startPlanner(ctx, archives)
+	p.report(ctx)
+	Eventually(func() int { p.take(ctx); p.report(ctx); return len(p.held) }).Should(BeEquivalentTo(archives))
+	return p
+}
+
 // startPod runs a pod in the stage's namespace as a Job's, which may be another's.
 func (s *stage) startPod(ctx context.Context, name string, job *batchv1.Job) *corev1.Pod {
 	GinkgoHelper()

@@ -61,9 +61,7 @@ var _ = Describe("The pods of a transfer", func() {
 	It("are taken in a namespace that enforces pod security restricted", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(1, "Complete")
+		a := s.startPlanner(ctx, 1)
 		work(ctx, s, 1, a)
 		a.end(ctx, corev1.PodSucceeded)
 		s.completeJob(ctx, "-workers")

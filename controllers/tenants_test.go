@@ -35,9 +35,7 @@ var _ = Describe("Tenants of one bucket", func() {
 	It("are known by the UIDs of pods and Jobs, not by labels and names", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(8, "Complete")
+		a := s.startPlanner(ctx, 8)
 		job := s.awaitJob(ctx, "-workers")
 		before, err := a.lease(ctx)
 		Expect(err).NotTo(HaveOccurred())

@@ -106,9 +106,7 @@ var _ = Describe("A transfer", func() {
 	It("continues under another manager, which counts on and takes nothing twice", func(ctx SpecContext) {
 		stop := startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(12, "Complete")
+		a := s.startPlanner(ctx, 12)
 		work(ctx, s, 5, a)
 		before := s.transfer(ctx)
 		finished := *before.Status.Progress.ArchivesFinished
@@ -134,9 +132,7 @@ var _ = Describe("A transfer", func() {
 	It("has what was begun gone on with, though its manager died while it was suspended", func(ctx SpecContext) {
 		stop := startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(2, "Complete")
+		a := s.startPlanner(ctx, 2)
 		a.report(ctx)
 		Eventually(func() int { a.take(ctx); return len(a.held) }).Should(Equal(2))
 		s.change(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend = ptr.To(true) })
@@ -162,9 +158,7 @@ var _ = Describe("A transfer", func() {
 	It("gives a killed worker's archives to another", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(6, "Complete")
+		a := s.startPlanner(ctx, 6)
 		a.report(ctx)
 		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(BeNumerically(">", 0))
 		a.end(ctx, corev1.PodFailed)
@@ -250,11 +244,7 @@ var _ = Describe("A transfer", func() {
 	It("fails, and says which archive, when more files fail than are tolerated", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
-		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		a.plans(1, "Complete")
-		a.report(ctx)
-		Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(1))
+		a := s.startHolder(ctx, 1)
 		a.finished = []v1alpha1.FinishedArchive{{Result: v1alpha1.ArchiveFinished, Prefix: "a", Number: ptr.To(int64(0)),
 			Done: &v1alpha1.Tally{Files: ptr.To(int64(9))}, Failed: &v1alpha1.Tally{Files: ptr.To(int64(1))},
 			Reason: "Changed", Message: "reading a/b: it changed"}}
@@ -278,11 +268,7 @@ var _ = Describe("A transfer", func() {
 			tolerate := func() {
 				s.change(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.FailurePolicy.ToleratedFailures = ptr.To(int64(5)) })
 			}
-			a := s.startPuppet(ctx, "w-a")
-			a.report(ctx)
-			a.plans(3, "Complete")
-			a.report(ctx)
-			Eventually(func() int { a.take(ctx); a.report(ctx); return len(a.held) }).Should(Equal(3))
+			a := s.startHolder(ctx, 3)
 			a.finish(1)
 			a.finished[0].Done = &v1alpha1.Tally{Files: ptr.To(int64(9)), Bytes: ptr.To(int64(900))}
 			a.finished[0].Failed = &v1alpha1.Tally{Files: ptr.To(int64(1)), Bytes: ptr.To(int64(100))}

@@ -74,6 +74,38 @@ func TestAttributesThatAreNotArchivedAreSaid(t *testing.T) {
 	}
 }
 
+// listedLinks are the names and the targets of links in the JSON of ls.
+func listedLinks(t *testing.T, lines string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for line := range strings.Lines(lines) {
+		var l listed
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		name, link := l.Path, l.Link
+		if l.PathBase64 != nil {
+			name = string(l.PathBase64)
+		}
+		if l.LinkBase64 != nil {
+			link = string(l.LinkBase64)
+		}
+		all[name] = link
+	}
+	return all
+}
+
+// fileNames are those below a directory, without their paths.
+func fileNames(dir string) (names []string) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, _ error) error {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+		return nil
+	})
+	return names
+}
+
 // No byte of a name reaches a terminal raw, and JSON loses none.
 func TestNamesAreQuoted(t *testing.T) {
 	t.Parallel()
@@ -99,41 +131,18 @@ func TestNamesAreQuoted(t *testing.T) {
 			t.Errorf("ls lacks %s: %s", want, r.stdout)
 		}
 	}
-	r = work(t, d.reach("ls", target)...)
-	got := map[string]string{}
-	for line := range strings.Lines(r.stdout) {
-		var l listed
-		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatal(err)
-		}
-		name, link := l.Path, l.Link
-		if l.PathBase64 != nil {
-			name = string(l.PathBase64)
-		}
-		if l.LinkBase64 != nil {
-			link = string(l.LinkBase64)
-		}
-		got[name] = link
-	}
 	want := map[string]string{"link": "to\xfe"}
 	for _, name := range names {
 		want[name] = ""
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, listedLinks(t, work(t, d.reach("ls", target)...).stdout)); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
 	to := t.TempDir()
 	if r := work(t, d.reach("restore", target, to, "report [2026].txt")...); r.code != 0 {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
-	var restored []string
-	_ = filepath.WalkDir(to, func(p string, e fs.DirEntry, _ error) error {
-		if !e.IsDir() {
-			restored = append(restored, e.Name())
-		}
-		return nil
-	})
-	if diff := cmp.Diff([]string{"report [2026].txt"}, restored); diff != "" {
+	if diff := cmp.Diff([]string{"report [2026].txt"}, fileNames(to)); diff != "" {
 		t.Errorf("restored (-want +got):\n%s", diff)
 	}
 	if r := work(t, d.reach("restore", target, to, "no[such")...); r.code != cli.ExitUsage {

@@ -162,7 +162,7 @@ type want struct {
 	again       time.Duration
 }
 
-func TestDecide(t *testing.T) {
+func TestDecide(t *testing.T) { //nolint:funlen // A table.
 	const planned = planningComplete
 	tests := map[string]struct {
 		in   *scenario

@@ -313,6 +313,41 @@ func TestPackingIsDeterministic(t *testing.T) {
 	}
 }
 
+// packWhile packs an object, and calls change before it packs one of its parts.
+func packWhile(t *testing.T, p *Packer, part int, change func() error) (object []byte) {
+	t.Helper()
+	for n, last := 0, false; !last; n++ {
+		if n == part {
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		buf := make([]byte, testPart)
+		length, end, err := p.Fill(t.Context(), n, buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = end
+		object = append(object, buf[:length]...)
+	}
+	return object
+}
+
+// memberNames lists a tar.
+func memberNames(t *testing.T, object []byte) (names []string) {
+	t.Helper()
+	for r := tar.NewReader(bytes.NewReader(object)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return names
+		}
+		if err != nil {
+			t.Fatalf("the tar is damaged: %v", err)
+		}
+		names = append(names, h.Name)
+	}
+}
+
 func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(p string) error
@@ -339,21 +374,11 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 			a := one(t, s, l)
 			p := newPacker(t, s, l, a)
 			defer release(p)
-			var object []byte
-			for n, last := 0, false; !last; n++ {
-				if n == 0 && !tc.while || n == 3 && tc.while {
-					if err := tc.change(filepath.Join(dir, "b")); err != nil {
-						t.Fatal(err)
-					}
-				}
-				buf := make([]byte, testPart)
-				length, end, err := p.Fill(t.Context(), n, buf)
-				if err != nil {
-					t.Fatal(err)
-				}
-				last = end
-				object = append(object, buf[:length]...)
+			at := 0
+			if tc.while {
+				at = 3
 			}
+			object := packWhile(t, p, at, func() error { return tc.change(filepath.Join(dir, "b")) })
 			packed := p.Packed()
 			for i, want := range []error{nil, tc.want, nil, ErrVanished} {
 				if err := packed[i].Err; (err == nil) != (want == nil) || err != nil && !strings.Contains(err.Error(), want.Error()) {
@@ -363,22 +388,11 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 			if packed[1].SHA256 != "" {
 				t.Error("a file that is not whole has a digest")
 			}
-			var names []string
-			for r := tar.NewReader(bytes.NewReader(object)); ; {
-				h, err := r.Next()
-				if err == io.EOF {
-					break
-				}
-				if err != nil {
-					t.Fatalf("the tar is damaged: %v", err)
-				}
-				names = append(names, h.Name)
-			}
 			want := []string{"a", "b", "c"}
 			if !tc.while {
 				want = []string{"a", "c"}
 			}
-			if diff := cmp.Diff(want, names); diff != "" {
+			if diff := cmp.Diff(want, memberNames(t, object)); diff != "" {
 				t.Errorf("members (-want +got):\n%s", diff)
 			}
 		})

@@ -16,7 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWalkOddEntries(t *testing.T) {
+// oddTree has files, links that lead everywhere, a pipe, a socket and directories without files.
+func oddTree(t *testing.T) *Source {
+	t.Helper()
 	dir, s := tree(t, map[string]int64{"plain": 10, "empty": 0, "d/inner": 5, "name\xff": 7})
 	links := map[string]string{
 		"to-file":     "d/inner",
@@ -41,11 +43,14 @@ func TestWalkOddEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release(listener)
+	t.Cleanup(func() { release(listener) })
 	if err := os.MkdirAll(filepath.Join(dir, "hollow", "a", "b"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
 
+func TestWalkOddEntries(t *testing.T) {
 	type verdict struct {
 		Size            int64
 		Skipped, Failed string
@@ -67,7 +72,7 @@ func TestWalkOddEntries(t *testing.T) {
 		"pipe":        {Skipped: ReasonNamedPipe},
 		"socket":      {Skipped: ReasonSocket},
 	}
-	archives, totals := walk(t, s, WalkOptions{Layout: mirror(".", "d", "*")})
+	archives, totals := walk(t, oddTree(t), WalkOptions{Layout: mirror(".", "d", "*")})
 	got := map[string]verdict{}
 	for p, e := range entries(archives) {
 		got[p] = verdict{e.Size, e.Skipped, e.Failed}

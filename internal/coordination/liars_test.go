@@ -79,7 +79,7 @@ func (s *shared) observeLie(w *loopWorker, step time.Duration) {
 }
 
 // lies are what a worker can say that hurts others, at so many requests per second.
-func lies(perSecond float64) map[string]func(*protocol.Report, time.Duration) {
+func lies(perSecond float64) map[string]func(*protocol.Report, time.Duration) { //nolint:funlen // A table.
 	count := func(elapsed time.Duration) int64 { return int64(perSecond * elapsed.Seconds()) }
 	return map[string]func(*protocol.Report, time.Duration){
 		"all throttled": func(r *protocol.Report, elapsed time.Duration) {

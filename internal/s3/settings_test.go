@@ -53,7 +53,7 @@ func awsHome(t *testing.T, files map[string]string) string {
 const amazon = "https://bucket.s3.us-east-1.amazonaws.com"
 
 // TestSettings has each setting come from where the AWS tools take it.
-func TestSettings(t *testing.T) {
+func TestSettings(t *testing.T) { //nolint:funlen // A table.
 	for name, c := range map[string]struct {
 		env    map[string]string
 		config string
