@@ -186,7 +186,7 @@ test-faults: ## Prove that faults on the way, at the server and at the source ch
 	KUBEBUILDER_ASSETS=$$assets go test -count=1 -v -timeout 60m ./test/faults -args -full -kills $(KILLS) -seed $(SEED)
 
 # One server to run, without a new page: versitygw, gofakes3, rclone, s3rver, minio, seaweedfs or ceph. All of them
-# write docs/servers.md, if Debian's packages of Ceph are installed.
+# write docs/servers.md, if Debian's packages of Ceph are installed. versitygw comes with the control plane.
 SERVER ?=
 program.rclone := bin/servers/rclone
 program.s3rver := bin/servers/s3rver/node_modules/.bin/s3rver
@@ -195,7 +195,7 @@ program.seaweedfs := bin/servers/weed
 
 .PHONY: test-servers
 test-servers: $(foreach name,$(or $(SERVER),rclone s3rver minio seaweedfs),$(program.$(name))) ## Run the product on S3 servers of many makes, docs/servers.md (SERVER=NAME; needs npm).
-	@assets=$$(go run ./hack/controlplane | tail -n 1); \
+	@assets=$(if $(filter-out versitygw,$(SERVER)),,$$(go run ./hack/controlplane | tail -n 1)); \
 	KUBEBUILDER_ASSETS=$$assets go test -count=1 -v -timeout 30m ./test/servers -args \
 		$(if $(SERVER),-only '$(SERVER)',-full -page $(CURDIR)/docs/servers.md)
 

@@ -42,12 +42,12 @@ func cases() []testCase {
 var cells = map[string]map[string]string{}
 
 func TestServers(t *testing.T) {
-	run := 0
+	ran := 0
 	for _, s := range all() {
 		if chosen.only != "" && !s.called(chosen.only) || !chosen.full && chosen.only == "" && !s.light {
 			continue
 		}
-		run++
+		ran++
 		t.Run(s.name, func(t *testing.T) {
 			at := s.start(t)
 			cells[s.name] = map[string]string{}
@@ -58,7 +58,7 @@ func TestServers(t *testing.T) {
 			}
 		})
 	}
-	if run == 0 {
+	if ran == 0 {
 		t.Fatalf("no server is called %q", chosen.only)
 	}
 }
