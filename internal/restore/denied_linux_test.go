@@ -1,0 +1,149 @@
+package restore_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/restore"
+)
+
+// A user without privileges repeats a restore into directories that he may not write to.
+func TestReadOnlyDirectoriesAreRestoredAgain(t *testing.T) {
+	if !asNobody(t) {
+		return
+	}
+	dir := t.TempDir()
+	write(t, dir, "closed/inner/file", 1000)
+	write(t, dir, "closed/other", 1001)
+	in := filepath.Join
+	mode := func(mode fs.FileMode, paths ...string) {
+		t.Helper()
+		for _, p := range paths {
+			if err := os.Chmod(p, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) {
+		if m.Kind == archive.Directory {
+			m.Mode = 0o555
+		}
+	})
+	to := t.TempDir()
+	mode(0o500, to)
+	t.Cleanup(func() { _ = os.Chmod(to, 0o700) })
+	for range 2 {
+		if s := run(t, b, restore.Options{Dir: to}); s.Failed > 0 || s.AttributesFailed > 0 {
+			t.Errorf("%+v %v %v", s, s.Failures, s.AttributeFailures)
+		}
+		for p, want := range map[string]fs.FileMode{to: 0o500, in(to, "closed"): 0o555, in(to, "closed/inner"): 0o555} {
+			if info, err := os.Stat(p); err != nil || info.Mode().Perm() != want {
+				t.Errorf("%s has mode %v, %v, want %v", p, info.Mode(), err, want)
+			}
+		}
+		// As if it had been killed while it gave directories their modes.
+		mode(0o755, to, in(to, "closed"), in(to, "closed/inner"))
+		if err := os.Remove(in(to, "closed/inner/file")); err != nil {
+			t.Fatal(err)
+		}
+		mode(0o555, in(to, "closed"), in(to, "closed/inner"))
+		mode(0o500, to)
+	}
+	run(t, b, restore.Options{Dir: to})
+	mode(0o755, to, in(to, "closed"), in(to, "closed/inner"))
+}
+
+// What one directory denies fails its files, at once, with one read of the archive.
+func TestDeniedFilesFailAtOnce(t *testing.T) {
+	const variable = "RESTORE_DENIED"
+	denied := os.Getenv(variable)
+	if os.Geteuid() == 0 {
+		to, err := os.MkdirTemp("/tmp", "denied-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(to) }()
+		if err := errors.Join(os.Chown(to, nobody, nobody), os.Mkdir(filepath.Join(to, "denied"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		asNobody(t, variable+"="+to)
+		return
+	}
+	if denied == "" {
+		t.Skip("only root makes a directory that its owner may not write to")
+	}
+	dir := t.TempDir()
+	for i := range 50 {
+		write(t, dir, fmt.Sprintf("denied/f%d", i), 10)
+	}
+	write(t, dir, "zz", 10)
+	b := archived(t, dir, zstd())
+	begun := time.Now()
+	s := run(t, b, restore.Options{Dir: denied})
+	if s.Failed != 50 || b.gets != 1 || time.Since(begun) > 2*time.Second {
+		t.Errorf("%+v in %v, %d reads", s, time.Since(begun), b.gets)
+	}
+	if s.Failures[0].Message != "create: permission denied" {
+		t.Errorf("%q", s.Failures[0].Message)
+	}
+	if _, err := os.Stat(filepath.Join(denied, "zz")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file system that takes nothing more ends the run, and not each file for itself.
+func TestFullDiskEndsTheRun(t *testing.T) {
+	needsRoot(t)
+	disk := t.TempDir()
+	mount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", disk, "tmpfs", flags, "size=1m"); errors.Is(err, syscall.EPERM) {
+			t.Skip("this root may not mount file systems")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount(0)
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	dir, b := several(t)
+	for name, c := range map[string]struct {
+		flags uintptr
+		want  string
+	}{
+		"full":      {syscall.MS_REMOUNT, "no space left on device: free up space"},
+		"read-only": {syscall.MS_REMOUNT | syscall.MS_RDONLY, "read-only file system: restore into"},
+	} {
+		mount(c.flags)
+		b.gets = 0
+		begun := time.Now()
+		s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: disk})
+		if err == nil || !strings.Contains(err.Error(), c.want) || s.Failed > 0 {
+			t.Errorf("%s: %v, %+v", name, err, s)
+		}
+		if took := time.Since(begun); took > time.Second || b.gets > len(b.archives()) {
+			t.Errorf("%s: %v, %d reads", name, took, b.gets)
+		}
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=20m"); err != nil {
+		t.Fatal(err)
+	}
+	run(t, b, restore.Options{Dir: disk})
+	if diff := cmp.Diff(describe(t, dir), describe(t, disk)); diff != "" {
+		t.Errorf("with room (-want +got):\n%s", diff)
+	}
+}
