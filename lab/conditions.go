@@ -36,7 +36,7 @@ type Conditions struct {
 	Without []Feature `yaml:"without"`
 	// ClockSkew is how far the server's clock is ahead of this machine's.
 	ClockSkew *time.Duration `yaml:"clockSkew"`
-	// ReadOnly names buckets that refuse writes.
+	// ReadOnly names buckets that reject writes.
 	ReadOnly []string `yaml:"readOnly"`
 	Blackout Blackout `yaml:"blackout"`
 }
@@ -126,13 +126,13 @@ type Feature string
 
 // Features that a server may lack.
 const (
-	// CRC64NVME: requests that name this checksum are refused with 400 InvalidRequest.
+	// CRC64NVME: requests that name this checksum are answered with 400 InvalidRequest.
 	CRC64NVME Feature = "CRC64NVME"
-	// Trailers: requests with a trailing checksum are refused with 501 NotImplemented.
+	// Trailers: requests with a trailing checksum are answered with 501 NotImplemented.
 	Trailers Feature = "Trailers"
-	// ConditionalWrites: writes with If-Match or If-None-Match are refused with 501.
+	// ConditionalWrites: writes with If-Match or If-None-Match are answered with 501.
 	ConditionalWrites Feature = "ConditionalWrites"
-	// ListParts is refused with 501.
+	// ListParts is answered with 501.
 	ListParts Feature = "ListParts"
 	// MD5ETags: ETags of objects are no digests. Those of parts stay as they are, since
 	// the client repeats them under a signature.
@@ -150,8 +150,8 @@ type Blackout string
 const (
 	// NoBlackout ends a blackout.
 	NoBlackout Blackout = "None"
-	// Refuse resets connections.
-	Refuse Blackout = "Refuse"
+	// Reset resets connections.
+	Reset Blackout = "Reset"
 	// Silent keeps connections and answers nothing until the blackout ends, and then
 	// resets those that waited.
 	Silent Blackout = "Silent"

@@ -183,12 +183,12 @@ func (d *Discard) put(w http.ResponseWriter, r *http.Request, t target, name str
 	}
 	d.mu.Lock()
 	_, there := d.objects[name]
-	refused := there && r.Header.Get("If-None-Match") == "*"
-	if !refused {
+	exists := there && r.Header.Get("If-None-Match") == "*"
+	if !exists {
 		d.objects[name] = s
 	}
 	d.mu.Unlock()
-	if refused {
+	if exists {
 		preconditionFailed().write(w, r)
 		return
 	}
@@ -196,12 +196,12 @@ func (d *Discard) put(w http.ResponseWriter, r *http.Request, t target, name str
 	w.Header().Set("Content-Length", "0")
 }
 
-func preconditionFailed() refusal {
-	return refusal{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
+func preconditionFailed() s3Error {
+	return s3Error{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
 }
 
-func noSuchUpload() refusal {
-	return refusal{http.StatusNotFound, "NoSuchUpload", "The specified multipart upload does not exist."}
+func noSuchUpload() s3Error {
+	return s3Error{http.StatusNotFound, "NoSuchUpload", "The specified multipart upload does not exist."}
 }
 
 func (d *Discard) create(w http.ResponseWriter, t target) {
@@ -219,7 +219,7 @@ func (d *Discard) create(w http.ResponseWriter, t target) {
 func (d *Discard) putPart(w http.ResponseWriter, r *http.Request, t target) {
 	number, err := strconv.Atoi(t.part)
 	if err != nil || number < 1 || number > 10_000 {
-		refusal{http.StatusBadRequest, "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive"}.write(w, r)
+		s3Error{http.StatusBadRequest, "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive"}.write(w, r)
 		return
 	}
 	s, err := take(r)
@@ -298,7 +298,7 @@ func (d *Discard) head(w http.ResponseWriter, r *http.Request, name string) {
 	o, there := d.objects[name]
 	d.mu.Unlock()
 	if !there {
-		refusal{http.StatusNotFound, "NoSuchKey", ""}.write(w, r)
+		s3Error{http.StatusNotFound, "NoSuchKey", ""}.write(w, r)
 		return
 	}
 	o.write(w.Header())
@@ -312,7 +312,7 @@ func (d *Discard) get(w http.ResponseWriter, r *http.Request, name string) {
 	o := d.objects[name]
 	d.mu.Unlock()
 	if o.content == nil {
-		refusal{http.StatusNotFound, "NoSuchKey", "This server keeps no contents of that key."}.write(w, r)
+		s3Error{http.StatusNotFound, "NoSuchKey", "This server keeps no contents of that key."}.write(w, r)
 		return
 	}
 	w.Header().Set("ETag", o.etag)

@@ -83,7 +83,7 @@ func (l *Lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		slowDown().write(w, r)
 		return
 	}
-	if f, ok := now.refused(r, t); ok {
+	if f, ok := now.rejected(r, t); ok {
 		x.status = f.status
 		now.tellTime(w.Header())
 		f.write(w, r)
@@ -102,7 +102,7 @@ func (l *Lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // blackout keeps or resets the connection of a request while nothing gets through.
 func (l *Lab) blackout(r *http.Request, now *setting) {
 	switch now.Blackout {
-	case Refuse:
+	case Reset:
 		reset(r)
 	case Silent:
 		select {
@@ -115,20 +115,20 @@ func (l *Lab) blackout(r *http.Request, now *setting) {
 
 // instead does what faults do in place of the server; false if there is nothing to do.
 func (l *Lab) instead(w http.ResponseWriter, r *http.Request, struck *strike, name string, x *exchange) bool {
-	refuse := func(f refusal) bool {
-		x.status = f.status
-		f.write(w, r)
+	reject := func(e s3Error) bool {
+		x.status = e.status
+		e.write(w, r)
 		return true
 	}
 	switch struck.Kind {
 	case SlowDown:
 		l.ledger.throttle(name)
 		x.throttled = true
-		return refuse(slowDown())
+		return reject(slowDown())
 	case InternalError:
-		return refuse(internalError())
+		return reject(internalError())
 	case ExpiredToken:
-		return refuse(expiredToken())
+		return reject(expiredToken())
 	case NoAnswer:
 		x.in, _ = io.Copy(io.Discard, r.Body) // What cannot be read any more is not missed.
 		l.pause(r, struck.wait())

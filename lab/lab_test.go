@@ -42,11 +42,11 @@ func TestPolicingIsByPartition(t *testing.T) {
 	}
 	_, _, body, err := r.do(http.MethodPut, "/bucket/hot/a4", nil)
 	if err != nil || !strings.Contains(body, "<Code>SlowDown</Code>") {
-		t.Errorf("refusal %q, error %v, want S3's SlowDown", body, err)
+		t.Errorf("answer %q, error %v, want S3's SlowDown", body, err)
 	}
 }
 
-func TestTimeToBeStoredCountsRefusals(t *testing.T) {
+func TestTimeToBeStoredCountsThrottledAttempts(t *testing.T) {
 	r := start(t, NewDiscard(), Plan{Conditions: Conditions{Partitions: []Partition{{RequestsPerSecond: 0.001, Burst: 1}}}})
 	r.wantPut(t, "first", 200)
 	begun := time.Now()
@@ -64,7 +64,7 @@ func TestTimeToBeStoredCountsRefusals(t *testing.T) {
 	}
 }
 
-func TestRefusalComesBeforeTheBody(t *testing.T) {
+func TestThrottlingComesBeforeTheBody(t *testing.T) {
 	r := start(t, NewDiscard(), Plan{Conditions: Conditions{Partitions: []Partition{{RequestsPerSecond: 0.001, Burst: 1}}}})
 	r.wantPut(t, "first", 200)
 	unread := &countingReader{Reader: bytes.NewReader(make([]byte, 8<<20))}
@@ -290,7 +290,7 @@ func TestBlackoutBySchedule(t *testing.T) {
 		t.Errorf("error %v after %v, want a reset at the end of the blackout", err, time.Since(begun))
 	}
 	r.wantPut(t, "key", 200)
-	r.Set(Conditions{Blackout: Refuse})
+	r.Set(Conditions{Blackout: Reset})
 	if _, err := r.put("key", 10); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error %v, want a reset", err)
 	}

@@ -134,7 +134,7 @@ func (c *check) conditions(at string, v Conditions) {
 	for i, f := range v.Without {
 		c.that(slices.Contains(features(), f), fmt.Sprintf("%swithout[%d]", at, i), fmt.Sprintf("%q is none of %v", f, features()))
 	}
-	blackouts := []Blackout{"", NoBlackout, Refuse, Silent}
+	blackouts := []Blackout{"", NoBlackout, Reset, Silent}
 	c.that(slices.Contains(blackouts, v.Blackout), at+"blackout", fmt.Sprintf("%q is none of %v", v.Blackout, blackouts[1:]))
 }
 

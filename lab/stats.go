@@ -51,7 +51,7 @@ type PartitionStats struct {
 	P50 float64 `json:"p50"`
 	P99 float64 `json:"p99"`
 	// StoredP50 and StoredP99, in seconds, of the time from the first request to store
-	// an object or a part to the acceptance of one: what was refused in between counts.
+	// an object or a part to the acceptance of one: throttled attempts in between count.
 	StoredP50 float64 `json:"storedP50"`
 	StoredP99 float64 `json:"storedP99"`
 }

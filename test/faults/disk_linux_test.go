@@ -37,7 +37,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	restored := filepath.Join(disk, "restored")
 	restore := []string{"restore", destination, restored}
-	wantRefused(t, r.start(t, restore...).end(t), "no space left on device")
+	wantFailed(t, r.start(t, restore...).end(t), "no space left on device")
 	if err := mount(syscall.MS_REMOUNT, "200m"); err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func TestTimeOut(t *testing.T) {
 }
 
 func TestBlackouts(t *testing.T) {
-	for _, kind := range []lab.Blackout{lab.Silent, lab.Refuse} {
+	for _, kind := range []lab.Blackout{lab.Silent, lab.Reset} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			slow := &lab.Bandwidth{SharedMegabits: 400}

@@ -10,9 +10,9 @@ import (
 	"cargoship.dev/operator/lab"
 )
 
-// TestRefusedOptionsEndTheCopyAtOnce has the server refuse what it was asked for: that is
+// TestRejectedOptionsEndTheCopyAtOnce has the server reject what it was asked for: that is
 // said once, and nothing is tried again.
-func TestRefusedOptionsEndTheCopyAtOnce(t *testing.T) {
+func TestRejectedOptionsEndTheCopyAtOnce(t *testing.T) {
 	for name, arguments := range map[string][]string{
 		"objects": {"--storage-class", "BOGUS"},
 		"tar":     {"--storage-class", "BOGUS", "--packing", "tar"},
@@ -20,12 +20,12 @@ func TestRefusedOptionsEndTheCopyAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			discard := lab.NewDiscard()
-			r := newRigBefore(t, refusingClasses(discard), lab.Conditions{})
+			r := newRigBefore(t, rejectingClasses(discard), lab.Conditions{})
 			r.mixture(t)
 			begun := time.Now()
 			o := r.copy(t, arguments...)
 			took := time.Since(begun)
-			wantRefused(t, o, "InvalidStorageClass")
+			wantFailed(t, o, "InvalidStorageClass")
 			if said := strings.Count(o.stderr, "InvalidStorageClass"); said != 1 || took > 2*time.Second {
 				t.Errorf("it was said %d times, after %v: %s", said, took, o.stderr)
 			}
@@ -36,8 +36,8 @@ func TestRefusedOptionsEndTheCopyAtOnce(t *testing.T) {
 	}
 }
 
-// refusingClasses answers as Amazon S3 does to a storage class that there is not.
-func refusingClasses(server http.Handler) http.Handler {
+// rejectingClasses answers as Amazon S3 does to a storage class that there is not.
+func rejectingClasses(server http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Amz-Storage-Class") != "BOGUS" {
 			server.ServeHTTP(w, r)

@@ -16,7 +16,7 @@ func TestPartsAreDoneInOrder(t *testing.T) {
 	c := r.begin(t)
 	await(t, "a quarter of the file to be sent", func() bool { return r.sent() > 10*partSize })
 	// What is in buffers on the way would arrive all the same.
-	r.Set(lab.Conditions{Blackout: lab.Refuse})
+	r.Set(lab.Conditions{Blackout: lab.Reset})
 	if err := c.child.Stop(0); err != nil {
 		t.Fatal(err)
 	}

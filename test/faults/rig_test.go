@@ -325,8 +325,8 @@ func (r *rig) client(t *testing.T) *minio.Core {
 	return &minio.Core{Client: client}
 }
 
-// wantRefused fails unless the copy ended with status 1 and says what the pattern matches.
-func wantRefused(t *testing.T, o outcome, pattern string) {
+// wantFailed fails unless the copy ended with status 1 and says what the pattern matches.
+func wantFailed(t *testing.T, o outcome, pattern string) {
 	t.Helper()
 	if o.code != 1 || !regexp.MustCompile(pattern).MatchString(o.stderr) {
 		t.Errorf("exit code %d, said %q, want 1 and %s", o.code, o.stderr, pattern)

@@ -109,7 +109,7 @@ func TestBucketBecomesReadOnly(t *testing.T) {
 	c := r.begin(t)
 	await(t, "the copy to be under way", func() bool { return r.sent() > partSize })
 	r.Set(lab.Conditions{ReadOnly: []string{bucket}})
-	wantRefused(t, c.end(t), "AccessDenied.*policy")
+	wantFailed(t, c.end(t), "AccessDenied.*policy")
 	r.Set(lab.Conditions{})
 	r.wantWhole(t, r.copy(t))
 }

@@ -25,7 +25,7 @@ func (c *run) wantStopped(t *testing.T, within time.Duration) {
 	if took := time.Since(begun); took > within {
 		t.Errorf("it took %v to end", took)
 	}
-	wantRefused(t, o, "^cargoship [a-z]+: stopped: |\ncargoship [a-z]+: stopped: ")
+	wantFailed(t, o, "^cargoship [a-z]+: stopped: |\ncargoship [a-z]+: stopped: ")
 }
 
 // TestSignals ends copies by each of the signals that end a command. No upload stays open.

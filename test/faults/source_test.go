@@ -35,7 +35,7 @@ func TestFileTruncatedWhileItIsRead(t *testing.T) {
 	if err := os.Truncate(filepath.Join(r.source, "huge"), 5*partSize); err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, c.end(t), "failed: Changed: .*huge")
+	wantFailed(t, c.end(t), "failed: Changed: .*huge")
 	r.wantSame(t, "huge")
 	r.wantNoUploads(t)
 }
@@ -52,7 +52,7 @@ func TestFileWrittenWhileItIsRead(t *testing.T) {
 	if _, err := file.WriteAt([]byte("changed"), 3*partSize); err != nil || file.Close() != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, c.end(t), "failed: Changed: .*huge")
+	wantFailed(t, c.end(t), "failed: Changed: .*huge")
 	r.wantSame(t, "huge")
 	r.wantNoUploads(t)
 }
@@ -82,7 +82,7 @@ func TestFileReplacedWhileItIsRead(t *testing.T) {
 	counted.digests.Add(1)
 	switch {
 	case os.IsNotExist(err):
-		wantRefused(t, o, "failed: Changed: .*huge")
+		wantFailed(t, o, "failed: Changed: .*huge")
 	case err != nil:
 		t.Fatal(err)
 	case stored != before && stored != after:
@@ -105,7 +105,7 @@ func TestFileDeletedWhileOthersAreSent(t *testing.T) {
 	}
 	// Whether the walk had seen it decides whether there is something to be told.
 	if o := c.end(t); o.code != 0 {
-		wantRefused(t, o, "failed: (Changed|Vanished|Unreadable|NotFound): .*late")
+		wantFailed(t, o, "failed: (Changed|Vanished|Unreadable|NotFound): .*late")
 	}
 	r.wantSame(t)
 	r.wantNoUploads(t)
@@ -131,8 +131,8 @@ func TestUnreadable(t *testing.T) {
 		t.Cleanup(func() { _ = os.Chmod(path, 0o700) }) // So that it can be removed.
 	}
 	o := r.copy(t)
-	wantRefused(t, o, `(?s)failed: Unreadable: .*closed`)
-	wantRefused(t, o, `(?s)failed: Unreadable: .*secret`)
+	wantFailed(t, o, `(?s)failed: Unreadable: .*closed`)
+	wantFailed(t, o, `(?s)failed: Unreadable: .*secret`)
 	for _, path := range []string{filepath.Dir(secret), closed} {
 		if err := os.Chmod(path, 0o700); err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func letIn(t *testing.T, dir string) {
 	}
 }
 
-// TestReadError copies a file that the kernel refuses to read: the loopback device has
+// TestReadError copies a file that the kernel fails to read: the loopback device has
 // no duplex mode, and a directory of sysfs is as good a source as any.
 func TestReadError(t *testing.T) {
 	const device = "/sys/devices/virtual/net/lo"
@@ -175,7 +175,7 @@ func TestReadError(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Conditions{})
 	r.source = device
-	wantRefused(t, r.copy(t, "--include", "duplex"), "failed: Unreadable: .*duplex")
+	wantFailed(t, r.copy(t, "--include", "duplex"), "failed: Unreadable: .*duplex")
 	r.wantNoUploads(t)
 	if _, err := os.Stat(r.server.Path(bucket, "base/duplex")); !os.IsNotExist(err) {
 		t.Errorf("an object stands for a file that cannot be read (stat: %v)", err)
