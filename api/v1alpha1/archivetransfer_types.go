@@ -84,6 +84,8 @@ type Fleet struct {
 // +kubebuilder:printcolumn:name="ETA",type=date,JSONPath=`.status.estimatedCompletionTime`
 // +kubebuilder:printcolumn:name="Duration",type=string,JSONPath=`.status.duration`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.progress.failed.files`,priority=1
+// +kubebuilder:printcolumn:name="Limited By",type=string,JSONPath=`.status.coordination.limitedBy`,priority=1
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.coordination.reason`,priority=1
 // +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.spec.destination.bucket`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 50",message="metadata.name must be at most 50 characters, so that the names of the workers' Job and pods fit"

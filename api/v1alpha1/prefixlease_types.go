@@ -290,7 +290,7 @@ type PrefixReport struct {
 	LimitedBy Bottleneck `json:"limitedBy,omitempty"`
 }
 
-// Bottleneck is what limits a worker on a prefix.
+// Bottleneck is what limits a worker on a prefix, or a transfer.
 // +kubebuilder:validation:Enum=Source;Window;Rate
 type Bottleneck string
 

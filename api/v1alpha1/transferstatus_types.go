@@ -258,10 +258,25 @@ type CoordinationStatus struct {
 	Epoch *int64 `json:"epoch,omitempty"`
 
 	// state is SlowStart, CongestionAvoidance, FastRecovery or Recovery; absent once the
-	// transfer has ended, as are window and rate.
+	// transfer has ended, as are limitedBy, reason, window and rate.
 	// +optional
 	// +kubebuilder:validation:Enum=SlowStart;CongestionAvoidance;FastRecovery;Recovery
 	State string `json:"state,omitempty"`
+
+	// limitedBy is what kept the transfer from sending more in the last round: Window,
+	// Rate, or Source if its workers had too little to send to use them up; absent if it is
+	// none of these, or nothing has been measured yet.
+	// +optional
+	LimitedBy Bottleneck `json:"limitedBy,omitempty"`
+
+	// reason is one word for the last decision: on the rate if limitedBy is Rate, otherwise
+	// on the window. Examples are QueueAboveTarget, SlowStart, ProbeStarted, Throttled and
+	// OutagePersists; docs/control-law.md says where all are explained.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z]*$`
+	Reason string `json:"reason,omitempty"`
 
 	// window is the number of requests that the domain may have in flight.
 	// +optional

@@ -72,7 +72,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.options.Seeds, "seeds", 1, "runs of each scenario and controller")
 	flags.Uint64Var(&s.options.Seed, "seed", 1, "the first seed")
 	flags.StringVar(&s.output, "output", "table", "table or json")
-	flags.StringVar(&s.trace, "trace", "", "folder for SCENARIO.CONTROLLER.csv, the course of the first seed's run")
+	flags.StringVar(&s.trace, "trace", "", "folder for SCENARIO.CONTROLLER.csv, the course of the first seed's run, and .decisions.txt, what was decided in it and why")
 	flags.IntVar(&s.options.Parallel, "parallel", runtime.NumCPU(), "runs at once")
 	flags.IntVar(&s.fuzz, "fuzz", 0, "run so many random scenarios instead, one for each seed from --seed on, and look for violations only")
 	if err := flags.Parse(args); err != nil {
@@ -125,13 +125,20 @@ func (s settings) writeTrace(t *sim.Trace) (err error) {
 	if err := os.MkdirAll(s.trace, 0o755); err != nil {
 		return fmt.Errorf("write trace: %w", err)
 	}
-	name := strings.NewReplacer("/", "_", ":", "_").Replace(t.Scenario + "." + t.Controller + ".csv")
-	f, err := os.Create(filepath.Join(s.trace, name))
+	name := filepath.Join(s.trace, strings.NewReplacer("/", "_", ":", "_").Replace(t.Scenario+"."+t.Controller))
+	if err := writeFile(name+".csv", t.WriteCSV); err != nil || len(t.Decisions) == 0 {
+		return err
+	}
+	return writeFile(name+".decisions.txt", t.WriteDecisions)
+}
+
+func writeFile(name string, write func(io.Writer) error) (err error) {
+	f, err := os.Create(name)
 	if err != nil {
 		return fmt.Errorf("write trace: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return t.WriteCSV(f)
+	return write(f)
 }
 
 // fuzzSteps is how often progress is told.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -52,6 +53,13 @@ func TestEveryRowIsOneObject(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(trace, "tiny."+controller+".csv")); err != nil {
 			t.Error(err)
 		}
+	}
+	decisions, err := os.ReadFile(filepath.Join(trace, "tiny.adaptive.decisions.txt"))
+	if err != nil || !regexp.MustCompile(`(?m)^[0-9.]+ window .* SlowStart: .*; shared Unpaced in SlowStart$`).Match(decisions) {
+		t.Errorf("no decision of slow start is traced (%v):\n%s", err, decisions)
+	}
+	if _, err := os.Stat(filepath.Join(trace, "tiny.fixed-4.decisions.txt")); err == nil {
+		t.Error("decisions of a baseline are traced, which makes none")
 	}
 }
 

@@ -33,6 +33,8 @@ type domain struct {
 	// foreign tells since when leases hold grants that came after every one of this leader.
 	foreign map[types.UID]time.Time
 	profile profile
+	// decision is that of the last round.
+	decision protocol.Decision
 }
 
 // claim is what the manager remembers of a transfer besides what the core does.
@@ -84,8 +86,13 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	plan := d.core.Tick(now)
 	d.core.Spend(d.Clock.Since(deciding)) // not what the API server takes: data moves meanwhile
 	d.due = now.Add(d.core.Interval())
+	logger := log.FromContext(ctx).WithName("coordinator")
+	if plan.Decision.Made() {
+		d.decision = plan.Decision
+	}
+	logDecision(logger, d.name, plan.Decision)
 	for _, t := range plan.Decision.Transitions {
-		log.FromContext(ctx).WithName("coordinator").Info("changed state", "domain", d.name, "group", t.Group,
+		logger.Info("changed state", "domain", d.name, "group", t.Group,
 			"from", t.From, "to", t.To, "cause", t.Cause)
 		d.Metrics.Transition(d.name, string(t.From), string(t.To), string(t.Cause))
 	}

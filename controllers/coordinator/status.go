@@ -48,16 +48,24 @@ func (d *domain) coordinationStatus(now time.Time, id protocol.TransferID, snaps
 		Domain: d.name, Epoch: ptr.To(d.epoch),
 		Metrics: convert.CoordinationMetrics(d.core.Metrics(now)),
 	}
-	// The state shown is that of the group that the transfer's first prefix is in.
-	if prefixes := d.core.Progress(id).Prefixes; len(prefixes) > 0 {
-		for _, g := range snapshot.Groups {
-			if g.Name == prefixes[0].Group && snapshot.Path != nil {
-				out.State, out.Window = string(prefixes[0].State), ptr.To(int32(min(snapshot.Path.Window, 1<<30)))
-				out.MilliRequestsPerSecond = ptr.To(int64(g.Rate * 1000))
-			}
-		}
+	if prefixes := d.core.Progress(id).Prefixes; len(prefixes) > 0 && snapshot.Path != nil {
+		showGroup(out, prefixes[0], snapshot, d.decision)
 	}
 	return out
+}
+
+// showGroup shows window, rate and what limits, and why, of the group that the transfer's
+// first prefix is in.
+func showGroup(out *v1alpha1.CoordinationStatus, first protocol.PrefixProgress, snapshot protocol.Snapshot, last protocol.Decision) {
+	for _, g := range snapshot.Groups {
+		if g.Name != first.Group {
+			continue
+		}
+		out.State, out.Window = string(first.State), ptr.To(int32(min(snapshot.Path.Window, 1<<30)))
+		out.MilliRequestsPerSecond = ptr.To(int64(g.Rate * 1000))
+		limit, reason := last.Why(g.Name)
+		out.LimitedBy, out.Reason = v1alpha1.Bottleneck(limit), string(reason)
+	}
 }
 
 // failures are the first archives with failed files: those recorded before,

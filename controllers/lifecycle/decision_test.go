@@ -362,7 +362,7 @@ func TestFinalRecordHasNoStateOfControl(t *testing.T) {
 		StartTime: &start, DrainStartTime: &end, CompletionTime: &end, EstimatedCompletionTime: &end, ChecksumAlgorithm: "CRC64NVME",
 		Progress:     &v1alpha1.Progress{Planning: planningComplete, BytesPerSecond: ptr.To(int64(0)), Throughput: "0 B/s", Done: files(1024)},
 		Prefixes:     []v1alpha1.PrefixStatus{{Name: "a", Done: files(1024), Window: ptr.To(int32(3)), ThrottledPerMille: ptr.To(int32(9))}},
-		Coordination: &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(int64(7)), State: "SlowStart", Window: ptr.To(int32(9))},
+		Coordination: &v1alpha1.CoordinationStatus{Domain: "d", Epoch: ptr.To(int64(7)), State: "SlowStart", Window: ptr.To(int32(9)), LimitedBy: v1alpha1.LimitedByWindow, Reason: "SlowStart"},
 		Conditions: []metav1.Condition{
 			{Type: v1alpha1.ConditionThrottled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonThrottling},
 			{Type: v1alpha1.ConditionDegraded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonFilesFailed},
@@ -372,7 +372,7 @@ func TestFinalRecordHasNoStateOfControl(t *testing.T) {
 	if p := got.Progress; *p.BytesPerSecond != 1024 || p.Throughput != "1.00 KiB/s" {
 		t.Errorf("the throughput is %d, %s; want the mean, 1024", *p.BytesPerSecond, p.Throughput)
 	}
-	if c := got.Coordination; c.State != "" || c.Window != nil || c.Domain != "d" || *c.Epoch != 7 {
+	if c := got.Coordination; c.State != "" || c.Window != nil || c.LimitedBy != "" || c.Reason != "" || c.Domain != "d" || *c.Epoch != 7 {
 		t.Errorf("the coordination is %+v; want domain and epoch alone", c)
 	}
 	if p := got.Prefixes[0]; p.Window != nil || p.ThrottledPerMille != nil || *p.Done.Files != 1024 {

@@ -53,6 +53,7 @@ func finalRecord(s v1alpha1.ArchiveTransferStatus) v1alpha1.ArchiveTransferStatu
 	if c := s.Coordination; c != nil {
 		final := *c
 		final.State, final.Window, final.MilliRequestsPerSecond = "", nil, nil
+		final.LimitedBy, final.Reason = "", ""
 		out.Coordination = &final
 	}
 	out.Conditions = settled(out.Conditions, s.CompletionTime)

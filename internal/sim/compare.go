@@ -122,6 +122,7 @@ func simulateAll(s *Scenario, best *optimum, c Controller, o Options, seeds int)
 // simulate makes one run.
 func simulate(s *Scenario, best *optimum, c Controller, seed uint64, traced bool) outcome {
 	r := newRun(s, seed)
+	r.record.traced = traced
 	c.control(r)
 	r.record.watch(r)
 	r.play()

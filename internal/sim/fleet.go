@@ -258,6 +258,7 @@ func (m *manager) work() {
 	f.set(&m.tick, f.now+time.Duration(float64(m.core.Interval())/(1+m.drift)))
 	m.saved = m.core.Snapshot()
 	f.check.ticked(m, plan)
+	f.record.decided(f.now, plan.Decision)
 	m.recordProgress()
 	m.write(plan)
 }

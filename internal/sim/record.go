@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/sim/baseline"
 )
 
@@ -20,6 +21,8 @@ type recorder struct {
 	cuts                               int64         // of windows or rates by the coordinator, for congestion
 	reused                             time.Duration // longest time until the slots of hung workers were used again; -1 for none
 	last                               time.Duration // when the last part was accepted
+	traced                             bool
+	decisions                          []DecisionAt // of the coordinator, if they are traced
 	// state gives the window and the rate in force.
 	state func() (window int, rate float64)
 	// faultManager lets a fault of the manager happen.
@@ -86,6 +89,13 @@ func (c *recorder) ended(r *request) {
 		b.throttled++
 	default:
 		c.failed++
+	}
+}
+
+// decided takes down what the coordinator has decided, if a round has ended and it is traced.
+func (c *recorder) decided(at time.Duration, d protocol.Decision) {
+	if c.traced && d.Made() {
+		c.decisions = append(c.decisions, DecisionAt{at, d})
 	}
 }
 

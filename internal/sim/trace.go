@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // Trace is the course of one run in steps of Step.
@@ -13,6 +15,14 @@ type Trace struct {
 	Seed                 uint64
 	Step                 time.Duration
 	Points               []Point
+	// Decisions of the product, in order; none of a baseline.
+	Decisions []DecisionAt
+}
+
+// DecisionAt is a decision of a round that ended so long after the beginning.
+type DecisionAt struct {
+	At time.Duration
+	protocol.Decision
 }
 
 // Point is the course during one step.
@@ -33,7 +43,7 @@ type Point struct {
 const traceStep = 500 * time.Millisecond
 
 func (r *run) trace(best *optimum) *Trace {
-	t := &Trace{Scenario: r.scenario.Name, Seed: r.seed, Step: traceStep}
+	t := &Trace{Scenario: r.scenario.Name, Seed: r.seed, Step: traceStep, Decisions: r.record.decisions}
 	const bins = int(traceStep / binWidth)
 	per := traceStep.Seconds()
 	for i := 0; i+bins <= len(best.rates); i += bins {
@@ -59,6 +69,16 @@ func (t *Trace) WriteCSV(w io.Writer) error {
 	for _, p := range t.Points {
 		fmt.Fprintf(&b, "%.1f,%d,%.2f,%d,%.0f,%.0f,%.1f,%.1f,%.1f\n",
 			p.Seconds, p.Window, p.Rate, p.InFlight, p.Throughput, p.Capacity, p.Started, p.Accepted, p.Throttled)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// WriteDecisions writes the decisions, one a line, after the seconds since the beginning.
+func (t *Trace) WriteDecisions(w io.Writer) error {
+	var b bytes.Buffer
+	for _, d := range t.Decisions {
+		fmt.Fprintf(&b, "%.3f %v\n", d.At.Seconds(), d.Decision)
 	}
 	_, err := w.Write(b.Bytes())
 	return err

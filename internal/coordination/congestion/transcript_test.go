@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,7 +33,11 @@ func TestTranscripts(t *testing.T) {
 			datadriven.RunTest(t, file, s.run)
 		})
 	}
+	word := regexp.MustCompile(`^[A-Z][A-Za-z]*$`) // as the API has it
 	for _, reason := range reasons(t) {
+		if !word.MatchString(string(reason)) {
+			t.Errorf("%q is not one word", reason)
+		}
 		if !given[reason] {
 			t.Errorf("no transcript shows the branch %s of the law", reason)
 		}

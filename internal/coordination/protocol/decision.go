@@ -33,14 +33,19 @@ type Decision struct {
 // Made tells that a round was judged.
 func (d Decision) Made() bool { return d.Window.Reason != "" }
 
-// Group finds what was decided for a group by its name.
-func (d Decision) Group(name string) (GroupDecision, bool) {
+// Why tells what limited a group, and the reason of that: of its rate where that did, else
+// of the window. A group that came after the round is limited by nothing known.
+func (d Decision) Why(group string) (Bottleneck, Reason) {
 	for _, g := range d.Groups {
-		if g.Group == name {
-			return g, true
+		switch {
+		case g.Group != group:
+		case g.LimitedBy == ByRate:
+			return ByRate, g.Reason
+		default:
+			return g.LimitedBy, d.Window.Reason
 		}
 	}
-	return GroupDecision{}, false
+	return "", d.Window.Reason
 }
 
 // RoundView is what the law saw of the path that all groups share.
