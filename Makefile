@@ -25,8 +25,9 @@ help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
-build: ## Build bin/manager, bin/worker and bin/cargoship for this machine.
+build: ## Build bin/manager, bin/worker and bin/cargoship, also as a plugin of kubectl, for this machine.
 	go build -ldflags '-s -w' -o bin/ ./cmd/manager ./cmd/worker ./cmd/cargoship
+	@ln -sf cargoship bin/kubectl-cargoship && ln -sf cargoship bin/kubectl_complete-cargoship
 
 .PHONY: demo
 demo: build ## Run the whole product on this machine and verify every byte (DEMO_DATA=DIR, PACKING=tar, KEEP=1).
@@ -66,7 +67,7 @@ test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while trans
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/cargoship bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks

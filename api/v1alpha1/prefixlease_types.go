@@ -182,6 +182,13 @@ type PrefixLeaseStatus struct {
 	// +kubebuilder:validation:Maximum=2147483647
 	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
 
+	// milliCPU is the processor time that the worker used since the last report, in
+	// thousandths of a processor.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2147483647
+	MilliCPU *int64 `json:"milliCPU,omitempty"`
+
 	// checksumAlgorithm is the checksum that the destination verifies.
 	// +optional
 	// +kubebuilder:validation:Enum=CRC64NVME;CRC32C

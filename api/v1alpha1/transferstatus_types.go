@@ -263,13 +263,13 @@ type CoordinationStatus struct {
 	// +kubebuilder:validation:Enum=SlowStart;CongestionAvoidance;FastRecovery;Recovery
 	State string `json:"state,omitempty"`
 
-	// limitedBy is what kept the transfer from sending more in the last round: Window,
-	// Rate, or Source if its workers had too little to send to use them up; absent if it is
-	// none of these, or nothing has been measured yet.
+	// limitedBy is what keeps the transfer from sending more: Source, CPU, Memory, Window,
+	// Rate, Path, Policer or Outage; absent if nothing that is measured does, or nothing has
+	// been measured yet. `kubectl cargoship explain` gives the evidence.
 	// +optional
-	LimitedBy Bottleneck `json:"limitedBy,omitempty"`
+	LimitedBy Limit `json:"limitedBy,omitempty"`
 
-	// reason is one word for the last decision: on the rate if limitedBy is Rate, otherwise
+	// reason is one word for the last decision: on the rate if that is in use, otherwise
 	// on the window. Examples are QueueAboveTarget, SlowStart, ProbeStarted, Throttled and
 	// OutagePersists; docs/control-law.md says where all are explained.
 	// +optional
@@ -293,6 +293,29 @@ type CoordinationStatus struct {
 	// +optional
 	Metrics *CoordinationMetrics `json:"metrics,omitempty"`
 }
+
+// Limit is what limits a transfer that moves.
+// +kubebuilder:validation:Enum=Source;CPU;Memory;Window;Rate;Path;Policer;Outage
+type Limit string
+
+const (
+	// LimitSource: the workers have too little to send.
+	LimitSource Limit = "Source"
+	// LimitCPU: the workers use up their processors.
+	LimitCPU Limit = "CPU"
+	// LimitMemory: the memory of the workers bounds their requests in flight.
+	LimitMemory Limit = "Memory"
+	// LimitWindow: the window is in use, and still grows or is fixed.
+	LimitWindow Limit = "Window"
+	// LimitRate: requests are paced by a rate that is known from before.
+	LimitRate Limit = "Rate"
+	// LimitPath: more requests in flight only wait, on the network or in the server.
+	LimitPath Limit = "Path"
+	// LimitPolicer: the destination throttles requests.
+	LimitPolicer Limit = "Policer"
+	// LimitOutage: hardly any request succeeds.
+	LimitOutage Limit = "Outage"
+)
 
 // CoordinationMetrics measure the coordination; docs/operations.md gives the formulas.
 type CoordinationMetrics struct {

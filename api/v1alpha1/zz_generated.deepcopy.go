@@ -979,6 +979,11 @@ func (in *PrefixLeaseStatus) DeepCopyInto(out *PrefixLeaseStatus) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.MilliCPU != nil {
+		in, out := &in.MilliCPU, &out.MilliCPU
+		*out = new(int64)
+		**out = **in
+	}
 	if in.Prefixes != nil {
 		in, out := &in.Prefixes, &out.Prefixes
 		*out = make([]PrefixReport, len(*in))

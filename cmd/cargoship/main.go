@@ -1,5 +1,6 @@
 // Command cargoship copies directories into S3, and lists, verifies and restores what it,
-// or an ArchiveTransfer, has archived there.
+// or an ArchiveTransfer, has archived there. Called kubectl-cargoship, it is a plugin of
+// kubectl for the transfers of a cluster.
 package main
 
 import (
@@ -13,9 +14,12 @@ import (
 // exitAttributes is the exit code if all files are restored, and some lack attributes.
 const exitAttributes = 4
 
-func main() { os.Exit(cli.Main(newRootCommand())) }
+func main() { os.Exit(cli.Main(newProgram(os.Args))) }
 
 func newRootCommand() *cobra.Command {
-	return cli.NewRoot("cargoship", "Archive directories in S3, without a cluster, and read what is archived there",
-		newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newPruneCommand(), newEstimateCommand())
+	root := cli.NewRoot("cargoship", "Archive directories in S3, without a cluster, and read what is archived there",
+		newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newPruneCommand(), newEstimateCommand(),
+		newClusterCommand(), newManCommand())
+	root.CompletionOptions.DisableDefaultCmd = false
+	return root
 }

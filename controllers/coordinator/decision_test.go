@@ -63,8 +63,8 @@ func TestTheStatusSaysWhy(t *testing.T) {
 		Groups: []protocol.GroupSnapshot{{Name: "shared"}, {Name: "shared-1", Rate: 5}, {Name: "shared-2"}},
 	}
 	for group, want := range map[string]v1alpha1.CoordinationStatus{
-		"shared":   {LimitedBy: v1alpha1.LimitedByWindow, Reason: "QueueBelowTarget"},
-		"shared-1": {LimitedBy: v1alpha1.LimitedByRate, Reason: "NoSuccess", MilliRequestsPerSecond: ptr.To(int64(5000))},
+		"shared":   {LimitedBy: v1alpha1.LimitWindow, Reason: "QueueBelowTarget"},
+		"shared-1": {LimitedBy: v1alpha1.LimitRate, Reason: "NoSuccess", MilliRequestsPerSecond: ptr.To(int64(5000))},
 		"shared-2": {Reason: "QueueBelowTarget"}, // it came after the round
 	} {
 		var got v1alpha1.CoordinationStatus

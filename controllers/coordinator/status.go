@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/explain"
 )
 
 const (
@@ -40,7 +42,21 @@ func (d *domain) status(now time.Time, m *member, c *claim, snapshot protocol.Sn
 	}
 	s.Coordination = d.coordinationStatus(now, id, snapshot)
 	s.Conditions = d.conditions(now, m, c, s)
+	// The round knows groups; what the workers of this transfer report tells more.
+	s.Coordination.LimitedBy = cmp.Or(limitedBy(m, s), s.Coordination.LimitedBy)
 	return s
+}
+
+// limitedBy is what limits the transfer now, in the same word that `kubectl cargoship
+// explain` gives.
+func limitedBy(m *member, s v1alpha1.ArchiveTransferStatus) v1alpha1.Limit {
+	w := *m.transfer
+	w.Status = s // Moving asks for nothing that the coordinator does not write
+	leases := make([]v1alpha1.PrefixLease, 0, len(m.leases))
+	for _, uid := range slices.Sorted(maps.Keys(m.leases)) {
+		leases = append(leases, *m.leases[uid])
+	}
+	return explain.Moving(explain.FromWorkload(&w), leases)
 }
 
 func (d *domain) coordinationStatus(now time.Time, id protocol.TransferID, snapshot protocol.Snapshot) *v1alpha1.CoordinationStatus {
@@ -64,7 +80,7 @@ func showGroup(out *v1alpha1.CoordinationStatus, first protocol.PrefixProgress, 
 		out.State, out.Window = string(first.State), ptr.To(int32(min(snapshot.Path.Window, 1<<30)))
 		out.MilliRequestsPerSecond = ptr.To(int64(g.Rate * 1000))
 		limit, reason := last.Why(g.Name)
-		out.LimitedBy, out.Reason = v1alpha1.Bottleneck(limit), string(reason)
+		out.LimitedBy, out.Reason = v1alpha1.Limit(limit), string(reason)
 	}
 }
 

@@ -57,9 +57,19 @@ func NewRoot(name, short string, commands ...*cobra.Command) *cobra.Command {
 	}
 	root.AddCommand(append(commands, newVersionCommand())...)
 	for _, cmd := range root.Commands() {
-		cmd.RunE = markFailures(cmd.RunE)
+		markAll(cmd)
 	}
 	return root
+}
+
+// markAll marks the failures of a command and of those below it.
+func markAll(cmd *cobra.Command) {
+	if cmd.RunE != nil {
+		cmd.RunE = markFailures(cmd.RunE)
+	}
+	for _, below := range cmd.Commands() {
+		markAll(below)
+	}
 }
 
 // markFailures distinguishes the errors of a running command from those that cobra finds

@@ -22,7 +22,7 @@ type Metrics struct {
 	window, rate, throttled *prometheus.GaugeVec
 	service                 *prometheus.GaugeVec
 	workers                 *prometheus.GaugeVec
-	condition, state        *prometheus.GaugeVec
+	condition, state, limit *prometheus.GaugeVec
 	failures, reportAge     *prometheus.GaugeVec
 	requests, sent          *prometheus.CounterVec
 	transitions             *prometheus.CounterVec
@@ -76,6 +76,7 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		workers:     gauge("transfer_workers", "Workers of a transfer by state: desired, leased, blocked or failed.", append([]string{"state"}, transfer...)),
 		condition:   gauge("transfer_condition", "Conditions of a transfer: 1 if true, 0 otherwise.", append([]string{"condition"}, transfer...)),
 		state:       gauge("transfer_congestion_state", "1 for the current congestion control state of a transfer's first prefix; other states are absent.", append([]string{"state"}, transfer...)),
+		limit:       gauge("transfer_limited_by", "1 for what limits a transfer now, as in status.coordination.limitedBy; others are absent.", append([]string{"limit"}, transfer...)),
 		failures:    gauge("transfer_failed_archives", "Archives with failed files, by reason: those listed in the status, 32 at most.", append([]string{"reason"}, transfer...)),
 		reportAge:   gauge("lease_report_age_seconds", "Age of the oldest last report among a transfer's workers.", transfer),
 		requests:    counter("prefix_requests_total", "Requests reported by workers on a prefix, by outcome: accepted, throttled or failed.", append([]string{"outcome"}, prefix...)),
@@ -100,7 +101,7 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		}
 	}
 	for _, c := range []prometheus.Collector{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service,
-		m.workers, m.condition, m.state, m.failures, m.reportAge, m.requests, m.sent, m.transitions, m.ignored, m.writes, m.parked, m.decide, m.tick} {
+		m.workers, m.condition, m.state, m.limit, m.failures, m.reportAge, m.requests, m.sent, m.transitions, m.ignored, m.writes, m.parked, m.decide, m.tick} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -207,6 +208,10 @@ func (m *Metrics) judgment(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStat
 	if s.Coordination != nil && s.Coordination.State != "" {
 		m.state.WithLabelValues(append([]string{s.Coordination.State}, ids...)...).Set(1)
 	}
+	m.limit.DeletePartialMatch(uid)
+	if s.Coordination != nil && s.Coordination.LimitedBy != "" {
+		m.limit.WithLabelValues(append([]string{string(s.Coordination.LimitedBy)}, ids...)...).Set(1)
+	}
 	m.failures.DeletePartialMatch(uid)
 	for _, f := range s.Failures {
 		m.failures.WithLabelValues(append([]string{f.Reason}, ids...)...).Inc()
@@ -242,7 +247,7 @@ func (m *Metrics) prefix(labels []string, p v1alpha1.PrefixStatus) {
 func (m *Metrics) Forget(uid string) {
 	by := prometheus.Labels{"uid": uid}
 	for _, g := range []*prometheus.GaugeVec{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service, m.workers,
-		m.condition, m.state, m.failures, m.reportAge} {
+		m.condition, m.state, m.limit, m.failures, m.reportAge} {
 		g.DeletePartialMatch(by)
 	}
 	m.requests.DeletePartialMatch(by)

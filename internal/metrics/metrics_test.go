@@ -29,7 +29,7 @@ func sample() (*v1alpha1.Workload, v1alpha1.ArchiveTransferStatus) {
 	at.Status.Workers = &v1alpha1.WorkersStatus{Desired: ptr.To(int32(3))}
 	return at, v1alpha1.ArchiveTransferStatus{
 		Conditions:   []metav1.Condition{{Type: "Degraded", Status: metav1.ConditionFalse}},
-		Coordination: &v1alpha1.CoordinationStatus{State: "FastRecovery"},
+		Coordination: &v1alpha1.CoordinationStatus{State: "FastRecovery", LimitedBy: v1alpha1.LimitPolicer},
 		Failures:     []v1alpha1.ArchiveFailure{{Reason: "Changed"}, {Reason: "Unreadable"}, {Reason: "Changed"}},
 		Progress:     &v1alpha1.Progress{Done: &v1alpha1.Tally{Bytes: ptr.To(int64(7))}},
 		Prefixes:     []v1alpha1.PrefixStatus{{Name: "p0", Window: ptr.To(int32(9))}},
@@ -41,6 +41,7 @@ func TestTransferShowsConditionsStateAndFailures(t *testing.T) {
 	at, status := sample()
 	m.Transfer(at, status)
 	status.Coordination.State, status.Failures = "CongestionAvoidance", status.Failures[:2]
+	status.Coordination.LimitedBy = v1alpha1.LimitPath
 	m.Transfer(at, status)
 	want := `
 # HELP cargoship_transfer_condition Conditions of a transfer: 1 if true, 0 otherwise.
@@ -54,9 +55,12 @@ cargoship_transfer_congestion_state{namespace="ns",state="CongestionAvoidance",t
 # TYPE cargoship_transfer_failed_archives gauge
 cargoship_transfer_failed_archives{namespace="ns",reason="Changed",transfer="at",uid="1"} 1
 cargoship_transfer_failed_archives{namespace="ns",reason="Unreadable",transfer="at",uid="1"} 1
+# HELP cargoship_transfer_limited_by 1 for what limits a transfer now, as in status.coordination.limitedBy; others are absent.
+# TYPE cargoship_transfer_limited_by gauge
+cargoship_transfer_limited_by{limit="Path",namespace="ns",transfer="at",uid="1"} 1
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "cargoship_transfer_condition",
-		"cargoship_transfer_congestion_state", "cargoship_transfer_failed_archives"); err != nil {
+		"cargoship_transfer_congestion_state", "cargoship_transfer_failed_archives", "cargoship_transfer_limited_by"); err != nil {
 		t.Error(err)
 	}
 }

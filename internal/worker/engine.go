@@ -127,6 +127,7 @@ type Engine struct {
 	blockage   blockage
 	planning   planning
 	conditions []metav1.Condition
+	processors processors
 }
 
 // grantID names the grant that a lease holds.

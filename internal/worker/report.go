@@ -60,6 +60,7 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 		ObservedEpoch:      new(e.obeyed.Epoch),
 		ObservedSequence:   new(e.obeyed.Sequence),
 		MaxInFlight:        new(clamp32(int64(e.options.Uploader.MaxInFlight()))),
+		MilliCPU:           e.processors.since(now),
 		ChecksumAlgorithm:  e.options.Destination.ChecksumAlgorithm(),
 		Prefixes:           e.reportPrefixes(stats),
 		Finished:           e.reportFinished(sequence),

@@ -1,0 +1,223 @@
+package explain
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
+)
+
+// Words for what keeps a run from moving at all. What limits one that moves is a
+// v1alpha1.Limit of the API, which the coordinator records.
+const (
+	// Ended: the run is over.
+	Ended v1alpha1.Limit = "Ended"
+	// Suspended: spec.suspend is true.
+	Suspended v1alpha1.Limit = "Suspended"
+	// Queue: a job queue, such as Kueue, holds the workers' Job.
+	Queue v1alpha1.Limit = "Queue"
+	// Quota: the namespace's quota or another rule of the cluster refuses the pods.
+	Quota v1alpha1.Limit = "Quota"
+	// Workers: the pods do not run yet.
+	Workers v1alpha1.Limit = "Workers"
+	// Blocked: somebody has to fix what the condition names.
+	Blocked v1alpha1.Limit = "Blocked"
+	// NoLeader: no manager renews the leases, and the workers are on their floor.
+	NoLeader v1alpha1.Limit = "NoLeader"
+	// Unknown: no report tells.
+	Unknown v1alpha1.Limit = "Unknown"
+)
+
+// Limits of a worker's processors and memory.
+const (
+	// cpuUsed is the share of its processors above which they are what limits a worker.
+	cpuUsed = 0.9
+	// majority is the share of the granted requests in flight that decides.
+	majority = 0.5
+)
+
+// Limit says in one word what limits a run now. The leases are those of its workers.
+func Limit(r Run, leases []v1alpha1.PrefixLease) v1alpha1.Limit {
+	if r.Ended() {
+		return Ended
+	}
+	if held := holds(r); held != "" {
+		return held
+	}
+	v := survey(r, leases)
+	switch {
+	case v.reporting > 0 && v.expired == v.reporting:
+		return NoLeader
+	case v.reporting == 0:
+		return Workers
+	}
+	return v.limit(r)
+}
+
+// Moving says what limits a run that moves, for the one who leads: empty if no report tells.
+func Moving(r Run, leases []v1alpha1.PrefixLease) v1alpha1.Limit {
+	if limit := survey(r, leases).limit(r); limit != Unknown {
+		return limit
+	}
+	return ""
+}
+
+// holds is what keeps a run from moving, by its conditions.
+func holds(r Run) v1alpha1.Limit {
+	if r.Suspended {
+		return Suspended
+	}
+	if r.Is(v1alpha1.ConditionSuspended) {
+		return Queue
+	}
+	c := meta.FindStatusCondition(r.Conditions, v1alpha1.ConditionProgressing)
+	switch {
+	case c == nil:
+		return NoLeader // no manager has looked at it
+	case c.Reason == v1alpha1.ReasonWorkersPending || c.Reason == "Unschedulable":
+		return Workers
+	case c.Status == metav1.ConditionTrue:
+		return ""
+	case c.Reason == v1alpha1.ReasonPodsRejected && strings.Contains(c.Message, "quota"):
+		return Quota
+	}
+	return Blocked
+}
+
+// view sums up what the workers report.
+type view struct {
+	// reporting counts the workers that have reported, expired those of them whose lease
+	// has run out.
+	reporting, expired int
+	// slots sums the granted requests in flight that a report speaks of; by splits them by
+	// what the worker says limits it.
+	slots int64
+	by    map[v1alpha1.Bottleneck]int64
+	// full are those of slots that workers cannot exceed for their memory, busy those of
+	// workers without processor time left.
+	full, busy int64
+	// cpu is the highest use of processors, in thousandths of one.
+	cpu int64
+}
+
+func survey(r Run, leases []v1alpha1.PrefixLease) view {
+	v := view{by: map[v1alpha1.Bottleneck]int64{}}
+	for i := range leases {
+		lease := &leases[i]
+		if lease.Status.Instance == "" || lease.Spec.Mode == v1alpha1.LeaseDrain {
+			continue
+		}
+		v.reporting++
+		if meta.IsStatusConditionTrue(lease.Status.Conditions, v1alpha1.LeaseConditionDegraded) {
+			v.expired++
+		}
+		v.add(r, lease)
+	}
+	return v
+}
+
+// add counts the slots of one worker.
+func (v *view) add(r Run, lease *v1alpha1.PrefixLease) {
+	said := map[string]v1alpha1.Bottleneck{}
+	for _, p := range lease.Status.Prefixes {
+		said[p.Name] = p.LimitedBy
+	}
+	var slots int64
+	for _, g := range lease.Spec.Prefixes {
+		n := int64(ptr.Deref(g.Window, 0))
+		if by := said[g.Name]; by != "" {
+			v.by[by] += n
+			slots += n
+		}
+	}
+	v.slots += slots
+	if most := int64(ptr.Deref(lease.Status.MaxInFlight, 0)); most > 0 && slots >= most {
+		v.full += slots
+	}
+	cpu := ptr.Deref(lease.Status.MilliCPU, 0)
+	v.cpu = max(v.cpu, cpu)
+	if r.CPULimit > 0 && float64(cpu) >= cpuUsed*float64(r.CPULimit) {
+		v.busy += slots
+	}
+}
+
+// limit is what limits most of the granted requests in flight.
+func (v view) limit(r Run) v1alpha1.Limit {
+	most := majority * float64(v.slots)
+	window := float64(v.by[v1alpha1.LimitedByWindow])
+	switch {
+	case v.slots == 0:
+		return Unknown
+	case float64(v.busy) > most:
+		return v1alpha1.LimitCPU
+	case float64(v.by[v1alpha1.LimitedBySource]) >= most:
+		return v1alpha1.LimitSource
+	case window >= float64(v.by[v1alpha1.LimitedByRate]):
+		return v.windowLimit(r)
+	case throttledBefore(r):
+		return v1alpha1.LimitPolicer
+	}
+	return v1alpha1.LimitRate
+}
+
+// windowLimit is what keeps the window from being larger.
+func (v view) windowLimit(r Run) v1alpha1.Limit {
+	switch {
+	case float64(v.full) > majority*float64(v.slots):
+		return v1alpha1.LimitMemory
+	case r.Fixed:
+		return v1alpha1.LimitWindow
+	case throttledNow(r) || r.Coordination.State == stateFastRecovery:
+		return v1alpha1.LimitPolicer
+	case r.Coordination.State == stateRecovery:
+		return v1alpha1.LimitOutage
+	case r.Coordination.State == stateAvoidance:
+		return v1alpha1.LimitPath
+	}
+	return v1alpha1.LimitWindow
+}
+
+// States and causes as the coordinator names them.
+const (
+	stateAvoidance    = "CongestionAvoidance"
+	stateFastRecovery = "FastRecovery"
+	stateRecovery     = "Recovery"
+
+	causeThrottled            = "Throttled"
+	causePersistentThrottling = "PersistentThrottling"
+)
+
+func throttledNow(r Run) bool {
+	return r.Is(v1alpha1.ConditionThrottled) || worst(r).ThrottledPerMille != nil && *worst(r).ThrottledPerMille > 0
+}
+
+// throttledBefore tells whether the rate comes from throttling that was seen.
+func throttledBefore(r Run) bool {
+	return throttledNow(r) || causes(r, causeThrottled)+causes(r, causePersistentThrottling) > 0
+}
+
+// causes counts the changes of state of one cause.
+func causes(r Run, cause string) int64 {
+	if m := r.Coordination.Metrics; m != nil {
+		for _, c := range m.CongestionCauses {
+			if c.Cause == cause {
+				return ptr.Deref(c.Count, 0)
+			}
+		}
+	}
+	return 0
+}
+
+// worst is the prefix that is throttled most.
+func worst(r Run) v1alpha1.PrefixStatus {
+	var out v1alpha1.PrefixStatus
+	for _, p := range r.Prefixes {
+		if out.Name == "" || ptr.Deref(p.ThrottledPerMille, 0) > ptr.Deref(out.ThrottledPerMille, 0) {
+			out = p
+		}
+	}
+	return out
+}

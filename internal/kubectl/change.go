@@ -1,0 +1,73 @@
+package kubectl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/explain"
+)
+
+// fieldManager is how our changes are told from those of others.
+const fieldManager = client.FieldOwner("kubectl-cargoship")
+
+// suspendPatch is what suspend and resume change of a transfer.
+const suspendPatch = `{"spec":{"suspend":%t}}`
+
+func newSuspendCommand(a *access, suspend bool) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "suspend NAME...",
+		Short: "Stop the workers of transfers; what is archived is kept",
+		Long:  "Set spec.suspend of transfers: their workers end, and what has been archived is kept and not sent again.",
+	}
+	if !suspend {
+		cmd.Use, cmd.Short = "resume NAME...", "Continue suspended transfers"
+		cmd.Long = "Clear spec.suspend of transfers: their workers start again, and continue where they stopped."
+	}
+	cmd.Args, cmd.ValidArgsFunction = cobra.MinimumNArgs(1), a.completeNames
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := a.open()
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, name := range args {
+			text, err := c.suspend(cmd.Context(), name, suspend)
+			if errs = append(errs, err); err == nil {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
+	return cmd
+}
+
+// suspend sets spec.suspend, and says what has become of it.
+func (c *cluster) suspend(ctx context.Context, name string, suspend bool) (string, error) {
+	at, err := c.transfer(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	verb := map[bool]string{true: "suspended", false: "resumed"}[suspend]
+	run := explain.FromWorkload(v1alpha1.WorkloadOf(at))
+	switch {
+	case run.Ended():
+		return "", fmt.Errorf("archivetransfer %s has ended: there is nothing to %s; `kubectl cargoship retry %s` runs it again",
+			name, map[bool]string{true: "suspend", false: "resume"}[suspend], name)
+	case run.Suspended == suspend && !suspend && run.Is(v1alpha1.ConditionSuspended):
+		return "", fmt.Errorf("archivetransfer %s is not suspended by its spec: a job queue holds Job %s-workers; see that queue", name, name)
+	case run.Suspended == suspend:
+		return fmt.Sprintf("archivetransfer %s was %s already", name, verb), nil
+	}
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, suspendPatch, suspend))
+	if err := c.Patch(ctx, at, patch, fieldManager); err != nil {
+		return "", c.problem(ctx, "patch", "archivetransfers", c.namespace, name, err)
+	}
+	return fmt.Sprintf("archivetransfer %s %s", name, verb), nil
+}

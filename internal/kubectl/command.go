@@ -1,0 +1,93 @@
+package kubectl
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/explain"
+)
+
+// completionTimeout bounds what a shell waits for names.
+const completionTimeout = 3 * time.Second
+
+// Commands are those for a cluster. They share the flags that kubectl has for it, which
+// AddFlags adds to their parent.
+type Commands struct{ access *access }
+
+// New prepares the commands; the kubeconfig is read when one of them runs.
+func New() Commands { return Commands{newAccess()} }
+
+// AddFlags adds the flags of kubectl that name a cluster, a user and a namespace.
+func (c Commands) AddFlags(parent *cobra.Command) {
+	c.access.addFlags(parent.PersistentFlags())
+	_ = parent.RegisterFlagCompletionFunc("namespace", c.access.completeNamespaces)
+}
+
+// All returns the commands.
+func (c Commands) All() []*cobra.Command {
+	return []*cobra.Command{
+		newStatusCommand(c.access), newExplainCommand(c.access), newSuspendCommand(c.access, true), newSuspendCommand(c.access, false), newRetryCommand(c.access),
+	}
+}
+
+// named reads one object.
+func (c *cluster) named(ctx context.Context, name string) (item, error) {
+	at, err := c.transfer(ctx, name)
+	if err != nil {
+		return item{}, err
+	}
+	return item{at, explain.FromWorkload(v1alpha1.WorkloadOf(at))}, nil
+}
+
+// completeNames offers the names of transfers for the first argument.
+func (a *access) completeNames(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	c, err := a.open()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	items, err := c.items(ctx, c.namespace)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, item := range items {
+		if strings.HasPrefix(item.GetName(), begin) {
+			names = append(names, item.GetName()+"\t"+item.run.Phase())
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeNamespaces offers those that hold transfers, since listing these is what users
+// of this command may do.
+func (a *access) completeNamespaces(cmd *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	c, err := a.open()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	items, err := c.items(ctx, "", client.Limit(500))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	seen := map[string]bool{}
+	var names []string
+	for _, item := range items {
+		if ns := item.GetNamespace(); strings.HasPrefix(ns, begin) && !seen[ns] {
+			seen[ns] = true
+			names = append(names, ns)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

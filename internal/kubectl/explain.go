@@ -1,0 +1,48 @@
+package kubectl
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"cargoship.dev/operator/internal/kubectl/view"
+)
+
+func newExplainCommand(a *access) *cobra.Command {
+	var o output
+	cmd := &cobra.Command{
+		Use:   "explain NAME",
+		Short: "Say what limits a transfer now, from which evidence, and what to do",
+		Long: "Say in one sentence what limits a transfer now, with the figures that show it and what to do about it.\n" +
+			"The word is that of status.coordination.limitedBy while data moves: Source, CPU, Memory, Window, Rate, Path,\n" +
+			"Policer or Outage; otherwise Suspended, Queue, Quota, Workers, Blocked, NoLeader or Ended.",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.open()
+			if err != nil {
+				return err
+			}
+			one, err := c.named(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			leases, err := c.leases(cmd.Context(), c.namespace)
+			if err != nil {
+				return err
+			}
+			shown := explained([]item{one}, leases)[0]
+			if o.machine() && o.format != "name" {
+				return printObject(cmd.OutOrStdout(), shown.Answer, o.format)
+			}
+			if o.format == "name" {
+				_, err := io.WriteString(cmd.OutOrStdout(), string(shown.Answer.LimitedBy)+"\n")
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), view.Answer(shown, terminal(cmd.OutOrStdout())))
+			return err
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
