@@ -83,7 +83,7 @@ type Coordination struct {
 
 	// leaseDuration is how long a worker may use a grant that is not renewed.
 	// +optional
-	// +kubebuilder:default="20s"
+	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('10m')",message="must be between 5s and 10m"
 	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty,omitzero"`
 

@@ -46,7 +46,7 @@ type FailurePolicy struct {
 
 	// attemptsPerArchive is the maximum number of attempts at an archive.
 	// +optional
-	// +kubebuilder:default=5
+	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	AttemptsPerArchive int32 `json:"attemptsPerArchive,omitempty"`
