@@ -295,6 +295,53 @@ type PrefixReport struct {
 	// Window or Rate as granted, or Source where it had too little to send to use them up.
 	// +optional
 	LimitedBy Bottleneck `json:"limitedBy,omitempty"`
+
+	// samples count, of all these requests, those that started under the limits of the
+	// newest grant, and those that started under the limits before, in this order: the
+	// manager judges a decision by the requests that it allowed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	Samples []RequestSample `json:"samples,omitempty"`
+}
+
+// RequestSample counts the requests that a worker started under the same windows and rates.
+type RequestSample struct {
+	// epoch is that of the first grant with these windows and rates.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	Epoch *int64 `json:"epoch,omitempty"`
+
+	// sequence is that of the first grant with these windows and rates.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	Sequence *int64 `json:"sequence,omitempty"`
+
+	// started counts requests begun.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	Started *int64 `json:"started,omitempty"`
+
+	// accepted counts those that succeeded.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	Accepted *int64 `json:"accepted,omitempty"`
+
+	// throttled counts those that the destination throttled.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	Throttled *int64 `json:"throttled,omitempty"`
+
+	// failed counts those that failed for any other reason.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	Failed *int64 `json:"failed,omitempty"`
 }
 
 // Bottleneck is what limits a worker on a prefix, or a transfer.

@@ -133,7 +133,7 @@ func planProgress(p v1alpha1.PlanReport) *protocol.PlanProgress {
 }
 
 func counters(p v1alpha1.PrefixReport) protocol.PrefixCounters {
-	return protocol.PrefixCounters{
+	out := protocol.PrefixCounters{
 		Prefix:        p.Name,
 		Started:       ptr.Deref(p.Started, 0),
 		Accepted:      ptr.Deref(p.Accepted, 0),
@@ -146,6 +146,23 @@ func counters(p v1alpha1.PrefixReport) protocol.PrefixCounters {
 		ServiceP50:    microseconds(p.ServiceP50Microseconds),
 		ServiceP99:    microseconds(p.ServiceP99Microseconds),
 		SenderLimited: p.LimitedBy == v1alpha1.LimitedBySource,
+	}
+	if len(p.Samples) > 0 {
+		out.Newest = sample(p.Samples[0])
+	}
+	if len(p.Samples) > 1 {
+		out.Before = sample(p.Samples[1])
+	}
+	return out
+}
+
+func sample(s v1alpha1.RequestSample) protocol.Sample {
+	return protocol.Sample{
+		Grant:     protocol.GrantID{Epoch: ptr.Deref(s.Epoch, 0), Sequence: ptr.Deref(s.Sequence, 0)},
+		Started:   ptr.Deref(s.Started, 0),
+		Accepted:  ptr.Deref(s.Accepted, 0),
+		Throttled: ptr.Deref(s.Throttled, 0),
+		Failed:    ptr.Deref(s.Failed, 0),
 	}
 }
 

@@ -33,8 +33,11 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
 	grants := make([]protocol.Grant, 0, len(c.ordered))
 	for _, w := range c.ordered {
-		if w.due(now) && (c.changed(w) || w.stale(now)) {
-			c.write(now, w)
+		if w.due(now) {
+			if c.changed(w) || w.stale(now) {
+				c.write(now, w)
+			}
+			w.lease.Follow()
 		}
 		grants = append(grants, *w.lease.Grant())
 	}

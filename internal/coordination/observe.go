@@ -57,7 +57,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	elapsed := b.Elapsed
 	w.acknowledge(now, r)
 	for i := range r.Prefixes {
-		c.count(w, r.Prefixes[i], b, first)
+		c.count(w, r, r.Prefixes[i], b, first)
 	}
 	w.use(r, b, first)
 	if !first && !w.blocked {
@@ -133,10 +133,17 @@ func (w *worker) checkCounters(r protocol.Report, elapsed time.Duration) error {
 		if cell.checked == w.checks {
 			return fmt.Errorf("%w: it names prefix %q twice", ErrImpossibleReport, p.Prefix)
 		}
+		if newest := p.Newest.Grant; w.lease.Grant().ID().Before(newest) {
+			return fmt.Errorf("%w: requests of prefix %q started under grant %d of epoch %d, which was never given",
+				ErrImpossibleReport, p.Prefix, newest.Sequence, newest.Epoch)
+		}
 		cell.checked = w.checks
 		growth := p.Since(cell.counters)
 		if growth.Decreased() {
 			return fmt.Errorf("%w: a counter of prefix %q went back", ErrImpossibleReport, p.Prefix)
+		}
+		if growth.Oversampled() {
+			return fmt.Errorf("%w: the samples of prefix %q grew by more than all requests", ErrImpossibleReport, p.Prefix)
 		}
 		all = all.Plus(growth)
 	}
@@ -184,7 +191,7 @@ func (w *worker) restart() {
 // count takes in the growth of one prefix's counters, as far as it is believed. The
 // first report of a process only sets where they begin, since the time that it spans is
 // unknown.
-func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b lease.Belief, first bool) {
+func (c *PipelineCoordinator) count(w *worker, r protocol.Report, p protocol.PrefixCounters, b lease.Belief, first bool) {
 	l := w.transfer.byName[p.Prefix]
 	if l == nil {
 		return
@@ -207,6 +214,7 @@ func (c *PipelineCoordinator) count(w *worker, p protocol.PrefixCounters, b leas
 	cell.limitSlow(growth, b.Elapsed)
 	w.work.Sent(growth.Bytes)
 	cell.round.grew, cell.round.growth = true, cell.round.growth.Plus(growth)
+	cell.round.judged = cell.round.judged.Plus(w.lease.Judged(r, growth))
 	if !w.blocked && w.transfer.coordinated() {
 		w.transfer.tenant.evidence.Add(growth)
 		l.model.Count(growth)

@@ -20,6 +20,8 @@ type workerRound struct {
 type cellRound struct {
 	grew   bool // a report of this round told of the prefix
 	growth protocol.PrefixCounters
+	// judged is what came in the round of the requests that the last decision allowed.
+	judged protocol.Sample
 	last   congestion.Rates
 }
 
@@ -41,6 +43,9 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 	signal := c.signal(now)
 	signal.Length = k.Elapsed(now)
 	c.decision = k.Round(now, signal)
+	for _, w := range c.ordered {
+		w.lease.Decide()
+	}
 	for _, t := range c.transfers {
 		for _, l := range t.lanes {
 			l.model.EndRound(now, signal.Length, k.State(l.member), t.spec.Config)
@@ -136,10 +141,10 @@ func (w *worker) endRound(now time.Time) {
 			r.last = congestion.Rates{}
 		}
 		if !w.blocked {
-			cell.lane.member.Count(r.last, r.growth, &w.transfer.tenant.evidence)
+			cell.lane.member.Count(r.last, r.growth, r.judged, &w.transfer.tenant.evidence)
 			w.round.last.Add(r.last)
 		}
-		r.grew, r.growth = false, protocol.PrefixCounters{}
+		r.grew, r.growth, r.judged = false, protocol.PrefixCounters{}, protocol.Sample{}
 	}
 	if w.blocked {
 		w.round = workerRound{}

@@ -72,8 +72,32 @@ func (x *worker) embellish(r *protocol.Report) {
 	f.bend(r)
 }
 
-// invent adds to the counters of a prefix.
+// invent adds to the counters of a prefix, as if what it makes up had been started under
+// the newest limits.
 func (f *fiction) invent(p, told *protocol.PrefixCounters, count int64) {
+	if told.Newest.Grant != p.Newest.Grant {
+		told.Newest, told.Before = protocol.Sample{Grant: p.Newest.Grant}, told.Newest
+	}
+	before := *told
+	f.makeUp(p, told, count)
+	told.Newest = told.Newest.Plus(protocol.Sample{
+		Started: told.Started - before.Started, Accepted: told.Accepted - before.Accepted,
+		Throttled: told.Throttled - before.Throttled, Failed: told.Failed - before.Failed,
+	})
+	p.Newest = p.Newest.Plus(told.Newest)
+	if p.Before.Grant == told.Before.Grant {
+		p.Before = p.Before.Plus(told.Before)
+	}
+	p.Started += told.Started
+	p.Accepted += told.Accepted
+	p.Throttled += told.Throttled
+	p.Failed += told.Failed
+	p.Bytes += told.Bytes
+	p.Busy += told.Busy
+}
+
+// makeUp adds to what was made up of a prefix.
+func (f *fiction) makeUp(p, told *protocol.PrefixCounters, count int64) {
 	switch f.kind {
 	case FaultLieThrottled:
 		told.Started, told.Throttled = told.Started+count, told.Throttled+count
@@ -93,12 +117,6 @@ func (f *fiction) invent(p, told *protocol.PrefixCounters, count int64) {
 	case FaultLieIdle:
 		p.MaxInFlight, p.SenderLimited = 0, true
 	}
-	p.Started += told.Started
-	p.Accepted += told.Accepted
-	p.Throttled += told.Throttled
-	p.Failed += told.Failed
-	p.Bytes += told.Bytes
-	p.Busy += told.Busy
 }
 
 // bend changes the time that the report tells.

@@ -34,26 +34,51 @@ func (d durations) reset() {
 	d.service.reset()
 }
 
-func (m *meter) begin() {
+// begin counts a request that starts under the limits of a grant.
+func (m *meter) begin(grant protocol.GrantID) {
 	m.used = true
+	m.turn(grant)
 	m.total.Started++
+	m.total.Newest.Started++
 	m.inFlight++
 	m.maxInFlight = max(m.maxInFlight, m.inFlight)
 }
 
-func (m *meter) end(took time.Duration, r *request) {
+// turn begins the sample of a grant with other limits.
+func (m *meter) turn(grant protocol.GrantID) {
+	if m.total.Newest.Grant != grant {
+		m.total.Newest, m.total.Before = protocol.Sample{Grant: grant}, m.total.Newest
+	}
+}
+
+// sample finds that of a grant; of one before both it is counted nowhere.
+func (m *meter) sample(grant protocol.GrantID) *protocol.Sample {
+	for _, s := range []*protocol.Sample{&m.total.Newest, &m.total.Before} {
+		if s.Grant == grant {
+			return s
+		}
+	}
+	return &protocol.Sample{}
+}
+
+// end counts a request that had started under the limits of a grant.
+func (m *meter) end(grant protocol.GrantID, took time.Duration, r *request) {
 	m.inFlight--
 	m.total.Busy += took
+	sample := m.sample(grant)
 	switch r.outcome {
 	case baseline.Accepted:
 		m.total.Accepted++
+		sample.Accepted++
 		m.total.Bytes += int64(r.size)
 		m.fresh.attempt.add(took)
 		m.fresh.service.add(r.served)
 	case baseline.Throttled:
 		m.total.Throttled++
+		sample.Throttled++
 	default:
 		m.total.Failed++
+		sample.Failed++
 	}
 }
 
@@ -161,6 +186,7 @@ func (x *worker) nextReport() protocol.Report {
 	}
 	for _, l := range x.lanes {
 		if l != nil && l.meter.used {
+			l.meter.turn(x.limited)
 			c := l.meter.snapshot(l.prefix.name, l.law.Limit(x.fleet.time(now)), now-x.lastReport)
 			l.meter.measure(&c, now, x.reportInterval()*4/5)
 			r.Prefixes = append(r.Prefixes, c)

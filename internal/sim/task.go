@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/sim/baseline"
 )
 
@@ -19,9 +20,10 @@ type task struct {
 	tries   int
 	request *request
 	timer   event
-	floor   bool // started after the lease had ended
-	waits   bool // for its next try
-	broken  bool // its connection broke while the process hung, which it has yet to see
+	grant   protocol.GrantID // whose limits it started under
+	floor   bool             // started after the lease had ended
+	waits   bool             // for its next try
+	broken  bool             // its connection broke while the process hung, which it has yet to see
 }
 
 func (x *worker) newTask(a *attempt, part int) *task {
@@ -68,7 +70,8 @@ func (l *lane) pumpGate() {
 		l.queue[0] = nil
 		l.queue = l.queue[1:]
 		l.law.Start(now)
-		l.meter.begin()
+		t.grant = l.worker.limited
+		l.meter.begin(t.grant)
 		t.tries++
 		f.check.starts(l.worker, t)
 		f.record.started(t.request, l.law.InFlight())
@@ -81,7 +84,7 @@ func (t *task) ended(r *request) {
 	l := t.lane
 	f := l.worker.fleet
 	l.law.End()
-	l.meter.end(f.now-r.started, r)
+	l.meter.end(t.grant, f.now-r.started, r)
 	f.check.ends(l.worker, t)
 	f.record.ended(r)
 	switch r.outcome {
@@ -173,7 +176,7 @@ func (t *task) cancel() {
 		t.request.drop()
 		t.request.outcome, t.request.served = baseline.Failed, 0
 		l.law.End()
-		l.meter.end(f.now-t.request.started, t.request)
+		l.meter.end(t.grant, f.now-t.request.started, t.request)
 		f.check.ends(l.worker, t)
 		f.record.ended(t.request)
 		l.pumpGate()

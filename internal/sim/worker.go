@@ -41,6 +41,7 @@ type worker struct {
 	deferred              []func() // what happens once it is no longer hung
 	grant                 protocol.Grant
 	obeyed                protocol.GrantID
+	limited               protocol.GrantID // the first grant with the limits of the newest
 	lease                 workerLease
 	lanes                 []*lane // by prefix, nil before the first use
 	finished              []finishedArchive
@@ -119,6 +120,7 @@ func (x *worker) begin(after int64) {
 	x.instance++
 	x.born, x.heard, x.drained = x.fleet.now, x.fleet.now, 0
 	x.alive, x.hung, x.eager = true, false, false
+	x.limited = protocol.GrantID{}
 	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = protocol.Grant{}, protocol.GrantID{}, 0, 0, nil
 	x.began = x.clock()
 	x.lease = newLease(x.fleet.epoch, x.began, after)
@@ -229,6 +231,9 @@ func (x *worker) take(g protocol.Grant) {
 	}
 	renewed := x.grant.ID().Before(newer)
 	interval := x.reportInterval()
+	if renewed && !g.LimitsAs(x.grant) {
+		x.limited = newer
+	}
 	x.grant = g
 	sooner := x.reportInterval() < interval
 	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {

@@ -77,7 +77,7 @@ func benchmarkUpload(b *testing.B, size, files int) {
 	}
 	b.Cleanup(client.Close)
 	gate := NewGate()
-	gate.Set([]Limit{{Prefix: "lane", Window: 8}})
+	gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: 8}})
 	u := NewUploader(UploaderOptions{Client: client, Gate: gate, Meter: NewMeter(gate)})
 	path := filepath.Join(b.TempDir(), "file")
 	if err := os.WriteFile(path, newFile(size).content, 0o600); err != nil {

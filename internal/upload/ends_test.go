@@ -42,7 +42,7 @@ func TestUploadCanceledAtAClosedGateIsAborted(t *testing.T) {
 	r := newRig(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	r.proxy.Times(1, s3test.IsPart, func(_ http.ResponseWriter, hung *http.Request) bool {
-		r.gate.Set(nil)
+		r.gate.Set(Grant{}, nil)
 		cancel()
 		return s3test.Hang(hung)
 	})
@@ -242,7 +242,7 @@ func TestUploadRefusesAServerThatVerifiesNothing(t *testing.T) {
 
 func TestUploadStaysWithinTheWindow(t *testing.T) {
 	r := newRig(t, nil)
-	r.gate.Set([]Limit{{Prefix: "lane", Window: 3}, {Prefix: "other", Window: 1}})
+	r.gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: 3}, {Prefix: "other", Window: 1}})
 	r.proxy.Times(s3test.Always, func(*http.Request) bool { return true }, func(http.ResponseWriter, *http.Request) bool {
 		time.Sleep(2 * time.Millisecond)
 		return false

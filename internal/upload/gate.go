@@ -20,21 +20,30 @@ type Limit struct {
 	Rate float64
 }
 
+// Grant names the grant that limits come from, by its place in the order of grants.
+type Grant struct{ Epoch, Sequence int64 }
+
+func (g Grant) before(o Grant) bool {
+	return g.Epoch < o.Epoch || g.Epoch == o.Epoch && g.Sequence < o.Sequence
+}
+
 // Gate lets requests start as internal/pace has it for their prefix, first come,
 // first served. It is safe for concurrent use.
 type Gate struct {
-	mu    sync.Mutex
-	lanes map[string]*lane
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	granted Grant
 }
 
 // NewGate returns a gate that lets nothing through until Set.
 func NewGate() *Gate { return &Gate{lanes: map[string]*lane{}} }
 
-// Set replaces all limits. Prefixes that are not named have no window. Requests in
-// flight go on, and nothing starts while they fill a shrunk window.
-func (g *Gate) Set(limits []Limit) {
+// Set replaces all limits by those of a grant. Prefixes that are not named have no window.
+// Requests in flight go on, and nothing starts while they fill a shrunk window.
+func (g *Gate) Set(from Grant, limits []Limit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.granted = from
 	now := time.Now()
 	granted := make(map[string]Limit, len(limits))
 	for _, l := range limits {
@@ -44,6 +53,7 @@ func (g *Gate) Set(limits []Limit) {
 	for prefix, l := range g.lanes {
 		limit := granted[prefix]
 		l.law.Set(now, pace.Limit{Window: limit.Window, Rate: limit.Rate})
+		l.granted = from
 		l.pump(now)
 		if l.idle(now) {
 			delete(g.lanes, prefix)
@@ -52,10 +62,11 @@ func (g *Gate) Set(limits []Limit) {
 }
 
 // Acquire waits until a request on the prefix may start, and returns what must be
-// called once when it has ended. The error is ctx's.
-func (g *Gate) Acquire(ctx context.Context, prefix string) (release func(), err error) {
+// called once when it has ended, and the grant under whose limits it starts. The error
+// is ctx's.
+func (g *Gate) Acquire(ctx context.Context, prefix string) (release func(), from Grant, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, Grant{}, err
 	}
 	g.mu.Lock()
 	l := g.lane(prefix)
@@ -67,10 +78,10 @@ func (g *Gate) Acquire(ctx context.Context, prefix string) (release func(), err 
 	case <-w.start:
 	case <-ctx.Done():
 		if g.withdraw(l, w) {
-			return nil, ctx.Err()
+			return nil, Grant{}, ctx.Err()
 		}
 	}
-	return sync.OnceFunc(func() { g.release(l) }), nil
+	return sync.OnceFunc(func() { g.release(l) }), w.from, nil
 }
 
 // Accepted tells that a request on the prefix succeeded, Throttled that it was
@@ -92,6 +103,13 @@ func (g *Gate) Throttled(prefix string) {
 	}
 }
 
+// grant is the one that the limits in force come from.
+func (g *Gate) grant() Grant {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.granted
+}
+
 // limit returns the window and the rate in force; a rate of 0 means none.
 func (g *Gate) limit(prefix string) (window int, rate float64) {
 	g.mu.Lock()
@@ -107,7 +125,7 @@ func (g *Gate) limit(prefix string) (window int, rate float64) {
 func (g *Gate) lane(prefix string) *lane {
 	l := g.lanes[prefix]
 	if l == nil {
-		l = &lane{law: pace.NewLane(rand.Uint64())}
+		l = &lane{law: pace.NewLane(rand.Uint64()), granted: g.granted}
 		l.timer = time.AfterFunc(math.MaxInt64, func() { g.pumpLane(l) })
 		l.timer.Stop()
 		g.lanes[prefix] = l
@@ -143,12 +161,16 @@ func (g *Gate) withdraw(l *lane, w *waiter) bool {
 	return true
 }
 
-type waiter struct{ start chan struct{} }
+type waiter struct {
+	start chan struct{}
+	from  Grant // set before start is closed
+}
 
 // lane holds the requests of one prefix. The gate's mutex guards it.
 type lane struct {
-	law   pace.Lane
-	queue []*waiter
+	law     pace.Lane
+	granted Grant
+	queue   []*waiter
 	// timer pumps the lane when the next request is due, while requests wait for it.
 	timer *time.Timer
 }
@@ -167,6 +189,7 @@ func (l *lane) pump(now time.Time) {
 			}
 			return
 		}
+		l.queue[0].from = l.granted
 		close(l.queue[0].start)
 		l.queue[0] = nil
 		l.queue = l.queue[1:]

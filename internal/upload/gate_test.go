@@ -63,7 +63,7 @@ func (m *gateModel) set(t *rapid.T) {
 			limits = append(limits, Limit{Prefix: laneName(i), Window: m.windows[i]})
 		}
 	}
-	m.gate.Set(limits)
+	m.gate.Set(Grant{}, limits)
 }
 
 func (m *gateModel) acquire(t *rapid.T) {
@@ -72,7 +72,7 @@ func (m *gateModel) acquire(t *rapid.T) {
 	m.cancels = append(m.cancels, cancel)
 	m.waiting[lane]++
 	go func() {
-		release, err := m.gate.Acquire(ctx, laneName(lane))
+		release, _, err := m.gate.Acquire(ctx, laneName(lane))
 		if err != nil {
 			m.gone <- lane
 			return
@@ -126,7 +126,7 @@ func TestGateIsFirstComeFirstServed(t *testing.T) {
 		order := make(chan int, 10)
 		for i := range 10 {
 			go func() {
-				release, err := g.Acquire(t.Context(), "lane")
+				release, _, err := g.Acquire(t.Context(), "lane")
 				if err != nil {
 					t.Errorf("Acquire: %v", err)
 					return
@@ -137,7 +137,7 @@ func TestGateIsFirstComeFirstServed(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		g.Set([]Limit{{Prefix: "lane", Window: 1}})
+		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 1}})
 		for want := range 10 {
 			if got := <-order; got != want {
 				t.Fatalf("request %d started, want %d", got, want)
@@ -155,7 +155,7 @@ func starts(t *testing.T, g *Gate, duration time.Duration) []time.Duration {
 	var at []time.Duration
 	begun := time.Now()
 	for {
-		release, err := g.Acquire(ctx, "lane")
+		release, _, err := g.Acquire(ctx, "lane")
 		if err != nil {
 			return at
 		}
@@ -173,7 +173,7 @@ func TestGatePacesStarts(t *testing.T) {
 	for _, rate := range []float64{0.5, 1, 7, 100, 3500} {
 		synctest.Test(t, func(t *testing.T) {
 			g := NewGate()
-			g.Set([]Limit{{Prefix: "lane", Window: 2, Rate: rate}})
+			g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 2, Rate: rate}})
 			const seconds = 10
 			at := starts(t, g, seconds*time.Second)
 			// What the burst allows on top, and the last start that did not fit.
@@ -188,7 +188,7 @@ func TestGatePacesStarts(t *testing.T) {
 func TestGateSpreadsStartsEvenly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set([]Limit{{Prefix: "lane", Window: 2, Rate: 10}})
+		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 2, Rate: 10}})
 		at := starts(t, g, 2*time.Second)
 		for i := 1; i < len(at); i++ {
 			if gap := at[i] - at[i-1]; i > 1 && gap < 75*time.Millisecond {
@@ -202,7 +202,7 @@ func TestGateSpreadsStartsEvenly(t *testing.T) {
 func TestGateForgetsIdleTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set([]Limit{{Prefix: "lane", Window: 100, Rate: 100}})
+		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 100, Rate: 100}})
 		starts(t, g, 100*time.Millisecond)
 		time.Sleep(time.Minute)
 		if n := len(starts(t, g, 100*time.Millisecond)); n > 13 {
@@ -216,7 +216,7 @@ func TestGateForgetsIdleTime(t *testing.T) {
 func TestGateYieldsToThrottling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set([]Limit{{Prefix: "lane", Window: 1000, Rate: 400}})
+		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 1000, Rate: 400}})
 		starts(t, g, 3*time.Second)
 		for range 20 {
 			g.Throttled("lane")
@@ -238,13 +238,13 @@ func TestGateSetWakesPacedRequests(t *testing.T) {
 	for _, rate := range []float64{0, 1000} {
 		synctest.Test(t, func(t *testing.T) {
 			g := NewGate()
-			g.Set([]Limit{{Prefix: "lane", Window: 10, Rate: 0.01}})
+			g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 10, Rate: 0.01}})
 			if n := len(starts(t, g, time.Second)); n != 1 {
 				t.Fatalf("%d starts at the slow pace, want 1", n)
 			}
 			begun := time.Now()
-			time.AfterFunc(time.Second, func() { g.Set([]Limit{{Prefix: "lane", Window: 10, Rate: rate}}) })
-			release, err := g.Acquire(t.Context(), "lane")
+			time.AfterFunc(time.Second, func() { g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 10, Rate: rate}}) })
+			release, _, err := g.Acquire(t.Context(), "lane")
 			if err != nil {
 				t.Fatalf("Acquire: %v", err)
 			}
@@ -258,17 +258,17 @@ func TestGateSetWakesPacedRequests(t *testing.T) {
 
 func TestGateForgetsUnusedPrefixes(t *testing.T) {
 	g := NewGate()
-	g.Set([]Limit{{Prefix: "a", Window: 1}, {Prefix: "b", Window: 1}})
-	release, err := g.Acquire(t.Context(), "a")
+	g.Set(Grant{}, []Limit{{Prefix: "a", Window: 1}, {Prefix: "b", Window: 1}})
+	release, _, err := g.Acquire(t.Context(), "a")
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
-	g.Set(nil)
+	g.Set(Grant{}, nil)
 	if len(g.lanes) != 1 {
 		t.Errorf("%d lanes, want the one in flight", len(g.lanes))
 	}
 	release()
-	g.Set(nil)
+	g.Set(Grant{}, nil)
 	if len(g.lanes) != 0 {
 		t.Errorf("%d lanes, want none", len(g.lanes))
 	}
@@ -276,10 +276,10 @@ func TestGateForgetsUnusedPrefixes(t *testing.T) {
 
 func TestGateAcquireOfEndedContext(t *testing.T) {
 	g := NewGate()
-	g.Set([]Limit{{Prefix: "lane", Window: 1}})
+	g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 1}})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := g.Acquire(ctx, "lane"); !errors.Is(err, context.Canceled) {
+	if _, _, err := g.Acquire(ctx, "lane"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Acquire = %v, want context.Canceled", err)
 	}
 }

@@ -19,6 +19,8 @@ type request struct {
 	send func(ctx context.Context, b *s3.Body) error
 
 	body *s3.Body
+	// grant is the one under whose limits it starts.
+	grant Grant
 	// admitted is called once the request is through the gate; nil for no one.
 	admitted func()
 }
@@ -89,14 +91,15 @@ const abortPatience = time.Second
 // the window.
 func (u *Uploader) acquire(ctx context.Context, r *request) (release func(), err error) {
 	if !r.clears {
-		return u.gate.Acquire(ctx, r.prefix)
+		release, r.grant, err = u.gate.Acquire(ctx, r.prefix)
+		return release, err
 	}
 	if window, _ := u.gate.limit(r.prefix); window == 0 {
 		return func() {}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, abortPatience)
 	defer cancel()
-	if release, err = u.gate.Acquire(ctx, r.prefix); err != nil {
+	if release, r.grant, err = u.gate.Acquire(ctx, r.prefix); err != nil {
 		return func() {}, nil
 	}
 	return release, nil
@@ -114,7 +117,7 @@ func (u *Uploader) load(ctx context.Context, r *request) *s3.Error {
 
 func (u *Uploader) measure(ctx context.Context, r *request) *s3.Error {
 	ctx, t := s3.WithTiming(ctx)
-	m := u.meter.begin(r.prefix)
+	m := u.meter.begin(r.prefix, r.grant)
 	if e := u.attempt(ctx, r); e != nil {
 		m.refused(e.Class)
 		return e

@@ -32,6 +32,16 @@ type PrefixStats struct {
 	Measured int64
 	// LimitedBy is what kept the sender from more during the interval.
 	LimitedBy Bottleneck
+
+	// Newest and Before count, of all these requests, those that started under the limits
+	// in force, and under the ones before.
+	Newest, Before Sample
+}
+
+// Sample counts the requests that started under the limits of one grant.
+type Sample struct {
+	Grant                                Grant
+	Started, Accepted, Throttled, Failed int64
 }
 
 // Bottleneck is what limits a sender.
@@ -71,8 +81,10 @@ func (m *Meter) Snapshot(stands time.Duration) []PrefixStats {
 	now := time.Now()
 	elapsed := now.Sub(m.since)
 	m.since = now
+	grant := m.gate.grant()
 	stats := make([]PrefixStats, 0, len(m.lanes))
 	for prefix, l := range m.lanes {
+		l.turn(grant)
 		window, rate := m.gate.limit(prefix)
 		s := l.snapshot(prefix, window, rate, elapsed)
 		l.measure(&s, now, stands)
@@ -159,15 +171,34 @@ func (d *durations) merge(e *durations) {
 	d.service.merge(&e.service)
 }
 
+// turn begins the sample of a grant with other limits than the newest.
+func (l *laneMeter) turn(grant Grant) {
+	if l.total.Newest.Grant.before(grant) {
+		l.total.Newest, l.total.Before = Sample{Grant: grant}, l.total.Newest
+	}
+}
+
+// sample finds that of a grant; what belongs to neither counts nowhere.
+func (l *laneMeter) sample(grant Grant) *Sample {
+	switch grant {
+	case l.total.Newest.Grant:
+		return &l.total.Newest
+	case l.total.Before.Grant:
+		return &l.total.Before
+	}
+	return &Sample{}
+}
+
 // measurement is one request being measured.
 type measurement struct {
 	meter *Meter
 	lane  *laneMeter
+	grant Grant
 	begun time.Time
 }
 
-// begin counts a request on the prefix as started.
-func (m *Meter) begin(prefix string) measurement {
+// begin counts a request on the prefix as started, under the limits of a grant.
+func (m *Meter) begin(prefix string, grant Grant) measurement {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.lanes[prefix]
@@ -175,17 +206,20 @@ func (m *Meter) begin(prefix string) measurement {
 		l = &laneMeter{}
 		m.lanes[prefix] = l
 	}
+	l.turn(grant)
 	l.total.Started++
+	l.sample(grant).Started++
 	l.inFlight++
 	l.maxInFlight = max(l.maxInFlight, l.inFlight)
-	return measurement{meter: m, lane: l, begun: time.Now()}
+	return measurement{meter: m, lane: l, grant: grant, begun: time.Now()}
 }
 
 // accepted ends a request that carried bytes of data; service is 0 when it was not
 // measured. Requests without data have another service time and are only counted.
 func (r measurement) accepted(bytes int64, service time.Duration, data bool) {
-	r.end(func(took time.Duration) {
+	r.end(func(took time.Duration, of *Sample) {
 		r.lane.total.Accepted++
+		of.Accepted++
 		r.lane.total.Bytes += bytes
 		if data {
 			r.lane.fresh.attempt.add(took)
@@ -199,20 +233,22 @@ func (r measurement) accepted(bytes int64, service time.Duration, data bool) {
 // refused ends a request that did not succeed. It stays out of the latencies:
 // rejections are answered faster, and time-outs slower, than work.
 func (r measurement) refused(class s3.Class) {
-	r.end(func(time.Duration) {
+	r.end(func(_ time.Duration, of *Sample) {
 		if class == s3.Throttled {
 			r.lane.total.Throttled++
+			of.Throttled++
 		} else {
 			r.lane.total.Failed++
+			of.Failed++
 		}
 	})
 }
 
-func (r measurement) end(count func(took time.Duration)) {
+func (r measurement) end(count func(took time.Duration, of *Sample)) {
 	r.meter.mu.Lock()
 	defer r.meter.mu.Unlock()
 	took := time.Since(r.begun)
 	r.lane.inFlight--
 	r.lane.total.Busy += took
-	count(took)
+	count(took, r.lane.sample(r.grant))
 }

@@ -43,17 +43,17 @@ func TestHistogramTakesAnyDuration(t *testing.T) {
 func TestMeterCountsAndMeasures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set([]Limit{{Prefix: "a", Window: 2}, {Prefix: "b", Window: 10}})
+		g.Set(Grant{}, []Limit{{Prefix: "a", Window: 2}, {Prefix: "b", Window: 10}})
 		m := NewMeter(g)
-		first, second := m.begin("a"), m.begin("a")
+		first, second := m.begin("a", Grant{}), m.begin("a", Grant{})
 		time.Sleep(64 * time.Millisecond)
 		first.accepted(1000, 32*time.Millisecond, true)
 		second.refused(s3.Throttled)
-		other := m.begin("b")
+		other := m.begin("b", Grant{})
 		time.Sleep(time.Second)
 		other.accepted(0, 5*time.Second, false)
-		m.begin("b").refused(s3.Transient)
-		running := m.begin("b")
+		m.begin("b", Grant{}).refused(s3.Transient)
+		running := m.begin("b", Grant{})
 
 		want := []PrefixStats{{
 			Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond,
@@ -85,7 +85,7 @@ func TestMeterRepeatsWhatMayNotHaveBeenRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMeter(NewGate())
 		request := func(took time.Duration) {
-			r := m.begin("a")
+			r := m.begin("a", Grant{})
 			time.Sleep(took)
 			r.accepted(1, took/2, true)
 		}
@@ -150,13 +150,13 @@ func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := NewGate()
 				c.limit.Prefix = "lane"
-				g.Set([]Limit{c.limit})
+				g.Set(Grant{}, []Limit{c.limit})
 				m := NewMeter(g)
 				for range c.started - c.inFlight {
-					m.begin("lane").accepted(1, 0, true)
+					m.begin("lane", Grant{}).accepted(1, 0, true)
 				}
 				for range c.inFlight {
-					m.begin("lane")
+					m.begin("lane", Grant{})
 				}
 				time.Sleep(time.Second)
 				if got := m.Snapshot(0)[0].LimitedBy; got != c.want {
@@ -171,7 +171,7 @@ func TestMeterTellsWhatLimitsTheSender(t *testing.T) {
 func TestMeterAfterACut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set([]Limit{{Prefix: "lane", Window: 100, Rate: 100}})
+		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 100, Rate: 100}})
 		m := NewMeter(g)
 		starts(t, g, time.Second)
 		for _, rate := g.limit("lane"); rate > 55; _, rate = g.limit("lane") {
@@ -180,11 +180,71 @@ func TestMeterAfterACut(t *testing.T) {
 		}
 		m.Snapshot(0)
 		for range 45 {
-			m.begin("lane").accepted(1, 0, true)
+			m.begin("lane", Grant{}).accepted(1, 0, true)
 		}
 		time.Sleep(time.Second)
 		if m.Snapshot(0)[0].LimitedBy == BySource {
 			t.Error("a sender that used 45 of 55 per second after a cut counts as limited by itself")
+		}
+	})
+}
+
+// Every request counts under the grant whose limits it started under, whenever it ends.
+func TestMeterTellsGrantsApart(t *testing.T) {
+	g := NewGate()
+	m := NewMeter(g)
+	limits := []Limit{{Prefix: "a", Window: 10}}
+	start := func() measurement {
+		release, from, err := g.Acquire(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+		return m.begin("a", from)
+	}
+	check := func(newest, before Sample) {
+		t.Helper()
+		s := m.Snapshot(0)[0]
+		if diff := cmp.Diff([]Sample{newest, before}, []Sample{s.Newest, s.Before}); diff != "" {
+			t.Errorf("samples (-want +got):\n%s", diff)
+		}
+	}
+	first, second, third := Grant{1, 1}, Grant{1, 4}, Grant{2, 1}
+	g.Set(first, limits)
+	a, b, c := start(), start(), start()
+	a.refused(s3.Throttled)
+	check(Sample{Grant: first, Started: 3, Throttled: 1}, Sample{})
+	g.Set(second, limits)
+	check(Sample{Grant: second}, Sample{Grant: first, Started: 3, Throttled: 1})
+	d := start()
+	b.accepted(1, 0, true)
+	d.refused(s3.Transient)
+	check(Sample{Grant: second, Started: 1, Failed: 1}, Sample{Grant: first, Started: 3, Accepted: 1, Throttled: 1})
+	g.Set(third, limits)
+	c.accepted(1, 0, true) // of neither any more once the third has begun
+	e := start()
+	check(Sample{Grant: third, Started: 1}, Sample{Grant: second, Started: 1, Failed: 1})
+	a = m.begin("a", second) // let through before the third grant, begun after it
+	check(Sample{Grant: third, Started: 1}, Sample{Grant: second, Started: 2, Failed: 1})
+	a.accepted(1, 0, true)
+	e.accepted(1, 0, true)
+	if s := m.Snapshot(0)[0]; s.Started != 6 || s.Accepted != 4 || s.Throttled != 1 || s.Failed != 1 {
+		t.Errorf("in all %+v", s)
+	}
+}
+
+// A request that waits starts under the grant that lets it through.
+func TestGateNamesTheGrantThatLetsThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set(Grant{1, 1}, []Limit{{Prefix: "a", Window: 0}})
+		var from Grant
+		go func() { _, from, _ = g.Acquire(t.Context(), "a") }()
+		synctest.Wait()
+		g.Set(Grant{1, 2}, []Limit{{Prefix: "a", Window: 1}})
+		synctest.Wait()
+		if want := (Grant{1, 2}); from != want {
+			t.Errorf("started under %v, want %v", from, want)
 		}
 	})
 }

@@ -237,7 +237,7 @@ func TestPartsAreLargerWhereRequestsArePaced(t *testing.T) {
 	} {
 		gate := NewGate()
 		c.limit.Prefix = "lane"
-		gate.Set([]Limit{c.limit})
+		gate.Set(Grant{}, []Limit{c.limit})
 		u := &Uploader{gate: gate}
 		if got := u.choosePartSize("lane", c.size); got != c.want {
 			t.Errorf("part size of %d bytes with %+v = %d, want %d", c.size, c.limit, got, c.want)

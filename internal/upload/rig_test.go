@@ -52,7 +52,7 @@ func newUploader(t *testing.T, o s3.Options, memoryLimit int64) *Uploader {
 	t.Helper()
 	client := newClient(t, o)
 	gate := NewGate()
-	gate.Set([]Limit{{Prefix: "lane", Window: 8}})
+	gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: 8}})
 	u := NewUploader(UploaderOptions{Client: client, Gate: gate, Meter: NewMeter(gate), MemoryLimit: memoryLimit})
 	u.retrier.Sleep = noSleep
 	return u

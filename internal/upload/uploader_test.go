@@ -90,7 +90,7 @@ func TestUploadInLittleMemory(t *testing.T) {
 func TestStreamsTakeWhatTheWindowTakes(t *testing.T) {
 	r := newRig(t, nil)
 	const window = 2
-	r.gate.Set([]Limit{{Prefix: "lane", Window: window}})
+	r.gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: window}})
 	most := int64(0)
 	r.memory.parts.use.told = func(n int64) { most = n }
 	var all sync.WaitGroup

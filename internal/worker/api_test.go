@@ -347,6 +347,7 @@ func fullReport() v1alpha1.PrefixLeaseStatus {
 	stats := upload.PrefixStats{
 		Started: 1, Accepted: 1, Bytes: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: upload.BySource,
 		Measured: 1, AttemptP50: time.Second, ServiceP50: time.Second, ServiceP99: time.Second,
+		Newest: upload.Sample{Grant: upload.Grant{Epoch: 1, Sequence: 2}}, Before: upload.Sample{Grant: upload.Grant{Epoch: 1, Sequence: 1}, Started: 1, Accepted: 1},
 	}
 	r := stalled("one", 7, &s3.Error{Class: s3.Permission, Reason: "A bad-reason, 1", Op: "put", Key: "bad\xff", Err: errors.New(strings.Repeat("ä", 600))})
 	r.Conditions[0].LastTransitionTime = metav1.Unix(1000, 0)

@@ -40,7 +40,9 @@ type Uploader interface {
 }
 
 // Gate limits requests; *upload.Gate is one.
-type Gate interface{ Set(limits []upload.Limit) }
+type Gate interface {
+	Set(from upload.Grant, limits []upload.Limit)
+}
 
 // Meter counts requests; *upload.Meter is one.
 type Meter interface {
@@ -108,8 +110,10 @@ type Engine struct {
 	// nothing of what it withdrew is in flight any more.
 	grant  v1alpha1.PrefixLeaseSpec
 	obeyed protocol.GrantID
-	lease  lease.Holder
-	limits []upload.Limit
+	// limited is the first grant with the windows and rates of the newest.
+	limited upload.Grant
+	lease   lease.Holder
+	limits  []upload.Limit
 	// floorOn is the prefix that the floor was on last.
 	floorOn string
 	// over says that Run has returned.
@@ -168,6 +172,9 @@ func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 		return
 	}
 	renewed := grantID(e.grant).Before(grantID(grant))
+	if renewed && !limitsAs(grant, e.grant) {
+		e.limited = upload.Grant(grantID(grant))
+	}
 	e.grant = grant
 	var report int64
 	if grant.AcknowledgedReport != nil && grant.AcknowledgedInstance == e.options.Instance {
@@ -196,7 +203,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer e.mu.Unlock()
 	e.ctx, e.over = nil, true
 	clear(e.attempts)
-	e.options.Gate.Set(nil)
+	e.options.Gate.Set(e.limited, nil)
 	return err
 }
 

@@ -281,6 +281,30 @@ func TestFencing(t *testing.T) {
 	}
 }
 
+// Samples go on under a grant with other archives, and begin anew with other limits.
+func TestSamplesAreByLimits(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var set []upload.Grant
+		b.options.Gate = gateFunc(func(from upload.Grant, _ []upload.Limit) { set = append(set, from) })
+		b.Engine = NewEngine(b.options)
+		b.on("a", 2, 0)
+		b.send()
+		b.on("a", 2, 0, 1)
+		b.send()
+		b.on("a", 3, 0, 1)
+		b.send()
+		want := []upload.Grant{{Epoch: 1, Sequence: 1}, {Epoch: 1, Sequence: 1}, {Epoch: 1, Sequence: 3}}
+		if diff := cmp.Diff(want, set); diff != "" {
+			t.Errorf("the gate was told (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// gateFunc is a gate that is told limits.
+type gateFunc func(from upload.Grant, limits []upload.Limit)
+
+func (f gateFunc) Set(from upload.Grant, limits []upload.Limit) { f(from, limits) }
+
 func TestWithdrawnArchive(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.dest.linger = 3 * time.Second

@@ -53,7 +53,7 @@ type destination struct {
 func (d *destination) MaxInFlight() int { return 64 }
 
 func (d *destination) Upload(ctx context.Context, f upload.File) (upload.Receipt, error) {
-	release, err := d.gate.Acquire(ctx, f.Prefix)
+	release, _, err := d.gate.Acquire(ctx, f.Prefix)
 	if err != nil {
 		return upload.Receipt{}, &s3.Error{Class: s3.Transient, Reason: s3.ReasonCanceled, Op: "put object", Key: f.Key, Err: err}
 	}

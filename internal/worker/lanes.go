@@ -94,7 +94,7 @@ func (e *Engine) setLimits(renewed bool) {
 		}
 	}
 	if renewed || !slices.Equal(limits, e.limits) {
-		e.options.Gate.Set(limits)
+		e.options.Gate.Set(e.limited, limits)
 		if sends(limits) && !sends(e.limits) {
 			// A report now, so that the next spans nothing but sending: rates are taken
 			// over the time between two.
@@ -135,6 +135,11 @@ func granted(prefixes []v1alpha1.PrefixGrant) []upload.Limit {
 		limits = append(limits, l)
 	}
 	return limits
+}
+
+// limitsAs tells that two grants of one leader differ in archives at most.
+func limitsAs(g, h v1alpha1.PrefixLeaseSpec) bool {
+	return g.Epoch == h.Epoch && slices.Equal(granted(g.Prefixes), granted(h.Prefixes))
 }
 
 func windowOf(p v1alpha1.PrefixGrant) int {

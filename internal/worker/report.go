@@ -143,12 +143,28 @@ func prefixReport(s upload.PrefixStats) v1alpha1.PrefixReport {
 		MaxInFlight:      new(clamp32(int64(s.MaxInFlight))),
 		LimitedBy:        v1alpha1.Bottleneck(s.LimitedBy),
 	}
+	for _, x := range []upload.Sample{s.Newest, s.Before} {
+		if x.Grant != (upload.Grant{}) {
+			r.Samples = append(r.Samples, sample(x))
+		}
+	}
 	if s.Measured > 0 {
 		r.AttemptP50Microseconds = new(s.AttemptP50.Microseconds())
 		r.ServiceP50Microseconds = new(s.ServiceP50.Microseconds())
 		r.ServiceP99Microseconds = new(s.ServiceP99.Microseconds())
 	}
 	return r
+}
+
+func sample(s upload.Sample) v1alpha1.RequestSample {
+	return v1alpha1.RequestSample{
+		Epoch:     new(s.Grant.Epoch),
+		Sequence:  new(s.Grant.Sequence),
+		Started:   new(s.Started),
+		Accepted:  new(s.Accepted),
+		Throttled: new(s.Throttled),
+		Failed:    new(s.Failed),
+	}
 }
 
 // setConditions brings the conditions up to date; a condition that does not

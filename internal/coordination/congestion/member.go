@@ -20,10 +20,11 @@ type Member struct {
 // Begin forgets the round before.
 func (m *Member) Begin() { m.Signal, m.ended = Signal{}, fate{} }
 
-// Count adds what a worker reported on the prefix in the round: its rates, and by how
-// much its counters have grown, with the weight of who reported it.
-func (m *Member) Count(rates Rates, growth protocol.PrefixCounters, e *Evidence) {
-	m.Signal.count(rates, growth, e)
+// Count adds what a worker reported on the prefix in the round: its rates, by how much
+// its counters have grown, and of these what the last decision had allowed, with the weight
+// of who reported it.
+func (m *Member) Count(rates Rates, growth protocol.PrefixCounters, judged protocol.Sample, e *Evidence) {
+	m.Signal.count(rates, growth, judged, e)
 	m.ended.add(fateOf(growth))
 }
 

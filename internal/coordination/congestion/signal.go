@@ -14,6 +14,8 @@ type Signal struct {
 	Started, Accepted, Throttled, Failed, Bytes, Busy float64
 	// Completions and Throttles count requests in the round.
 	Completions, Throttles int64
+	// Judged counts the requests that started under the limits of the last decision.
+	Judged Judged
 	// Latency is the median duration of an accepted attempt; 0 when unknown. InFlight
 	// is the most requests in flight at once, summed over workers. SenderLimited:
 	// workers with half of the window or more had too little to send. These three
@@ -23,6 +25,17 @@ type Signal struct {
 	SenderLimited bool
 	// Length is how long the round lasted; 0 when unknown.
 	Length time.Duration
+}
+
+// Judged counts requests by which a decision is judged: Started, and of these Accepted,
+// Throttled or Failed.
+type Judged struct{ Started, Accepted, Throttled, Failed int64 }
+
+func (j *Judged) add(k Judged) {
+	j.Started += k.Started
+	j.Accepted += k.Accepted
+	j.Throttled += k.Throttled
+	j.Failed += k.Failed
 }
 
 // ThrottledShare is the part of all completed requests that was refused.
@@ -59,6 +72,7 @@ func (s *Signal) Add(t Signal) {
 	s.Busy += t.Busy
 	s.Completions += t.Completions
 	s.Throttles += t.Throttles
+	s.Judged.add(t.Judged)
 }
 
 // acceptances is about how many of the completed requests were accepted.
@@ -73,7 +87,7 @@ func (s Signal) young() bool {
 }
 
 // count adds what was reported, with the weight of who reported it.
-func (s *Signal) count(r Rates, growth protocol.PrefixCounters, e *Evidence) {
+func (s *Signal) count(r Rates, growth protocol.PrefixCounters, judged protocol.Sample, e *Evidence) {
 	s.Started += e.weight * r.Started
 	s.Accepted += e.weight * r.Accepted
 	s.Throttled += e.weight * r.Throttled
@@ -82,4 +96,5 @@ func (s *Signal) count(r Rates, growth protocol.PrefixCounters, e *Evidence) {
 	s.Busy += e.busyWeight * r.Busy
 	s.Completions += e.weighted(growth.Accepted + growth.Throttled + growth.Failed)
 	s.Throttles += e.weighted(growth.Throttled)
+	s.Judged.add(Judged{e.weighted(judged.Started), e.weighted(judged.Accepted), e.weighted(judged.Throttled), e.weighted(judged.Failed)})
 }

@@ -91,9 +91,17 @@ func (b Belief) Growth(g protocol.PrefixCounters) protocol.PrefixCounters {
 			*n = int64(b.ended * float64(*n))
 		}
 		g.Busy = time.Duration(b.ended * float64(g.Busy))
+		g.Newest, g.Before = b.sample(g.Newest), b.sample(g.Before)
 	}
 	g.Bytes = min(g.Bytes, protocol.SaturatingMul(g.Accepted, largestRequest))
 	return b.Measures(g)
+}
+
+func (b Belief) sample(s protocol.Sample) protocol.Sample {
+	for _, n := range []*int64{&s.Started, &s.Accepted, &s.Throttled, &s.Failed} {
+		*n = int64(b.ended * float64(*n))
+	}
+	return s
 }
 
 // Measures bounds what a report says of its last interval alone.

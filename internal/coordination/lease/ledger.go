@@ -42,6 +42,8 @@ type Ledger struct {
 	// may act on, oldest first, the last one being the issued one.
 	grant    protocol.Grant
 	limited  int64 // sequence of the first grant with its windows and rates
+	decided  int64 // likewise, of those that follow the last decision of the law
+	follows  bool  // such a grant was issued
 	issued   bool
 	issuedAt time.Time
 	basis    time.Time // when the report that the grant acknowledges was taken in
@@ -182,6 +184,34 @@ func (l *Ledger) MayPlan() bool {
 // Settled tells that the sender of a report acts on its newest limits.
 func (l *Ledger) Settled(r protocol.Report) bool {
 	return r.Epoch == l.grant.Epoch && r.GrantSequence >= l.limited
+}
+
+// Decide tells that the law has decided: what was granted before is of an earlier decision.
+func (l *Ledger) Decide() { l.follows = false }
+
+// Follow tells that the issued grant is what the last decision allows.
+func (l *Ledger) Follow() {
+	if !l.follows {
+		l.follows, l.decided = true, l.limited
+	}
+}
+
+// Judged gives by how much those requests of a prefix have grown that started under what
+// the last decision allows; growth is that of its counters in the report.
+func (l *Ledger) Judged(r protocol.Report, growth protocol.PrefixCounters) protocol.Sample {
+	var judged protocol.Sample
+	if !l.follows {
+		return judged
+	}
+	decided := protocol.GrantID{Epoch: l.grant.Epoch, Sequence: l.decided}
+	// A worker that missed a grant may hold limits as they are again since an earlier one.
+	if l.Settled(r) || !growth.Newest.Grant.Before(decided) {
+		judged = judged.Plus(growth.Newest)
+	}
+	if !growth.Before.Grant.Before(decided) {
+		judged = judged.Plus(growth.Before)
+	}
+	return judged
 }
 
 // Lifetime is how long the longest of the grants that the worker may act on was to hold.

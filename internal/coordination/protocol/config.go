@@ -79,7 +79,7 @@ type Config struct {
 	MaxAttempts int
 }
 
-// Bounds that hold whatever the configuration. A lease stays below 10 kB in the
+// Bounds that hold whatever the configuration. A lease stays below 13 kB in the
 // API because of the first three.
 const (
 	// MaxPrefixesPerWorker is the most prefixes that one grant names.

@@ -83,7 +83,21 @@ type PrefixCounters struct {
 	ServiceP99  time.Duration
 	// SenderLimited: the worker had too little to send to fill its window or rate.
 	SenderLimited bool
+	// Newest and Before tell, of all these requests, of those that started under the newest
+	// limits and under the ones before. Limits last until a grant with others.
+	Newest, Before Sample
 }
+
+// Sample counts the requests that started under the same limits, and what has come of them
+// so far: a decision is judged by its own requests.
+type Sample struct {
+	// Grant is the first with these limits that the worker knew.
+	Grant                                GrantID
+	Started, Accepted, Throttled, Failed int64
+}
+
+// Ended counts the requests with an outcome.
+func (s Sample) Ended() int64 { return s.Accepted + s.Throttled + s.Failed }
 
 func (p PrefixCounters) validate() error {
 	for _, n := range []int64{p.Started, p.Accepted, p.Throttled, p.Failed} {
@@ -99,7 +113,29 @@ func (p PrefixCounters) validate() error {
 	case p.Accepted+p.Throttled+p.Failed > p.Started:
 		return fmt.Errorf("%d requests ended of %d started", p.Accepted+p.Throttled+p.Failed, p.Started)
 	}
+	return p.validateSamples()
+}
+
+// validateSamples finds samples that are no part of all requests.
+func (p PrefixCounters) validateSamples() error {
+	for _, s := range []Sample{p.Newest, p.Before} {
+		if min(s.Started, s.Accepted, s.Throttled, s.Failed) < 0 || s.Ended() > s.Started {
+			return fmt.Errorf("%d requests ended of %d started under grant %d, or a counter is negative", s.Ended(), s.Started, s.Grant.Sequence)
+		}
+	}
+	switch {
+	case p.Oversampled():
+		return errors.New("the samples of two grants are more than all requests")
+	case p.Newest.Grant.Before(p.Before.Grant):
+		return errors.New("the newest sample is of an earlier grant than the one before")
+	}
 	return nil
+}
+
+// Oversampled tells that the samples count more than all requests, in all or as they grew.
+func (p PrefixCounters) Oversampled() bool {
+	both := p.Newest.Plus(p.Before)
+	return both.Started > p.Started || both.Accepted > p.Accepted || both.Throttled > p.Throttled || both.Failed > p.Failed
 }
 
 // Since gives the growth of the counters, with the measurements of p.
@@ -110,7 +146,27 @@ func (p PrefixCounters) Since(q PrefixCounters) PrefixCounters {
 	p.Failed -= q.Failed
 	p.Bytes -= q.Bytes
 	p.Busy -= q.Busy
+	p.Newest, p.Before = p.Newest.since(q), p.Before.since(q)
 	return p
+}
+
+// since gives the growth of a sample since the counters before.
+func (s Sample) since(q PrefixCounters) Sample {
+	for _, former := range []Sample{q.Newest, q.Before} {
+		if former.Grant == s.Grant {
+			return Sample{s.Grant, s.Started - former.Started, s.Accepted - former.Accepted, s.Throttled - former.Throttled, s.Failed - former.Failed}
+		}
+	}
+	return s
+}
+
+// Plus adds the counts of another sample.
+func (s Sample) Plus(t Sample) Sample {
+	s.Started = SaturatingAdd(s.Started, t.Started)
+	s.Accepted = SaturatingAdd(s.Accepted, t.Accepted)
+	s.Throttled = SaturatingAdd(s.Throttled, t.Throttled)
+	s.Failed = SaturatingAdd(s.Failed, t.Failed)
+	return s
 }
 
 // Plus gives the sum of two growths; each is bounded by what a report may say.
@@ -126,7 +182,9 @@ func (p PrefixCounters) Plus(q PrefixCounters) PrefixCounters {
 
 // Decreased tells that some counter went back.
 func (p PrefixCounters) Decreased() bool {
-	return min(p.Started, p.Accepted, p.Throttled, p.Failed, p.Bytes, int64(p.Busy)) < 0
+	samples := min(p.Newest.Started, p.Newest.Accepted, p.Newest.Throttled, p.Newest.Failed,
+		p.Before.Started, p.Before.Accepted, p.Before.Throttled, p.Before.Failed)
+	return min(p.Started, p.Accepted, p.Throttled, p.Failed, p.Bytes, int64(p.Busy), samples) < 0
 }
 
 // Latency is the median attempt, or where that is not measured the service time.
