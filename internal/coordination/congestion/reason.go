@@ -2,129 +2,135 @@ package congestion
 
 import "cargoship.dev/operator/internal/coordination/protocol"
 
-// Reasons for what becomes of window and rates. Each names one branch of the law, and each
-// branch has one. Those that come with a change of state are its cause.
+// Reasons for decisions on the window and on rates. Each names one branch of the law, and
+// every branch has one. With a change of state the reason is its cause.
 const (
 	// ReasonNoCompletions: no request ended, so nothing is known.
 	ReasonNoCompletions protocol.Reason = "NoCompletions"
-	// ReasonSettling: what came back was sent before the last cut, or in slow start.
+	// ReasonSettling: the responses are to requests sent before the last cut, or in slow
+	// start.
 	ReasonSettling protocol.Reason = "Settling"
-	// ReasonAwaitingSuccess: nothing was accepted, for too short a time to be an outage.
+	// ReasonAwaitingSuccess: nothing was accepted, but not for long enough to be an outage.
 	ReasonAwaitingSuccess protocol.Reason = "AwaitingSuccess"
 	// ReasonNoSuccess: nothing has been accepted for so long that it is an outage.
 	ReasonNoSuccess protocol.Reason = "NoSuccess"
-	// ReasonThrottled: so many requests were throttled that it is cut.
+	// ReasonThrottled: too many requests were throttled: cut.
 	ReasonThrottled protocol.Reason = "Throttled"
 	// ReasonClean: a round without congestion ended fast recovery or recovery.
 	ReasonClean protocol.Reason = "Clean"
-	// ReasonRegaining: it grows back to what was good before an outage.
+	// ReasonRegaining: after an outage, growing back to what was good before.
 	ReasonRegaining protocol.Reason = "Regaining"
-	// ReasonRegained: it is what was good before the outage.
+	// ReasonRegained: back at what was good before the outage.
 	ReasonRegained protocol.Reason = "Regained"
-	// ReasonRateLimited: a rate is what limits. The window follows what is in flight; the
-	// rate stays until a probe is due.
+	// ReasonRateLimited: a rate is the limit. The window follows what is in flight; the rate
+	// stays until a probe is due.
 	ReasonRateLimited protocol.Reason = "RateLimited"
 )
 
-// Reasons for the window alone.
+// Reasons for the window only.
 const (
-	// ReasonSenderLimited: the workers had too little to send, so it stays.
+	// ReasonSenderLimited: the workers had too little to send: unchanged.
 	ReasonSenderLimited protocol.Reason = "SenderLimited"
-	// ReasonWindowUnderused: something else than window, rates and senders limits.
+	// ReasonWindowUnderused: neither window, rates nor senders were the limit: unchanged.
 	ReasonWindowUnderused protocol.Reason = "WindowUnderused"
-	// ReasonAwaitingRecovery: little is in flight because of an outage or a cut of some
-	// group, so it stays.
+	// ReasonAwaitingRecovery: little is in flight because of an outage or a cut of some group:
+	// unchanged.
 	ReasonAwaitingRecovery protocol.Reason = "AwaitingRecovery"
-	// ReasonRatePending: groups without a rate were throttled, and are about to have one.
+	// ReasonRatePending: groups without a rate were throttled and are about to get one:
+	// bounded by what was accepted.
 	ReasonRatePending protocol.Reason = "RatePending"
-	// ReasonOutageOfAll: nothing gets through and nothing is throttled, so it is halved,
-	// to be restored after the outage.
+	// ReasonOutageOfAll: nothing gets through although nothing is throttled: halved, to be
+	// restored after the outage.
 	ReasonOutageOfAll protocol.Reason = "OutageOfAll"
-	// ReasonOutageOfGroup: nothing of a group gets through and nothing of it is throttled,
-	// so it is halved: the requests may have timed one another out.
+	// ReasonOutageOfGroup: nothing of a group gets through although nothing of it is
+	// throttled, so its requests may time one another out: halved.
 	ReasonOutageOfGroup protocol.Reason = "OutageOfGroup"
-	// ReasonTimeouts: requests time one another out, so it is halved.
+	// ReasonTimeouts: requests time one another out: halved.
 	ReasonTimeouts protocol.Reason = "Timeouts"
-	// ReasonRestored: a rate has led back from an outage, so it is what it was.
+	// ReasonRestored: a rate is back after an outage: restored to its size before.
 	ReasonRestored protocol.Reason = "Restored"
 
-	// ReasonSlowStart: it doubles.
+	// ReasonSlowStart: doubled.
 	ReasonSlowStart protocol.Reason = "SlowStart"
-	// ReasonBelowThreshold: it doubles though the path seems full, up to the configured
+	// ReasonBelowThreshold: doubled although the path seems full, up to the configured
 	// threshold.
 	ReasonBelowThreshold protocol.Reason = "BelowThreshold"
-	// ReasonPlateau: doubling has stopped to gain anything, so slow start ends.
+	// ReasonPlateau: doubling gained nothing in three rounds: slow start ends.
 	ReasonPlateau protocol.Reason = "Plateau"
-	// ReasonQueueGrowth: requests wait, so slow start ends.
+	// ReasonQueueGrowth: requests queue: slow start ends.
 	ReasonQueueGrowth protocol.Reason = "QueueGrowth"
 
-	// ReasonQueueBelowTarget: hardly a request waits, so it grows.
+	// ReasonQueueBelowTarget: hardly any request queues: grown.
 	ReasonQueueBelowTarget protocol.Reason = "QueueBelowTarget"
-	// ReasonPathFaster: more was accepted, and sooner, so it doubles.
+	// ReasonPathFaster: more was accepted, and sooner: doubled.
 	ReasonPathFaster protocol.Reason = "PathFaster"
-	// ReasonRampingUp: requests were started that cannot have ended, so it stays.
+	// ReasonRampingUp: many requests were started and few have ended, so the latency does not
+	// count yet: unchanged.
 	ReasonRampingUp protocol.Reason = "RampingUp"
-	// ReasonBaseUnconfirmed: the base latency may be that of a full path, and so it stays
-	// for a round before it is drained.
+	// ReasonBaseUnconfirmed: the base latency may be that of a full path: unchanged for a
+	// round before a drain.
 	ReasonBaseUnconfirmed protocol.Reason = "BaseUnconfirmed"
-	// ReasonQueueOnTarget: as many wait as should.
+	// ReasonQueueOnTarget: the queue is as long as it should be: unchanged.
 	ReasonQueueOnTarget protocol.Reason = "QueueOnTarget"
-	// ReasonQueueAboveTarget: more wait than should, so it shrinks.
+	// ReasonQueueAboveTarget: the queue is longer than it should be: shrunk.
 	ReasonQueueAboveTarget protocol.Reason = "QueueAboveTarget"
-	// ReasonLongQueue: more than twice as many wait, so it is cut to what the path carries.
+	// ReasonLongQueue: the queue is more than twice as long as it should be: cut to what the
+	// path carries.
 	ReasonLongQueue protocol.Reason = "LongQueue"
-	// ReasonFalseQueue: it shrank for a queue and the latency did not, so the base latency
-	// was wrong.
+	// ReasonFalseQueue: the window shrank and the latency did not, so the base latency was
+	// wrong: unchanged.
 	ReasonFalseQueue protocol.Reason = "FalseQueue"
 
-	// ReasonDrainLongQueue: a long queue stays though it shrinks, so it is drained to
+	// ReasonDrainLongQueue: a long queue persists although the window shrinks: drained to
 	// measure the base latency.
 	ReasonDrainLongQueue protocol.Reason = "DrainLongQueue"
-	// ReasonDrainUnconfirmedBase: likewise, since the base latency may be that of a
-	// full path.
+	// ReasonDrainUnconfirmedBase: the base latency may be that of a full path: drained to
+	// measure it.
 	ReasonDrainUnconfirmedBase protocol.Reason = "DrainUnconfirmedBase"
-	// ReasonDrainStaleBase: likewise, since the base latency was not seen for long.
+	// ReasonDrainStaleBase: the base latency was not confirmed for long: drained to measure
+	// it.
 	ReasonDrainStaleBase protocol.Reason = "DrainStaleBase"
-	// ReasonDraining: some of what came back was sent before the drain.
+	// ReasonDraining: some responses are still to requests sent before the drain: unchanged.
 	ReasonDraining protocol.Reason = "Draining"
-	// ReasonDrainExtended: the path is still full, so it is drained further.
+	// ReasonDrainExtended: the path is still full: drained further.
 	ReasonDrainExtended protocol.Reason = "DrainExtended"
-	// ReasonDrainEnded: the base latency was measured, so it returns.
+	// ReasonDrainEnded: the base latency was measured: restored.
 	ReasonDrainEnded protocol.Reason = "DrainEnded"
 )
 
-// Reasons for a rate alone.
+// Reasons for a rate only.
 const (
-	// ReasonRatesDisabled: advanced flow control is off, and the window answers.
+	// ReasonRatesDisabled: advanced flow control is disabled; the window answers throttling.
 	ReasonRatesDisabled protocol.Reason = "RatesDisabled"
-	// ReasonUnpaced: nothing polices the group.
+	// ReasonUnpaced: nothing polices the group: no rate.
 	ReasonUnpaced protocol.Reason = "Unpaced"
-	// ReasonRateUnderused: something else limits, so it stays.
+	// ReasonRateUnderused: something else is the limit: unchanged.
 	ReasonRateUnderused protocol.Reason = "RateUnderused"
-	// ReasonPathLimited: the path queues before it is reached, so it is lifted.
+	// ReasonPathLimited: the path queues before the rate is reached: lifted.
 	ReasonPathLimited protocol.Reason = "PathLimited"
-	// ReasonAtCapacity: a few requests are throttled at this rate, so it is trimmed to what
-	// was accepted.
+	// ReasonAtCapacity: a few requests are throttled at this rate: trimmed to what was
+	// accepted.
 	ReasonAtCapacity protocol.Reason = "AtCapacity"
 
-	// ReasonProbeStarted: a probe was due, so it is raised.
+	// ReasonProbeStarted: a probe was due: raised.
 	ReasonProbeStarted protocol.Reason = "ProbeStarted"
-	// ReasonProbeAdvanced: the raised rate was accepted, so it is raised further.
+	// ReasonProbeAdvanced: the raised rate was accepted: raised further.
 	ReasonProbeAdvanced protocol.Reason = "ProbeAdvanced"
-	// ReasonProbePending: the senders have not followed yet.
+	// ReasonProbePending: the senders have not followed the last step yet: unchanged.
 	ReasonProbePending protocol.Reason = "ProbePending"
-	// ReasonProbeEnded: the probe has met the capacity, so it keeps what was accepted.
+	// ReasonProbeEnded: the probe has reached the capacity: what was accepted is kept.
 	ReasonProbeEnded protocol.Reason = "ProbeEnded"
-	// ReasonProbeThrottled: the probe went beyond the capacity, so it falls back.
+	// ReasonProbeThrottled: the probe exceeded the capacity: fallen back to what was accepted.
 	ReasonProbeThrottled protocol.Reason = "ProbeThrottled"
 
-	// ReasonPersistentThrottling: a cut did not end the throttling, so it is halved.
+	// ReasonPersistentThrottling: throttling persists after a cut: recovery begins at half of
+	// what was accepted.
 	ReasonPersistentThrottling protocol.Reason = "PersistentThrottling"
-	// ReasonOutagePersists: still nothing is accepted, so it is halved.
+	// ReasonOutagePersists: still nothing is accepted: halved.
 	ReasonOutagePersists protocol.Reason = "OutagePersists"
-	// ReasonStillThrottled: in recovery something is accepted and too much throttled, so it
-	// is halved.
+	// ReasonStillThrottled: in recovery some requests are accepted, but too many throttled:
+	// halved.
 	ReasonStillThrottled protocol.Reason = "StillThrottled"
-	// ReasonTooFewRequests: on the way back too little was sent to tell.
+	// ReasonTooFewRequests: on the way back too few requests were sent to tell: unchanged.
 	ReasonTooFewRequests protocol.Reason = "TooFewRequests"
 )
