@@ -13,6 +13,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
+	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/copy"
 	"cargoship.dev/operator/internal/upload"
 )
@@ -129,8 +130,8 @@ func printSummary(w io.Writer, s copy.Summary, asJSON bool) error {
 		return json.NewEncoder(w).Encode(s)
 	}
 	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed; peak memory %s\n",
-		s.Files, copy.FormatBytes(float64(s.Bytes)), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond),
-		copy.FormatBytes(s.Throughput), s.Checksum, s.Skipped, s.Failed, copy.FormatBytes(float64(s.PeakMemory)))
+		s.Files, convert.Bytes(s.Bytes), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond),
+		convert.Bytes(int64(s.Throughput)), s.Checksum, s.Skipped, s.Failed, convert.Bytes(s.PeakMemory))
 	return err
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
-	"cargoship.dev/operator/internal/copy"
+	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/upload"
 )
 
@@ -183,7 +183,7 @@ func (e estimate) print(w io.Writer, asJSON bool) error {
 		return json.NewEncoder(w).Encode(e)
 	}
 	_, err := fmt.Fprintf(w, "%d files, %d skipped; %d archives, %d objects, %s before compression, %d requests\n",
-		e.Files, e.Skipped, e.Archives, e.Objects, copy.FormatBytes(float64(e.Bytes)), e.Requests)
+		e.Files, e.Skipped, e.Archives, e.Objects, convert.Bytes(e.Bytes), e.Requests)
 	for _, c := range e.Costs {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%-20s %12.2f %s a month, %10.2f %s once for the requests\n", c.Class, c.Month, e.Currency, c.Requests, e.Currency)

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cargoship.dev/operator/internal/cli"
-	"cargoship.dev/operator/internal/copy"
+	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/s3"
 )
@@ -82,7 +82,7 @@ func describePruned(p restore.Pruned, removed bool) string {
 		verb = "removed"
 	}
 	text := fmt.Sprintf("%d unreferenced objects, %s, and %d unfinished runs with %d bookkeeping objects and %d open uploads %s; %d unfinished runs are too young",
-		p.Objects, copy.FormatBytes(float64(p.Bytes)), p.Runs, p.Bookkeeping, p.Uploads, verb, p.Alive)
+		p.Objects, convert.Bytes(p.Bytes), p.Runs, p.Bookkeeping, p.Uploads, verb, p.Alive)
 	if p.Expired > 0 {
 		text += fmt.Sprintf("; this includes the objects of %d expired runs", p.Expired)
 	}

@@ -16,7 +16,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
-	"cargoship.dev/operator/internal/copy"
+	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/s3"
 )
@@ -240,7 +240,7 @@ func (f *restoreFlags) run(cmd *cobra.Command) error {
 		_, _ = fmt.Fprintf(stderr, "warning: set-ID bits or attributes of %d files were not restored: use --privileged-attributes if you trust everyone who can write to the bucket\n", s.AttributesLeftOut)
 	}
 	text := fmt.Sprintf("%d files, %s restored; %d existed, attributes corrected on %d of them; %d failed, %d never archived, %d with incomplete attributes",
-		s.Files, copy.FormatBytes(float64(s.Bytes)), s.Present, s.Corrected, s.Failed, s.Missing, s.AttributesFailed)
+		s.Files, convert.Bytes(s.Bytes), s.Present, s.Corrected, s.Failed, s.Missing, s.AttributesFailed)
 	if printErr := printResult(cmd.OutOrStdout(), s, text, f.asJSON); err == nil {
 		err = printErr
 	}
@@ -297,7 +297,7 @@ func runVerify(cmd *cobra.Command, c *restore.Catalog, readBack, asJSON bool) er
 			"which reveals replaced objects but not damaged ones: use --read-back to verify all data\n", v.ByETag)
 	}
 	text := fmt.Sprintf("%d objects with %d files, %s, verified; %d wrong, %d never archived",
-		v.Objects, v.Files, copy.FormatBytes(float64(v.Bytes)), v.Wrong, v.Missing)
+		v.Objects, v.Files, convert.Bytes(v.Bytes), v.Wrong, v.Missing)
 	if printErr := printResult(cmd.OutOrStdout(), v, text, asJSON); err == nil {
 		err = printErr
 	}
@@ -360,7 +360,7 @@ func (b *bar) show(bytes, files int64) {
 		_ = b.bar.Set64(bytes)
 	case time.Since(b.last) >= lineInterval:
 		b.last = time.Now()
-		_, _ = fmt.Fprintf(b.out, "%s: %d files, %s\n", b.what, files, copy.FormatBytes(float64(bytes)))
+		_, _ = fmt.Fprintf(b.out, "%s: %d files, %s\n", b.what, files, convert.Bytes(bytes))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
 )
 
 const (
@@ -126,11 +127,11 @@ func report(status *v1alpha1.ArchiveTransferStatus, since time.Duration) []strin
 	}
 	lines := []string{fmt.Sprintf("%5.1f s  %-13s %-19s window %4d  %10s/s  %s",
 		since.Seconds(), doing, or(control.State, "-"), value(control.Window),
-		size(value(progress.BytesPerSecond)), amounts(progress.Done, progress.Planned))}
+		convert.Bytes(value(progress.BytesPerSecond)), amounts(progress.Done, progress.Planned))}
 	for i := range status.Prefixes {
 		p := &status.Prefixes[i]
 		lines = append(lines, fmt.Sprintf("         %-33s window %4d  %10s/s  %s",
-			p.Name, value(p.Window), size(value(p.BytesPerSecond)), amounts(p.Done, p.Planned)))
+			p.Name, value(p.Window), convert.Bytes(value(p.BytesPerSecond)), amounts(p.Done, p.Planned)))
 	}
 	return lines
 }
@@ -144,7 +145,7 @@ func amounts(done, planned *v1alpha1.Tally) string {
 		planned = &v1alpha1.Tally{}
 	}
 	return fmt.Sprintf("%5d/%d files  %10s/%s", value(done.Files), value(planned.Files),
-		size(value(done.Bytes)), size(value(planned.Bytes)))
+		convert.Bytes(value(done.Bytes)), convert.Bytes(value(planned.Bytes)))
 }
 
 // value is what a pointer leads to, zero for none.
@@ -161,17 +162,4 @@ func or(text, otherwise string) string {
 		return otherwise
 	}
 	return text
-}
-
-// size writes a number of bytes for people.
-func size(bytes int64) string {
-	amount, unit := float64(bytes), 0
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	for amount >= 1024 && unit < len(units)-1 {
-		amount, unit = amount/1024, unit+1
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d B", bytes)
-	}
-	return fmt.Sprintf("%.1f %s", amount, units[unit])
 }

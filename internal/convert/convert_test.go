@@ -171,7 +171,7 @@ func TestCoordinationMetrics(t *testing.T) {
 
 func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 10239: "10.0 KiB", 1 << 20: "1.00 MiB", 1<<20 - 1: "1.00 MiB",
+		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 10239: "10.0 KiB", 1 << 20: "1.00 MiB", 1<<20 - 1: "1024 KiB",
 		118 << 20: "118 MiB", 1 << 62: "4.00 EiB",
 	} {
 		if got := Bytes(n); got != want {

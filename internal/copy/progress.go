@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -127,8 +128,8 @@ func (p *Printer) line(progress Progress) string {
 	}
 	parts := []string{
 		fmt.Sprintf("%d of %d%s files", progress.Files, progress.FoundFiles, found),
-		fmt.Sprintf("%s of %s%s", FormatBytes(float64(progress.Sent)), FormatBytes(float64(progress.FoundBytes)), found),
-		FormatBytes(p.rate()) + "/s",
+		fmt.Sprintf("%s of %s%s", convert.Bytes(progress.Sent), convert.Bytes(progress.FoundBytes), found),
+		convert.Bytes(int64(p.rate())) + "/s",
 		fmt.Sprintf("window %d", progress.Window),
 	}
 	if !p.fixed {
@@ -147,17 +148,4 @@ func (p *Printer) rate() float64 {
 		return float64(last.sent-first.sent) / elapsed
 	}
 	return 0
-}
-
-// FormatBytes writes a number of bytes for people, such as 1.5 GiB.
-func FormatBytes(n float64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
-	i := 0
-	for ; n >= 1000 && i < len(units)-1; i++ {
-		n /= 1024
-	}
-	if i == 0 || n >= 100 {
-		return fmt.Sprintf("%.0f %s", n, units[i])
-	}
-	return fmt.Sprintf("%.1f %s", n, units[i])
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -118,7 +119,7 @@ func (a *Agent) follow(ctx context.Context) {
 			a.options.Logger.Warn("lease not read", "error", err.Error())
 			pause = min(pause<<min(failures, 10), readAgainMost)
 		}
-		wait(ctx, pause)
+		_ = s3.Sleep(ctx, pause) // ctx is asked above.
 	}
 }
 

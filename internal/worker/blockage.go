@@ -2,28 +2,30 @@ package worker
 
 import (
 	"context"
-	"math/rand/v2"
+	"math"
 	"time"
 
 	"cargoship.dev/operator/internal/s3"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-const (
-	probeAfter = time.Second
-	probeMost  = 15 * time.Second
-)
+// retryPauses are those between attempts at what nothing goes on without. Workers that were
+// blocked together shall not all ask at once.
+func retryPauses() wait.Backoff {
+	return wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.25, Steps: math.MaxInt32, Cap: 15 * time.Second}
+}
 
 // blockage is trouble at the destination that everything waits for.
 type blockage struct {
 	blocked bool
 	verdict verdict
-	// pause is how long to wait before the next probe. It grows until a file gets
-	// through: a probe may succeed where a file does not.
-	pause time.Duration
+	// pauses before probes grow until a file gets through: a probe may succeed where a
+	// file does not.
+	pauses wait.Backoff
 }
 
 // cleared records that a file got through.
-func (b *blockage) cleared() { b.pause = 0 }
+func (b *blockage) cleared() { b.pauses = retryPauses() }
 
 // block holds everything back until a probe of the destination succeeds.
 func (e *Engine) block(err *s3.Error) {
@@ -41,7 +43,7 @@ func (e *Engine) block(err *s3.Error) {
 
 // probe asks the destination until it answers well, then lets everything go on.
 func (e *Engine) probe(ctx context.Context) {
-	for wait(ctx, e.nextPause()) {
+	for s3.Sleep(ctx, e.nextPause()) == nil {
 		err := e.options.Destination.Probe(ctx)
 		if ctx.Err() != nil {
 			return
@@ -52,14 +54,11 @@ func (e *Engine) probe(ctx context.Context) {
 	}
 }
 
-// nextPause returns the pause before the next probe, and doubles the one after it.
+// nextPause returns the pause before the next probe.
 func (e *Engine) nextPause() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	b := &e.blockage
-	b.pause = min(max(probeAfter, 2*b.pause), probeMost)
-	// Workers that were blocked together shall not all ask at once.
-	return b.pause - time.Duration(rand.Int64N(int64(b.pause/4)))
+	return e.blockage.pauses.Step()
 }
 
 // probed takes in the answer to a probe, and says whether it was good.
@@ -76,16 +75,4 @@ func (e *Engine) probed(err error) bool {
 	notify(e.eager)
 	notify(e.wake)
 	return true
-}
-
-// wait returns true after d, and false as soon as ctx ends.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -151,6 +151,7 @@ func NewEngine(o EngineOptions) *Engine {
 		tasks:    make(chan func(ctx context.Context)),
 		lease:    lease.NewHolder(time.Now(), o.AfterReport),
 		lanes:    map[string]*lane{},
+		blockage: blockage{pauses: retryPauses()},
 		attempts: map[archiveID]*attempt{},
 		ended:    map[archiveID]int32{},
 	}

@@ -60,7 +60,7 @@ func (d *destination) Upload(ctx context.Context, f upload.File) (upload.Receipt
 	defer release()
 	s := d.begin(f)
 	defer d.end(f)
-	if !wait(ctx, testUpload) {
+	if s3.Sleep(ctx, testUpload) != nil {
 		d.lag()
 		err = ctx.Err()
 	} else if d.answer != nil {

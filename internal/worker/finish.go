@@ -37,13 +37,13 @@ func (s Site) Finish(ctx context.Context, o FinishOptions, logger *slog.Logger) 
 	defer client.Close()
 	f := finisher{site: s, options: o, client: client, logger: logger}
 	deadline := time.Now().Add(finishPatience)
-	for pause := probeAfter; ; pause = min(2*pause, probeMost) {
-		err := f.run(ctx)
+	for pauses := retryPauses(); ; {
+		err, pause := f.run(ctx), pauses.Step()
 		if err == nil || !mayPass(err) || time.Now().Add(pause).After(deadline) {
 			return err
 		}
 		logger.Warn("trying again", "error", err.Error())
-		if !wait(ctx, pause) {
+		if s3.Sleep(ctx, pause) != nil {
 			return err
 		}
 	}

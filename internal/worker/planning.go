@@ -8,6 +8,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination/lease"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -50,7 +51,7 @@ func (e *Engine) plan() {
 // again, since nothing moves without a plan.
 func (e *Engine) walk(ctx context.Context) {
 	defer e.walkEnded()
-	for pause := probeAfter; ; pause = min(2*pause, probeMost) {
+	for pauses := retryPauses(); ; {
 		plan, err := e.options.Plan(ctx, e.planned)
 		if err == nil {
 			e.planned(plan)
@@ -60,7 +61,7 @@ func (e *Engine) walk(ctx context.Context) {
 			return
 		}
 		e.planHeldUp(err)
-		if !wait(ctx, pause) {
+		if s3.Sleep(ctx, pauses.Step()) != nil {
 			return
 		}
 	}

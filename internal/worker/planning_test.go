@@ -12,6 +12,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // walkOf is a walk that lists an archive every second, ten in all, and goes on
@@ -33,7 +34,7 @@ func (w *walkOf) run(ctx context.Context, progress func(archive.Plan)) (archive.
 		return archive.Plan{Complete: w.listed == 10, Prefixes: []archive.PlannedPrefix{{Name: "a", Archives: int64(w.listed)}}}
 	}
 	for w.listed < 10 {
-		if !wait(ctx, time.Second) {
+		if s3.Sleep(ctx, time.Second) != nil {
 			return archive.Plan{}, ctx.Err()
 		}
 		w.listed++
