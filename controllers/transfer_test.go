@@ -129,7 +129,7 @@ var _ = Describe("A transfer", func() {
 		Expect(at.Status.StartTime).To(Equal(before.Status.StartTime))
 	})
 
-	It("has what was begun gone on with, though its manager died while it was suspended", func(ctx SpecContext) {
+	It("has what was begun resumed, though its manager died while it was suspended", func(ctx SpecContext) {
 		stop := startManager()
 		s := makeStage(ctx, nil)
 		a := s.startPlanner(ctx, 2)

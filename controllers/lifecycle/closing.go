@@ -18,7 +18,7 @@ import (
 )
 
 // abortPatience is how long the deletion of a transfer waits for its open
-// uploads to be aborted before it goes on without, and says so.
+// uploads to be aborted before it continues without, and says so.
 const abortPatience = 3 * time.Minute
 
 // afterEnd removes what an ended transfer needs no more, and the transfer

@@ -8,7 +8,7 @@ import (
 )
 
 // errNobodyReads ends a command whose output has no reader any more.
-var errNobodyReads = errors.New("nobody reads the output any more")
+var errNobodyReads = errors.New("the output was closed by its reader")
 
 // output is standard output or standard error. Once its reader is gone the command ends, as
 // it does by a signal.

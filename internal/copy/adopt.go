@@ -22,7 +22,7 @@ const (
 	// plansAtOnce is how many plans are read at a time.
 	plansAtOnce = 16
 	// quietTime is how long, by the server's clock, a run must have shown no sign of life
-	// to be gone on with where no lock proves that its process has ended: ten beats.
+	// to be resumed where no lock proves that its process has ended: ten beats.
 	quietTime = 10 * beatInterval
 	// claimTime is how long a claim keeps others from the run: longer than it takes from a
 	// claim to the plan.
@@ -37,7 +37,7 @@ type sourceLock struct {
 	name string
 }
 
-// adoption looks for an unfinished run to go on with.
+// adoption looks for an unfinished run to resume.
 type adoption struct {
 	bucket restore.PruneBucket
 	// plan is that of a run to be begun; of the one found, once there is one.
@@ -45,7 +45,7 @@ type adoption struct {
 	logger *slog.Logger
 }
 
-// adopt goes on with an unfinished run whose process is proven, or by all signs, dead, and
+// adopt resumes an unfinished run whose process is proven, or by all signs, dead, and
 // returns whether there is one.
 func (a *adoption) adopt(ctx context.Context) (bool, error) {
 	for _, found := range a.unfinished(ctx) {
@@ -54,7 +54,7 @@ func (a *adoption) adopt(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		if !taken {
-			a.logger.Warn("an unfinished run of this source may still be under way and is left alone; once it has been quiet for long enough it can be gone on with",
+			a.logger.Warn("an unfinished run of this source may still be running and is left alone; it can be resumed once it has been inactive for long enough",
 				"run", found.Layout.UID, "quiet", quietTime)
 			continue
 		}
@@ -76,7 +76,7 @@ func (a *adoption) adopt(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// claim returns whether the run may be gone on with. It first leaves an object of its own
+// claim returns whether the run may be resumed. It first leaves an object of its own
 // and then looks, so that of two that do so at a time one at least sees the other. The time
 // of that object is also what the server's clock says.
 func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, err error) {
@@ -87,7 +87,7 @@ func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, e
 		former = claims + a.plan.Lock + "/"
 		own = former + uuid.NewString()
 	}
-	if err := a.bucket.Put(ctx, own, []byte("this run is about to be gone on with\n")); err != nil {
+	if err := a.bucket.Put(ctx, own, []byte("this run is about to be resumed\n")); err != nil {
 		return false, err
 	}
 	defer func() {
@@ -104,7 +104,7 @@ func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, e
 	for sign, err := range restore.Signs(ctx, a.bucket, look) {
 		switch {
 		case err != nil:
-			return false, nil //nolint:nilerr // Who may not look has nothing to go on with.
+			return false, nil //nolint:nilerr // Who may not look has nothing to resume.
 		case sign.Modified.IsZero():
 			return false, nil
 		case strings.HasPrefix(sign.Key, digests):
@@ -138,7 +138,7 @@ func later(a, b time.Time) time.Time {
 
 // unfinished returns the plans of the runs that have no index and copy the same source to
 // the same place in the same way, the one begun last first. Who may not list or read has
-// nothing to go on with.
+// nothing to resume.
 func (a *adoption) unfinished(ctx context.Context) []archive.Plan {
 	ids, err := restore.RunIDs(ctx, a.bucket, a.plan.Layout.Base)
 	if err != nil {

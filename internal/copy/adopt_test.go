@@ -150,7 +150,7 @@ func TestOnlyARunThatIsDeadIsGoneOnWith(t *testing.T) {
 				}
 				second, resumed := b.begin(t, "source", tc.second)
 				if resumed != tc.want || resumed != (second.Layout.UID == first.Layout.UID) {
-					t.Errorf("%s: gone on with: %v, want %v (the server is ahead by %v)", name, resumed, tc.want, ahead)
+					t.Errorf("%s: resumed: %v, want %v (the server is ahead by %v)", name, resumed, tc.want, ahead)
 				}
 				if other, resumed := b.begin(t, "other source", tc.first); resumed {
 					t.Errorf("%s: the run of another source goes on with %s", name, other.Layout.UID)
@@ -189,7 +189,7 @@ func TestTwoNeverGoOnWithOneRun(t *testing.T) {
 		})
 	}
 	if taken < 10 {
-		t.Errorf("the run was gone on with %d times", taken)
+		t.Errorf("the run was resumed %d times", taken)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestARunThatIsGoneOnWithElsewhereIsGivenUp(t *testing.T) {
 		time.Sleep(2 * quietTime)
 		synctest.Wait()
 		if _, resumed := b.begin(t, "source", "boot 2"); resumed || ctx.Err() != nil {
-			t.Fatalf("a run that beats: gone on with: %v, given up: %v", resumed, context.Cause(ctx))
+			t.Fatalf("a run that beats: resumed: %v, given up: %v", resumed, context.Cause(ctx))
 		}
 		later := begun
 		later.Begun = later.Begun.Add(time.Hour)

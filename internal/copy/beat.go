@@ -36,7 +36,7 @@ func keepAlive(ctx context.Context, b restore.PruneBucket, begun archive.Plan, l
 			return
 		}
 		if err := b.Put(ctx, beatKey(begun.Layout), []byte("this run is under way\n")); err != nil && ctx.Err() == nil {
-			logger.Warn("the run could not show that it is alive; it will be tried again", "error", err)
+			logger.Warn("sign of life not written; will retry", "error", err)
 		}
 	}
 }

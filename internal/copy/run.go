@@ -19,7 +19,7 @@ import (
 )
 
 // beginRun gives the copy an ID: a new one, or that of an unfinished run of the same source
-// to the same place, which is then gone on with. A packed run leaves its plan, which tells
+// to the same place, which is then resumed. A packed run leaves its plan, which tells
 // that its archives are not to be removed, before it sends anything.
 func beginRun(ctx context.Context, o *Options, b restore.PruneBucket, source string, lock sourceLock) (plan archive.Plan, resumed bool, err error) {
 	if o.Layout.Tar == nil {
@@ -51,7 +51,7 @@ func beginRun(ctx context.Context, o *Options, b restore.PruneBucket, source str
 }
 
 // errNotOwn says that a run cannot be committed by who has begun it.
-var errNotOwn = errors.New("it was removed, or gone on with elsewhere, while it was under way")
+var errNotOwn = errors.New("it was removed, or resumed elsewhere, while it was running")
 
 // own returns an error unless a packed run is still as it was begun. Prune removes one that
 // has stored nothing for long, which may be that of a process that was stopped or sends one
@@ -72,7 +72,7 @@ func lost(begun archive.Plan, err error) error {
 	case errors.Is(err, s3.ErrNotFound), errors.Is(err, errNotOwn):
 		return fmt.Errorf("run %s is not finished: %w: copy again", begun.Layout.UID, errNotOwn)
 	default:
-		return fmt.Errorf("look whether run %s is still there: %w", begun.Layout.UID, err)
+		return fmt.Errorf("check whether run %s still exists: %w", begun.Layout.UID, err)
 	}
 }
 
@@ -104,7 +104,7 @@ const (
 	markPause    = 3 * time.Second
 )
 
-// samePlan returns errNotOwn if another process has gone on with the run since.
+// samePlan returns errNotOwn if another process has resumed the run since.
 func samePlan(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 	data, err := b.Get(ctx, begun.Layout.PlanKey())
 	if err != nil {

@@ -245,7 +245,7 @@ func TestPruneTakesBackNoOthersMark(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if kept, err := restore.Kept(t.Context(), a, w.layout); err != nil || kept {
-		t.Errorf("a run that was removed in part may be gone on with: %v, %v", kept, err)
+		t.Errorf("a run that was removed in part may be resumed: %v, %v", kept, err)
 	}
 }
 
@@ -299,7 +299,7 @@ func TestPruneFindsLaterWhatIsReferredToNow(t *testing.T) {
 	}
 	a.wantWhole(t, "second")
 	if kept, err := restore.Kept(t.Context(), a, first.layout); err != nil || kept {
-		t.Errorf("a run that others refer to may be gone on with: %v, %v", kept, err)
+		t.Errorf("a run that others refer to may be resumed: %v, %v", kept, err)
 	}
 	a.now = a.now.Add(2 * pruneAge)
 	if p, err := a.prune(t, pruneAge); err != nil || p != (restore.Pruned{}) {

@@ -340,7 +340,7 @@ func TestReadsThatBreakOffAnywhere(t *testing.T) {
 	}
 }
 
-// What was stopped is gone on with.
+// What was stopped is resumed.
 func TestAStoppedRestoreIsRepeated(t *testing.T) {
 	dir, b := several(t)
 	to := t.TempDir()

@@ -45,7 +45,7 @@ func (a Asked) validate() error {
 	l := a.ObjectLock
 	switch {
 	case (l.Mode == "") != l.Until.IsZero():
-		return errors.New("an Object Lock has a mode and a time until which it holds, or neither")
+		return errors.New("an Object Lock needs a mode and a retain-until time, or neither")
 	case !slices.Contains([]string{"", "GOVERNANCE", "COMPLIANCE"}, l.Mode):
 		return errors.New("the mode of an Object Lock is GOVERNANCE or COMPLIANCE")
 	case a.ACL != "" && !slices.Contains(CannedACLs(), a.ACL):

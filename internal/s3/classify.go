@@ -224,7 +224,7 @@ func rejected(code string) (verdict, bool) {
 	case "InvalidStorageClass", "InvalidEncryptionAlgorithmError", "InvalidTag", "InvalidBucketName", "InvalidArgument",
 		"InvalidRequest", "NotImplemented", "MethodNotAllowed", "MalformedXML", "InvalidBucketState", "QuotaExceeded",
 		"UnsupportedArgument", "ServerSideEncryptionConfigurationNotFoundError":
-		return judged(Configuration, ReasonConfigurationRejected, "correct what the destination asks for"), true
+		return judged(Configuration, ReasonConfigurationRejected, "correct the settings of the destination"), true
 	default:
 		return judged(Configuration, ReasonConfigurationRejected, "make room at the destination, or raise the quota"),
 			strings.Contains(code, "Quota")
@@ -239,7 +239,7 @@ func byStatus(code string, status int) verdict {
 	case status == http.StatusInsufficientStorage:
 		return judged(Configuration, ReasonConfigurationRejected, "make room at the destination")
 	case status == http.StatusNotImplemented:
-		return judged(Configuration, ReasonConfigurationRejected, "correct what the destination asks for")
+		return judged(Configuration, ReasonConfigurationRejected, "correct the settings of the destination")
 	case status >= 500, status == http.StatusRequestTimeout:
 		return judged(Transient, ReasonServerError, "")
 	case status == http.StatusUnauthorized:
@@ -253,7 +253,7 @@ func byStatus(code string, status int) verdict {
 	case status >= 400 && code == "":
 		return judged(Configuration, ReasonConfigurationRejected, "check that the endpoint speaks S3")
 	case status >= 400:
-		return verdict{Configuration, ReasonConfigurationRejected, "do what the server asks for", true}
+		return verdict{Configuration, ReasonConfigurationRejected, "follow the server's message", true}
 	default:
 		return judged(Transient, ReasonServerError, "")
 	}

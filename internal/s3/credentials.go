@@ -43,7 +43,7 @@ func (c credentialFiles) Retrieve(ctx context.Context) (aws.Credentials, error) 
 		before = again
 	}
 	if err == nil {
-		err = fmt.Errorf("the files in %s change all the time", c.dir)
+		err = fmt.Errorf("the files in %s keep changing", c.dir)
 	}
 	return aws.Credentials{}, err
 }

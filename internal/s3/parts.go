@@ -119,7 +119,7 @@ func (c *Client) CompleteUpload(ctx context.Context, a Assembly) (etag string, e
 	e := c.classify(op, a.Upload.Key, err)
 	if isConflict(err) {
 		// S3 has given the upload up: see CompleteMultipartUpload in its API reference.
-		e.Class, e.Reason, e.advice = Transient, ReasonUploadConflict, "the file is sent anew"
+		e.Class, e.Reason, e.advice = Transient, ReasonUploadConflict, "the file is sent again"
 	}
 	// Parts that do not add up will not at the next attempt either.
 	e.final = e.Class == Integrity || e.Reason == ReasonUploadConflict

@@ -100,7 +100,7 @@ func (c *Client) OpenRange(ctx context.Context, key, etag string, offset, length
 		if got := aws.ToInt64(out.ContentLength); got != length {
 			_ = out.Body.Close()
 			return &Error{Class: Integrity, Reason: ReasonChecksumMismatch, Op: op, Key: key,
-				Err: fmt.Errorf("%d bytes from %d on were asked for, the server sends %d", length, offset, got), final: true}
+				Err: fmt.Errorf("%d bytes from offset %d were requested, the server sends %d", length, offset, got), final: true}
 		}
 		body = out.Body
 		return nil

@@ -103,7 +103,7 @@ func (r *rig) stranger(t *testing.T, key string) s3.OpenUpload {
 	return s3.OpenUpload{Key: key, UploadID: id}
 }
 
-// The one with most parts is gone on with, the others of ours are aborted.
+// The one with most parts is resumed, the others of ours are aborted.
 func TestUploadGoesOnWithTheFullestUpload(t *testing.T) {
 	r := newRig(t, nil)
 	f := newFile(20 * mebi)

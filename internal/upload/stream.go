@@ -177,7 +177,7 @@ func (s *streamSource) remember(n int, m madePart) error {
 		return nil
 	}
 	if before := s.made[n]; before.sum != m.sum || before.length != m.length {
-		return s3.ChangedError{Text: fmt.Sprintf("part %d of the archive is not what it was when it was first read", n+1)}
+		return s3.ChangedError{Text: fmt.Sprintf("part %d of the archive differs from what was read first", n+1)}
 	}
 	return nil
 }

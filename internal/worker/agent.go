@@ -176,7 +176,7 @@ func (a *Agent) makeEngine(ctx context.Context) (*Engine, error) {
 			a.employ(engine)
 			return engine, nil
 		}
-		a.options.Logger.Warn("worker can't begin", "error", err.Error())
+		a.options.Logger.Warn("worker cannot start", "error", err.Error())
 		after++
 		if err := a.write(ctx, stalled(a.options.Instance, after, err)); err != nil {
 			a.options.Logger.Warn("report not written", "error", err.Error())

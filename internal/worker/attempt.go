@@ -273,7 +273,7 @@ func (a *attempt) giveUp() {
 	a.queue = nil
 }
 
-const notBegun = "not begun after other files of the archive had failed"
+const notBegun = "not started, since other files of the archive had failed"
 
 // close writes the manifest.
 func (e *Engine) close(a *attempt) func() {

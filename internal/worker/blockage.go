@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// retryPauses are those between attempts at what nothing goes on without. Workers that were
+// retryPauses are those between attempts at what everything waits for. Workers that were
 // blocked together shall not all ask at once.
 func retryPauses() wait.Backoff {
 	return wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.25, Steps: math.MaxInt32, Cap: 15 * time.Second}

@@ -69,7 +69,7 @@ func (e *EarlierRuns) Key(ctx context.Context, prefix string, entry archive.Entr
 // referred to then, and all is sent.
 func (e *EarlierRuns) usable(err error) error {
 	if _, damaged := errors.AsType[*restore.ManifestError](err); damaged {
-		e.warn("nothing is kept of an earlier run: " + err.Error())
+		e.warn("nothing of an earlier run is reused: " + err.Error())
 		return nil
 	}
 	return err

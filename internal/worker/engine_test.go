@@ -368,7 +368,7 @@ func TestSecondAttemptGoesOnWithWhatTheFirstHasLeft(t *testing.T) {
 		b.renew()
 		after(time.Second)
 		if diff := cmp.Diff(b.dest.open[:1], b.dest.left); diff != "" || b.dest.again != 1 {
-			t.Errorf("gone on with (-want +got):\n%s, %d files that may stand, want 1", diff, b.dest.again)
+			t.Errorf("resumed (-want +got):\n%s, %d files that may stand, want 1", diff, b.dest.again)
 		}
 		if keys, _ := b.dest.sinceLast(); len(keys) != 2 {
 			t.Errorf("sent %q, want the file twice", keys)

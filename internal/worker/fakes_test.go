@@ -44,7 +44,7 @@ type destination struct {
 	flying    map[string]int
 	lingering int
 	began     []string
-	left      []s3.OpenUpload // that were to be gone on with
+	left      []s3.OpenUpload // that were to be resumed
 	again     int             // files that may stand already
 	probes    int
 	objects   map[string][]byte

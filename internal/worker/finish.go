@@ -127,7 +127,7 @@ func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 	if err := f.check(plan, all, sum); err != nil {
 		return err
 	}
-	reason, message := reasonAttemptsExhausted, "no attempt at the archive came to its end"
+	reason, message := reasonAttemptsExhausted, "no attempt at the archive finished"
 	if f.options.Partial {
 		reason, message = reasonNotArchived, "the transfer was stopped before the archive was sent"
 	}

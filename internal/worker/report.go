@@ -184,7 +184,7 @@ func (e *Engine) setConditions() {
 	set(v1alpha1.LeaseConditionBlocked, blocked, word(v.reason), reasonWorking, v.message)
 	expired := !e.over && e.grant.Epoch > 0 && e.lease.Phase(time.Now()) == lease.Expired
 	set(v1alpha1.LeaseConditionDegraded, expired, v1alpha1.ReasonLeaseExpired, v1alpha1.ReasonHealthy,
-		"no report has been acknowledged for a whole lease: one request at a time until one is")
+		"the lease has expired: one request at a time until a report is acknowledged")
 	if e.over || e.grant.Mode == v1alpha1.LeaseDrain {
 		set(v1alpha1.LeaseConditionDrained, e.over || e.idle(), reasonDrained, reasonDraining, "nothing is in flight")
 	}

@@ -41,7 +41,7 @@ type Site struct {
 func ParseTransfer(text string) (v1alpha1.ArchiveTransfer, error) {
 	var t v1alpha1.ArchiveTransfer
 	if text == "" {
-		return t, fmt.Errorf("%s is not set: the manager sets it in the pods it makes", v1alpha1.WorkerConfigEnv)
+		return t, fmt.Errorf("%s is not set: the manager sets it in the pods it creates", v1alpha1.WorkerConfigEnv)
 	}
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return t, fmt.Errorf("read the transfer in %s: %w", v1alpha1.WorkerConfigEnv, err)
@@ -201,7 +201,7 @@ func (p *Place) Engine(instance string, afterReport int64, restarted bool, logge
 		Uploader: upload.NewUploader(upload.UploaderOptions{
 			Client: p.client, Gate: gate, Meter: meter,
 			MemoryLimit: p.site.MemoryLimit / 100 * bodyShare, Taken: BoundHeap(p.site.MemoryLimit),
-			KeepOpen: true, // The next attempt goes on with it, or the finishing pod aborts it.
+			KeepOpen: true, // The next attempt resumes it, or the finish pod aborts it.
 		}),
 		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
 		Sync: upload.Sync(p.site.Transfer.Spec.Sync), Earlier: p.earlier(logger),
