@@ -35,7 +35,7 @@ func eventsOf(ctx context.Context, s *stage, reason string) func() int {
 	}
 }
 
-// failFinish plays the kubelet and the Job controller when the finishing pod ends with
+// failFinish plays the kubelet and the Job controller when the finish pod ends with
 // an exit code that fails its Job.
 func (s *stage) failFinish(ctx context.Context, code int32, message string) {
 	GinkgoHelper()

@@ -13,7 +13,7 @@ import (
 	"cargoship.dev/operator/internal/convert"
 )
 
-// decideEnd judges a transfer whose finishing pod has done its work.
+// decideEnd judges a transfer whose finish pod has done its work.
 func decideEnd(in input) decision {
 	at := in.transfer
 	n, names := failedFiles(at), "status.failures lists the first archives, their manifests in the bucket list every file"
@@ -57,7 +57,7 @@ func decideNothingSelected(at *v1alpha1.Workload) decision {
 	return d
 }
 
-// countsDiffer tells that the finishing pod has ended with exitCountsDiffer, the one exit
+// countsDiffer tells that the finish pod has ended with exitCountsDiffer, the one exit
 // code for which its Job's failure policy fails the Job.
 func countsDiffer(closing *batchv1.Job) bool {
 	for _, c := range closing.Status.Conditions {
@@ -68,7 +68,7 @@ func countsDiffer(closing *batchv1.Job) bool {
 	return false
 }
 
-// lastWords is what the finishing pod has said at its end, quoted: its image is chosen by
+// lastWords is what the finish pod has said at its end, quoted: its image is chosen by
 // the user.
 func lastWords(in input) string {
 	for i := range in.pods {

@@ -32,9 +32,9 @@ const (
 	// podRetries is how often one worker's pod is replaced, with the Job
 	// controller's growing delay, before the worker is given up.
 	podRetries = 100
-	// finishRetries is the same for the finishing pod.
+	// finishRetries is the same for the finish pod.
 	finishRetries = 6
-	// exitCountsDiffer is the exit code by which the finishing pod says that the bucket
+	// exitCountsDiffer is the exit code by which the finish pod says that the bucket
 	// holds something else than was reported, which trying again does not help.
 	exitCountsDiffer = 3
 )
@@ -103,7 +103,7 @@ func closingJob(at *v1alpha1.Workload, image string, abort bool) (*batchv1.Job, 
 	return job, nil
 }
 
-// expectedCounts tells the finishing pod what the reports of the workers add up to, which it
+// expectedCounts tells the finish pod what the reports of the workers add up to, which it
 // counts once more in the bucket.
 func expectedCounts(at *v1alpha1.Workload) []string {
 	p := at.Status.Progress

@@ -67,7 +67,7 @@ func TestARunThatWasTakenAwayIsNotCommitted(t *testing.T) {
 		"as begun":      {plans{objects: map[string][]byte{layout.PlanKey(): encode(begun)}}, nil},
 		"removed":       {plans{}, errNotOwn},
 		"being removed": {plans{objects: map[string][]byte{layout.PlanKey(): encode(begun), layout.BookkeepingPrefix() + "pruned": nil}}, errNotOwn},
-		"resumed":  {plans{objects: map[string][]byte{layout.PlanKey(): encode(later)}}, errNotOwn},
+		"resumed":       {plans{objects: map[string][]byte{layout.PlanKey(): encode(later)}}, errNotOwn},
 		"write only":    {plans{denied: &s3.Error{Class: s3.Permission, Err: errors.New("denied")}}, nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {

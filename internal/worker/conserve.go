@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// manifestsAtOnce is how many manifests the finishing pod has in memory at a time.
+	// manifestsAtOnce is how many manifests the finish pod has in memory at a time.
 	manifestsAtOnce = 16
 
 	// ReasonCountsDiffer says that the manifests do not add up to what was planned or

@@ -41,7 +41,7 @@ func damaged(t *testing.T, r *rig) string {
 		t.Error("nothing was damaged")
 	}
 	r.wantWhole(t, o)
-	return "found, and sent again"
+	return "detected and resent"
 }
 
 // oddNames are those that people and programs make. What a server can't keep fails by name.
@@ -56,18 +56,18 @@ func oddNames(t *testing.T, r *rig) string {
 		r.wantWhole(t, o)
 		return yes
 	}
-	return refused(t, o)
+	return rejected(t, o)
 }
 
-// refused is the cell of what the server refuses, of which a sentence tells.
-func refused(t *testing.T, o outcome) string {
+// rejected is the cell of what the server rejects, of which a sentence tells.
+func rejected(t *testing.T, o outcome) string {
 	t.Helper()
 	lines := strings.Split(o.stderr, "\n")
 	last := lines[len(lines)-1]
 	if o.code == 0 || len(last) < 20 || o.took > 20*time.Second {
-		t.Errorf("exit code %d after %v, said %q, want a refusal that says why, soon", o.code, o.took, o.stderr)
+		t.Errorf("exit code %d after %v, said %q, want an error that says why, soon", o.code, o.took, o.stderr)
 	}
-	return "refused"
+	return "rejected"
 }
 
 // slowly lets a copy be stopped in its midst.
@@ -85,10 +85,10 @@ func resumed(t *testing.T, r *rig) string {
 	o := r.copy(t)
 	r.wantWhole(t, o)
 	if r.sent()-before < 5*partSize {
-		return "goes on"
+		return "resumes"
 	}
 	if _, listed := r.openAt(t, r.base+"/large"); !listed {
-		return "begins anew: the server lists no uploads"
+		return "restarts: the server lists no uploads"
 	}
 	t.Errorf("all of the file was sent again: %s", o.stderr)
 	return ""
@@ -100,7 +100,7 @@ func (r *rig) closed(t *testing.T) string {
 	if !r.wantNoUploads(t) {
 		return "the server lists no uploads"
 	}
-	return "nothing stays open"
+	return "no upload left open"
 }
 
 // interrupted stops a copy in the midst of a large file.
@@ -159,7 +159,7 @@ func noOverwrite(t *testing.T, r *rig) string {
 	r.write(t, "small", 1001)
 	r.write(t, "large", 2*partSize+2)
 	if o := r.copy(t, "--no-overwrite"); o.code == 0 || o.Failed != 2 || !strings.Contains(o.stderr, s3.ReasonObjectExists) {
-		t.Errorf("exit code %d, %d failed, want both refused: %s", o.code, o.Failed, o.stderr)
+		t.Errorf("exit code %d, %d failed, want both rejected: %s", o.code, o.Failed, o.stderr)
 	}
 	r.source = first
 	r.wantSame(t)
@@ -177,7 +177,7 @@ func synced(t *testing.T, r *rig, how string) string {
 	r.wantWhole(t, o)
 	// Manifests are sent anew.
 	if o.Kept == 3 && r.sent()-before < mebi {
-		return "keeps what is there"
+		return "keeps the existing object"
 	}
 	t.Errorf("%d of 3 files kept, %d bytes sent", o.Kept, r.sent()-before)
 	return ""
@@ -206,7 +206,7 @@ func verified(t *testing.T, r *rig) string {
 		t.Errorf("exit code %d, %d wrong: %s", o.code, o.Wrong, o.stderr)
 	}
 	if strings.Contains(o.stderr, "--read-back") {
-		return "by the ETag, and says so"
+		return "by the ETag, with a warning"
 	}
 	return "by the checksum"
 }
@@ -320,7 +320,7 @@ func nonsense(t *testing.T, r *rig) string {
 	o := r.copy(t, "--storage-class", "NONSENSE")
 	if o.code == 0 {
 		r.wantWhole(t, o)
-		return "the server takes any"
+		return "the server accepts any"
 	}
-	return refused(t, o)
+	return rejected(t, o)
 }

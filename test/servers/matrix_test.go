@@ -19,20 +19,20 @@ const yes = "yes"
 
 func cases() []testCase {
 	return []testCase{
-		{"proof of what was stored", files},
-		{"damaged on the way", damaged},
+		{"proof of storage", files},
+		{"damaged in transit", damaged},
 		{"odd names", oddNames},
-		{"killed, and run again", resumed},
+		{"killed and rerun", resumed},
 		{"interrupted", interrupted},
 		{"interrupted while an upload is created", interruptedCreation},
-		{"answer to a creation lost", lostCreation},
+		{"response to a creation lost", lostCreation},
 		{"`--no-overwrite`", noOverwrite},
 		{"`--sync size-and-time`", syncTime},
 		{"`--sync checksum`", syncChecksum},
 		{"packed: `verify`", verified},
 		{"packed: `verify --read-back`, `restore`", restored},
-		{"listings of more than a page", pages},
-		{"the last pod aborts what workers left", lastPod},
+		{"listings of several pages", pages},
+		{"the finish pod aborts leftovers of workers", lastPod},
 		{"metadata", metadata},
 		{"`--storage-class NONSENSE`", nonsense},
 	}
