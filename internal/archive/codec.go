@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // wireName holds a name that need not be UTF-8, which JSON strings must be.
@@ -127,13 +125,4 @@ type modeBit struct {
 
 func specialBits() [3]modeBit {
 	return [3]modeBit{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}}
-}
-
-// compress makes one zstd frame.
-func compress(raw []byte) ([]byte, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, fmt.Errorf("start zstd encoder: %w", err)
-	}
-	return enc.EncodeAll(raw, nil), enc.Close()
 }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"runtime"
@@ -317,4 +318,13 @@ func TestWindowsAreBounded(t *testing.T) {
 	if _, err := expand(frame); !errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		t.Errorf("expand: %v", err)
 	}
+}
+
+// compress makes one zstd frame.
+func compress(raw []byte) ([]byte, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("start zstd encoder: %w", err)
+	}
+	return enc.EncodeAll(raw, nil), enc.Close()
 }
