@@ -18,7 +18,7 @@ func main() { os.Exit(cli.Main(newProgram(os.Args))) }
 
 func newRootCommand() *cobra.Command {
 	root := cli.NewRoot("cargoship", "Archive directories in S3, without a cluster, and read what is archived there",
-		newCopyCommand(), newListCommand(), newRestoreCommand(), newVerifyCommand(), newPruneCommand(), newEstimateCommand(),
+		newCopyCommand(), newListCommand(inBucket()), newRestoreCommand(inBucket()), newVerifyCommand(inBucket()), newPruneCommand(), newEstimateCommand(),
 		newClusterCommand(), newManCommand())
 	root.CompletionOptions.DisableDefaultCmd = false
 	return root

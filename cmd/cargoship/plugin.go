@@ -41,11 +41,17 @@ func newProgram(argv []string) *cobra.Command {
 // newPlugin is `kubectl cargoship`.
 func newPlugin() *cobra.Command {
 	cluster := kubectl.New()
-	root := cli.NewRoot(pluginName, aboutCluster, cluster.All()...)
+	root := cli.NewRoot(pluginName, aboutCluster, clusterCommands(cluster)...)
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl cargoship"}
 	root.CompletionOptions.DisableDefaultCmd = false
 	cluster.AddFlags(root)
 	return root
+}
+
+// clusterCommands are those that read objects, and those that read what objects name.
+func clusterCommands(cluster kubectl.Commands) []*cobra.Command {
+	in := inCluster(cluster)
+	return append(cluster.All(), newListCommand(in), newRestoreCommand(in), newVerifyCommand(in))
 }
 
 // newClusterCommand has the same commands where no plugin is installed.
@@ -57,7 +63,7 @@ func newClusterCommand() *cobra.Command {
 		Long: aboutCluster + ". The same commands are those of `kubectl cargoship` once a copy of this\n" +
 			"program, or a link to it, is called " + pluginName + " and in the PATH.",
 	}
-	cmd.AddCommand(cluster.All()...)
+	cmd.AddCommand(clusterCommands(cluster)...)
 	cluster.AddFlags(cmd)
 	return cmd
 }

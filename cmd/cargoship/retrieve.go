@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 
 // catalogFlags select the transfer to read.
 type catalogFlags struct {
+	place       place
 	destination s3.Options
 	uid         string
 	asJSON      bool
@@ -30,16 +32,18 @@ type catalogFlags struct {
 
 func (f *catalogFlags) add(cmd *cobra.Command, json string) {
 	addDestinationFlags(cmd.Flags(), &f.destination)
-	cmd.Flags().StringVar(&f.uid, "transfer", "", "the run, as UID, NAME or NAME@TIME; the latest by default")
+	cmd.Flags().StringVar(&f.uid, "transfer", "", "the run, as UID, NAME or NAME@TIME; "+f.place.otherwise+" by default")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, json)
+	cmd.ValidArgsFunction = f.place.complete
 }
 
 // use opens the catalog at a target and calls a function with it.
 func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore.Catalog) error) error {
-	base, err := completeTarget(target, &f.destination)
+	base, uid, err := f.place.find(ctx, target, &f.destination)
 	if err != nil {
-		return cli.UsageError{Err: err}
+		return err
 	}
+	f.uid = cmp.Or(f.uid, uid)
 	client, err := s3.NewClient(ctx, f.destination)
 	if err != nil {
 		return err
@@ -69,10 +73,10 @@ func resolve(ctx context.Context, c *restore.Catalog, patterns []string) (restor
 	return selection, err
 }
 
-func newListCommand() *cobra.Command {
-	var f catalogFlags
+func newListCommand(in place) *cobra.Command {
+	f := catalogFlags{place: in}
 	cmd := &cobra.Command{
-		Use:   "ls s3://BUCKET[/PREFIX] [PATTERN...]",
+		Use:   "ls " + in.arg + " [PATTERN...]",
 		Short: "List archived files",
 		Long: "List the files archived by a packed copy or an ArchiveTransfer, or those that match a pattern, as recorded in\n" +
 			"its manifests: mode, size in bytes, time and path. Names with special characters are quoted as ls does.\n\n" + aboutPatterns,
@@ -191,10 +195,10 @@ type restoreFlags struct {
 	attributes attributesMode
 }
 
-func newRestoreCommand() *cobra.Command {
-	f := restoreFlags{attributes: attributesRequired}
+func newRestoreCommand(in place) *cobra.Command {
+	f := restoreFlags{catalogFlags: catalogFlags{place: in}, attributes: attributesRequired}
 	cmd := &cobra.Command{
-		Use:   "restore s3://BUCKET[/PREFIX] DIR [PATTERN...]",
+		Use:   "restore " + in.arg + " DIR [PATTERN...]",
 		Short: "Restore archived files",
 		Long: "Restore the files archived by a packed copy or an ArchiveTransfer into a directory, or those that match a\n" +
 			"pattern. A file gets its name only after its digest is verified. A file that exists with the right size and\n" +
@@ -264,11 +268,11 @@ func (f *restoreFlags) verdict(s restore.Summary) error {
 	}
 }
 
-func newVerifyCommand() *cobra.Command {
-	var f catalogFlags
+func newVerifyCommand(in place) *cobra.Command {
+	f := catalogFlags{place: in}
 	var readBack bool
 	cmd := &cobra.Command{
-		Use:   "verify s3://BUCKET[/PREFIX]",
+		Use:   "verify " + in.arg,
 		Short: "Verify archived objects against the manifests",
 		Long: "Compare the size and checksum that the server has for every object with the manifests of a packed copy or an\n" +
 			"ArchiveTransfer. With --read-back, read all data and verify the digest of every file.",

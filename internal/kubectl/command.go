@@ -31,8 +31,13 @@ func (c Commands) AddFlags(parent *cobra.Command) {
 // All returns the commands.
 func (c Commands) All() []*cobra.Command {
 	return []*cobra.Command{
-		newStatusCommand(c.access), newExplainCommand(c.access), newSuspendCommand(c.access, true), newSuspendCommand(c.access, false), newRetryCommand(c.access),
+		newStatusCommand(c.access), newExplainCommand(c.access), newSuspendCommand(c.access, true), newSuspendCommand(c.access, false), newRetryCommand(c.access), newLogsCommand(c.access),
 	}
+}
+
+// CompleteNames offers the names of transfers for the first argument of a command.
+func (c Commands) CompleteNames(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+	return c.access.completeNames(cmd, args, begin)
 }
 
 // named reads one object.

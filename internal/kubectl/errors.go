@@ -41,8 +41,10 @@ func (c *cluster) problem(ctx context.Context, verb, resource, namespace, name s
 		return fmt.Errorf("%s: the cluster at %s rejects the credentials of the kubeconfig: log in again: %w", attempt, c.config.Host, err)
 	case unserved(err):
 		return fmt.Errorf("%s: %w", attempt, c.whyUnserved(err))
-	case apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err) && resource == "archivetransfers":
 		return fmt.Errorf("%s: %w: `kubectl cargoship status -A` lists what there is", attempt, errNone)
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("%s: %w", attempt, errNone)
 	case refused || reached:
 		return fmt.Errorf("%s: cannot reach the cluster at %s: check the context of the kubeconfig: %w", attempt, c.config.Host, err)
 	}

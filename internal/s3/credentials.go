@@ -48,16 +48,32 @@ func (c credentialFiles) Retrieve(ctx context.Context) (aws.Credentials, error) 
 	return aws.Credentials{}, err
 }
 
-func (c credentialFiles) read() (aws.Credentials, error) {
-	id, err := c.value("AWS_ACCESS_KEY_ID")
+func (c credentialFiles) read() (aws.Credentials, error) { return readCredentials(c.value) }
+
+// credentialValues are credentials in memory, by the names of those files.
+type credentialValues struct{ of map[string][]byte }
+
+// Retrieve implements aws.CredentialsProvider.
+func (c credentialValues) Retrieve(context.Context) (aws.Credentials, error) {
+	return readCredentials(func(name string) (string, error) {
+		value := strings.TrimSpace(string(c.of[name]))
+		if value == "" && name != "AWS_SESSION_TOKEN" {
+			return "", fmt.Errorf("%s is missing", name)
+		}
+		return value, nil
+	})
+}
+
+func readCredentials(value func(name string) (string, error)) (aws.Credentials, error) {
+	id, err := value("AWS_ACCESS_KEY_ID")
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	secret, err := c.value("AWS_SECRET_ACCESS_KEY")
+	secret, err := value("AWS_SECRET_ACCESS_KEY")
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	token, err := c.value("AWS_SESSION_TOKEN")
+	token, err := value("AWS_SESSION_TOKEN")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return aws.Credentials{}, err
 	}

@@ -36,8 +36,12 @@ type Options struct {
 	// optionally, AWS_SESSION_TOKEN; they are read again while the client lives.
 	// Empty: the SDK's default chain (environment, profile, pod identity).
 	CredentialsDir string
+	// Secret is what the files of a CredentialsDir hold, by their names, in place of one.
+	Secret map[string][]byte
 	// CAFile is a PEM bundle trusted instead of the system's. Empty: the system's.
 	CAFile string
+	// CA is what a CAFile holds, in place of one.
+	CA []byte
 	// StorageClass of the objects. Empty: the bucket's default.
 	StorageClass string
 	// SSE is the server-side encryption, AES256 or aws:kms. Empty: the bucket's default.

@@ -35,7 +35,7 @@ type s3Section struct {
 }
 
 // ambient says that environment and profile count where an option is empty.
-func (o Options) ambient() bool { return o.CredentialsDir == "" || o.Ambient }
+func (o Options) ambient() bool { return o.CredentialsDir == "" && o.Secret == nil || o.Ambient }
 
 // loadSettings returns an *Error.
 func loadSettings(ctx context.Context, o Options) (settings, error) {
@@ -48,13 +48,20 @@ func loadSettings(ctx context.Context, o Options) (settings, error) {
 		}
 	}
 	s.Region = cmp.Or(o.Region, s.Region, defaultRegion)
-	if o.CredentialsDir != "" {
+	switch {
+	case o.Secret != nil:
+		s.Credentials = credentialValues{o.Secret}
+	case o.CredentialsDir != "":
 		s.Credentials = credentialFiles{o.CredentialsDir}
 	}
-	if o.CAFile != "" {
-		if s.roots, err = trustedRoots(o.CAFile); err != nil {
-			return s, misconfigured("configure bucket", o.Bucket, ReasonCABundleInvalid, err)
-		}
+	switch {
+	case o.CA != nil:
+		s.roots, err = parseRoots("the CA bundle", o.CA)
+	case o.CAFile != "":
+		s.roots, err = trustedRoots(o.CAFile)
+	}
+	if err != nil {
+		return s, misconfigured("configure bucket", o.Bucket, ReasonCABundleInvalid, err)
 	}
 	return s, nil
 }

@@ -73,9 +73,14 @@ func trustedRoots(caFile string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseRoots(caFile, bundle)
+}
+
+// parseRoots reads a bundle of certificates, whose name is for errors.
+func parseRoots(name string, bundle []byte) (*x509.CertPool, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", caFile)
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", name)
 	}
 	return roots, nil
 }
