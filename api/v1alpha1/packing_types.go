@@ -54,6 +54,17 @@ const (
 	CompressionZstd TarCompression = "Zstd"
 )
 
+// TarDigest is the algorithm of the digests of the files in archives.
+// +kubebuilder:validation:Enum=CRC64NVME;SHA256
+type TarDigest string
+
+const (
+	// DigestCRC64NVME finds accidental damage.
+	DigestCRC64NVME TarDigest = "CRC64NVME"
+	// DigestSHA256 finds every change.
+	DigestSHA256 TarDigest = "SHA256"
+)
+
 // TarPacking configures tar archives. Absent fields take the same defaults as when all
 // of it is absent.
 // +kubebuilder:validation:XValidation:rule="self.compression == 'Zstd' || !has(self.level)",message="level requires compression Zstd"
@@ -78,6 +89,13 @@ type TarPacking struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=22
 	Level int32 `json:"level,omitempty"`
+
+	// digest proves that a file that is read back is the one that was archived.
+	// CRC64NVME finds accidental damage and costs nothing; SHA256 finds every change,
+	// as a chain of custody requires, at several times the CPU.
+	// +optional
+	// +kubebuilder:default=CRC64NVME
+	Digest TarDigest `json:"digest,omitempty"`
 
 	// largeFileThreshold is the size above which a file becomes an object of its own; 0
 	// means every file that is not empty. Sparse files are always packed.

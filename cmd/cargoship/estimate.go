@@ -131,10 +131,15 @@ func estimateCopy(ctx context.Context, dir string, layout archive.Layout, includ
 		return e, err
 	}
 	options := archive.WalkOptions{Include: include, Exclude: exclude, Layout: layout}
+	members := int64(0)
 	_, err = source.Walk(ctx, options, func(a archive.Archive) error {
 		e.add(layout, a)
+		members += a.Files()
 		return nil
 	})
+	for range archive.PathIndexObjects(members) {
+		e.object(0, 1)
+	}
 	return e, err
 }
 

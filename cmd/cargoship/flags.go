@@ -84,17 +84,19 @@ type packingFlags struct {
 	format      string
 	compression archive.Compression
 	level       int
+	digest      archive.DigestAlgorithm
 	target      string
 	large       string
 }
 
 func (p *packingFlags) add(flags *pflag.FlagSet, l *archive.Layout) {
-	p.format, p.compression = packingObjects, archive.Zstd
+	p.format, p.compression, p.digest = packingObjects, archive.Zstd, archive.DigestCRC64NVME
 	flags.IntVar(&l.Count, "prefixes", 0, "maximum number of key prefixes to control separately; automatic by default")
 	flags.Var(choice(&l.Pattern, archive.Mirror, archive.Hash), "pattern", "mirror keeps the directory tree, hash spreads files over two-digit prefixes; tar requires hash")
 	flags.Var(choice(&p.format, packingObjects, packingTar), "packing", "objects stores each file as an object, tar packs files, directories and links into archives")
 	flags.Var(choice(&p.compression, archive.Plain, archive.Zstd), "compression", "compression of archives: none or zstd")
 	flags.IntVar(&p.level, "level", archive.DefaultLevel, "zstd compression level, from 1 to 22")
+	flags.Var(choice(&p.digest, archive.DigestCRC64NVME, archive.DigestSHA256), "digest", "digest of each file in an archive: crc64nvme finds accidental damage, sha256 any change, at several times the CPU")
 	flags.StringVar(&p.target, "target-size", "1Gi", "size of an archive before compression")
 	flags.StringVar(&p.large, "large-file-threshold", "64Mi", "size above which a file is stored as a separate object")
 }
@@ -115,7 +117,7 @@ func (p *packingFlags) complete(l *archive.Layout, source string) error {
 	if err != nil {
 		return fmt.Errorf("--large-file-threshold: %w", err)
 	}
-	l.Tar = &archive.Tar{Name: archiveName(source), TargetSize: target, LargeFile: large, Compression: p.compression}
+	l.Tar = &archive.Tar{Name: archiveName(source), TargetSize: target, LargeFile: large, Compression: p.compression, Digest: p.digest}
 	if p.compression == archive.Zstd {
 		l.Tar.Level = p.level
 	}

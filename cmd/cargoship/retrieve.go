@@ -53,10 +53,14 @@ func (f *catalogFlags) use(ctx context.Context, target string, use func(*restore
 	if err != nil {
 		return err
 	}
-	for _, w := range catalog.Warnings {
-		_, _ = fmt.Fprintln(os.Stderr, "warning:", w)
-	}
+	warn(os.Stderr, catalog.Warnings)
 	return use(catalog)
+}
+
+func warn(w io.Writer, warnings []string) {
+	for _, text := range warnings {
+		_, _ = fmt.Fprintln(w, "warning:", cli.Printable(text))
+	}
 }
 
 // aboutPatterns describes them in the help.
@@ -106,19 +110,21 @@ type listed struct {
 	ModTime    time.Time `json:"mtime"`
 	Link       string    `json:"link,omitempty"`
 	LinkBase64 []byte    `json:"linkBase64,omitempty"`
-	SHA256     string    `json:"sha256,omitempty"`
-	// SHA256Of is what the digest covers; empty for the whole content.
-	SHA256Of string `json:"sha256Of,omitempty"`
-	Key      string `json:"key,omitempty"`
-	Outcome  string `json:"outcome"`
-	Reason   string `json:"reason,omitempty"`
+	// A member of a tar has one digest. DigestOf is what it covers; empty for the whole content.
+	CRC64NVME string `json:"crc64nvme,omitempty"`
+	SHA256    string `json:"sha256,omitempty"`
+	DigestOf  string `json:"digestOf,omitempty"`
+	Key       string `json:"key,omitempty"`
+	Outcome   string `json:"outcome"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, asJSON bool) error {
 	w := cmd.OutOrStdout()
 	lines := json.NewEncoder(w)
 	unread := 0
-	for m, err := range c.Manifests(cmd.Context()) {
+	warned := len(c.Warnings)
+	for m, err := range c.Select(cmd.Context(), selection) {
 		if err != nil {
 			if !errors.As(err, new(*restore.ManifestError)) {
 				return err
@@ -143,6 +149,7 @@ func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, a
 			}
 		}
 	}
+	warn(cmd.ErrOrStderr(), c.Warnings[warned:])
 	if unread > 0 {
 		return fmt.Errorf("%d manifests could not be read: the list is incomplete", unread)
 	}
@@ -164,7 +171,12 @@ func describe(m archive.Manifest, f archive.Member) listed {
 		l.LinkBase64 = []byte(f.Link)
 	}
 	if f.Tar != nil {
-		l.Key, l.SHA256, l.SHA256Of = m.Object.Key, f.Tar.SHA256, string(f.Tar.SHA256Of)
+		l.Key, l.DigestOf = m.Object.Key, string(f.Tar.Digest.Of)
+		if f.Tar.Digest.Algorithm == archive.DigestSHA256 {
+			l.SHA256 = f.Tar.Digest.Value
+		} else {
+			l.CRC64NVME = f.Tar.Digest.Value
+		}
 	}
 	return l
 }
@@ -236,8 +248,10 @@ func (f *restoreFlags) run(cmd *cobra.Command) error {
 	stderr := cmd.ErrOrStderr()
 	bar := newBar(stderr, total, "restoring")
 	f.Progress = func(s restore.Summary) { bar.show(s.Bytes, s.Files+s.Present) }
+	warned := len(f.Catalog.Warnings)
 	s, err := restore.Run(cmd.Context(), f.Options)
 	bar.clear()
+	warn(stderr, f.Catalog.Warnings[warned:])
 	tellFailures(stderr, "failed", s.Failures, s.Failed)
 	tellFailures(stderr, "attributes", s.AttributeFailures, s.AttributesFailed)
 	if s.AttributesLeftOut > 0 {

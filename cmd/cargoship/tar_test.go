@@ -278,3 +278,25 @@ func TestEstimateIsWhatCopyDoes(t *testing.T) {
 		})
 	}
 }
+
+// TestTheDigestOfMembersIsChosen packs with either digest and reads it back.
+func TestTheDigestOfMembersIsChosen(t *testing.T) {
+	for _, tc := range []struct{ flag, field string }{{"", "crc64nvme"}, {"crc64nvme", "crc64nvme"}, {"sha256", "sha256"}} {
+		d := newDestination(t)
+		dir := t.TempDir()
+		write(t, dir, "file", 10_000)
+		args := []string{"--packing", "tar", "--prefixes", "1"}
+		if tc.flag != "" {
+			args = append(args, "--digest", tc.flag)
+		}
+		if r := work(t, d.args(dir, "base", args...)...); r.code != 0 {
+			t.Fatal(r.stderr)
+		}
+		if r := work(t, d.reach("ls", "s3://"+bucket+"/base")...); !strings.Contains(r.stdout, `"`+tc.field+`":"`) {
+			t.Errorf("--digest %q: %s %s", tc.flag, r.stdout, r.stderr)
+		}
+		if r := work(t, d.reach("verify", "s3://"+bucket+"/base", "--read-back")...); r.code != 0 {
+			t.Errorf("--digest %q: %s", tc.flag, r.stderr)
+		}
+	}
+}

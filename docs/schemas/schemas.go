@@ -3,10 +3,11 @@ package schemas
 
 import _ "embed"
 
-// Manifest is the schema of an archive's manifest, Index that of a transfer's index.
+// Manifest is the schema of an archive's manifest, Index that of a transfer's index, both
+// of the version that is written now.
 var (
-	//go:embed manifest.v1.json
+	//go:embed manifest.v2.json
 	Manifest []byte
-	//go:embed index.v1.json
+	//go:embed index.v2.json
 	Index []byte
 )

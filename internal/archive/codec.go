@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -82,6 +84,55 @@ func (w wireTar) consistent() bool {
 	default:
 		return false
 	}
+}
+
+// wirePlace is a Place in JSON. A file has one digest, in the field of its algorithm.
+type wirePlace struct {
+	Offset    int64        `json:"offset"`
+	Length    int64        `json:"length"`
+	Data      int64        `json:"data"`
+	Frame     Range        `json:"frame"`
+	CRC64NVME string       `json:"crc64nvme,omitempty"`
+	SHA256    string       `json:"sha256,omitempty"`
+	DigestOf  DigestScheme `json:"digestOf,omitempty"`
+	// SHA256Of is DigestOf in format version 1.
+	SHA256Of   DigestScheme `json:"sha256Of,omitempty"`
+	Sparse     bool         `json:"sparse,omitempty"`
+	Attributes []string     `json:"xattrs,omitempty"`
+}
+
+func toWirePlace(p *Place) *wirePlace {
+	if p == nil {
+		return nil
+	}
+	w := &wirePlace{
+		Offset: p.Offset, Length: p.Length, Data: p.Data, Frame: p.Frame,
+		DigestOf: p.Digest.Of, Sparse: p.Sparse, Attributes: p.Attributes,
+	}
+	if p.Digest.Algorithm == DigestSHA256 {
+		w.SHA256 = p.Digest.Value
+	} else {
+		w.CRC64NVME = p.Digest.Value
+	}
+	return w
+}
+
+// place returns the place; an error if it has more than one digest.
+func (w *wirePlace) place() (*Place, error) {
+	if w == nil {
+		return nil, nil
+	}
+	p := &Place{Offset: w.Offset, Length: w.Length, Data: w.Data, Frame: w.Frame, Sparse: w.Sparse, Attributes: w.Attributes}
+	of := cmp.Or(w.DigestOf, w.SHA256Of)
+	switch {
+	case w.CRC64NVME != "" && w.SHA256 != "":
+		return nil, errors.New("it has two digests")
+	case w.SHA256 != "":
+		p.Digest = ContentDigest{DigestSHA256, of, w.SHA256}
+	case w.CRC64NVME != "":
+		p.Digest = ContentDigest{DigestCRC64NVME, of, w.CRC64NVME}
+	}
+	return p, nil
 }
 
 // keptModeBits are the bits of a mode that are recorded.

@@ -87,11 +87,13 @@ func TestDecodersRefuse(t *testing.T) {
 		decode func([]byte) error
 		data   []byte
 	}{
-		"manifest, not compressed":       {manifest, []byte(`{"version":1}`)},
-		"manifest, later version":        {manifest, packed(`{"version":2}`)},
-		"manifest, member without path":  {manifest, packed(`{"version":1,"members":[{"mode":"0644"}]}`)},
-		"manifest, member with two":      {manifest, packed(`{"version":1,"members":[{"path":"a","pathBase64":"YQ==","mode":"0644"}]}`)},
-		"manifest, member without mode":  {manifest, packed(`{"version":1,"members":[{"path":"a"}]}`)},
+		"manifest, not compressed":      {manifest, []byte(`{"version":1}`)},
+		"manifest, later version":       {manifest, packed(`{"version":3}`)},
+		"manifest, member without path": {manifest, packed(`{"version":1,"members":[{"mode":"0644"}]}`)},
+		"manifest, member with two":     {manifest, packed(`{"version":1,"members":[{"path":"a","pathBase64":"YQ==","mode":"0644"}]}`)},
+		"manifest, member without mode": {manifest, packed(`{"version":1,"members":[{"path":"a"}]}`)},
+		"manifest, member with two digests": {manifest, packed(`{"version":2,"object":{"key":"k"},"members":[
+			{"path":"a","mode":"0644","tar":{"crc64nvme":"AAAAAAAAAAA=","sha256":"00"}}]}`)},
 		"manifest, expanding beyond all": {manifest, packed(string(make([]byte, maxDecodedBytes+1)))},
 		"plan, no version":               {plan, []byte(`{"layout":{"pattern":"Hash","count":1}}`)},
 		"plan, unresolved":               {plan, []byte(`{"version":1,"layout":{"pattern":"Hash"}}`)},

@@ -11,7 +11,7 @@ import (
 )
 
 // FrameSize is the most bytes of a tar that one zstd frame holds.
-const FrameSize = 2 << 20
+const FrameSize = 512 << 10
 
 const (
 	// A frame of at least leastProbed bytes is compressed only if samples of it, of

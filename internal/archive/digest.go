@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -11,9 +12,22 @@ import (
 	"hash"
 	"io"
 	"os"
+
+	"github.com/minio/crc64nvme"
 )
 
-// DigestScheme says what the SHA-256 of a member covers.
+// DigestAlgorithm computes the digest of a member's content.
+type DigestAlgorithm string
+
+const (
+	// DigestCRC64NVME finds accidental damage, at the speed of memory. It proves nothing
+	// against somebody who changes data on purpose.
+	DigestCRC64NVME DigestAlgorithm = "CRC64NVME"
+	// DigestSHA256 finds every change, at several times the cost of everything else.
+	DigestSHA256 DigestAlgorithm = "SHA256"
+)
+
+// DigestScheme says what the digest of a member covers.
 type DigestScheme string
 
 const (
@@ -31,26 +45,47 @@ const DigestBlock = 4096
 // zeroBlock is what a block without data is compared with, and holes are hashed from.
 var zeroBlock [64 << 10]byte //nolint:gochecknoglobals // never written; Go has no constant arrays
 
-// FileDigest is the SHA-256 of a file by a scheme.
+// ContentDigest is what a member's content is compared with; zero where there is none.
+type ContentDigest struct {
+	Algorithm DigestAlgorithm
+	Of        DigestScheme
+	// Value is hexadecimal for SHA256, base64 for CRC64NVME, as sha256sum and S3 write them.
+	Value string
+}
+
+// String writes algorithm and value for people.
+func (d ContentDigest) String() string { return string(d.Algorithm) + " " + d.Value }
+
+// FileDigest is the digest of a file by an algorithm and a scheme.
 type FileDigest struct {
-	scheme DigestScheme
-	sum    hash.Hash
+	algorithm DigestAlgorithm
+	scheme    DigestScheme
+	sum       hash.Hash
 	// size is how much of the file was taken in.
 	size int64
 	// block holds the bytes since the last multiple of DigestBlock.
 	block []byte
 }
 
-// NewFileDigest returns an error for a scheme that this program does not know.
-func NewFileDigest(s DigestScheme) (*FileDigest, error) {
-	if s != DigestContent && s != DigestDataBlocks {
-		return nil, fmt.Errorf("digest scheme %q is unknown: use the program that wrote the manifest, or a later one", s)
+// NewFileDigest returns the digest of a file that is to be compared with another. It returns
+// an error for an algorithm or a scheme that this program does not know.
+func NewFileDigest(like ContentDigest) (*FileDigest, error) {
+	if like.Algorithm != DigestCRC64NVME && like.Algorithm != DigestSHA256 {
+		return nil, fmt.Errorf("digest algorithm %q is unknown: use the program that wrote the manifest, or a later one", like.Algorithm)
 	}
-	return newFileDigest(s), nil
+	if like.Of != DigestContent && like.Of != DigestDataBlocks {
+		return nil, fmt.Errorf("digest scheme %q is unknown: use the program that wrote the manifest, or a later one", like.Of)
+	}
+	return newFileDigest(like.Algorithm, like.Of), nil
 }
 
-func newFileDigest(s DigestScheme) *FileDigest {
-	d := &FileDigest{scheme: s, sum: sha256.New()}
+func newFileDigest(a DigestAlgorithm, s DigestScheme) *FileDigest {
+	d := &FileDigest{algorithm: a, scheme: s}
+	if a == DigestSHA256 {
+		d.sum = sha256.New()
+	} else {
+		d.sum = crc64nvme.New()
+	}
 	if s == DigestDataBlocks {
 		d.block = make([]byte, 0, DigestBlock)
 	}
@@ -113,8 +148,8 @@ func (d *FileDigest) Hole(ctx context.Context, n int64) error {
 // Size is how much of the file was taken in, in bytes.
 func (d *FileDigest) Size() int64 { return d.size + int64(len(d.block)) }
 
-// Sum returns the digest in hexadecimal, once all of the file is in.
-func (d *FileDigest) Sum() string {
+// Sum returns the digest, once all of the file is in.
+func (d *FileDigest) Sum() ContentDigest {
 	if d.scheme == DigestDataBlocks {
 		if len(d.block) > 0 {
 			d.put(d.block)
@@ -122,35 +157,41 @@ func (d *FileDigest) Sum() string {
 		}
 		_, _ = d.sum.Write(binary.BigEndian.AppendUint64(nil, uint64(d.size)))
 	}
-	return hex.EncodeToString(d.sum.Sum(nil))
+	done := ContentDigest{Algorithm: d.algorithm, Of: d.scheme}
+	if sum := d.sum.Sum(nil); d.algorithm == DigestSHA256 {
+		done.Value = hex.EncodeToString(sum)
+	} else {
+		done.Value = base64.StdEncoding.EncodeToString(sum)
+	}
+	return done
 }
 
-// DigestFile returns the digest of an open file, in hexadecimal. It passes over holes.
-func DigestFile(ctx context.Context, f *os.File, size int64, scheme DigestScheme) (string, error) {
-	digest, err := NewFileDigest(scheme)
+// DigestFile returns the digest of an open file, taken as another one was. It passes over holes.
+func DigestFile(ctx context.Context, f *os.File, size int64, like ContentDigest) (ContentDigest, error) {
+	digest, err := NewFileDigest(like)
 	if err != nil {
-		return "", err
+		return ContentDigest{}, err
 	}
 	extents, _, err := dataExtents(ctx, f, size)
 	if err != nil {
-		return "", err
+		return ContentDigest{}, err
 	}
 	for _, x := range extents {
 		if err := digest.Hole(ctx, x.Offset-digest.Size()); err != nil {
-			return "", err
+			return ContentDigest{}, err
 		}
 		for at := x.Offset; at < x.end(); at = digest.Size() {
 			piece := io.NewSectionReader(f, at, min(x.end()-at, int64(len(zeroBlock))))
 			if n, err := io.Copy(digest, piece); err != nil || n == 0 {
-				return "", errors.Join(io.ErrUnexpectedEOF, err)
+				return ContentDigest{}, errors.Join(io.ErrUnexpectedEOF, err)
 			}
 			if ctx.Err() != nil {
-				return "", ctx.Err()
+				return ContentDigest{}, ctx.Err()
 			}
 		}
 	}
 	if err := digest.Hole(ctx, size-digest.Size()); err != nil {
-		return "", err
+		return ContentDigest{}, err
 	}
 	return digest.Sum(), nil
 }

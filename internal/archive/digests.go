@@ -106,5 +106,5 @@ func (i Index) Check(base, uid string) error {
 		}
 		seen[p.Name] = true
 	}
-	return nil
+	return i.Paths.check()
 }

@@ -13,8 +13,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// FormatVersion is the version of every bookkeeping object that this package writes.
-const FormatVersion = 1
+const (
+	// FormatVersion is the version of every bookkeeping object that this package writes.
+	FormatVersion = 2
+	// oldestVersion is the oldest version that it reads.
+	oldestVersion = 1
+)
 
 // Outcome is the outcome of a member.
 type Outcome string
@@ -87,17 +91,14 @@ type Member struct {
 type Place struct {
 	// Offset and Length are those of the member in the tar, headers and padding
 	// included. Data is where its content begins; that of a sparse member lacks the holes.
-	Offset int64 `json:"offset"`
-	Length int64 `json:"length"`
-	Data   int64 `json:"data"`
+	Offset, Length, Data int64
 	// Frame is the range of the object to fetch.
-	Frame Range `json:"frame"`
-	// SHA256 is the digest of a file, in hexadecimal; SHA256Of says what it covers.
-	SHA256   string       `json:"sha256,omitempty"`
-	SHA256Of DigestScheme `json:"sha256Of,omitempty"`
-	Sparse   bool         `json:"sparse,omitempty"`
+	Frame Range
+	// Digest is that of a file.
+	Digest ContentDigest
+	Sparse bool
 	// Attributes name the extended attributes in the tar.
-	Attributes []string `json:"xattrs,omitempty"`
+	Attributes []string
 }
 
 // Target returns the target of a hard link of the manifest, with the link's path; its
@@ -145,21 +146,30 @@ type wireMember struct {
 	Mode string `json:"mode"`
 	wireTime
 	wireTar
-	Tar               *Place  `json:"tar,omitempty"`
-	ETag              string  `json:"etag,omitempty"`
-	Checksum          string  `json:"checksum,omitempty"`
-	ChecksumAlgorithm string  `json:"checksumAlgorithm,omitempty"`
-	Outcome           Outcome `json:"outcome"`
-	Kept              bool    `json:"kept,omitempty"`
-	Reason            string  `json:"reason,omitempty"`
-	Message           string  `json:"message,omitempty"`
+	Tar               *wirePlace `json:"tar,omitempty"`
+	ETag              string     `json:"etag,omitempty"`
+	Checksum          string     `json:"checksum,omitempty"`
+	ChecksumAlgorithm string     `json:"checksumAlgorithm,omitempty"`
+	Outcome           Outcome    `json:"outcome"`
+	Kept              bool       `json:"kept,omitempty"`
+	Reason            string     `json:"reason,omitempty"`
+	Message           string     `json:"message,omitempty"`
 
 	Xattrs  []wireXattr `json:"xattrs,omitempty"`
 	NotKept []string    `json:"xattrsNotKept,omitempty"`
 }
 
-// manifestWindow is how far back, in bytes, the compressor looks.
-const manifestWindow = 1 << 20
+func toWireMember(m Member) wireMember {
+	return wireMember{
+		toWireName(m.Path), m.Key, m.Size, FormatMode(m.Mode), toWireTime(m.ModTime),
+		toWireTar(m.Kind, m.Link, m.UID, m.GID), toWirePlace(m.Tar), m.ETag, m.Checksum, m.ChecksumAlgorithm, m.Outcome, m.Kept, m.Reason, m.Message,
+		toWireXattrs(m.Xattrs), m.NotKept,
+	}
+}
+
+// manifestWindow is how far back, in bytes, the compressor looks: those who read the manifests of
+// all prefixes at once keep as much of each.
+const manifestWindow = 256 << 10
 
 // Encode returns the manifest as compressed JSON. It is compressed member by member, since
 // as a whole it would take several times its size.
@@ -184,11 +194,7 @@ func (m Manifest) write(w io.Writer) error {
 	// The members go in front of the brace that ends it.
 	text := slices.Concat(head[:len(head)-1], []byte(`,"members":[`))
 	for i, f := range m.Members {
-		member, err := json.Marshal(wireMember{
-			toWireName(f.Path), f.Key, f.Size, FormatMode(f.Mode), toWireTime(f.ModTime),
-			toWireTar(f.Kind, f.Link, f.UID, f.GID), f.Tar, f.ETag, f.Checksum, f.ChecksumAlgorithm, f.Outcome, f.Kept, f.Reason, f.Message,
-			toWireXattrs(f.Xattrs), f.NotKept,
-		})
+		member, err := json.Marshal(toWireMember(f))
 		if err != nil {
 			return err
 		}
@@ -212,8 +218,8 @@ func decodeVersioned(raw []byte, v any, version *int) error {
 	if err := json.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("unexpected JSON: %w", err)
 	}
-	if *version != FormatVersion {
-		return fmt.Errorf("unknown version %d; this program reads version %d", *version, FormatVersion)
+	if *version < oldestVersion || *version > FormatVersion {
+		return fmt.Errorf("unknown version %d; this program reads versions %d to %d", *version, oldestVersion, FormatVersion)
 	}
 	return nil
 }
@@ -234,6 +240,8 @@ type Index struct {
 	Layout Layout `json:"layout"`
 	// Prefixes locate the manifests and sum up their contents.
 	Prefixes []IndexedPrefix `json:"prefixes"`
+	// Paths is the path index; nil in runs that have none.
+	Paths *PathIndex `json:"paths,omitempty"`
 }
 
 // IndexedPrefix describes what the bucket holds of one prefix.

@@ -160,14 +160,14 @@ func (m *member) close() {
 func (m *member) length() int64 { return int64(len(m.header)) + padded(m.stored) }
 
 // newDigest returns the digest of the content; nil for a member without any.
-func (m *member) newDigest() *FileDigest {
+func (m *member) newDigest(a DigestAlgorithm) *FileDigest {
 	switch {
 	case m.file == nil:
 		return nil
 	case m.sparse:
-		return newFileDigest(DigestDataBlocks)
+		return newFileDigest(a, DigestDataBlocks)
 	default:
-		return newFileDigest(DigestContent)
+		return newFileDigest(a, DigestContent)
 	}
 }
 

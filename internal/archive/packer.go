@@ -17,6 +17,7 @@ type Packer struct {
 	entries []Entry
 	// compressor is nil for a plain tar.
 	compressor *Compressor
+	algorithm  DigestAlgorithm
 
 	mu sync.Mutex
 	// next is the entry to be opened, current the one being read, from at on.
@@ -63,9 +64,9 @@ type part struct {
 }
 
 // NewPacker returns a packer of an archive that makes a tar, compressed unless the
-// compressor is nil. It opens nothing yet.
-func NewPacker(s *Source, c *Compressor, a Archive) *Packer {
-	return &Packer{source: s, entries: a.Entries, compressor: c, packed: make([]Packed, len(a.Entries))}
+// compressor is nil, and takes digests of its files. It opens nothing yet.
+func NewPacker(s *Source, c *Compressor, d DigestAlgorithm, a Archive) *Packer {
+	return &Packer{source: s, entries: a.Entries, compressor: c, algorithm: d, packed: make([]Packed, len(a.Entries))}
 }
 
 // maxFileRatio bounds how many times larger than on disk a file without holes is
@@ -214,7 +215,7 @@ func (p *Packer) advance(ctx context.Context) error {
 		packed.Data = p.size + int64(len(m.header))
 		packed.Attributes, packed.Sparse = attributeNames(m.xattrs), m.sparse
 		packed.Xattrs, packed.NotKept = m.xattrs, m.others
-		p.current, p.at, p.digest = m, 0, m.newDigest()
+		p.current, p.at, p.digest = m, 0, m.newDigest(p.algorithm)
 	}
 	return nil
 }
@@ -253,7 +254,7 @@ func (p *Packer) finish(m *member) {
 	packed := &p.packed[p.next-1]
 	if packed.Err = m.whole(); packed.Err == nil && p.digest != nil {
 		skipTo(p.digest, m.entry.Size)
-		packed.SHA256, packed.SHA256Of = p.digest.Sum(), p.digest.scheme
+		packed.Digest = p.digest.Sum()
 	}
 }
 

@@ -3,7 +3,6 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +20,7 @@ const testPart = 8 << 20
 
 func tarLayout(c Compression) Layout {
 	return Layout{Pattern: Hash, Count: 1, UID: "uid", Tar: &Tar{
-		Name: "data", TargetSize: DefaultTargetSize, LargeFile: DefaultTarLargeFile, Compression: c, Level: DefaultLevel,
+		Name: "data", TargetSize: DefaultTargetSize, LargeFile: DefaultTarLargeFile, Compression: c, Level: DefaultLevel, Digest: DigestCRC64NVME,
 	}}
 }
 
@@ -31,7 +30,7 @@ func newPacker(tb testing.TB, s *Source, l Layout, a Archive) *Packer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return NewPacker(s, c, a)
+	return NewPacker(s, c, l.Tar.DigestAlgorithm(), a)
 }
 
 // pack makes all parts of an archive, and makes each of them a second time.
@@ -150,9 +149,8 @@ func TestPackedRangesLeadToTheContent(t *testing.T) {
 					t.Fatalf("%q: header %+v, %v", e.Path, h, err)
 				}
 				if e.Kind == File && !p.Sparse {
-					sum := sha256.Sum256(raw[p.Data : p.Data+e.Size])
-					if fmt.Sprintf("%x", sum) != p.SHA256 {
-						t.Errorf("%q: digest %s, content has %x", e.Path, p.SHA256, sum)
+					if want := wholeDigest(l.Tar.DigestAlgorithm(), raw[p.Data:p.Data+e.Size]); p.Digest != want {
+						t.Errorf("%q: digest %v, content has %v", e.Path, p.Digest, want)
 					}
 				}
 			}
@@ -242,7 +240,7 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 					t.Errorf("%q: %v, want %v", a.Entries[i].Path, err, want)
 				}
 			}
-			if packed[1].SHA256 != "" {
+			if packed[1].Digest != (ContentDigest{}) {
 				t.Error("a file that is not whole has a digest")
 			}
 			want := []string{"a", "b", "c"}

@@ -2,11 +2,14 @@ package archive
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -74,7 +77,7 @@ func (r *recordReader) Read(p []byte) (int, error) {
 
 // manifestReader reads a manifest member by member.
 type manifestReader struct {
-	json *json.Decoder
+	json *jsontext.Decoder
 	from *recordReader
 	head wireHead
 }
@@ -88,7 +91,7 @@ func scanManifest(data []byte, member func(wireHead, Member) error) (wireHead, e
 	}
 	defer dec.Close()
 	from := &recordReader{from: dec, allowed: maxRecord}
-	r := manifestReader{json: json.NewDecoder(from), from: from}
+	r := manifestReader{json: jsontext.NewDecoder(from), from: from}
 	if err := r.scan(member); err != nil {
 		return r.head, fmt.Errorf("decode manifest: %w", err)
 	}
@@ -99,28 +102,29 @@ func scanManifest(data []byte, member func(wireHead, Member) error) (wireHead, e
 func (r *manifestReader) next() { r.from.allowed = r.json.InputOffset() + maxRecord }
 
 func (r *manifestReader) scan(member func(wireHead, Member) error) error {
-	if err := r.delim('{'); err != nil {
+	if err := r.delim(jsontext.BeginObject); err != nil {
 		return err
 	}
-	fields := map[string]json.RawMessage{}
-	for r.json.More() {
-		r.next()
-		name, err := r.json.Token()
+	fields := map[string]stdjson.RawMessage{}
+	for r.more(jsontext.EndObject) {
+		token, err := r.json.ReadToken()
 		if err != nil {
 			return notJSON(err)
 		}
+		name := token.String()
 		if name == "members" {
 			if err := r.begin(fields); err != nil {
 				return err
 			}
 			return r.members(member)
 		}
-		var value json.RawMessage
-		if err := r.json.Decode(&value); err != nil {
+		r.next()
+		value, err := r.json.ReadValue()
+		if err != nil {
 			return notJSON(err)
 		}
-		if s, ok := name.(string); ok && len(fields) < maxFields {
-			fields[s] = value
+		if len(fields) < maxFields {
+			fields[name] = stdjson.RawMessage(value.Clone())
 		}
 	}
 	return r.begin(fields)
@@ -130,8 +134,8 @@ func (r *manifestReader) scan(member func(wireHead, Member) error) error {
 const maxFields = 32
 
 // begin decodes the head.
-func (r *manifestReader) begin(fields map[string]json.RawMessage) error {
-	raw, err := json.Marshal(fields)
+func (r *manifestReader) begin(fields map[string]stdjson.RawMessage) error {
+	raw, err := stdjson.Marshal(fields)
 	if err != nil {
 		return notJSON(err)
 	}
@@ -139,17 +143,15 @@ func (r *manifestReader) begin(fields map[string]json.RawMessage) error {
 }
 
 func (r *manifestReader) members(member func(wireHead, Member) error) error {
-	if err := r.delim('['); err != nil {
+	if err := r.delim(jsontext.BeginArray); err != nil {
 		return err
 	}
-	n := 0
-	for ; r.json.More(); n++ {
+	for n := 0; r.more(jsontext.EndArray); n++ {
 		if n == maxMembers {
 			return fmt.Errorf("it has more than %d members", maxMembers)
 		}
-		r.next()
 		var w wireMember
-		if err := r.json.Decode(&w); err != nil {
+		if err := json.UnmarshalDecode(r.json, &w); err != nil {
 			return fmt.Errorf("member %d: %w", n, notJSON(err))
 		}
 		m, err := w.member(r.head)
@@ -161,12 +163,18 @@ func (r *manifestReader) members(member func(wireHead, Member) error) error {
 		}
 	}
 	r.next()
-	return errors.Join(r.delim(']'), r.delim('}'))
+	return cmp.Or(r.delim(jsontext.EndArray), r.delim(jsontext.EndObject))
 }
 
-func (r *manifestReader) delim(want json.Delim) error {
-	got, err := r.json.Token()
-	if err == nil && got != want {
+// more says that something else than the end of an object or array follows.
+func (r *manifestReader) more(end jsontext.Token) bool {
+	r.next()
+	return r.json.PeekKind() != end.Kind()
+}
+
+func (r *manifestReader) delim(want jsontext.Token) error {
+	got, err := r.json.ReadToken()
+	if err == nil && got.Kind() != want.Kind() {
 		err = fmt.Errorf("unexpected %v instead of %v", got, want)
 	}
 	return notJSON(err)
@@ -199,8 +207,12 @@ func (w wireMember) member(head wireHead) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("%q: %w", p, err)
 	}
+	place, err := w.Tar.place()
+	if err != nil {
+		return Member{}, fmt.Errorf("%q: %w", p, err)
+	}
 	return Member{
-		p, w.Key, w.Kind, w.link(), w.UID, w.GID, w.Tar, w.Size, mode, w.time(),
+		p, w.Key, w.Kind, w.link(), w.UID, w.GID, place, w.Size, mode, w.time(),
 		w.ETag, w.Checksum, w.ChecksumAlgorithm, w.Outcome, w.Kept, w.Reason, w.Message, xattrs, w.NotKept,
 	}, nil
 }

@@ -37,8 +37,15 @@ func validate(tb testing.TB, s *jsonschema.Schema, raw []byte) error {
 }
 
 func TestManifestsKeepToTheirSchema(t *testing.T) {
+	for algorithm, field := range map[DigestAlgorithm]string{DigestCRC64NVME: "crc64nvme", DigestSHA256: "sha256"} {
+		t.Run(field, func(t *testing.T) { testManifestSchema(t, algorithm, field) })
+	}
+}
+
+func testManifestSchema(t *testing.T, algorithm DigestAlgorithm, field string) {
 	s := openSource(t, motley(t))
 	l := tarLayout(Zstd)
+	l.Tar.Digest = algorithm
 	a := one(t, s, l)
 	_, packed := pack(t, s, l, a)
 	m := Manifest{Transfer: "uid", Prefix: "00", Attempt: 1, Object: &Object{
@@ -69,7 +76,7 @@ func TestManifestsKeepToTheirSchema(t *testing.T) {
 		t.Error(err)
 	}
 	for name, wrong := range map[string][2]string{
-		"version": {`"version":1`, `"version":2`}, "mode": {`"mode":"0`, `"mode":"9`}, "digest": {`"sha256":"`, `"sha256":"x`},
+		"version": {`"version":2`, `"version":3`}, "mode": {`"mode":"0`, `"mode":"9`}, "digest": {`"` + field + `":"`, `"` + field + `":"x`},
 		"outcome": {`"outcome":"Done"`, `"outcome":"Perhaps"`}, "frame": {`"tarOffset":`, `"tarOffset":-1`},
 	} {
 		damaged := bytes.ReplaceAll(raw, []byte(wrong[0]), []byte(wrong[1]))

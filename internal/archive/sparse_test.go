@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,12 +17,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/minio/crc64nvme"
 	"pgregory.net/rapid"
 )
 
 // dataDigest is DigestDataBlocks as docs/format.md describes it, of a file that is read whole.
-func dataDigest(r io.Reader) string {
-	h, at, block := sha256.New(), uint64(0), make([]byte, DigestBlock)
+func dataDigest(a DigestAlgorithm, r io.Reader) ContentDigest {
+	h, at, block := newHash(a), uint64(0), make([]byte, DigestBlock)
 	for {
 		n, _ := io.ReadFull(r, block)
 		if n == 0 {
@@ -33,7 +36,40 @@ func dataDigest(r io.Reader) string {
 		at += uint64(n)
 	}
 	h.Write(binary.BigEndian.AppendUint64(nil, at))
-	return fmt.Sprintf("%x", h.Sum(nil))
+	return ContentDigest{a, DigestDataBlocks, written(a, h)}
+}
+
+// wholeDigest is DigestContent of a file.
+func wholeDigest(a DigestAlgorithm, content []byte) ContentDigest {
+	h := newHash(a)
+	h.Write(content)
+	return ContentDigest{a, DigestContent, written(a, h)}
+}
+
+func newHash(a DigestAlgorithm) hash.Hash {
+	if a == DigestSHA256 {
+		return sha256.New()
+	}
+	return crc64nvme.New()
+}
+
+// written is a digest as sha256sum and S3 write it.
+func written(a DigestAlgorithm, h hash.Hash) string {
+	if a == DigestSHA256 {
+		return fmt.Sprintf("%x", h.Sum(nil))
+	}
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// TestCRC64NVME compares with the check value of the NVM Command Set Specification 1.0d,
+// section 5.2.1.3.4: of 4,096 zeros.
+func TestCRC64NVME(t *testing.T) {
+	d := newFileDigest(DigestCRC64NVME, DigestContent)
+	_, _ = d.Write(make([]byte, 4096))
+	want := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, 0x6482D367EB22B64E))
+	if got := d.Sum().Value; got != want {
+		t.Errorf("CRC64NVME of a block of zeros: %s, want %s", got, want)
+	}
 }
 
 func TestDigestOfSparseFileIsThatOfItsData(t *testing.T) {
@@ -48,8 +84,8 @@ func TestDigestOfSparseFileIsThatOfItsData(t *testing.T) {
 	sparse := 0
 	for i, e := range a.Entries {
 		if !packed[i].Sparse {
-			if packed[i].SHA256Of != DigestContent {
-				t.Errorf("%q has no holes, and a digest of %q", e.Path, packed[i].SHA256Of)
+			if of := packed[i].Digest.Of; of != DigestContent {
+				t.Errorf("%q has no holes, and a digest of %q", e.Path, of)
 			}
 			continue
 		}
@@ -58,8 +94,8 @@ func TestDigestOfSparseFileIsThatOfItsData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := packed[i].SHA256, dataDigest(f); got != want || packed[i].SHA256Of != DigestDataBlocks {
-			t.Errorf("%q: digest %s of %q, want %s", e.Path, got, packed[i].SHA256Of, want)
+		if got, want := packed[i].Digest, dataDigest(l.Tar.DigestAlgorithm(), f); got != want {
+			t.Errorf("%q: digest %+v, want %+v", e.Path, got, want)
 		}
 		release(f)
 	}
@@ -72,7 +108,8 @@ func TestDigestOfSparseFileIsThatOfItsData(t *testing.T) {
 func TestDigestDoesNotDependOnHoles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		scheme := rapid.SampledFrom([]DigestScheme{DigestContent, DigestDataBlocks}).Draw(t, "scheme")
-		d, err := NewFileDigest(scheme)
+		algorithm := rapid.SampledFrom([]DigestAlgorithm{DigestCRC64NVME, DigestSHA256}).Draw(t, "algorithm")
+		d, err := NewFileDigest(ContentDigest{Algorithm: algorithm, Of: scheme})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,26 +131,28 @@ func TestDigestDoesNotDependOnHoles(t *testing.T) {
 				t.Fatalf("%s of %d bytes: size %d, want %d, %v", kind, n, d.Size(), len(whole), err)
 			}
 		}
-		want := fmt.Sprintf("%x", sha256.Sum256(whole))
+		want := wholeDigest(algorithm, whole)
 		if scheme == DigestDataBlocks {
-			want = dataDigest(bytes.NewReader(whole))
+			want = dataDigest(algorithm, bytes.NewReader(whole))
 		}
 		if got := d.Sum(); got != want {
-			t.Errorf("digest %s, want %s", got, want)
+			t.Errorf("digest %v, want %v", got, want)
 		}
 	})
 }
 
-func TestUnknownDigestScheme(t *testing.T) {
-	if _, err := NewFileDigest("Tomorrow"); err == nil {
-		t.Error("a scheme that nobody knows was accepted")
+func TestUnknownDigest(t *testing.T) {
+	for _, like := range []ContentDigest{{}, {Algorithm: "Tomorrow"}, {Algorithm: DigestSHA256, Of: "Tomorrow"}} {
+		if _, err := NewFileDigest(like); err == nil {
+			t.Errorf("%+v, which nobody knows, was accepted", like)
+		}
 	}
 }
 
 func TestDigestOfContentEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := newFileDigest(DigestContent).Hole(ctx, 1<<50); !errors.Is(err, context.Canceled) {
+	if err := newFileDigest(DigestSHA256, DigestContent).Hole(ctx, 1<<50); !errors.Is(err, context.Canceled) {
 		t.Errorf("a petabyte of zeros: %v", err)
 	}
 }
@@ -147,7 +186,7 @@ func TestSparseFileTakesAsLongAsItsData(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second || len(object) > 1<<20 {
 		t.Errorf("it took %v and %d bytes", took, len(object))
 	}
-	if p := packed[0]; p.Err != nil || !p.Sparse || p.SHA256 == "" {
+	if p := packed[0]; p.Err != nil || !p.Sparse || p.Digest.Value == "" {
 		t.Errorf("packed as %+v", p)
 	}
 }
@@ -231,12 +270,27 @@ func TestPackingEndsWithItsContext(t *testing.T) {
 	if m.file, err = s.Open(e); err != nil {
 		t.Fatal(err)
 	}
-	p.next, p.current, p.digest = 1, m, m.newDigest()
+	p.next, p.current, p.digest = 1, m, m.newDigest(DigestCRC64NVME)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
 	_, _, err = p.Fill(ctx, 0, make([]byte, testPart))
 	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
 		t.Errorf("ended after %v with %v", took, err)
+	}
+}
+
+// BenchmarkFileDigest is what a digest costs for each MiB.
+func BenchmarkFileDigest(b *testing.B) {
+	content := make([]byte, 1<<20)
+	for _, a := range []DigestAlgorithm{DigestCRC64NVME, DigestSHA256} {
+		b.Run(string(a), func(b *testing.B) {
+			b.SetBytes(int64(len(content)))
+			for b.Loop() {
+				d := newFileDigest(a, DigestContent)
+				_, _ = d.Write(content)
+				_ = d.Sum()
+			}
+		})
 	}
 }

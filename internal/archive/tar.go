@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,7 +46,13 @@ type Tar struct {
 	// Compression and its Level, from 1 to 22 as the zstd tool counts them.
 	Compression Compression `json:"compression"`
 	Level       int         `json:"level,omitempty"`
+	// Digest is the algorithm of the members' digests. It is empty in a plan of format
+	// version 1, which knew SHA-256 only.
+	Digest DigestAlgorithm `json:"digest,omitempty"`
 }
+
+// DigestAlgorithm is that of the members' digests.
+func (t Tar) DigestAlgorithm() DigestAlgorithm { return cmp.Or(t.Digest, DigestSHA256) }
 
 func (t Tar) validate(p Pattern) error {
 	switch {
@@ -61,6 +68,8 @@ func (t Tar) validate(p Pattern) error {
 		return fmt.Errorf("compression %q: must be %s or %s", t.Compression, Plain, Zstd)
 	case t.Compression == Zstd && (t.Level < 1 || t.Level > maxLevel):
 		return fmt.Errorf("compression level %d: must be between 1 and %d", t.Level, maxLevel)
+	case t.Digest != "" && t.Digest != DigestCRC64NVME && t.Digest != DigestSHA256:
+		return fmt.Errorf("digest %q: must be %s or %s", t.Digest, DigestCRC64NVME, DigestSHA256)
 	default:
 		return nil
 	}

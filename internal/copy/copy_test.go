@@ -21,6 +21,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/s3"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -144,6 +145,9 @@ type puts struct {
 	archive.Store
 	keys []string
 }
+
+// Get finds nothing, as for who may not read.
+func (p *puts) Get(context.Context, string) ([]byte, error) { return nil, s3.ErrNotFound }
 
 func (p *puts) Put(_ context.Context, key string, _ []byte) error {
 	p.keys = append(p.keys, key)

@@ -30,6 +30,8 @@ type outcomes struct {
 	store archive.Store
 	// layout is that of the run.
 	layout archive.Layout
+	// warn is told of what the run will lack; nil for no one.
+	warn func(text string, err error)
 	// notKept counts the attributes that are not archived.
 	notKept notKept
 
@@ -128,6 +130,7 @@ func (o *outcomes) none() bool {
 func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[string]found) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	all := map[string][]archive.Digest{}
 	for _, prefix := range o.layout.Prefixes() {
 		want, any := planned[prefix]
 		if !any {
@@ -147,6 +150,15 @@ func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[
 		}
 		if err := index.Add(ctx, o.store, prefix, want.Count, tally, digests); err != nil {
 			return fmt.Errorf("finish the run: %w", err)
+		}
+		all[prefix] = digests
+	}
+	if err := index.AddPaths(ctx, o.store, all); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		if o.warn != nil {
+			o.warn(worker.NoPathIndex, err)
 		}
 	}
 	return index.Write(ctx, o.store)

@@ -68,6 +68,7 @@ type session struct {
 func newSession(o Options, source *archive.Source, client *s3.Client, resumed bool) (*session, error) {
 	s := &session{options: o, source: source, feed: newFeed(), state: protocol.SlowStart}
 	s.outcomes.store, s.outcomes.layout = client, o.Layout
+	s.outcomes.warn = func(text string, err error) { o.Logger.Warn(text, "error", err.Error()) }
 	gate := upload.NewGate()
 	meter := upload.NewMeter(gate)
 	bound := worker.BoundHeap(0)

@@ -35,10 +35,13 @@ var ErrNoIndex = errors.New("no finished transfer with manifests")
 // Catalog lists what one run has archived.
 type Catalog struct {
 	Index archive.Index
-	// Warnings name the indexes of other runs that are unusable.
+	// Warnings name the indexes of other runs that are unusable, and what is damaged of the path
+	// index once that has been used.
 	Warnings []string
 
 	bucket Bucket
+	// gather bounds the members in memory of a selection; 0 for maxGathered.
+	gather int
 	mu     sync.Mutex
 	// digests are those of the manifests, by prefix, once they are read.
 	digests map[string][]archive.Digest
@@ -192,16 +195,30 @@ func (e *ManifestError) Error() string { return fmt.Sprintf("manifest %s: %v", e
 // Unwrap lets errors.Is find the cause.
 func (e *ManifestError) Unwrap() error { return e.Err }
 
-// Manifests returns the manifests of the run by prefix and number. It ends with the first
-// error that is not a *ManifestError. Manifests that do not add up to what the index counts
-// end with such an error.
+func (c *Catalog) warn(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Warnings = append(c.Warnings, text)
+}
+
+// manifestsAhead is how many manifests are fetched and decoded at a time. Each is a few MiB
+// in memory.
+const manifestsAhead = 4
+
+// Manifests returns the manifests of the run by prefix and number, several of which are read
+// at a time. It ends with the first error that is not a *ManifestError. Manifests that do
+// not add up to what the index counts end with such an error.
 func (c *Catalog) Manifests(ctx context.Context) iter.Seq2[archive.Manifest, error] {
 	return func(yield func(archive.Manifest, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		ahead := newReadAhead(ctx, c)
+		defer ahead.wait()
+		defer cancel()
 		for _, p := range c.Index.Prefixes {
 			var sum archive.Tally
 			whole := true
-			for number := range p.Archives {
-				m, err := c.Manifest(ctx, p.Name, number)
+			for range p.Archives {
+				m, err := ahead.next(ctx)
 				if !yield(m, err) || err != nil && !errors.As(err, new(*ManifestError)) {
 					return
 				}
@@ -313,18 +330,24 @@ type run struct {
 	members []archive.Member
 }
 
-// maxGap is how many bytes between two members are rather fetched than a second
-// request made.
-const maxGap = 256 << 10
+const (
+	// maxGap is how many bytes between two members are rather fetched than a second
+	// request made.
+	maxGap = 256 << 10
+	// runSize is from how many bytes of the object on the next member begins a run of its own, so
+	// that several of them are read at a time. A frame that both need is then read twice.
+	runSize = 16 << 20
+)
 
 // runs divides members of a tar.
 func runs(object archive.Object, members []archive.Member) []run {
 	slices.SortStableFunc(members, func(a, b archive.Member) int { return cmp.Compare(a.Tar.Offset, b.Tar.Offset) })
 	var list []run
-	var end int64
+	var begin, end int64
 	for i, m := range members {
-		if i == 0 || m.Tar.Frame.Offset > end+maxGap {
+		if i == 0 || m.Tar.Frame.Offset > end+maxGap || end-begin >= runSize && m.Tar.Frame.Offset > begin {
 			list = append(list, run{object: object})
+			begin, end = m.Tar.Frame.Offset, m.Tar.Frame.Offset
 		}
 		last := &list[len(list)-1]
 		last.members = append(last.members, m)

@@ -38,15 +38,28 @@ const maxRecent = 3
 // that lays out its keys and archives in another way.
 func NewEarlier(c *Catalog, l archive.Layout) *Earlier {
 	e := &Earlier{catalog: c, prefixes: map[string]*earlierPrefix{}}
-	same := c.Index.Layout
-	same.UID, same.Run = l.UID, l.Run
-	if !reflect.DeepEqual(same, l) {
+	if !samePacking(c.Index.Layout, l) {
 		return e
 	}
 	for _, p := range c.Index.Prefixes {
 		e.prefixes[p.Name] = &earlierPrefix{archives: p.Archives, firsts: map[int64]string{}}
 	}
 	return e
+}
+
+// samePacking says that a run lays out keys and archives as an earlier one did, whose digests
+// prove at least as much.
+func samePacking(earlier, l archive.Layout) bool {
+	earlier.UID, earlier.Run = l.UID, l.Run
+	if earlier.Tar != nil && l.Tar != nil {
+		if l.Tar.DigestAlgorithm() == archive.DigestSHA256 && earlier.Tar.DigestAlgorithm() != archive.DigestSHA256 {
+			return false
+		}
+		tar := *earlier.Tar
+		tar.Digest = l.Tar.Digest
+		earlier.Tar = &tar
+	}
+	return reflect.DeepEqual(earlier, l)
 }
 
 // Archive returns the manifest of an archive that holds just what another would pack, and

@@ -13,7 +13,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"cargoship.dev/operator/internal/archive"
-	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -45,12 +44,19 @@ func fetch(ctx context.Context, b Bucket, r run, visit visitor) error {
 			return err
 		}
 		doubted = doubted || !broken
-		select {
-		case <-ctx.Done():
-		case <-time.After(fetchPause << attempt):
-		}
+		pause(ctx, attempt)
 	}
 	return nil
+}
+
+// pause waits before a read is begun again; it is false if ctx ends.
+func pause(ctx context.Context, attempt int) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(fetchPause << attempt):
+		return true
+	}
 }
 
 // readError is trouble with the connection rather than with what it brought.
@@ -161,63 +167,4 @@ func open(m archive.Member, raw io.Reader, visit visitor) error {
 		return err
 	}
 	return visit(m, h, content{raw, extents, h.Size})
-}
-
-// fetchObject reads an object that is one file, begun again where a read breaks
-// off, and compares its checksum unless that is one of parts.
-func fetchObject(ctx context.Context, b Bucket, m archive.Member, to io.Writer) error {
-	sum := s3.Checksum(m.ChecksumAlgorithm)
-	if sum != nil {
-		to = io.MultiWriter(to, sum)
-	}
-	attempt := 0
-	for at := int64(0); at < m.Size; {
-		n, err := copyRange(ctx, b, m, at, to)
-		at += n
-		if err == nil {
-			continue
-		}
-		if attempt++; n > 0 {
-			attempt = 1
-		}
-		if attempt == fetchAttempts || ctx.Err() != nil || !errors.As(err, new(readError)) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(fetchPause << attempt):
-		}
-	}
-	if sum == nil || strings.Contains(m.Checksum, "-") {
-		return nil
-	}
-	if got := s3.EncodeChecksum(sum); got != m.Checksum {
-		return damaged{fmt.Errorf("checksum of %s is %s, the manifest has %s", m.Key, got, m.Checksum)}
-	}
-	return nil
-}
-
-// damaged says that what was read is not what was archived.
-type damaged struct{ error }
-
-// twice looks once more at what seems damaged: it may have been on the way only.
-func twice(look func() error) error {
-	err := look()
-	if errors.As(err, new(damaged)) {
-		return look()
-	}
-	return err
-}
-
-func copyRange(ctx context.Context, b Bucket, m archive.Member, at int64, to io.Writer) (int64, error) {
-	body, err := b.OpenRange(ctx, m.Key, m.ETag, at, m.Size-at)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = body.Close() }()
-	n, err := io.Copy(to, connection{body})
-	if err == nil && n < m.Size-at {
-		err = readError{io.ErrUnexpectedEOF}
-	}
-	return n, err
 }

@@ -10,13 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync/atomic"
 
 	"cargoship.dev/operator/internal/archive"
 )
 
 // place writes a file under a temporary name and gives it its own once its content is known to
 // be right. Attributes that could not be set are counted, and are not an error.
-func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(sink) error) (err error) {
+func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(*writer) error) (err error) {
 	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
 		return err
 	}
@@ -71,11 +72,11 @@ func temporaryName(p string) string {
 }
 
 // fill writes the content of a file.
-func (r *restorer) fill(f *os.File, m archive.Member, fill func(sink) error) error {
+func (r *restorer) fill(f *os.File, m archive.Member, fill func(*writer) error) error {
 	w := &writer{file: f}
 	if m.Tar != nil {
 		var err error
-		if w.digest, err = archive.NewFileDigest(m.Tar.SHA256Of); err != nil {
+		if w.digest, err = archive.NewFileDigest(m.Tar.Digest); err != nil {
 			return err
 		}
 		w.holes = m.Tar.Sparse
@@ -100,8 +101,16 @@ type writer struct {
 	file *os.File
 	// digest is nil for a file of which no digest is known.
 	digest *archive.FileDigest
-	size   int64
-	holes  bool
+	// size is what was written so far; counted atomically where ranges are written at a time.
+	size  int64
+	holes bool
+}
+
+// WriteAt writes a range of a file without holes or digest; none is written twice.
+func (w *writer) WriteAt(p []byte, at int64) (int, error) {
+	n, err := w.file.WriteAt(p, at)
+	atomic.AddInt64(&w.size, int64(n))
+	return n, localError("write", err)
 }
 
 // Hole implements sink: nothing is written.
@@ -146,8 +155,8 @@ func (w *writer) check(m archive.Member) error {
 	if w.digest == nil {
 		return nil
 	}
-	if got := w.digest.Sum(); got != m.Tar.SHA256 {
-		return fmt.Errorf("its SHA-256 is %s, the manifest has %s", got, m.Tar.SHA256)
+	if got := w.digest.Sum(); got != m.Tar.Digest {
+		return fmt.Errorf("its digest is %v, the manifest has %v", got, m.Tar.Digest)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -14,8 +13,12 @@ import (
 	"cargoship.dev/operator/internal/archive"
 )
 
-// parallel is how many archives, or large objects, are read at a time.
-const parallel = 4
+const (
+	// parallel is how many archives are worked on at a time.
+	parallel = 4
+	// requestsAtOnce is how many requests for content are under way at a time.
+	requestsAtOnce = 12
+)
 
 // maxFailures bounds the failures that are listed.
 const maxFailures = 1000
@@ -72,10 +75,10 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, fmt.Errorf("open the directory to restore into: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	r := &restorer{options: o, root: root, directories: newDirectories(root)}
+	r := &restorer{options: o, root: root, directories: newDirectories(root), slots: make(slots, requestsAtOnce)}
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for m, err := range o.Catalog.Manifests(working) {
+	for m, err := range o.Catalog.Select(working, o.Selection) {
 		if damaged, ok := errors.AsType[*ManifestError](err); ok {
 			r.fail(damaged.Key, fmt.Errorf("read the files of an archive: %w", damaged.Err))
 			continue
@@ -96,6 +99,7 @@ type restorer struct {
 	options     Options
 	root        *os.Root
 	directories *directories
+	slots       slots
 
 	mu      sync.Mutex
 	summary Summary
@@ -116,12 +120,10 @@ func (r *restorer) archive(ctx context.Context, m archive.Manifest) error {
 			return err
 		}
 	}
-	for len(j.packed) > 0 {
-		rest, err := r.packed(ctx, *m.Object, j.packed)
-		if err != nil {
+	if len(j.packed) > 0 {
+		if err := r.packed(ctx, *m.Object, j.packed); err != nil {
 			return err
 		}
-		j.packed = rest
 	}
 	if len(j.links) == 0 {
 		return ctx.Err()
@@ -178,47 +180,91 @@ func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 	return j
 }
 
-// packed restores members of a tar. One that fails for itself is passed over: the
-// members behind it are returned. The error ends the run.
-func (r *restorer) packed(ctx context.Context, object archive.Object, members []archive.Member) ([]archive.Member, error) {
-	list := runs(object, members)
-	for i, one := range list {
-		left := slices.Clone(one.members)
-		err := fetch(ctx, r.options.Catalog.bucket, one, func(m archive.Member, h *tar.Header, c content) error {
-			err := r.member(ctx, m, h, c)
-			if errors.As(err, new(local)) && !full(err) {
-				// The archive is as it should be: on with the next member.
-				r.failMember(m, err)
-				left = left[1:]
-				return nil
-			}
-			if err == nil {
-				left = left[1:]
-			}
-			if err == nil && m.Kind != archive.Directory { // which is counted when it is made
-				r.done(m, nil)
-			}
-			return err
-		})
-		if err == nil {
-			continue
+// packed restores members of a tar, several runs of them at a time. Its error ends the
+// restore.
+func (r *restorer) packed(ctx context.Context, object archive.Object, members []archive.Member) error {
+	t := &tarState{}
+	group, working := errgroup.WithContext(ctx)
+	for _, one := range runs(object, members) {
+		release, err := r.slots.acquire(working)
+		if err != nil {
+			group.Go(func() error { return err }) // Unless there is a reason already.
+			break
 		}
-		for _, later := range list[i+1:] {
-			left = append(left, later.members...)
+		group.Go(func() error {
+			defer release()
+			return r.run(working, t, one)
+		})
+	}
+	return group.Wait()
+}
+
+// tarState is what the runs of a tar have found out about it.
+type tarState struct {
+	mu sync.Mutex
+	// err is why nothing of it can be had.
+	err error
+}
+
+func (t *tarState) lost() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+func (t *tarState) lose(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = err
+}
+
+// run restores members of a tar that follow each other. One that fails for itself is passed over.
+func (r *restorer) run(ctx context.Context, t *tarState, one run) error {
+	for len(one.members) > 0 {
+		err := t.lost()
+		var left []archive.Member
+		if err != nil {
+			left = one.members
+		} else if left, err = r.attempt(ctx, one); err == nil {
+			return nil
 		}
 		failed := 1
 		switch scopeOf(ctx, err) {
 		case ofRun:
-			return nil, ending(left[0].Path, err)
+			return ending(left[0].Path, err)
 		case ofObject:
+			t.lose(err)
 			failed = len(left)
 		}
 		for _, m := range left[:failed] {
 			r.failMember(m, err)
 		}
-		return left[failed:], nil
+		one.members = left[failed:]
 	}
-	return nil, nil
+	return nil
+}
+
+// attempt restores members until one fails for another reason than the file system's, and returns
+// what is left from it on.
+func (r *restorer) attempt(ctx context.Context, one run) (left []archive.Member, err error) {
+	left = one.members
+	err = fetch(ctx, r.options.Catalog.bucket, one, func(m archive.Member, h *tar.Header, c content) error {
+		err := r.member(ctx, m, h, c)
+		if errors.As(err, new(local)) && !full(err) {
+			// The archive is as it should be: on with the next member.
+			r.failMember(m, err)
+			left = left[1:]
+			return nil
+		}
+		if err == nil {
+			left = left[1:]
+		}
+		if err == nil && m.Kind != archive.Directory { // which is counted when it is made
+			r.done(m, nil)
+		}
+		return err
+	})
+	return left, err
 }
 
 // member restores one member of a tar.
@@ -228,7 +274,7 @@ func (r *restorer) member(ctx context.Context, m archive.Member, h *tar.Header, 
 		r.directories.want(directory{m, xattrs})
 		return nil
 	}
-	return r.place(m, xattrs, func(w sink) error { return c.copyTo(ctx, w) })
+	return r.place(m, xattrs, func(w *writer) error { return c.copyTo(ctx, w) })
 }
 
 // failMember records that a member of a tar can't be had. A directory is there nevertheless.
@@ -244,7 +290,7 @@ func (r *restorer) failMember(m archive.Member, err error) {
 // object restores a file that is an object of its own. Its error ends the run.
 func (r *restorer) object(ctx context.Context, m archive.Member) error {
 	err := twice(func() error {
-		return r.place(m, m.Xattrs, func(w sink) error { return fetchObject(ctx, r.options.Catalog.bucket, m, w) })
+		return r.place(m, m.Xattrs, func(w *writer) error { return fetchObject(ctx, r.options.Catalog.bucket, r.slots, m, w) })
 	})
 	if err != nil && scopeOf(ctx, err) == ofRun {
 		return ending(m.Path, err)

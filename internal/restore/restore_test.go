@@ -141,7 +141,7 @@ func (b *bucket) pack(tb testing.TB, source *archive.Source, l archive.Layout, a
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := archive.NewPacker(source, compressor, a)
+	p := archive.NewPacker(source, compressor, l.Tar.DigestAlgorithm(), a)
 	defer func() { _ = p.Close() }()
 	var object []byte
 	for n, last := 0, false; !last; n++ {
@@ -189,7 +189,7 @@ func catalog(tb testing.TB, b *bucket) *restore.Catalog {
 }
 
 func zstd() archive.Tar {
-	return archive.Tar{Name: "data", TargetSize: 16 << 20, LargeFile: 12 << 20, Compression: archive.Zstd, Level: 1}
+	return archive.Tar{Name: "data", TargetSize: 16 << 20, LargeFile: 12 << 20, Compression: archive.Zstd, Level: 1, Digest: archive.DigestCRC64NVME}
 }
 
 func write(tb testing.TB, dir, name string, size int) {
@@ -408,7 +408,7 @@ func TestRestoreStaysInItsDirectory(t *testing.T) {
 					{Path: "up", Kind: archive.Symlink, Link: "..", Outcome: archive.Done},
 					{Path: evil, Size: 1, Outcome: archive.Done, Tar: &archive.Place{
 						Length: 1024, Data: 512, Frame: archive.Range{Length: 1024},
-						SHA256: "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+						Digest: archive.ContentDigest{Algorithm: archive.DigestSHA256, Value: "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"},
 					}},
 				},
 			}

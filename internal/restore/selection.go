@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"cargoship.dev/operator/internal/archive"
 )
 
 // ErrPattern says that a pattern is none.
@@ -47,6 +49,13 @@ func (c *Catalog) find(ctx context.Context, exact map[string]bool) error {
 	if left == 0 {
 		return nil
 	}
+	if c.Index.Paths != nil {
+		err := c.lookUp(ctx, exact)
+		if !errors.As(err, new(*archive.PathIndexError)) {
+			return err
+		}
+		c.warn(fmt.Sprintf("%v: reading all manifests instead", err))
+	}
 	for m, err := range c.Manifests(ctx) {
 		if err != nil && !errors.As(err, new(*ManifestError)) {
 			return err
@@ -61,6 +70,22 @@ func (c *Catalog) find(ctx context.Context, exact map[string]bool) error {
 		}
 		if left == 0 {
 			return nil
+		}
+	}
+	return nil
+}
+
+// lookUp is find by the path index.
+func (c *Catalog) lookUp(ctx context.Context, exact map[string]bool) error {
+	paths := c.pathReader()
+	for p := range exact {
+		r := pathRange{p, true}
+		for m, err := range paths.From(ctx, p, r.past) {
+			if err != nil {
+				return err
+			}
+			exact[p] = r.has(m.Path)
+			break
 		}
 	}
 	return nil

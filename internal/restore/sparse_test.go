@@ -92,7 +92,7 @@ func (b *bucket) old(t *testing.T, digest string) {
 		}
 		for i := range m.Members {
 			if place := m.Members[i].Tar; place != nil && place.Sparse {
-				place.SHA256, place.SHA256Of = digest, archive.DigestContent
+				place.Digest = archive.ContentDigest{Algorithm: archive.DigestSHA256, Value: digest}
 			}
 		}
 		if b.objects[key], err = m.Encode(); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -43,7 +42,7 @@ type Verification struct {
 
 // Verify compares objects with the manifests.
 func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
-	v := &verifier{options: o}
+	v := &verifier{options: o, slots: make(slots, requestsAtOnce)}
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(4 * parallel)
 	if o.ReadBack {
@@ -60,14 +59,47 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 		}
 		group.Go(func() error { return v.archive(working, m) })
 	}
-	err := group.Wait()
-	return v.found, err
+	if err := group.Wait(); err != nil {
+		return v.found, err
+	}
+	return v.found, v.paths(ctx)
 }
 
 type verifier struct {
 	options VerifyOptions
+	slots   slots
 	mu      sync.Mutex
 	found   Verification
+}
+
+// paths verifies the path index: all its blocks, and that it counts what the manifests do.
+func (v *verifier) paths(ctx context.Context) error {
+	c := v.options.Catalog
+	if c.Index.Paths == nil {
+		return nil
+	}
+	var sum, want archive.Tally
+	for _, p := range c.Index.Prefixes {
+		if p.Outcomes != nil {
+			want = want.Plus(*p.Outcomes)
+		}
+	}
+	for m, err := range c.pathReader().From(ctx, "", func(string) bool { return false }) {
+		if damaged, ok := errors.AsType[*archive.PathIndexError](err); ok {
+			v.count(func(n *Verification) { n.fail(damaged.Key, damaged.Err) })
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		sum.Add(m.Member)
+	}
+	if sum != want {
+		v.count(func(n *Verification) {
+			n.fail(c.Index.Layout.IndexKey(), fmt.Errorf("its path index has %v, the manifests %v", sum.Total(), want.Total()))
+		})
+	}
+	return nil
 }
 
 // archive verifies one archive. Its error is ctx's.
@@ -105,7 +137,7 @@ func (v *verifier) object(ctx context.Context, name string, o archive.Object, me
 			v.count(func(n *Verification) { n.ByETag++ })
 		}
 	case members[0].Tar == nil:
-		err = twice(func() error { return fetchObject(ctx, v.options.Catalog.bucket, members[0], io.Discard) })
+		err = twice(func() error { return fetchObject(ctx, v.options.Catalog.bucket, v.slots, members[0], discard{}) })
 	default:
 		err = v.readBack(ctx, o, members)
 	}
@@ -187,15 +219,15 @@ func compare(ctx context.Context, m archive.Member, h *tar.Header, c content) er
 	if m.Kind != archive.File {
 		return nil
 	}
-	digest, err := archive.NewFileDigest(m.Tar.SHA256Of)
+	digest, err := archive.NewFileDigest(m.Tar.Digest)
 	if err == nil {
 		err = c.copyTo(ctx, digest)
 	}
 	if err != nil {
 		return err
 	}
-	if n, got := digest.Size(), digest.Sum(); n != m.Size || got != m.Tar.SHA256 {
-		return fmt.Errorf("it has %d bytes with SHA-256 %s, the manifest has %d with %s", n, got, m.Size, m.Tar.SHA256)
+	if n, got := digest.Size(), digest.Sum(); n != m.Size || got != m.Tar.Digest {
+		return fmt.Errorf("it has %d bytes with digest %v, the manifest has %d with %v", n, got, m.Size, m.Tar.Digest)
 	}
 	return nil
 }

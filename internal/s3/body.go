@@ -127,7 +127,7 @@ func (b *Body) checksum(ctx context.Context, algorithm string) (CRC, error) {
 		if n < len(part) {
 			return 0, b.short(done+int64(n), err)
 		}
-		sum = sum.update(algorithm, part)
+		sum = sum.Update(algorithm, part)
 		done += int64(n)
 	}
 	return sum, nil

@@ -20,8 +20,8 @@ func checksumBytes(algorithm string, body []byte) CRC {
 	return CRC(crc64nvme.Checksum(body))
 }
 
-// update returns the checksum of the bytes that c is the checksum of and more.
-func (c CRC) update(algorithm string, more []byte) CRC {
+// Update returns the checksum of the bytes that c is the checksum of and more.
+func (c CRC) Update(algorithm string, more []byte) CRC {
 	if algorithm == ChecksumCRC32C {
 		return CRC(crc32.Update(uint32(c), crc32.MakeTable(crc32.Castagnoli), more))
 	}

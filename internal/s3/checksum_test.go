@@ -38,7 +38,7 @@ func TestChecksumOfTheCataloguesString(t *testing.T) {
 			if got := checksumBytes(c.algorithm, body); got != c.want {
 				t.Errorf("checksumBytes = %x, want %x", got, c.want)
 			}
-			if got := checksumBytes(c.algorithm, body[:4]).update(c.algorithm, body[4:]); got != c.want {
+			if got := checksumBytes(c.algorithm, body[:4]).Update(c.algorithm, body[4:]); got != c.want {
 				t.Errorf("update = %x, want %x", got, c.want)
 			}
 		})

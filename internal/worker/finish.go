@@ -10,6 +10,9 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
+// NoPathIndex says what a run lacks whose path index could not be written. It is whole.
+const NoPathIndex = "the run has no path index: ls and restore of single files will read all manifests"
+
 // finishPatience is how long Finish waits for a destination that does not answer.
 const finishPatience = 5 * time.Minute
 
@@ -135,6 +138,7 @@ func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 		Transfer: string(f.site.Transfer.UID), Namespace: f.site.Transfer.Namespace, Name: f.site.Transfer.Name,
 		Layout: plan.Layout, Written: time.Now().UTC(), Partial: f.options.Partial,
 	}
+	digests := map[string][]archive.Digest{}
 	for _, prefix := range plan.Layout.Prefixes() {
 		found := all[prefix]
 		if err := c.fill(ctx, prefix, found, reason, message); err != nil {
@@ -144,7 +148,14 @@ func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 			if err := index.Add(ctx, f.client, prefix, found.listed, found.tally, found.digests); err != nil {
 				return err
 			}
+			digests[prefix] = found.digests
 		}
+	}
+	if err := index.AddPaths(ctx, f.client, digests); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		f.logger.Warn(NoPathIndex, "error", err.Error())
 	}
 	f.logger.Info("counted", "done", sum.Done.String(), "failed", sum.Failed.String(), "skipped", sum.Skipped.String())
 	return index.Write(ctx, f.client)

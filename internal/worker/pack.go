@@ -32,7 +32,7 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 	if err != nil {
 		return func() { e.tarFailed(a, i, err) }
 	}
-	packer := archive.NewPacker(e.options.Source, compressor, a.content)
+	packer := archive.NewPacker(e.options.Source, compressor, a.layout.Tar.DigestAlgorithm(), a.content)
 	receipt, err := e.options.Uploader.UploadStream(a.ctx, upload.Stream{
 		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
 		Open:             func() (upload.Parts, error) { return packer, nil },

@@ -115,7 +115,7 @@ func (s Site) layout() archive.Layout {
 func tarOf(t v1alpha1.ArchiveTransfer) *archive.Tar {
 	tar := &archive.Tar{
 		Name: t.Name, TargetSize: archive.DefaultTargetSize, LargeFile: archive.DefaultTarLargeFile,
-		Compression: archive.Zstd, Level: archive.DefaultLevel,
+		Compression: archive.Zstd, Level: archive.DefaultLevel, Digest: archive.DigestCRC64NVME,
 	}
 	spec := t.Spec.Packing.Tar
 	if spec == nil {
@@ -126,6 +126,9 @@ func tarOf(t v1alpha1.ArchiveTransfer) *archive.Tar {
 	}
 	if spec.LargeFileThreshold != nil {
 		tar.LargeFile = spec.LargeFileThreshold.Value()
+	}
+	if spec.Digest == v1alpha1.DigestSHA256 {
+		tar.Digest = archive.DigestSHA256
 	}
 	switch {
 	case spec.Compression == v1alpha1.CompressionNone:

@@ -1,0 +1,260 @@
+package restore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"cargoship.dev/operator/internal/archive"
+)
+
+// Select returns manifests that hold all members which a selection takes, and the directories
+// that these are in; they may hold others. Of a run with a path index, a selection whose patterns have
+// fixed beginnings takes as many requests as there are blocks of the index with what it may
+// match; else it is Manifests. Manifests of an archive follow each other, mostly in one piece.
+// Where the index is damaged, a warning is kept, and the manifests are read from there on.
+func (c *Catalog) Select(ctx context.Context, s Selection) iter.Seq2[archive.Manifest, error] {
+	ranges, fixed := s.ranges()
+	if !fixed || c.Index.Paths == nil {
+		return c.Manifests(ctx)
+	}
+	return func(yield func(archive.Manifest, error) bool) {
+		l := &lookup{catalog: c, selection: s, paths: c.pathReader(), open: map[string]*gathered{}, whole: map[archiveID]bool{}, yield: yield}
+		err := l.run(ctx, ranges)
+		if damaged, is := errors.AsType[*archive.PathIndexError](err); is {
+			c.warn(fmt.Sprintf("%v: reading all manifests instead", damaged))
+			err = l.rest(ctx)
+		}
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(archive.Manifest{}, err)
+		}
+	}
+}
+
+// errEnough ends a lookup whose consumer wants no more.
+var errEnough = errors.New("no more is wanted")
+
+// maxGathered bounds the members in memory of a selection that is looked up in the path index.
+const maxGathered = 20_000
+
+type archiveID struct {
+	prefix string
+	number int64
+}
+
+// lookup gathers the members of a selection by archive.
+type lookup struct {
+	catalog   *Catalog
+	selection Selection
+	paths     *archive.PathReader
+	yield     func(archive.Manifest, error) bool
+	// open are the archives that more members may follow of, the one of each prefix; members
+	// counts what they hold.
+	open    map[string]*gathered
+	members int
+	// whole are the archives whose manifests were handed on.
+	whole map[archiveID]bool
+	// last is the last path that was gathered.
+	last string
+}
+
+type gathered struct {
+	manifest archive.Manifest
+	// linked are the paths that hard links lead to, held those of members.
+	linked []string
+	held   map[string]bool
+}
+
+func (l *lookup) run(ctx context.Context, ranges []pathRange) error {
+	for _, r := range ranges {
+		if err := l.leading(ctx, r.begin); err != nil {
+			return err
+		}
+		for m, err := range l.paths.From(ctx, r.begin, r.past) {
+			if err != nil {
+				return err
+			}
+			if err := l.take(ctx, m); err != nil {
+				return err
+			}
+		}
+	}
+	for _, g := range l.open {
+		if err := l.flush(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leading hands on the directories that a range is in.
+func (l *lookup) leading(ctx context.Context, begin string) error {
+	lead, err := l.paths.Leading(ctx, begin)
+	if err != nil || len(lead) == 0 {
+		return err
+	}
+	if !l.yield(archive.Manifest{Transfer: l.catalog.Index.Layout.UID, Members: lead}, nil) {
+		return errEnough
+	}
+	return nil
+}
+
+// take gathers a member.
+func (l *lookup) take(ctx context.Context, m archive.PathMember) error {
+	l.last = m.Path
+	selected := l.selection.Takes(m.Path)
+	if !selected && (m.Kind != archive.Directory || !l.selection.leads(m.Path)) || l.whole[archiveID{m.Prefix, m.Number}] {
+		return nil
+	}
+	g := l.open[m.Prefix]
+	if g != nil && g.manifest.Number != m.Number {
+		if err := l.flush(ctx, g); err != nil {
+			return err
+		}
+		g = nil
+	}
+	if g == nil {
+		g = &gathered{held: map[string]bool{}, manifest: archive.Manifest{
+			Transfer: l.catalog.Index.Layout.UID, Prefix: m.Prefix, Number: m.Number, Object: m.Object,
+		}}
+		l.open[m.Prefix] = g
+	}
+	g.manifest.Members = append(g.manifest.Members, m.Member)
+	if m.Kind == archive.HardLink {
+		g.linked = append(g.linked, m.Link)
+	}
+	if m.Kind == archive.File {
+		g.held[m.Path] = true
+	}
+	if l.members++; l.members < cmp.Or(l.catalog.gather, maxGathered) {
+		return nil
+	}
+	return l.relieve(ctx)
+}
+
+// relieve hands on the manifest of the archive with the most members gathered, all of it.
+func (l *lookup) relieve(ctx context.Context) error {
+	var most *gathered
+	for _, g := range l.open {
+		if most == nil || len(g.manifest.Members) > len(most.manifest.Members) {
+			most = g
+		}
+	}
+	prefix, number := most.manifest.Prefix, most.manifest.Number
+	l.close(most)
+	l.whole[archiveID{prefix, number}] = true
+	return l.hand(l.catalog.Manifest(ctx, prefix, number))
+}
+
+func (l *lookup) close(g *gathered) {
+	delete(l.open, g.manifest.Prefix)
+	l.members -= len(g.manifest.Members)
+}
+
+// hand hands a manifest on.
+func (l *lookup) hand(m archive.Manifest, err error) error {
+	if err != nil && !errors.As(err, new(*ManifestError)) {
+		return err
+	}
+	if !l.yield(m, err) {
+		return errEnough
+	}
+	return nil
+}
+
+// flush hands on what was gathered of an archive, with what its hard links lead to.
+func (l *lookup) flush(ctx context.Context, g *gathered) error {
+	l.close(g)
+	for _, target := range g.linked {
+		if g.held[target] {
+			continue
+		}
+		g.held[target] = true
+		r := pathRange{target, true}
+		for m, err := range l.paths.From(ctx, target, r.past) {
+			if err != nil {
+				return err
+			}
+			if m.Path == target && m.Prefix == g.manifest.Prefix && m.Number == g.manifest.Number {
+				g.manifest.Members = append(g.manifest.Members, m.Member)
+			}
+			break
+		}
+	}
+	return l.hand(g.manifest, nil)
+}
+
+// rest hands on what was not looked up yet, from the manifests.
+func (l *lookup) rest(ctx context.Context) error {
+	for m, err := range l.catalog.Manifests(ctx) {
+		if err == nil {
+			open := l.open[m.Prefix]
+			unsent := open != nil && open.manifest.Number == m.Number
+			if l.whole[archiveID{m.Prefix, m.Number}] {
+				continue
+			}
+			if !unsent {
+				m = after(m, l.last)
+			}
+		}
+		if err := l.hand(m, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// after returns a manifest without what has been handed on: the members up to a path, but for
+// files that links lead to, which are not selected or there already.
+func after(m archive.Manifest, last string) archive.Manifest {
+	if last == "" {
+		return m
+	}
+	linked := map[string]bool{}
+	for _, f := range m.Members {
+		if f.Kind == archive.HardLink && archive.ComparePaths(f.Path, last) > 0 {
+			linked[f.Link] = true
+		}
+	}
+	var left []archive.Member
+	for _, f := range m.Members {
+		if archive.ComparePaths(f.Path, last) > 0 || linked[f.Path] {
+			left = append(left, f)
+		}
+	}
+	m.Members = left
+	return m
+}
+
+// pathReader returns a reader of the path index, which there must be.
+func (c *Catalog) pathReader() *archive.PathReader {
+	return archive.NewPathReader(c.Index.Layout, *c.Index.Paths, func(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+		data, err := readRange(ctx, c.bucket, key, offset, length)
+		if err != nil && scopeOf(ctx, err) == ofObject {
+			err = &archive.PathIndexError{Key: key, Err: err}
+		}
+		return data, err
+	})
+}
+
+// readRange reads a small part of an object, again where a read breaks off.
+func readRange(ctx context.Context, b Bucket, key string, offset, length int64) (data []byte, err error) {
+	for attempt := 1; ; attempt++ {
+		var body io.ReadCloser
+		if body, err = b.OpenRange(ctx, key, "", offset, length); err != nil {
+			return nil, err
+		}
+		data = make([]byte, length)
+		_, err = io.ReadFull(connection{body}, data)
+		_ = body.Close() // All that matters was read.
+		if err == nil {
+			return data, nil
+		}
+		if attempt == fetchAttempts || !pause(ctx, attempt) {
+			return nil, fmt.Errorf("read %s: %w", key, readError{err})
+		}
+	}
+}
