@@ -9,7 +9,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-func TestObserveRejects(t *testing.T) {
+func TestObserveRejects(t *testing.T) { //nolint:funlen // A table.
 	good := protocol.Report{
 		Worker: "w", Transfer: "t", Instance: "1", Sequence: 10, Epoch: 3, GrantSequence: 2,
 		Prefixes: []protocol.PrefixCounters{{Prefix: "a", Started: 10, Accepted: 9, Bytes: 9}},
