@@ -214,7 +214,7 @@ func TestALiarCostsSlowOthersNoMoreThanItsShare(t *testing.T) {
 				s.path = path{service: 2, link: 4 * s.part}
 				s.run(time.Minute)
 				s.lie = lie
-				s.run(time.Minute)
+				s.run(3 * time.Minute) // until their groups have parted
 				s.sent = 0
 				s.run(4 * time.Minute)
 				want := 0.9 * 2

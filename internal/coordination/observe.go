@@ -214,9 +214,10 @@ func (c *PipelineCoordinator) count(w *worker, r protocol.Report, p protocol.Pre
 	cell.limitSlow(growth, b.Elapsed)
 	w.work.Sent(growth.Bytes)
 	cell.round.grew, cell.round.growth = true, cell.round.growth.Plus(growth)
-	cell.round.judged = cell.round.judged.Plus(w.lease.Judged(r, growth))
+	judged := w.lease.Judged(r, growth)
+	cell.round.judged = cell.round.judged.Plus(judged)
 	if !w.blocked && w.transfer.coordinated() {
-		w.transfer.tenant.evidence.Add(growth)
+		w.transfer.tenant.evidence.Add(growth, judged)
 		l.model.Count(growth)
 	}
 }

@@ -211,7 +211,6 @@ func (c *GlobalCongestionController) view(s Signal) pathView {
 	return pathView{
 		config: c.config, rand: c.rand, without: c.without, idle: c.idle(s),
 		queued:   c.queue(s) > c.queueTarget(),
-		short:    s.Length > 0 && s.Length < 2*s.Latency,
 		measured: c.measured,
 	}
 }

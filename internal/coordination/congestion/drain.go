@@ -36,10 +36,14 @@ func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
 	}
 	// By Little's law: rates of few and long rounds scatter more than latencies do.
 	w.carried = max(w.carried, float64(s.InFlight)/max(c.path.current(), shortestLatency))
-	latency := time.Duration(drainLatencies * c.path.current() * float64(time.Second))
-	w.drainEnds = now.Add(max(drainMost, latency))
+	w.drainEnds = now.Add(c.drainPatience())
 	deepest := max(drainLeast*w.size, c.floor())
 	w.size = max(min(drainShare*w.size, c.path.pipe()/(1.05*fullPipe)), deepest)
+}
+
+// drainPatience is how long what is in flight may take to fall to the window.
+func (c *GlobalCongestionController) drainPatience() time.Duration {
+	return max(drainMost, seconds(drainLatencies*c.path.current()))
 }
 
 // endDrain takes what the drain measured for the smallest latency. Where the latency

@@ -37,10 +37,11 @@ func (e *Evidence) Hold(slots int, elapsed time.Duration) {
 // at once.
 const eloquence = 4
 
-// Add takes in by how much the counters of a prefix have grown.
-func (e *Evidence) Add(d protocol.PrefixCounters) {
+// Add takes in by how much the counters of a prefix have grown, and of these what the last
+// decision had allowed.
+func (e *Evidence) Add(d protocol.PrefixCounters, judged protocol.Sample) {
 	e.completions = protocol.SaturatingAdd(e.completions, d.Accepted+d.Throttled+d.Failed)
-	e.throttles = protocol.SaturatingAdd(e.throttles, d.Throttled)
+	e.throttles = protocol.SaturatingAdd(e.throttles, judged.Throttled)
 	e.busy += d.Busy.Seconds()
 	e.bytes += float64(d.Bytes)
 	e.latencies.add(d.Latency(), float64(d.Accepted))

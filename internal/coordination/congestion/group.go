@@ -239,7 +239,7 @@ func (r *rateLaw) absorb(other rateLaw) {
 		r.perSecond += other.perSecond
 		r.probe.active, r.probe.won = false, 0
 	} else {
-		r.perSecond, r.settling, r.binding, r.probe = 0, false, false, probe{}
+		r.perSecond, r.binding, r.probe = 0, false, probe{}
 	}
 	r.good += other.good
 	r.goal += other.goal

@@ -57,7 +57,7 @@ func (c *GlobalCongestionController) Over(now time.Time, interval time.Duration,
 		}
 		return false
 	}
-	if c.measured && c.throttles >= enoughThrottles && !c.settling() &&
+	if c.measured && c.throttles >= enoughThrottles &&
 		float64(c.throttles) > earlyThrottling*float64(c.completions) {
 		return true
 	}
@@ -73,16 +73,6 @@ func (c *GlobalCongestionController) turned() bool {
 	}
 	inFlight := min(c.last.Busy, float64(c.last.InFlight))
 	return c.recovering() || float64(c.completions) >= turnedShare*inFlight
-}
-
-// settling tells that some of what comes back was sent before a cut.
-func (c *GlobalCongestionController) settling() bool {
-	for _, g := range c.groups {
-		if g.rate.settling {
-			return true
-		}
-	}
-	return c.window.settling
 }
 
 // Elapsed is how long the round has gone on.

@@ -67,10 +67,9 @@ type rateLaw struct {
 	prior float64
 	// goal is where slow start ends, resume the bound from there on.
 	goal, resume float64
-	settling     bool // the next round still holds what was sent before the cut
-	// lagged: what was accepted before a cut from no bound is less than what would be.
-	// Refusals come back at once and acceptances after the service time, and at the first
-	// cut of all what was refused was the first burst of senders that then held back.
+	// lagged: what was accepted before the first cut of all is less than what would be.
+	// Refusals come back at once and acceptances after the service time, and what was
+	// refused was the first burst of senders that then held back.
 	lagged  bool
 	starved int       // rounds with completions but no success
 	since   time.Time // when the outage began that goes on
@@ -85,18 +84,12 @@ type congestionEvents struct{ cuts, recoveries, probesWon, probesLost int64 }
 // probe is the search for a higher rate.
 type probe struct {
 	active  bool
-	waited  bool    // for a round, since what ended in it may have been started before
 	from    float64 // the rate before
 	settled float64 // accepted rate before
 	step    float64 // relative to from
 	won     int     // steps in a row
 	due     time.Time
-	// The probe before ended then and was refused so often; the wait for this one is
-	// multiplied by spread.
-	ended  time.Time
-	cost   int64
-	owing  bool // what comes back in the next round is of that probe too
-	spread float64
+	cost    int64 // how many requests were refused for it
 }
 
 // pathView is what a rate needs to know beyond its own signal.
@@ -106,7 +99,6 @@ type pathView struct {
 	without Mechanism
 	idle    bool // the workers had too little to send
 	queued  bool // the path has more of a queue than it should
-	short   bool // the round was over before most of what was sent in it could come back
 	// measured: something was accepted at some time, so a round without is an outage.
 	measured bool
 }
@@ -126,7 +118,7 @@ func (r *rateLaw) free() {
 func (r *rateLaw) fastReporting(now time.Time) bool {
 	wait := r.probe.due.Sub(now)
 	soon := r.binding && wait < probeLead && wait > -probeUnpaid
-	return r.state != protocol.CongestionAvoidance || r.probe.active || r.settling || soon
+	return r.state != protocol.CongestionAvoidance || r.probe.active || soon
 }
 
 func (r *rateLaw) lowest() float64 { return max(lowestRate, lowestShare*r.good) }
@@ -183,20 +175,17 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) protocol.Reason
 	if s.Accepted == 0 {
 		return ReasonAwaitingSuccess // apply counts these rounds
 	}
-	settling := r.settling
-	r.settling = false
-	if r.probe.owing {
-		r.probe.owing = false
-		r.pay(s)
+	if !r.probe.active { // these are of a probe that has ended
+		r.probe.due = r.probe.due.Add(r.pays(s.Throttles - s.Judged.Throttled))
 	}
 	switch {
+	case s.Judged.Started == 0 && r.perSecond > 0:
+		return ReasonSettling
 	case s.congested(v.config) && r.probe.active:
 		r.loseProbe(now, s, v)
 		return ReasonProbeThrottled
-	case s.congested(v.config) && settling:
-		return ReasonSettling // still the requests of the lost probe
 	case s.congested(v.config):
-		r.lagged = r.perSecond == 0 && (v.short || r.events.cuts == 0)
+		r.lagged = r.perSecond == 0 && r.events.cuts == 0
 		r.enterFastRecovery(s, r.perSecond)
 		return ReasonThrottled
 	}
@@ -218,7 +207,7 @@ func (r *rateLaw) follow(now time.Time, s Signal, v pathView) protocol.Reason {
 		return ReasonPathLimited
 	case r.probe.active:
 		return r.judgeProbe(now, s, v)
-	case binds && s.ThrottledShare() > tolerated(v.config)/4:
+	case binds && s.Judged.throttledShare() > tolerated(v.config)/4:
 		// The edge itself: what is refused here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
 		return ReasonAtCapacity
@@ -237,16 +226,16 @@ func (r *rateLaw) follow(now time.Time, s Signal, v pathView) protocol.Reason {
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) protocol.Reason {
 	// Small steps end at the edge, which any refusal may be. A step that grew goes far,
 	// and few refusals are starts that coincided.
-	many := s.Throttles > 1 && s.ThrottledShare() > tolerated(v.config)/4
-	if many || s.Throttles > 0 && r.probe.won <= 1 {
+	throttles := s.Judged.Throttled
+	many := throttles > 1 && s.Judged.throttledShare() > tolerated(v.config)/4
+	if many || throttles > 0 && r.probe.won <= 1 {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, s, v)
 		return ReasonProbeEnded
 	}
 	r.probe.cost += s.Throttles
 	grown := s.Accepted-r.probe.settled >= r.probe.from*r.probe.step/2
-	if followed := grown || r.probe.waited && r.binds(s); !followed {
-		r.probe.waited = true
+	if followed := grown || r.binds(s) && 2*s.Judged.ended() >= s.Completions; !followed {
 		return ReasonProbePending
 	}
 	r.events.probesWon++
@@ -258,7 +247,7 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) protocol.Reaso
 // raise begins the next step of a probe. The first two are alike, as a policer lets
 // a short burst through; then they grow.
 func (r *rateLaw) raise(s Signal, v pathView) {
-	r.probe.active, r.probe.waited, r.probe.from, r.probe.settled = true, false, r.perSecond, s.Accepted
+	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.Accepted
 	step := v.config.BandwidthProbingRate * math.Pow(probeGrowth, float64(max(r.probe.won-1, 0)))
 	r.probe.step = min(step, probeStepMost)
 	r.perSecond *= 1 + r.probe.step
@@ -268,7 +257,6 @@ func (r *rateLaw) raise(s Signal, v pathView) {
 // found out.
 func (r *rateLaw) loseProbe(now time.Time, s Signal, v pathView) {
 	r.perSecond = max(r.lowest(), min(r.perSecond, cutShare*r.carried(s, r.probe.from)))
-	r.settling = true
 	r.endProbe(now, s, v)
 }
 
@@ -277,16 +265,13 @@ func (r *rateLaw) endProbe(now time.Time, s Signal, v pathView) {
 	r.events.probesLost++
 	// The larger the step, the less is known of where in it the capacity is.
 	part := min(1, 2*v.config.BandwidthProbingRate/r.probe.step)
-	r.probe = probe{ended: now, owing: true, cost: r.probe.cost, spread: part * (0.5 + v.rand.Float64())}
-	r.pay(s)
+	wait := min(max(r.pays(r.probe.cost+s.Throttles), probeSoonest), probeLatest)
+	r.probe = probe{due: now.Add(time.Duration(part * (0.5 + v.rand.Float64()) * float64(wait)))}
 }
 
-// pay adds to what the last probe has cost.
-func (r *rateLaw) pay(s Signal) {
-	p := &r.probe
-	p.cost += s.Throttles
-	seconds := p.spread * min(max(float64(p.cost)/(probeBudget*r.perSecond), probeSoonest.Seconds()), probeLatest.Seconds())
-	p.due = p.ended.Add(time.Duration(seconds * float64(time.Second)))
+// pays is how long it takes until so many refusals are within the budget of probes.
+func (r *rateLaw) pays(refused int64) time.Duration {
+	return seconds(float64(refused) / (probeBudget * max(r.perSecond, lowestRate)))
 }
 
 // nextProbe is how long after now a probe is due, 0 if none is to come.
@@ -310,7 +295,6 @@ func (r *rateLaw) enterFastRecovery(s Signal, prior float64) {
 // cut falls back to just below what was accepted.
 func (r *rateLaw) cut(s Signal) {
 	r.events.cuts++
-	r.settling = true
 	r.probe.active = false
 	r.perSecond = max(r.lowest(), cutShare*r.carried(s, r.perSecond))
 }
@@ -322,15 +306,18 @@ func (r *rateLaw) carried(s Signal, rate float64) float64 {
 	if r.perSecond == 0 || !r.binds(s) {
 		return s.Accepted
 	}
-	return max(s.Accepted, rate*(1-s.ThrottledShare()))
+	return max(s.Accepted, rate*(1-s.Judged.throttledShare()))
 }
 
 func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Reason {
-	settling := r.settling
-	r.settling = false
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess // apply counts these rounds
+	case s.Judged.Started == 0:
+		if r.lagged { // by now what was accepted shows
+			r.perSecond = max(r.perSecond, cutShare*s.Accepted)
+		}
+		return ReasonSettling
 	case !s.congested(v.config):
 		r.state = protocol.CongestionAvoidance
 		r.scheduleProbe(now, v)
@@ -339,12 +326,7 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Rea
 			r.binding = !v.without.Has(Probing)
 		}
 		return ReasonClean
-	case settling:
-		if r.lagged { // by now what was accepted shows
-			r.perSecond = max(r.perSecond, cutShare*s.Accepted)
-		}
-		return ReasonSettling // still the requests of before the cut
-	case s.ThrottledShare() > heavyThrottling:
+	case s.Judged.throttledShare() > heavyThrottling:
 		r.recover(s)
 		r.since = now
 		return ReasonPersistentThrottling
@@ -354,8 +336,8 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Rea
 }
 
 // recover enters recovery, at half of what was accepted. What was accepted while
-// others were refused is the capacity; where next to nothing was, that is unknown,
-// and what was good before is the best guess.
+// others were refused is the capacity; where next to nothing was, or only what was
+// started before the last cut, that is unknown, and what was good before is the best guess.
 func (r *rateLaw) recover(s Signal) {
 	r.events.recoveries++
 	if r.state != protocol.FastRecovery {
@@ -365,10 +347,10 @@ func (r *rateLaw) recover(s Signal) {
 		r.prior = r.probe.from
 	}
 	r.goal, r.resume = cutShare*s.Accepted, cutShare*s.Accepted
-	if s.Accepted <= outageShare*r.good {
+	if s.Judged.Accepted == 0 || s.Accepted <= outageShare*r.good {
 		r.goal, r.resume = r.good, r.prior
 	}
-	r.state, r.settling, r.lagged, r.binding, r.probe = protocol.Recovery, false, false, false, probe{}
+	r.state, r.lagged, r.binding, r.probe = protocol.Recovery, false, false, probe{}
 	r.perSecond = max(r.lowest(), s.Accepted/2)
 }
 

@@ -7,8 +7,7 @@ import "cargoship.dev/operator/internal/coordination/protocol"
 const (
 	// ReasonNoCompletions: no request ended, so nothing is known.
 	ReasonNoCompletions protocol.Reason = "NoCompletions"
-	// ReasonSettling: the responses are to requests sent before the last cut, or in slow
-	// start.
+	// ReasonSettling: nothing came back of what the last decision allows.
 	ReasonSettling protocol.Reason = "Settling"
 	// ReasonAwaitingSuccess: nothing was accepted, but not for long enough to be an outage.
 	ReasonAwaitingSuccess protocol.Reason = "AwaitingSuccess"
@@ -90,7 +89,8 @@ const (
 	// ReasonDrainStaleBase: the base latency was not confirmed for long: drained to measure
 	// it.
 	ReasonDrainStaleBase protocol.Reason = "DrainStaleBase"
-	// ReasonDraining: some responses are still to requests sent before the drain: unchanged.
+	// ReasonDraining: some responses are still to requests sent before the drain, or in slow
+	// start: unchanged.
 	ReasonDraining protocol.Reason = "Draining"
 	// ReasonDrainExtended: the path is still full: drained further.
 	ReasonDrainExtended protocol.Reason = "DrainExtended"

@@ -6,8 +6,6 @@ import "cargoship.dev/operator/internal/coordination/protocol"
 // to the floor in an outage.
 func (c *GlobalCongestionController) answerRefusals(s Signal) protocol.Reason {
 	w := &c.window
-	settling := w.settling
-	w.settling = false
 	if s.Accepted > 0 {
 		w.starved = 0
 	} else if w.starved++; w.starved >= starvedRounds || c.measured && s.Throttles >= manyThrottles {
@@ -18,6 +16,8 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) protocol.Reason {
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess
+	case s.Judged.Started == 0:
+		return ReasonSettling
 	case w.state == protocol.Recovery && !s.congested(c.config):
 		w.state, w.best, w.plateau = protocol.SlowStart, 0, 0
 		w.regaining = w.good > 0
@@ -29,10 +29,8 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) protocol.Reason {
 		return ReasonClean
 	case w.state == protocol.Recovery:
 		return ReasonStillThrottled
-	case settling:
-		return ReasonSettling
 	}
-	w.state, w.settling, w.regaining, w.draining = protocol.FastRecovery, true, false, false
+	w.state, w.regaining, w.draining = protocol.FastRecovery, false, false
 	w.cuts++
 	w.size = min(0.9*w.size, max(s.Accepted*c.path.current(), w.size/2))
 	return ReasonThrottled

@@ -38,6 +38,12 @@ func (j *Judged) add(k Judged) {
 	j.Failed += k.Failed
 }
 
+// throttledShare is the part of them that was throttled. A 503 comes at once and a success
+// after the service time, so what is in flight counts as accepted.
+func (j Judged) throttledShare() float64 { return ratio(float64(j.Throttled), float64(j.Started)) }
+
+func (j Judged) ended() int64 { return j.Accepted + j.Throttled + j.Failed }
+
 // ThrottledShare is the part of all completed requests that was refused.
 func (s Signal) ThrottledShare() float64 {
 	all := s.Accepted + s.Throttled + s.Failed
@@ -54,9 +60,10 @@ func (s Signal) timesOut() bool {
 	return s.Accepted > 0 && s.Failed > s.Accepted && s.Latency > 0 && s.Busy > ended*s.Latency.Seconds()
 }
 
-// congested tells that so many were refused that it is neither noise nor the edge.
+// congested tells that so many were refused that it is neither noise nor the edge, of
+// those that the last decision allowed.
 func (s Signal) congested(c protocol.Config) bool {
-	return s.Throttles >= enoughThrottles && s.ThrottledShare() > tolerated(c)
+	return s.Judged.Throttled >= enoughThrottles && s.Judged.throttledShare() > tolerated(c)
 }
 
 // tolerated is the throttled share above which a round is congested.

@@ -244,7 +244,7 @@ func (s *script) over(t *testing.T, d *datadriven.TestData) string {
 		}
 	}
 	e := congestion.NewEvidence()
-	e.Add(protocol.PrefixCounters{Started: accepted + throttled, Accepted: accepted, Throttled: throttled})
+	e.Add(protocol.PrefixCounters{Started: accepted + throttled, Accepted: accepted, Throttled: throttled}, protocol.Sample{Throttled: throttled})
 	s.c.Hear([]*congestion.Evidence{&e})
 	interval := duration(t, d, "interval", 500*time.Millisecond)
 	return strconv.FormatBool(s.c.Over(s.now.Add(duration(t, d, "after", 0)), interval, coverage))

@@ -80,7 +80,6 @@ type windowLaw struct {
 	overfull  int     // rounds in a row with twice the queue that there should be
 	carried   float64 // the most per second before and during it
 	drainWait time.Duration
-	settling  bool    // the next round still holds what was sent before a cut
 	found     float64 // the most accepted per second in the slow start that has just ended, or 0
 	starved   int     // rounds with completions but no success
 	late      int     // rounds in a row in which most requests timed out
@@ -160,14 +159,13 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) pro
 	if !c.config.AdvancedFlowControl && (s.congested(c.config) || s.Accepted == 0 || w.state == protocol.FastRecovery || w.state == protocol.Recovery) {
 		return c.answerRefusals(s)
 	}
-	settling := w.settling
-	w.settling, w.starved = false, 0
+	w.starved = 0
 	pressed := w.press
 	w.press = press{}
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess // an outage is for the rates
-	case w.draining && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
+	case (w.draining || w.found > 0) && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
 		return ReasonDraining
 	case w.draining:
 		return c.endDrain(now, s)
@@ -177,8 +175,6 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) pro
 		return ReasonRatePending
 	case c.idle(s):
 		return ReasonSenderLimited
-	case settling:
-		return ReasonSettling
 	case c.slack(s):
 		reason := c.followRates(s)
 		w.proven = min(w.proven, w.size)
@@ -190,7 +186,7 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) pro
 		w.proven = w.size
 	}
 	if w.state == protocol.SlowStart {
-		return c.slowStart(s)
+		return c.slowStart(now, s)
 	}
 	w.press = pressed
 	return c.follow(now, s)
@@ -228,7 +224,7 @@ func (c *GlobalCongestionController) followRates(s Signal) protocol.Reason {
 	return ReasonRateLimited
 }
 
-func (c *GlobalCongestionController) slowStart(s Signal) protocol.Reason {
+func (c *GlobalCongestionController) slowStart(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
 	if w.regaining {
 		return c.regain()
@@ -251,7 +247,8 @@ func (c *GlobalCongestionController) slowStart(s Signal) protocol.Reason {
 		w.size *= 2
 		return ReasonBelowThreshold
 	default:
-		w.size, w.settling, w.found = min(w.size, c.filled()), true, c.path.rates.max()
+		w.size, w.found = min(w.size, c.filled()), c.path.rates.max()
+		w.drainEnds = now.Add(c.drainPatience())
 		c.avoid()
 	}
 	return reason

@@ -196,11 +196,11 @@ func parse(text string) (fields, error) {
 			if _, err := time.ParseDuration(value); err != nil {
 				return f, err
 			}
-		case "inflight", "busy", "started", "accepted", "failed", "requests", "throttles", "throttled", "rate", "good", "size":
+		case "inflight", "busy", "started", "accepted", "failed", "requests", "throttles", "throttled", "rate", "good", "size", "follows":
 			if _, err := parseRate(strings.TrimSuffix(value, "%")); err != nil {
 				return f, err
 			}
-		case "idle", "state", "members":
+		case "idle", "before", "state", "members":
 		default:
 			return f, fmt.Errorf("there is no field %q", key)
 		}
@@ -249,7 +249,19 @@ func (f fields) signal(started, throttled float64, all congestion.Signal) conges
 	if ended > 0 {
 		s.Throttles = int64(f.number("throttles", math.Round(float64(s.Completions)*s.Throttled/ended)))
 	}
+	if !f.has("before") {
+		s.Judged = f.judged(s, all.Length)
+	}
 	return s
+}
+
+// judged is all that the round tells, or the part of it that is said to follow the last
+// decision.
+func (f fields) judged(s congestion.Signal, length time.Duration) congestion.Judged {
+	part := f.number("follows", 1)
+	started := int64(part * math.Round(s.Started*length.Seconds()))
+	ended := int64(part * float64(s.Completions))
+	return congestion.Judged{Started: max(started, ended), Accepted: ended - min(ended, s.Throttles), Throttled: min(ended, s.Throttles)}
 }
 
 // parseRate reads a number, which may be per second.

@@ -52,6 +52,24 @@ func TestJudgedIsWhatTheLastDecisionAllowed(t *testing.T) {
 	}
 }
 
+// A worker that gives no samples can be judged all the same, if later.
+func TestJudgedWithoutSamples(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var l Ledger
+	l.Take(now, protocol.Report{Instance: "i", Sequence: 1})
+	l.Decide()
+	l.Issue(now, protocol.Grant{Epoch: 1, Sequence: 1, Duration: time.Minute, Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 8}}}, time.Minute)
+	l.Follow()
+	growth := protocol.PrefixCounters{Started: 9, Accepted: 2, Throttled: 5, Failed: 1}
+	want := protocol.Sample{Started: 9, Accepted: 2, Throttled: 5, Failed: 1}
+	if got := l.Judged(protocol.Report{Epoch: 1, GrantSequence: 1}, growth); got != want {
+		t.Errorf("judged are %+v, want %+v", got, want)
+	}
+	if got := l.Judged(protocol.Report{Epoch: 1}, growth); got != (protocol.Sample{}) {
+		t.Errorf("of one that acts on older limits %+v are judged, want none", got)
+	}
+}
+
 // Nothing new to grant is a decision as well: what goes on is judged by it.
 func TestJudgedGoesOnUnderLimitsThatStay(t *testing.T) {
 	now := time.Unix(1000, 0)

@@ -197,11 +197,15 @@ func (l *Ledger) Follow() {
 }
 
 // Judged gives by how much those requests of a prefix have grown that started under what
-// the last decision allows; growth is that of its counters in the report.
+// the last decision allows; growth is that of its counters in the report. Of a worker that
+// gives no samples all counts, once it acts on its newest limits.
 func (l *Ledger) Judged(r protocol.Report, growth protocol.PrefixCounters) protocol.Sample {
 	var judged protocol.Sample
-	if !l.follows {
+	switch {
+	case !l.follows:
 		return judged
+	case growth.Newest.Grant == protocol.GrantID{} && l.Settled(r):
+		return protocol.Sample{Started: growth.Started, Accepted: growth.Accepted, Throttled: growth.Throttled, Failed: growth.Failed}
 	}
 	decided := protocol.GrantID{Epoch: l.grant.Epoch, Sequence: l.decided}
 	// A worker that missed a grant may hold limits as they are again since an earlier one.
