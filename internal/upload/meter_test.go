@@ -59,8 +59,10 @@ func TestMeterCountsAndMeasures(t *testing.T) {
 			Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond,
 			MaxInFlight: 2, AttemptP50: 65 * time.Millisecond, ServiceP50: 32 * time.Millisecond,
 			ServiceP99: 32 * time.Millisecond, Measured: 1, LimitedBy: ByWindow,
+			Newest: Sample{Started: 2, Accepted: 1, Throttled: 1},
 		}, {
 			Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource,
+			Newest: Sample{Started: 3, Accepted: 1, Failed: 1},
 		}}
 		rounded := cmp.Transformer("rounded", func(d time.Duration) time.Duration { return d.Round(time.Millisecond) })
 		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
@@ -69,8 +71,10 @@ func TestMeterCountsAndMeasures(t *testing.T) {
 
 		// The counters go on; the measurements begin again, with what is in flight.
 		want = []PrefixStats{
-			{Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond, LimitedBy: BySource},
-			{Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource},
+			{Prefix: "a", Started: 2, Accepted: 1, Throttled: 1, Bytes: 1000, Busy: 128 * time.Millisecond, LimitedBy: BySource,
+				Newest: Sample{Started: 2, Accepted: 1, Throttled: 1}},
+			{Prefix: "b", Started: 3, Accepted: 1, Failed: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: BySource,
+				Newest: Sample{Started: 3, Accepted: 1, Failed: 1}},
 		}
 		if diff := cmp.Diff(want, m.Snapshot(0), rounded); diff != "" {
 			t.Errorf("second Snapshot (-want +got):\n%s", diff)
