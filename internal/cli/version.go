@@ -13,14 +13,14 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version(cmd.Root().Name()))
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), Version(cmd.Root().Name()))
 			return err
 		},
 	}
 }
 
-// version is the version that the Go toolchain stored in the binary.
-func version(program string) string {
+// Version is the version that the Go toolchain stored in the binary.
+func Version(program string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return program + " (unknown version)"

@@ -17,6 +17,8 @@ type Run struct {
 	Source, Destination string
 	// Suspended is spec.suspend, Fixed that windows are fixed by the spec.
 	Suspended, Fixed bool
+	// Weight is the run's share of a bucket that several write to.
+	Weight int32
 	// CPULimit is the limit of each worker in thousandths of a processor, 0 for none.
 	CPULimit int64
 	// The rest is the status.
@@ -38,6 +40,7 @@ func FromWorkload(w *v1alpha1.Workload) Run {
 		ObjectMeta: w.ObjectMeta, Kind: w.Kind, Destination: placeName(w.Location),
 		Suspended:  ptr.Deref(w.Spec.Suspend, false),
 		Fixed:      w.Spec.Coordination.Mode == v1alpha1.ModeUncoordinated,
+		Weight:     w.Spec.Weight,
 		CPULimit:   limit(w.Spec.Workers.Resources.Limits, corev1.ResourceCPU),
 		Conditions: s.Conditions, Progress: ptr.Deref(s.Progress, v1alpha1.Progress{}), Prefixes: s.Prefixes,
 		Coordination: ptr.Deref(s.Coordination, v1alpha1.CoordinationStatus{}),

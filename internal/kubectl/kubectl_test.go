@@ -3,6 +3,9 @@ package kubectl
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,14 +29,40 @@ func contains(t *testing.T, text string, words ...string) {
 	}
 }
 
-// It has to be the first test: the CRDs come with the next.
-func TestAClusterWithoutCargoShip(t *testing.T) {
-	r := call(t.Context(), t, "status")
-	contains(t, r.line, "CargoShip is not installed in this cluster", "list archivetransfers in namespace default")
-	if r.code != 1 {
-		t.Errorf("exit code %d", r.code)
+// served is an API server that serves a version of our group, "" for none, and no resources.
+func served(t *testing.T, version string) (kubeconfig string) {
+	t.Helper()
+	groups := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIGroupList"}}
+	if version != "" {
+		v := metav1.GroupVersionForDiscovery{GroupVersion: v1alpha1.GroupVersion.Group + "/" + version, Version: version}
+		groups.Groups = append(groups.Groups, metav1.APIGroup{Name: v1alpha1.GroupVersion.Group, Versions: []metav1.GroupVersionForDiscovery{v}, PreferredVersion: v})
 	}
-	contains(t, call(t.Context(), t, "explain", "photos").line, "CargoShip is not installed in this cluster")
+	mux := http.NewServeMux() // which answers 404 page not found, as an API server does
+	mux.HandleFunc("GET /apis", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(groups)
+	})
+	api := httptest.NewServer(mux)
+	t.Cleanup(api.Close)
+	kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c}}], clusters: [{name: c, cluster: {server: %q}}]}`, api.URL), 0o600))
+	return kubeconfig
+}
+
+func TestAnotherVersionOrNone(t *testing.T) {
+	for version, want := range map[string]string{
+		"":         "CargoShip is not installed in this cluster",
+		"v1beta1":  "the cluster serves version v1beta1 of the API, this command speaks v1alpha1",
+		"v1alpha1": "is older than this command and lacks the resource",
+	} {
+		for _, args := range [][]string{{"status"}, {"explain", "photos"}} {
+			r := callWith(t.Context(), t, served(t, version), args...)
+			contains(t, r.line, want, "in namespace default")
+			if r.code != 1 {
+				t.Errorf("exit code %d", r.code)
+			}
+		}
+	}
 }
 
 func TestNoCluster(t *testing.T) {

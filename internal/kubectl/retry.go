@@ -120,20 +120,20 @@ func (f *retryFlags) again(ctx context.Context, c *cluster, old *v1alpha1.Archiv
 
 // awaitGone waits until a deleted transfer is gone.
 func (f *retryFlags) awaitGone(ctx context.Context, c *cluster, old *v1alpha1.ArchiveTransfer) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errors.New("the manager has not let go of it: is it running?"))
-	defer cancel()
-	for {
+	for deadline := time.Now().Add(f.timeout); ; {
 		is := &v1alpha1.ArchiveTransfer{}
 		err := c.Get(ctx, client.ObjectKeyFromObject(old), is)
 		switch {
 		case apierrors.IsNotFound(err):
 			return nil
-		case err == nil && is.UID != old.UID:
-			return errors.New("somebody else has created it meanwhile")
-		case err == nil && !pause(ctx, deletePoll), ctx.Err() != nil:
-			return context.Cause(ctx)
 		case err != nil:
 			return err
+		case is.UID != old.UID:
+			return errors.New("somebody else has created it meanwhile")
+		case time.Now().After(deadline):
+			return errors.New("the manager has not let go of it: is it running?")
+		case !pause(ctx, deletePoll):
+			return context.Cause(ctx)
 		}
 	}
 }
