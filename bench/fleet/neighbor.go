@@ -22,7 +22,7 @@ const (
 )
 
 // neighbor is a tenant of the same bucket that knows nothing of anybody: so many
-// connections, each storing one object after the other, with a rest in between, for ever.
+// connections, each storing one object after the other, with a rest in between, forever.
 type neighbor struct {
 	cancel             context.CancelFunc
 	running            sync.WaitGroup

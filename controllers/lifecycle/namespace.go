@@ -13,7 +13,7 @@ import (
 // endWithNamespace deletes the workers' Job when the namespace is being deleted, and
 // tells whether it is. Kubernetes deletes the pods of a namespace before all else, the
 // Job controller keeps a failed pod until its index has another, and such a namespace
-// takes no other: unless the Job goes, each waits for the other for ever.
+// takes no other: unless the Job goes, each waits for the other forever.
 func (r *Reconciler) endWithNamespace(ctx context.Context, in input) (bool, error) {
 	deleted := func(p corev1.Pod) bool { return p.DeletionTimestamp != nil }
 	if in.workers == nil || !slices.ContainsFunc(in.pods, deleted) {

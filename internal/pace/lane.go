@@ -37,7 +37,7 @@ type Lane struct {
 	cut        cut
 	// delay is the part of an interval by which the next start is put off, after
 	// refusals in a row. Lanes that were refused because they started at the same
-	// moments would else do so for ever, as their intervals are alike.
+	// moments would else do so forever, as their intervals are alike.
 	delay   float64
 	refused int // in a row
 	random  rand.PCG

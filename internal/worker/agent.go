@@ -247,7 +247,7 @@ func (a *Agent) interval() time.Duration {
 	a.mu.Lock()
 	interval := reportInterval(&a.lease.Spec)
 	a.mu.Unlock()
-	// Workers that began together shall not report together for ever.
+	// Workers that began together shall not report together forever.
 	return interval - time.Duration(rand.Int64N(int64(interval)/10+1))
 }
 

@@ -17,9 +17,9 @@ import (
 	"cargoship.dev/operator/internal/upload"
 )
 
-// The manager grants no more than it reckons that the worker's memory holds, so it must
-// reckon as the worker does.
-func TestTheManagerReckonsWithTheSameMemory(t *testing.T) {
+// The manager grants no more than it estimates the memory of the worker to hold, so it must
+// estimate as the worker does.
+func TestTheManagerEstimatesTheSameMemory(t *testing.T) {
 	for limit := int64(1 << 20); limit <= 8<<30; limit += limit / 3 {
 		u := upload.NewUploader(upload.UploaderOptions{MemoryLimit: limit / 100 * bodyShare})
 		got, want := convert.MostInFlight(limit), u.MaxInFlight()
