@@ -52,7 +52,7 @@ func (r *Reconciler) checkOwn(ctx context.Context, at *v1alpha1.Workload, job *b
 	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) {
 		return err
 	}
-	return &rejection{v1alpha1.ReasonAPIConflict, fmt.Sprintf(
+	return &rejection{v1alpha1.ReasonNameTaken, fmt.Sprintf(
 		"Job %s exists and does not belong to this transfer; delete it, or create the transfer under another name", job.Name)}
 }
 

@@ -162,7 +162,7 @@ func serviceAccountExists(at *v1alpha1.Workload, p prerequisites) *violation {
 	if ref == nil || p.serviceAccount != nil {
 		return nil
 	}
-	return &violation{v1alpha1.ReasonServiceAccount, fmt.Sprintf(
+	return &violation{v1alpha1.ReasonServiceAccountNotFound, fmt.Sprintf(
 		"the ServiceAccount %q that the workers shall use does not exist in namespace %q; create it",
 		ref.ServiceAccountName, at.Namespace)}
 }

@@ -87,7 +87,7 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	case Queue:
 		sentence, advice = "A job queue holds the Job of its workers.", "See the queue, such as `kubectl get workloads`; it starts once admitted."
 	case Quota:
-		sentence, advice = "A quota of the namespace refuses the worker pods ("+why+").", "Raise the quota, or lower spec.workers.count or spec.workers.resources."
+		sentence, advice = "A quota of the namespace rejects the worker pods ("+why+").", "Raise the quota, or lower spec.workers.count or spec.workers.resources."
 	case Workers:
 		sentence, advice = "Its workers do not run yet ("+why+").", "See `kubectl describe pods -l "+v1alpha1.LabelTransfer+"="+r.Name+"`."
 	case Blocked:
