@@ -19,7 +19,7 @@ const (
 	Suspended v1alpha1.Limit = "Suspended"
 	// Queue: a job queue, such as Kueue, holds the workers' Job.
 	Queue v1alpha1.Limit = "Queue"
-	// Quota: the namespace's quota or another rule of the cluster refuses the pods.
+	// Quota: the namespace's quota or another rule of the cluster rejects the pods.
 	Quota v1alpha1.Limit = "Quota"
 	// Workers: the pods do not run yet.
 	Workers v1alpha1.Limit = "Workers"

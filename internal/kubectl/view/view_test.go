@@ -39,7 +39,7 @@ func moving() Item {
 		Conditions: []metav1.Condition{
 			{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonTransferring, Message: "workers are archiving the source"},
 			{Type: v1alpha1.ConditionThrottled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonThrottling, LastTransitionTime: ago(time.Minute),
-				Message: `the destination refuses requests for their rate on prefix "2024"; the workers have slowed down`},
+				Message: `the destination throttles requests to prefix "2024"; the workers have slowed down`},
 		},
 		Progress: &v1alpha1.Progress{Planning: "Complete", Percent: ptr.To(int32(63)), Summary: "2.52 GiB/4.00 GiB", Throughput: "118 MiB/s",
 			Planned: tally(8000, 4<<30), Done: tally(5021, 2<<30+532<<20), Failed: tally(2, 4096), Skipped: tally(3, 0)},
