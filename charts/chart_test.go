@@ -22,8 +22,8 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
-	"cargoship.dev/operator/test/kit"
 	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/kittest"
 )
 
 const chart = "cargoship"
@@ -275,16 +275,7 @@ func TestPrometheusOperatorKnowsEveryField(t *testing.T) {
 // a type for. It needs no published schemas, as kubeconform would, which a machine
 // without a way out can't fetch, and it knows the rules that no schema holds.
 func TestAPIServerTakesTheChart(t *testing.T) {
-	dir := programs(t)
-	cluster, err := kit.Start(t.Context(), kit.Options{Assets: dir, Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster, dir := kittest.ControlPlane(t)
 	rendered := template(t, append(everything(), "metrics.serviceMonitor.enabled=false", "metrics.rules.enabled=false")...)
 	kubectl := []string{filepath.Join(dir, assets.Kubectl), "--kubeconfig=" + cluster.Kubeconfig}
 	run(t, nil, append(kubectl, "create", "namespace", "cargoship-system")...)

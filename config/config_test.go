@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -25,6 +24,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/test/kit"
 	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/kittest"
 )
 
 const namespace = "default"
@@ -94,19 +94,7 @@ func successor(t *testing.T, admin client.Client, account *corev1.ServiceAccount
 // install starts a control plane with everything of config/default in it.
 func install(t *testing.T) (*kit.Cluster, client.Client) {
 	t.Helper()
-	dir, err := assets.Ensure(t.Context(), assets.Options{Log: os.Stderr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := kit.Start(t.Context(), kit.Options{Assets: dir, Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster, dir := kittest.ControlPlane(t)
 	kubectl := filepath.Join(dir, assets.Kubectl)
 	cmd := exec.CommandContext(t.Context(), kubectl, "--kubeconfig="+cluster.Kubeconfig, "apply", "--server-side", "-k", "default")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -12,8 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"cargoship.dev/operator/test/kit"
-	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/kittest"
 	"cargoship.dev/operator/test/kit/nodeagent"
 )
 
@@ -25,19 +24,7 @@ type fixture struct {
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	dir, err := assets.Ensure(t.Context(), assets.Options{Log: os.Stderr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := kit.Start(t.Context(), kit.Options{Assets: dir, Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster, _ := kittest.ControlPlane(t)
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
