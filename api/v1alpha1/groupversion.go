@@ -13,6 +13,7 @@ var GroupVersion = schema.GroupVersion{Group: "transfer.cargoship.dev", Version:
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&ArchiveTransfer{}, &ArchiveTransferList{},
+		&ArchiveRestore{}, &ArchiveRestoreList{},
 		&PrefixLease{}, &PrefixLeaseList{},
 		&DestinationProfile{}, &DestinationProfileList{},
 	)

@@ -4,7 +4,9 @@ package v1alpha1
 const (
 	// LabelTransfer names the ArchiveTransfer that a Job, pod or lease belongs to.
 	LabelTransfer = "transfer.cargoship.dev/name"
-	// LabelTransferUID is the UID of that ArchiveTransfer.
+	// LabelRestore names the ArchiveRestore that a Job, pod or lease belongs to.
+	LabelRestore = "transfer.cargoship.dev/restore"
+	// LabelTransferUID is the UID of that ArchiveTransfer or ArchiveRestore.
 	LabelTransferUID = "transfer.cargoship.dev/uid"
 	// LabelRole distinguishes worker pods from the finish pod.
 	LabelRole = "transfer.cargoship.dev/role"
@@ -22,6 +24,11 @@ const (
 	// transfer, as the JSON of an ArchiveTransfer with name, namespace, UID,
 	// source, destination and packing.
 	WorkerConfigEnv = "CARGOSHIP_TRANSFER"
+	// RestoreFinalizer keeps a restore until none of its workers writes any more.
+	RestoreFinalizer = "transfer.cargoship.dev/end-workers"
+	// RestoreConfigEnv is the environment variable that hands a worker its restore, as
+	// the JSON of an ArchiveRestore whose spec.from names location and run.
+	RestoreConfigEnv = "CARGOSHIP_RESTORE"
 )
 
 // Condition types of an ArchiveTransfer.
@@ -58,6 +65,7 @@ const (
 const (
 	ReasonPlanning               = "Planning"
 	ReasonTransferring           = "Transferring"
+	ReasonRestoring              = "Restoring"
 	ReasonFinishing              = "Finishing"
 	ReasonComplete               = "Complete"
 	ReasonSuspended              = "Suspended"
@@ -79,6 +87,10 @@ const (
 	ReasonHostPathNotAllowed     = "HostPathNotAllowed"
 	ReasonNFSNotAllowed          = "NFSNotAllowed"
 	ReasonNameTaken              = "NameTaken"
+	ReasonTransferNotFound       = "ArchiveTransferNotFound"
+	ReasonTransferRunning        = "ArchiveTransferRunning"
+	ReasonClaimNotWritable       = "PersistentVolumeClaimNotWritable"
+	ReasonTargetBusy             = "TargetBusy"
 	ReasonNotThrottled           = "NotThrottled"
 	ReasonThrottling             = "DestinationThrottling"
 	ReasonHealthy                = "Healthy"
@@ -115,6 +127,11 @@ const (
 	ReasonClockSkewed           = "ClockSkewed"
 	ReasonListingBroken         = "ListingBroken"
 	ReasonAnswerUnreadable      = "AnswerUnreadable"
+	ReasonRunNotFound           = "RunNotFound"
+	ReasonRunUnreadable         = "RunUnreadable"
+	ReasonPatternInvalid        = "PatternInvalid"
+	ReasonTargetUnavailable     = "TargetUnavailable"
+	ReasonTargetFull            = "TargetFull"
 )
 
 // BlockedReasons are the reasons that a blocked worker may give. Any other is not shown
@@ -125,6 +142,7 @@ func BlockedReasons() []string {
 		ReasonObjectNotFound, ReasonRegionMismatch, ReasonEndpointUnreachable, ReasonEndpointInvalid, ReasonCertificateNotTrusted,
 		ReasonCABundleInvalid, ReasonChecksumUnsupported, ReasonClockSkewed, ReasonConfigurationRejected, ReasonSourceUnavailable,
 		ReasonListingBroken, ReasonAnswerUnreadable,
+		ReasonRunNotFound, ReasonRunUnreadable, ReasonPatternInvalid, ReasonTargetUnavailable, ReasonTargetFull,
 	}
 }
 

@@ -5,8 +5,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// KindTransfer is the kind of an ArchiveTransfer.
-const KindTransfer = "ArchiveTransfer"
+// Kinds of workloads.
+const (
+	KindTransfer = "ArchiveTransfer"
+	KindRestore  = "ArchiveRestore"
+)
 
 // Workload is what a fleet of workers does, as the controllers see it, whichever kind of
 // object asks for it. It shares memory with that object.
@@ -15,15 +18,18 @@ const KindTransfer = "ArchiveTransfer"
 type Workload struct {
 	metav1.ObjectMeta
 
-	Kind     string
-	Spec     Fleet
-	Status   ArchiveTransferStatus
+	Kind   string
+	Spec   Fleet
+	Status ArchiveTransferStatus
+	// Location is where the archives are. A restore that has not begun may have none yet.
 	Location Location
 
-	// Object is the object itself.
-	Object Object
-	// Transfer is the object if it is an ArchiveTransfer, else nil.
+	// Object is the object itself, and one of the others too.
+	Object   Object
 	Transfer *ArchiveTransfer
+	Restore  *ArchiveRestore
+	// Source is the run that a restore reads, once it is known.
+	Source *RestoredRun
 }
 
 // Object is what a client of the API server reads and writes.
@@ -35,7 +41,10 @@ type Object interface {
 }
 
 // NewWorkload returns an empty object of a kind of workload.
-func NewWorkload(_ string) Object {
+func NewWorkload(kind string) Object {
+	if kind == KindRestore {
+		return &ArchiveRestore{}
+	}
 	return &ArchiveTransfer{}
 }
 
@@ -47,17 +56,51 @@ func WorkloadOf(o Object) *Workload {
 			ObjectMeta: o.ObjectMeta, Kind: KindTransfer, Spec: o.Spec.Fleet, Status: o.Status,
 			Location: o.Spec.Destination.Location, Object: o, Transfer: o,
 		}
+	case *ArchiveRestore:
+		w := &Workload{
+			ObjectMeta: o.ObjectMeta, Kind: KindRestore, Spec: o.Spec.Fleet, Status: o.Status.ArchiveTransferStatus,
+			Object: o, Restore: o,
+		}
+		w.ReadsFrom(o.Status.Source)
+		return w
 	default:
 		return nil
+	}
+}
+
+// ReadsFrom takes in which run a restore reads; nil for none yet.
+func (w *Workload) ReadsFrom(source *RestoredRun) {
+	w.Source = source
+	if source != nil {
+		w.Location = source.Location
 	}
 }
 
 // String names the workload in errors.
 func (w *Workload) String() string { return w.Kind + " " + w.Namespace + "/" + w.Name }
 
+// NameLabel is the label that names the workload on what is made for it.
+func (w *Workload) NameLabel() string {
+	if w.Restore != nil {
+		return LabelRestore
+	}
+	return LabelTransfer
+}
+
+// Finalizer is what keeps the object until nothing works for it any more.
+func (w *Workload) Finalizer() string {
+	if w.Restore != nil {
+		return RestoreFinalizer
+	}
+	return Finalizer
+}
+
 // WithStatus returns an object with nothing but the name of the workload, a version, "" for
-// any, and a status.
-func (w *Workload) WithStatus(version string, s ArchiveTransferStatus) Object {
+// any, and a status; source is the part of it that only a restore has.
+func (w *Workload) WithStatus(version string, s ArchiveTransferStatus, source *RestoredRun) Object {
 	name := metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name, UID: w.UID, ResourceVersion: version}
+	if w.Restore != nil {
+		return &ArchiveRestore{ObjectMeta: name, Status: ArchiveRestoreStatus{Source: source, ArchiveTransferStatus: s}}
+	}
 	return &ArchiveTransfer{ObjectMeta: name, Status: s}
 }

@@ -26,10 +26,11 @@ func newFinishCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "finish",
-		Short: "Close an ArchiveTransfer whose workers have ended: abort open uploads, count the manifests, write the index",
+		Short: "Close an ArchiveTransfer or ArchiveRestore whose workers have ended",
 		Long: "Abort the multipart uploads that the workers of an ArchiveTransfer left open, check the manifests in the\n" +
-			"bucket against plan, inventory and the expected counts, and write the index. Exit code 3 means that the counts\n" +
-			"differ; no index is written, and rerunning does not help.",
+			"bucket against plan, inventory and the expected counts, and write the index. Of an ArchiveRestore: give\n" +
+			"directories their attributes, and check the target against the run and the expected counts. Exit code 3 means\n" +
+			"that the counts differ; no index is written, and rerunning does not help.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := 0

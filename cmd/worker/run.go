@@ -22,17 +22,24 @@ type runFlags struct {
 	podUID                string
 }
 
-// siteFlags say where source, credentials and CA bundle are mounted.
+// siteFlags say where source or target, credentials and CA bundle are mounted.
 type siteFlags struct {
-	sourceDir, credentialsDir, caFile string
-	memoryLimit                       int64
+	sourceDir, targetDir string
+	access               worker.Access
+	memoryLimit          int64
+}
+
+// site is what a pod was given.
+type site interface {
+	Serve(ctx context.Context, leases worker.Leases, podUID types.UID, instance string, logger *slog.Logger) error
+	Finish(ctx context.Context, o worker.FinishOptions, logger *slog.Logger) error
 }
 
 func newRunCommand() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Upload archives under a lease, in a pod of an ArchiveTransfer",
+		Short: "Move archives under a lease, in a pod of an ArchiveTransfer or ArchiveRestore",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), f) },
 	}
@@ -50,21 +57,20 @@ func newRunCommand() *cobra.Command {
 func (f *siteFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.sourceDir, "source-dir", "/source", "where the source volume is mounted")
-	flags.StringVar(&f.credentialsDir, "credentials-dir", "/var/run/cargoship/credentials", "where the credentials Secret is mounted, if any")
-	flags.StringVar(&f.caFile, "ca-file", "/var/run/cargoship/ca/ca.crt", "where the CA bundle is mounted, if any")
+	flags.StringVar(&f.targetDir, "target-dir", "/target", "where the target volume of a restore is mounted")
+	flags.StringVar(&f.access.CredentialsDir, "credentials-dir", "/var/run/cargoship/credentials", "where the credentials Secret is mounted, if any")
+	flags.StringVar(&f.access.CAFile, "ca-file", "/var/run/cargoship/ca/ca.crt", "where the CA bundle is mounted, if any")
 	flags.Int64Var(&f.memoryLimit, "memory-limit", 0, "memory limit of the pod in bytes; 0 for none")
 }
 
-// site joins flags and the transfer that the manager hands over.
-func (f siteFlags) site() (worker.Site, error) {
-	transfer, err := worker.ParseTransfer(os.Getenv(v1alpha1.WorkerConfigEnv))
-	if err != nil {
-		return worker.Site{}, err
+// site joins flags and the restore or transfer that the manager hands over.
+func (f siteFlags) site() (site, error) {
+	if text := os.Getenv(v1alpha1.RestoreConfigEnv); text != "" {
+		restore, err := worker.ParseRestore(text)
+		return worker.RestoreSite{Restore: restore, TargetDir: f.targetDir, Access: f.access, MemoryLimit: f.memoryLimit}, err
 	}
-	return worker.Site{
-		Transfer: transfer, SourceDir: f.sourceDir, CredentialsDir: f.credentialsDir,
-		CAFile: f.caFile, MemoryLimit: f.memoryLimit,
-	}, nil
+	transfer, err := worker.ParseTransfer(os.Getenv(v1alpha1.WorkerConfigEnv))
+	return worker.Site{Transfer: transfer, SourceDir: f.sourceDir, Access: f.access, MemoryLimit: f.memoryLimit}, err
 }
 
 func run(ctx context.Context, f runFlags) error {

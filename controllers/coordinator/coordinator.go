@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -46,8 +47,8 @@ type Coordinator struct {
 	retries *flowcontrol.Backoff
 }
 
-// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch
-// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers;archiverestores,verbs=get;list;watch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status;archiverestores/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
@@ -82,9 +83,9 @@ func (c *Coordinator) Start(ctx context.Context) error {
 // grant of a former leader outlives this one's first.
 func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	c.domains, c.retries = map[string]*domain{}, c.newRetries()
-	var transfers v1alpha1.ArchiveTransferList
-	if err := c.APIReader.List(ctx, &transfers); err != nil {
-		return fmt.Errorf("begin an epoch: list ArchiveTransfers: %w", err)
+	workloads, err := objects.ListWorkloads(ctx, c.APIReader)
+	if err != nil {
+		return fmt.Errorf("begin an epoch: %w", err)
 	}
 	var leases v1alpha1.PrefixLeaseList
 	if err := c.APIReader.List(ctx, &leases); err != nil {
@@ -103,8 +104,8 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	for i := range profiles.Items {
 		recorded(ptr.Deref(profiles.Items[i].Status.Epoch, 0))
 	}
-	for i := range transfers.Items {
-		recorded(recordedEpoch(v1alpha1.WorkloadOf(&transfers.Items[i])))
+	for _, w := range workloads {
+		recorded(recordedEpoch(w))
 	}
 	// What workers say of epochs is not asked: they know none but those written here.
 	for i := range leases.Items {

@@ -29,19 +29,18 @@ type owners map[types.UID]*member
 // gather reads all transfers under control, by domain: those whose workers
 // have been asked for and which have not ended.
 func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) {
-	var transfers v1alpha1.ArchiveTransferList
-	if err := c.Client.List(ctx, &transfers); err != nil {
-		return nil, fmt.Errorf("list ArchiveTransfers: %w", err)
+	workloads, err := objects.ListWorkloads(ctx, c.Client)
+	if err != nil {
+		return nil, err
 	}
 	world, all := map[string][]*member{}, owners{}
-	for i := range transfers.Items {
-		at := v1alpha1.WorkloadOf(&transfers.Items[i])
+	for _, at := range workloads {
 		if at.Status.StartTime == nil || at.DeletionTimestamp != nil || objects.Ended(at) {
 			continue
 		}
 		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
 		all[at.UID] = m
-		name := convert.Domain(at.Location)
+		name := convert.DomainOf(at)
 		world[name] = append(world[name], m)
 	}
 	of, err := c.gatherPods(ctx, all)

@@ -51,7 +51,7 @@ func (r *Reconciler) afterEnd(ctx context.Context, in input) (ctrl.Result, error
 // multipart upload of its workers either.
 func (r *Reconciler) delete(ctx context.Context, in input) (ctrl.Result, error) {
 	at := in.transfer
-	if !controllerutil.ContainsFinalizer(at.Object, v1alpha1.Finalizer) {
+	if !controllerutil.ContainsFinalizer(at.Object, at.Finalizer()) {
 		return ctrl.Result{}, nil
 	}
 	if objects.Ended(at) || at.Status.StartTime == nil && in.workers == nil {
@@ -120,7 +120,7 @@ func (r *Reconciler) release(ctx context.Context, in input) error {
 		return err
 	}
 	at := in.transfer
-	if !controllerutil.ContainsFinalizer(at.Object, v1alpha1.Finalizer) {
+	if !controllerutil.ContainsFinalizer(at.Object, at.Finalizer()) {
 		return nil
 	}
 	return client.IgnoreNotFound(r.patchFinalizers(ctx, at, controllerutil.RemoveFinalizer))
@@ -130,7 +130,7 @@ func (r *Reconciler) release(ctx context.Context, in input) error {
 // the CRD knows, and this manager does not, stay as they are.
 func (r *Reconciler) patchFinalizers(ctx context.Context, at *v1alpha1.Workload, change func(client.Object, string) bool) error {
 	before := at.Object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // A copy has the type of what was copied.
-	change(at.Object, v1alpha1.Finalizer)
+	change(at.Object, at.Finalizer())
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Patch(ctx, at.Object, patch); err != nil {
 		return fmt.Errorf("patch the finalizers of %s: %w", at, err)

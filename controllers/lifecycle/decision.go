@@ -29,9 +29,10 @@ const (
 type input struct {
 	now        time.Time
 	transfer   *v1alpha1.Workload
-	disallowed *violation // why the administrator does not allow the source, or nil
-	violation  *violation // a precondition that does not hold, or nil
-	rejected   *violation // why a Job has no pod, if the cluster says
+	disallowed *violation                    // why the administrator does not allow the source, or nil
+	violation  *violation                    // a precondition that does not hold, or nil
+	rejected   *violation                    // why a Job has no pod, if the cluster says
+	claim      *corev1.PersistentVolumeClaim // of the source or target, until there are workers
 	workers    *batchv1.Job
 	closing    *batchv1.Job
 	leases     []v1alpha1.PrefixLease
@@ -78,7 +79,7 @@ func decide(in input) decision {
 	}
 	if in.workers != nil && jobCondition(in.workers, batchv1.JobFailed) {
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed, message: fmt.Sprintf(
-			"Job %s failed; see the logs of its pods, then delete the transfer and create it again", in.workers.Name)}
+			"Job %s failed; see the logs of its pods, then delete the %s and create it again", in.workers.Name, wordsOf(in.transfer).noun)}
 	}
 	return decideRunning(in)
 }
@@ -100,8 +101,8 @@ func failedFiles(at *v1alpha1.Workload) int64 {
 }
 
 func decideRunning(in input) decision {
-	run := decision{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring,
-		message: "archiving the source"}
+	say := wordsOf(in.transfer)
+	run := decision{action: actRunWorkers, progressing: true, reason: say.running, message: say.runningMessage}
 	p := in.transfer.Status.Progress
 	blocked, who := blockedLease(in.leases)
 	problem, invalid := podProblem(in), coordinationValid(in.transfer, prerequisites{})
@@ -121,13 +122,14 @@ func decideRunning(in input) decision {
 		run.reason, run.message = v1alpha1.ReasonWorkersPending, "waiting for worker pods to start"
 		run.again = withoutPods(in, v1alpha1.RoleWorker)
 	case p == nil || p.Planning != planningComplete:
-		run.reason, run.message = v1alpha1.ReasonPlanning, "listing the source; files already listed are being archived"
+		run.reason, run.message = v1alpha1.ReasonPlanning, say.planning
 	}
 	return run
 }
 
 func decideClosing(in input) decision {
-	d := decision{progressing: true, reason: v1alpha1.ReasonFinishing, message: "writing the index and aborting open uploads"}
+	say := wordsOf(in.transfer)
+	d := decision{progressing: true, reason: v1alpha1.ReasonFinishing, message: say.finishing}
 	switch {
 	case in.closing == nil && active(in.workers):
 		d.action, d.again = actDrainWorkers, drainGrace
@@ -140,12 +142,11 @@ func decideClosing(in input) decision {
 		return decideEnd(in)
 	case countsDiffer(in.closing):
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
-			"the counts of Job %s in the bucket differ from the workers' reports%s; verify the bucket, then delete the transfer and create it again",
-			in.closing.Name, lastWords(in))}
+			"the counts of Job %s in the %s differ from the workers' reports%s; verify the %s, then delete the %s and create it again",
+			in.closing.Name, say.counted, lastWords(in), say.counted, say.noun)}
 	case jobCondition(in.closing, batchv1.JobFailed):
 		d.action, d.progressing, d.reason = actRetryClose, false, v1alpha1.ReasonFinishFailed
-		d.message = fmt.Sprintf("Job %s could not write the index and abort open uploads and will be retried; see the logs of its pods",
-			in.closing.Name)
+		d.message = fmt.Sprintf("Job %s could not %s and will be retried; see the logs of its pods", in.closing.Name, say.finish)
 		d.again = backoff(in)
 	default:
 		d.action, d.again = actClose, withoutPods(in, v1alpha1.RoleFinisher)

@@ -16,36 +16,46 @@ import (
 // decideEnd judges a transfer whose finish pod has done its work.
 func decideEnd(in input) decision {
 	at := in.transfer
-	n, names := failedFiles(at), "status.failures lists the first archives, their manifests in the bucket list every file"
+	n, say := failedFiles(at), wordsOf(at)
 	switch {
 	case tooManyFailures(at):
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
-			"%d files could not be archived; %s", n, names)}
+			"%d files could not be %s; %s", n, say.done, say.failures)}
 	case in.stopped && n > 0:
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed, message: fmt.Sprintf(
-			"%d files could not be archived, and spec.failurePolicy had stopped the transfer before it was changed to tolerate them; %s; create the transfer again to archive the rest", n, names)}
+			"%d files could not be %s, and spec.failurePolicy had stopped the %s before it was changed to tolerate them; %s; create it again for the rest", n, say.done, say.noun, say.failures)}
 	}
 	if what := unaccounted(at.Status.Progress); what != "" {
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
-			"the counts of the workers do not add up: %s; verify the bucket, then delete the transfer and create it again", what)}
+			"the counts of the workers do not add up: %s; verify the %s, then delete the %s and create it again", what, say.counted, say.noun)}
 	}
-	if convert.TallyFrom(at.Status.Progress.Planned).Files == 0 {
+	if nothingSelected(at) {
 		return decideNothingSelected(at)
 	}
-	message := "all files uploaded and verified"
+	message := "all files " + say.ended
 	if n > 0 {
-		message = fmt.Sprintf("all files uploaded and verified, except %d that spec.failurePolicy.toleratedFailures tolerates", n)
+		message = fmt.Sprintf("all files %s, except %d that spec.failurePolicy.toleratedFailures tolerates", say.ended, n)
 	}
 	return decision{action: actEnd, reason: v1alpha1.ReasonComplete, message: message}
 }
 
-// decideNothingSelected ends a transfer without a single file.
+// nothingSelected tells whether not a single file was to be moved. The plan of a restore
+// counts what its run has archived; what is not selected of it is skipped.
+func nothingSelected(at *v1alpha1.Workload) bool {
+	planned := convert.TallyFrom(at.Status.Progress.Planned).Files
+	if at.Restore == nil {
+		return planned == 0
+	}
+	return planned == convert.TallyFrom(at.Status.Progress.Skipped).Files
+}
+
+// decideNothingSelected ends a workload without a single file.
 func decideNothingSelected(at *v1alpha1.Workload) decision {
-	d := decision{action: actEnd, reason: v1alpha1.ReasonNothingSelected,
-		message: "the source holds no files, so nothing was uploaded"}
-	patterns := len(at.Transfer.Spec.Source.Include)+len(at.Transfer.Spec.Source.Exclude) > 0
+	say := wordsOf(at)
+	d := decision{action: actEnd, reason: v1alpha1.ReasonNothingSelected, message: say.empty}
+	patterns := hasPatterns(at)
 	if patterns {
-		d.message = "source.include and source.exclude select no file of the source, so nothing was uploaded; correct them in a new transfer"
+		d.message = say.unselected
 	}
 	switch at.Spec.FailurePolicy.OnNothingSelected {
 	case v1alpha1.NothingSelectedFails:

@@ -23,6 +23,8 @@ type violation struct {
 // of that name, or where the transfer names none.
 type prerequisites struct {
 	claim          *corev1.PersistentVolumeClaim
+	transfer       *v1alpha1.ArchiveTransfer // that a restore refers to
+	busy           *v1alpha1.ArchiveRestore  // another restore that comes first at the claim
 	secret         *corev1.Secret
 	caBundle       *corev1.ConfigMap
 	serviceAccount *corev1.ServiceAccount
@@ -30,37 +32,50 @@ type prerequisites struct {
 
 // gatherPrerequisites reads what the transfer refers to, past the cache: the
 // manager neither lists nor watches Secrets.
-func gatherPrerequisites(ctx context.Context, r client.Reader, at *v1alpha1.Workload) (prerequisites, error) {
-	var p prerequisites
-	var err error
-	src, dst := at.Transfer.Spec.Source, at.Location
-	if c := src.PersistentVolumeClaim; c != nil {
-		if p.claim, err = objects.GetOrNil(ctx, r, at.Namespace, c.ClaimName, &corev1.PersistentVolumeClaim{}); err != nil {
+func (r *Reconciler) gatherPrerequisites(ctx context.Context, at *v1alpha1.Workload) (p prerequisites, err error) {
+	if at.Restore != nil {
+		if err := r.gatherRestore(ctx, at, &p); err != nil {
 			return p, err
 		}
 	}
+	if name, _ := claimOf(at); name != "" {
+		if p.claim, err = objects.GetOrNil(ctx, r.APIReader, at.Namespace, name, &corev1.PersistentVolumeClaim{}); err != nil {
+			return p, err
+		}
+	}
+	err = gatherAccess(ctx, r.APIReader, at, &p)
+	return p, err
+}
+
+// gatherAccess reads what leads to the bucket.
+func gatherAccess(ctx context.Context, r client.Reader, at *v1alpha1.Workload, p *prerequisites) (err error) {
+	dst := at.Location
 	if name := dst.Credentials.SecretName; name != "" {
 		if p.secret, err = objects.GetOrNil(ctx, r, at.Namespace, name, &corev1.Secret{}); err != nil {
-			return p, err
+			return err
 		}
 	}
 	if b := dst.CABundle; b != nil {
 		if p.caBundle, err = objects.GetOrNil(ctx, r, at.Namespace, b.ConfigMapName, &corev1.ConfigMap{}); err != nil {
-			return p, err
+			return err
 		}
 	}
 	if i := dst.Credentials.PodIdentity; i != nil {
 		p.serviceAccount, err = objects.GetOrNil(ctx, r, at.Namespace, i.ServiceAccountName, &corev1.ServiceAccount{})
 	}
-	return p, err
+	return err
 }
 
 // policy judges one precondition; nil means that it holds.
 type policy func(at *v1alpha1.Workload, p prerequisites) *violation
 
 // preconditions are judged in this order; the first violation is reported.
-func preconditions() []policy {
-	return []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
+func preconditions(at *v1alpha1.Workload) []policy {
+	common := []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
+	if at.Restore != nil {
+		return append([]policy{sourceKnown, targetWritable, targetFree}, common...)
+	}
+	return common
 }
 
 func firstViolation(policies []policy, at *v1alpha1.Workload, p prerequisites) *violation {
@@ -97,16 +112,16 @@ func coordinationValid(at *v1alpha1.Workload, _ prerequisites) *violation {
 }
 
 func claimUsable(at *v1alpha1.Workload, p prerequisites) *violation {
-	ref := at.Transfer.Spec.Source.PersistentVolumeClaim
+	name, role := claimOf(at)
 	switch {
-	case ref == nil:
+	case name == "":
 		return nil
 	case p.claim == nil:
 		return &violation{v1alpha1.ReasonClaimNotFound, fmt.Sprintf(
-			"the source PersistentVolumeClaim %q does not exist in namespace %q; create it", ref.ClaimName, at.Namespace)}
+			"the %s PersistentVolumeClaim %q does not exist in namespace %q; create it", role, name, at.Namespace)}
 	case p.claim.Status.Phase == corev1.ClaimLost:
 		return &violation{v1alpha1.ReasonClaimNotBound, fmt.Sprintf(
-			"the source PersistentVolumeClaim %q has lost its volume %q; restore the volume", ref.ClaimName, p.claim.Spec.VolumeName)}
+			"the %s PersistentVolumeClaim %q has lost its volume %q; restore the volume", role, name, p.claim.Spec.VolumeName)}
 	}
 	return nil
 }

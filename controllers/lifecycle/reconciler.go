@@ -37,9 +37,8 @@ const reconcileTimeout = time.Minute
 // cacheDelay is how long the cache may be behind after a write of somebody else's.
 const cacheDelay = 200 * time.Millisecond
 
-// Reconciler reconciles one ArchiveTransfer: its preconditions, its workers'
-// Job, its end, its conditions and its deletion. What moves is the
-// coordinator's.
+// Reconciler reconciles one ArchiveTransfer or ArchiveRestore: its preconditions, its
+// workers' Job, its end, its conditions and its deletion. What moves is the coordinator's.
 type Reconciler struct {
 	Client client.Client
 	// APIReader reads past the cache what the manager does not watch.
@@ -52,9 +51,9 @@ type Reconciler struct {
 	Allowed AllowedSources
 }
 
-// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers,verbs=get;list;watch;patch;delete
-// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/finalizers,verbs=update
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers;archiverestores,verbs=get;list;watch;patch;delete
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status;archiverestores/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/finalizers;archiverestores/finalizers,verbs=update
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
@@ -64,23 +63,31 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=cargoship-worker
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager registers the reconciler.
+// SetupWithManager registers the reconciler, for each kind of workload.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	byTransferLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-		name := o.GetLabels()[v1alpha1.LabelTransfer]
+	return errors.Join(
+		r.setup(mgr, v1alpha1.KindTransfer, "lifecycle", v1alpha1.LabelTransfer),
+		r.setup(mgr, v1alpha1.KindRestore, "restore-lifecycle", v1alpha1.LabelRestore))
+}
+
+func (r *Reconciler) setup(mgr ctrl.Manager, kind, controllerName, nameLabel string) error {
+	byNameLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		name := o.GetLabels()[nameLabel]
 		if name == "" {
 			return nil
 		}
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
 	})
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.ArchiveTransfer{}).
+		For(v1alpha1.NewWorkload(kind)).
 		Owns(&batchv1.Job{}).
 		Owns(&v1alpha1.PrefixLease{}, builder.WithPredicates(leaseChangedState())).
-		Watches(&corev1.Pod{}, byTransferLabel).
+		Watches(&corev1.Pod{}, byNameLabel).
 		WithOptions(controller.Options{ReconciliationTimeout: reconcileTimeout, MaxConcurrentReconciles: 4}).
-		Named("lifecycle").
-		Complete(r)
+		Named(controllerName).
+		Complete(reconcile.Func(func(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+			return r.reconcile(ctx, kind, req)
+		}))
 }
 
 // leaseChangedState lets through what the lifecycle follows in a lease: that it
@@ -94,10 +101,10 @@ func leaseChangedState() predicate.Predicate {
 	}}
 }
 
-// Reconcile brings one transfer a step further: gather, decide, act, and write
+// reconcile brings one workload a step further: gather, decide, act, and write
 // the status once.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	at, err := objects.ReadWorkload(ctx, r.Client, v1alpha1.KindTransfer, req.NamespacedName)
+func (r *Reconciler) reconcile(ctx context.Context, kind string, req ctrl.Request) (ctrl.Result, error) {
+	at, err := objects.ReadWorkload(ctx, r.Client, kind, req.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -110,7 +117,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return r.delete(ctx, in)
 	case objects.Ended(at):
 		return r.afterEnd(ctx, in)
-	case !controllerutil.ContainsFinalizer(at.Object, v1alpha1.Finalizer):
+	case !controllerutil.ContainsFinalizer(at.Object, at.Finalizer()):
 		// The finalizer comes before the first external effect that it is to undo.
 		err := r.patchFinalizers(ctx, at, controllerutil.AddFinalizer)
 		return ctrl.Result{}, err
@@ -150,13 +157,15 @@ func (r *Reconciler) gather(ctx context.Context, at *v1alpha1.Workload) (input, 
 	if at.DeletionTimestamp != nil || objects.Ended(at) {
 		return in, nil
 	}
-	in.disallowed = r.Allowed.judge(at.Transfer.Spec.Source)
+	if at.Transfer != nil {
+		in.disallowed = r.Allowed.judge(at.Transfer.Spec.Source)
+	}
 	if in.workers == nil {
-		p, err := gatherPrerequisites(ctx, r.APIReader, at)
+		p, err := r.gatherPrerequisites(ctx, at)
 		if err != nil {
 			return in, err
 		}
-		in.violation = firstViolation(preconditions(), at, p)
+		in.claim, in.violation = p.claim, firstViolation(preconditions(at), at, p)
 	}
 	in.rejected, err = r.rejectedPods(ctx, in)
 	return in, err
@@ -222,7 +231,7 @@ func (r *Reconciler) act(ctx context.Context, in input, d decision) error {
 // runWorkers makes the fleet be as the spec says.
 func (r *Reconciler) runWorkers(ctx context.Context, in input) error {
 	if in.workers == nil {
-		return r.startWorkers(ctx, in.transfer)
+		return r.startWorkers(ctx, in)
 	}
 	byUs := in.workers.Annotations[objects.AnnotationSuspendedByUs] != ""
 	want := ptr.Deref(in.transfer.Spec.Suspend, false)
@@ -242,15 +251,15 @@ func (r *Reconciler) runWorkers(ctx context.Context, in input) error {
 	return nil
 }
 
-func (r *Reconciler) startWorkers(ctx context.Context, cached *v1alpha1.Workload) error {
-	at, err := r.whole(ctx, cached)
+func (r *Reconciler) startWorkers(ctx context.Context, in input) error {
+	at, err := r.whole(ctx, in.transfer)
 	if err != nil {
 		return err
 	}
 	if err := r.ensureIdentity(ctx, at); err != nil {
 		return err
 	}
-	job, err := workersJob(at, r.WorkerImage, r.Allowed)
+	job, err := workersJob(at, in.claim, r.WorkerImage, r.Allowed)
 	if err != nil {
 		return err
 	}
@@ -265,6 +274,9 @@ func (r *Reconciler) whole(ctx context.Context, cached *v1alpha1.Workload) (*v1a
 	}
 	if at.UID != cached.UID {
 		return nil, fmt.Errorf("read %s: it was deleted and created anew", cached)
+	}
+	if at.Restore != nil {
+		at.ReadsFrom(cached.Source)
 	}
 	return at, nil
 }

@@ -26,6 +26,7 @@ const (
 	WorkerClusterRole = "cargoship-worker"
 
 	sourceMount      = "/source"
+	targetMount      = "/target"
 	credentialsMount = "/var/run/cargoship/credentials"
 	caMount          = "/var/run/cargoship/ca"
 
@@ -39,16 +40,25 @@ const (
 	exitCountsDiffer = 3
 )
 
-func finishJobName(at *v1alpha1.Workload) string { return at.Name + "-finish" }
-func abortJobName(at *v1alpha1.Workload) string  { return at.Name + "-abort" }
+func finishJobName(at *v1alpha1.Workload) string {
+	if at.Restore != nil {
+		return objects.WorkersJobName(at) + "-finish"
+	}
+	return at.Name + "-finish"
+}
+
+func abortJobName(at *v1alpha1.Workload) string { return at.Name + "-abort" }
 
 // workersJob is the fleet: an Indexed Job, so that a job queue can hold it.
-func workersJob(at *v1alpha1.Workload, image string, allowed AllowedSources) (*batchv1.Job, error) {
+func workersJob(at *v1alpha1.Workload, claim *corev1.PersistentVolumeClaim, image string, allowed AllowedSources) (*batchv1.Job, error) {
 	job, err := jobFor(at, objects.WorkersJobName(at), v1alpha1.RoleWorker, image)
 	if err != nil {
 		return nil, err
 	}
-	if err := mountSource(&job.Spec.Template.Spec, at.Transfer.Spec.Source, allowed); err != nil {
+	if at.Restore != nil {
+		mountTarget(&job.Spec.Template.Spec, at)
+		keepTogether(&job.Spec.Template.Spec, at, claim)
+	} else if err := mountSource(&job.Spec.Template.Spec, at.Transfer.Spec.Source, allowed); err != nil {
 		return nil, err
 	}
 	job.Labels = merged(texts(at.Spec.Workers.JobLabels), job.Labels)
@@ -65,7 +75,7 @@ func workersJob(at *v1alpha1.Workload, image string, allowed AllowedSources) (*b
 	container := &pod.Containers[0]
 	container.Args = append([]string{"run",
 		"--pod-name=$(POD_NAME)", "--pod-namespace=$(POD_NAMESPACE)", "--pod-uid=$(POD_UID)",
-		"--source-dir=" + sourceMount}, dataArgs(at)...)
+		volumeArg(at)}, dataArgs(at)...)
 	container.Env = append(container.Env,
 		fieldEnv("POD_NAME", "metadata.name"),
 		fieldEnv("POD_NAMESPACE", "metadata.namespace"),
@@ -75,7 +85,7 @@ func workersJob(at *v1alpha1.Workload, image string, allowed AllowedSources) (*b
 
 // closingJob closes a transfer: it writes the index and aborts what uploads
 // were left open, or with abort only the latter. Neither reads the source, so none
-// is mounted.
+// is mounted. A restore is closed where it was restored to.
 func closingJob(at *v1alpha1.Workload, image string, abort bool) (*batchv1.Job, error) {
 	name, args := finishJobName(at), append([]string{"finish"}, expectedCounts(at)...)
 	if abort {
@@ -99,6 +109,10 @@ func closingJob(at *v1alpha1.Workload, image string, abort bool) (*batchv1.Job, 
 	pod.ServiceAccountName = serviceAccountName(at)
 	// Only a platform identity needs the token; the API server is not asked anything.
 	pod.AutomountServiceAccountToken = ptr.To(at.Location.Credentials.PodIdentity != nil)
+	if at.Restore != nil {
+		mountTarget(pod, at)
+		args = append(args, volumeArg(at))
+	}
 	pod.Containers[0].Args = slices.Concat(args, dataArgs(at))
 	return job, nil
 }
@@ -174,7 +188,7 @@ func jobFor(at *v1alpha1.Workload, name, role, image string) (*batchv1.Job, erro
 	}, nil
 }
 
-func podSpec(at *v1alpha1.Workload, image, config string) corev1.PodSpec {
+func podSpec(at *v1alpha1.Workload, image string, config corev1.EnvVar) corev1.PodSpec {
 	w := at.Spec.Workers
 	volumes, mounts := volumesFor(at)
 	spec := corev1.PodSpec{
@@ -190,7 +204,7 @@ func podSpec(at *v1alpha1.Workload, image, config string) corev1.PodSpec {
 		Containers: []corev1.Container{{
 			Name: v1alpha1.WorkerContainer, Image: image,
 			Env: []corev1.EnvVar{
-				{Name: v1alpha1.WorkerConfigEnv, Value: config},
+				config,
 				{Name: "AWS_EC2_METADATA_DISABLED", Value: strconv.FormatBool(!mayUseNodeRole(at))},
 				{Name: "MEMORY_LIMIT", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{
 					ContainerName: v1alpha1.WorkerContainer, Resource: "limits.memory"}}},
@@ -247,6 +261,40 @@ func mountSource(pod *corev1.PodSpec, s v1alpha1.Source, allowed AllowedSources)
 	return nil
 }
 
+// mountTarget mounts the target of a restore, whose root the workers' group may write to.
+func mountTarget(pod *corev1.PodSpec, at *v1alpha1.Workload) {
+	claim, _ := claimOf(at)
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "target", VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}})
+	container := &pod.Containers[0]
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "target", MountPath: targetMount})
+	pod.SecurityContext.FSGroup = pod.SecurityContext.RunAsUser
+	pod.SecurityContext.FSGroupChangePolicy = ptr.To(corev1.FSGroupChangeOnRootMismatch)
+}
+
+// keepTogether puts all workers on one node if only one can have their claim, unless the
+// user has said where they go.
+func keepTogether(pod *corev1.PodSpec, at *v1alpha1.Workload, claim *corev1.PersistentVolumeClaim) {
+	if pod.Affinity != nil || !oneNode(claim) {
+		return
+	}
+	pod.TopologySpreadConstraints = nil
+	pod.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey:   corev1.LabelHostname,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelTransferUID: string(at.UID)}},
+		}},
+	}}
+}
+
+// volumeArg tells the worker where its volume is mounted.
+func volumeArg(at *v1alpha1.Workload) string {
+	if at.Restore != nil {
+		return "--target-dir=" + targetMount
+	}
+	return "--source-dir=" + sourceMount
+}
+
 func sourceVolume(s v1alpha1.Source) corev1.VolumeSource {
 	switch {
 	case s.PersistentVolumeClaim != nil:
@@ -260,21 +308,40 @@ func sourceVolume(s v1alpha1.Source) corev1.VolumeSource {
 	}
 }
 
-// workerConfig is what a worker knows of its transfer: it can't read the
-// transfer itself, and nothing in here changes.
-func workerConfig(at *v1alpha1.Workload) (string, error) {
-	spec := at.Transfer.Spec
-	trimmed := v1alpha1.ArchiveTransfer{
-		ObjectMeta: metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, UID: at.UID},
-		Spec: v1alpha1.ArchiveTransferSpec{
-			Source: spec.Source, Destination: spec.Destination, Packing: spec.Packing, Sync: spec.Sync},
+// workerConfig is what a worker knows of its workload: it can't read the
+// object itself, and nothing in here changes.
+func workerConfig(at *v1alpha1.Workload) (corev1.EnvVar, error) {
+	name, trimmed := v1alpha1.WorkerConfigEnv, any(nil)
+	if at.Restore != nil {
+		name, trimmed = v1alpha1.RestoreConfigEnv, trimmedRestore(at)
+	} else {
+		trimmed = trimmedTransfer(at)
 	}
 	b, err := json.Marshal(trimmed)
 	if err != nil {
-		return "", fmt.Errorf("write the workers' configuration of %s: %w", at, err)
+		return corev1.EnvVar{}, fmt.Errorf("write the workers' configuration of %s: %w", at, err)
 	}
 	// Kubernetes expands $(NAME) in the values of environment variables; $$ is a $.
-	return strings.ReplaceAll(string(b), "$", "$$"), nil
+	return corev1.EnvVar{Name: name, Value: strings.ReplaceAll(string(b), "$", "$$")}, nil
+}
+
+func nameOf(at *v1alpha1.Workload) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, UID: at.UID}
+}
+
+func trimmedTransfer(at *v1alpha1.Workload) v1alpha1.ArchiveTransfer {
+	spec := at.Transfer.Spec
+	return v1alpha1.ArchiveTransfer{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveTransferSpec{
+		Source: spec.Source, Destination: spec.Destination, Packing: spec.Packing, Sync: spec.Sync}}
+}
+
+// trimmedRestore names location and run, whatever the restore refers to.
+func trimmedRestore(at *v1alpha1.Workload) v1alpha1.ArchiveRestore {
+	spec := at.Restore.Spec
+	return v1alpha1.ArchiveRestore{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveRestoreSpec{
+		From: v1alpha1.RestoreSource{
+			Location: &at.Source.Location, Run: &at.Source.Run, Include: spec.From.Include, Exclude: spec.From.Exclude},
+		To: spec.To, Conflicts: spec.Conflicts, Attributes: spec.Attributes}}
 }
 
 // workerIdentity is the ServiceAccount of worker pods, unless the user has

@@ -26,7 +26,7 @@ func jobsOf(t *testing.T, at *v1alpha1.Workload, allowed AllowedSources) map[str
 	t.Helper()
 	jobs := map[string]*batchv1.Job{}
 	var err error
-	if jobs["workers"], err = workersJob(at, "image", allowed); err != nil {
+	if jobs["workers"], err = workersJob(at, nil, "image", allowed); err != nil {
 		t.Fatal(err)
 	}
 	for name, abort := range map[string]bool{"finish": false, "abort": true} {
@@ -57,7 +57,7 @@ func TestOnlyAllowedSourcesBecomeVolumes(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			at := transferFrom(tc.source, v1alpha1.Credentials{SecretName: "s"})
-			_, err := workersJob(at, "image", tc.allowed)
+			_, err := workersJob(at, nil, "image", tc.allowed)
 			var rejected *rejection
 			switch {
 			case tc.wantReason == "" && err != nil:

@@ -44,7 +44,11 @@ func ApplyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
 func ApplyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner,
 	at *v1alpha1.Workload, version string, status v1alpha1.ArchiveTransferStatus,
 ) error {
-	u, err := ApplyConfiguration(c, at.WithStatus(version, status))
+	var source *v1alpha1.RestoredRun
+	if owner == OwnerLifecycle && status.StartTime != nil {
+		source = at.Source // which does not change once it has begun
+	}
+	u, err := ApplyConfiguration(c, at.WithStatus(version, status, source))
 	if err != nil {
 		return err
 	}

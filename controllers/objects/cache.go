@@ -49,6 +49,8 @@ func trim(o any) (any, error) {
 	case *v1alpha1.ArchiveTransfer:
 		// The schema can't bound these. Jobs are made from the transfer as it is in the API.
 		o.Annotations, o.Spec.Workers.Affinity = nil, nil
+	case *v1alpha1.ArchiveRestore:
+		o.Annotations, o.Spec.Workers.Affinity = nil, nil
 	default:
 		if a := m.GetAnnotations(); a[lastApplied] != "" {
 			delete(a, lastApplied)

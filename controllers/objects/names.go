@@ -16,15 +16,21 @@ const (
 	AnnotationStopped = "transfer.cargoship.dev/stopped-by-failures"
 )
 
-// WorkersJobName is the name of the Job of a transfer's workers.
-func WorkersJobName(at *v1alpha1.Workload) string { return at.Name + "-workers" }
+// WorkersJobName is the name of the Job of a workload's workers. A transfer and a restore may
+// have the same name.
+func WorkersJobName(at *v1alpha1.Workload) string {
+	if at.Restore != nil {
+		return at.Name + "-restore"
+	}
+	return at.Name + "-workers"
+}
 
 // Labels are those of everything that is made for a transfer.
 func Labels(at *v1alpha1.Workload, role string) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":       "cargoship",
 		"app.kubernetes.io/managed-by": "cargoship-manager",
-		v1alpha1.LabelTransfer:         at.Name,
+		at.NameLabel():                 at.Name,
 		v1alpha1.LabelTransferUID:      string(at.UID),
 		v1alpha1.LabelRole:             role,
 	}

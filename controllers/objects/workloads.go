@@ -2,6 +2,7 @@ package objects
 
 import (
 	"context"
+	"fmt"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,4 +16,24 @@ func ReadWorkload(ctx context.Context, r client.Reader, kind string, key client.
 		return nil, err
 	}
 	return v1alpha1.WorkloadOf(o), nil
+}
+
+// ListWorkloads lists the workloads of all kinds.
+func ListWorkloads(ctx context.Context, r client.Reader) ([]*v1alpha1.Workload, error) {
+	var transfers v1alpha1.ArchiveTransferList
+	if err := r.List(ctx, &transfers); err != nil {
+		return nil, fmt.Errorf("list ArchiveTransfers: %w", err)
+	}
+	var restores v1alpha1.ArchiveRestoreList
+	if err := r.List(ctx, &restores); err != nil {
+		return nil, fmt.Errorf("list ArchiveRestores: %w", err)
+	}
+	all := make([]*v1alpha1.Workload, 0, len(transfers.Items)+len(restores.Items))
+	for i := range transfers.Items {
+		all = append(all, v1alpha1.WorkloadOf(&transfers.Items[i]))
+	}
+	for i := range restores.Items {
+		all = append(all, v1alpha1.WorkloadOf(&restores.Items[i]))
+	}
+	return all, nil
 }

@@ -46,6 +46,20 @@ func TestWriteDependsOnTheSeedOnly(t *testing.T) {
 	}
 }
 
+func TestTheSampleRestoresWhatTheDemoArchives(t *testing.T) {
+	root, err := assets.RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := sampleRestore(filepath.Join(root, "config", "samples", "transfer_v1alpha1_archiverestore.yaml"), "archived")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Spec.From.TransferRef.Name != "archived" || got.Spec.To.PersistentVolumeClaim.ClaimName != product.TargetName {
+		t.Errorf("the sample restores %+v into %+v", got.Spec.From, got.Spec.To)
+	}
+}
+
 func TestLastLine(t *testing.T) {
 	got := lastLine(product.Tally{Files: 3, Bytes: 4096}, 1499*time.Millisecond)
 	if want := "demo: 3 files, 4096 bytes verified in 1 s"; got != want {

@@ -46,11 +46,12 @@ func (s *stage) explain(w io.Writer) {
 }
 
 func (s *stage) explainTransfer(ctx context.Context, w io.Writer) {
-	transfer := &v1alpha1.ArchiveTransfer{}
-	if err := s.Client.Get(ctx, s.key, transfer); err != nil {
+	object := v1alpha1.NewWorkload(s.kind)
+	if err := s.Client.Get(ctx, s.key, object); err != nil {
 		return
 	}
-	_, _ = fmt.Fprintf(w, "\nconditions of ArchiveTransfer %s:\n", s.key)
+	_, _ = fmt.Fprintf(w, "\nconditions of %s %s:\n", s.kind, s.key)
+	transfer := v1alpha1.WorkloadOf(object)
 	for _, c := range transfer.Status.Conditions {
 		_, _ = fmt.Fprintf(w, "  %-12s %-6s %s: %s\n", c.Type, c.Status, c.Reason, c.Message)
 	}

@@ -71,7 +71,7 @@ func run(ctx context.Context, opts options) (err error) {
 		if err != nil && ctx.Err() == nil {
 			s.explain(os.Stderr)
 			// The generated data can be made again; logs and objects stay.
-			err = errors.Join(err, s.stop(), os.RemoveAll(filepath.Join(dir, generatedData)))
+			err = errors.Join(err, s.stop(), os.RemoveAll(filepath.Join(dir, generatedData)), os.RemoveAll(filepath.Join(dir, restoredData)))
 			return
 		}
 		err = errors.Join(err, s.stop(), os.RemoveAll(dir))
@@ -82,7 +82,13 @@ func run(ctx context.Context, opts options) (err error) {
 	if err := s.transfer(ctx, os.Stdout); err != nil {
 		return err
 	}
-	result, err := s.verify(ctx)
+	if _, err := s.verify(ctx); err != nil {
+		return err
+	}
+	if err := s.restore(ctx, os.Stdout); err != nil {
+		return err
+	}
+	result, err := s.verifyRestored()
 	if err != nil {
 		return err
 	}
@@ -101,7 +107,7 @@ func run(ctx context.Context, opts options) (err error) {
 func (s *stage) keepUp(ctx context.Context, result product.Tally, begin time.Time) error {
 	fmt.Printf("export KUBECONFIG=%s\n", s.Cluster.Kubeconfig)
 	fmt.Printf("# S3: %s, bucket %s, access key %s, secret key %s\n", s.S3.Endpoint, bucket, s.S3.AccessKey, s.S3.SecretKey)
-	fmt.Println("# kubectl -n " + namespace + " get archivetransfers; Ctrl-C stops everything")
+	fmt.Println("# kubectl -n " + namespace + " get archivetransfers,archiverestores; Ctrl-C stops everything")
 	fmt.Println(lastLine(result, time.Since(begin)))
 	<-ctx.Done()
 	return nil

@@ -32,3 +32,19 @@ func sampleTransfer(path string, to target) (*v1alpha1.ArchiveTransfer, error) {
 	transfer.Spec.Destination.Credentials.SecretName = product.SecretName
 	return transfer, nil
 }
+
+// sampleRestore reads the sample and has it restore a transfer of this machine.
+func sampleRestore(path, transfer string) (*v1alpha1.ArchiveRestore, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the sample: %w", err)
+	}
+	restore := &v1alpha1.ArchiveRestore{}
+	if err := yaml.UnmarshalStrict(text, restore); err != nil {
+		return nil, fmt.Errorf("read the sample %s: %w", path, err)
+	}
+	restore.Namespace = namespace
+	restore.Spec.From.TransferRef.Name = transfer
+	restore.Spec.To.PersistentVolumeClaim.ClaimName = product.TargetName
+	return restore, nil
+}

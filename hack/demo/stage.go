@@ -19,6 +19,8 @@ const (
 	bucket    = "archive"
 	// generatedData is the directory under that of the run where data is made.
 	generatedData = "data"
+	// restoredData is the one that it is restored to.
+	restoredData = "restored"
 )
 
 // stage is everything that runs in the demo.
@@ -30,7 +32,9 @@ type stage struct {
 	packing string
 
 	*product.Product
-	key client.ObjectKey // of the transfer
+	// kind and key are those of the transfer, and then of the restore.
+	kind string
+	key  client.ObjectKey
 }
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "demo: "+format+"\n", args...) }
@@ -48,7 +52,18 @@ func (s *stage) start(ctx context.Context) error {
 		return err
 	}
 	say("S3 server at %s", s.S3.Endpoint)
-	return s.Furnish(ctx, namespace, s.data, bucket)
+	if err := s.Furnish(ctx, namespace, s.data, bucket); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.restored(), 0o755); err != nil {
+		return fmt.Errorf("make a directory to restore into: %w", err)
+	}
+	return s.FurnishTarget(ctx, namespace, s.restored())
+}
+
+// restored is the directory to restore into.
+func (s *stage) restored() string {
+	return filepath.Join(s.dir, restoredData)
 }
 
 // prepareData takes the directory given, or makes one.

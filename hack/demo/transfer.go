@@ -41,22 +41,40 @@ func (s *stage) transfer(ctx context.Context, out *os.File) error {
 	if err := s.Client.Create(ctx, transfer); err != nil {
 		return fmt.Errorf("apply the sample: %w", err)
 	}
-	s.key = client.ObjectKeyFromObject(transfer)
+	s.kind, s.key = v1alpha1.KindTransfer, client.ObjectKeyFromObject(transfer)
 	say("applied ArchiveTransfer %s", s.key)
 	ctx, cancel := context.WithTimeoutCause(ctx, transferLimit, errors.New("the transfer has not ended"))
 	defer cancel()
 	return s.follow(ctx, newView(out))
 }
 
-// follow shows each state of the transfer until it is complete.
+// restore restores what the transfer has archived, and shows its progress until it ends.
+func (s *stage) restore(ctx context.Context, out *os.File) error {
+	sample := filepath.Join(s.root, "config", "samples", "transfer_v1alpha1_archiverestore.yaml")
+	restore, err := sampleRestore(sample, s.key.Name)
+	if err != nil {
+		return err
+	}
+	if err := s.Client.Create(ctx, restore); err != nil {
+		return fmt.Errorf("apply the sample: %w", err)
+	}
+	s.kind, s.key = v1alpha1.KindRestore, client.ObjectKeyFromObject(restore)
+	say("applied ArchiveRestore %s", s.key)
+	ctx, cancel := context.WithTimeoutCause(ctx, transferLimit, errors.New("the restore has not ended"))
+	defer cancel()
+	return s.follow(ctx, newView(out))
+}
+
+// follow shows each state of a transfer or restore until it is complete.
 func (s *stage) follow(ctx context.Context, v *view) error {
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 	for {
-		transfer := &v1alpha1.ArchiveTransfer{}
-		if err := s.Client.Get(ctx, s.key, transfer); err != nil {
-			return fmt.Errorf("look at the transfer: %w", err)
+		object := v1alpha1.NewWorkload(s.kind)
+		if err := s.Client.Get(ctx, s.key, object); err != nil {
+			return fmt.Errorf("look at %s %s: %w", s.kind, s.key, err)
 		}
+		transfer := v1alpha1.WorkloadOf(object)
 		conditions := transfer.Status.Conditions
 		complete := meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionComplete)
 		failed := meta.FindStatusCondition(conditions, v1alpha1.ConditionFailed)
@@ -66,13 +84,13 @@ func (s *stage) follow(ctx context.Context, v *view) error {
 			return nil
 		}
 		if ended {
-			return fmt.Errorf("the transfer failed: %s: %s", failed.Reason, failed.Message)
+			return fmt.Errorf("%s failed: %s: %s", transfer, failed.Reason, failed.Message)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the transfer: %w", context.Cause(ctx))
+			return fmt.Errorf("wait for %s: %w", transfer, context.Cause(ctx))
 		case <-s.Manager.Done():
-			return fmt.Errorf("the manager ended before the transfer: %w", cmp.Or(s.Manager.Err(), errExitZero))
+			return fmt.Errorf("the manager ended first: %w", cmp.Or(s.Manager.Err(), errExitZero))
 		case <-tick.C:
 		}
 	}
@@ -95,7 +113,7 @@ func newView(out *os.File) *view {
 }
 
 // show reports a state of the transfer; the final one in any case.
-func (v *view) show(transfer *v1alpha1.ArchiveTransfer, final bool) {
+func (v *view) show(transfer *v1alpha1.Workload, final bool) {
 	if !v.terminal && !final && time.Since(v.last) < lineInterval {
 		return
 	}

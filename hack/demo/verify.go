@@ -23,7 +23,13 @@ func (s *stage) verify(ctx context.Context) (product.Tally, error) {
 	return s.Verify(ctx, s.data, to)
 }
 
-// lastLine is the last line of the demo.
+// verifyRestored compares the source with what was restored.
+func (s *stage) verifyRestored() (product.Tally, error) {
+	say("comparing what was restored")
+	return product.VerifyRestored(s.data, s.restored(), s.packing == packingTar)
+}
+
+// lastLine is the last line of the demo: of what was archived, restored and verified.
 func lastLine(t product.Tally, took time.Duration) string {
 	return fmt.Sprintf("demo: %d files, %d bytes verified in %.0f s", t.Files, t.Bytes, took.Seconds())
 }

@@ -15,6 +15,19 @@ import (
 // Domain names what shares fate beyond one transfer: a bucket of a server.
 func Domain(l v1alpha1.Location) string { return endpoint.Domain(l.Endpoint, l.Region, l.Bucket) }
 
+// readDomain marks the domain of what reads: S3 limits reads and writes by rates of their
+// own, and they take different ways through the network, so each has its own controller. No
+// name of a bucket holds a '#'.
+const readDomain = "#read"
+
+// DomainOf is the domain that a workload belongs to, by its bucket and direction.
+func DomainOf(w *v1alpha1.Workload) string {
+	if w.Restore != nil {
+		return Domain(w.Location) + readDomain
+	}
+	return Domain(w.Location)
+}
+
 // ProfileName names the DestinationProfile of a domain: what people can read of it, and
 // a hash of all of it.
 func ProfileName(domain string) string {

@@ -50,12 +50,20 @@ type Catalog struct {
 // Open reads the index of a run below a base prefix: the one that is named, or else the
 // one that ended last.
 func Open(ctx context.Context, b Bucket, base, run string) (*Catalog, error) {
+	return OpenAt(ctx, b, base, run, time.Time{})
+}
+
+// OpenAt does the same among the runs that were finished at a time; zero for all.
+func OpenAt(ctx context.Context, b Bucket, base, run string, at time.Time) (*Catalog, error) {
 	if err := archive.CheckBase(base); err != nil {
 		return nil, err
 	}
 	all, warnings, err := indexes(ctx, b, base)
 	if err != nil {
 		return nil, err
+	}
+	if !at.IsZero() {
+		all = slices.DeleteFunc(all, func(i archive.Index) bool { return i.Written.After(at) })
 	}
 	index, err := choose(all, run)
 	if err != nil {

@@ -18,6 +18,11 @@ import (
 // else gets at it before they have the mode that they are to have.
 const workMode = 0o700
 
+// madeMode is the mode of one that a restore has made: should that be interrupted, or be the
+// work of several, the one that finishes it knows such a directory from one that was there. The
+// sticky bit changes nothing for the owner, who alone gets at it.
+const madeMode = workMode | fs.ModeSticky
+
 // directories makes those that are restored into, and has them writable for the time of the work.
 type directories struct {
 	root *os.Root
@@ -69,7 +74,7 @@ func (d *directories) ensure(p string) error {
 		err := d.root.Mkdir(p, workMode)
 		if err == nil {
 			d.known[p] = found{made: true}
-			return nil
+			return localError("mark directory", d.root.Chmod(p, madeMode))
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return localError("make directory", err)
@@ -86,7 +91,7 @@ func (d *directories) ensure(p string) error {
 		// If that is not allowed, writing there says so.
 		_ = d.root.Chmod(p, mode|workMode)
 	}
-	d.known[p] = found{mode: info.Mode() & modeBits}
+	d.known[p] = found{made: info.Mode()&modeBits == madeMode && p != ".", mode: info.Mode() & modeBits}
 	return nil
 }
 
@@ -123,7 +128,7 @@ func (r *restorer) finish(ctx context.Context) {
 		// An interrupted restore leaves the mode that it works with.
 		unfinished := f.made || f.mode == workMode
 		switch {
-		case wanted && ctx.Err() == nil:
+		case wanted && ctx.Err() == nil && (f.made || r.options.replaces()):
 			r.dressDirectory(w, f.made)
 		case known && unfinished && ctx.Err() == nil:
 			r.dressDirectory(directory{parent, parent.Xattrs}, f.made)

@@ -20,6 +20,9 @@ func (r *restorer) links(m archive.Manifest, links []archive.Member) error {
 	}
 	for _, l := range links {
 		err := r.link(l, targets)
+		if errors.Is(err, errKept) {
+			continue // which is noted
+		}
 		if full(err) {
 			return ending(l.Path, err)
 		}
@@ -39,6 +42,10 @@ func (r *restorer) link(m archive.Member, targets map[string]archive.Member) err
 	}
 	if m.Kind == archive.HardLink {
 		return r.hardLink(m, targets, temporary)
+	}
+	if to, err := r.root.Readlink(m.Path); err == nil && to == m.Link {
+		r.attributeFailure(m, r.setLinkAttributes(m))
+		return nil
 	}
 	if err := r.root.Symlink(m.Link, temporary); err != nil {
 		return localError("create link", err)
@@ -60,6 +67,9 @@ func (r *restorer) hardLink(m archive.Member, targets map[string]archive.Member,
 	}
 	if here, err := r.root.Lstat(m.Path); err == nil && os.SameFile(here, info) {
 		return nil
+	}
+	if r.conflicts(m) {
+		return errKept
 	}
 	if err := r.root.Link(m.Link, temporary); err != nil {
 		return localError("create link", err)

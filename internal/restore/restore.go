@@ -27,6 +27,13 @@ const maxFailures = 1000
 type Options struct {
 	Catalog   *Catalog
 	Selection Selection
+	// Exclude selects what is left out of that.
+	Exclude Selection
+	// Conflicts is what becomes of a file that exists and is another one; empty means Replace.
+	Conflicts Conflicts
+	// Strict counts a member as failed whose attributes can't all be restored. Only a
+	// Session looks at it.
+	Strict bool
 	// Dir is the directory to restore into. Nothing outside of it is touched, even by
 	// malicious archives.
 	Dir string
@@ -103,11 +110,17 @@ type restorer struct {
 
 	mu      sync.Mutex
 	summary Summary
+	// verdicts are why members are not restored, by path; nil keeps none.
+	verdicts map[string]verdict
 }
 
 // archive restores what is selected of one archive. Its error ends the run.
 func (r *restorer) archive(ctx context.Context, m archive.Manifest) error {
-	j := r.sort(ctx, m)
+	return r.work(ctx, m, r.sort(ctx, m))
+}
+
+// work does what is to be done for an archive.
+func (r *restorer) work(ctx context.Context, m archive.Manifest, j job) error {
 	for _, d := range j.directories {
 		err := r.directories.prepare(d.Path)
 		if full(err) {
@@ -144,7 +157,7 @@ func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 		switch {
 		case ctx.Err() != nil:
 			return job{}
-		case !r.options.Selection.Takes(f.Path):
+		case !r.options.takes(f.Path):
 			if f.Kind == archive.Directory && f.Outcome == archive.Done && r.options.Selection.leads(f.Path) {
 				r.directories.lead(f)
 			}
@@ -157,9 +170,10 @@ func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 			} else {
 				r.directories.want(directory{f, f.Xattrs})
 			}
+		case f.Kind == archive.Symlink && r.conflicts(f):
 		case f.Kind == archive.Symlink:
 			j.links = append(j.links, f)
-		case f.Kind == archive.HardLink && r.options.Selection.Takes(f.Link):
+		case f.Kind == archive.HardLink && r.options.takes(f.Link):
 			j.links = append(j.links, f)
 		case f.Kind == archive.HardLink:
 			if target, ok := m.Target(f); ok {
@@ -167,6 +181,7 @@ func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 			}
 		case r.present(ctx, f):
 			present++
+		case r.conflicts(f):
 		case f.Tar == nil:
 			j.apart = append(j.apart, f)
 		default:
@@ -315,6 +330,7 @@ func (r *restorer) fail(path string, err error) {
 	r.count(func(s *Summary) {
 		s.Failed++
 		s.Failures = appendFailure(s.Failures, path, err)
+		r.note(path, verdict{archive.Failed, reasonNotRestored, err.Error()})
 	})
 }
 
@@ -326,6 +342,9 @@ func (r *restorer) attributeFailure(m archive.Member, err error) {
 	r.count(func(s *Summary) {
 		s.AttributesFailed++
 		s.AttributeFailures = appendFailure(s.AttributeFailures, m.Path, err)
+		if r.options.Strict {
+			r.note(m.Path, verdict{archive.Failed, reasonAttributes, err.Error()})
+		}
 	})
 }
 

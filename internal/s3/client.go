@@ -75,7 +75,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		clock:       new(serverClock),
 		tags:        encodeTags(o.Tags),
 	}
-	sending := httpClient(quick, c.clock)
+	sending := httpClient(o.around(quick), c.clock)
 	c.patient = httpClient(slow, c.clock)
 	c.s3 = s3.NewFromConfig(base.Config, func(s *s3.Options) {
 		s.Credentials = c.credentials
@@ -97,6 +97,14 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRejected, err)
 	}
 	return c, nil
+}
+
+// around puts what the options ask for around a transport.
+func (o Options) around(t http.RoundTripper) http.RoundTripper {
+	if o.Around == nil {
+		return t
+	}
+	return o.Around(t)
 }
 
 // httpClient follows no redirects: S3 redirects to other regions, where the signature

@@ -3,6 +3,7 @@ package s3
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -59,6 +60,8 @@ type Options struct {
 	// Checksum is what must be proof. Empty: the first of ChecksumCRC64NVME, ChecksumCRC32C
 	// and ChecksumMD5 that the server confirms.
 	Checksum string
+	// Around is put around what sends every request, its retries included; nil for nothing.
+	Around func(http.RoundTripper) http.RoundTripper
 	// Retrier repeats the requests that the Client itself repeats. Nil: one of its own.
 	Retrier *Retrier
 }

@@ -51,7 +51,7 @@ func Check(served openapi.Client) error {
 		return err
 	}
 	var missing []string
-	for _, o := range []any{v1alpha1.ArchiveTransfer{}, v1alpha1.PrefixLease{}, v1alpha1.DestinationProfile{}} {
+	for _, o := range []any{v1alpha1.ArchiveTransfer{}, v1alpha1.ArchiveRestore{}, v1alpha1.PrefixLease{}, v1alpha1.DestinationProfile{}} {
 		kind := reflect.TypeOf(o)
 		schema, there := schemas[kind.Name()]
 		if !there {

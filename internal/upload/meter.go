@@ -230,6 +230,27 @@ func (r measurement) accepted(bytes int64, service time.Duration, data bool) {
 	})
 }
 
+// answer is a request whose answer has begun.
+type answer struct {
+	measurement
+	after time.Duration
+}
+
+// answered takes the time until an answer begins. For one who reads it is the latency: how
+// long the rest takes is a matter of how much was asked for, and of who takes it in.
+func (r measurement) answered() answer { return answer{r, time.Since(r.begun)} }
+
+// read ends a request whose answer was read.
+func (a answer) read(bytes int64) {
+	a.end(func(_ time.Duration, of *Sample) {
+		a.lane.total.Accepted++
+		of.Accepted++
+		a.lane.total.Bytes += bytes
+		a.lane.fresh.attempt.add(a.after)
+		a.lane.fresh.service.add(a.after)
+	})
+}
+
 // refused ends a request that did not succeed. It stays out of the latencies:
 // rejections are answered faster, and time-outs slower, than work.
 func (r measurement) refused(class s3.Class) {

@@ -39,6 +39,8 @@ const (
 	stageSend
 	// stageClose: its manifest is to be written.
 	stageClose
+	// stageRestore: it is being restored.
+	stageRestore
 )
 
 // attempt is the work on one archive. The engine's lock guards it.
@@ -87,6 +89,8 @@ func (e *Engine) begin(as assignment) *attempt {
 // advance starts whatever the attempt can do next.
 func (e *Engine) advance(l *lane, a *attempt) {
 	switch {
+	case a.stage == stageOpen && a.running == 0 && e.options.Restore != nil:
+		e.beginRestore(l, a)
 	case a.stage == stageOpen && a.running == 0:
 		e.launch(l, a, 0, e.open)
 	case a.stage == stageSend:

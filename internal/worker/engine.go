@@ -74,6 +74,12 @@ type EngineOptions struct {
 	// Manifests keeps the manifest of an archive that has been sent under the key, and
 	// returns the one that stands there then; nil keeps none.
 	Manifests func(ctx context.Context, key string, m archive.Manifest) (archive.Manifest, error)
+	// Restore restores an archive and returns its members with what became of each; nil
+	// for an engine that sends. One that restores needs neither Uploader, Source, Layout,
+	// Fetch nor Manifests.
+	Restore func(ctx context.Context, prefix string, number int64) ([]archive.Member, error)
+	// MaxInFlight is how many requests an engine that restores can use at once.
+	MaxInFlight int
 	// Plan walks the source for the planning duty; nil makes the engine ignore that duty.
 	Plan func(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error)
 	// Instance identifies the process in its reports.

@@ -39,9 +39,14 @@ func (s Site) Finish(ctx context.Context, o FinishOptions, logger *slog.Logger) 
 	}
 	defer client.Close()
 	f := finisher{site: s, options: o, client: client, logger: logger}
+	return patiently(ctx, logger, f.run)
+}
+
+// patiently retries what fails for a reason that may pass, for finishPatience.
+func patiently(ctx context.Context, logger *slog.Logger, do func(context.Context) error) error {
 	deadline := time.Now().Add(finishPatience)
 	for pauses := retryPauses(); ; {
-		err, pause := f.run(ctx), pauses.Step()
+		err, pause := do(ctx), pauses.Step()
 		if err == nil || !mayPass(err) || time.Now().Add(pause).After(deadline) {
 			return err
 		}

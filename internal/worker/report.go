@@ -59,7 +59,7 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 		ReportSequence:     &sequence,
 		ObservedEpoch:      new(e.obeyed.Epoch),
 		ObservedSequence:   new(e.obeyed.Sequence),
-		MaxInFlight:        new(clamp32(int64(e.options.Uploader.MaxInFlight()))),
+		MaxInFlight:        new(clamp32(int64(e.maxInFlight()))),
 		MilliCPU:           e.processors.since(now),
 		ChecksumAlgorithm:  e.options.Destination.ChecksumAlgorithm(),
 		Prefixes:           e.reportPrefixes(stats),
@@ -67,6 +67,13 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 		Plan:               e.reportPlan(),
 		Conditions:         slices.Clone(e.conditions),
 	}
+}
+
+func (e *Engine) maxInFlight() int {
+	if e.options.Restore != nil {
+		return e.options.MaxInFlight
+	}
+	return e.options.Uploader.MaxInFlight()
 }
 
 // obeys says that nothing is in flight any more that the newest grant withdrew:

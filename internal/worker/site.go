@@ -30,8 +30,7 @@ type Site struct {
 	Transfer v1alpha1.ArchiveTransfer
 	// SourceDir is where the source volume is mounted.
 	SourceDir string
-	// CredentialsDir and CAFile are used if the transfer asks for them.
-	CredentialsDir, CAFile string
+	Access
 	// MemoryLimit of the pod in bytes; 0 means that it is not known.
 	MemoryLimit int64
 }
@@ -40,11 +39,8 @@ type Site struct {
 // v1alpha1.WorkerConfigEnv.
 func ParseTransfer(text string) (v1alpha1.ArchiveTransfer, error) {
 	var t v1alpha1.ArchiveTransfer
-	if text == "" {
-		return t, fmt.Errorf("%s is not set: the manager sets it in the pods it creates", v1alpha1.WorkerConfigEnv)
-	}
-	if err := json.Unmarshal([]byte(text), &t); err != nil {
-		return t, fmt.Errorf("read the transfer in %s: %w", v1alpha1.WorkerConfigEnv, err)
+	if err := parseConfig(v1alpha1.WorkerConfigEnv, text, &t); err != nil {
+		return t, err
 	}
 	if t.UID == "" || t.Spec.Destination.Bucket == "" {
 		return t, fmt.Errorf("the transfer in %s lacks its UID or bucket", v1alpha1.WorkerConfigEnv)
@@ -52,24 +48,48 @@ func ParseTransfer(text string) (v1alpha1.ArchiveTransfer, error) {
 	return t, nil
 }
 
+// parseConfig reads what the manager hands over in an environment variable.
+func parseConfig(name, text string, into any) error {
+	if text == "" {
+		return fmt.Errorf("%s is not set: the manager sets it in the pods it creates", name)
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return fmt.Errorf("read the configuration in %s: %w", name, err)
+	}
+	return nil
+}
+
+// Access is how a pod gets at the bucket: where what its location refers to is mounted.
+type Access struct {
+	// CredentialsDir and CAFile are used if the location asks for them.
+	CredentialsDir, CAFile string
+}
+
+// options returns those of a client for a location.
+func (a Access) options(l v1alpha1.Location) s3.Options {
+	o := s3.Options{
+		Bucket: l.Bucket, Region: l.Region, Endpoint: l.Endpoint,
+		PathStyle: l.AddressingStyle == v1alpha1.AddressingPath,
+	}
+	if l.Credentials.SecretName != "" {
+		o.CredentialsDir = a.CredentialsDir
+	}
+	if l.CABundle != nil {
+		o.CAFile = a.CAFile
+	}
+	o.Asked.RequesterPays, o.Asked.ExpectedBucketOwner = l.RequestPayer == "Requester", l.ExpectedBucketOwner
+	return o
+}
+
 // client returns a client for the destination.
 func (s Site) client(ctx context.Context) (*s3.Client, error) {
 	d := s.Transfer.Spec.Destination
-	o := s3.Options{
-		Bucket: d.Bucket, Region: d.Region, Endpoint: d.Endpoint,
-		PathStyle:    d.AddressingStyle == v1alpha1.AddressingPath,
-		StorageClass: d.StorageClass,
-	}
-	if d.Credentials.SecretName != "" {
-		o.CredentialsDir = s.CredentialsDir
-	}
-	if d.CABundle != nil {
-		o.CAFile = s.CAFile
-	}
+	o := s.options(d.Location)
+	o.StorageClass = d.StorageClass
 	if sse := d.ServerSideEncryption; sse != nil {
 		o.SSE, o.KMSKeyID, o.Asked.BucketKey = sse.Algorithm, sse.KMSKeyID, sse.BucketKey == "Enabled"
 	}
-	o.Asked.ACL, o.Asked.RequesterPays, o.Asked.ExpectedBucketOwner = d.ACL, d.RequestPayer == "Requester", d.ExpectedBucketOwner
+	o.Asked.ACL = d.ACL
 	if l := d.ObjectLock; l != nil {
 		o.Asked.ObjectLock = s3.ObjectLock{Mode: l.Mode, LegalHold: l.LegalHold == "On"}
 		if l.RetainUntil != nil {
@@ -173,15 +193,26 @@ func (p *Place) Close() error {
 	return p.source.Close()
 }
 
-// Serve serves the lease of the worker's pod; see Agent.Run.
-func (s Site) Serve(ctx context.Context, leases Leases, podUID types.UID, instance string, logger *slog.Logger) error {
-	var place *Place
+// Workplace is a site made ready for work.
+type Workplace interface {
+	Engine(instance string, afterReport int64, restarted bool, logger *slog.Logger) *Engine
+	Close() error
+}
+
+// Serve serves the lease of the worker's pod; see Agent.Run. The place is made ready by open
+// once there is a lease.
+func Serve(ctx context.Context, leases Leases, podUID types.UID, instance string, logger *slog.Logger,
+	open func(context.Context) (Workplace, error),
+) error {
+	var place Workplace
 	err := NewAgent(AgentOptions{
 		Leases: leases, PodUID: podUID, Instance: instance, Logger: logger,
-		NewEngine: func(ctx context.Context, afterReport int64, restarted bool) (_ *Engine, err error) {
-			if place, err = s.Open(ctx); err != nil {
+		NewEngine: func(ctx context.Context, afterReport int64, restarted bool) (*Engine, error) {
+			opened, err := open(ctx)
+			if err != nil {
 				return nil, err
 			}
+			place = opened
 			return place.Engine(instance, afterReport, restarted, logger), nil
 		},
 	}).Run(ctx)
@@ -189,6 +220,17 @@ func (s Site) Serve(ctx context.Context, leases Leases, podUID types.UID, instan
 		err = errors.Join(err, place.Close())
 	}
 	return err
+}
+
+// Serve serves the lease of the worker's pod.
+func (s Site) Serve(ctx context.Context, leases Leases, podUID types.UID, instance string, logger *slog.Logger) error {
+	return Serve(ctx, leases, podUID, instance, logger, func(ctx context.Context) (Workplace, error) {
+		place, err := s.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return place, nil
+	})
 }
 
 // Engine returns an engine that works in this place.

@@ -70,7 +70,7 @@ func siteAt(t *testing.T, s *kit.S3, dir string) Site {
 		AddressingStyle: v1alpha1.AddressingPath,
 		Credentials:     v1alpha1.Credentials{SecretName: "s"},
 	}
-	return Site{Transfer: at, SourceDir: dir, CredentialsDir: credentials, MemoryLimit: 256 << 20}
+	return Site{Transfer: at, SourceDir: dir, Access: Access{CredentialsDir: credentials}, MemoryLimit: 256 << 20}
 }
 
 func open(t *testing.T, site Site) *Place {

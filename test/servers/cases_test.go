@@ -284,7 +284,7 @@ func lastPod(t *testing.T, r *rig) string {
 			t.Fatal(err)
 		}
 	}
-	site := worker.Site{Transfer: at, SourceDir: r.source, CredentialsDir: r.credentials}
+	site := worker.Site{Transfer: at, SourceDir: r.source, Access: worker.Access{CredentialsDir: r.credentials}}
 	if err := site.Finish(t.Context(), worker.FinishOptions{AbortOnly: true}, slog.New(slog.NewTextHandler(io.Discard, nil))); err != nil {
 		t.Errorf("Finish: %v", err)
 	}

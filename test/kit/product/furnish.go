@@ -20,6 +20,9 @@ const (
 	SecretName = "archive-credentials"
 )
 
+// TargetName is the claim that FurnishTarget makes.
+const TargetName = "restored"
+
 // Site is a cluster that runs CargoShip, and an S3 server that its workers reach.
 type Site struct {
 	// Client has the administrator's rights.
@@ -43,26 +46,8 @@ func (s Site) Furnish(ctx context.Context, namespace, dir, bucket string) error 
 
 // FurnishNamespace is Furnish without a bucket.
 func (s Site) FurnishNamespace(ctx context.Context, namespace, dir string) error {
-	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Ti")}
-	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
-	noClass := ""
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
-		&corev1.PersistentVolume{
-			ObjectMeta: metav1.ObjectMeta{Name: namespace + "-" + ClaimName},
-			Spec: corev1.PersistentVolumeSpec{
-				Capacity: size, AccessModes: modes,
-				ClaimRef:               &corev1.ObjectReference{Namespace: namespace, Name: ClaimName},
-				PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}},
-			},
-		},
-		&corev1.PersistentVolumeClaim{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ClaimName},
-			Spec: corev1.PersistentVolumeClaimSpec{
-				StorageClassName: &noClass, VolumeName: namespace + "-" + ClaimName, AccessModes: modes,
-				Resources: corev1.VolumeResourceRequirements{Requests: size},
-			},
-		},
 		&corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: SecretName},
 			StringData: map[string]string{
@@ -71,12 +56,55 @@ func (s Site) FurnishNamespace(ctx context.Context, namespace, dir string) error
 			},
 		},
 	}
+	return s.create(ctx, append(objects, volume(namespace, ClaimName, dir, corev1.ReadOnlyMany)...)...)
+}
+
+// FurnishTarget makes a claim on a volume that is the directory, for a restore.
+func (s Site) FurnishTarget(ctx context.Context, namespace, dir string) error {
+	return s.create(ctx, volume(namespace, TargetName, dir, corev1.ReadWriteMany)...)
+}
+
+func (s Site) create(ctx context.Context, objects ...client.Object) error {
 	for _, object := range objects {
 		if err := s.Client.Create(ctx, object); err != nil {
 			return fmt.Errorf("create the %T %s: %w", object, object.GetName(), err)
 		}
 	}
 	return nil
+}
+
+// volume is a volume that is a directory, and a claim on it.
+func volume(namespace, name, dir string, mode corev1.PersistentVolumeAccessMode) []client.Object {
+	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Ti")}
+	modes, noClass := []corev1.PersistentVolumeAccessMode{mode}, ""
+	return []client.Object{
+		&corev1.PersistentVolume{
+			ObjectMeta: metav1.ObjectMeta{Name: namespace + "-" + name},
+			Spec: corev1.PersistentVolumeSpec{
+				Capacity: size, AccessModes: modes,
+				ClaimRef:               &corev1.ObjectReference{Namespace: namespace, Name: name},
+				PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}},
+			},
+		},
+		&corev1.PersistentVolumeClaim{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+			Spec: corev1.PersistentVolumeClaimSpec{
+				StorageClassName: &noClass, VolumeName: namespace + "-" + name, AccessModes: modes,
+				Resources: corev1.VolumeResourceRequirements{Requests: size},
+			},
+		},
+	}
+}
+
+// Restore is a restore of a transfer into the claim that FurnishTarget makes.
+func (s Site) Restore(namespace, name, transfer string) *v1alpha1.ArchiveRestore {
+	return &v1alpha1.ArchiveRestore{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.ArchiveRestoreSpec{
+			From: v1alpha1.RestoreSource{TransferRef: &v1alpha1.TransferReference{Name: transfer}},
+			To:   v1alpha1.RestoreTarget{PersistentVolumeClaim: v1alpha1.ClaimSource{ClaimName: TargetName}},
+		},
+	}
 }
 
 // Transfer is a transfer of the claim that Furnish makes into the bucket.

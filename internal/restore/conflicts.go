@@ -1,0 +1,59 @@
+package restore
+
+import (
+	"errors"
+
+	"cargoship.dev/operator/internal/archive"
+)
+
+// Conflicts is what becomes of a file that exists and is another one than was archived: of
+// another size or time, or a link that leads elsewhere.
+type Conflicts string
+
+const (
+	// Replace puts the archived one in its place.
+	Replace Conflicts = "Replace"
+	// Keep leaves it, and the archived one out.
+	Keep Conflicts = "Keep"
+	// Fail leaves it, and the archived one fails.
+	Fail Conflicts = "Fail"
+)
+
+var (
+	errExists = errors.New("another file exists there: remove it, or restore with conflicts Replace or Keep")
+	// errKept says that what exists was left, which is noted already.
+	errKept = errors.New("what exists is kept")
+)
+
+// takes says that a path is to be restored.
+func (o Options) takes(p string) bool {
+	return o.Selection.Takes(p) && (len(o.Exclude) == 0 || !o.Exclude.Takes(p))
+}
+
+// replaces says that what exists gives way, and directories that exist get the attributes of the
+// archived ones.
+func (o Options) replaces() bool { return o.Conflicts == "" || o.Conflicts == Replace }
+
+// conflicts says that something exists in the place of a member that is not to be replaced,
+// and notes what that means.
+func (r *restorer) conflicts(m archive.Member) bool {
+	if r.options.replaces() {
+		return false
+	}
+	if _, err := r.root.Lstat(m.Path); err != nil {
+		return false
+	}
+	if m.Kind == archive.Symlink {
+		if to, err := r.root.Readlink(m.Path); err == nil && to == m.Link {
+			return false
+		}
+	}
+	if r.options.Conflicts == Fail {
+		r.fail(m.Path, errExists)
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note(m.Path, verdict{archive.Skipped, reasonConflict, "what exists is kept"})
+	return true
+}

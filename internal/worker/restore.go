@@ -1,0 +1,26 @@
+package worker
+
+// beginRestore starts to restore an archive, as far as the lane has room: each takes one
+// place, since it reads one object after the other.
+func (e *Engine) beginRestore(l *lane, a *attempt) {
+	if l.files >= l.limit {
+		return
+	}
+	a.stage = stageRestore
+	e.launch(l, a, 1, e.restore)
+}
+
+// restore restores an archive.
+func (e *Engine) restore(a *attempt) func() {
+	members, err := e.options.Restore(a.ctx, a.prefix, a.number)
+	return func() {
+		if err != nil {
+			a.stage = stageOpen // again, should the error block
+			e.fail(a, "restore archive", err)
+			return
+		}
+		e.blockage.cleared()
+		a.members = members
+		e.finish(a)
+	}
+}
