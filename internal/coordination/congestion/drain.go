@@ -9,22 +9,10 @@ import (
 // observeDrain forgets the smoothed latency where a drain begins or ends: what was
 // smoothed belongs to another window.
 func (w *windowLaw) observeDrain(path *pathModel) {
-	if w.emptied != w.draining || w.draining || w.state == protocol.SlowStart {
+	if w.drainedBefore != w.draining || w.draining || w.state == protocol.SlowStart {
 		path.latency = 0
-		w.emptied = w.draining
+		w.drainedBefore = w.draining
 	}
-}
-
-// emptied takes the latency for the smallest where slow start has just shown that the path
-// carries more than it does now, with all of the window in use: then it is not full, and
-// nothing waits. The smallest of slow start's own rounds is of few requests, and of the
-// fastest of these.
-func (c *GlobalCongestionController) emptied(now time.Time, s Signal) {
-	w := &c.window
-	if s.Accepted < emptyShare*w.found && s.Busy >= usedShare*w.size {
-		c.path.rebase(now)
-	}
-	w.found = 0
 }
 
 // drain begins rounds with a part of the window, until the latency without a queue
@@ -41,6 +29,12 @@ func (c *GlobalCongestionController) drain(now time.Time, s Signal) {
 	w.size = max(min(drainShare*w.size, c.path.pipe()/(1.05*fullPipe)), deepest)
 }
 
+// overflows tells that more is in flight than the window: some of what came back was sent
+// before a drain, or in slow start.
+func (w *windowLaw) overflows(now time.Time, s Signal) bool {
+	return now.Before(w.drainEnds) && float64(s.InFlight) > inFlightSlack*w.size
+}
+
 // drainPatience is how long what is in flight may take to fall to the window.
 func (c *GlobalCongestionController) drainPatience() time.Duration {
 	return max(drainMost, seconds(drainLatencies*c.path.current()))
@@ -51,7 +45,7 @@ func (c *GlobalCongestionController) drainPatience() time.Duration {
 // window returns, to what fills the path at most.
 func (c *GlobalCongestionController) endDrain(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
-	fell := c.path.current() < drainFall*c.path.base()
+	fell := c.path.current() < latencyFall*c.path.base()
 	c.path.rebase(now)
 	pipe := min(c.path.pipe(), w.carried*c.path.base())
 	if pipe < fullPipe*w.size && w.size > c.floor() {
@@ -80,7 +74,7 @@ func (c *GlobalCongestionController) unfounded(now time.Time, s Signal, queued b
 	case inFlight >= pressedShare*p.inFlight:
 		return false
 	}
-	unfounded := latency > pressedFall*p.latency
+	unfounded := latency > latencyFall*p.latency
 	*p = press{}
 	if unfounded {
 		c.path.rebase(now)

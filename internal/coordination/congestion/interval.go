@@ -16,9 +16,6 @@ const (
 	// this round, before it ends; patience is how many times its length it waits.
 	roundCoverage = 0.9
 	roundPatience = 3
-	// turnedShare of what was in flight in the round before must have ended in this one:
-	// the first to end are the fastest, and so tell nothing of the latency.
-	turnedShare = 1.1
 	// earlyThrottling ends a round at once.
 	earlyThrottling = 0.05
 )
@@ -65,14 +62,15 @@ func (c *GlobalCongestionController) Over(now time.Time, interval time.Duration,
 	return elapsed >= length && (coverage >= roundCoverage && c.turned() || elapsed >= roundPatience*length)
 }
 
-// turned tells that what was in flight before the round has ended. In an outage there is
+// turned tells that what was in flight before the round has ended: the first to end are the
+// fastest, and so tell nothing of the latency. In an outage there is
 // no latency to wait for.
 func (c *GlobalCongestionController) turned() bool {
 	if !c.begun {
 		return c.completions >= int64(c.window.size)
 	}
 	inFlight := min(c.last.Busy, float64(c.last.InFlight))
-	return c.recovering() || float64(c.completions) >= turnedShare*inFlight
+	return c.recovering() || float64(c.completions) >= inFlightSlack*inFlight
 }
 
 // Elapsed is how long the round has gone on.

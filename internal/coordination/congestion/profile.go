@@ -24,10 +24,6 @@ const (
 	youngShare = 1.75
 	// latencyJump is the change of the latency that is no scatter.
 	latencyJump = 0.15
-	// surgeRate times the accepted rate of the rounds before, in surgeLatency of the
-	// latency before, is what only a faster path can do.
-	surgeRate    = 1.2
-	surgeLatency = 0.9
 	// fullPipe times what was in flight is a pipe that this did not fill.
 	fullPipe = 1.2
 	// baseScatter is how far medians of rounds lie apart by chance; the smallest of
@@ -54,8 +50,6 @@ type pathModel struct {
 	bases   [protocol.SizeClasses]baseLatency
 	rates   ring
 	history ring
-	// surged: more was accepted than lately, and sooner.
-	surged bool
 }
 
 // baseLatency is the smallest smoothed latency in seconds, and when it was last seen.
@@ -77,7 +71,6 @@ func (m *pathModel) observe(now time.Time, s Signal, limited bool) {
 		m.latency = 0
 		m.rates = ring{}
 	}
-	m.surged = !s.young() && s.Accepted > surgeRate*m.rates.max() && s.Latency.Seconds() < surgeLatency*m.latency
 	m.observeLatency(now, s)
 	if limited && s.Accepted <= m.rates.max() {
 		return
@@ -109,9 +102,6 @@ func (m *pathModel) observeLatency(now time.Time, s Signal) {
 		m.lower(now, s)
 	case m.latency <= baseSlack*base.seconds:
 		base.at = now
-		if !s.young() && !few {
-			base.confirm(s)
-		}
 	}
 	m.BaseLatency = time.Duration(base.seconds * float64(time.Second))
 }
@@ -125,18 +115,9 @@ func (m *pathModel) lower(now time.Time, s Signal) {
 	if base.seconds > 0 && (few || !base.young && scattered) {
 		base.seconds += scatterWeight * min(1, accepted/fewRequests) * (m.latency - base.seconds)
 		base.at = now
-		if !few {
-			base.confirm(s)
-		}
 		return
 	}
 	*base = baseLatency{seconds: m.latency, at: now, inFlight: float64(s.InFlight), young: few || s.young()}
-}
-
-// confirm tells that the latency was the same with what was in flight in a round. Where
-// not all workers reported in it, Little's law tells more of that than they do.
-func (b *baseLatency) confirm(s Signal) {
-	b.inFlight = min(b.inFlight, max(float64(s.InFlight), s.Accepted*s.Latency.Seconds()))
 }
 
 // rebase takes the present latency for the smallest, or where the two differ by no

@@ -31,11 +31,9 @@ const (
 	probeLead = 2 * time.Second
 	// probeGrowth multiplies the step of a probe that goes on.
 	probeGrowth = 4
-	// probeStepMost bounds a step, relative to the rate: a doubling, as slow start's.
-	probeStepMost = 1
-	// laggedSteps is how many steps a probe skips that begins where next to nothing is
+	// stepsSkipped is how many steps a probe skips that begins where next to nothing is
 	// known: the first one then nearly doubles the rate.
-	laggedSteps = 3
+	stepsSkipped = 3
 	// lowestShare of the good rate, and never less than lowestRate per second, finds
 	// out whether an outage is over.
 	lowestShare = 0.005
@@ -67,15 +65,11 @@ type rateLaw struct {
 	prior float64
 	// goal is where slow start ends, resume the bound from there on.
 	goal, resume float64
-	// lagged: what was accepted before the first cut of all is less than what would be.
-	// Refusals come back at once and acceptances after the service time, and what was
-	// refused was the first burst of senders that then held back.
-	lagged  bool
-	starved int       // rounds with completions but no success
-	since   time.Time // when the outage began that goes on
-	binding bool      // it limited the last round
-	probe   probe
-	events  congestionEvents
+	starved      int       // rounds with completions but no success
+	since        time.Time // when the outage began that goes on
+	binding      bool      // it limited the last round
+	probe        probe
+	events       congestionEvents
 }
 
 // congestionEvents counts since the start.
@@ -165,7 +159,7 @@ func (r *rateLaw) dark(s Signal, v pathView) bool {
 	if !v.measured {
 		return r.starved >= unmeasuredRounds
 	}
-	return r.starved >= starvedRounds || s.Throttles >= manyThrottles
+	return r.starved >= steadyRounds || s.Throttles >= manyThrottles
 }
 
 // binds tells that the rate is what limited a round.
@@ -185,7 +179,6 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) protocol.Reason
 		r.loseProbe(now, s, v)
 		return ReasonProbeThrottled
 	case s.congested(v.config):
-		r.lagged = r.perSecond == 0 && r.events.cuts == 0
 		r.enterFastRecovery(s, r.perSecond)
 		return ReasonThrottled
 	}
@@ -249,7 +242,7 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) protocol.Reaso
 func (r *rateLaw) raise(s Signal, v pathView) {
 	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.Accepted
 	step := v.config.BandwidthProbingRate * math.Pow(probeGrowth, float64(max(r.probe.won-1, 0)))
-	r.probe.step = min(step, probeStepMost)
+	r.probe.step = min(step, 1) // a doubling, as slow start's
 	r.perSecond *= 1 + r.probe.step
 }
 
@@ -314,15 +307,15 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Rea
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess // apply counts these rounds
 	case s.Judged.Started == 0:
-		if r.lagged { // by now what was accepted shows
-			r.perSecond = max(r.perSecond, cutShare*s.Accepted)
-		}
 		return ReasonSettling
 	case !s.congested(v.config):
 		r.state = protocol.CongestionAvoidance
 		r.scheduleProbe(now, v)
-		if r.lagged {
-			r.lagged, r.probe.due, r.probe.won = false, now, laggedSteps
+		if r.prior == 0 && r.events.cuts == 1 {
+			// What was accepted before the first cut of all is less than what would be: 503s come
+			// back at once and successes after the service time, and what was throttled was the
+			// first burst of senders that then held back.
+			r.probe.due, r.probe.won = now, stepsSkipped
 			r.binding = !v.without.Has(Probing)
 		}
 		return ReasonClean
@@ -350,7 +343,7 @@ func (r *rateLaw) recover(s Signal) {
 	if s.Judged.Accepted == 0 || s.Accepted <= outageShare*r.good {
 		r.goal, r.resume = r.good, r.prior
 	}
-	r.state, r.lagged, r.binding, r.probe = protocol.Recovery, false, false, probe{}
+	r.state, r.binding, r.probe = protocol.Recovery, false, probe{}
 	r.perSecond = max(r.lowest(), s.Accepted/2)
 }
 
@@ -379,8 +372,6 @@ func (r *rateLaw) regain(now time.Time, s Signal, v pathView) protocol.Reason {
 	case s.congested(v.config):
 		r.enterFastRecovery(s, r.resume)
 		return ReasonThrottled
-	case s.Started < r.perSecond/2 && s.Completions < manyThrottles:
-		return ReasonTooFewRequests
 	}
 	if r.perSecond *= r.ramp(v); r.perSecond < r.goal {
 		return ReasonRegaining

@@ -61,8 +61,6 @@ const (
 
 	// ReasonQueueBelowTarget: hardly any request queues: grown.
 	ReasonQueueBelowTarget protocol.Reason = "QueueBelowTarget"
-	// ReasonPathFaster: more was accepted, and sooner: doubled.
-	ReasonPathFaster protocol.Reason = "PathFaster"
 	// ReasonRampingUp: many requests were started and few have ended, so the latency does not
 	// count yet: unchanged.
 	ReasonRampingUp protocol.Reason = "RampingUp"
@@ -131,6 +129,4 @@ const (
 	// ReasonStillThrottled: in recovery some requests are accepted, but too many throttled:
 	// halved.
 	ReasonStillThrottled protocol.Reason = "StillThrottled"
-	// ReasonTooFewRequests: on the way back too few requests were sent to tell: unchanged.
-	ReasonTooFewRequests protocol.Reason = "TooFewRequests"
 )

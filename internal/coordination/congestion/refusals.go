@@ -8,7 +8,7 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) protocol.Reason {
 	w := &c.window
 	if s.Accepted > 0 {
 		w.starved = 0
-	} else if w.starved++; w.starved >= starvedRounds || c.measured && s.Throttles >= manyThrottles {
+	} else if w.starved++; w.starved >= steadyRounds || c.measured && s.Throttles >= manyThrottles {
 		w.state, w.regaining, w.draining = protocol.Recovery, false, false
 		w.size = c.floor()
 		return ReasonNoSuccess

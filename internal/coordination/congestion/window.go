@@ -11,9 +11,11 @@ const (
 	// WindowFloor is the smallest window, in requests.
 	WindowFloor = 4
 	// plateauGrowth is the growth of the accepted rate below which doubling has
-	// found the path full, three rounds in a row (BBR).
+	// found the path full (BBR).
 	plateauGrowth = 1.25
-	plateauRounds = 3
+	// steadyRounds in a row are no accident: without growth in slow start (BBR), with twice
+	// the queue that there should be, without any success.
+	steadyRounds = 3
 	// drainAge is the age of the smallest latency at which one round is sent with
 	// drainShare of the window, or with what leaves room on the path if that is less,
 	// but drainLeast at least, so that the queue empties and T₀ shows again. The age
@@ -22,22 +24,16 @@ const (
 	drainAgeMost = 16 * time.Minute
 	drainShare   = 0.55
 	drainLeast   = 0.35
-	// drainSlack times the window of the drain may have been in flight in a round
-	// that tells; without one the drain ends after drainMost, or drainLatencies.
-	drainSlack     = 1.1
+	// inFlightSlack is how far what is said to be in flight may lie off.
+	inFlightSlack = 1.1
+	// A drain ends after drainMost, or drainLatencies, if no round tells before.
 	drainMost      = 3 * time.Second
 	drainLatencies = 5
-	// drainFall times the smallest latency, seen in a drain, says that there was a queue
-	// in what it was measured from.
-	drainFall = 0.9
-	// emptyShare of what the path has carried says that it is not full.
-	emptyShare = 0.85
-	// drainRounds in a row with twice the queue that there should be call for a drain.
-	drainRounds = 3
-	// pressedShare of what was in flight, at more than pressedFall of the latency, is no
-	// queue that shrinks.
+	// latencyFall times a latency is less than it by more than scatter: in a drain it says
+	// that there was a queue in the smallest. Where pressedShare is left of what was in
+	// flight, and the latency has not fallen so, there was no queue.
+	latencyFall  = 0.9
 	pressedShare = 0.6
-	pressedFall  = 0.9
 	// fillShare of the pipe fills it and lets a little queue show.
 	fillShare = 1.25
 	// movedShare is the change of the window by which it moves fast.
@@ -47,12 +43,10 @@ const (
 	// pacedHeadroom times what paced rates have in flight is the window that lets
 	// the rates, and the longest step of a probe, through.
 	pacedHeadroom = 1.5
-	// starvedRounds without any success are an outage.
-	starvedRounds = 3
 	// failedShare of what is accepted may fail where a window is well. On a thin path
 	// requests time one another out at any window.
 	failedShare = 0.1
-	// unmeasuredRounds are, where nothing was ever accepted.
+	// unmeasuredRounds without any success are an outage where nothing was ever accepted.
 	unmeasuredRounds = 12
 	// regainShare of the threshold is where slow start begins after an outage that
 	// only the window can answer.
@@ -66,25 +60,24 @@ type windowLaw struct {
 	size      float64
 	threshold float64 // slow start doubles up to it whatever it measures
 
-	good      float64 // the window of the last round that was clean and loaded
-	proven    float64 // of the last such round with many requests of which hardly any failed
-	resume    float64 // what was proven before an outage that goes on, or 0
-	best      float64 // accepted rate that a doubling must exceed by a quarter
-	plateau   int     // rounds in which it did not
-	stride    float64 // next growth in congestion avoidance
-	draining  bool    // this round empties the queue
-	drained   float64 // window to return to after it
-	steady    bool    // it was the same in the round before
-	emptied   bool    // the round before emptied the queue
-	drainEnds time.Time
-	overfull  int     // rounds in a row with twice the queue that there should be
-	carried   float64 // the most per second before and during it
-	drainWait time.Duration
-	found     float64 // the most accepted per second in the slow start that has just ended, or 0
-	starved   int     // rounds with completions but no success
-	late      int     // rounds in a row in which most requests timed out
-	regaining bool    // slow start after an outage
-	cuts      int64
+	good          float64 // the window of the last round that was clean and loaded
+	proven        float64 // of the last such round with many requests of which hardly any failed
+	resume        float64 // what was proven before an outage that goes on, or 0
+	best          float64 // accepted rate that a doubling must exceed by a quarter
+	plateau       int     // rounds in which it did not
+	stride        float64 // next growth in congestion avoidance
+	draining      bool    // this round empties the queue
+	drained       float64 // window to return to after it
+	steady        bool    // it was the same in the round before
+	drainedBefore bool    // the round before was of a drain
+	drainEnds     time.Time
+	overfull      int     // rounds in a row with twice the queue that there should be
+	carried       float64 // the most per second before and during it
+	drainWait     time.Duration
+	starved       int  // rounds with completions but no success
+	late          int  // rounds in a row in which most requests timed out
+	regaining     bool // slow start after an outage
+	cuts          int64
 	// overloaded: even the floor may be more than the path carries in time.
 	overloaded bool
 
@@ -138,7 +131,7 @@ func (w *windowLaw) overrun(s Signal) bool {
 	} else if s.Accepted > 0 {
 		w.late = 0
 	}
-	return s.timesOut() && w.late >= starvedRounds
+	return s.timesOut() && w.late >= steadyRounds
 }
 
 // fastReporting tells that the window moves fast.
@@ -165,8 +158,11 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) pro
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess // an outage is for the rates
-	case (w.draining || w.found > 0) && float64(s.InFlight) > drainSlack*w.size && now.Before(w.drainEnds):
+	case w.overflows(now, s):
 		return ReasonDraining
+	}
+	w.drainEnds = time.Time{}
+	switch {
 	case w.draining:
 		return c.endDrain(now, s)
 	case c.unpacedRefused(s):
@@ -237,7 +233,7 @@ func (c *GlobalCongestionController) slowStart(now time.Time, s Signal) protocol
 	reason := ReasonSlowStart
 	if c.queue(s) > max(6, 0.3*w.size) {
 		reason = ReasonQueueGrowth
-	} else if w.plateau >= plateauRounds {
+	} else if w.plateau >= steadyRounds {
 		reason = ReasonPlateau
 	}
 	switch {
@@ -247,7 +243,7 @@ func (c *GlobalCongestionController) slowStart(now time.Time, s Signal) protocol
 		w.size *= 2
 		return ReasonBelowThreshold
 	default:
-		w.size, w.found = min(w.size, c.filled()), c.path.rates.max()
+		w.size = min(w.size, c.filled())
 		w.drainEnds = now.Add(c.drainPatience())
 		c.avoid()
 	}
@@ -291,7 +287,6 @@ func (c *GlobalCongestionController) queueTarget() float64 {
 // follow steers the window by the queue that it causes.
 func (c *GlobalCongestionController) follow(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
-	c.emptied(now, s)
 	target := c.queueTarget()
 	queue := c.queue(s)
 	if c.unfounded(now, s, queue > target) {
@@ -329,7 +324,7 @@ func (c *GlobalCongestionController) answerQueue(s Signal, queue, target float64
 		return ReasonQueueOnTarget
 	case s.young():
 		return ReasonRampingUp
-	case !c.path.sound() && !w.steady && !c.path.surged:
+	case !c.path.sound() && !w.steady:
 		return ReasonBaseUnconfirmed
 	}
 	return c.stretch()
@@ -340,7 +335,7 @@ func (c *GlobalCongestionController) answerQueue(s Signal, queue, target float64
 func (c *GlobalCongestionController) doubt(now time.Time) (reason protocol.Reason, doubted bool) {
 	w := &c.window
 	switch {
-	case w.overfull >= drainRounds:
+	case w.overfull >= steadyRounds:
 		return ReasonDrainLongQueue, true
 	case !c.path.sound() && w.steady:
 		return ReasonDrainUnconfirmedBase, true
@@ -353,14 +348,11 @@ func (c *GlobalCongestionController) doubt(now time.Time) (reason protocol.Reaso
 // stretch grows a window that causes no queue, faster each time: the path may have
 // grown by any factor.
 func (c *GlobalCongestionController) stretch() protocol.Reason {
-	w, reason := &c.window, ReasonQueueBelowTarget
+	w := &c.window
 	w.stride = max(w.stride, strideShare*w.size)
-	if c.path.surged {
-		w.stride, reason = w.size, ReasonPathFaster
-	}
 	w.size += min(w.stride, w.size)
 	if c.config.AdvancedFlowControl {
 		w.stride = min(2*w.stride, protocol.MaxWindow)
 	}
-	return reason
+	return ReasonQueueBelowTarget
 }
