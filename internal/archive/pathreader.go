@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"sort"
 
 	"github.com/go-json-experiment/json"
@@ -40,7 +39,7 @@ func (e *PathIndexError) Unwrap() error { return e.Err }
 
 // cachedBlock is a block that was read.
 type cachedBlock[T any] struct {
-	block PathBlock
+	block pathRefAt
 	value T
 }
 
@@ -50,7 +49,7 @@ type pathLeaf struct {
 	members     []PathMember
 }
 
-// pathRefAt is a line of a level above 0.
+// pathRefAt is a line of a level above 0; that of the root has no path.
 type pathRefAt struct {
 	path string
 	PathBlock
@@ -69,7 +68,7 @@ func NewPathReader(l Layout, p PathIndex, read RangeReader) *PathReader {
 // that begin with such a path are not read. It ends with the first error.
 func (r *PathReader) From(ctx context.Context, start string, past func(p string) bool) iter.Seq2[PathMember, error] {
 	return func(yield func(PathMember, error) bool) {
-		s := pathScan{r, start, past, yield}
+		s := &pathScan{PathReader: r, start: start, past: past, yield: yield}
 		if _, err := s.level(ctx, r.index.Levels-1, []pathRefAt{{PathBlock: r.index.Root}}); err != nil {
 			yield(PathMember{}, err)
 		}
@@ -78,13 +77,13 @@ func (r *PathReader) From(ctx context.Context, start string, past func(p string)
 
 // Leading returns the directories that a path is in, from the top, as far as they were archived.
 func (r *PathReader) Leading(ctx context.Context, p string) ([]Member, error) {
-	block := r.index.Root
+	block := pathRefAt{PathBlock: r.index.Root}
 	for level := r.index.Levels - 1; level > 0; level-- {
 		refs, err := r.refsOf(ctx, level, block)
 		if err != nil {
 			return nil, err
 		}
-		block = refs[lastAtOrBefore(refs, p)].PathBlock
+		block = refs[lastAtOrBefore(refs, p)]
 	}
 	leaf, err := r.leafOf(ctx, block)
 	if err != nil {
@@ -98,6 +97,7 @@ func (r *PathReader) Leading(ctx context.Context, p string) ([]Member, error) {
 	}
 	for _, m := range leaf.members {
 		if m.Kind == Directory && m.Path != p && within(p, m.Path) {
+			m.Tar = nil // It is not read from there, as with those of the header.
 			lead = append(lead, m.Member)
 		}
 	}
@@ -115,15 +115,17 @@ type pathScan struct {
 	start string
 	past  func(string) bool
 	yield func(PathMember, error) bool
+	// last is the path of the last member that was read.
+	last string
 }
 
 // level passes over blocks of a level, and says whether there is more to be had behind them.
-func (s pathScan) level(ctx context.Context, level int, blocks []pathRefAt) (more bool, err error) {
+func (s *pathScan) level(ctx context.Context, level int, blocks []pathRefAt) (more bool, err error) {
 	if level == 0 {
 		return s.leaves(ctx, blocks)
 	}
 	for _, b := range blocks {
-		refs, err := s.refsOf(ctx, level, b.PathBlock)
+		refs, err := s.refsOf(ctx, level, b)
 		if err != nil {
 			return false, err
 		}
@@ -146,15 +148,18 @@ func (s pathScan) level(ctx context.Context, level int, blocks []pathRefAt) (mor
 }
 
 // leaves hands on the members of blocks of level 0, several of which one request reads.
-func (s pathScan) leaves(ctx context.Context, blocks []pathRefAt) (more bool, err error) {
+func (s *pathScan) leaves(ctx context.Context, blocks []pathRefAt) (more bool, err error) {
 	for len(blocks) > 0 {
 		n := adjacent(blocks)
 		leaves, err := s.leavesOf(ctx, blocks[:n])
 		if err != nil {
 			return false, err
 		}
-		blocks = blocks[n:]
-		for _, leaf := range leaves {
+		for i, leaf := range leaves {
+			if first := leaf.members[0].Path; s.last != "" && ComparePaths(s.last, first) >= 0 {
+				return false, s.damaged(0, blocks[i].PathBlock, fmt.Errorf("%q comes after %q", first, s.last))
+			}
+			s.last = leaf.members[len(leaf.members)-1].Path
 			for _, m := range leaf.members {
 				switch {
 				case ComparePaths(m.Path, s.start) < 0:
@@ -163,6 +168,7 @@ func (s pathScan) leaves(ctx context.Context, blocks []pathRefAt) (more bool, er
 				}
 			}
 		}
+		blocks = blocks[n:]
 	}
 	return true, nil
 }
@@ -183,7 +189,7 @@ func adjacent(blocks []pathRefAt) int {
 // leavesOf reads blocks of level 0 that follow each other.
 func (r *PathReader) leavesOf(ctx context.Context, blocks []pathRefAt) ([]pathLeaf, error) {
 	if len(blocks) == 1 {
-		leaf, err := r.leafOf(ctx, blocks[0].PathBlock)
+		leaf, err := r.leafOf(ctx, blocks[0])
 		return []pathLeaf{leaf}, err
 	}
 	first, last := blocks[0], blocks[len(blocks)-1]
@@ -196,8 +202,7 @@ func (r *PathReader) leavesOf(ctx context.Context, blocks []pathRefAt) ([]pathLe
 		at := b.Offset - first.Offset
 		raw, err := r.expand(0, b.PathBlock, data[at:at+b.Length])
 		if err == nil {
-			leaves[i], err = decodeLeaf(r.layout, raw)
-			err = r.damaged(0, b.PathBlock, err)
+			leaves[i], err = r.decodeLeaf(b, raw)
 		}
 		if err != nil {
 			return nil, err
@@ -206,34 +211,55 @@ func (r *PathReader) leavesOf(ctx context.Context, blocks []pathRefAt) ([]pathLe
 	return leaves, nil
 }
 
-func (r *PathReader) leafOf(ctx context.Context, b PathBlock) (pathLeaf, error) {
+func (r *PathReader) leafOf(ctx context.Context, b pathRefAt) (pathLeaf, error) {
 	if r.leaf.block == b {
 		return r.leaf.value, nil
 	}
-	raw, err := r.block(ctx, 0, b)
+	raw, err := r.block(ctx, 0, b.PathBlock)
 	if err != nil {
 		return pathLeaf{}, err
 	}
-	leaf, err := decodeLeaf(r.layout, raw)
+	leaf, err := r.decodeLeaf(b, raw)
 	if err == nil {
 		r.leaf = cachedBlock[pathLeaf]{b, leaf}
 	}
-	return leaf, r.damaged(0, b, err)
+	return leaf, err
 }
 
-func (r *PathReader) refsOf(ctx context.Context, level int, b PathBlock) ([]pathRefAt, error) {
+// decodeLeaf reads a block of level 0, which begins with the path that it is referred to by.
+func (r *PathReader) decodeLeaf(b pathRefAt, raw []byte) (pathLeaf, error) {
+	leaf, err := decodeLeaf(r.layout, raw)
+	if err == nil {
+		err = b.begins(leaf.members[0].Path)
+	}
+	return leaf, r.damaged(0, b.PathBlock, err)
+}
+
+func (r *PathReader) refsOf(ctx context.Context, level int, b pathRefAt) ([]pathRefAt, error) {
 	if cached := r.refs[level]; cached.block == b {
 		return cached.value, nil
 	}
-	raw, err := r.block(ctx, level, b)
+	raw, err := r.block(ctx, level, b.PathBlock)
 	if err != nil {
 		return nil, err
 	}
 	refs, err := decodeRefs(raw)
 	if err == nil {
+		err = b.begins(refs[0].path)
+	}
+	if err == nil {
 		r.refs[level] = cachedBlock[[]pathRefAt]{b, refs}
 	}
-	return refs, r.damaged(level, b, err)
+	return refs, r.damaged(level, b.PathBlock, err)
+}
+
+// begins returns an error unless a block begins with the path that it is referred to by: then no
+// block is part of an index twice, which could be made endless.
+func (b pathRefAt) begins(first string) error {
+	if b.path != "" && b.path != first {
+		return fmt.Errorf("it begins with %q, and is said to begin with %q", first, b.path)
+	}
+	return nil
 }
 
 // block reads a block.
@@ -288,6 +314,9 @@ func decodeLeaf(l Layout, raw []byte) (leaf pathLeaf, err error) {
 			return leaf, fmt.Errorf("%q does not come in order", m.Path)
 		}
 		leaf.members = append(leaf.members, m)
+	}
+	if len(leaf.members) == 0 {
+		return leaf, errors.New("it has no members")
 	}
 	return leaf, nil
 }
@@ -348,10 +377,13 @@ func decodeRefs(raw []byte) ([]pathRefAt, error) {
 		if err != nil {
 			return nil, fmt.Errorf("block %d: %w", len(refs), err)
 		}
+		if n := len(refs); n > 0 && ComparePaths(refs[n-1].path, p) >= 0 {
+			return nil, fmt.Errorf("block %d: %q does not come in order", n, p)
+		}
 		refs = append(refs, pathRefAt{p, w.PathBlock})
 	}
-	if len(refs) == 0 || !slices.IsSortedFunc(refs, func(a, b pathRefAt) int { return ComparePaths(a.path, b.path) }) {
-		return nil, errors.New("its blocks are not in order")
+	if len(refs) == 0 {
+		return nil, errors.New("it has no blocks")
 	}
 	return refs, nil
 }

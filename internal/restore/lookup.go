@@ -104,9 +104,9 @@ func (l *lookup) leading(ctx context.Context, begin string) error {
 
 // take gathers a member.
 func (l *lookup) take(ctx context.Context, m archive.PathMember) error {
-	l.last = m.Path
 	selected := l.selection.Takes(m.Path)
 	if !selected && (m.Kind != archive.Directory || !l.selection.leads(m.Path)) || l.whole[archiveID{m.Prefix, m.Number}] {
+		l.last = m.Path
 		return nil
 	}
 	g := l.open[m.Prefix]
@@ -122,6 +122,10 @@ func (l *lookup) take(ctx context.Context, m archive.PathMember) error {
 		}}
 		l.open[m.Prefix] = g
 	}
+	if err := l.sameTar(g, m); err != nil {
+		return err
+	}
+	l.last = m.Path
 	g.manifest.Members = append(g.manifest.Members, m.Member)
 	if m.Kind == archive.HardLink {
 		g.linked = append(g.linked, m.Link)
@@ -133,6 +137,16 @@ func (l *lookup) take(ctx context.Context, m archive.PathMember) error {
 		return nil
 	}
 	return l.relieve(ctx)
+}
+
+// sameTar returns an error if a member is said to be in another tar than those of the same archive
+// before it.
+func (l *lookup) sameTar(g *gathered, m archive.PathMember) error {
+	if a, b := g.manifest.Object, m.Object; a == b || a != nil && b != nil && *a == *b {
+		return nil
+	}
+	return &archive.PathIndexError{Key: l.catalog.Index.Layout.IndexKey(), Err: fmt.Errorf(
+		"it has archive %d of prefix %q in two tars", m.Number, m.Prefix)}
 }
 
 // relieve hands on the manifest of the archive with the most members gathered, all of it.
@@ -165,9 +179,9 @@ func (l *lookup) hand(m archive.Manifest, err error) error {
 	return nil
 }
 
-// flush hands on what was gathered of an archive, with what its hard links lead to.
+// flush hands on what was gathered of an archive, with what its hard links lead to. Unless that is
+// found, the archive stays open.
 func (l *lookup) flush(ctx context.Context, g *gathered) error {
-	l.close(g)
 	for _, target := range g.linked {
 		if g.held[target] {
 			continue
@@ -179,11 +193,15 @@ func (l *lookup) flush(ctx context.Context, g *gathered) error {
 				return err
 			}
 			if m.Path == target && m.Prefix == g.manifest.Prefix && m.Number == g.manifest.Number {
+				if err := l.sameTar(g, m); err != nil {
+					return err
+				}
 				g.manifest.Members = append(g.manifest.Members, m.Member)
 			}
 			break
 		}
 	}
+	l.close(g)
 	return l.hand(g.manifest, nil)
 }
 

@@ -30,6 +30,9 @@ func (s Selection) ranges() ([]pathRange, bool) {
 	var all []pathRange
 	for _, pattern := range s {
 		begin, whole := fixedBeginning(clean(pattern))
+		if dir, below := strings.CutSuffix(begin, "/"); below {
+			begin, whole = dir, true // a/** matches a itself.
+		}
 		if begin == "" {
 			return nil, false
 		}

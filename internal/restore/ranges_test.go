@@ -17,7 +17,8 @@ func TestRanges(t *testing.T) {
 		{Selection{"./a/b/"}, []pathRange{{"a/b", true}}},
 		{Selection{`a\*b`}, []pathRange{{"a*b", true}}},
 		{Selection{"a/b*"}, []pathRange{{"a/b", false}}},
-		{Selection{"a/**/c"}, []pathRange{{"a/", false}}},
+		{Selection{"a/**/c"}, []pathRange{{"a", true}}},
+		{Selection{"a/b/**"}, []pathRange{{"a/b", true}}},
 		{Selection{"b", "a", "a/c", "a*"}, []pathRange{{"a", false}, {"b", true}}},
 		{Selection{"a", "a-b", "a/b"}, []pathRange{{"a", true}, {"a-b", true}}},
 		{Selection{"a", "*"}, nil},
@@ -37,7 +38,7 @@ func TestRanges(t *testing.T) {
 // TestRangesHaveAllThatIsTaken draws patterns and paths of few characters.
 func TestRangesHaveAllThatIsTaken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		selection := Selection(rapid.SliceOfN(rapid.StringMatching(`[ab/*?\\\[\]{},-]{1,6}`), 1, 4).Draw(t, "patterns"))
+		selection := Selection(rapid.SliceOfN(rapid.StringMatching(`[ab/*?\\\[\]{},-]{1,6}|[ab]{1,2}(/[ab*]|/\*\*|/a\{,/\*\*\}){1,2}`), 1, 4).Draw(t, "patterns"))
 		for _, pattern := range selection {
 			if !doublestar.ValidatePattern(clean(pattern)) {
 				t.Skip("no pattern")

@@ -1,0 +1,151 @@
+package restore_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	zstdlib "github.com/klauspost/compress/zstd"
+
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/restore"
+)
+
+// unreliable has reads of the path index fail from some number of them on.
+type unreliable struct {
+	*bucket
+	whole, reads int
+}
+
+func (u *unreliable) OpenRange(ctx context.Context, key, etag string, offset, length int64) (io.ReadCloser, error) {
+	body, err := u.bucket.OpenRange(ctx, key, etag, offset, length)
+	if err != nil || !strings.Contains(key, "/paths/") {
+		return body, err
+	}
+	if u.reads++; u.reads <= u.whole {
+		return body, nil
+	}
+	return io.NopCloser(io.LimitReader(zeros{}, length)), nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// linked is a tree with hard links to files that are far away in the path index, yet in one archive.
+func linked(t *testing.T) string {
+	dir := t.TempDir()
+	for i := range 8 {
+		write(t, dir, fmt.Sprintf("aa/%d", i), 100)
+	}
+	for i := range 2500 {
+		write(t, dir, fmt.Sprintf("mm/some-longer-name-of-a-file-%05d", i), 1)
+	}
+	for i := range 8 {
+		write(t, dir, fmt.Sprintf("zz/own-%d", i), 50)
+		if err := os.Link(filepath.Join(dir, fmt.Sprintf("aa/%d", i)), filepath.Join(dir, fmt.Sprintf("zz/to-%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestAPathIndexThatBreaksOffCostsNothing has the index damaged from every one of its reads on.
+func TestAPathIndexThatBreaksOffCostsNothing(t *testing.T) {
+	b := indexed(t, linked(t), zstd(), 1)
+	for _, selection := range []restore.Selection{{"zz"}, {"aa/3", "zz/to-*", "zz/own-1"}} {
+		to := t.TempDir()
+		want := restored(t, restore.Options{Catalog: withoutPaths(t, b), Dir: to, Selection: selection})
+		for whole, sound := 0, false; !sound; whole++ {
+			u := &unreliable{bucket: b, whole: whole}
+			c, err := restore.Open(t.Context(), u, "base", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			here := t.TempDir()
+			got := restored(t, restore.Options{Catalog: c, Dir: here, Selection: selection})
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%q after %d reads (-want +got):\n%s", selection, whole, diff)
+			}
+			if diff := cmp.Diff(describe(t, to), describe(t, here)); diff != "" {
+				t.Errorf("%q after %d reads (-want +got):\n%s", selection, whole, diff)
+			}
+			sound = u.reads <= whole
+			if sound != (len(c.Warnings) == 0) {
+				t.Errorf("%q after %d reads: %q", selection, whole, c.Warnings)
+			}
+		}
+	}
+}
+
+// TestAFileIsWhatIsBelowIt has the wildcard for what is below a directory match the path itself.
+func TestAFileIsWhatIsBelowIt(t *testing.T) {
+	b := indexed(t, branched(t), zstd(), 3)
+	for _, selection := range []restore.Selection{{"large/**"}, {"d1/link/**"}, {"d1/deep/**"}, {"d1/f01/**", "d2/**"}} {
+		paths := func(c *restore.Catalog) (all []string) {
+			for m, err := range c.Select(t.Context(), selection) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range m.Members {
+					if selection.Takes(f.Path) {
+						all = append(all, f.Path)
+					}
+				}
+			}
+			slices.Sort(all)
+			return all
+		}
+		want := paths(withoutPaths(t, b))
+		if diff := cmp.Diff(want, paths(catalog(t, b))); diff != "" || len(want) == 0 {
+			t.Errorf("%q (-want +got):\n%s", selection, diff)
+		}
+	}
+}
+
+// forge replaces the path index by one block of lines, whose digest is right.
+func forge(t *testing.T, b *bucket, lines string) *restore.Catalog {
+	t.Helper()
+	e, err := zstdlib.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := catalog(t, b)
+	body := e.EncodeAll([]byte(lines), nil)
+	b.objects[c.Index.Layout.PathsKey(0, 9)] = body
+	c.Index.Paths = &archive.PathIndex{Levels: 1, Members: 2, Root: archive.PathBlock{
+		Object: 9, Length: int64(len(body)), SHA256: archive.Digest(sha256.Sum256(body)).String(),
+	}}
+	if err := c.Index.Check("base", "uid"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestAPathIndexWithTwoTarsOfOneArchive is by somebody who may write all of a run.
+func TestAPathIndexWithTwoTarsOfOneArchive(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "d/a", 10)
+	write(t, dir, "d/b", 10)
+	b := indexed(t, dir, zstd(), 1)
+	const tail = `,"size":10,"mode":"0644","mtime":0,"outcome":"Done"`
+	tar := `"tar":{"offset":0,"length":1024,"data":512,"frame":{"offset":0,"length":9,"tarOffset":0},"crc64nvme":"AAAAAAAAAAA="}`
+	c := forge(t, b, `{"version":2,"archives":[{"prefix":"00","number":0},{"prefix":"00","number":0,"object":{"key":"`+b.archives()[0]+`","size":9,"compression":"Zstd"}}]}
+{"archive":0,"path":"d/a"`+tail+`}
+{"archive":1,"path":"d/b"`+tail+`,`+tar+`}
+`)
+	s := restored(t, restore.Options{Catalog: c, Dir: t.TempDir(), Selection: restore.Selection{"d"}})
+	if s.Files != 3 || s.Failed > 0 || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "two tars") {
+		t.Errorf("%+v, %v, %q", s, s.Failures, c.Warnings)
+	}
+}
