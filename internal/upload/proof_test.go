@@ -84,7 +84,7 @@ func TestDamageIsFoundByTheMD5(t *testing.T) {
 	r.wantStored(t, "damaged", f.content)
 }
 
-// A server that lists parts without checksums has them recognised by their ETags.
+// A server that lists parts without checksums has them recognized by their ETags.
 func TestPartsAreRecognisedByTheirMD5(t *testing.T) {
 	r := newRig(t, nil)
 	f := newFile(36*mebi + 5)
