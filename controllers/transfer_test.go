@@ -22,6 +22,9 @@ import (
 
 func quantity(s string) resource.Quantity { return resource.MustParse(s) }
 
+// workTimeout bounds work. A new leader learns for a whole lease first, which is 30 s.
+const workTimeout = 2 * time.Minute
+
 // work moves a puppet on until the transfer has finished n archives.
 func work(ctx context.Context, s *stage, n int64, fleet ...*puppet) {
 	GinkgoHelper()
@@ -39,7 +42,7 @@ func work(ctx context.Context, s *stage, n int64, fleet ...*puppet) {
 			return ptr.Deref(progress.ArchivesFinished, 0)
 		}
 		return 0
-	}).WithTimeout(40 * time.Second).WithPolling(300 * time.Millisecond).Should(BeNumerically(">=", n))
+	}).WithTimeout(workTimeout).WithPolling(300 * time.Millisecond).Should(BeNumerically(">=", n))
 }
 
 // close plays the rest of a transfer whose archives have all ended.
