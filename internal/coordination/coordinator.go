@@ -42,7 +42,7 @@ type PipelineCoordinator struct {
 	control   *congestion.GlobalCongestionController
 	transfers []*transfer // by ID
 	tenants   []*tenant   // by name
-	members   map[*congestion.Member]*lane
+	members   map[*congestion.Member]*prefix
 	workers   map[protocol.WorkerID]*worker
 	ordered   []*worker // by ID
 
@@ -66,7 +66,7 @@ func NewPipelineCoordinator(options Options) (*PipelineCoordinator, error) {
 		return nil, errors.New("new pipeline coordinator: the source of randomness is missing")
 	}
 	control := congestion.NewGlobalCongestionController(protocol.DefaultConfig(), options.Rand, options.Without)
-	return &PipelineCoordinator{options: options, control: control, members: map[*congestion.Member]*lane{}, workers: map[protocol.WorkerID]*worker{}}, nil
+	return &PipelineCoordinator{options: options, control: control, members: map[*congestion.Member]*prefix{}, workers: map[protocol.WorkerID]*worker{}}, nil
 }
 
 // Start begins to lead with the epoch of the snapshot, which must be above every

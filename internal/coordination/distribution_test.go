@@ -89,7 +89,7 @@ func (d *fleet) check() {
 
 func (d *fleet) checkTransfer(t *transfer) {
 	active := 0
-	for _, l := range t.lanes {
+	for _, l := range t.prefixes {
 		if l.share.Window > 0 {
 			active++
 		}
@@ -173,7 +173,7 @@ func (d *fleet) send(busy bool) bool {
 	d.f.tick()
 	d.check()
 	for _, t := range d.f.c.transfers {
-		for _, l := range t.lanes {
+		for _, l := range t.prefixes {
 			if l.work.Remaining() > 0 {
 				return false
 			}
@@ -210,7 +210,7 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 		}
 		f.tick()
 		for _, id := range workers {
-			if c := f.c.workers[id].cells[0]; waits(c) && len(f.assigned(id, "a")) == 1 {
+			if c := f.c.workers[id].prefixes[0]; waits(c) && len(f.assigned(id, "a")) == 1 {
 				withoutWindow++
 			}
 		}
@@ -231,7 +231,7 @@ func TestScarceSlotsGoRound(t *testing.T) {
 	f := newTickFleet(t)
 	f.schedule(5_000)
 	turn := fairshare.TurnIntervals * f.c.transfers[0].terms.BaseInterval
-	since := map[*cell]time.Time{}
+	since := map[*workerPrefix]time.Time{}
 	var longest time.Duration
 	for i := range 6 * fairshare.TurnIntervals {
 		f.report()
@@ -241,7 +241,7 @@ func TestScarceSlotsGoRound(t *testing.T) {
 		}
 		f.tick()
 		for _, w := range f.c.ordered {
-			for _, c := range w.cells {
+			for _, c := range w.prefixes {
 				if !waits(c) {
 					delete(since, c)
 					continue
@@ -253,9 +253,9 @@ func TestScarceSlotsGoRound(t *testing.T) {
 			}
 		}
 	}
-	cells := 0
+	remembered := 0
 	for _, w := range f.c.ordered {
-		cells += len(w.cells)
+		remembered += len(w.prefixes)
 	}
 	if len(since) == 0 {
 		t.Error("nothing waits: the test tests nothing")
@@ -263,7 +263,7 @@ func TestScarceSlotsGoRound(t *testing.T) {
 	if longest > 4*turn {
 		t.Errorf("an archive waited for %v, want at most four turns of %v", longest, turn)
 	}
-	if cells > 4*len(f.c.ordered) {
-		t.Errorf("%d workers are remembered on %d prefixes", len(f.c.ordered), cells)
+	if remembered > 4*len(f.c.ordered) {
+		t.Errorf("%d workers are remembered on %d prefixes", len(f.c.ordered), remembered)
 	}
 }

@@ -161,7 +161,7 @@ func TestAMillionPrefixesAreNotKept(t *testing.T) {
 			refused++
 		}
 	}
-	if kept := len(fix.c.transfer("t").lanes); kept != protocol.MaxPrefixes || refused != 1_000_000-protocol.MaxPrefixes+2 {
+	if kept := len(fix.c.transfer("t").prefixes); kept != protocol.MaxPrefixes || refused != 1_000_000-protocol.MaxPrefixes+2 {
 		t.Errorf("%d prefixes are kept and %d refused", kept, refused)
 	}
 	many := make([]protocol.PrefixCounters, 1_000_000)
@@ -174,7 +174,7 @@ func TestAMillionPrefixesAreNotKept(t *testing.T) {
 	if err := fix.c.Observe(fix.now, *report); !errors.Is(err, ErrImpossibleReport) {
 		t.Errorf("a report on a million prefixes gives %v", err)
 	}
-	if kept := len(fix.c.workers["w"].cells); kept > protocol.MaxPrefixesPerWorker {
+	if kept := len(fix.c.workers["w"].prefixes); kept > protocol.MaxPrefixesPerWorker {
 		t.Errorf("%d prefixes of the worker are kept", kept)
 	}
 }

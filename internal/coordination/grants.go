@@ -8,13 +8,13 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// assign fills the hands of the workers with windows from the queues, and takes back
+// assign assigns archives to the workers with windows from the queues, and takes back
 // what they cannot send.
 func (c *PipelineCoordinator) assign(now time.Time) {
 	for _, w := range c.ordered {
-		for _, cell := range w.cells {
-			h := cell.hand
-			h.Window, h.Target, h.MaxInFlight = cell.share.Window, cell.share.Target, cell.counters.MaxInFlight
+		for _, wp := range w.prefixes {
+			h := wp.work
+			h.Window, h.Target, h.MaxInFlight = wp.share.Window, wp.share.Target, wp.counters.MaxInFlight
 		}
 	}
 	for _, t := range c.transfers {
@@ -52,11 +52,11 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 		return true
 	}
 	i := 0
-	for _, cell := range w.cells {
-		if !cell.granted() {
+	for _, wp := range w.prefixes {
+		if !wp.granted() {
 			continue
 		}
-		if i == len(g.Prefixes) || cell.differs(&g.Prefixes[i]) {
+		if i == len(g.Prefixes) || wp.differs(&g.Prefixes[i]) {
 			return true
 		}
 		i++
@@ -64,19 +64,19 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 	return i != len(g.Prefixes)
 }
 
-// granted tells that the worker's grant names the lane.
-func (c *cell) granted() bool {
-	return (c.share.Window > 0 || c.hand.Held() > 0) && !c.worker.leaving()
+// granted tells that the worker's grant names the prefix.
+func (c *workerPrefix) granted() bool {
+	return (c.share.Window > 0 || c.work.Held() > 0) && !c.worker.leaving()
 }
 
 // rateTolerance is the change of a rate, relative to it, that is not worth a write.
 const rateTolerance = 0.01
 
-func (c *cell) differs(g *protocol.PrefixGrant) bool {
-	if g.Prefix != c.lane.name || g.Window != c.share.Window || math.Abs(g.Rate-c.share.Rate) > rateTolerance*g.Rate {
+func (c *workerPrefix) differs(g *protocol.PrefixGrant) bool {
+	if g.Prefix != c.prefix.name || g.Window != c.share.Window || math.Abs(g.Rate-c.share.Rate) > rateTolerance*g.Rate {
 		return true
 	}
-	return !c.hand.Assigned(g.Assignments)
+	return !c.work.Assigned(g.Assignments)
 }
 
 // write issues a new grant.
@@ -92,34 +92,34 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 	prefixes, archives := w.granted()
 	g.Prefixes = slices.Grow(g.Prefixes, prefixes)
 	assignments := make([]protocol.Assignment, 0, archives)
-	for _, cell := range w.cells {
-		if cell.granted() {
-			cell.entitled = true
-			g.Prefixes, assignments = cell.grant(&g, assignments)
-			c.lent = c.lent || cell.share.Window > 0
+	for _, wp := range w.prefixes {
+		if wp.granted() {
+			wp.entitled = true
+			g.Prefixes, assignments = wp.grant(&g, assignments)
+			c.lent = c.lent || wp.share.Window > 0
 		}
-		cell.hand.Withhold(g.ID())
+		wp.work.Withhold(g.ID())
 	}
 	l.Issue(now, g, t.terms.Lifetime)
 }
 
 // granted counts the prefixes and the archives that the worker's grant names.
 func (w *worker) granted() (prefixes, archives int) {
-	for _, cell := range w.cells {
-		if cell.granted() {
+	for _, wp := range w.prefixes {
+		if wp.granted() {
 			prefixes++
-			archives += cell.hand.Held()
+			archives += wp.work.Held()
 		}
 	}
 	return prefixes, archives
 }
 
-// grant writes the cell's part of a grant, its assignments behind those of the cells
+// grant writes the part of a grant, its assignments behind those of the prefixes
 // before, and notes in which grant each archive first stands.
-func (c *cell) grant(g *protocol.Grant, all []protocol.Assignment) ([]protocol.PrefixGrant, []protocol.Assignment) {
-	p := protocol.PrefixGrant{Prefix: c.lane.name, Window: c.share.Window, Rate: c.share.Rate}
+func (c *workerPrefix) grant(g *protocol.Grant, all []protocol.Assignment) ([]protocol.PrefixGrant, []protocol.Assignment) {
+	p := protocol.PrefixGrant{Prefix: c.prefix.name, Window: c.share.Window, Rate: c.share.Rate}
 	before := len(all)
-	all = c.hand.Grant(g.ID(), all)
+	all = c.work.Grant(g.ID(), all)
 	if len(all) > before {
 		p.Assignments = all[before:len(all):len(all)]
 	}

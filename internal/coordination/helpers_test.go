@@ -10,4 +10,4 @@ func must(t *testing.T, err error) {
 }
 
 // waits tells that the worker holds archives of the prefix and has no window there.
-func waits(c *cell) bool { return c.hand.Held() > 0 && c.share.Window == 0 }
+func waits(c *workerPrefix) bool { return c.work.Held() > 0 && c.share.Window == 0 }

@@ -100,8 +100,8 @@ func (w *world) checkHands() {
 		for _, p := range g.Prefixes {
 			for _, a := range p.Assignments {
 				outstanding++
-				cell := worker.cell(worker.transfer.byName[p.Prefix])
-				if holder, _ := cell.lane.work.Holder(a.Archive.Number); holder != worker.id {
+				wp := worker.ensure(worker.transfer.byName[p.Prefix])
+				if holder, _ := wp.prefix.work.Holder(a.Archive.Number); holder != worker.id {
 					continue // withdrawn; the next grant says so
 				}
 				if other, twice := holders[a.Archive]; twice {

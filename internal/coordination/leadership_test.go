@@ -111,7 +111,7 @@ func TestAdoptGrantsOfOneArchive(t *testing.T) {
 			Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 5, Assignments: []protocol.Assignment{{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: 0}, Attempt: 1 + i%2}}}},
 		})
 	}
-	if holder, attempt := f.c.transfers[0].lanes[0].work.Holder(0); holder != "w" || attempt != 2 {
+	if holder, attempt := f.c.transfers[0].prefixes[0].work.Holder(0); holder != "w" || attempt != 2 {
 		t.Errorf("%s holds the archive at attempt %d, want w at 2", holder, attempt)
 	}
 	if p := f.prefix("a"); p.Assigned != 1 || p.Queued != 0 {

@@ -140,10 +140,10 @@ func (c *PipelineCoordinator) groupMetrics() []GroupMetrics {
 		of[g.Name] = &list[i]
 	}
 	for _, w := range c.ordered {
-		for _, cell := range w.cells {
-			if m := of[cell.lane.member.Group()]; m != nil && w.transfer.coordinated() {
-				m.Granted += cell.share.Window
-				m.InFlight += cell.counters.MaxInFlight
+		for _, wp := range w.prefixes {
+			if m := of[wp.prefix.member.Group()]; m != nil && w.transfer.coordinated() {
+				m.Granted += wp.share.Window
+				m.InFlight += wp.counters.MaxInFlight
 			}
 		}
 	}

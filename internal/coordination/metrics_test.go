@@ -23,7 +23,7 @@ func TestLoadBalanceOfAStalledWorker(t *testing.T) {
 			w.report.Sequence++
 			r := w.report
 			if i == 0 {
-				if last := l.c.workers[r.Worker].cells; len(last) > 0 {
+				if last := l.c.workers[r.Worker].prefixes; len(last) > 0 {
 					r.Prefixes = []protocol.PrefixCounters{last[0].counters}
 				}
 				w.report.Prefixes = r.Prefixes

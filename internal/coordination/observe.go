@@ -129,16 +129,16 @@ func (w *worker) checkCounters(r protocol.Report, elapsed time.Duration) error {
 		if l == nil {
 			continue
 		}
-		cell := w.ensure(l)
-		if cell.checked == w.checks {
+		wp := w.ensure(l)
+		if wp.checked == w.checks {
 			return fmt.Errorf("%w: it names prefix %q twice", ErrImpossibleReport, p.Prefix)
 		}
 		if newest := p.Newest.Grant; w.lease.Grant().ID().Before(newest) {
 			return fmt.Errorf("%w: requests of prefix %q started under grant %d of epoch %d, which was never given",
 				ErrImpossibleReport, p.Prefix, newest.Sequence, newest.Epoch)
 		}
-		cell.checked = w.checks
-		growth := p.Since(cell.counters)
+		wp.checked = w.checks
+		growth := p.Since(wp.counters)
 		if growth.Decreased() {
 			return fmt.Errorf("%w: a counter of prefix %q went back", ErrImpossibleReport, p.Prefix)
 		}
@@ -180,9 +180,9 @@ func (w *worker) acknowledge(now time.Time, r protocol.Report) {
 
 // restart forgets the process that was before: its counters end with it.
 func (w *worker) restart() {
-	for _, cell := range w.cells {
-		cell.counters, cell.rates, cell.round = protocol.PrefixCounters{}, congestion.Rates{}, cellRound{}
-		cell.hand.Sent = 0
+	for _, wp := range w.prefixes {
+		wp.counters, wp.rates, wp.round = protocol.PrefixCounters{}, congestion.Rates{}, prefixRound{}
+		wp.work.Sent = 0
 	}
 	w.round = workerRound{}
 	w.work.ForgetCompletionRate()
@@ -196,26 +196,26 @@ func (c *PipelineCoordinator) count(w *worker, r protocol.Report, p protocol.Pre
 	if l == nil {
 		return
 	}
-	cell := w.ensure(l)
-	growth := p.Since(cell.counters)
-	cell.counters = b.Measures(p)
-	cell.hand.Sent = p.Bytes
-	cell.share.Demand = fairshare.Unlimited
-	if p.SenderLimited && p.MaxInFlight < cell.share.Window {
-		cell.share.Demand = headroom(p.MaxInFlight)
+	wp := w.ensure(l)
+	growth := p.Since(wp.counters)
+	wp.counters = b.Measures(p)
+	wp.work.Sent = p.Bytes
+	wp.share.Demand = fairshare.Unlimited
+	if p.SenderLimited && p.MaxInFlight < wp.share.Window {
+		wp.share.Demand = headroom(p.MaxInFlight)
 	}
-	if first || !cell.entitled {
+	if first || !wp.entitled {
 		return
 	}
 	growth = b.Growth(growth)
 	if seconds := b.Elapsed.Seconds(); seconds > 0 {
-		cell.rates = congestion.RatesOf(growth, seconds)
+		wp.rates = congestion.RatesOf(growth, seconds)
 	}
-	cell.limitSlow(growth, b.Elapsed)
+	wp.limitSlow(growth, b.Elapsed)
 	w.work.Sent(growth.Bytes)
-	cell.round.grew, cell.round.growth = true, cell.round.growth.Plus(growth)
+	wp.round.grew, wp.round.growth = true, wp.round.growth.Plus(growth)
 	judged := w.lease.Judged(r, growth)
-	cell.round.judged = cell.round.judged.Plus(judged)
+	wp.round.judged = wp.round.judged.Plus(judged)
 	if !w.blocked && w.transfer.coordinated() {
 		w.transfer.tenant.evidence.Add(growth, judged)
 		l.model.Count(growth)

@@ -19,8 +19,8 @@ func TestLateAnswersDoNotLowerTheRate(t *testing.T) {
 		f.path(latencies[0], latencies[1])
 		f.c.paceGrants()
 		sum := 0.0
-		for _, cell := range f.c.workers["w"].cells {
-			sum += cell.share.Rate
+		for _, wp := range f.c.workers["w"].prefixes {
+			sum += wp.share.Rate
 		}
 		if math.Abs(sum-100) > 1 {
 			t.Errorf("granted %v per second of 100 with a window of %d and latencies of %v", sum, f.window("w"), latencies)

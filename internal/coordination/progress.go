@@ -14,14 +14,14 @@ func (c *PipelineCoordinator) Progress(id protocol.TransferID) protocol.Progress
 	if t == nil {
 		return protocol.Progress{}
 	}
-	sums := make([]progressSums, len(t.lanes))
+	sums := make([]progressSums, len(t.prefixes))
 	for _, w := range t.workers {
-		for _, cell := range w.cells {
-			sums[cell.lane.index].add(cell, w.live(c.now) && !w.silent(c.now))
+		for _, wp := range w.prefixes {
+			sums[wp.prefix.index].add(wp, w.live(c.now) && !w.silent(c.now))
 		}
 	}
-	p := protocol.Progress{Planned: !t.planning, Prefixes: make([]protocol.PrefixProgress, len(t.lanes))}
-	for i, l := range t.lanes {
+	p := protocol.Progress{Planned: !t.planning, Prefixes: make([]protocol.PrefixProgress, len(t.prefixes))}
+	for i, l := range t.prefixes {
 		p.Prefixes[i] = l.progress(sums[i])
 		p.Prefixes[i].State = c.control.State(l.member)
 	}
@@ -29,7 +29,7 @@ func (c *PipelineCoordinator) Progress(id protocol.TransferID) protocol.Progress
 	return p
 }
 
-// progressSums sums what the workers of a lane reported last.
+// progressSums sums what the workers of a prefix reported last.
 type progressSums struct {
 	window                                int
 	rate                                  float64
@@ -38,7 +38,7 @@ type progressSums struct {
 	slowest                               time.Duration
 }
 
-func (s *progressSums) add(c *cell, heard bool) {
+func (s *progressSums) add(c *workerPrefix, heard bool) {
 	s.window += c.share.Window
 	s.rate += c.share.Rate
 	if !heard {
@@ -54,7 +54,7 @@ func (s *progressSums) add(c *cell, heard bool) {
 	s.slowest = max(s.slowest, c.counters.ServiceP99)
 }
 
-func (l *lane) progress(s progressSums) protocol.PrefixProgress {
+func (l *prefix) progress(s progressSums) protocol.PrefixProgress {
 	p := l.work.Progress(!l.transfer.planning)
 	p.Group = l.member.Group()
 	p.Window, p.Rate, p.Throughput, p.ServiceP99 = s.window, s.rate, s.bytes, s.slowest

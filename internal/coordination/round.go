@@ -16,8 +16,8 @@ type workerRound struct {
 	last     congestion.Rates
 }
 
-// cellRound sums the reports on one of a worker's prefixes in one round.
-type cellRound struct {
+// prefixRound sums the reports on one of a worker's prefixes in one round.
+type prefixRound struct {
 	grew   bool // a report of this round told of the prefix
 	growth protocol.PrefixCounters
 	// judged is what came in the round of the requests that the last decision allowed.
@@ -27,7 +27,7 @@ type cellRound struct {
 
 // idle tells that nothing was sent in this round or the one before. Most prefixes that
 // a worker ever had are that.
-func (r *cellRound) idle() bool { return !r.grew && r.last == (congestion.Rates{}) }
+func (r *prefixRound) idle() bool { return !r.grew && r.last == (congestion.Rates{}) }
 
 // endRounds ends the round when it has seen enough, and applies the law to it.
 func (c *PipelineCoordinator) endRounds(now time.Time) {
@@ -47,7 +47,7 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 		w.lease.Decide()
 	}
 	for _, t := range c.transfers {
-		for _, l := range t.lanes {
+		for _, l := range t.prefixes {
 			l.model.EndRound(now, signal.Length, k.State(l.member), t.spec.Config)
 		}
 	}
@@ -92,13 +92,13 @@ func (c *PipelineCoordinator) coverage(now time.Time) float64 {
 // window sums the worker's granted windows.
 func (w *worker) window() int { return w.share.Window() }
 
-// signal sums the round over the workers, and over those of each lane. A rate is
+// signal sums the round over the workers, and over those of each prefix. A rate is
 // taken over the time that a worker's reports span, not over the round: the two do
 // not begin together.
 func (c *PipelineCoordinator) signal(now time.Time) congestion.Signal {
 	s := congestion.Signal{Latency: c.control.MedianLatency(c.evidence)}
 	for _, t := range c.transfers {
-		for _, l := range t.lanes {
+		for _, l := range t.prefixes {
 			l.member.Begin()
 		}
 	}
@@ -117,7 +117,7 @@ func (c *PipelineCoordinator) signal(now time.Time) congestion.Signal {
 		w.round = workerRound{last: w.round.last}
 	}
 	for _, t := range c.transfers {
-		for _, l := range t.lanes {
+		for _, l := range t.prefixes {
 			s.Add(l.member.Signal)
 		}
 	}
@@ -125,12 +125,12 @@ func (c *PipelineCoordinator) signal(now time.Time) congestion.Signal {
 	return s
 }
 
-// endRound adds the worker's rates in the round to those of its lanes. One that did
+// endRound adds the worker's rates in the round to those of its prefixes. One that did
 // not report in it counts as it last did, unless it has fallen silent.
 func (w *worker) endRound(now time.Time) {
 	w.round.last = congestion.Rates{}
-	for _, cell := range w.cells {
-		r := &cell.round
+	for _, wp := range w.prefixes {
+		r := &wp.round
 		if r.idle() {
 			continue
 		}
@@ -141,7 +141,7 @@ func (w *worker) endRound(now time.Time) {
 			r.last = congestion.Rates{}
 		}
 		if !w.blocked {
-			cell.lane.member.Count(r.last, r.growth, r.judged, &w.transfer.tenant.evidence)
+			wp.prefix.member.Count(r.last, r.growth, r.judged, &w.transfer.tenant.evidence)
 			w.round.last.Add(r.last)
 		}
 		r.grew, r.growth, r.judged = false, protocol.PrefixCounters{}, protocol.Sample{}

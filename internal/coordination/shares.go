@@ -8,7 +8,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// distribute sets the target of every cell: window to tenants to transfers to prefixes
+// distribute sets the target of every worker prefix: window to tenants to transfers to prefixes
 // to workers.
 func (c *PipelineCoordinator) distribute(now time.Time) {
 	c.shares.tenants, c.shares.transfers = c.shares.tenants[:0], c.shares.transfers[:0]
@@ -18,7 +18,7 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 	for _, t := range c.transfers {
 		t.prepare(now)
 		t.claim()
-		for _, l := range t.lanes {
+		for _, l := range t.prefixes {
 			l.claim(c.slots(l))
 		}
 		c.shares.transfers = append(c.shares.transfers, &t.share)
@@ -26,8 +26,8 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 	c.divider.Divide(now, c.shares.tenants, c.shares.transfers, c.available(now))
 }
 
-// slots is how many slots the rate of a lane can use.
-func (c *PipelineCoordinator) slots(l *lane) int {
+// slots is how many slots the rate of a prefix can use.
+func (c *PipelineCoordinator) slots(l *prefix) int {
 	if c.options.Without.Has(congestion.Slots) {
 		return fairshare.Unlimited
 	}
@@ -46,8 +46,8 @@ func (t *transfer) claim() {
 	s.Workers, s.Ready, s.Free = s.Workers[:0], s.Ready[:0], s.Free[:0]
 	for i, w := range t.workers {
 		w.share.Place, w.share.Capacity, w.share.Blocked = i, w.capacity(), w.blocked
-		for _, cell := range w.cells {
-			cell.share.Held = cell.hand.Held()
+		for _, wp := range w.prefixes {
+			wp.share.Held = wp.work.Held()
 		}
 		s.Workers = append(s.Workers, &w.share)
 		if w.work.Ready {
@@ -59,8 +59,8 @@ func (t *transfer) claim() {
 	}
 }
 
-// claim tells what the lane can use in this tick.
-func (l *lane) claim(slots int) {
+// claim tells what the prefix can use in this tick.
+func (l *prefix) claim(slots int) {
 	s := &l.share
 	s.Active, s.Queued, s.Slots = l.work.Active(), l.work.Queued(), slots
 	s.Efficiency, s.OwnWindow = l.model.Efficiency(), l.model.Window()
@@ -73,7 +73,7 @@ func (t *transfer) prepare(now time.Time) {
 		s.Ready, s.Missed, s.Blocked = w.ready(now) && !t.spec.Suspended, w.missed(now), w.blocked
 		s.Capacity, s.Grant = w.capacity(), w.lease.Grant().ID()
 	}
-	for _, l := range t.lanes {
+	for _, l := range t.prefixes {
 		s, m := l.work, &l.model
 		s.Latency, s.BaseLatency, s.Bandwidth, s.Failures = m.Latency(), m.BaseLatency(), m.Bandwidth(), m.Failures()
 	}
@@ -111,7 +111,7 @@ func (c *PipelineCoordinator) limitGrants(now time.Time) {
 	}
 }
 
-// paceGrants divides the rate of each group that has one over the cells with windows.
+// paceGrants divides the rate of each group that has one over the worker prefixes with windows.
 func (c *PipelineCoordinator) paceGrants() {
 	var groups []fairshare.Group
 	for _, g := range c.control.Groups() {

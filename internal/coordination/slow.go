@@ -20,9 +20,9 @@ const (
 // those of the others on the prefix. By Little's law inFlight · T₀/T of them are
 // being served; slots beyond these only lengthen the wait, and are of more use
 // elsewhere. The bound rises again, and vanishes, as soon as the wait is gone.
-func (c *cell) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) {
-	usual := c.lane.model.Latency()
-	if usual <= 0 || c.lane.work.Sharing() < 2 || c.share.Window == 0 {
+func (c *workerPrefix) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) {
+	usual := c.prefix.model.Latency()
+	if usual <= 0 || c.prefix.work.Sharing() < 2 || c.share.Window == 0 {
 		c.useful = 0
 		return
 	}
@@ -52,11 +52,11 @@ func (c *cell) limitSlow(growth protocol.PrefixCounters, elapsed time.Duration) 
 // slots is how many slots are known to be of use to the worker.
 func (w *worker) slots() int {
 	sum := 0
-	for _, c := range w.cells {
+	for _, c := range w.prefixes {
 		switch {
 		case c.useful > 0:
 			sum += c.share.Demand
-		case c.share.Window > 0 || c.hand.Held() > 0:
+		case c.share.Window > 0 || c.work.Held() > 0:
 			return fairshare.Unlimited
 		}
 	}

@@ -13,12 +13,12 @@ import (
 
 // transfer is one transfer's claim on the domain, as each of the packages below knows it.
 type transfer struct {
-	spec    protocol.Transfer
-	tenant  *tenant
-	lanes   []*lane
-	byName  map[string]*lane
-	workers []*worker // by ID
-	removed bool
+	spec     protocol.Transfer
+	tenant   *tenant
+	prefixes []*prefix
+	byName   map[string]*prefix
+	workers  []*worker // by ID
+	removed  bool
 
 	planning bool
 	planner  *worker
@@ -28,8 +28,8 @@ type transfer struct {
 	work  *schedule.TransferScheduler
 }
 
-// register finds or makes a lane.
-func (t *transfer) register(name string) (*lane, error) {
+// register finds or makes a prefix.
+func (t *transfer) register(name string) (*prefix, error) {
 	if l := t.byName[name]; l != nil {
 		return l, nil
 	}
@@ -37,9 +37,9 @@ func (t *transfer) register(name string) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{name: name, index: work.Index(), transfer: t, model: congestion.NewPrefixModel(), work: work}
+	l := &prefix{name: name, index: work.Index(), transfer: t, model: congestion.NewPrefixModel(), work: work}
 	l.share = fairshare.Prefix{Transfer: &t.share, Index: l.index, Slots: fairshare.Unlimited}
-	t.lanes = append(t.lanes, l)
+	t.prefixes = append(t.prefixes, l)
 	t.share.Prefixes = append(t.share.Prefixes, &l.share)
 	t.byName[name] = l
 	return l, nil

@@ -29,7 +29,7 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec protocol.Transfer)
 		return fmt.Errorf("put transfer %s: it was removed and its workers have not ended", spec.ID)
 	}
 	t.spec, t.tenant, t.work.Config = spec, c.tenantOf(spec.Tenant), spec.Config
-	for _, l := range t.lanes {
+	for _, l := range t.prefixes {
 		l.member.Tenant = spec.Tenant
 	}
 	c.forgetTenants()
@@ -39,7 +39,7 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec protocol.Transfer)
 
 func (c *PipelineCoordinator) addTransfer(now time.Time, spec protocol.Transfer) *transfer {
 	t := &transfer{
-		spec: spec, tenant: c.tenantOf(spec.Tenant), byName: map[string]*lane{}, share: fairshare.NewTransfer(now),
+		spec: spec, tenant: c.tenantOf(spec.Tenant), byName: map[string]*prefix{}, share: fairshare.NewTransfer(now),
 		work: schedule.New(spec.ID, spec.Config),
 	}
 	i, _ := slices.BinarySearchFunc(c.transfers, spec.ID, compareTransfer)
@@ -67,7 +67,7 @@ func (c *PipelineCoordinator) forget(t *transfer) {
 		return
 	}
 	c.transfers = slices.DeleteFunc(c.transfers, func(x *transfer) bool { return x == t })
-	for _, l := range t.lanes {
+	for _, l := range t.prefixes {
 		l.member.Leave()
 		delete(c.members, l.member)
 	}
@@ -85,10 +85,10 @@ func (c *PipelineCoordinator) RegisterPrefix(now time.Time, id protocol.Transfer
 	return err
 }
 
-func (c *PipelineCoordinator) register(t *transfer, prefix string) (*lane, error) {
-	known := len(t.lanes)
+func (c *PipelineCoordinator) register(t *transfer, prefix string) (*prefix, error) {
+	known := len(t.prefixes)
 	l, err := t.register(prefix)
-	if err == nil && len(t.lanes) > known {
+	if err == nil && len(t.prefixes) > known {
 		l.member = &congestion.Member{ID: protocol.Member{Transfer: t.spec.ID, Prefix: l.name}, Tenant: t.tenant.name}
 		c.members[l.member] = l
 		c.control.Admit(l.member)

@@ -19,8 +19,8 @@ type worker struct {
 	lease    lease.Ledger
 	share    fairshare.Worker
 	work     *schedule.Worker
-	// cells are the worker's prefixes, by lane index; one stands as long as the worker.
-	cells []*cell
+	// prefixes are the worker's prefixes, by the index of the prefix; one stands as long as the worker.
+	prefixes []*workerPrefix
 
 	given, told int // requests it can have in flight: by AddWorker, by its report; 0 unknown
 	blocked     bool
@@ -32,47 +32,39 @@ type worker struct {
 	checks int64 // reports checked
 }
 
-// cell is one worker's part of one lane.
-type cell struct {
-	lane   *lane
+// workerPrefix is one worker's part of one prefix.
+type workerPrefix struct {
+	prefix *prefix
 	worker *worker
 	share  fairshare.Part
-	hand   *schedule.Hand
+	work   *schedule.Holdings
 
-	// entitled: a grant has named the lane. What else the worker counts there is not
+	// entitled: a grant has named the prefix. What else the worker counts there is not
 	// believed.
 	entitled bool
 
 	counters protocol.PrefixCounters
 	rates    congestion.Rates // over the last interval
-	round    cellRound
+	round    prefixRound
 	useful   float64 // slots of a slow worker that do not wait for it; 0 while it is not slow
 	checked  int64   // the last of the worker's checks that met it
 }
 
-// cell finds the worker's part of a lane, or nil.
-func (w *worker) cell(l *lane) *cell {
-	if i, ok := w.find(l); ok {
-		return w.cells[i]
-	}
-	return nil
-}
-
-// ensure finds or makes the worker's part of a lane.
-func (w *worker) ensure(l *lane) *cell {
+// ensure finds or makes the worker's part of a prefix.
+func (w *worker) ensure(l *prefix) *workerPrefix {
 	i, ok := w.find(l)
 	if !ok {
-		c := &cell{lane: l, worker: w, hand: w.work.Join(l.work)}
+		c := &workerPrefix{prefix: l, worker: w, work: w.work.Join(l.work)}
 		c.share = fairshare.Part{Prefix: &l.share, Worker: &w.share, Demand: fairshare.Unlimited}
-		w.cells = slices.Insert(w.cells, i, c)
+		w.prefixes = slices.Insert(w.prefixes, i, c)
 		w.share.Insert(i, &c.share)
 	}
-	return w.cells[i]
+	return w.prefixes[i]
 }
 
-func (w *worker) find(l *lane) (int, bool) {
-	i := sort.Search(len(w.cells), func(i int) bool { return w.cells[i].lane.index >= l.index })
-	return i, i < len(w.cells) && w.cells[i].lane == l
+func (w *worker) find(l *prefix) (int, bool) {
+	i := sort.Search(len(w.prefixes), func(i int) bool { return w.prefixes[i].prefix.index >= l.index })
+	return i, i < len(w.prefixes) && w.prefixes[i].prefix == l
 }
 
 // capacity is the most requests the worker can have in flight.
@@ -99,7 +91,7 @@ func (w *worker) ready(now time.Time) bool {
 func (w *worker) release(orderly bool) {
 	w.work.Grant = w.lease.Grant().ID()
 	w.work.Release(orderly)
-	for _, c := range w.cells {
+	for _, c := range w.prefixes {
 		c.share.Window, c.share.Target, c.share.Rate = 0, 0, 0
 	}
 }

@@ -28,8 +28,8 @@ func (c *PipelineCoordinator) addWorker(now time.Time, id protocol.WorkerID, t *
 		return w
 	}
 	w := &worker{id: id, transfer: t, share: fairshare.NewWorker(now, &t.share), work: t.work.AddWorker(id)}
-	w.share.Accepts = func(now time.Time, p *fairshare.Prefix) bool { return w.work.Accepts(now, t.lanes[p.Index].work) }
-	w.share.Join = func(p *fairshare.Prefix) *fairshare.Part { return &w.ensure(t.lanes[p.Index]).share }
+	w.share.Accepts = func(now time.Time, p *fairshare.Prefix) bool { return w.work.Accepts(now, t.prefixes[p.Index].work) }
+	w.share.Join = func(p *fairshare.Prefix) *fairshare.Part { return &w.ensure(t.prefixes[p.Index]).share }
 	c.workers[id] = w
 	i, _ := slices.BinarySearchFunc(c.ordered, id, compareWorker)
 	c.ordered = slices.Insert(c.ordered, i, w)
@@ -114,11 +114,11 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 
 // adopt takes over the windows and archives of one prefix. Of two workers that
 // were given the same archive the later one holds it.
-func (w *worker) adopt(l *lane, p protocol.PrefixGrant) {
-	cell := w.ensure(l)
-	cell.share.Window, cell.entitled = max(p.Window, 0), true
+func (w *worker) adopt(l *prefix, p protocol.PrefixGrant) {
+	wp := w.ensure(l)
+	wp.share.Window, wp.entitled = max(p.Window, 0), true
 	if w.leaving() {
 		return
 	}
-	cell.hand.Adopt(p.Assignments)
+	wp.work.Adopt(p.Assignments)
 }

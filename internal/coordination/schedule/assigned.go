@@ -4,7 +4,7 @@ import "cargoship.dev/operator/internal/coordination/protocol"
 
 // Adopt takes over archives that an earlier leader has assigned to the worker on a prefix.
 // Of two workers that were given the same archive the later one holds it.
-func (c *Hand) Adopt(assignments []protocol.Assignment) {
+func (c *Holdings) Adopt(assignments []protocol.Assignment) {
 	l := c.prefix
 	for _, a := range assignments {
 		n := a.Archive.Number
@@ -25,7 +25,7 @@ func (c *Hand) Adopt(assignments []protocol.Assignment) {
 }
 
 // Assigned tells that what is held is what a grant names.
-func (c *Hand) Assigned(named []protocol.Assignment) bool {
+func (c *Holdings) Assigned(named []protocol.Assignment) bool {
 	if len(named) != len(c.held) {
 		return false
 	}
@@ -39,7 +39,7 @@ func (c *Hand) Assigned(named []protocol.Assignment) bool {
 
 // Grant adds what is held to the assignments of a grant, and notes which grant first
 // names each archive.
-func (c *Hand) Grant(g protocol.GrantID, all []protocol.Assignment) []protocol.Assignment {
+func (c *Holdings) Grant(g protocol.GrantID, all []protocol.Assignment) []protocol.Assignment {
 	for _, h := range c.held {
 		if !h.granted {
 			h.granted, h.first = true, g
@@ -52,7 +52,7 @@ func (c *Hand) Grant(g protocol.GrantID, all []protocol.Assignment) []protocol.A
 }
 
 // Withhold notes which grant is the first not to name what is recalled.
-func (c *Hand) Withhold(g protocol.GrantID) {
+func (c *Holdings) Withhold(g protocol.GrantID) {
 	for _, h := range c.recalled {
 		if h.recall == (protocol.GrantID{}) {
 			h.recall = g

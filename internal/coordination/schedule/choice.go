@@ -29,17 +29,17 @@ const (
 
 // offer is a prefix that a worker can take its next archive of.
 type offer struct {
-	hand  *Hand
-	score float64
+	holdings *Holdings
+	score    float64
 }
 
 // offer rates the prefix for the worker's next archive, if the worker has a window
 // there and room for more, and an archive can be handed out.
-func (c *Hand) offer() (offer, bool) {
+func (c *Holdings) offer() (offer, bool) {
 	if c.Window == 0 || len(c.held) >= c.depth() || !c.prefix.available() {
 		return offer{}, false
 	}
-	return offer{hand: c, score: c.score()}, true
+	return offer{holdings: c, score: c.score()}, true
 }
 
 // best finds the offer that scores best.
@@ -54,7 +54,7 @@ func best(offers []offer) int {
 }
 
 // score rates the prefix for the worker's next archive, from 0 to 1 + spread.
-func (c *Hand) score() float64 {
+func (c *Holdings) score() float64 {
 	l := c.prefix
 	free := 1 - min(1, float64(c.MaxInFlight)/float64(max(1, c.Window)))
 	drain := 1.0

@@ -10,24 +10,24 @@ import (
 
 // Each factor decides where the others are alike, and the best of all scores 1.
 func TestScore(t *testing.T) {
-	base := func() *Hand {
+	base := func() *Holdings {
 		tr := &TransferScheduler{Config: protocol.DefaultConfig(), drain: 100}
 		l := &Prefix{transfer: tr, drain: 100, sharing: 1}
 		l.backlog.plan(protocol.Planned{Archives: 100, Files: 100, Bytes: 100})
-		return &Hand{prefix: l, Window: 10, worker: &Worker{transfer: tr, serves: 1, granting: 10}}
+		return &Holdings{prefix: l, Window: 10, worker: &Worker{transfer: tr, serves: 1, granting: 10}}
 	}
 	tests := map[string]struct {
-		change func(*Hand)
+		change func(*Holdings)
 		want   float64
 	}{
-		"best":                      {func(*Hand) {}, 1},
-		"window in use":             {func(c *Hand) { c.MaxInFlight = 5 }, 1 - windowFactor/2},
-		"more in flight than slots": {func(c *Hand) { c.MaxInFlight = 50 }, 1 - windowFactor},
-		"soon empty":                {func(c *Hand) { c.prefix.drain = 50 }, 1 - throughputFactor/2},
-		"throughput unknown":        {func(c *Hand) { c.prefix.drain = 0 }, 1},
-		"requests wait":             {func(c *Hand) { c.prefix.Latency, c.prefix.BaseLatency = 0.4, 0.1 }, 1 - latencyFactor*0.75},
-		"half fail":                 {func(c *Hand) { c.prefix.Failures = 0.5 }, 1 - errorFactor/2},
-		"hands full":                {func(c *Hand) { c.held = make([]*holding, 8) }, 1 - loadFactor/2},
+		"best":                      {func(*Holdings) {}, 1},
+		"window in use":             {func(c *Holdings) { c.MaxInFlight = 5 }, 1 - windowFactor/2},
+		"more in flight than slots": {func(c *Holdings) { c.MaxInFlight = 50 }, 1 - windowFactor},
+		"soon empty":                {func(c *Holdings) { c.prefix.drain = 50 }, 1 - throughputFactor/2},
+		"throughput unknown":        {func(c *Holdings) { c.prefix.drain = 0 }, 1},
+		"requests wait":             {func(c *Holdings) { c.prefix.Latency, c.prefix.BaseLatency = 0.4, 0.1 }, 1 - latencyFactor*0.75},
+		"half fail":                 {func(c *Holdings) { c.prefix.Failures = 0.5 }, 1 - errorFactor/2},
+		"holds much":                {func(c *Holdings) { c.held = make([]*holding, 8) }, 1 - loadFactor/2},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -84,28 +84,28 @@ func handed(windows ...int) *Worker {
 // one prefix it would soon be done with a prefix's ordinary share.
 func TestTheHandsFollowTheWindow(t *testing.T) {
 	w := handed(30, 2)
-	if a, b := w.hands[0].ahead(), w.hands[1].ahead(); a != 30 || b != 2 {
+	if a, b := w.holdings[0].ahead(), w.holdings[1].ahead(); a != 30 || b != 2 {
 		t.Errorf("%d and %d archives ahead on windows of 30 and 2, want %d divided by the windows", a, b, 2*w.transfer.Config.PipelineDepth)
 	}
 	w.Assign(time.Unix(1000, 0))
-	if held := w.hands[0].Held(); held != 30 {
+	if held := w.holdings[0].Held(); held != 30 {
 		t.Errorf("the worker holds %d archives where its window is, want 30", held)
 	}
-	if w.serves = 10; w.hands[0].ahead() != protocol.MaxPipelineDepth {
-		t.Errorf("%d archives ahead on one prefix, want what a grant can list", w.hands[0].ahead())
+	if w.serves = 10; w.holdings[0].ahead() != protocol.MaxPipelineDepth {
+		t.Errorf("%d archives ahead on one prefix, want what a grant can list", w.holdings[0].ahead())
 	}
 }
 
-// A worker that ends archives faster than its hands are filled is given more ahead.
+// A worker that ends archives faster than they are assigned is given more ahead.
 func TestAheadFollowsTheCompletionRate(t *testing.T) {
 	w := handed(32)
-	if got := w.hands[0].ahead(); got != 16 {
+	if got := w.holdings[0].ahead(); got != 16 {
 		t.Fatalf("%d archives ahead, want the pipeline's depth", got)
 	}
-	if w.completionRate = 8; w.hands[0].ahead() != 8*aheadIntervals*2 {
-		t.Errorf("%d archives ahead at 8 per second and reports every 2 s, want those of %d reports", w.hands[0].ahead(), aheadIntervals)
+	if w.completionRate = 8; w.holdings[0].ahead() != 8*aheadIntervals*2 {
+		t.Errorf("%d archives ahead at 8 per second and reports every 2 s, want those of %d reports", w.holdings[0].ahead(), aheadIntervals)
 	}
-	if w.completionRate = 1e6; w.hands[0].ahead() != protocol.MaxPipelineDepth {
-		t.Errorf("%d archives ahead, want no more than a grant can list", w.hands[0].ahead())
+	if w.completionRate = 1e6; w.holdings[0].ahead() != protocol.MaxPipelineDepth {
+		t.Errorf("%d archives ahead, want no more than a grant can list", w.holdings[0].ahead())
 	}
 }

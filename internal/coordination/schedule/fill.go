@@ -11,9 +11,9 @@ import (
 const aheadIntervals = 2
 
 // waits tells that the worker holds archives of the prefix and has no window there.
-func (c *Hand) waits() bool { return len(c.held) > 0 && c.Window == 0 }
+func (c *Holdings) waits() bool { return len(c.held) > 0 && c.Window == 0 }
 
-// Assign fills the hands of a worker, if it can take archives, and takes back what it
+// Assign fills the holdings of a worker, if it can take archives, and takes back what it
 // cannot send.
 func (w *Worker) Assign(now time.Time) {
 	w.recallWaiting()
@@ -25,18 +25,18 @@ func (w *Worker) Assign(now time.Time) {
 // recallWaiting recalls what the worker cannot send for want of a window, but for the
 // archive that it sends first there, which it may have begun.
 func (w *Worker) recallWaiting() {
-	for _, c := range w.hands {
+	for _, c := range w.holdings {
 		for c.Target == 0 && c.waits() && len(c.held) > 1 {
 			c.recall()
 		}
 	}
 }
 
-// refill fills the hands of a worker. What it is offered changes for the prefix that it
+// refill fills the holdings of a worker. What it is offered changes for the prefix that it
 // took the last archive of and for no other, so each is rated once and that one again.
 func (w *Worker) refill(now time.Time) {
 	offers := w.transfer.offers[:0]
-	for _, c := range w.hands {
+	for _, c := range w.holdings {
 		if o, ok := c.offer(); ok {
 			offers = append(offers, o)
 		}
@@ -44,7 +44,7 @@ func (w *Worker) refill(now time.Time) {
 	w.transfer.offers = offers
 	for w.held < protocol.MaxOutstanding && len(offers) > 0 {
 		i := best(offers)
-		c := offers[i].hand
+		c := offers[i].holdings
 		again := false
 		if w.Accepts(now, c.prefix) {
 			if a, ok := c.prefix.take(); ok {
@@ -62,7 +62,7 @@ func (w *Worker) refill(now time.Time) {
 
 // depth is how many archives the worker may hold of the prefix: fewer towards the
 // end, so that the last ones spread over all workers.
-func (c *Hand) depth() int {
+func (c *Holdings) depth() int {
 	workers := 2 * c.prefix.sharing
 	if c.prefix.sharing == 1 {
 		workers = 1 // nobody to leave any to
@@ -76,7 +76,7 @@ func (c *Hand) depth() int {
 // before the end: PipelineDepth for each prefix that it serves, and of all these by
 // its window here. A worker has most of its window on one prefix, and would send what
 // is PipelineDepth archives there before it is given more.
-func (c *Hand) ahead() int {
+func (c *Holdings) ahead() int {
 	w := c.worker
 	depth := float64(w.transfer.Config.PipelineDepth * w.serves)
 	depth = max(depth, aheadIntervals*w.completionRate*w.transfer.BaseInterval.Seconds())

@@ -53,7 +53,7 @@ func (l *Prefix) Planned() protocol.Planned { return l.backlog.planned }
 func (l *Prefix) Plan(p protocol.Planned) { l.backlog.plan(p) }
 
 // Holder tells who holds an archive, and which attempt of it that is; nobody and 0 where
-// it is in no hands.
+// nobody holds it.
 func (l *Prefix) Holder(number int64) (id protocol.WorkerID, attempt int) {
 	if h := l.held[number]; h != nil {
 		return h.worker.id, h.attempts
@@ -99,7 +99,7 @@ type archive struct {
 	moves    int // of these, the ones that gave it back in good order
 }
 
-// holding is an archive in the hands of a worker.
+// holding is an archive that a worker holds.
 type holding struct {
 	archive
 	worker *Worker

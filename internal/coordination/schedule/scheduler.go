@@ -77,7 +77,7 @@ func (t *TransferScheduler) Prepare() {
 	t.outlook = t.look()
 }
 
-// Begin begins to assign: the hands know their windows.
+// Begin begins to assign: the holdings know their windows.
 func (t *TransferScheduler) Begin(now time.Time) {
 	t.measureDrains()
 	for _, l := range t.prefixes {
@@ -88,7 +88,7 @@ func (t *TransferScheduler) Begin(now time.Time) {
 	}
 	for _, w := range t.workers {
 		w.serves, w.granting = 0, 0
-		for _, c := range w.hands {
+		for _, c := range w.holdings {
 			w.granting += c.Window
 			if c.Window > 0 {
 				c.prefix.sharing++

@@ -97,12 +97,12 @@ func (w *Worker) Accepts(now time.Time, l *Prefix) bool {
 // measureLoad sums how many bytes the worker has yet to send of what it holds.
 func (w *Worker) measureLoad() {
 	w.load = 0
-	for _, c := range w.hands {
+	for _, c := range w.holdings {
 		w.load += c.backlog()
 	}
 }
 
-func (c *Hand) backlog() float64 {
+func (c *Holdings) backlog() float64 {
 	var sum float64
 	for i := range c.held {
 		sum += c.unsent(i)
@@ -113,7 +113,7 @@ func (c *Hand) backlog() float64 {
 // unsent estimates how many bytes are left of the i-th archive that the worker holds
 // here. Of the one that it sends first, the bytes since the outcome before are taken
 // for its own.
-func (c *Hand) unsent(i int) float64 {
+func (c *Holdings) unsent(i int) float64 {
 	size := float64(c.held[i].size)
 	if i > 0 {
 		return size
@@ -138,7 +138,7 @@ func (t *TransferScheduler) Steal() (moved int64) {
 		}
 	}
 	for _, w := range t.ready {
-		for _, c := range w.hands {
+		for _, c := range w.holdings {
 			room -= len(c.recalled)
 		}
 	}
@@ -177,8 +177,8 @@ func (t *TransferScheduler) hunger() int {
 
 // last finds where the archive is held that would be sent last, if another
 // worker would be done with it sooner; nil for nowhere.
-func (t *TransferScheduler) last() *Hand {
-	var worst *Hand
+func (t *TransferScheduler) last() *Holdings {
+	var worst *Holdings
 	var latest time.Duration
 	for _, w := range t.ready {
 		if w.held == 0 {
@@ -222,10 +222,10 @@ func (t *TransferScheduler) attemptable(a archive) bool {
 }
 
 // longest is the prefix on which the worker has most to send.
-func (w *Worker) longest() *Hand {
-	var most *Hand
+func (w *Worker) longest() *Holdings {
+	var most *Holdings
 	var bytes float64
-	for _, c := range w.hands {
+	for _, c := range w.holdings {
 		if len(c.held) == 0 {
 			continue
 		}
@@ -236,8 +236,8 @@ func (w *Worker) longest() *Hand {
 	return most
 }
 
-// recall leaves the last archive of the hand out of the grants from now on.
-func (c *Hand) recall() {
+// recall leaves the last archive of the holdings out of the grants from now on.
+func (c *Holdings) recall() {
 	last := len(c.held) - 1
 	h := c.held[last]
 	c.worker.load -= c.unsent(last)
@@ -259,7 +259,7 @@ func (c *Hand) recall() {
 // gives the number of archives.
 func (w *Worker) hedge() int {
 	queued := 0
-	for _, c := range w.hands {
+	for _, c := range w.holdings {
 		before := len(c.held)
 		lose := func(h *holding) bool {
 			if !w.transfer.attemptable(h.archive) {
@@ -281,7 +281,7 @@ func (w *Worker) hedge() int {
 // Yield queues the recalled archives that the worker has let go of: it acts on a
 // grant that does not name them, and has told of what it ended before.
 func (w *Worker) Yield(r protocol.Report) {
-	for _, c := range w.hands {
+	for _, c := range w.holdings {
 		kept := c.recalled[:0]
 		for _, h := range c.recalled {
 			if h.recall == (protocol.GrantID{}) || r.ActsOn().Before(h.recall) {

@@ -12,7 +12,7 @@ import (
 type Worker struct {
 	id       protocol.WorkerID
 	transfer *TransferScheduler
-	hands    []*Hand // by the index of their prefix
+	holdings []*Holdings // by the index of their prefix
 
 	// Capacity is what the worker can have in flight. Ready, it can be given work; Missed,
 	// it was not heard when it should have been; Blocked, it can do nothing for now.
@@ -21,7 +21,7 @@ type Worker struct {
 	// Grant names its newest grant.
 	Grant protocol.GrantID
 
-	held int     // archives in all hands
+	held int     // archives of all prefixes
 	load float64 // bytes of these that are still to be sent, in this tick
 	// lost are the archives that others may have been given meanwhile, each with the
 	// last grant that named it: until the worker acts on a later one it may yet
@@ -43,9 +43,9 @@ type lostArchive struct {
 	number int64
 }
 
-// Hand is what one worker holds of one prefix. What is exported is told, Sent with each
+// Holdings is what one worker holds of one prefix. What is exported is told, Sent with each
 // report and the others at each tick.
-type Hand struct {
+type Holdings struct {
 	prefix *Prefix
 	worker *Worker
 
@@ -61,36 +61,36 @@ type Hand struct {
 	jitter   float64 // of its score
 }
 
-// Join makes the worker's hand on a prefix.
-func (w *Worker) Join(l *Prefix) *Hand {
+// Join makes the worker's holdings of a prefix.
+func (w *Worker) Join(l *Prefix) *Holdings {
 	i, ok := w.find(l)
 	if !ok {
-		w.hands = slices.Insert(w.hands, i, &Hand{prefix: l, worker: w, jitter: jitter(w.id, l.name)})
+		w.holdings = slices.Insert(w.holdings, i, &Holdings{prefix: l, worker: w, jitter: jitter(w.id, l.name)})
 	}
-	return w.hands[i]
+	return w.holdings[i]
 }
 
-// hand finds the worker's hand on a prefix, or nil.
-func (w *Worker) hand(l *Prefix) *Hand {
+// on finds the worker's holdings of a prefix, or nil.
+func (w *Worker) on(l *Prefix) *Holdings {
 	if i, ok := w.find(l); ok {
-		return w.hands[i]
+		return w.holdings[i]
 	}
 	return nil
 }
 
 func (w *Worker) find(l *Prefix) (int, bool) {
-	i := sort.Search(len(w.hands), func(i int) bool { return w.hands[i].prefix.index >= l.index })
-	return i, i < len(w.hands) && w.hands[i].prefix == l
+	i := sort.Search(len(w.holdings), func(i int) bool { return w.holdings[i].prefix.index >= l.index })
+	return i, i < len(w.holdings) && w.holdings[i].prefix == l
 }
 
 // Held counts the archives that the worker holds in all.
 func (w *Worker) Held() int { return w.held }
 
 // Held counts those of one prefix.
-func (c *Hand) Held() int { return len(c.held) }
+func (c *Holdings) Held() int { return len(c.held) }
 
-// hold takes an archive into the worker's hands.
-func (w *Worker) hold(c *Hand, a archive) {
+// hold adds an archive to what the worker holds.
+func (w *Worker) hold(c *Holdings, a archive) {
 	a.attempts++
 	h := w.transfer.holding()
 	*h = holding{archive: a, worker: w}
@@ -100,10 +100,10 @@ func (w *Worker) hold(c *Hand, a archive) {
 	w.load += c.unsent(len(c.held) - 1)
 }
 
-// drop takes an archive out of the hands that hold it. The holding keeps what it says
+// drop takes an archive from the worker that holds it. The holding keeps what it says
 // until the next archive is held.
 func (h *holding) drop(l *Prefix) {
-	c := h.worker.hand(l)
+	c := h.worker.on(l)
 	delete(l.held, h.number)
 	held := len(c.held)
 	c.held = slices.DeleteFunc(c.held, func(x *holding) bool { return x == h })
@@ -128,7 +128,7 @@ func (t *TransferScheduler) holding() *holding {
 // that ended in good order have lost no attempt, but are numbered as another one: the
 // next worker looks for what this one has sent of them.
 func (w *Worker) Release(orderly bool) {
-	for _, c := range w.hands {
+	for _, c := range w.holdings {
 		for _, h := range append(c.held, c.recalled...) {
 			delete(c.prefix.held, h.number)
 			w.giveBack(c.prefix, h, orderly)

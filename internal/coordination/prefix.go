@@ -6,8 +6,8 @@ import (
 	"cargoship.dev/operator/internal/coordination/schedule"
 )
 
-// lane is one prefix of one transfer, as each of the packages below knows it.
-type lane struct {
+// prefix is one prefix of one transfer, as each of the packages below knows it.
+type prefix struct {
 	name     string
 	index    int // order of registration within the transfer
 	transfer *transfer
