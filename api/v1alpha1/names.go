@@ -47,6 +47,15 @@ const (
 	// ConditionDegraded is true while something works less well than granted: a
 	// worker without a lease, archives that failed.
 	ConditionDegraded = "Degraded"
+
+	// ConditionReady is true once the transfer is complete. Ready, Reconciling and Stalled
+	// are how tools that know no transfers judge an object (kstatus).
+	ConditionReady = "Ready"
+	// ConditionReconciling is true while the transfer goes on.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is true once it has failed, and while it waits for somebody to fix
+	// what its reason names.
+	ConditionStalled = "Stalled"
 )
 
 // Condition types of a PrefixLease, written by its worker.

@@ -10,7 +10,8 @@ type ArchiveTransferStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Complete, Failed, Suspended, Progressing, Throttled and Degraded.
+	// conditions are Complete, Failed, Suspended, Progressing, Throttled and Degraded, and
+	// for tools that know no transfers Ready, Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

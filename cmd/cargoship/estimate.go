@@ -123,10 +123,7 @@ func estimateCopy(ctx context.Context, dir string, layout archive.Layout, includ
 	}
 	defer func() { _ = source.Close() }()
 	layout.UID = "estimate"
-	e.object(0, 1) // the index
-	if layout.Tar != nil {
-		e.object(0, 1) // the plan
-	}
+	e.bookkeeping(layout)
 	if layout, err = source.Resolve(ctx, layout, include, exclude); err != nil {
 		return e, err
 	}
@@ -137,10 +134,23 @@ func estimateCopy(ctx context.Context, dir string, layout archive.Layout, includ
 		members += a.Files()
 		return nil
 	})
+	e.pathIndex(members)
+	return e, err
+}
+
+// pathIndex counts what finds so many members by their paths.
+func (e *estimate) pathIndex(members int64) {
 	for range archive.PathIndexObjects(members) {
 		e.object(0, 1)
 	}
-	return e, err
+}
+
+// bookkeeping counts what a run has once.
+func (e *estimate) bookkeeping(layout archive.Layout) {
+	e.object(0, 1) // the index
+	if layout.Tar != nil {
+		e.object(0, 1) // the plan
+	}
 }
 
 // add counts an archive.

@@ -51,7 +51,7 @@ func newPlugin() *cobra.Command {
 // clusterCommands are those that read objects, and those that read what objects name.
 func clusterCommands(cluster kubectl.Commands) []*cobra.Command {
 	in := inCluster(cluster)
-	return append(cluster.All(), newListCommand(in), newRestoreCommand(in), newVerifyCommand(in))
+	return append(cluster.All(), newListCommand(in), newRestoreCommand(in), newVerifyCommand(in), newPlannedEstimateCommand(in))
 }
 
 // newClusterCommand has the same commands where no plugin is installed.

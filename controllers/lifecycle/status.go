@@ -19,6 +19,7 @@ const planningComplete = convert.PlanningComplete
 func conditionTypes() []string {
 	return []string{
 		v1alpha1.ConditionComplete, v1alpha1.ConditionFailed, v1alpha1.ConditionSuspended, v1alpha1.ConditionProgressing,
+		v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled,
 	}
 }
 
@@ -57,7 +58,18 @@ func statusOf(in input, d decision) v1alpha1.ArchiveTransferStatus {
 		set(v1alpha1.ConditionSuspended, false, v1alpha1.ReasonNotSuspended, "the workers are not suspended")
 	}
 	set(v1alpha1.ConditionProgressing, d.progressing, d.reason, d.message)
+	setReadiness(set, d, suspended(in))
 	return s
+}
+
+// setReadiness sets the conditions of kstatus, by which tools that know no transfers, such as
+// Flux, tell whether one is done, goes on or needs somebody.
+func setReadiness(set func(kind string, is bool, reason, message string), d decision, suspended bool) {
+	ended := d.action == actEnd
+	failed := ended && d.failed
+	set(v1alpha1.ConditionReady, ended && !failed, d.reason, d.message)
+	set(v1alpha1.ConditionReconciling, !ended && d.progressing, d.reason, d.message)
+	set(v1alpha1.ConditionStalled, failed || !ended && !d.progressing && !suspended, d.reason, d.message)
 }
 
 func workersStatus(in input, ended bool) *v1alpha1.WorkersStatus {

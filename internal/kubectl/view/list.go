@@ -29,6 +29,13 @@ type Options struct {
 	Bars bool
 }
 
+// A terminal narrower than wideEnough shows narrowStatus columns of a status: reasons have up
+// to 29 letters.
+const (
+	wideEnough   = 80
+	narrowStatus = 18
+)
+
 // barColumns is how long a bar of progress is.
 const barColumns = 16
 
@@ -36,7 +43,7 @@ const barColumns = 16
 // is no room.
 func listColumns(o Options) []column {
 	columns := []column{
-		{title: "NAME", flexible: true}, {title: "STATUS", rank: 2, flexible: true}, {title: "%", rank: 1, right: true},
+		{title: "NAME", flexible: true}, {title: "STATUS", rank: 2}, {title: "%", rank: 1, right: true},
 		{title: "PROGRESS", rank: 7}, {title: "THROUGHPUT", rank: 3}, {title: "LIMITED BY", rank: 4},
 		{title: "WINDOW", rank: 8, right: true}, {title: "THROTTLED", rank: 9, right: true},
 		{title: "WORKERS", rank: 6, right: true}, {title: "ETA", rank: 5, right: true}, {title: "AGE", rank: 10, right: true},
@@ -91,6 +98,9 @@ func row(item Item, now time.Time, t Terminal, o Options) []cell {
 // phase is what the run is doing.
 func phase(r explain.Run, t Terminal) cell {
 	c := cell{text: t.safe(r.Phase())}
+	if t.Width > 0 && t.Width < wideEnough {
+		c.text = t.cut(c.text, narrowStatus)
+	}
 	progressing := meta.FindStatusCondition(r.Conditions, v1alpha1.ConditionProgressing)
 	switch {
 	case r.Is(v1alpha1.ConditionComplete):
