@@ -15,6 +15,18 @@ func (w *windowLaw) observeDrain(path *pathModel) {
 	}
 }
 
+// emptied takes the latency for the smallest where slow start has just shown that the path
+// carries more than it does now, with all of the window in use: then it is not full, and
+// nothing waits. The smallest of slow start's own rounds is of few requests, and of the
+// fastest of these.
+func (c *GlobalCongestionController) emptied(now time.Time, s Signal) {
+	w := &c.window
+	if s.Accepted < emptyShare*w.found && s.Busy >= usedShare*w.size {
+		c.path.rebase(now)
+	}
+	w.found = 0
+}
+
 // drain begins rounds with a part of the window, until the latency without a queue
 // shows.
 func (c *GlobalCongestionController) drain(now time.Time, s Signal) {

@@ -13,6 +13,8 @@ const (
 	// plateauGrowth is the growth of the accepted rate below which doubling has
 	// found the path full (BBR).
 	plateauGrowth = 1.25
+	// emptyShare of what slow start has carried says that the path is not full.
+	emptyShare = 0.85
 	// steadyRounds in a row are no accident: without growth in slow start (BBR), with twice
 	// the queue that there should be, without any success.
 	steadyRounds = 3
@@ -74,9 +76,10 @@ type windowLaw struct {
 	overfull      int     // rounds in a row with twice the queue that there should be
 	carried       float64 // the most per second before and during it
 	drainWait     time.Duration
-	starved       int  // rounds with completions but no success
-	late          int  // rounds in a row in which most requests timed out
-	regaining     bool // slow start after an outage
+	found         float64 // the most accepted per second in the slow start that has just ended, or 0
+	starved       int     // rounds with completions but no success
+	late          int     // rounds in a row in which most requests timed out
+	regaining     bool    // slow start after an outage
 	cuts          int64
 	// overloaded: even the floor may be more than the path carries in time.
 	overloaded bool
@@ -243,7 +246,7 @@ func (c *GlobalCongestionController) slowStart(now time.Time, s Signal) protocol
 		w.size *= 2
 		return ReasonBelowThreshold
 	default:
-		w.size = min(w.size, c.filled())
+		w.size, w.found = min(w.size, c.filled()), c.path.rates.max()
 		w.drainEnds = now.Add(c.drainPatience())
 		c.avoid()
 	}
@@ -287,6 +290,7 @@ func (c *GlobalCongestionController) queueTarget() float64 {
 // follow steers the window by the queue that it causes.
 func (c *GlobalCongestionController) follow(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
+	c.emptied(now, s)
 	target := c.queueTarget()
 	queue := c.queue(s)
 	if c.unfounded(now, s, queue > target) {
