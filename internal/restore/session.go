@@ -2,6 +2,8 @@ package restore
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -41,7 +43,7 @@ func NewSession(o Options, dir string) (*Session, error) {
 		return nil, fmt.Errorf("open the volume to restore into: %w", err)
 	}
 	if dir = path.Clean("/" + dir)[1:]; dir == "" {
-		return &Session{options: o, root: above, directories: newDirectories(above)}, nil
+		return openSession(o, above)
 	}
 	defer above.Close() //nolint:errcheck // Nothing is written through it.
 	if err := above.MkdirAll(dir, os.ModePerm); err != nil {
@@ -51,7 +53,24 @@ func NewSession(o Options, dir string) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the directory %q to restore into: %w", dir, cause(err))
 	}
-	return &Session{options: o, root: root, directories: newDirectories(root)}, nil
+	return openSession(o, root)
+}
+
+// openSession finds out whether files can be made in a directory, before each of them fails.
+func openSession(o Options, root *os.Root) (*Session, error) {
+	s := &Session{options: o, root: root, directories: newDirectories(root)}
+	err := s.directories.prepare(".")
+	if err == nil {
+		name := temporaryName(rand.Text())
+		var f *os.File
+		if f, err = root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			err = errors.Join(f.Close(), root.Remove(name))
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make a file in the directory to restore into: %w", cause(err)), root.Close())
+	}
+	return s, nil
 }
 
 // Close closes the directory.
