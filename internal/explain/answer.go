@@ -83,7 +83,7 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	case Ended:
 		sentence, advice = end(r)
 	case Suspended:
-		sentence, advice = "It is suspended by spec.suspend.", "Continue it with `kubectl cargoship resume "+r.Name+"`."
+		sentence, advice = "It is suspended by spec.suspend.", "Continue it with `kubectl cargoship resume "+r.Title()+"`."
 	case Queue:
 		sentence, advice = "A job queue holds the Job of its workers.", "See the queue, such as `kubectl get workloads`; it starts once admitted."
 	case Quota:
@@ -91,7 +91,7 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	case Workers:
 		sentence, advice = "Its workers do not run yet ("+why+").", "See `kubectl describe pods -l "+v1alpha1.LabelTransfer+"="+r.Name+"`."
 	case Blocked:
-		sentence, advice = "It is blocked ("+why+").", "Fix what the message names; `kubectl cargoship retry "+r.Name+"` has it looked at again at once."
+		sentence, advice = "It is blocked ("+why+").", "Fix what the message names"+r.again("; it is looked at again within a minute.", "; `kubectl cargoship retry "+r.Name+"` has it looked at again at once.")
 	case NoLeader:
 		sentence = "No manager leads: the leases of all workers have run out, and each sends one request at a time."
 		if !r.ObservedStatus {
@@ -104,12 +104,20 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	return sentence, advice, true
 }
 
+// again chooses the advice: only transfers are retried by a command.
+func (r Run) again(restore, transfer string) string {
+	if r.Kind == v1alpha1.KindRestore {
+		return restore
+	}
+	return transfer
+}
+
 func end(r Run) (sentence, advice string) {
 	if !r.Is(v1alpha1.ConditionFailed) {
 		return "It is complete.", ""
 	}
 	c := meta.FindStatusCondition(r.Conditions, v1alpha1.ConditionFailed)
-	return fmt.Sprintf("It has failed (%s: %s).", c.Reason, c.Message), "Fix the cause, then `kubectl cargoship retry " + r.Name + "` runs it again."
+	return fmt.Sprintf("It has failed (%s: %s).", c.Reason, c.Message), "Fix the cause, then " + r.again("create another ArchiveRestore: what is restored is not fetched again.", "`kubectl cargoship retry "+r.Name+"` runs it again.")
 }
 
 // evidence are the figures of a run that goes on.

@@ -37,7 +37,7 @@ type Run struct {
 func FromWorkload(w *v1alpha1.Workload) Run {
 	s := w.Status
 	r := Run{
-		ObjectMeta: w.ObjectMeta, Kind: w.Kind, Destination: placeName(w.Location),
+		ObjectMeta: w.ObjectMeta, Kind: w.Kind,
 		Suspended:  ptr.Deref(w.Spec.Suspend, false),
 		Fixed:      w.Spec.Coordination.Mode == v1alpha1.ModeUncoordinated,
 		Weight:     w.Spec.Weight,
@@ -48,8 +48,14 @@ func FromWorkload(w *v1alpha1.Workload) Run {
 		Start: s.StartTime, End: s.CompletionTime, EstimatedEnd: s.EstimatedCompletionTime,
 		ObservedStatus: s.ObservedGeneration != nil,
 	}
-	if w.Transfer != nil {
-		r.Source = sourceName(w.Transfer.Spec.Source)
+	switch {
+	case w.Transfer != nil:
+		r.Source, r.Destination = sourceName(w.Transfer.Spec.Source), placeName(w.Location)
+	case w.Restore != nil:
+		r.Destination = "pvc/" + w.Restore.Spec.To.PersistentVolumeClaim.ClaimName
+		if w.Source != nil {
+			r.Source = placeName(w.Location)
+		}
 	}
 	return r
 }
@@ -81,6 +87,17 @@ func placeName(l v1alpha1.Location) string {
 		name += "/" + l.Prefix
 	}
 	return name
+}
+
+// RestorePrefix tells the names of restores from those of transfers.
+const RestorePrefix = "restore/"
+
+// Title is how the command line names the run.
+func (r Run) Title() string {
+	if r.Kind == v1alpha1.KindRestore {
+		return RestorePrefix + r.Name
+	}
+	return r.Name
 }
 
 // Is tells whether a condition is true.

@@ -1,6 +1,7 @@
 package kubectl
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -95,7 +96,7 @@ func addTypes(scheme *runtime.Scheme) error {
 // mapper knows the few kinds that are read, so that no command has to ask what there is.
 func mapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []string{v1alpha1.KindTransfer, "PrefixLease"} {
+	for _, kind := range []string{v1alpha1.KindTransfer, v1alpha1.KindRestore, "PrefixLease"} {
 		m.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	m.Add(v1alpha1.GroupVersion.WithKind("DestinationProfile"), meta.RESTScopeRoot)
@@ -105,36 +106,82 @@ func mapper() meta.RESTMapper {
 	return m
 }
 
-// item is an object that moves data. Another kind is another function that lists it.
+// Resources as the API names them.
+const (
+	transfersResource = "archivetransfers"
+	restoresResource  = "archiverestores"
+)
+
+// item is an object that moves data.
 type item struct {
 	client.Object
 	run explain.Run
 }
 
-// transfer reads one by its name.
-func (c *cluster) transfer(ctx context.Context, name string) (*v1alpha1.ArchiveTransfer, error) {
-	at := &v1alpha1.ArchiveTransfer{}
-	if err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, at); err != nil {
-		return nil, c.problem(ctx, "get", "archivetransfers", c.namespace, name, err)
-	}
-	at.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.KindTransfer))
-	return at, nil
+func itemOf(o client.Object) item {
+	w := v1alpha1.WorkloadOf(o)
+	o.GetObjectKind().SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(w.Kind))
+	return item{o, explain.FromWorkload(w)}
 }
 
-// items lists the objects of a namespace, "" for all, by name.
+// resource is that of the item.
+func (i item) resource() string {
+	if i.run.Kind == v1alpha1.KindRestore {
+		return restoresResource
+	}
+	return transfersResource
+}
+
+// title is how messages name the item.
+func (i item) title() string { return strings.ToLower(i.run.Kind) + " " + i.GetName() }
+
+// named reads one: a transfer by its name, a restore by restore/NAME.
+func (c *cluster) named(ctx context.Context, name string) (item, error) {
+	var o client.Object = &v1alpha1.ArchiveTransfer{}
+	resource := transfersResource
+	bare, restore := strings.CutPrefix(name, explain.RestorePrefix)
+	if restore {
+		o, resource = &v1alpha1.ArchiveRestore{}, restoresResource
+	}
+	if err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: bare}, o); err != nil {
+		return item{}, c.problem(ctx, "get", resource, c.namespace, bare, err)
+	}
+	return itemOf(o), nil
+}
+
+// transfer reads one for a command that restores have no use for.
+func (c *cluster) transfer(ctx context.Context, name string) (*v1alpha1.ArchiveTransfer, error) {
+	if strings.HasPrefix(name, explain.RestorePrefix) {
+		return nil, fmt.Errorf("%s: this command is for transfers", name)
+	}
+	one, err := c.named(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return v1alpha1.WorkloadOf(one.Object).Transfer, nil
+}
+
+// items lists the objects of a namespace, "" for all, by name. A cluster of an earlier version
+// has no restores.
 func (c *cluster) items(ctx context.Context, namespace string, o ...client.ListOption) ([]item, error) {
-	var list v1alpha1.ArchiveTransferList
-	if err := c.List(ctx, &list, append(o, client.InNamespace(namespace))...); err != nil {
-		return nil, c.problem(ctx, "list", "archivetransfers", namespace, "", err)
+	o = append(o, client.InNamespace(namespace))
+	var transfers v1alpha1.ArchiveTransferList
+	if err := c.List(ctx, &transfers, o...); err != nil {
+		return nil, c.problem(ctx, "list", transfersResource, namespace, "", err)
+	}
+	var restores v1alpha1.ArchiveRestoreList
+	if err := c.List(ctx, &restores, o...); err != nil && !unserved(err) {
+		return nil, c.problem(ctx, "list", restoresResource, namespace, "", err)
 	}
 	var items []item
-	for i := range list.Items {
-		at := &list.Items[i]
-		at.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.KindTransfer))
-		items = append(items, item{at, explain.FromWorkload(v1alpha1.WorkloadOf(at))})
+	for i := range transfers.Items {
+		items = append(items, itemOf(&transfers.Items[i]))
+	}
+	for i := range restores.Items {
+		items = append(items, itemOf(&restores.Items[i]))
 	}
 	slices.SortFunc(items, func(a, b item) int {
-		return strings.Compare(a.GetNamespace()+"/"+a.GetName(), b.GetNamespace()+"/"+b.GetName())
+		return cmp.Or(strings.Compare(a.GetNamespace(), b.GetNamespace()), strings.Compare(a.run.Kind, b.run.Kind), strings.Compare(a.GetName(), b.GetName()))
 	})
 	return items, nil
 }

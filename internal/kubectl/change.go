@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/explain"
 )
 
 // fieldManager is how our changes are told from those of others.
@@ -50,24 +49,24 @@ func newSuspendCommand(a *access, suspend bool) *cobra.Command {
 
 // suspend sets spec.suspend, and says what has become of it.
 func (c *cluster) suspend(ctx context.Context, name string, suspend bool) (string, error) {
-	at, err := c.transfer(ctx, name)
+	one, err := c.named(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	verb := map[bool]string{true: "suspended", false: "resumed"}[suspend]
-	run := explain.FromWorkload(v1alpha1.WorkloadOf(at))
+	run := one.run
 	switch {
 	case run.Ended():
-		return "", fmt.Errorf("archivetransfer %s has ended: there is nothing to %s; `kubectl cargoship retry %s` runs it again",
-			name, map[bool]string{true: "suspend", false: "resume"}[suspend], name)
-	case run.Suspended == suspend && !suspend && run.Is(v1alpha1.ConditionSuspended):
-		return "", fmt.Errorf("archivetransfer %s is not suspended by its spec: a job queue holds Job %s-workers; see that queue", name, name)
+		return "", fmt.Errorf("%s has ended: there is nothing to %s; `kubectl cargoship explain %s` says what to do",
+			one.title(), map[bool]string{true: "suspend", false: "resume"}[suspend], name)
+	case !run.Suspended && !suspend && run.Is(v1alpha1.ConditionSuspended):
+		return "", fmt.Errorf("%s is not suspended by its spec: a job queue holds the Job of its workers; see that queue", one.title())
 	case run.Suspended == suspend:
-		return fmt.Sprintf("archivetransfer %s was %s already", name, verb), nil
+		return fmt.Sprintf("%s was %s already", one.title(), verb), nil
 	}
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, suspendPatch, suspend))
-	if err := c.Patch(ctx, at, patch, fieldManager); err != nil {
-		return "", c.problem(ctx, "patch", "archivetransfers", c.namespace, name, err)
+	if err := c.Patch(ctx, one.Object, patch, fieldManager); err != nil {
+		return "", c.problem(ctx, "patch", one.resource(), c.namespace, one.GetName(), err)
 	}
-	return fmt.Sprintf("archivetransfer %s %s", name, verb), nil
+	return fmt.Sprintf("%s %s", one.title(), verb), nil
 }

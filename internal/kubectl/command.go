@@ -7,9 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/explain"
 )
 
 // completionTimeout bounds what a shell waits for names.
@@ -40,15 +37,6 @@ func (c Commands) CompleteNames(cmd *cobra.Command, args []string, begin string)
 	return c.access.completeNames(cmd, args, begin)
 }
 
-// named reads one object.
-func (c *cluster) named(ctx context.Context, name string) (item, error) {
-	at, err := c.transfer(ctx, name)
-	if err != nil {
-		return item{}, err
-	}
-	return item{at, explain.FromWorkload(v1alpha1.WorkloadOf(at))}, nil
-}
-
 // completeNames offers the names of transfers for the first argument.
 func (a *access) completeNames(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
@@ -66,8 +54,8 @@ func (a *access) completeNames(cmd *cobra.Command, args []string, begin string) 
 	}
 	var names []string
 	for _, item := range items {
-		if strings.HasPrefix(item.GetName(), begin) {
-			names = append(names, item.GetName()+"\t"+item.run.Phase())
+		if name := item.run.Title(); strings.HasPrefix(name, begin) {
+			names = append(names, name+"\t"+item.run.Phase())
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

@@ -41,7 +41,7 @@ func (c *cluster) problem(ctx context.Context, verb, resource, namespace, name s
 		return fmt.Errorf("%s: the cluster at %s rejects the credentials of the kubeconfig: log in again: %w", attempt, c.config.Host, err)
 	case unserved(err):
 		return fmt.Errorf("%s: %w", attempt, c.whyUnserved(err))
-	case apierrors.IsNotFound(err) && resource == "archivetransfers":
+	case apierrors.IsNotFound(err) && (resource == transfersResource || resource == restoresResource):
 		return fmt.Errorf("%s: %w: `kubectl cargoship status -A` lists what there is", attempt, errNone)
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%s: %w", attempt, errNone)
@@ -54,7 +54,7 @@ func (c *cluster) problem(ctx context.Context, verb, resource, namespace, name s
 // qualified names a resource as kubectl does.
 func qualified(resource string) string {
 	switch resource {
-	case "archivetransfers", "prefixleases", "destinationprofiles":
+	case transfersResource, restoresResource, "prefixleases", "destinationprofiles":
 		return resource + "." + v1alpha1.GroupVersion.Group
 	}
 	return resource

@@ -127,7 +127,7 @@ func TestNoRights(t *testing.T) {
 	ns = namespace(t)
 	transfer(t, ns, "photos", status(is(v1alpha1.ConditionFailed, metav1.ConditionTrue, v1alpha1.ReasonFilesFailed)))
 	transfer(t, ns, "other", nil)
-	reader := asUser(t, ns, rbacv1.PolicyRule{APIGroups: group, Resources: []string{"archivetransfers"}, Verbs: []string{"get", "list"}})
+	reader := asUser(t, ns, rbacv1.PolicyRule{APIGroups: group, Resources: []string{"archivetransfers", "archiverestores"}, Verbs: []string{"get", "list"}})
 	contains(t, callWith(t.Context(), t, reader, "status", "-n", ns).line, "verb list on prefixleases.transfer.cargoship.dev")
 	contains(t, callWith(t.Context(), t, reader, "suspend", "-n", ns, "other").line, "verb patch on archivetransfers.transfer.cargoship.dev")
 	contains(t, callWith(t.Context(), t, reader, "retry", "-n", ns, "photos").line, "nothing was changed", "verb create on archivetransfers.transfer.cargoship.dev")
@@ -158,7 +158,7 @@ func TestSuspendAndResume(t *testing.T) {
 	}
 	at.Status.Conditions = []metav1.Condition{is(v1alpha1.ConditionFailed, metav1.ConditionTrue, v1alpha1.ReasonFilesFailed)}
 	must(t, server.api.Status().Update(t.Context(), at))
-	contains(t, call(t.Context(), t, "resume", "-n", ns, "photos").line, "has ended", "kubectl cargoship retry photos")
+	contains(t, call(t.Context(), t, "resume", "-n", ns, "photos").line, "has ended", "kubectl cargoship explain photos")
 }
 
 func TestRetry(t *testing.T) {
@@ -228,4 +228,23 @@ func TestExplain(t *testing.T) {
 	lease(t, at, "photos-workers-1", v1alpha1.LimitedBySource)
 	contains(t, call(t.Context(), t, "explain", "-n", ns, "photos").stdout, "photos: Source. ", "16 requests in flight; workers say Source 16")
 	contains(t, call(t.Context(), t, "explain", "-n", ns, "photos", "-o", "json").stdout, `"limitedBy": "Source"`, `"evidence": [`)
+}
+
+// A restore is shown and suspended as a transfer is, by restore/NAME.
+func TestRestores(t *testing.T) {
+	ns := namespace(t)
+	r := &v1alpha1.ArchiveRestore{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "photos"}}
+	r.Spec.From.TransferRef = &v1alpha1.TransferReference{Name: "photos"}
+	r.Spec.To.PersistentVolumeClaim.ClaimName = "back"
+	must(t, server.api.Create(t.Context(), r))
+	transfer(t, ns, "photos", nil)
+	contains(t, call(t.Context(), t, "status", "-n", ns, "-o", "name").stdout, "archiverestore.transfer.cargoship.dev/photos\narchivetransfer.transfer.cargoship.dev/photos\n")
+	contains(t, call(t.Context(), t, "status", "-n", ns, "restore/photos").stdout, ns+"/restore/photos", "pvc/back")
+	contains(t, call(t.Context(), t, "suspend", "-n", ns, "restore/photos").stdout, "archiverestore photos suspended")
+	must(t, server.api.Get(t.Context(), client.ObjectKeyFromObject(r), r))
+	if !*r.Spec.Suspend {
+		t.Error("it is not suspended")
+	}
+	contains(t, call(t.Context(), t, "retry", "-n", ns, "restore/photos").line, "this command is for transfers")
+	contains(t, call(t.Context(), t, "explain", "-n", ns, "restore/photos").stdout, "restore/photos: Suspended. ", "kubectl cargoship resume restore/photos")
 }

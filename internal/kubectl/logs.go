@@ -67,7 +67,7 @@ func (f *logFlags) run(cmd *cobra.Command, args []string) error {
 	case err != nil:
 		return err
 	case len(pods) == 0:
-		return fmt.Errorf("%s %s has no pods: its workers have not started yet, or are deleted", strings.ToLower(one.run.Kind), args[0])
+		return fmt.Errorf("%s has no pods: its workers have not started yet, or are deleted", one.title())
 	}
 	logs, err := f.streams(cmd, c, pods)
 	if err != nil {

@@ -13,7 +13,7 @@ func Answer(item Item, t Terminal) string {
 	var out strings.Builder
 	a := item.Answer
 	word := string(a.LimitedBy)
-	for i, l := range t.wrap(t.safe(item.Run.Name)+": "+word+". "+t.safe(a.Sentence), "") {
+	for i, l := range t.wrap(t.safe(item.Run.Title())+": "+word+". "+t.safe(a.Sentence), "") {
 		if i == 0 {
 			l = strings.Replace(l, word, t.paint(bold, word), 1)
 		}

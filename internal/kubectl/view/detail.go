@@ -50,7 +50,7 @@ func Detail(item Item, now time.Time, t Terminal) string {
 // title is the name of the run and its phase, in one line.
 func title(r explain.Run, t Terminal) string {
 	p := phase(r, t)
-	name := t.safe(r.Namespace + "/" + r.Name)
+	name := t.safe(r.Namespace + "/" + r.Title())
 	if t.Width > 0 {
 		p.text = t.cut(p.text, t.Width/2)
 		name = t.squeeze(name, t.Width-uniseg.StringWidth(p.text)-2)

@@ -75,7 +75,7 @@ func List(items []Item, now time.Time, t Terminal, o Options) string {
 
 func row(item Item, now time.Time, t Terminal, o Options) []cell {
 	r := item.Run
-	cells := []cell{{t.safe(r.Name), plain}, phase(r, t), {percent(r), plain}, {t.safe(dash(r.Progress.Summary)), plain},
+	cells := []cell{{t.safe(r.Title()), plain}, phase(r, t), {percent(r), plain}, {t.safe(dash(r.Progress.Summary)), plain},
 		{t.safe(dash(r.Progress.Throughput)), plain}, limitCell(item), {number(r.Coordination.Window), plain}, throttledCell(r),
 		{workers(r), plain}, {eta(r, now), plain}, {age(&r.CreationTimestamp, now), plain}}
 	if o.Namespaces {
@@ -203,7 +203,7 @@ func dash(text string) string {
 // Line is a run in one line, for a log.
 func Line(item Item, now time.Time) string {
 	r, t := item.Run, Terminal{}
-	parts := []string{t.safe(r.Namespace + "/" + r.Name), phase(r, t).text}
+	parts := []string{t.safe(r.Namespace + "/" + r.Title()), phase(r, t).text}
 	add := func(before, text string) {
 		if text != "" && text != "-" {
 			parts = append(parts, before+text)
