@@ -17,11 +17,41 @@ func (l Layout) CheckManifest(m Manifest, prefix string, number int64) error {
 		return fmt.Errorf("it names the object %q, which is not an archive of prefix %q", m.Object.Key, prefix)
 	}
 	for _, f := range m.Members {
-		if f.Key != "" && !l.mayBeFile(f.Key, prefix, f.Path) {
-			return fmt.Errorf("it names the object %q, which does not belong to %q", f.Key, f.Path)
+		if err := l.checkMember(f, prefix); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// checkMember returns an error unless a member's object may be its own, its place is one that a
+// tar has, and its digest proves what those of the run do.
+func (l Layout) checkMember(m Member, prefix string) error {
+	switch {
+	case m.Key != "" && !l.mayBeFile(m.Key, prefix, m.Path):
+		return fmt.Errorf("it names the object %q, which does not belong to %q", m.Key, m.Path)
+	case m.Tar == nil:
+		return nil
+	case !m.Tar.possible():
+		return fmt.Errorf("it has %q at an impossible place", m.Path)
+	case m.Kind != File || m.Outcome != Done || l.Tar == nil:
+		return nil
+	case l.Tar.DigestAlgorithm() == DigestSHA256 && m.Tar.Digest.Algorithm != DigestSHA256:
+		return fmt.Errorf("the digest of %q is not the %s that the run has of every file", m.Path, DigestSHA256)
+	default:
+		return nil
+	}
+}
+
+// possible says that nothing is before the beginning of a tar or of its frame, nor further behind
+// than a transfer has bytes.
+func (p Place) possible() bool {
+	for _, n := range []int64{p.Offset, p.Length, p.Data - p.Offset, p.Frame.Offset, p.Frame.Length, p.Frame.TarOffset, p.Offset - p.Frame.TarOffset} {
+		if n < 0 || n > maxPlannedBytes {
+			return false
+		}
+	}
+	return true
 }
 
 // mayBeArchive says that the key is that of an archive of this run or of another.

@@ -74,6 +74,37 @@ func (i *Index) Add(ctx context.Context, s Store, prefix string, planned Count, 
 	return nil
 }
 
+// FinishedPrefix is a prefix all of whose archives have a manifest.
+type FinishedPrefix struct {
+	Name     string
+	Planned  Count
+	Outcomes Tally
+	// Digests are those of its manifests, by number.
+	Digests []Digest
+}
+
+// Commit writes the path index, the lists of digests and then the index, which commits the run.
+// A run that has lists of digests is not resumed, so these come after what takes long. A run whose
+// path index cannot be written does without, and without is told why.
+func (i Index) Commit(ctx context.Context, s Store, prefixes []FinishedPrefix, without func(error)) error {
+	all := map[string][]Digest{}
+	for _, p := range prefixes {
+		all[p.Name] = p.Digests
+	}
+	if err := i.AddPaths(ctx, s, all); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		without(err)
+	}
+	for _, p := range prefixes {
+		if err := i.Add(ctx, s, p.Name, p.Planned, p.Outcomes, p.Digests); err != nil {
+			return err
+		}
+	}
+	return i.Write(ctx, s)
+}
+
 // Write puts the index into the bucket, which commits the run.
 func (i Index) Write(ctx context.Context, s Store) error {
 	body, err := i.Encode()

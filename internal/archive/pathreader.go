@@ -356,8 +356,8 @@ func decodePathLine(l Layout, head pathHead, line []byte) (PathMember, error) {
 	if err != nil {
 		return PathMember{}, err
 	}
-	if m.Key != "" && !l.mayBeFile(m.Key, a.Prefix, m.Path) {
-		return PathMember{}, fmt.Errorf("the object %q does not belong to %q", m.Key, m.Path)
+	if err := l.checkMember(m, a.Prefix); err != nil {
+		return PathMember{}, err
 	}
 	return PathMember{a.Prefix, a.Number, a.Object, m}, nil
 }

@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -93,5 +96,73 @@ func TestPathIndexesThatLie(t *testing.T) {
 				t.Error("it leads to something")
 			}
 		})
+	}
+}
+
+// TestPlacesAndDigestsThatCannotBe are refused in manifests and path indexes alike.
+func TestPlacesAndDigestsThatCannotBe(t *testing.T) {
+	for name, forge := range map[string]func(*Place){
+		"offset":           func(p *Place) { p.Offset = -1 },
+		"length":           func(p *Place) { p.Length = 1 << 62 },
+		"content":          func(p *Place) { p.Data = p.Offset - 1 },
+		"frame":            func(p *Place) { p.Frame.Offset = -1 },
+		"length of frame":  func(p *Place) { p.Frame.Length = -1 },
+		"end of frame":     func(p *Place) { p.Frame.Length = 1 << 62 },
+		"before its frame": func(p *Place) { p.Frame.TarOffset = p.Offset + 1 },
+		"weaker digest":    func(p *Place) { p.Digest = ContentDigest{Algorithm: DigestCRC64NVME, Value: "AAAAAAAAAAA="} },
+		"no digest":        func(p *Place) { p.Digest = ContentDigest{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newForger(t)
+			f.index.Layout.Tar.Digest = DigestSHA256
+			for i := range f.members {
+				f.members[i].Tar.Digest = ContentDigest{Algorithm: DigestSHA256, Value: "00"}
+			}
+			m := Manifest{Transfer: "uid", Prefix: "00", Object: f.members[0].Object, Members: []Member{f.members[0].Member}}
+			f.index.Paths = &PathIndex{Levels: 1, Members: 1, Root: f.leaf(0, 0)}
+			all := func(string) bool { return false }
+			if _, err := collect(f.reader(), "", all); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.index.Layout.CheckManifest(m, "00", 0); err != nil {
+				t.Fatal(err)
+			}
+			forge(f.members[0].Tar)
+			f.index.Paths.Root = f.leaf(0, 0)
+			if _, err := collect(f.reader(), "", all); !errors.As(err, new(*PathIndexError)) {
+				t.Errorf("in the path index: %v", err)
+			}
+			if err := f.index.Layout.CheckManifest(m, "00", 0); err == nil {
+				t.Error("in a manifest it is not noticed")
+			}
+		})
+	}
+}
+
+// ordered keeps the keys in the order in which they are written.
+type ordered struct {
+	*pathRun
+	keys []string
+}
+
+func (o *ordered) Put(ctx context.Context, key string, body []byte) error {
+	o.keys = append(o.keys, strings.Split(strings.TrimPrefix(key, o.index.Layout.BookkeepingPrefix()), "/")[0])
+	return o.pathRun.Put(ctx, key, body)
+}
+
+// TestCommitWritesDigestsAfterThePathIndex has a run that ends while the path index is written be
+// resumable: one with lists of digests isn't.
+func TestCommitWritesDigestsAfterThePathIndex(t *testing.T) {
+	o := &ordered{pathRun: newPathRun(t, []string{"a", "b", "c", "d"}, 2, 10)}
+	var finished []FinishedPrefix
+	for _, name := range slices.Sorted(maps.Keys(o.digests)) {
+		finished = append(finished, FinishedPrefix{Name: name, Digests: o.digests[name]})
+	}
+	without := func(err error) { t.Error(err) }
+	if err := o.index.Commit(t.Context(), o, finished, without); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"paths", "digests", "digests", "index.json"}; !slices.Equal(o.keys, want) {
+		t.Errorf("%q, want %q", o.keys, want)
 	}
 }

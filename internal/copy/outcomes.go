@@ -130,7 +130,7 @@ func (o *outcomes) none() bool {
 func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[string]found) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	all := map[string][]archive.Digest{}
+	var all []archive.FinishedPrefix
 	for _, prefix := range o.layout.Prefixes() {
 		want, any := planned[prefix]
 		if !any {
@@ -148,20 +148,17 @@ func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[
 			return worker.CountsDiffer("%d archives with %v files/bytes of prefix %q were found, %d with %v have a manifest",
 				want.archives, want.Count, prefix, len(digests), tally.Total())
 		}
-		if err := index.Add(ctx, o.store, prefix, want.Count, tally, digests); err != nil {
-			return fmt.Errorf("finish the run: %w", err)
-		}
-		all[prefix] = digests
+		all = append(all, archive.FinishedPrefix{Name: prefix, Planned: want.Count, Outcomes: tally, Digests: digests})
 	}
-	if err := index.AddPaths(ctx, o.store, all); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
+	err := index.Commit(ctx, o.store, all, func(err error) {
 		if o.warn != nil {
 			o.warn(worker.NoPathIndex, err)
 		}
+	})
+	if err != nil {
+		return fmt.Errorf("finish the run: %w", err)
 	}
-	return index.Write(ctx, o.store)
+	return nil
 }
 
 // list returns the failures by path.

@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	zstdlib "github.com/klauspost/compress/zstd"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // unreliable has reads of the path index fail from some number of them on.
@@ -147,5 +149,63 @@ func TestAPathIndexWithTwoTarsOfOneArchive(t *testing.T) {
 	s := restored(t, restore.Options{Catalog: c, Dir: t.TempDir(), Selection: restore.Selection{"d"}})
 	if s.Files != 3 || s.Failed > 0 || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "two tars") {
 		t.Errorf("%+v, %v, %q", s, s.Failures, c.Warnings)
+	}
+}
+
+// TestVerifyComparesThePathIndexWithTheManifests has an index of as many members and bytes, which says
+// something else of one.
+func TestVerifyComparesThePathIndexWithTheManifests(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", 10)
+	b := indexed(t, dir, zstd(), 1)
+	c := catalog(t, b)
+	raw := expanded(t, b.objects[c.Index.Layout.PathsKey(0, 0)])
+	for name, tc := range map[string]struct {
+		from, to string
+		wrong    int64
+	}{
+		"nothing": {"", "", 0},
+		"name":    {`"path":"a"`, `"path":"b"`, 1},
+		"time":    {`"mtimeNs":`, `"mtimeNs":1`, 1},
+		"digest":  {`"crc64nvme":"`, `"crc64nvme":"A`, 1},
+		"frame":   {`"length":`, `"length":1`, 1},
+	} {
+		forged := strings.Replace(raw, tc.from, tc.to, 1)
+		if (forged == raw) != (tc.wrong == 0) {
+			t.Fatalf("%s is not in %s", name, raw)
+		}
+		v, err := restore.Verify(t.Context(), restore.VerifyOptions{Catalog: forge(t, b, forged)})
+		if err != nil || v.Wrong != tc.wrong {
+			t.Errorf("%s: %+v, %v, %v", name, v, v.Failures, err)
+		}
+	}
+}
+
+func expanded(t *testing.T, data []byte) string {
+	t.Helper()
+	d, err := zstdlib.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	raw, err := d.DecodeAll(data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// TestAFileOfAnImpossibleSize has a manifest say of a file that it is larger than any memory could note
+// the ranges of.
+func TestAFileOfAnImpossibleSize(t *testing.T) {
+	for _, size := range []int64{1 << 45, 1 << 60} {
+		b := &bucket{objects: map[string][]byte{}}
+		m := member(b, "large")
+		m.Size = size
+		b.refuses = map[string]error{m.Key: s3.ErrNotFound}
+		b.run(t, "uid", "name", time.Now(), m)
+		if s := run(t, b, restore.Options{Dir: t.TempDir()}); s.Failed != 2 { // one of each archive
+			t.Errorf("%d: %+v", size, s)
+		}
 	}
 }

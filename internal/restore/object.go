@@ -17,6 +17,9 @@ import (
 const (
 	// rangeSize is what one request reads of a large object, in bytes.
 	rangeSize = 8 << 20
+	// maxRanges bounds the ranges of an object, whatever size a manifest says that it has: those of
+	// one larger than 512 GiB are longer.
+	maxRanges = 64 << 10
 	// rangeBuffer is what is read before it is written, in bytes.
 	rangeBuffer = 256 << 10
 )
@@ -40,14 +43,14 @@ var rangeBuffers = sync.Pool{New: func() any { return new([rangeBuffer]byte) }} 
 // fetchObject reads an object that is one file by several ranges at a time, and compares its
 // checksum, which is put together from theirs, unless that is one of parts.
 func fetchObject(ctx context.Context, b Bucket, free slots, m archive.Member, to io.WriterAt) error {
-	size, algorithm := int64(rangeSize), m.ChecksumAlgorithm
+	size, algorithm := max(rangeSize, m.Size/maxRanges+1), m.ChecksumAlgorithm
 	switch {
 	case strings.Contains(m.Checksum, "-") || s3.Checksum(algorithm) == nil:
 		algorithm = ""
 	case algorithm != s3.ChecksumCRC64NVME:
 		size = max(m.Size, 1) // Checksums of ranges would not make that of the whole.
 	}
-	parts := make([]s3.Part, max(1, (m.Size+size-1)/size))
+	parts := make([]s3.Part, max(1, m.Size/size+min(1, m.Size%size)))
 	group, working := errgroup.WithContext(ctx)
 	for i := range parts {
 		release, err := free.acquire(working)

@@ -42,7 +42,8 @@ type Verification struct {
 
 // Verify compares objects with the manifests.
 func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
-	v := &verifier{options: o, slots: make(slots, requestsAtOnce)}
+	v := &verifier{options: o, slots: make(slots, requestsAtOnce), manifests: newFingerprint()}
+	whole := true
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(4 * parallel)
 	if o.ReadBack {
@@ -51,39 +52,44 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	for m, err := range o.Catalog.Manifests(working) {
 		if damaged, ok := errors.AsType[*ManifestError](err); ok {
 			v.count(func(n *Verification) { n.fail(damaged.Key, damaged.Err) })
+			whole = false
 			continue
 		}
 		if err != nil {
 			group.Go(func() error { return err })
 			break
 		}
+		if o.Catalog.Index.Paths != nil {
+			for _, f := range m.Members {
+				v.manifests.add(archive.PathMember{Prefix: m.Prefix, Number: m.Number, Object: m.Object, Member: f})
+			}
+		}
 		group.Go(func() error { return v.archive(working, m) })
 	}
 	if err := group.Wait(); err != nil {
 		return v.found, err
 	}
-	return v.found, v.paths(ctx)
+	return v.found, v.paths(ctx, whole)
 }
 
 type verifier struct {
 	options VerifyOptions
 	slots   slots
-	mu      sync.Mutex
-	found   Verification
+	// manifests is of all members that manifests hold.
+	manifests fingerprint
+	mu        sync.Mutex
+	found     Verification
 }
 
-// paths verifies the path index: all its blocks, and that it counts what the manifests do.
-func (v *verifier) paths(ctx context.Context) error {
+// paths verifies the path index: all its blocks, and that it has the members that the manifests
+// do, if these are whole.
+func (v *verifier) paths(ctx context.Context, whole bool) error {
 	c := v.options.Catalog
 	if c.Index.Paths == nil {
 		return nil
 	}
-	var sum, want archive.Tally
-	for _, p := range c.Index.Prefixes {
-		if p.Outcomes != nil {
-			want = want.Plus(*p.Outcomes)
-		}
-	}
+	found := newFingerprint()
+	found.seed = v.manifests.seed
 	for m, err := range c.pathReader().From(ctx, "", func(string) bool { return false }) {
 		if damaged, ok := errors.AsType[*archive.PathIndexError](err); ok {
 			v.count(func(n *Verification) { n.fail(damaged.Key, damaged.Err) })
@@ -92,11 +98,11 @@ func (v *verifier) paths(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		sum.Add(m.Member)
+		found.add(m)
 	}
-	if sum != want {
+	if whole && found != v.manifests {
 		v.count(func(n *Verification) {
-			n.fail(c.Index.Layout.IndexKey(), fmt.Errorf("its path index has %v, the manifests %v", sum.Total(), want.Total()))
+			n.fail(c.Index.Layout.IndexKey(), fmt.Errorf("the %d members of its path index are not the %d of its manifests", found.members, v.manifests.members))
 		})
 	}
 	return nil

@@ -102,10 +102,31 @@ func (c *Client) OpenRange(ctx context.Context, key, etag string, offset, length
 			return &Error{Class: Integrity, Reason: ReasonChecksumMismatch, Op: op, Key: key,
 				Err: fmt.Errorf("%d bytes from offset %d were requested, the server sends %d", length, offset, got), final: true}
 		}
+		if err := sameRange(out, etag, offset, length); err != nil {
+			_ = out.Body.Close()
+			err.Op, err.Key = op, key
+			return err
+		}
 		body = out.Body
 		return nil
 	})
 	return body, err
+}
+
+// sameRange returns an error unless an answer of the right length is of the range, and of the object,
+// that were asked for: not every server looks at Range and If-Match.
+func sameRange(out *s3.GetObjectOutput, etag string, offset, length int64) *Error {
+	if got := strings.TrimPrefix(unquote(out.ETag), `W/"`); etag != "" && got != "" && got != etag {
+		return &Error{Class: Source, Reason: ReasonObjectReplaced, Err: errReplaced}
+	}
+	if out.ContentRange == nil && offset == 0 {
+		return nil // It is the whole object.
+	}
+	want := fmt.Sprintf("bytes %d-%d", offset, offset+length-1)
+	if got := aws.ToString(out.ContentRange); got != want && !strings.HasPrefix(got, want+"/") {
+		return &Error{Class: Integrity, Reason: ReasonChecksumMismatch, Err: fmt.Errorf("%q was requested, the server sends %q", want, got), final: true}
+	}
+	return nil
 }
 
 // errReplaced is what the server says by a condition or a range that it can't meet.

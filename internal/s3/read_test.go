@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,55 @@ func TestOpenRangeOfAnObjectThatWasReplaced(t *testing.T) {
 			t.Errorf("%s: %d requests, want 1", name, n)
 		}
 	}
+}
+
+// A server may take a range for another, or not look at conditions: what it sends is not read then.
+func TestOpenRangeOfAServerThatSendsSomethingElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(http.Header)
+		class  Class
+		reason string
+	}{
+		"another range":  {func(h http.Header) { h.Set("Content-Range", "bytes 0-99/1000") }, Integrity, ReasonChecksumMismatch},
+		"no range":       {func(h http.Header) { h.Del("Content-Range") }, Integrity, ReasonChecksumMismatch},
+		"a longer one":   {func(h http.Header) { h.Set("Content-Range", "bytes 500-5999/10000") }, Integrity, ReasonChecksumMismatch},
+		"another object": {func(h http.Header) { h.Set("ETag", `"d41d8cd98f00b204e9800998ecf8427e"`) }, Source, ReasonObjectReplaced},
+	} {
+		r := newRig(t)
+		if err := r.Put(t.Context(), "object", bytes.Repeat([]byte("x"), 1000)); err != nil {
+			t.Fatal(err)
+		}
+		info, err := r.Stat(t.Context(), "object")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := r.OpenRange(t.Context(), "object", info.ETag, 500, 100)
+		if err != nil {
+			t.Fatalf("%s: as it is: %v", name, err)
+		}
+		_ = body.Close()
+		r.proxy.Do(func(w http.ResponseWriter, q *http.Request) bool {
+			r.proxy.Backend.ServeHTTP(&headerWriter{ResponseWriter: w, change: c.change}, q)
+			return true
+		})
+		t.Log(name)
+		_, err = r.OpenRange(t.Context(), "object", info.ETag, 500, 100)
+		if e := asError(t, err, c.class, c.reason); !e.AboutObject() {
+			t.Errorf("%s: %v is not about the object", name, e)
+		}
+	}
+}
+
+// headerWriter changes the header of an answer.
+type headerWriter struct {
+	http.ResponseWriter
+	change func(http.Header)
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *headerWriter) WriteHeader(status int) {
+	w.change(w.Header())
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func TestErrorsAboutOneObjectAreNotAboutTheBucket(t *testing.T) {

@@ -143,27 +143,18 @@ func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 		Transfer: string(f.site.Transfer.UID), Namespace: f.site.Transfer.Namespace, Name: f.site.Transfer.Name,
 		Layout: plan.Layout, Written: time.Now().UTC(), Partial: f.options.Partial,
 	}
-	digests := map[string][]archive.Digest{}
+	var finished []archive.FinishedPrefix
 	for _, prefix := range plan.Layout.Prefixes() {
 		found := all[prefix]
 		if err := c.fill(ctx, prefix, found, reason, message); err != nil {
 			return err
 		}
 		if len(found.digests) > 0 {
-			if err := index.Add(ctx, f.client, prefix, found.listed, found.tally, found.digests); err != nil {
-				return err
-			}
-			digests[prefix] = found.digests
+			finished = append(finished, archive.FinishedPrefix{Name: prefix, Planned: found.listed, Outcomes: found.tally, Digests: found.digests})
 		}
-	}
-	if err := index.AddPaths(ctx, f.client, digests); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		f.logger.Warn(NoPathIndex, "error", err.Error())
 	}
 	f.logger.Info("counted", "done", sum.Done.String(), "failed", sum.Failed.String(), "skipped", sum.Skipped.String())
-	return index.Write(ctx, f.client)
+	return index.Commit(ctx, f.client, finished, func(err error) { f.logger.Warn(NoPathIndex, "error", err.Error()) })
 }
 
 // check compares inventory, plan and manifests with each other and with the reports.
