@@ -306,8 +306,8 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Rea
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess // apply counts these rounds
-	case s.Judged.Started == 0:
-		return ReasonSettling
+	case s.Judged.Accepted == 0 && !s.congested(v.config):
+		return ReasonSettling // few 503s may be all that an outage lets come back
 	case !s.congested(v.config):
 		r.state = protocol.CongestionAvoidance
 		r.scheduleProbe(now, v)

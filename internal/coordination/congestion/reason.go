@@ -7,7 +7,8 @@ import "cargoship.dev/operator/internal/coordination/protocol"
 const (
 	// ReasonNoCompletions: no request ended, so nothing is known.
 	ReasonNoCompletions protocol.Reason = "NoCompletions"
-	// ReasonSettling: nothing came back of what the last decision allows.
+	// ReasonSettling: nothing came back yet of what the last decision allows, or after a cut no
+	// success of it.
 	ReasonSettling protocol.Reason = "Settling"
 	// ReasonAwaitingSuccess: nothing was accepted, but not for long enough to be an outage.
 	ReasonAwaitingSuccess protocol.Reason = "AwaitingSuccess"
