@@ -67,7 +67,7 @@ test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while trans
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/cargoship bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/cargoship bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchrestore bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks
@@ -81,6 +81,11 @@ ONLY ?=
 bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship copy against other S3 clients (RUNS=5, ONLY=regexp).
 	@go build -o bin/benchtransfer ./bench/transfer
 	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(if $(AGAIN),--again) --out $(if $(AGAIN),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
+
+.PHONY: bench-restore
+bench-restore: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship restore against other S3 clients and tar (RUNS=5, ONLY=regexp, FILES=200000).
+	@go build -o bin/benchrestore ./bench/restore
+	@exec bin/benchrestore --runs $(RUNS) --only '$(ONLY)' $(if $(FILES),--files $(FILES)) --out $(if $(ONLY)$(FILES),bin/bench,docs/benchmarks)
 
 # Which CONDITION/WORKERS:FLEET to run: make bench-fleet ONLY='policed/4:'; or QUICK=1 for short runs of four workers.
 .PHONY: bench-fleet

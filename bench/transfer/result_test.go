@@ -13,7 +13,7 @@ import (
 func runs(seconds ...float64) []measure {
 	var all []measure
 	for _, s := range seconds {
-		all = append(all, measure{Seconds: s, CPU: s / 2, PeakBytes: 32 << 20, Requests: 100, Throttled: 10})
+		all = append(all, measure{Usage: figures.Usage{Seconds: s, CPU: s / 2, PeakBytes: 32 << 20}, Requests: 100, Throttled: 10})
 	}
 	return all
 }

@@ -3,23 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"cargoship.dev/operator/bench/figures"
 )
 
 // measure is what one copy took.
 type measure struct {
-	// Seconds of wall clock; CPU seconds, user and system, of the process and its children.
-	Seconds float64 `json:"seconds"`
-	CPU     float64 `json:"cpuSeconds"`
-	// PeakBytes is the largest resident set.
-	PeakBytes int64 `json:"peakBytes"`
+	figures.Usage
 	Requests  int64 `json:"requests"`
 	Throttled int64 `json:"throttled"`
 	// SentBytes counts the bodies that the server has got, of parts and objects.
@@ -78,9 +73,7 @@ func (b *bench) copyOnce(ctx context.Context, t tool, s scenario) (measure, erro
 
 // client runs a tool and measures it.
 func (b *bench) client(ctx context.Context, t tool, j job) measure {
-	ctx, cancel := context.WithTimeout(ctx, b.limit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, t.path, t.arguments(j)...)
+	cmd := exec.Command(t.path, t.arguments(j)...)
 	cmd.Env = []string{
 		"HOME=" + b.scratch, "PATH=" + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey,
 		"AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region, "AWS_EC2_METADATA_DISABLED=true",
@@ -90,17 +83,10 @@ func (b *bench) client(ctx context.Context, t tool, j job) measure {
 	}
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	begun := time.Now()
-	err := cmd.Run()
-	m := measure{Seconds: time.Since(begun).Seconds()}
-	if state := cmd.ProcessState; state != nil {
-		m.CPU = (state.UserTime() + state.SystemTime()).Seconds()
-		if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-			m.PeakBytes = usage.Maxrss << 10 // Linux counts it in KiB.
-		}
-	}
+	usage, err := figures.Measure(ctx, b.limit, cmd)
+	m := measure{Usage: usage}
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
 		m.Problem = fmt.Sprintf("over %.0f s", b.limit.Seconds())
 	case err != nil:
 		_, _ = fmt.Fprintf(os.Stderr, "benchtransfer: %s: %v: %s\n", t.name, err, tail(said.Bytes()))

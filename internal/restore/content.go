@@ -25,8 +25,10 @@ type content struct {
 
 // copyTo reads the content once; that takes as long as the tar holds of it.
 func (c content) copyTo(ctx context.Context, to sink) error {
+	buffer := rangeBuffers.Get().(*[rangeBuffer]byte)
+	defer rangeBuffers.Put(buffer)
 	if c.extents == nil {
-		_, err := io.Copy(to, c.stored)
+		_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{c.stored}, buffer[:])
 		return err
 	}
 	at := int64(0)
@@ -34,7 +36,11 @@ func (c content) copyTo(ctx context.Context, to sink) error {
 		if err := to.Hole(ctx, x.Offset-at); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(to, c.stored, x.Length); err != nil {
+		n, err := io.CopyBuffer(struct{ io.Writer }{to}, io.LimitReader(c.stored, x.Length), buffer[:])
+		if err == nil && n < x.Length {
+			err = io.EOF
+		}
+		if err != nil {
 			return truncated(err)
 		}
 		at = x.Offset + x.Length

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -128,12 +129,26 @@ func expanded(r io.Reader, c archive.Compression) (io.Reader, func(), error) {
 	if c != archive.Zstd {
 		return r, func() {}, nil
 	}
-	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-	if err != nil {
+	d, ok := decoders.Get().(*zstd.Decoder)
+	if !ok {
+		var err error
+		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, nil, fmt.Errorf("start zstd decoder: %w", err)
+		}
+	}
+	if err := d.Reset(r); err != nil {
 		return nil, nil, fmt.Errorf("start zstd decoder: %w", err)
 	}
-	return d, d.Close, nil
+	return d, func() {
+		if d.Reset(nil) == nil { // It keeps no reader.
+			decoders.Put(d)
+		}
+	}, nil
 }
+
+// decoders are reused. With a concurrency of 1 none has a goroutine that would have to end.
+var decoders sync.Pool //nolint:gochecknoglobals // a cache
 
 // open checks that what is there is the member.
 func open(m archive.Member, raw io.Reader, visit visitor) error {

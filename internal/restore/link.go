@@ -37,7 +37,7 @@ func (r *restorer) link(m archive.Member, targets map[string]archive.Member) err
 		return err
 	}
 	temporary := temporaryName(m.Path)
-	if err := r.remove(temporary); err != nil {
+	if err := remove(r.root, temporary); err != nil {
 		return err
 	}
 	if m.Kind == archive.HardLink {

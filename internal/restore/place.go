@@ -21,17 +21,20 @@ func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(*wr
 	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
 		return err
 	}
-	temporary := temporaryName(m.Path)
-	if err := r.remove(temporary); err != nil {
-		return err
-	}
-	f, err := r.root.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	// Names within it are looked up once, and not from the top for each step.
+	dir, err := r.root.OpenRoot(path.Dir(m.Path))
 	if err != nil {
-		return localError("create", err)
+		return localError("open directory", err)
+	}
+	defer func() { _ = dir.Close() }()
+	name, temporary := path.Base(m.Path), path.Base(temporaryName(m.Path))
+	f, err := createNew(dir, temporary)
+	if err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = r.root.Remove(temporary)
+			_ = dir.Remove(temporary)
 		}
 	}()
 	d := r.attributesOf(m, xattrs)
@@ -45,10 +48,10 @@ func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(*wr
 	if err != nil {
 		return err
 	}
-	if timeErr := r.root.Chtimes(temporary, m.ModTime, m.ModTime); timeErr != nil {
+	if timeErr := dir.Chtimes(temporary, m.ModTime, m.ModTime); timeErr != nil {
 		trouble = errors.Join(trouble, localError("set time", timeErr))
 	}
-	if err := r.root.Rename(temporary, m.Path); err != nil {
+	if err := dir.Rename(temporary, name); err != nil {
 		return localError("rename the file", err)
 	}
 	r.leftOut(d)
@@ -56,9 +59,22 @@ func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(*wr
 	return nil
 }
 
+// createNew creates a file, in place of what an interrupted restore may have left.
+func createNew(dir *os.Root, temporary string) (*os.File, error) {
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	f, err := dir.OpenFile(temporary, flags, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		if err := remove(dir, temporary); err != nil {
+			return nil, err
+		}
+		f, err = dir.OpenFile(temporary, flags, 0o600)
+	}
+	return f, localError("create", err)
+}
+
 // remove removes what an interrupted restore may have left.
-func (r *restorer) remove(temporary string) error {
-	if err := r.root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func remove(dir *os.Root, temporary string) error {
+	if err := dir.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return localError("remove the temporary file of an interrupted restore", err)
 	}
 	return nil

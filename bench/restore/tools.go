@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"cargoship.dev/operator/test/kit"
+)
+
+const (
+	ours   = "cargoship"
+	bucket = "bench"
+)
+
+// job is one restore.
+type job struct {
+	column
+	// endpoint is the lab's, target where the files are to go, archive a local tar of them.
+	endpoint, target, archive string
+	access                    kit.S3Access
+}
+
+// packedAt and plainAt are where a column's archives and its files as objects are in the bucket.
+func (c column) packedAt() string { return "packed/" + c.name }
+func (c column) plainAt() string  { return "plain/" + c.data.name }
+
+// tool is a program under test. Its command is nil where it has no part in a column.
+type tool struct {
+	name    string
+	command func(j job) *exec.Cmd
+}
+
+// tools returns those that are there; s5cmd and rclone in the versions that are pinned below
+// bench/transfer.
+func tools(bin string) ([]tool, error) {
+	var found []tool
+	for _, t := range []struct {
+		tool
+		path string
+	}{
+		{tool{ours, cargoship(bin)}, filepath.Join(bin, "cargoship")},
+		{tool{"s5cmd", s5cmd(bin)}, filepath.Join(bin, "peers", "s5cmd")},
+		{tool{"rclone", rclone(bin)}, filepath.Join(bin, "peers", "rclone")},
+		{tool{"tar", tarCommand}, "tar"},
+	} {
+		if _, err := exec.LookPath(t.path); err != nil {
+			return nil, fmt.Errorf("find %s: %w: run make bench-restore", t.name, err)
+		}
+		found = append(found, t.tool)
+	}
+	return found, nil
+}
+
+func cargoship(bin string) func(j job) *exec.Cmd {
+	return func(j job) *exec.Cmd {
+		args := []string{"restore", "s3://" + bucket + "/" + j.packedAt(), j.target}
+		if j.one {
+			args = append(args, filepath.ToSlash(j.data.path(j.data.files/3)))
+		}
+		return exec.Command(filepath.Join(bin, "cargoship"), append(args, "--endpoint-url", j.endpoint, "--path-style", "--region", j.access.Region, "--json")...)
+	}
+}
+
+func s5cmd(bin string) func(j job) *exec.Cmd {
+	return func(j job) *exec.Cmd {
+		if j.one {
+			return nil
+		}
+		return exec.Command(filepath.Join(bin, "peers", "s5cmd"), "--endpoint-url", j.endpoint, "--log", "error", "cp",
+			"s3://"+bucket+"/"+j.plainAt()+"/*", j.target+"/")
+	}
+}
+
+// rclone gets as many transfers as help it, and is spared comparing with what is there.
+func rclone(bin string) func(j job) *exec.Cmd {
+	return func(j job) *exec.Cmd {
+		if j.one {
+			return nil
+		}
+		cmd := exec.Command(filepath.Join(bin, "peers", "rclone"), "copy", "bench:"+bucket+"/"+j.plainAt(), j.target,
+			"--transfers", "32", "--multi-thread-streams", "8", "--no-check-dest", "--config", "/dev/null", "--log-level", "ERROR")
+		cmd.Env = []string{
+			"RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Other", "RCLONE_CONFIG_BENCH_ENV_AUTH=true",
+			"RCLONE_CONFIG_BENCH_ENDPOINT=" + j.endpoint, "RCLONE_CONFIG_BENCH_REGION=" + j.access.Region,
+		}
+		return cmd
+	}
+}
+
+// tarCommand extracts a local archive: what is left without a network.
+func tarCommand(j job) *exec.Cmd {
+	if j.tar == "" {
+		return nil
+	}
+	return exec.Command("tar", append(strings.Fields(j.tar), j.archive, "--directory", j.target)...)
+}
