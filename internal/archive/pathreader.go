@@ -150,14 +150,14 @@ func (s *pathScan) level(ctx context.Context, level int, blocks []pathRefAt) (mo
 // leaves hands on the members of blocks of level 0, several of which one request reads.
 func (s *pathScan) leaves(ctx context.Context, blocks []pathRefAt) (more bool, err error) {
 	for len(blocks) > 0 {
-		n := adjacent(blocks)
-		leaves, err := s.leavesOf(ctx, blocks[:n])
-		if err != nil {
-			return false, err
-		}
-		for i, leaf := range leaves {
+		for leaf, err := range s.leavesOf(ctx, blocks[:adjacent(blocks)]) {
+			if err != nil {
+				return false, err
+			}
+			block := blocks[0].PathBlock
+			blocks = blocks[1:]
 			if first := leaf.members[0].Path; s.last != "" && ComparePaths(s.last, first) >= 0 {
-				return false, s.damaged(0, blocks[i].PathBlock, fmt.Errorf("%q comes after %q", first, s.last))
+				return false, s.damaged(0, block, fmt.Errorf("%q comes after %q", first, s.last))
 			}
 			s.last = leaf.members[len(leaf.members)-1].Path
 			for _, m := range leaf.members {
@@ -168,7 +168,6 @@ func (s *pathScan) leaves(ctx context.Context, blocks []pathRefAt) (more bool, e
 				}
 			}
 		}
-		blocks = blocks[n:]
 	}
 	return true, nil
 }
@@ -186,29 +185,31 @@ func adjacent(blocks []pathRefAt) int {
 	return len(blocks)
 }
 
-// leavesOf reads blocks of level 0 that follow each other.
-func (r *PathReader) leavesOf(ctx context.Context, blocks []pathRefAt) ([]pathLeaf, error) {
-	if len(blocks) == 1 {
-		leaf, err := r.leafOf(ctx, blocks[0])
-		return []pathLeaf{leaf}, err
-	}
-	first, last := blocks[0], blocks[len(blocks)-1]
-	data, err := r.read(ctx, r.layout.PathsKey(0, first.Object), first.Offset, last.Offset+last.Length-first.Offset)
-	if err != nil {
-		return nil, err
-	}
-	leaves := make([]pathLeaf, len(blocks))
-	for i, b := range blocks {
-		at := b.Offset - first.Offset
-		raw, err := r.expand(0, b.PathBlock, data[at:at+b.Length])
-		if err == nil {
-			leaves[i], err = r.decodeLeaf(b, raw)
+// leavesOf reads blocks of level 0 that follow each other, and expands one after the other.
+func (r *PathReader) leavesOf(ctx context.Context, blocks []pathRefAt) iter.Seq2[pathLeaf, error] {
+	return func(yield func(pathLeaf, error) bool) {
+		if len(blocks) == 1 {
+			yield(r.leafOf(ctx, blocks[0]))
+			return
 		}
+		first, last := blocks[0], blocks[len(blocks)-1]
+		data, err := r.read(ctx, r.layout.PathsKey(0, first.Object), first.Offset, last.Offset+last.Length-first.Offset)
 		if err != nil {
-			return nil, err
+			yield(pathLeaf{}, err)
+			return
+		}
+		for _, b := range blocks {
+			at := b.Offset - first.Offset
+			raw, err := r.expand(0, b.PathBlock, data[at:at+b.Length])
+			var leaf pathLeaf
+			if err == nil {
+				leaf, err = r.decodeLeaf(b, raw)
+			}
+			if !yield(leaf, err) || err != nil {
+				return
+			}
 		}
 	}
-	return leaves, nil
 }
 
 func (r *PathReader) leafOf(ctx context.Context, b pathRefAt) (pathLeaf, error) {

@@ -38,7 +38,7 @@ func (c *Catalog) Select(ctx context.Context, s Selection) iter.Seq2[archive.Man
 var errEnough = errors.New("no more is wanted")
 
 // maxGathered bounds the members in memory of a selection that is looked up in the path index.
-const maxGathered = 20_000
+const maxGathered = 10_000
 
 type archiveID struct {
 	prefix string

@@ -16,13 +16,13 @@ import (
 // takes to find these.
 func TestOneFileOfAnArchive(t *testing.T) {
 	const (
-		fileSize = 1 * mebi
+		fileSize = 256 * kibi
 		// answers of lists and the like, which hold a few keys
 		lists = 16 * kibi
 	)
-	files := 80
+	files := 320
 	if chosen.full {
-		files = 1280
+		files = 5120
 	}
 	t.Parallel()
 	r := newRig(t, lab.Conditions{})
