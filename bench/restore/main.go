@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"syscall"
 	"time"
@@ -67,11 +66,12 @@ func run(ctx context.Context, o options) (err error) {
 		if err := measureColumn(ctx, o, c, chosen, r); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
+		// What is measured stays, also when a later column is interrupted.
+		if err := r.write(o.out); err != nil {
+			return err
+		}
 	}
-	return errors.Join(
-		figures.WriteData(filepath.Join(o.out, "restore.json"), r),
-		figures.WritePage(filepath.Join(o.out, "restore.md"), r.writePage),
-	)
+	return nil
 }
 
 // measureColumn archives the data and has every program restore it, in an order that rotates from

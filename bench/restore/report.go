@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"cargoship.dev/operator/bench/figures"
@@ -61,6 +63,14 @@ func (r report) find(column, tool string) (result, bool) {
 		}
 	}
 	return result{}, false
+}
+
+// write writes page and data.
+func (r *report) write(dir string) error {
+	return errors.Join(
+		figures.WriteData(filepath.Join(dir, "restore.json"), r),
+		figures.WritePage(filepath.Join(dir, "restore.md"), r.writePage),
+	)
 }
 
 // writePage writes the tables as Markdown.

@@ -12,8 +12,8 @@ import (
 )
 
 // TestOneFileOfAnArchive restores one file out of a compressed archive, of a GiB with
-// -full. What is fetched for it is the manifest, one frame of the archive, and what it
-// takes to find these.
+// -full. What is fetched for it is the path index, one frame of the archive, and what it
+// takes to find these: less than manifest and index of the run, and the frame.
 func TestOneFileOfAnArchive(t *testing.T) {
 	const (
 		fileSize = 256 * kibi
