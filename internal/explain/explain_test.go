@@ -40,7 +40,8 @@ func condition(kind string, is bool, reason, message string) func(*v1alpha1.Arch
 				cs = append(cs, c)
 			}
 		}
-		at.Status.Conditions = append(cs, metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message})
+		cs = append(cs, metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message})
+		at.Status.Conditions = cs
 	}
 }
 
@@ -135,20 +136,27 @@ func TestEachAnswer(t *testing.T) {
 		"failed":                            {transfer(condition(v1alpha1.ConditionFailed, true, v1alpha1.ReasonFilesFailed, "3 files failed")), nil, Ended},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := Explain(tc.run, tc.leases)
-			if a.LimitedBy != tc.want {
-				t.Errorf("limited by %s, want %s: %+v", a.LimitedBy, tc.want, a)
-			}
-			if !strings.HasSuffix(a.Sentence, ".") || strings.Contains(a.Sentence, "()") {
-				t.Errorf("no sentence: %q", a.Sentence)
-			}
-			if a.Advice == "" && !tc.run.Is(v1alpha1.ConditionComplete) {
-				t.Error("no advice")
-			}
-			if moving := Moving(tc.run, tc.leases); moving != "" && a.LimitedBy != moving && holds(tc.run) == "" && a.LimitedBy != NoLeader {
-				t.Errorf("the coordinator records %s, the command says %s", moving, a.LimitedBy)
-			}
+			checkAnswer(t, tc.run, tc.leases, tc.want)
 		})
+	}
+}
+
+// checkAnswer checks the word, that there is a sentence and advice, and that the coordinator
+// records the same word of what moves.
+func checkAnswer(t *testing.T, run Run, leases []v1alpha1.PrefixLease, want v1alpha1.Limit) {
+	t.Helper()
+	a := Explain(run, leases)
+	if a.LimitedBy != want {
+		t.Errorf("limited by %s, want %s: %+v", a.LimitedBy, want, a)
+	}
+	if !strings.HasSuffix(a.Sentence, ".") || strings.Contains(a.Sentence, "()") {
+		t.Errorf("no sentence: %q", a.Sentence)
+	}
+	if a.Advice == "" && !run.Is(v1alpha1.ConditionComplete) {
+		t.Error("no advice")
+	}
+	if moving := Moving(run, leases); moving != "" && a.LimitedBy != moving && holds(run) == "" && a.LimitedBy != NoLeader {
+		t.Errorf("the coordinator records %s, the command says %s", moving, a.LimitedBy)
 	}
 }
 

@@ -69,9 +69,8 @@ func (s *screen) show(items []view.Item, now time.Time, err error) error {
 
 // lines prints a line for each run that has changed.
 type lines struct {
-	out     io.Writer
-	options view.Options
-	before  map[string]string
+	out    io.Writer
+	before map[string]string
 }
 
 func (l *lines) show(items []view.Item, now time.Time, err error) error {
