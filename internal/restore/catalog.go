@@ -44,7 +44,7 @@ type Catalog struct {
 	gather int
 	mu     sync.Mutex
 	// digests are those of the manifests, by prefix, once they are read.
-	digests map[string][]archive.Digest
+	digests map[string]digestList
 }
 
 // Open reads the index of a run below a base prefix: the one that is named, or else the
@@ -73,7 +73,7 @@ func OpenAt(ctx context.Context, b Bucket, base, run string, at time.Time) (*Cat
 		}
 		return nil, err
 	}
-	return &Catalog{Index: index, Warnings: warnings, bucket: b, digests: map[string][]archive.Digest{}}, nil
+	return &Catalog{Index: index, Warnings: warnings, bucket: b, digests: map[string]digestList{}}, nil
 }
 
 // directoryLister lists what follows a prefix up to the next slash; *s3.Client is one.
@@ -295,21 +295,45 @@ func (c *Catalog) digest(ctx context.Context, prefix string, number int64) (*arc
 	defer c.mu.Unlock()
 	list, known := c.digests[prefix]
 	if !known {
-		layout := c.Index.Layout
-		key := layout.DigestsKey(layout.Index(prefix))
-		data, err := c.bucket.Get(ctx, key)
-		if err != nil {
-			return nil, fmt.Errorf("read digests of manifests: %w", err)
+		list = c.readDigests(ctx, c.Index.Prefixes[at])
+		if list.final(ctx) {
+			c.digests[prefix] = list
 		}
-		if list, err = layout.DecodeDigests(c.Index.Prefixes[at], data); err != nil {
-			return nil, fmt.Errorf("digests of manifests %s: %w", key, err)
-		}
-		c.digests[prefix] = list
 	}
-	if number >= int64(len(list)) {
-		return nil, fmt.Errorf("archive %d of prefix %q: the index has %d", number, prefix, len(list))
+	if list.err != nil {
+		return nil, list.err
 	}
-	return &list[number], nil
+	if number >= int64(len(list.digests)) {
+		return nil, fmt.Errorf("archive %d of prefix %q: the index has %d", number, prefix, len(list.digests))
+	}
+	return &list.digests[number], nil
+}
+
+// digestList are the digests of a prefix's manifests, or why there are none: a list that is missing
+// or was modified is not read again for each of them.
+type digestList struct {
+	digests []archive.Digest
+	err     error
+}
+
+// final says that another attempt would find the same.
+func (l digestList) final(ctx context.Context) bool {
+	_, isRequest := errors.AsType[*s3.Error](l.err)
+	return l.err == nil || errors.Is(l.err, s3.ErrNotFound) || !isRequest && ctx.Err() == nil
+}
+
+func (c *Catalog) readDigests(ctx context.Context, p archive.IndexedPrefix) digestList {
+	layout := c.Index.Layout
+	key := layout.DigestsKey(layout.Index(p.Name))
+	data, err := c.bucket.Get(ctx, key)
+	if err != nil {
+		return digestList{err: fmt.Errorf("read digests of manifests: %w", err)}
+	}
+	list, err := layout.DecodeDigests(p, data)
+	if err != nil {
+		return digestList{err: fmt.Errorf("digests of manifests %s: %w", key, err)}
+	}
+	return digestList{digests: list}
 }
 
 // Selection selects members by glob patterns, in which ** matches any number

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,4 +209,63 @@ func TestAFileOfAnImpossibleSize(t *testing.T) {
 			t.Errorf("%d: %+v", size, s)
 		}
 	}
+}
+
+// TestManyHardLinksTakeFewRequests has their targets outside of what is selected.
+func TestManyHardLinksTakeFewRequests(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 3000 {
+		file := fmt.Sprintf("files/some-longer-name-of-a-file-%05d", i)
+		write(t, dir, file, 1)
+		if i%10 != 0 {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "links"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(filepath.Join(dir, file), filepath.Join(dir, fmt.Sprintf("links/%05d", i*1237%3000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := indexed(t, dir, zstd(), 1)
+	b.gets = 0
+	s := restored(t, restore.Options{Catalog: catalog(t, b), Dir: t.TempDir(), Selection: restore.Selection{"links"}})
+	if s.Files != 301 || s.Failed > 0 || b.gets > 20 {
+		t.Errorf("%+v %v, %d ranges", s, s.Failures, b.gets)
+	}
+}
+
+// TestAListOfDigestsThatIsLostIsLookedForOnce has as many manifests as there may be.
+func TestAListOfDigestsThatIsLostIsLookedForOnce(t *testing.T) {
+	for name, lose := range map[string]func(b *bucket, key string){
+		"gone":     func(b *bucket, key string) { delete(b.objects, key) },
+		"modified": func(b *bucket, key string) { b.objects[key] = append(b.objects[key], '\n') },
+	} {
+		b := &bucket{objects: map[string][]byte{}}
+		l := b.run(t, "uid", "name", time.Now(), member(b, "a"))
+		lose(b, l.DigestsKey(0))
+		looks := &counted{bucket: b, key: l.DigestsKey(0)}
+		c, err := restore.Open(t.Context(), looks, "base", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := restored(t, restore.Options{Catalog: c, Dir: t.TempDir()})
+		if s.Failed != 2 || looks.gets.Load() != 1 {
+			t.Errorf("%s: %+v, looked for %d times", name, s, looks.gets.Load())
+		}
+	}
+}
+
+// counted counts how often an object is read.
+type counted struct {
+	*bucket
+	key  string
+	gets atomic.Int64
+}
+
+func (c *counted) Get(ctx context.Context, key string) ([]byte, error) {
+	if key == c.key {
+		c.gets.Add(1)
+	}
+	return c.bucket.Get(ctx, key)
 }

@@ -40,6 +40,10 @@ var errEnough = errors.New("no more is wanted")
 // maxGathered bounds the members in memory of a selection that is looked up in the path index.
 const maxGathered = 10_000
 
+// maxTargets is how many targets of hard links are rather looked up than the manifest of their
+// archive read.
+const maxTargets = 16
+
 type archiveID struct {
 	prefix string
 	number int64
@@ -66,6 +70,17 @@ type gathered struct {
 	// linked are the paths that hard links lead to, held those of members.
 	linked []string
 	held   map[string]bool
+}
+
+// targets are the paths that hard links lead to and that are not among the members.
+func (g *gathered) targets() (elsewhere []string) {
+	for _, target := range g.linked {
+		if !g.held[target] {
+			g.held[target] = true
+			elsewhere = append(elsewhere, target)
+		}
+	}
+	return elsewhere
 }
 
 func (l *lookup) run(ctx context.Context, ranges []pathRange) error {
@@ -157,8 +172,13 @@ func (l *lookup) relieve(ctx context.Context) error {
 			most = g
 		}
 	}
-	prefix, number := most.manifest.Prefix, most.manifest.Number
-	l.close(most)
+	return l.handWhole(ctx, most)
+}
+
+// handWhole hands on the manifest of an archive, in place of what was gathered of it.
+func (l *lookup) handWhole(ctx context.Context, g *gathered) error {
+	prefix, number := g.manifest.Prefix, g.manifest.Number
+	l.close(g)
 	l.whole[archiveID{prefix, number}] = true
 	return l.hand(l.catalog.Manifest(ctx, prefix, number))
 }
@@ -182,11 +202,11 @@ func (l *lookup) hand(m archive.Manifest, err error) error {
 // flush hands on what was gathered of an archive, with what its hard links lead to. Unless that is
 // found, the archive stays open.
 func (l *lookup) flush(ctx context.Context, g *gathered) error {
-	for _, target := range g.linked {
-		if g.held[target] {
-			continue
-		}
-		g.held[target] = true
+	elsewhere := g.targets()
+	if len(elsewhere) > maxTargets {
+		return l.handWhole(ctx, g)
+	}
+	for _, target := range elsewhere {
 		r := pathRange{target, true}
 		for m, err := range l.paths.From(ctx, target, r.past) {
 			if err != nil {

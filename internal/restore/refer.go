@@ -16,7 +16,7 @@ func (p *pruner) refer(ctx context.Context, r *pruneRun) error {
 	case r.expired:
 		return nil
 	case r.index != nil:
-		c := &Catalog{Index: *r.index, bucket: p.Bucket, digests: map[string][]archive.Digest{}}
+		c := &Catalog{Index: *r.index, bucket: p.Bucket, digests: map[string]digestList{}}
 		for m, err := range c.Manifests(ctx) {
 			if err != nil {
 				return err
