@@ -52,7 +52,7 @@ func move(t *testing.T) *moved {
 func (x *moved) manifestOf(t *testing.T) (string, v1alpha1.FinishedArchive) {
 	t.Helper()
 	for _, f := range x.finished {
-		if f.Done != nil && f.Failed == nil {
+		if f.Done != nil && f.Failed == nil && f.Skipped == nil {
 			return x.layout.ManifestKey(x.layout.Index(f.Prefix), *f.Number), f
 		}
 	}

@@ -29,7 +29,7 @@ var _ = Describe("A restore by workers on three nodes", func() {
 	for _, format := range []v1alpha1.PackingFormat{v1alpha1.PackingTar, v1alpha1.PackingObjects} {
 		It("survives the loss of its source, of a worker and of the manager, and a suspension: "+string(format), func(ctx SpecContext) {
 			c := furnish(ctx, 600, 12, 17)
-			Expect(os.Chmod(filepath.Join(c.dir, "dir-1", "001"), 0o711)).To(Succeed())
+			Expect(os.Chmod(filepath.Join(c.dir, "dir-1", "001"), 0o775)).To(Succeed())
 			c.start(ctx, func(at *v1alpha1.ArchiveTransfer) {
 				at.Spec.Packing.Format = format
 				if format == v1alpha1.PackingTar {
