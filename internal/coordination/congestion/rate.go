@@ -169,11 +169,12 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) protocol.Reason
 	if s.Accepted == 0 {
 		return ReasonAwaitingSuccess // apply counts these rounds
 	}
-	if !r.probe.active { // these are of a probe that has ended
-		r.probe.due = r.probe.due.Add(r.pays(s.Throttles - s.Judged.Throttled))
+	if late := s.Throttles - s.Judged.Throttled; late > 0 && !r.probe.active && r.probe.due.Before(now.Add(probeLatest)) {
+		// These are of a probe that has ended.
+		r.probe.due = r.probe.due.Add(min(r.pays(late), probeLatest))
 	}
 	switch {
-	case s.Judged.Started == 0 && r.perSecond > 0:
+	case s.Judged.requests() == 0 && r.perSecond > 0:
 		return ReasonSettling
 	case s.congested(v.config) && r.probe.active:
 		r.loseProbe(now, s, v)

@@ -16,7 +16,7 @@ func (c *GlobalCongestionController) answerRefusals(s Signal) protocol.Reason {
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess
-	case s.Judged.Started == 0:
+	case s.Judged.requests() == 0:
 		return ReasonSettling
 	case w.state == protocol.Recovery && !s.congested(c.config):
 		w.state, w.best, w.plateau = protocol.SlowStart, 0, 0

@@ -40,7 +40,11 @@ func (j *Judged) add(k Judged) {
 
 // throttledShare is the part of them that was throttled. A 503 comes at once and a success
 // after the service time, so what is in flight counts as accepted.
-func (j Judged) throttledShare() float64 { return ratio(float64(j.Throttled), float64(j.Started)) }
+func (j Judged) throttledShare() float64 { return ratio(float64(j.Throttled), float64(j.requests())) }
+
+// requests is how many tell something of the decision: what ends may have been started in
+// a round before.
+func (j Judged) requests() int64 { return max(j.Started, j.ended()) }
 
 func (j Judged) ended() int64 { return j.Accepted + j.Throttled + j.Failed }
 
