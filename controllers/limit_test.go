@@ -8,6 +8,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/explain"
+	"cargoship.dev/operator/internal/workload"
 )
 
 var _ = Describe("What limits a transfer", func() {
@@ -32,7 +33,7 @@ var _ = Describe("What limits a transfer", func() {
 			}).Should(Equal(want))
 			var leases v1alpha1.PrefixLeaseList
 			Expect(api.List(ctx, &leases, client.InNamespace(s.namespace))).To(Succeed())
-			Expect(explain.Limit(explain.FromWorkload(v1alpha1.WorkloadOf(s.transfer(ctx))), leases.Items)).To(Equal(want))
+			Expect(explain.Limit(explain.FromWorkload(workload.Of(s.transfer(ctx))), leases.Items)).To(Equal(want))
 		}
 		work(ctx, s, 2, a)
 		finishTransfer(ctx, s, a)

@@ -174,13 +174,13 @@ type PrefixReport struct {
 // RequestSample counts the requests that a worker started under the same windows and rates.
 type RequestSample struct {
 	// epoch is that of the first grant with these windows and rates.
-	// +optional
+	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	Epoch *int64 `json:"epoch,omitempty"`
 
 	// sequence is that of the first grant with these windows and rates.
-	// +optional
+	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	Sequence *int64 `json:"sequence,omitempty"`

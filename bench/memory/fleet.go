@@ -15,6 +15,7 @@ import (
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // podBytes is about how large a worker's pod is in the cache.
@@ -68,7 +69,7 @@ func decoded[T any](object *T) error {
 
 func (f *fleet) id() protocol.TransferID { return protocol.TransferID(f.transfer.UID) }
 
-func (f *fleet) workload() *v1alpha1.Workload { return v1alpha1.WorkloadOf(f.transfer) }
+func (f *fleet) workload() *workload.Workload { return workload.Of(f.transfer) }
 
 func (f *fleet) names() []string {
 	names := make([]string, f.options.prefixes)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // dataset is a directory of files of one size.
@@ -46,7 +47,7 @@ func columns(files int) []column {
 	text := dataset{"text", 512, 1 << 20, 32, true}
 	big := dataset{"big", 4, 256 << 20, 4, false}
 	packed := []string{"--packing", "tar"}
-	plain := append(packed[:len(packed):len(packed)], "--compression", "none")
+	plain := slices.Concat(packed, []string{"--compression", "none"})
 	return []column{
 		{name: "text-tar", about: "512 × 1 MiB of text in plain tars", data: text, copy: plain, tar: "-xf"},
 		{name: "text-zstd", about: "the same in compressed ones", data: text, copy: packed, tar: "--zstd -xf"},

@@ -17,6 +17,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/cli"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // runID is the UID of the only run below a base.
@@ -75,7 +76,7 @@ func TestArchivesOfATransfer(t *testing.T) {
 	if r := work(t, d.args(dir, "base", "--packing", "tar")...); r.code != 0 {
 		t.Fatal(r.stderr)
 	}
-	at := v1alpha1.ArchiveTransfer{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindTransfer}}
+	at := v1alpha1.ArchiveTransfer{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: workload.KindTransfer}}
 	at.Name, at.Namespace, at.UID = "photos", "media", "other"
 	at.Spec.Destination.Location = v1alpha1.Location{Bucket: bucket, Prefix: "base", Region: d.Region, Endpoint: d.Endpoint,
 		AddressingStyle: v1alpha1.AddressingPath, Credentials: v1alpha1.Credentials{SecretName: "s3"}}

@@ -17,6 +17,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // heartbeat is how often the coordinator looks for domains that are due. It
@@ -156,7 +157,7 @@ func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*me
 		return err
 	}
 	c.domains[name] = nil
-	waiting := make([]*v1alpha1.Workload, 0, len(members))
+	waiting := make([]*workload.Workload, 0, len(members))
 	for _, m := range members {
 		waiting = append(waiting, m.transfer)
 	}

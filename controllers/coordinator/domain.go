@@ -18,6 +18,7 @@ import (
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // domain is one endpoint and bucket under control.
@@ -275,7 +276,7 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 }
 
 // recordedEpoch is that of the leader that has written a transfer's status.
-func recordedEpoch(at *v1alpha1.Workload) int64 {
+func recordedEpoch(at *workload.Workload) int64 {
 	if s := at.Status.Coordination; s != nil {
 		return ptr.Deref(s.Epoch, 0)
 	}

@@ -12,12 +12,13 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // member is one transfer of a domain, with what the cluster holds of it. A worker is
 // known by the UID of its pod: names repeat, over time and over namespaces.
 type member struct {
-	transfer *v1alpha1.Workload
+	transfer *workload.Workload
 	leases   map[string]*v1alpha1.PrefixLease // by the UID of their pod
 	pods     map[string]*corev1.Pod           // workers only, by UID
 	stopped  bool                             // by the failure policy

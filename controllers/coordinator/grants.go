@@ -21,6 +21,7 @@ import (
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/workload"
 )
 
 const (
@@ -113,7 +114,7 @@ func (e *nameTaken) Error() string {
 
 // checkOwn tells a lease that was created a moment ago, and is not in the cache yet, from
 // one that somebody else has made under the name of the pod.
-func (d *domain) checkOwn(ctx context.Context, at *v1alpha1.Workload, pod *corev1.Pod, lease *v1alpha1.PrefixLease) error {
+func (d *domain) checkOwn(ctx context.Context, at *workload.Workload, pod *corev1.Pod, lease *v1alpha1.PrefixLease) error {
 	existing, err := objects.GetOrNil(ctx, d.APIReader, lease.Namespace, lease.Name, &v1alpha1.PrefixLease{})
 	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) && existing.Spec.PodUID == string(pod.UID) {
 		return err
@@ -191,7 +192,7 @@ func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease, k
 	return nil
 }
 
-func (d *domain) createLease(ctx context.Context, at *v1alpha1.Workload, pod *corev1.Pod, spec v1alpha1.PrefixLeaseSpec) error {
+func (d *domain) createLease(ctx context.Context, at *workload.Workload, pod *corev1.Pod, spec v1alpha1.PrefixLeaseSpec) error {
 	lease := &v1alpha1.PrefixLease{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: pod.Name, Namespace: at.Namespace,

@@ -14,6 +14,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // A lease is deleted for a grant that no manager wrote once that was there for all of the
@@ -35,7 +36,7 @@ func TestTheGraceOfForeignGrantsBeginsAnew(t *testing.T) {
 	d.retries = d.newRetries()
 	at := &v1alpha1.ArchiveTransfer{}
 	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
-	m := &member{transfer: v1alpha1.WorkloadOf(at), leases: map[string]*v1alpha1.PrefixLease{"pod": lease}}
+	m := &member{transfer: workload.Of(at), leases: map[string]*v1alpha1.PrefixLease{"pod": lease}}
 	write := func(epoch int64) {
 		t.Helper()
 		lease.Spec.Epoch = epoch

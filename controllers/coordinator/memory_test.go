@@ -11,6 +11,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // A worker is granted what its container's memory holds, whatever it says itself.
@@ -26,7 +27,7 @@ func TestAWindowFitsTheMemoryOfThePod(t *testing.T) {
 		if err := d.core.PutTransfer(now, protocol.Transfer{ID: "1", Weight: 1, Config: config, Recorded: planned}); err != nil {
 			t.Fatal(err)
 		}
-		m := &member{transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{}), pods: map[string]*corev1.Pod{"w": podWithMemory(limit)}}
+		m := &member{transfer: workload.Of(&v1alpha1.ArchiveTransfer{}), pods: map[string]*corev1.Pod{"w": podWithMemory(limit)}}
 		m.transfer.UID, d.claims["1"] = "1", newClaim(v1alpha1.ArchiveTransferStatus{})
 		if err := d.observe(t.Context(), now, m); err != nil {
 			t.Fatal(err)

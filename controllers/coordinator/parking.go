@@ -16,6 +16,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // What fails is parked: a destination, a transfer, the status of one or a single lease. It is
@@ -65,7 +66,7 @@ func (c *Coordinator) parked(key string) bool {
 
 // park delays the next attempt at what has failed, and reports it in the log and in
 // events of the transfers that wait for it.
-func (c *Coordinator) park(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.Workload) {
+func (c *Coordinator) park(ctx context.Context, key, what string, err error, waiting ...*workload.Workload) {
 	c.retries.Next(key, c.Clock.Now())
 	retry := c.retries.Get(key)
 	logger := log.FromContext(ctx).WithName("coordinator")
@@ -82,7 +83,7 @@ func (c *Coordinator) park(ctx context.Context, key, what string, err error, wai
 }
 
 // parkTransfers parks what whole transfers wait for, and reports it in their conditions.
-func (c *Coordinator) parkTransfers(ctx context.Context, key, what string, err error, waiting ...*v1alpha1.Workload) {
+func (c *Coordinator) parkTransfers(ctx context.Context, key, what string, err error, waiting ...*workload.Workload) {
 	c.park(ctx, key, what, err, waiting...)
 	for _, at := range waiting {
 		message := fmt.Sprintf("%s failed and will be retried: %v", what, err)
@@ -96,7 +97,7 @@ func (c *Coordinator) parkTransfers(ctx context.Context, key, what string, err e
 func (c *Coordinator) unpark(key string) { c.retries.Reset(key) }
 
 // degrade writes the condition Degraded alone.
-func (c *Coordinator) degrade(ctx context.Context, at *v1alpha1.Workload, message string) error {
+func (c *Coordinator) degrade(ctx context.Context, at *workload.Workload, message string) error {
 	conditions := objects.OwnConditions(at.Status.Conditions, []string{v1alpha1.ConditionDegraded})
 	set := objects.ConditionSetter(&conditions, at.Generation, metav1.NewTime(c.Clock.Now().Truncate(time.Second)))
 	set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked, message)

@@ -16,6 +16,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/metrics"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // A panic in one destination parks that one: the manager lives, the transfers that wait are
@@ -39,7 +40,7 @@ func TestAPanicParksOneDestination(t *testing.T) {
 	}
 	c.domains, c.retries = map[string]*domain{}, c.newRetries()
 	c.domains["bad"] = &domain{Coordinator: c, name: "bad"} // it has no core
-	members := []*member{{transfer: v1alpha1.WorkloadOf(at)}}
+	members := []*member{{transfer: workload.Of(at)}}
 
 	if err := c.tickDomain(t.Context(), "bad", members); err != nil {
 		t.Fatalf("a parked destination is an error of the tick: %v", err)

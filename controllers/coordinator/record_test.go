@@ -15,6 +15,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/metrics"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // A manager leaves the status alone that a later leader has written, and acknowledges nothing
@@ -51,14 +52,14 @@ func TestTheStatusIsOfTheLatestLeader(t *testing.T) {
 		if err := cluster.Status().Update(t.Context(), stands); err != nil {
 			t.Fatal(err)
 		}
-		m := &member{transfer: v1alpha1.WorkloadOf(stands)}
+		m := &member{transfer: workload.Of(stands)}
 		if err := d.record(t.Context(), time.Unix(1000, 0), m, protocol.Snapshot{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(at), stands); err != nil {
 			t.Fatal(err)
 		}
-		return recordedEpoch(v1alpha1.WorkloadOf(stands))
+		return recordedEpoch(workload.Of(stands))
 	}
 
 	for _, former := range []int64{0, 6, 6, lastEpoch} {

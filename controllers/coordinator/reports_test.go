@@ -15,6 +15,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/metrics"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // reportOf is a lease with a report of one prefix.
@@ -44,7 +45,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newClaim(v1alpha1.ArchiveTransferStatus{})
-	m := &member{transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}})}
+	m := &member{transfer: workload.Of(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}})}
 	m.leases = map[string]*v1alpha1.PrefixLease{"old": nil, "new": nil}
 	now := time.Unix(1000, 0)
 	tell := func(after time.Duration, lease *v1alpha1.PrefixLease) {

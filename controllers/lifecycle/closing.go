@@ -15,6 +15,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // abortPatience is how long the deletion of a transfer waits for its open
@@ -128,7 +129,7 @@ func (r *Reconciler) release(ctx context.Context, in input) error {
 
 // patchFinalizers changes nothing else: fields of the spec that a later version of
 // the CRD knows, and this manager does not, stay as they are.
-func (r *Reconciler) patchFinalizers(ctx context.Context, at *v1alpha1.Workload, change func(client.Object, string) bool) error {
+func (r *Reconciler) patchFinalizers(ctx context.Context, at *workload.Workload, change func(client.Object, string) bool) error {
 	before := at.Object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // A copy has the type of what was copied.
 	change(at.Object, at.Finalizer())
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})

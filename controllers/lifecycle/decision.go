@@ -12,6 +12,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // drainGrace is how long drained workers have to end by themselves before
@@ -28,7 +29,7 @@ const (
 // input is all that a decision about a transfer rests on, gathered at one time.
 type input struct {
 	now        time.Time
-	transfer   *v1alpha1.Workload
+	transfer   *workload.Workload
 	disallowed *violation                    // why the administrator does not allow the source, or nil
 	violation  *violation                    // a precondition that does not hold, or nil
 	rejected   *violation                    // why a Job has no pod, if the cluster says
@@ -85,15 +86,15 @@ func decide(in input) decision {
 }
 
 // mustStop tells whether the failure policy ends the transfer before every archive has ended.
-func mustStop(at *v1alpha1.Workload) bool {
+func mustStop(at *workload.Workload) bool {
 	return at.Spec.FailurePolicy.OnFailure == v1alpha1.FailureStop && tooManyFailures(at) && !objects.AllEnded(at.Status.Progress)
 }
 
-func tooManyFailures(at *v1alpha1.Workload) bool {
+func tooManyFailures(at *workload.Workload) bool {
 	return failedFiles(at) > ptr.Deref(at.Spec.FailurePolicy.ToleratedFailures, 0)
 }
 
-func failedFiles(at *v1alpha1.Workload) int64 {
+func failedFiles(at *workload.Workload) int64 {
 	if at.Status.Progress == nil || at.Status.Progress.Failed == nil {
 		return 0
 	}

@@ -16,6 +16,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -24,7 +25,7 @@ var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 type scenario struct{ input }
 
 func makeScenario() *scenario {
-	return &scenario{input{now: testTime, transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{
+	return &scenario{input{now: testTime, transfer: workload.Of(&v1alpha1.ArchiveTransfer{
 		ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "ns", UID: "uid"},
 	})}}
 }

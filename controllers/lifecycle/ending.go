@@ -11,6 +11,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // decideEnd judges a transfer whose finish pod has done its work.
@@ -41,7 +42,7 @@ func decideEnd(in input) decision {
 
 // nothingSelected tells whether not a single file was to be moved. The plan of a restore
 // counts what its run has archived; what is not selected of it is skipped.
-func nothingSelected(at *v1alpha1.Workload) bool {
+func nothingSelected(at *workload.Workload) bool {
 	planned := convert.TallyFrom(at.Status.Progress.Planned).Files
 	if at.Restore == nil {
 		return planned == 0
@@ -50,7 +51,7 @@ func nothingSelected(at *v1alpha1.Workload) bool {
 }
 
 // decideNothingSelected ends a workload without a single file.
-func decideNothingSelected(at *v1alpha1.Workload) decision {
+func decideNothingSelected(at *workload.Workload) decision {
 	say := wordsOf(at)
 	d := decision{action: actEnd, reason: v1alpha1.ReasonNothingSelected, message: say.empty}
 	patterns := hasPatterns(at)

@@ -12,12 +12,13 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // settle leaves of the coordinator's part of the status what counts after the end. The
 // coordinator lets go of a transfer that has ended, so its part has one writer all the
 // time; whatever it was still writing meanwhile is settled by the next reconcile.
-func (r *Reconciler) settle(ctx context.Context, at *v1alpha1.Workload) error {
+func (r *Reconciler) settle(ctx context.Context, at *workload.Workload) error {
 	is, want := coordinatorPart(at.Status), finalRecord(at.Status)
 	if equality.Semantic.DeepEqual(is, want) {
 		return nil

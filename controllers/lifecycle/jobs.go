@@ -12,11 +12,12 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // job reads a Job of the transfer. One of that name which the transfer does not control
 // is somebody else's, whatever its labels: it counts for nothing and is left alone.
-func (r *Reconciler) job(ctx context.Context, at *v1alpha1.Workload, name string) (*batchv1.Job, error) {
+func (r *Reconciler) job(ctx context.Context, at *workload.Workload, name string) (*batchv1.Job, error) {
 	job, err := objects.GetOrNil(ctx, r.Client, at.Namespace, name, &batchv1.Job{})
 	if err != nil || job == nil || !metav1.IsControlledBy(job, at) {
 		return nil, err
@@ -31,7 +32,7 @@ func (r *rejection) Error() string { return r.message }
 
 // createJob creates a Job. What the cluster rejects, such as a quota does,
 // becomes a rejection.
-func (r *Reconciler) createJob(ctx context.Context, at *v1alpha1.Workload, job *batchv1.Job) error {
+func (r *Reconciler) createJob(ctx context.Context, at *workload.Workload, job *batchv1.Job) error {
 	err := r.Client.Create(ctx, job)
 	switch {
 	case err == nil:
@@ -47,7 +48,7 @@ func (r *Reconciler) createJob(ctx context.Context, at *v1alpha1.Workload, job *
 
 // checkOwn tells a Job that was created a moment ago, and is not in the cache
 // yet, from somebody else's.
-func (r *Reconciler) checkOwn(ctx context.Context, at *v1alpha1.Workload, job *batchv1.Job) error {
+func (r *Reconciler) checkOwn(ctx context.Context, at *workload.Workload, job *batchv1.Job) error {
 	existing, err := objects.GetOrNil(ctx, r.APIReader, job.Namespace, job.Name, &batchv1.Job{})
 	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) {
 		return err

@@ -1,6 +1,9 @@
 package lifecycle
 
-import "cargoship.dev/operator/api/v1alpha1"
+import (
+	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
+)
 
 // wording is how conditions speak of a kind of workload.
 type wording struct {
@@ -18,7 +21,7 @@ type wording struct {
 	empty, unselected string
 }
 
-func wordsOf(at *v1alpha1.Workload) wording {
+func wordsOf(at *workload.Workload) wording {
 	if at.Restore != nil {
 		return wording{
 			noun: "restore", running: v1alpha1.ReasonRestoring, runningMessage: "restoring the archives",
@@ -42,7 +45,7 @@ func wordsOf(at *v1alpha1.Workload) wording {
 }
 
 // hasPatterns tells whether the user selects files by patterns.
-func hasPatterns(at *v1alpha1.Workload) bool {
+func hasPatterns(at *workload.Workload) bool {
 	if at.Restore != nil {
 		return len(at.Restore.Spec.From.Include)+len(at.Restore.Spec.From.Exclude) > 0
 	}
@@ -50,7 +53,7 @@ func hasPatterns(at *v1alpha1.Workload) bool {
 }
 
 // claimOf names the claim that the workload mounts, and what it is for; "" for none.
-func claimOf(at *v1alpha1.Workload) (name, role string) {
+func claimOf(at *workload.Workload) (name, role string) {
 	if at.Restore != nil {
 		return at.Restore.Spec.To.PersistentVolumeClaim.ClaimName, "target"
 	}

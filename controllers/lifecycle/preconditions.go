@@ -10,6 +10,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // violation is a precondition that does not hold: what is missing, and
@@ -32,7 +33,7 @@ type prerequisites struct {
 
 // gatherPrerequisites reads what the transfer refers to, past the cache: the
 // manager neither lists nor watches Secrets.
-func (r *Reconciler) gatherPrerequisites(ctx context.Context, at *v1alpha1.Workload) (p prerequisites, err error) {
+func (r *Reconciler) gatherPrerequisites(ctx context.Context, at *workload.Workload) (p prerequisites, err error) {
 	if at.Restore != nil {
 		if err := r.gatherRestore(ctx, at, &p); err != nil {
 			return p, err
@@ -48,7 +49,7 @@ func (r *Reconciler) gatherPrerequisites(ctx context.Context, at *v1alpha1.Workl
 }
 
 // gatherAccess reads what leads to the bucket.
-func gatherAccess(ctx context.Context, r client.Reader, at *v1alpha1.Workload, p *prerequisites) (err error) {
+func gatherAccess(ctx context.Context, r client.Reader, at *workload.Workload, p *prerequisites) (err error) {
 	dst := at.Location
 	if name := dst.Credentials.SecretName; name != "" {
 		if p.secret, err = objects.GetOrNil(ctx, r, at.Namespace, name, &corev1.Secret{}); err != nil {
@@ -67,10 +68,10 @@ func gatherAccess(ctx context.Context, r client.Reader, at *v1alpha1.Workload, p
 }
 
 // policy judges one precondition; nil means that it holds.
-type policy func(at *v1alpha1.Workload, p prerequisites) *violation
+type policy func(at *workload.Workload, p prerequisites) *violation
 
 // preconditions are judged in this order; the first violation is reported.
-func preconditions(at *v1alpha1.Workload) []policy {
+func preconditions(at *workload.Workload) []policy {
 	common := []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
 	if at.Restore != nil {
 		return append([]policy{sourceKnown, targetWritable, targetFree}, common...)
@@ -78,7 +79,7 @@ func preconditions(at *v1alpha1.Workload) []policy {
 	return common
 }
 
-func firstViolation(policies []policy, at *v1alpha1.Workload, p prerequisites) *violation {
+func firstViolation(policies []policy, at *workload.Workload, p prerequisites) *violation {
 	for _, judge := range policies {
 		if v := judge(at, p); v != nil {
 			return v
@@ -104,14 +105,14 @@ func (a AllowedSources) judge(s v1alpha1.Source) *violation {
 }
 
 // coordinationValid asks the core, which is the last to judge.
-func coordinationValid(at *v1alpha1.Workload, _ prerequisites) *violation {
+func coordinationValid(at *workload.Workload, _ prerequisites) *violation {
 	if err := convert.Validate(at); err != nil {
 		return &violation{v1alpha1.ReasonInvalidCoordination, fmt.Sprintf("the transfer can't be coordinated: %v", err)}
 	}
 	return nil
 }
 
-func claimUsable(at *v1alpha1.Workload, p prerequisites) *violation {
+func claimUsable(at *workload.Workload, p prerequisites) *violation {
 	name, role := claimOf(at)
 	switch {
 	case name == "":
@@ -126,7 +127,7 @@ func claimUsable(at *v1alpha1.Workload, p prerequisites) *violation {
 	return nil
 }
 
-func secretUsable(at *v1alpha1.Workload, p prerequisites) *violation {
+func secretUsable(at *workload.Workload, p prerequisites) *violation {
 	credentials := at.Location.Credentials
 	name := credentials.SecretName
 	switch {
@@ -150,7 +151,7 @@ func secretUsable(at *v1alpha1.Workload, p prerequisites) *violation {
 	return nil
 }
 
-func caBundleUsable(at *v1alpha1.Workload, p prerequisites) *violation {
+func caBundleUsable(at *workload.Workload, p prerequisites) *violation {
 	ref := at.Location.CABundle
 	switch {
 	case ref == nil:
@@ -172,7 +173,7 @@ func caKey(b *v1alpha1.CABundle) string {
 	return b.Key
 }
 
-func serviceAccountExists(at *v1alpha1.Workload, p prerequisites) *violation {
+func serviceAccountExists(at *workload.Workload, p prerequisites) *violation {
 	ref := at.Location.Credentials.PodIdentity
 	if ref == nil || p.serviceAccount != nil {
 		return nil

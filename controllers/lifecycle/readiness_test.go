@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // kstatus, as Flux has it, and the rule for Argo CD, in the interpreter that it has, judge
@@ -42,7 +43,7 @@ func TestToolsThatKnowNoTransfers(t *testing.T) {
 			if tc.before != nil {
 				tc.before(at)
 			}
-			at.Status = statusOf(input{now: time.Unix(1e9, 0), transfer: v1alpha1.WorkloadOf(at)}, tc.decision)
+			at.Status = statusOf(input{now: time.Unix(1e9, 0), transfer: workload.Of(at)}, tc.decision)
 			if tc.after != nil {
 				tc.after(at)
 			}
@@ -51,7 +52,7 @@ func TestToolsThatKnowNoTransfers(t *testing.T) {
 				t.Fatal(err)
 			}
 			u := &unstructured.Unstructured{Object: content}
-			u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.KindTransfer))
+			u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(workload.KindTransfer))
 			got, err := status.Compute(u)
 			if err != nil || got.Status != tc.want {
 				t.Errorf("kstatus says %+v, %v; want %s", got, err, tc.want)

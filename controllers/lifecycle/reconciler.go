@@ -29,6 +29,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // reconcileTimeout bounds one reconcile, API calls included.
@@ -66,8 +67,8 @@ type Reconciler struct {
 // SetupWithManager registers the reconciler, for each kind of workload.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return errors.Join(
-		r.setup(mgr, v1alpha1.KindTransfer, "lifecycle", v1alpha1.LabelTransfer),
-		r.setup(mgr, v1alpha1.KindRestore, "restore-lifecycle", v1alpha1.LabelRestore))
+		r.setup(mgr, workload.KindTransfer, "lifecycle", v1alpha1.LabelTransfer),
+		r.setup(mgr, workload.KindRestore, "restore-lifecycle", v1alpha1.LabelRestore))
 }
 
 func (r *Reconciler) setup(mgr ctrl.Manager, kind, controllerName, nameLabel string) error {
@@ -79,7 +80,7 @@ func (r *Reconciler) setup(mgr ctrl.Manager, kind, controllerName, nameLabel str
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
 	})
 	return ctrl.NewControllerManagedBy(mgr).
-		For(v1alpha1.NewWorkload(kind)).
+		For(workload.New(kind)).
 		Owns(&batchv1.Job{}).
 		Owns(&v1alpha1.PrefixLease{}, builder.WithPredicates(leaseChangedState())).
 		Watches(&corev1.Pod{}, byNameLabel).
@@ -141,7 +142,7 @@ func (r *Reconciler) reconcile(ctx context.Context, kind string, req ctrl.Reques
 }
 
 // gather reads all that the decision rests on.
-func (r *Reconciler) gather(ctx context.Context, at *v1alpha1.Workload) (input, error) {
+func (r *Reconciler) gather(ctx context.Context, at *workload.Workload) (input, error) {
 	in := input{now: r.Clock.Now(), transfer: at}
 	var err error
 	if in.workers, err = r.job(ctx, at, objects.WorkersJobName(at)); err != nil {
@@ -267,7 +268,7 @@ func (r *Reconciler) startWorkers(ctx context.Context, in input) error {
 }
 
 // whole reads a transfer past the cache, which does not hold what only Jobs are made from.
-func (r *Reconciler) whole(ctx context.Context, cached *v1alpha1.Workload) (*v1alpha1.Workload, error) {
+func (r *Reconciler) whole(ctx context.Context, cached *workload.Workload) (*workload.Workload, error) {
 	at, err := objects.ReadWorkload(ctx, r.APIReader, cached.Kind, client.ObjectKeyFromObject(cached.Object))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", cached, err)
@@ -281,7 +282,7 @@ func (r *Reconciler) whole(ctx context.Context, cached *v1alpha1.Workload) (*v1a
 	return at, nil
 }
 
-func (r *Reconciler) ensureIdentity(ctx context.Context, at *v1alpha1.Workload) error {
+func (r *Reconciler) ensureIdentity(ctx context.Context, at *workload.Workload) error {
 	account, binding := workerIdentity(at)
 	if account != nil {
 		if err := objects.Apply(ctx, r.Client, objects.OwnerLifecycle, account); err != nil {

@@ -16,10 +16,11 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // gatherRestore reads what only a restore needs, and has it know its source.
-func (r *Reconciler) gatherRestore(ctx context.Context, at *v1alpha1.Workload, p *prerequisites) (err error) {
+func (r *Reconciler) gatherRestore(ctx context.Context, at *workload.Workload, p *prerequisites) (err error) {
 	if ref := at.Restore.Spec.From.TransferRef; ref != nil && at.Source == nil {
 		if p.transfer, err = objects.GetOrNil(ctx, r.Client, at.Namespace, ref.Name, &v1alpha1.ArchiveTransfer{}); err != nil {
 			return err
@@ -58,7 +59,7 @@ func sourceOf(ar *v1alpha1.ArchiveRestore, transfer *v1alpha1.ArchiveTransfer) *
 func before(ar *v1alpha1.ArchiveRestore, others []v1alpha1.ArchiveRestore) *v1alpha1.ArchiveRestore {
 	for i := range others {
 		o := &others[i]
-		if o.UID == ar.UID || objects.Ended(v1alpha1.WorkloadOf(o)) || !overlap(ar.Spec.To, o.Spec.To) {
+		if o.UID == ar.UID || objects.Ended(workload.Of(o)) || !overlap(ar.Spec.To, o.Spec.To) {
 			continue
 		}
 		// One that has begun goes on; of two that have not, the older begins.
@@ -77,7 +78,7 @@ func overlap(a, b v1alpha1.RestoreTarget) bool {
 	return a.PersistentVolumeClaim == b.PersistentVolumeClaim && (inside(p, q) || inside(q, p))
 }
 
-func sourceKnown(at *v1alpha1.Workload, p prerequisites) *violation {
+func sourceKnown(at *workload.Workload, p prerequisites) *violation {
 	ref := at.Restore.Spec.From.TransferRef
 	switch {
 	case ref == nil || at.Restore.Status.Source != nil:
@@ -85,7 +86,7 @@ func sourceKnown(at *v1alpha1.Workload, p prerequisites) *violation {
 	case p.transfer == nil:
 		return &violation{v1alpha1.ReasonTransferNotFound, fmt.Sprintf(
 			"the ArchiveTransfer %q does not exist in namespace %q; name another, or give spec.from.location in a new restore", ref.Name, at.Namespace)}
-	case !objects.Ended(v1alpha1.WorkloadOf(p.transfer)):
+	case !objects.Ended(workload.Of(p.transfer)):
 		return &violation{v1alpha1.ReasonTransferRunning, fmt.Sprintf(
 			"the ArchiveTransfer %q has not ended yet; the restore begins once it has", ref.Name)}
 	}
@@ -93,7 +94,7 @@ func sourceKnown(at *v1alpha1.Workload, p prerequisites) *violation {
 }
 
 // targetWritable finds claims that the workers could not write to, or not all of them.
-func targetWritable(at *v1alpha1.Workload, p prerequisites) *violation {
+func targetWritable(at *workload.Workload, p prerequisites) *violation {
 	c := p.claim
 	switch {
 	case c == nil:
@@ -110,7 +111,7 @@ func targetWritable(at *v1alpha1.Workload, p prerequisites) *violation {
 	return nil
 }
 
-func targetFree(_ *v1alpha1.Workload, p prerequisites) *violation {
+func targetFree(_ *workload.Workload, p prerequisites) *violation {
 	if p.busy == nil {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // restoreOf is a restore of a transfer, created some seconds after another time.
@@ -60,7 +61,7 @@ func TestWhatHoldsARestore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ar := restoreOf("r", 0)
 			ar.Spec.Workers.Count = tc.workers
-			at := v1alpha1.WorkloadOf(ar)
+			at := workload.Of(ar)
 			at.ReadsFrom(sourceOf(ar, tc.p.transfer))
 			got := ""
 			if v := firstViolation(preconditions(at), at, tc.p); v != nil {
@@ -120,7 +121,7 @@ func restoreJobs(t *testing.T, claim *corev1.PersistentVolumeClaim) (workers, fi
 	t.Helper()
 	ar := restoreOf("t", 0)
 	ar.Spec.From.Include = []string{"$(HOME)/*"}
-	at := v1alpha1.WorkloadOf(ar)
+	at := workload.Of(ar)
 	at.ReadsFrom(sourceOf(ar, endedTransfer()))
 	workers, err := workersJob(at, claim, "image", AllowedSources{})
 	if err != nil {
@@ -160,7 +161,7 @@ func TestTheJobsOfARestore(t *testing.T) {
 		if from.TransferRef != nil || from.Location == nil || from.Location.Bucket != "b" || from.Run.ID != "uid-t" || from.Include[0] != "$(HOME)/*" {
 			t.Errorf("Job %s hands over %s", job.Name, text)
 		}
-		if owner := metav1.GetControllerOf(job); owner.Kind != v1alpha1.KindRestore || job.Labels[v1alpha1.LabelRestore] != "t" || job.Labels[v1alpha1.LabelTransfer] != "" {
+		if owner := metav1.GetControllerOf(job); owner.Kind != workload.KindRestore || job.Labels[v1alpha1.LabelRestore] != "t" || job.Labels[v1alpha1.LabelTransfer] != "" {
 			t.Errorf("Job %s belongs to %+v, with labels %v", job.Name, owner, job.Labels)
 		}
 	}
@@ -189,8 +190,8 @@ func TestTheWordsOfARestore(t *testing.T) {
 }
 
 // restoring is a restore with the status of a workload.
-func restoring(w *v1alpha1.Workload) *v1alpha1.Workload {
-	r := v1alpha1.WorkloadOf(restoreOf("r", 0))
+func restoring(w *workload.Workload) *workload.Workload {
+	r := workload.Of(restoreOf("r", 0))
 	r.Status = w.Status
 	return r
 }

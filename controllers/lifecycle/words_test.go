@@ -9,6 +9,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // blockedBy is what is decided while a worker says that it is blocked.
@@ -17,7 +18,7 @@ func blockedBy(reason, message string) decision {
 	lease.Status.Conditions = []metav1.Condition{{
 		Type: v1alpha1.LeaseConditionBlocked, Status: metav1.ConditionTrue, Reason: reason, Message: message}}
 	return decideRunning(input{
-		transfer: v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{UID: "1"}}), workers: &batchv1.Job{},
+		transfer: workload.Of(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{UID: "1"}}), workers: &batchv1.Job{},
 		leases: []v1alpha1.PrefixLease{lease},
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/workload"
 )
 
 const (
@@ -40,17 +41,17 @@ const (
 	exitCountsDiffer = 3
 )
 
-func finishJobName(at *v1alpha1.Workload) string {
+func finishJobName(at *workload.Workload) string {
 	if at.Restore != nil {
 		return objects.WorkersJobName(at) + "-finish"
 	}
 	return at.Name + "-finish"
 }
 
-func abortJobName(at *v1alpha1.Workload) string { return at.Name + "-abort" }
+func abortJobName(at *workload.Workload) string { return at.Name + "-abort" }
 
 // workersJob is the fleet: an Indexed Job, so that a job queue can hold it.
-func workersJob(at *v1alpha1.Workload, claim *corev1.PersistentVolumeClaim, image string, allowed AllowedSources) (*batchv1.Job, error) {
+func workersJob(at *workload.Workload, claim *corev1.PersistentVolumeClaim, image string, allowed AllowedSources) (*batchv1.Job, error) {
 	job, err := jobFor(at, objects.WorkersJobName(at), v1alpha1.RoleWorker, image)
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func workersJob(at *v1alpha1.Workload, claim *corev1.PersistentVolumeClaim, imag
 // closingJob closes a transfer: it writes the index and aborts what uploads
 // were left open, or with abort only the latter. Neither reads the source, so none
 // is mounted. A restore is closed where it was restored to.
-func closingJob(at *v1alpha1.Workload, image string, abort bool) (*batchv1.Job, error) {
+func closingJob(at *workload.Workload, image string, abort bool) (*batchv1.Job, error) {
 	name, args := finishJobName(at), append([]string{"finish"}, expectedCounts(at)...)
 	if abort {
 		name, args = abortJobName(at), []string{"finish", "--abort"}
@@ -119,7 +120,7 @@ func closingJob(at *v1alpha1.Workload, image string, abort bool) (*batchv1.Job, 
 
 // expectedCounts tells the finish pod what the reports of the workers add up to, which it
 // counts once more in the bucket.
-func expectedCounts(at *v1alpha1.Workload) []string {
+func expectedCounts(at *workload.Workload) []string {
 	p := at.Status.Progress
 	if p == nil {
 		return nil
@@ -135,7 +136,7 @@ func expectedCounts(at *v1alpha1.Workload) []string {
 	return args
 }
 
-func dataArgs(at *v1alpha1.Workload) []string {
+func dataArgs(at *workload.Workload) []string {
 	args := []string{"--memory-limit=$(MEMORY_LIMIT)"}
 	if at.Location.Credentials.SecretName != "" {
 		args = append(args, "--credentials-dir="+credentialsMount)
@@ -146,7 +147,7 @@ func dataArgs(at *v1alpha1.Workload) []string {
 	return args
 }
 
-func serviceAccountName(at *v1alpha1.Workload) string {
+func serviceAccountName(at *workload.Workload) string {
 	if i := at.Location.Credentials.PodIdentity; i != nil {
 		return i.ServiceAccountName
 	}
@@ -155,12 +156,12 @@ func serviceAccountName(at *v1alpha1.Workload) string {
 
 // mayUseNodeRole tells whether workers may ask the node for its own role, which the
 // chain of credentials otherwise ends in when the ServiceAccount has none.
-func mayUseNodeRole(at *v1alpha1.Workload) bool {
+func mayUseNodeRole(at *workload.Workload) bool {
 	i := at.Location.Credentials.PodIdentity
 	return i != nil && i.InstanceMetadata == v1alpha1.InstanceMetadataAllowed
 }
 
-func jobFor(at *v1alpha1.Workload, name, role, image string) (*batchv1.Job, error) {
+func jobFor(at *workload.Workload, name, role, image string) (*batchv1.Job, error) {
 	config, err := workerConfig(at)
 	if err != nil {
 		return nil, err
@@ -188,7 +189,7 @@ func jobFor(at *v1alpha1.Workload, name, role, image string) (*batchv1.Job, erro
 	}, nil
 }
 
-func podSpec(at *v1alpha1.Workload, image string, config corev1.EnvVar) corev1.PodSpec {
+func podSpec(at *workload.Workload, image string, config corev1.EnvVar) corev1.PodSpec {
 	w := at.Spec.Workers
 	volumes, mounts := volumesFor(at)
 	spec := corev1.PodSpec{
@@ -233,7 +234,7 @@ func podSpec(at *v1alpha1.Workload, image string, config corev1.EnvVar) corev1.P
 	return spec
 }
 
-func volumesFor(at *v1alpha1.Workload) ([]corev1.Volume, []corev1.VolumeMount) {
+func volumesFor(at *workload.Workload) ([]corev1.Volume, []corev1.VolumeMount) {
 	var volumes []corev1.Volume
 	var mounts []corev1.VolumeMount
 	if name := at.Location.Credentials.SecretName; name != "" {
@@ -262,7 +263,7 @@ func mountSource(pod *corev1.PodSpec, s v1alpha1.Source, allowed AllowedSources)
 }
 
 // mountTarget mounts the target of a restore, whose root the workers' group may write to.
-func mountTarget(pod *corev1.PodSpec, at *v1alpha1.Workload) {
+func mountTarget(pod *corev1.PodSpec, at *workload.Workload) {
 	claim, _ := claimOf(at)
 	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "target", VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}})
@@ -274,7 +275,7 @@ func mountTarget(pod *corev1.PodSpec, at *v1alpha1.Workload) {
 
 // keepTogether puts all workers on one node if only one can have their claim, unless the
 // user has said where they go.
-func keepTogether(pod *corev1.PodSpec, at *v1alpha1.Workload, claim *corev1.PersistentVolumeClaim) {
+func keepTogether(pod *corev1.PodSpec, at *workload.Workload, claim *corev1.PersistentVolumeClaim) {
 	if pod.Affinity != nil || !oneNode(claim) {
 		return
 	}
@@ -288,7 +289,7 @@ func keepTogether(pod *corev1.PodSpec, at *v1alpha1.Workload, claim *corev1.Pers
 }
 
 // volumeArg tells the worker where its volume is mounted.
-func volumeArg(at *v1alpha1.Workload) string {
+func volumeArg(at *workload.Workload) string {
 	if at.Restore != nil {
 		return "--target-dir=" + targetMount
 	}
@@ -310,7 +311,7 @@ func sourceVolume(s v1alpha1.Source) corev1.VolumeSource {
 
 // workerConfig is what a worker knows of its workload: it can't read the
 // object itself, and nothing in here changes.
-func workerConfig(at *v1alpha1.Workload) (corev1.EnvVar, error) {
+func workerConfig(at *workload.Workload) (corev1.EnvVar, error) {
 	name, trimmed := v1alpha1.WorkerConfigEnv, any(nil)
 	if at.Restore != nil {
 		name, trimmed = v1alpha1.RestoreConfigEnv, trimmedRestore(at)
@@ -325,18 +326,18 @@ func workerConfig(at *v1alpha1.Workload) (corev1.EnvVar, error) {
 	return corev1.EnvVar{Name: name, Value: strings.ReplaceAll(string(b), "$", "$$")}, nil
 }
 
-func nameOf(at *v1alpha1.Workload) metav1.ObjectMeta {
+func nameOf(at *workload.Workload) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, UID: at.UID}
 }
 
-func trimmedTransfer(at *v1alpha1.Workload) v1alpha1.ArchiveTransfer {
+func trimmedTransfer(at *workload.Workload) v1alpha1.ArchiveTransfer {
 	spec := at.Transfer.Spec
 	return v1alpha1.ArchiveTransfer{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveTransferSpec{
 		Source: spec.Source, Destination: spec.Destination, Packing: spec.Packing, Sync: spec.Sync}}
 }
 
 // trimmedRestore names location and run, whatever the restore refers to.
-func trimmedRestore(at *v1alpha1.Workload) v1alpha1.ArchiveRestore {
+func trimmedRestore(at *workload.Workload) v1alpha1.ArchiveRestore {
 	spec := at.Restore.Spec
 	return v1alpha1.ArchiveRestore{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveRestoreSpec{
 		From: v1alpha1.RestoreSource{
@@ -346,7 +347,7 @@ func trimmedRestore(at *v1alpha1.Workload) v1alpha1.ArchiveRestore {
 
 // workerIdentity is the ServiceAccount of worker pods, unless the user has
 // named one, and the right of that account to its leases.
-func workerIdentity(at *v1alpha1.Workload) (*corev1.ServiceAccount, *rbacv1.RoleBinding) {
+func workerIdentity(at *workload.Workload) (*corev1.ServiceAccount, *rbacv1.RoleBinding) {
 	labels := map[string]string{"app.kubernetes.io/part-of": "cargoship", "app.kubernetes.io/managed-by": "cargoship-manager"}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: workerAccount, Namespace: at.Namespace, Labels: labels}}
 	name := workerAccount

@@ -12,17 +12,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
-func transferFrom(source v1alpha1.Source, credentials v1alpha1.Credentials) *v1alpha1.Workload {
-	return v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{
+func transferFrom(source v1alpha1.Source, credentials v1alpha1.Credentials) *workload.Workload {
+	return workload.Of(&v1alpha1.ArchiveTransfer{
 		ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "ns", UID: "uid"},
 		Spec:       v1alpha1.ArchiveTransferSpec{Source: source, Destination: v1alpha1.Destination{Location: v1alpha1.Location{Bucket: "b", Credentials: credentials}}},
 	})
 }
 
 // jobsOf are all Jobs that the manager makes for a transfer.
-func jobsOf(t *testing.T, at *v1alpha1.Workload, allowed AllowedSources) map[string]*batchv1.Job {
+func jobsOf(t *testing.T, at *workload.Workload, allowed AllowedSources) map[string]*batchv1.Job {
 	t.Helper()
 	jobs := map[string]*batchv1.Job{}
 	var err error

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // Field owners: each part of an object has one writer.
@@ -34,7 +35,7 @@ func Apply(ctx context.Context, c client.Client, owner client.FieldOwner, obj cl
 // ApplyStatus writes those parts of a transfer's status that owner has. A
 // transfer that is gone, or was made anew under the same name, is left alone.
 func ApplyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
-	at *v1alpha1.Workload, status v1alpha1.ArchiveTransferStatus,
+	at *workload.Workload, status v1alpha1.ArchiveTransferStatus,
 ) error {
 	return ApplyStatusTo(ctx, c, owner, at, "", status)
 }
@@ -42,7 +43,7 @@ func ApplyStatus(ctx context.Context, c client.Client, owner client.FieldOwner,
 // ApplyStatusTo does the same to one version of the transfer only, and fails with a
 // conflict if there is a later one.
 func ApplyStatusTo(ctx context.Context, c client.Client, owner client.FieldOwner,
-	at *v1alpha1.Workload, version string, status v1alpha1.ArchiveTransferStatus,
+	at *workload.Workload, version string, status v1alpha1.ArchiveTransferStatus,
 ) error {
 	var source *v1alpha1.RestoredRun
 	if owner == OwnerLifecycle && status.StartTime != nil {

@@ -5,6 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 
 // WorkersJobName is the name of the Job of a workload's workers. A transfer and a restore may
 // have the same name.
-func WorkersJobName(at *v1alpha1.Workload) string {
+func WorkersJobName(at *workload.Workload) string {
 	if at.Restore != nil {
 		return at.Name + "-restore"
 	}
@@ -26,7 +27,7 @@ func WorkersJobName(at *v1alpha1.Workload) string {
 }
 
 // Labels are those of everything that is made for a transfer.
-func Labels(at *v1alpha1.Workload, role string) map[string]string {
+func Labels(at *workload.Workload, role string) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":       "cargoship",
 		"app.kubernetes.io/managed-by": "cargoship-manager",
@@ -37,7 +38,7 @@ func Labels(at *v1alpha1.Workload, role string) map[string]string {
 }
 
 // OwnerReference makes a transfer the controller of what is made for it.
-func OwnerReference(at *v1alpha1.Workload) metav1.OwnerReference {
+func OwnerReference(at *workload.Workload) metav1.OwnerReference {
 	return *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind(at.Kind))
 }
 

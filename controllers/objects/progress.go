@@ -6,10 +6,11 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // Ended tells whether the transfer is complete or has failed.
-func Ended(at *v1alpha1.Workload) bool {
+func Ended(at *workload.Workload) bool {
 	return meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionComplete) ||
 		meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionFailed)
 }

@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 const (
@@ -46,12 +46,12 @@ func (s *stage) explain(w io.Writer) {
 }
 
 func (s *stage) explainTransfer(ctx context.Context, w io.Writer) {
-	object := v1alpha1.NewWorkload(s.kind)
+	object := workload.New(s.kind)
 	if err := s.Client.Get(ctx, s.key, object); err != nil {
 		return
 	}
 	_, _ = fmt.Fprintf(w, "\nconditions of %s %s:\n", s.kind, s.key)
-	transfer := v1alpha1.WorkloadOf(object)
+	transfer := workload.Of(object)
 	for _, c := range transfer.Status.Conditions {
 		_, _ = fmt.Fprintf(w, "  %-12s %-6s %s: %s\n", c.Type, c.Status, c.Reason, c.Message)
 	}

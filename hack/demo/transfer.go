@@ -16,6 +16,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/workload"
 )
 
 const (
@@ -41,7 +42,7 @@ func (s *stage) transfer(ctx context.Context, out *os.File) error {
 	if err := s.Client.Create(ctx, transfer); err != nil {
 		return fmt.Errorf("apply the sample: %w", err)
 	}
-	s.kind, s.key = v1alpha1.KindTransfer, client.ObjectKeyFromObject(transfer)
+	s.kind, s.key = workload.KindTransfer, client.ObjectKeyFromObject(transfer)
 	say("applied ArchiveTransfer %s", s.key)
 	ctx, cancel := context.WithTimeoutCause(ctx, transferLimit, errors.New("the transfer has not ended"))
 	defer cancel()
@@ -58,7 +59,7 @@ func (s *stage) restore(ctx context.Context, out *os.File) error {
 	if err := s.Client.Create(ctx, restore); err != nil {
 		return fmt.Errorf("apply the sample: %w", err)
 	}
-	s.kind, s.key = v1alpha1.KindRestore, client.ObjectKeyFromObject(restore)
+	s.kind, s.key = workload.KindRestore, client.ObjectKeyFromObject(restore)
 	say("applied ArchiveRestore %s", s.key)
 	ctx, cancel := context.WithTimeoutCause(ctx, transferLimit, errors.New("the restore has not ended"))
 	defer cancel()
@@ -70,11 +71,11 @@ func (s *stage) follow(ctx context.Context, v *view) error {
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 	for {
-		object := v1alpha1.NewWorkload(s.kind)
+		object := workload.New(s.kind)
 		if err := s.Client.Get(ctx, s.key, object); err != nil {
 			return fmt.Errorf("look at %s %s: %w", s.kind, s.key, err)
 		}
-		transfer := v1alpha1.WorkloadOf(object)
+		transfer := workload.Of(object)
 		conditions := transfer.Status.Conditions
 		complete := meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionComplete)
 		failed := meta.FindStatusCondition(conditions, v1alpha1.ConditionFailed)
@@ -113,7 +114,7 @@ func newView(out *os.File) *view {
 }
 
 // show reports a state of the transfer; the final one in any case.
-func (v *view) show(transfer *v1alpha1.Workload, final bool) {
+func (v *view) show(transfer *workload.Workload, final bool) {
 	if !v.terminal && !final && time.Since(v.last) < lineInterval {
 		return
 	}

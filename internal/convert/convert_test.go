@@ -12,6 +12,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // A manager that starts anew must read from a lease what the one before wrote.
@@ -134,7 +135,7 @@ func TestRecordedSurvivesTheAPI(t *testing.T) {
 		if err := json.Unmarshal(encoded, &at.Status.Prefixes[0]); err != nil {
 			t.Fatal(err)
 		}
-		got, err := Transfer(v1alpha1.WorkloadOf(at))
+		got, err := Transfer(workload.Of(at))
 		if err != nil {
 			t.Fatal(err)
 		}

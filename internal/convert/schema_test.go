@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // admission is what an API server does with a transfer before it stores it.
@@ -128,7 +129,7 @@ func TestTheCoreTakesWhatTheSchemaAdmits(t *testing.T) {
 			t.Fatal(err)
 		}
 		at.UID = "1"
-		if err := Validate(v1alpha1.WorkloadOf(at)); err != nil {
+		if err := Validate(workload.Of(at)); err != nil {
 			t.Fatalf("the API server admits what the core rejects: %v\n%s", err, fmt.Sprint(o["spec"]))
 		}
 	})

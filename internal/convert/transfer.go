@@ -10,6 +10,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/endpoint"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // Domain names what shares fate beyond one transfer: a bucket of a server.
@@ -21,7 +22,7 @@ func Domain(l v1alpha1.Location) string { return endpoint.Domain(l.Endpoint, l.R
 const readDomain = "#read"
 
 // DomainOf is the domain that a workload belongs to, by its bucket and direction.
-func DomainOf(w *v1alpha1.Workload) string {
+func DomainOf(w *workload.Workload) string {
 	if w.Restore != nil {
 		return Domain(w.Location) + readDomain
 	}
@@ -46,7 +47,7 @@ const maxReadable = 128
 
 // Transfer writes a transfer's claim on its domain, with what its status says
 // has ended already.
-func Transfer(at *v1alpha1.Workload) (protocol.Transfer, error) {
+func Transfer(at *workload.Workload) (protocol.Transfer, error) {
 	t := protocol.Transfer{
 		ID:        protocol.TransferID(at.UID),
 		Tenant:    at.Namespace,
@@ -66,7 +67,7 @@ func Transfer(at *v1alpha1.Workload) (protocol.Transfer, error) {
 }
 
 // Validate tells why the core would reject a transfer.
-func Validate(at *v1alpha1.Workload) error {
+func Validate(at *workload.Workload) error {
 	t, err := Transfer(at)
 	if err != nil {
 		return err

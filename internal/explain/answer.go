@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // Answer is what limits a run, how one can tell, and what to do.
@@ -106,7 +107,7 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 
 // again chooses the advice: only transfers are retried by a command.
 func (r Run) again(restore, transfer string) string {
-	if r.Kind == v1alpha1.KindRestore {
+	if r.Kind == workload.KindRestore {
 		return restore
 	}
 	return transfer

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // transfer is one that moves in congestion avoidance, as changed.
@@ -25,7 +26,7 @@ func transfer(changes ...func(*v1alpha1.ArchiveTransfer)) Run {
 	for _, change := range changes {
 		change(at)
 	}
-	return FromWorkload(v1alpha1.WorkloadOf(at))
+	return FromWorkload(workload.Of(at))
 }
 
 func condition(kind string, is bool, reason, message string) func(*v1alpha1.ArchiveTransfer) {

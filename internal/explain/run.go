@@ -7,6 +7,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // Run is what is shown and explained of an object that moves data, whatever its kind.
@@ -34,7 +35,7 @@ type Run struct {
 }
 
 // FromWorkload takes what is shown from an object that moves data.
-func FromWorkload(w *v1alpha1.Workload) Run {
+func FromWorkload(w *workload.Workload) Run {
 	s := w.Status
 	r := Run{
 		ObjectMeta: w.ObjectMeta, Kind: w.Kind,
@@ -94,7 +95,7 @@ const RestorePrefix = "restore/"
 
 // Title is how the command line names the run.
 func (r Run) Title() string {
-	if r.Kind == v1alpha1.KindRestore {
+	if r.Kind == workload.KindRestore {
 		return RestorePrefix + r.Name
 	}
 	return r.Name

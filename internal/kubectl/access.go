@@ -20,6 +20,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/explain"
 	"cargoship.dev/operator/internal/kubectl/view"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // Requests per second and in a burst, as kubectl allows itself.
@@ -96,7 +97,7 @@ func addTypes(scheme *runtime.Scheme) error {
 // mapper knows the few kinds that are read, so that no command has to ask what there is.
 func mapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []string{v1alpha1.KindTransfer, v1alpha1.KindRestore, "PrefixLease"} {
+	for _, kind := range []string{workload.KindTransfer, workload.KindRestore, "PrefixLease"} {
 		m.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	m.Add(v1alpha1.GroupVersion.WithKind("DestinationProfile"), meta.RESTScopeRoot)
@@ -119,14 +120,14 @@ type item struct {
 }
 
 func itemOf(o client.Object) item {
-	w := v1alpha1.WorkloadOf(o)
+	w := workload.Of(o)
 	o.GetObjectKind().SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(w.Kind))
 	return item{o, explain.FromWorkload(w)}
 }
 
 // resource is that of the item.
 func (i item) resource() string {
-	if i.run.Kind == v1alpha1.KindRestore {
+	if i.run.Kind == workload.KindRestore {
 		return restoresResource
 	}
 	return transfersResource
@@ -158,7 +159,7 @@ func (c *cluster) transfer(ctx context.Context, name string) (*v1alpha1.ArchiveT
 	if err != nil {
 		return nil, err
 	}
-	return v1alpha1.WorkloadOf(one.Object).Transfer, nil
+	return workload.Of(one.Object).Transfer, nil
 }
 
 // items lists the objects of a namespace, "" for all, by name. A cluster of an earlier version

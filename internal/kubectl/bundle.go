@@ -26,6 +26,7 @@ import (
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/explain"
 	"cargoship.dev/operator/internal/kubectl/view"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // bundleTail is how many lines of each pod's log are in a bundle.
@@ -100,7 +101,7 @@ func (b *bundle) collect(ctx context.Context, at *v1alpha1.ArchiveTransfer) erro
 	if err := b.objects(at, own, pods); err != nil {
 		return err
 	}
-	run := explain.FromWorkload(v1alpha1.WorkloadOf(at))
+	run := explain.FromWorkload(workload.Of(at))
 	item := view.Item{Run: run, Leases: own, Answer: explain.Explain(run, own)}
 	err = errors.Join(b.events(ctx, at), b.file("explain.txt", b.text(view.Answer(item, view.Terminal{}))), b.versions())
 	if err != nil {

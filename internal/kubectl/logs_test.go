@@ -21,6 +21,7 @@ import (
 	"pgregory.net/rapid"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 func logOf(pod, text string) *podLog { return newPodLog(pod, io.NopCloser(strings.NewReader(text))) }
@@ -76,7 +77,7 @@ func TestALogThatBreaksIsToldOf(t *testing.T) {
 // serveLogs is an API server with a transfer of three pods, of which one has no log yet.
 func serveLogs(t *testing.T) (kubeconfig string) {
 	t.Helper()
-	at := &v1alpha1.ArchiveTransfer{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindTransfer},
+	at := &v1alpha1.ArchiveTransfer{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: workload.KindTransfer},
 		ObjectMeta: metav1.ObjectMeta{Name: "photos", Namespace: "default", UID: "u1"}}
 	pods := corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}}
 	for _, name := range []string{"w-1", "w-0", "w-2"} {

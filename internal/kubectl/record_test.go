@@ -10,6 +10,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/explain"
 	"cargoship.dev/operator/internal/sim"
+	"cargoship.dev/operator/internal/workload"
 )
 
 // recorded is a transfer whose names would tell whose it is, limited as the worker says.
@@ -28,7 +29,7 @@ func recorded(by v1alpha1.Bottleneck, state string, milliRate int64) (explain.Ru
 	l.Spec.Prefixes = []v1alpha1.PrefixGrant{{Name: "secret-a", Window: ptr.To(int32(8))}}
 	l.Status = v1alpha1.PrefixLeaseStatus{Instance: "i", MaxInFlight: ptr.To(int32(50)),
 		Prefixes: []v1alpha1.PrefixReport{{Name: "secret-a", LimitedBy: by, Accepted: ptr.To(int64(100)), Bytes: ptr.To(int64(100 << 20))}}}
-	return explain.FromWorkload(v1alpha1.WorkloadOf(at)), []v1alpha1.PrefixLease{l, l}
+	return explain.FromWorkload(workload.Of(at)), []v1alpha1.PrefixLease{l, l}
 }
 
 // What is recorded is a scenario that the simulator takes, and names nothing.

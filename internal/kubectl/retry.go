@@ -17,6 +17,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/explain"
+	"cargoship.dev/operator/internal/workload"
 )
 
 const (
@@ -68,7 +69,7 @@ func (f *retryFlags) retry(ctx context.Context, c *cluster, name string) (string
 	if err != nil {
 		return "", err
 	}
-	run := explain.FromWorkload(v1alpha1.WorkloadOf(at))
+	run := explain.FromWorkload(workload.Of(at))
 	progressing := meta.FindStatusCondition(run.Conditions, v1alpha1.ConditionProgressing)
 	failed := run.Is(v1alpha1.ConditionFailed) || run.Ended() && len(run.Failures) > 0
 	switch {

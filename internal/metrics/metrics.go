@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 const namespace = "cargoship"
@@ -170,7 +171,7 @@ func (m *Metrics) Coordination(domain string, c *v1alpha1.CoordinationMetrics) {
 }
 
 // Transfer shows the status that the coordinator writes of a transfer.
-func (m *Metrics) Transfer(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStatus) {
+func (m *Metrics) Transfer(at *workload.Workload, s v1alpha1.ArchiveTransferStatus) {
 	ids := []string{at.Namespace, at.Name, string(at.UID)}
 	if p := s.Progress; p != nil {
 		for outcome, t := range map[string]*v1alpha1.Tally{
@@ -195,7 +196,7 @@ func (m *Metrics) Transfer(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStat
 
 // judgment shows the conditions of a transfer, the state of its control and why
 // archives have failed.
-func (m *Metrics) judgment(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStatus, ids []string) {
+func (m *Metrics) judgment(at *workload.Workload, s v1alpha1.ArchiveTransferStatus, ids []string) {
 	for _, c := range slices.Concat(at.Status.Conditions, s.Conditions) {
 		value := 0.
 		if c.Status == metav1.ConditionTrue {
@@ -219,7 +220,7 @@ func (m *Metrics) judgment(at *v1alpha1.Workload, s v1alpha1.ArchiveTransferStat
 }
 
 // ReportAge shows how long ago the most silent worker of a transfer has reported.
-func (m *Metrics) ReportAge(at *v1alpha1.Workload, age time.Duration) {
+func (m *Metrics) ReportAge(at *workload.Workload, age time.Duration) {
 	m.reportAge.WithLabelValues(at.Namespace, at.Name, string(at.UID)).Set(age.Seconds())
 }
 
@@ -227,7 +228,7 @@ func (m *Metrics) ReportAge(at *v1alpha1.Workload, age time.Duration) {
 type Requests struct{ Accepted, Throttled, Failed, Bytes int64 }
 
 // Reported counts requests that workers of a transfer have reported on a prefix.
-func (m *Metrics) Reported(at *v1alpha1.Workload, prefix string, r Requests) {
+func (m *Metrics) Reported(at *workload.Workload, prefix string, r Requests) {
 	labels := []string{prefix, at.Namespace, at.Name, string(at.UID)}
 	for outcome, n := range map[string]int64{"accepted": r.Accepted, "throttled": r.Throttled, "failed": r.Failed} {
 		m.requests.WithLabelValues(append([]string{outcome}, labels...)...).Add(float64(max(0, n)))

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/workload"
 )
 
 func registered(t *testing.T) (*Metrics, *prometheus.Registry) {
@@ -23,8 +24,8 @@ func registered(t *testing.T) (*Metrics, *prometheus.Registry) {
 	return m, registry
 }
 
-func sample() (*v1alpha1.Workload, v1alpha1.ArchiveTransferStatus) {
-	at := v1alpha1.WorkloadOf(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}})
+func sample() (*workload.Workload, v1alpha1.ArchiveTransferStatus) {
+	at := workload.Of(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}})
 	at.Status.Conditions = []metav1.Condition{{Type: "Progressing", Status: metav1.ConditionTrue}}
 	at.Status.Workers = &v1alpha1.WorkersStatus{Desired: ptr.To(int32(3))}
 	return at, v1alpha1.ArchiveTransferStatus{

@@ -326,16 +326,13 @@ func TestARestoreWithADamagedManifest(t *testing.T) {
 func damage(t *testing.T, s *kit.S3, prefix string) {
 	t.Helper()
 	c := s3Client(t, s)
-	for o := range c.ListObjects(t.Context(), testBucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
-		if o.Err != nil {
-			t.Fatal(o.Err)
-		}
-		if _, err := c.PutObject(t.Context(), testBucket, o.Key, strings.NewReader("{}"), 2, minio.PutObjectOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		return
+	o, listed := <-c.ListObjects(t.Context(), testBucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true})
+	if !listed || o.Err != nil {
+		t.Fatalf("list the first object below %q: found %t, %v", prefix, listed, o.Err)
 	}
-	t.Fatalf("no object below %q", prefix)
+	if _, err := c.PutObject(t.Context(), testBucket, o.Key, strings.NewReader("{}"), 2, minio.PutObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestParseRestore(t *testing.T) {

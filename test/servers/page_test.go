@@ -20,6 +20,9 @@ MD5 of each body, sent as Content-MD5 and compared with the ETag, for servers th
 If a server does not list multipart uploads, a run that was killed cannot be resumed and may leave an upload open: give the bucket a lifecycle
 rule that aborts incomplete uploads, if the server supports such rules.
 
+` + "`rclone serve s3`" + ` drops an upload if a part breaks off while it is passed on to the backend. A run that was killed at such a moment sends that file
+again from the start.
+
 Any other running server can be tested with
 ` + "`go test ./test/servers -args -endpoint http://HOST:PORT -access-key ID -secret-key SECRET`" + `. The test creates a bucket named ` + "`bucket`" + `.
 `

@@ -18,6 +18,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/explain"
+	"cargoship.dev/operator/internal/workload"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -69,7 +70,7 @@ func lease(name string, by v1alpha1.Bottleneck) v1alpha1.PrefixLease {
 }
 
 func itemOf(at *v1alpha1.ArchiveTransfer, leases ...v1alpha1.PrefixLease) Item {
-	run := explain.FromWorkload(v1alpha1.WorkloadOf(at))
+	run := explain.FromWorkload(workload.Of(at))
 	return Item{Run: run, Leases: leases, Answer: explain.Explain(run, leases)}
 }
 

@@ -1,8 +1,12 @@
-package v1alpha1
+// Package workload is what the controllers see of an object that asks for a fleet of workers,
+// whichever kind it is of.
+package workload
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"cargoship.dev/operator/api/v1alpha1"
 )
 
 // Kinds of workloads.
@@ -13,50 +17,46 @@ const (
 
 // Workload is what a fleet of workers does, as the controllers see it, whichever kind of
 // object asks for it. It shares memory with that object.
-//
-// +kubebuilder:object:generate=false
 type Workload struct {
 	metav1.ObjectMeta
 
 	Kind   string
-	Spec   Fleet
-	Status ArchiveTransferStatus
+	Spec   v1alpha1.Fleet
+	Status v1alpha1.ArchiveTransferStatus
 	// Location is where the archives are. A restore that has not begun may have none yet.
-	Location Location
+	Location v1alpha1.Location
 
 	// Object is the object itself, and one of the others too.
 	Object   Object
-	Transfer *ArchiveTransfer
-	Restore  *ArchiveRestore
+	Transfer *v1alpha1.ArchiveTransfer
+	Restore  *v1alpha1.ArchiveRestore
 	// Source is the run that a restore reads, once it is known.
-	Source *RestoredRun
+	Source *v1alpha1.RestoredRun
 }
 
 // Object is what a client of the API server reads and writes.
-//
-// +kubebuilder:object:generate=false
 type Object interface {
 	metav1.Object
 	runtime.Object
 }
 
-// NewWorkload returns an empty object of a kind of workload.
-func NewWorkload(kind string) Object {
+// New returns an empty object of a kind of workload.
+func New(kind string) Object {
 	if kind == KindRestore {
-		return &ArchiveRestore{}
+		return &v1alpha1.ArchiveRestore{}
 	}
-	return &ArchiveTransfer{}
+	return &v1alpha1.ArchiveTransfer{}
 }
 
-// WorkloadOf returns the workload that an object asks for, nil if it is none.
-func WorkloadOf(o Object) *Workload {
+// Of returns the workload that an object asks for, nil if it is none.
+func Of(o Object) *Workload {
 	switch o := o.(type) {
-	case *ArchiveTransfer:
+	case *v1alpha1.ArchiveTransfer:
 		return &Workload{
 			ObjectMeta: o.ObjectMeta, Kind: KindTransfer, Spec: o.Spec.Fleet, Status: o.Status,
 			Location: o.Spec.Destination.Location, Object: o, Transfer: o,
 		}
-	case *ArchiveRestore:
+	case *v1alpha1.ArchiveRestore:
 		w := &Workload{
 			ObjectMeta: o.ObjectMeta, Kind: KindRestore, Spec: o.Spec.Fleet, Status: o.Status.ArchiveTransferStatus,
 			Object: o, Restore: o,
@@ -69,7 +69,7 @@ func WorkloadOf(o Object) *Workload {
 }
 
 // ReadsFrom takes in which run a restore reads; nil for none yet.
-func (w *Workload) ReadsFrom(source *RestoredRun) {
+func (w *Workload) ReadsFrom(source *v1alpha1.RestoredRun) {
 	w.Source = source
 	if source != nil {
 		w.Location = source.Location
@@ -82,25 +82,25 @@ func (w *Workload) String() string { return w.Kind + " " + w.Namespace + "/" + w
 // NameLabel is the label that names the workload on what is made for it.
 func (w *Workload) NameLabel() string {
 	if w.Restore != nil {
-		return LabelRestore
+		return v1alpha1.LabelRestore
 	}
-	return LabelTransfer
+	return v1alpha1.LabelTransfer
 }
 
 // Finalizer is what keeps the object until nothing works for it any more.
 func (w *Workload) Finalizer() string {
 	if w.Restore != nil {
-		return RestoreFinalizer
+		return v1alpha1.RestoreFinalizer
 	}
-	return Finalizer
+	return v1alpha1.Finalizer
 }
 
 // WithStatus returns an object with nothing but the name of the workload, a version, "" for
 // any, and a status; source is the part of it that only a restore has.
-func (w *Workload) WithStatus(version string, s ArchiveTransferStatus, source *RestoredRun) Object {
+func (w *Workload) WithStatus(version string, s v1alpha1.ArchiveTransferStatus, source *v1alpha1.RestoredRun) Object {
 	name := metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name, UID: w.UID, ResourceVersion: version}
 	if w.Restore != nil {
-		return &ArchiveRestore{ObjectMeta: name, Status: ArchiveRestoreStatus{Source: source, ArchiveTransferStatus: s}}
+		return &v1alpha1.ArchiveRestore{ObjectMeta: name, Status: v1alpha1.ArchiveRestoreStatus{Source: source, ArchiveTransferStatus: s}}
 	}
-	return &ArchiveTransfer{ObjectMeta: name, Status: s}
+	return &v1alpha1.ArchiveTransfer{ObjectMeta: name, Status: s}
 }
