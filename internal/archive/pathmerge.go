@@ -121,9 +121,16 @@ type prefixManifests struct {
 	digests []Digest
 }
 
-// stream hands on their members in batches. It reads a manifest while it decodes the one before.
+// stream hands on their members in batches. It reads a manifest while it decodes the one before,
+// and nothing any more once it has returned.
 func (p prefixManifests) stream(ctx context.Context, to chan<- []PathMember) error {
+	ctx, cancel := context.WithCancel(ctx)
 	next := p.fetch(ctx, 0)
+	defer func() {
+		cancel()
+		for range next {
+		}
+	}()
 	for number := range p.digests {
 		data := <-next
 		if number+1 < len(p.digests) {
@@ -144,9 +151,11 @@ type fetched struct {
 	err  error
 }
 
+// fetch begins to read a manifest; the channel that tells of it is closed when that has ended.
 func (p prefixManifests) fetch(ctx context.Context, number int) <-chan fetched {
 	done := make(chan fetched, 1)
 	go func() {
+		defer close(done)
 		body, err := p.store.Get(ctx, p.layout.ManifestKey(p.layout.Index(p.prefix), int64(number)))
 		if err == nil && sha256.Sum256(body) != p.digests[number] {
 			err = fmt.Errorf("manifest %d of prefix %q: it was modified since it was counted", number, p.prefix)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 // pathRun is a run with a path index, in memory.
 type pathRun struct {
+	mu      sync.Mutex
 	objects map[string][]byte
 	index   Index
 	digests map[string][]Digest
@@ -26,11 +28,15 @@ type pathRun struct {
 }
 
 func (r *pathRun) Put(_ context.Context, key string, body []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.objects[key] = slices.Clone(body)
 	return nil
 }
 
 func (r *pathRun) Get(_ context.Context, key string) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	body, ok := r.objects[key]
 	if !ok {
 		return nil, errors.New("no such key")

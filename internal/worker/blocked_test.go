@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,9 +43,10 @@ func TestSecondAttemptGoesOnWithWhatTheFirstHasLeft(t *testing.T) {
 
 func TestBlockedAndFixed(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		broken := true
+		var broken atomic.Bool
+		broken.Store(true)
 		refuse := func(op, key string) error {
-			if !broken {
+			if !broken.Load() {
 				return nil
 			}
 			return &s3.Error{Class: s3.Credentials, Reason: s3.ReasonCredentialsRejected, Op: op, Key: key, Err: errors.New("403")}
@@ -67,7 +69,7 @@ func TestBlockedAndFixed(t *testing.T) {
 		if s, reason := condition(b.Report(), v1alpha1.LeaseConditionBlocked); s != metav1.ConditionTrue || reason != s3.ReasonCredentialsRejected {
 			t.Errorf("Blocked is %s %s", s, reason)
 		}
-		broken = false
+		broken.Store(false)
 		for range 17 {
 			after(time.Second)
 			b.renew()
