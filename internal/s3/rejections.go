@@ -63,6 +63,19 @@ func isConflict(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode() == "ConditionalRequestConflict"
 }
 
+// OfResumed judges an error of an upload that an earlier attempt began. The server rejects what
+// does not fit the checksum that it says the upload was created with, by another attempt that knew
+// of none, or by the server's mistake. It rejects that as long as the upload is resumed.
+func OfResumed(e *Error) *Error {
+	var api smithy.APIError
+	if !errors.As(e.Err, &api) || api.ErrorCode() != "InvalidRequest" {
+		return e
+	}
+	told := *e
+	told.Class, told.Reason, told.advice = Transient, ReasonUploadConflict, "the file is sent again"
+	return &told
+}
+
 // advise gives the advice that only who knows the options can give.
 func (c *Client) advise(e *Error) {
 	o := c.options

@@ -53,6 +53,33 @@ func TestConflictAtTheEndMeansANewUpload(t *testing.T) {
 	}
 }
 
+// An upload that was created without a checksum takes none at its end. Resumed again and again it
+// would never be completed.
+func TestUploadOfAnotherChecksumIsNotResumedTwice(t *testing.T) {
+	r := newRig(t, nil)
+	r.keepOpen = true
+	f := newFile(20 * mebi)
+	if err := r.client.Put(t.Context(), "small", []byte("checksums are confirmed")); err != nil {
+		t.Fatal(err)
+	}
+	left, err := r.client.CreateUpload(t.Context(), s3.Object{Key: "other"}, s3.ChecksumMD5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := s3.ContentBody(s3.ChecksumMD5, f.content[:8*mebi], s3.Section{})
+	if _, err := r.client.UploadPart(t.Context(), left, 1, s3.ChecksumMD5, part); err != nil {
+		t.Fatal(err)
+	}
+	file := f.file("other")
+	file.ResumableUploads = []s3.OpenUpload{left}
+	_, err = r.Upload(t.Context(), file)
+	wantError(t, err, s3.Transient, s3.ReasonUploadConflict)
+	r.wantNothing(t, "other")
+	if _, err := r.Upload(t.Context(), f.file("other")); err != nil {
+		t.Errorf("the next upload: %v", err)
+	}
+}
+
 // muteUploads hides how the server checks uploads.
 func muteUploads(r *rig, more s3test.Fault) {
 	f := s3test.Fault(func(w http.ResponseWriter, q *http.Request) bool {

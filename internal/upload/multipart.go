@@ -18,7 +18,8 @@ func (o *object) putParts(ctx context.Context) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if upload.UploadID == "" {
+	resumed := upload.UploadID != ""
+	if !resumed {
 		if o.file.MayExist {
 			if receipt, found, err := o.findStored(ctx); found || err != nil {
 				return receipt, err
@@ -30,7 +31,11 @@ func (o *object) putParts(ctx context.Context) (Receipt, error) {
 	}
 	receipt, err := o.fill(ctx, upload)
 	if err != nil {
-		return o.givenUp(ctx, upload, s3.Classify("store", o.file.Key, err))
+		cause := s3.Classify("store", o.file.Key, err)
+		if resumed {
+			cause = s3.OfResumed(cause)
+		}
+		return o.givenUp(ctx, upload, cause)
 	}
 	return receipt, nil
 }
