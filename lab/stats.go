@@ -239,7 +239,7 @@ func (l *ledger) end(name string, x exchange) {
 	}
 }
 
-// store takes down how long an object or a part has wanted to be stored.
+// store records how long an object or a part has wanted to be stored.
 func (l *ledger) store(p *partition, t target) {
 	if since, ok := l.waiting[t.data()]; ok {
 		record(p.stored, time.Since(since))
@@ -247,7 +247,7 @@ func (l *ledger) store(p *partition, t target) {
 	}
 }
 
-// record takes down a latency; one beyond the range counts as its end.
+// record counts a latency; one beyond the range counts as its end.
 func record(in *hdrhistogram.Histogram, d time.Duration) {
 	_ = in.RecordValue(min(max(d.Microseconds(), 1), slowestLatency))
 }

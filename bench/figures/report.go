@@ -75,3 +75,23 @@ func NewSpread(values []float64) Spread {
 	n := len(values)
 	return Spread{(values[(n-1)/2] + values[n/2]) / 2, values[0], values[n-1]}
 }
+
+// SpreadOf is that of a figure of all runs.
+func SpreadOf[R any](runs []R, of func(R) float64) Spread {
+	var values []float64
+	for _, r := range runs {
+		values = append(values, of(r))
+	}
+	return NewSpread(values)
+}
+
+// Ratio is the spread of ours to theirs, by pairs of runs of the same round.
+func Ratio[R any](ours, theirs []R, of func(R) float64) Spread {
+	var values []float64
+	for i := range min(len(ours), len(theirs)) {
+		if other := of(theirs[i]); other > 0 {
+			values = append(values, of(ours[i])/other)
+		}
+	}
+	return NewSpread(values)
+}

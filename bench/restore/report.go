@@ -37,23 +37,11 @@ func (r *report) add(c column, tool string, m measure) {
 	r.Results = append(r.Results, result{c.name, tool, []measure{m}})
 }
 
-func (r result) spread(of func(measure) float64) figures.Spread {
-	var values []float64
-	for _, m := range r.Runs {
-		values = append(values, of(m))
-	}
-	return figures.NewSpread(values)
-}
+func (r result) spread(of func(measure) float64) figures.Spread { return figures.SpreadOf(r.Runs, of) }
 
-// ratio is that of ours to a peer's, by pairs of runs of the same round.
+// ratio is that of ours to a peer's.
 func ratio(ours, peer result, of func(measure) float64) figures.Spread {
-	var values []float64
-	for i := range min(len(ours.Runs), len(peer.Runs)) {
-		if other := of(peer.Runs[i]); other > 0 {
-			values = append(values, of(ours.Runs[i])/other)
-		}
-	}
-	return figures.NewSpread(values)
+	return figures.Ratio(ours.Runs, peer.Runs, of)
 }
 
 func (r report) find(column, tool string) (result, bool) {

@@ -145,7 +145,7 @@ func (b *bench) excused(s scenario, t tool) bool {
 	return found && t.name != peer && len(one.Runs) > 0 && one.Runs[0].Seconds > tooSlow*reference.Runs[0].Seconds
 }
 
-// add takes down a run, the tools in their own order whatever the round's.
+// add records a run, the tools in their own order whatever the round's.
 func (b *bench) add(scenario, tool string, m measure) {
 	for i := range b.report.Results {
 		if one := &b.report.Results[i]; one.Scenario == scenario && one.Tool == tool {

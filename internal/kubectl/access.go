@@ -202,6 +202,20 @@ func (c *cluster) leases(ctx context.Context, namespace string) (map[string][]v1
 	return of, nil
 }
 
+// observed returns the object of a name, and the leases of its namespace by their owners.
+func (a *access) observed(ctx context.Context, name string) (item, map[string][]v1alpha1.PrefixLease, error) {
+	c, err := a.open()
+	if err != nil {
+		return item{}, nil, err
+	}
+	one, err := c.named(ctx, name)
+	if err != nil {
+		return item{}, nil, err
+	}
+	leases, err := c.leases(ctx, c.namespace)
+	return one, leases, err
+}
+
 // explained are items with their leases and what limits them.
 func explained(items []item, leases map[string][]v1alpha1.PrefixLease) []view.Item {
 	out := make([]view.Item, len(items))

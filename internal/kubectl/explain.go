@@ -19,15 +19,7 @@ func newExplainCommand(a *access) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.open()
-			if err != nil {
-				return err
-			}
-			one, err := c.named(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			leases, err := c.leases(cmd.Context(), c.namespace)
+			one, leases, err := a.observed(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 )
 
-// Conflicts is what becomes of a file that exists and is another one than was archived: of
+// Conflicts says what to do with an existing file that differs from the archived one: of
 // another size or time, or a link that leads elsewhere.
 type Conflicts string
 

@@ -29,7 +29,7 @@ type Options struct {
 	Selection Selection
 	// Exclude selects what is left out of that.
 	Exclude Selection
-	// Conflicts is what becomes of a file that exists and is another one; empty means Replace.
+	// Conflicts says what to do with an existing file that differs; empty means Replace.
 	Conflicts Conflicts
 	// Strict counts a member as failed whose attributes can't all be restored. Only a
 	// Session looks at it.

@@ -71,7 +71,7 @@ func (p *prefix) archive(number int64) *archive {
 	return p.archives[number]
 }
 
-// accept takes down that a part stands, once.
+// accept records that a part is stored, once.
 func (a *archive) accept(part int) {
 	if a.stored == nil {
 		a.stored = make([]uint64, (a.transfer.spec.ArchiveParts+63)/64)
@@ -94,7 +94,7 @@ func (a *archive) credit(parts int) {
 	a.transfer.bytes += bytes
 }
 
-// finish takes down that a client has sent the archive whole.
+// finish records that a client has sent the archive whole.
 func (a *archive) finish() {
 	if !a.done && !a.failed {
 		a.done = true
@@ -103,7 +103,7 @@ func (a *archive) finish() {
 	}
 }
 
-// fail takes down that the archive is given up: what stands of it is of no use.
+// fail records that the archive is given up: what stands of it is of no use.
 func (a *archive) fail() {
 	if a.done || a.failed {
 		return

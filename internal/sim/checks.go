@@ -57,7 +57,7 @@ func lifetimeOf(duration time.Duration) time.Duration {
 	return time.Duration(float64(duration) * (1 + driftBound) / (1 - driftBound))
 }
 
-// began takes down what a manager begins with.
+// began records what a manager begins with.
 func (c *checks) began(m *manager) {
 	c.recorded = 0
 	if m.saved.Path != nil {
@@ -136,7 +136,7 @@ func (c *checks) compare() {
 	}
 }
 
-// observed takes down when the manager heard a report.
+// observed records when the manager heard a report.
 func (c *checks) observed(x *worker, r protocol.Report) {
 	x.heard = c.run.now
 	c.heard[heardReport{r.Worker, r.Instance, r.Sequence}] = c.run.now
@@ -186,7 +186,7 @@ const (
 	unseenVersions  = 4
 )
 
-// listen takes down which workers the manager has not heard for long, or do not
+// listen records which workers the manager has not heard for long, or do not
 // hear it.
 func (c *checks) listen(f *fleet) {
 	for _, p := range f.pods {

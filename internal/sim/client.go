@@ -245,7 +245,7 @@ func (c *client) fail(k *call) {
 	c.settle(k)
 }
 
-// settle takes down that a part has ended for good.
+// settle records that a part has ended for good.
 func (c *client) settle(k *call) {
 	l := k.lane
 	l.open[k.archive]--

@@ -160,7 +160,7 @@ func (a *attempt) vanish() {
 	a.tasks = nil
 }
 
-// settle takes down that a part has ended for good, and ends the attempt with the
+// settle records that a part has ended for good, and ends the attempt with the
 // last one.
 func (a *attempt) settle(ok bool) {
 	l := a.lane

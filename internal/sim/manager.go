@@ -121,7 +121,7 @@ func (m *manager) over(w *work) bool {
 	return true
 }
 
-// count takes down the cuts, and when the slots of hung workers are used again.
+// count records the cuts, and when the slots of hung workers are used again.
 func (m *manager) count() {
 	f := m.fleet
 	cuts, metrics := int64(0), m.core.Metrics(m.clock())

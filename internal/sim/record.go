@@ -10,7 +10,7 @@ import (
 // binWidth is the resolution of what is recorded over time.
 const binWidth = 100 * time.Millisecond
 
-// recorder takes down what happens in a run.
+// recorder records what happens in a run.
 type recorder struct {
 	begun, accepted, throttled, failed int64
 	acceptedBytes                      float64
@@ -64,7 +64,7 @@ func (c *recorder) bin(at time.Duration) *bin {
 
 func (c *recorder) disturbance(at time.Duration) { c.disturbances = append(c.disturbances, at) }
 
-// started takes down that a request of ours began; inFlight are those of its client.
+// started records that a request of ours began; inFlight are those of its client.
 func (c *recorder) started(r *request, inFlight int) {
 	r.inFlight = inFlight
 	c.begun++
@@ -92,14 +92,14 @@ func (c *recorder) ended(r *request) {
 	}
 }
 
-// decided takes down what the coordinator has decided, if a round has ended and it is traced.
+// decided records what the coordinator has decided, if a round has ended and it is traced.
 func (c *recorder) decided(at time.Duration, d protocol.Decision) {
 	if c.traced && d.Made() {
 		c.decisions = append(c.decisions, DecisionAt{at, d})
 	}
 }
 
-// vanished takes down that a request ended with its process.
+// vanished records that a request ended with its process.
 func (c *recorder) vanished() {
 	c.inFlight--
 	c.failed++

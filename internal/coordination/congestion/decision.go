@@ -55,7 +55,7 @@ func (c *GlobalCongestionController) conclude(now time.Time, d *protocol.Decisio
 	}
 }
 
-// undecided is what becomes of a round in which nothing came back: nothing.
+// undecided is the decision of a round without completions: it changes nothing.
 func (c *GlobalCongestionController) undecided(now time.Time, s Signal) protocol.Decision {
 	d := c.observed(s)
 	d.Window.Reason = ReasonNoCompletions

@@ -57,7 +57,7 @@ func (h *Holder) Started() time.Time { return h.started }
 // Acked returns the last report of this process that was acknowledged; 0 for none.
 func (h *Holder) Acked() int64 { return h.acked }
 
-// Send takes down that the next report leaves now, and returns its sequence.
+// Send records that the next report leaves now, and returns its sequence.
 func (h *Holder) Send(now time.Time) int64 {
 	h.last++
 	h.sent = append(h.sent, sentReport{sequence: h.last, at: now})
