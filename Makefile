@@ -16,7 +16,7 @@ TEST_TIMEOUT ?= 20m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns bench/transfer/rclone bench/transfer/s5cmd hack/servers/gofakes3 hack/servers/rclone hack/servers/minio hack/servers/seaweedfs
+MODULES := . hack/release hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns bench/transfer/rclone bench/transfer/s5cmd hack/servers/gofakes3 hack/servers/rclone hack/servers/minio hack/servers/seaweedfs test/ui/browser
 
 ##@ Everyday
 
@@ -33,6 +33,25 @@ build: ## Build bin/manager, bin/worker and bin/cargoship, also as a plugin of k
 demo: build ## Run the whole product on this machine and verify every byte (DEMO_DATA=DIR, PACKING=tar, KEEP=1).
 	@go build -o bin/demo ./hack/demo
 	@exec bin/demo --packing '$(or $(PACKING),objects)' $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
+
+# Where releases go, the version (the chart's by default), the registry to push to, and a key of cosign.
+RELEASES ?= bin/releases
+VERSION ?= $(shell awk '$$1 == "version:" {print $$2}' charts/cargoship/Chart.yaml)
+REGISTRY ?=
+KEY ?=
+BASE ?=
+DOWNLOADS ?=
+
+.PHONY: release
+release: bin/release $(TOOLS)/helm $(TOOLS)/kustomize ## Make a release in bin/releases (VERSION=1.2.3, REGISTRY=HOST/PATH to push it there, KEY=cosign.key; docs/release.md).
+	@bin/release --out $(RELEASES)/$(patsubst v%,%,$(VERSION)) --version '$(VERSION)' --registry '$(REGISTRY)' --key '$(KEY)' --base '$(BASE)' --downloads '$(DOWNLOADS)'
+
+bin/release: FORCE
+	@cd hack/release && go build -o $(CURDIR)/$@ .
+
+.PHONY: test-release
+test-release: $(TOOLS)/helm $(TOOLS)/kustomize ## Test what makes releases.
+	cd hack/release && go test $(TESTFLAGS) ./...
 
 .PHONY: bench-memory
 bench-memory: ## Measure the manager's memory with 1,000 workers, 64 prefixes and 10 million files.
@@ -55,7 +74,8 @@ cluster-down: ## Stop that cluster and clear what it left.
 	@bin/cluster down
 
 .PHONY: test-e2e
-test-e2e: cluster-up $(TOOLS)/helm ## Install the chart on that cluster and use the product as its users do.
+test-e2e: TEST_TIMEOUT = 40m
+test-e2e: cluster-up bin/release bin/s3lab $(TOOLS)/helm $(TOOLS)/kustomize ## Install the chart and a release on that cluster and use the product as its users do.
 	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color $(TESTFLAGS)
 
 # How long to break things, after shares are compared, and what the faults are drawn from: make test-chaos MINUTES=3 SEED=7
@@ -67,7 +87,7 @@ test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while trans
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/cargoship bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchrestore bin/benchfleet bin/benchscale bin/benchmemory bin/peers bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/cargoship bin/release bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchrestore bin/benchfleet bin/benchscale bin/benchmemory bin/benchcontrolplane bin/peers bin/uistage bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks
@@ -81,6 +101,14 @@ ONLY ?=
 bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship copy against other S3 clients (RUNS=5, ONLY=regexp).
 	@go build -o bin/benchtransfer ./bench/transfer
 	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(if $(AGAIN),--again) --out $(if $(AGAIN),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
+
+# Fleets to measure, and the column of the page that their figures go to: make bench-control-plane SIZES=1000 COLUMN=now
+SIZES ?= 10,100,1000
+COLUMN ?= now
+.PHONY: bench-control-plane
+bench-control-plane: build ## Measure what fleets of puppets ask of API server and manager (SIZES=10,100,1000, COLUMN=now).
+	@go build -o bin/benchcontrolplane ./bench/controlplane
+	@exec bin/benchcontrolplane --sizes '$(SIZES)' --column '$(COLUMN)' --out $(if $(OUT),'$(OUT)',docs/benchmarks)
 
 .PHONY: bench-restore
 bench-restore: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship restore against other S3 clients and tar (RUNS=5, ONLY=regexp, FILES=200000).
@@ -134,6 +162,7 @@ docs: $(TOOLS)/crd-ref-docs ## Generate the references of the API and the metric
 lint: $(TOOLS)/golangci-lint ## Lint Go code, import directions and API conventions.
 	$(TOOLS)/golangci-lint config verify
 	$(TOOLS)/golangci-lint run ./...
+	cd hack/release && $(CURDIR)/$(TOOLS)/golangci-lint run ./...
 
 .PHONY: verify
 verify: $(TOOLS)/kustomize ## Fail when generated files, formatting or module files are stale.
@@ -228,6 +257,13 @@ bin/servers/s3rver/node_modules/.bin/s3rver: hack/servers/s3rver/package.json ha
 
 # How many random scenarios, one for each seed from SEED on.
 N ?= 10000
+
+# The browser is Debian's chromium, or another Chromium or Chrome in the PATH.
+.PHONY: test-ui
+test-ui: build $(TOOLS)/prometheus ## Watch a transfer in `cargoship ui` with a headless browser, docs/ui.png (needs chromium).
+	@go run ./hack/controlplane >/dev/null
+	@go build -o bin/uistage ./test/ui/stage
+	cd test/ui/browser && go test -count=1 -v -timeout 10m . -args -picture $(CURDIR)/docs/ui.png
 
 .PHONY: fuzz-coordination
 fuzz-coordination: ## Look for violated invariants in random scenarios full of faults (N=10000, SEED=1).

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +32,7 @@ func everything() []string {
 	return []string{
 		"priorityClass.create=true", "priorityClass.name=cargoship", "flowSchema.enabled=true", "allowHostPathSources=true", "allowNFSSources=true",
 		"metrics.serviceMonitor.enabled=true", "metrics.rules.enabled=true", "metrics.dashboard.enabled=true",
-		"podLabels.team=data", "logLevel=debug", "imagePullSecrets[0].name=registry",
+		"podLabels.team=data", "apiBudget=500", "logLevel=debug", "volumePopulator.enabled=true", "imagePullSecrets[0].name=registry",
 	}
 }
 
@@ -83,6 +82,19 @@ func TestSwitchesMakeTheirObjects(t *testing.T) {
 	}
 }
 
+func TestADigestPinsItsImage(t *testing.T) {
+	digest := func(letter string) string { return "sha256:" + strings.Repeat(letter, 64) }
+	objects := byName(t, template(t, "image.tag=1.2.3", "image.digest="+digest("a"), "workerImage.repository=mirror/worker", "workerImage.digest="+digest("b")))
+	containers, _, _ := unstructured.NestedSlice(objects["Deployment/cargoship-controller-manager"], "spec", "template", "spec", "containers")
+	manager := containers[0].(map[string]any)
+	if got, want := manager["image"], "cargoship/manager:1.2.3@"+digest("a"); got != want {
+		t.Errorf("the manager's image is %v, want %s", got, want)
+	}
+	if args := fmt.Sprint(manager["args"]); !strings.Contains(args, "--worker-image=mirror/worker:0.1.0@"+digest("b")) {
+		t.Errorf("the manager's arguments %s do not pin the workers' image", args)
+	}
+}
+
 func TestTypesOutliveTheRelease(t *testing.T) {
 	for value, want := range map[string]string{"true": "keep", "false": ""} {
 		for name, object := range raw(t, template(t, "crds.keep="+value)) {
@@ -95,134 +107,13 @@ func TestTypesOutliveTheRelease(t *testing.T) {
 
 func TestWrongValuesAreRefused(t *testing.T) {
 	for _, value := range []string{
-		"replica=3", "replicas=many", "replicas=0", "image.tag=a b", "image.pullPolicy=Sometimes", "logLevel=loud",
-		"crds.install=maybe", "metrics.serviceMonitor.interval=soon", "flowSchema.matchingPrecedence=0", "priorityClass.create=true",
+		"replica=3", "replicas=many", "replicas=0", "image.tag=a b", "image.digest=sha256:short", "workerImage.digest=latest", "image.pullPolicy=Sometimes", "logLevel=loud",
+		"crds.install=maybe", "metrics.serviceMonitor.interval=soon", "flowSchema.matchingPrecedence=0", "apiBudget=10", "priorityClass.create=true",
 	} {
 		if _, err := helm(t, "template", chart, chart, "--set", value); err == nil {
 			t.Errorf("--set %s is taken, want an error", value)
 		}
 	}
-}
-
-// TestPrometheusTakesAlertsAndPanels has promtool read the rules as the chart makes them,
-// and the dashboard's queries as if they were rules.
-func TestPrometheusTakesAlertsAndPanels(t *testing.T) {
-	objects := raw(t, template(t, everything()...))
-	spec, err := yaml.Marshal(objects["PrometheusRule/cargoship"].Object["spec"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, _, _ := unstructured.NestedString(objects["ConfigMap/cargoship-dashboard"].Object, "data", "cargoship.json")
-	panels, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "panels", "rules": panelRules(t, text)}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := string(read(t, "../docs/metrics.md"))
-	for name, rules := range map[string][]byte{"alerts.yaml": spec, "panels.yaml": panels} {
-		file := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, rules, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		run(t, nil, promtool(t), "check", "rules", "--lint=none", file)
-		for _, metric := range regexp.MustCompile(`cargoship_\w+`).FindAllString(string(rules), -1) {
-			if !strings.Contains(known, "`"+strings.TrimSuffix(metric, "_bucket")+"`") {
-				t.Errorf("%s asks for %s, which docs/metrics.md does not list", name, metric)
-			}
-		}
-	}
-}
-
-// panelRules are the queries of a dashboard in the form of rules.
-func panelRules(t *testing.T, text string) []any {
-	t.Helper()
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := yaml.Unmarshal([]byte(text), &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	var rules []any
-	for _, panel := range dashboard.Panels {
-		for i, target := range panel.Targets {
-			rules = append(rules, map[string]any{
-				"record": fmt.Sprintf("panel_%d_%d", len(rules), i),
-				"expr":   strings.ReplaceAll(target.Expr, "$__rate_interval", "1m"),
-			})
-		}
-	}
-	if len(rules) < 10 {
-		t.Fatalf("found only the queries %v", rules)
-	}
-	return rules
-}
-
-// promtool is the path of that program.
-func promtool(t *testing.T) string {
-	t.Helper()
-	path, err := filepath.Abs("../bin/tools/promtool")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v; make bin/tools/promtool builds it", err)
-	}
-	return path
-}
-
-// TestAlertsFireOnWhatTheyAreFor runs the alerts' unit tests, and misses none of them
-// there nor in the runbook.
-func TestAlertsFireOnWhatTheyAreFor(t *testing.T) {
-	run(t, nil, promtool(t), "test", "rules", "rules_test.yaml")
-	var tests struct {
-		Tests []struct {
-			Alerts []struct {
-				Name   string `json:"alertname"`
-				Expect []any  `json:"exp_alerts"`
-			} `json:"alert_rule_test"`
-		} `json:"tests"`
-	}
-	if err := yaml.Unmarshal(read(t, "rules_test.yaml"), &tests); err != nil {
-		t.Fatal(err)
-	}
-	fires := map[string]bool{}
-	for _, test := range tests.Tests {
-		for _, alert := range test.Alerts {
-			fires[alert.Name] = fires[alert.Name] || len(alert.Expect) > 0
-		}
-	}
-	runbook := string(read(t, "../docs/operations.md"))
-	for _, alert := range alerts(t) {
-		if !fires[alert] {
-			t.Errorf("no test in rules_test.yaml in which %s fires", alert)
-		}
-		if !strings.Contains(runbook, "| `"+alert+"` |") {
-			t.Errorf("docs/operations.md has no row for %s", alert)
-		}
-	}
-}
-
-// alerts are the names of all alerts.
-func alerts(t *testing.T) []string {
-	t.Helper()
-	var rules struct {
-		Groups []struct{ Rules []struct{ Alert string } }
-	}
-	if err := yaml.Unmarshal(read(t, "cargoship/files/rules.yaml"), &rules); err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, group := range rules.Groups {
-		for _, rule := range group.Rules {
-			names = append(names, rule.Alert)
-		}
-	}
-	if len(names) == 0 {
-		t.Fatal("found no alert")
-	}
-	return names
 }
 
 func read(t *testing.T, file string) []byte {
@@ -232,6 +123,29 @@ func read(t *testing.T, file string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// The chart has the rights of config/populator, and a VolumePopulator where the cluster knows the type.
+func TestThePopulatorIsThatOfConfig(t *testing.T) {
+	want := byName(t, run(t, nil, filepath.Join(programs(t), assets.Kubectl), "kustomize", "../config/populator"))
+	got := byName(t, template(t, "volumePopulator.enabled=true"))
+	for name, object := range want {
+		if diff := cmp.Diff(object, got[name]); diff != "" {
+			t.Errorf("%s differs from that of config/populator (-config +chart):\n%s", name, diff)
+		}
+	}
+	const populator = "VolumePopulator/cargoship-archiverestore"
+	if _, there := got[populator]; there {
+		t.Error("a VolumePopulator is made where its type may be unknown")
+	}
+	out, err := helm(t, "template", chart, chart, "--namespace", "cargoship-system", "--set", "volumePopulator.enabled=true",
+		"--api-versions", "populator.storage.k8s.io/v1beta1/VolumePopulator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, there := byName(t, out)[populator]; !there {
+		t.Error("no VolumePopulator is made where its type is known")
+	}
 }
 
 func TestNotesTellWhatWasChosen(t *testing.T) {

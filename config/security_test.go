@@ -12,10 +12,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestSecurityPageNamesEveryRight compares the manager's role with the table that
-// explains it.
+// TestSecurityPageNamesEveryRight compares the manager's roles with the tables that
+// explain them.
 func TestSecurityPageNamesEveryRight(t *testing.T) {
-	text, err := os.ReadFile("rbac/role.yaml")
+	for file, heading := range map[string]string{"rbac/role.yaml": "\n## Manager\n", "populator/role.yaml": "\n### Populated claims\n"} {
+		compareRights(t, file, heading)
+	}
+}
+
+// compareRights compares a role with the table below a heading.
+func compareRights(t *testing.T, file, heading string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +41,11 @@ func TestSecurityPageNamesEveryRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(page), "\n## Manager\n")
+	_, section, _ := strings.Cut(string(page), heading)
 	section, _, _ = strings.Cut(section, "\n## ")
+	section, _, _ = strings.Cut(section, "\n### ")
 	if diff := cmp.Diff(want, rightsOf(section)); diff != "" {
-		t.Errorf("docs/security.md and the manager's role differ (-role +page):\n%s", diff)
+		t.Errorf("docs/security.md and the manager's role in %s differ (-role +page):\n%s", file, diff)
 	}
 }
 

@@ -32,6 +32,26 @@ var _ = Describe("A precondition", func() {
 		Eventually(s.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/WorkersPending"))
 	})
 
+	It("is a metric of a restore that waits for it, and of none that is gone", func(ctx SpecContext) {
+		startManager()
+		s := makeEmptyStage(ctx)
+		ar := &v1alpha1.ArchiveRestore{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "held"},
+			Spec: v1alpha1.ArchiveRestoreSpec{
+				From: v1alpha1.RestoreSource{TransferRef: &v1alpha1.TransferReference{Name: "nowhere"}},
+				To:   v1alpha1.RestoreTarget{PersistentVolumeClaim: v1alpha1.ClaimSource{ClaimName: "data"}},
+			},
+		}
+		Expect(api.Create(ctx, ar)).To(Succeed())
+		series := func(name, label, value string) func() float64 {
+			return func() float64 { return seriesOf(name, map[string]string{"restore": "held", label: value}) }
+		}
+		Eventually(series("cargoship_restore_condition", "condition", v1alpha1.ConditionStalled)).Should(Equal(1.))
+		Expect(series("cargoship_restore_reason", "reason", v1alpha1.ReasonTransferNotFound)()).To(Equal(1.))
+		Expect(api.Delete(ctx, ar)).To(Succeed())
+		Eventually(series("cargoship_restore_condition", "condition", v1alpha1.ConditionStalled)).Should(Equal(-1.))
+	})
+
 	It("is the cluster's when it rejects the workers' pods", func(ctx SpecContext) {
 		startManager()
 		s := makeStage(ctx, nil)
@@ -176,3 +196,24 @@ var _ = Describe("Deleting a transfer", func() {
 			Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
 	})
 })
+
+// seriesOf is the value of an exported gauge with such labels, -1 if there is none.
+func seriesOf(name string, labels map[string]string) float64 {
+	GinkgoHelper()
+	families, err := exported.Gather()
+	Expect(err).NotTo(HaveOccurred())
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			found := 0
+			for _, l := range m.GetLabel() {
+				if labels[l.GetName()] == l.GetValue() {
+					found++
+				}
+			}
+			if family.GetName() == name && found == len(labels) {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}

@@ -24,6 +24,7 @@ import (
 	"cargoship.dev/operator/controllers/coordinator"
 	"cargoship.dev/operator/controllers/lifecycle"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/controllers/policy"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -31,6 +32,8 @@ var (
 	restConfig *rest.Config
 	scheme     *runtime.Scheme
 	api        client.Client
+	// exported are the metrics of the manager that startManager started last.
+	exported *prometheus.Registry
 )
 
 func TestControllers(t *testing.T) {
@@ -67,16 +70,20 @@ func startManager(allowed ...lifecycle.AllowedSources) (stop func()) {
 		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
 	})
 	Expect(err).NotTo(HaveOccurred())
-	m, err := metrics.New(prometheus.NewRegistry())
+	exported = prometheus.NewRegistry()
+	m, err := metrics.New(exported)
 	Expect(err).NotTo(HaveOccurred())
 	Expect((&lifecycle.Reconciler{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("cargoship"),
-		Clock: clock.RealClock{}, WorkerImage: "worker:test", Allowed: append(allowed, lifecycle.AllowedSources{})[0],
+		Clock: clock.RealClock{}, Metrics: m, WorkerImage: "worker:test", Allowed: append(allowed, lifecycle.AllowedSources{})[0],
 	}).SetupWithManager(mgr)).To(Succeed())
 	Expect(mgr.Add(&coordinator.Coordinator{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m, Recorder: mgr.GetEventRecorder("cargoship"),
 		Rand: rand.New(rand.NewPCG(1, 2)),
 	})).To(Succeed())
+	Expect((&policy.Reconciler{
+		Client: mgr.GetClient(), Clock: clock.RealClock{}, Recorder: mgr.GetEventRecorder("cargoship"), Metrics: m,
+	}).SetupWithManager(mgr)).To(Succeed())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()

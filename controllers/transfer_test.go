@@ -93,7 +93,7 @@ var _ = Describe("A transfer", func() {
 		Expect(*at.Status.Prefixes[0].FinishedArchives).To(Equal("0-9"))
 		Expect(at.Status.ChecksumAlgorithm).To(Equal("CRC64NVME"))
 
-		By("draining, closing and cleaning up")
+		By("draining, finishing and cleaning up")
 		finishTransfer(ctx, s, a, b)
 		var leases v1alpha1.PrefixLeaseList
 		Eventually(func() int {

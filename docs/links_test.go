@@ -28,9 +28,25 @@ func TestDecisionsAreNumbered(t *testing.T) {
 	}
 }
 
-// TestLinksLeadSomewhere follows the links of all pages to files of the repository.
+// anchors returns the anchors that GitHub makes of the headings of a page.
+func anchors(t *testing.T, page string) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		words := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		found[strings.ReplaceAll(words, " ", "-")] = true
+	}
+	return found
+}
+
+// TestLinksLeadSomewhere follows the links of all pages to files of the repository and the
+// headings in them.
 func TestLinksLeadSomewhere(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)\s#]+)(#[^)\s]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)\s#]*)(#[^)\s]*)?\)`)
 	follow := func(page string) {
 		text, err := os.ReadFile(page)
 		if err != nil {
@@ -41,8 +57,14 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			if strings.Contains(to, "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), to)); err != nil {
+			target := filepath.Join(filepath.Dir(page), to)
+			if to == "" {
+				target = page
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s, which does not exist", page, to)
+			} else if anchor := strings.TrimPrefix(found[2], "#"); anchor != "" && !anchors(t, target)[anchor] {
+				t.Errorf("%s links to the heading %s of %s, which does not exist", page, anchor, target)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"crypto/md5"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -98,6 +99,10 @@ func (d *Discard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
 	case opHeadBucket:
+	case opGetVersioning:
+		writeXML(w, struct {
+			XMLName xml.Name `xml:"VersioningConfiguration"`
+		}{})
 	case opGetObject:
 		d.get(w, r, name)
 	default:
@@ -108,7 +113,13 @@ func (d *Discard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // take reads a body to its end and makes up what S3 would answer to it.
 func take(r *http.Request) (stored, error) {
 	body := &tail{}
-	size, err := io.CopyBuffer(onlyWriter{body}, r.Body, make([]byte, bufferSize))
+	var to io.Writer = body
+	digest := md5.New()
+	digested := r.ContentLength >= 0 && r.ContentLength <= digestedBytes
+	if digested {
+		to = io.MultiWriter(body, digest)
+	}
+	size, err := io.CopyBuffer(onlyWriter{to}, r.Body, make([]byte, bufferSize))
 	if err != nil {
 		return stored{}, err
 	}
@@ -116,6 +127,9 @@ func take(r *http.Request) (stored, error) {
 		size = decoded
 	}
 	s := stored{size: size, etag: etag(r.Header.Get("Content-Md5")), at: time.Now()}
+	if digested && r.Header.Get("X-Amz-Decoded-Content-Length") == "" {
+		s.etag = strconv.Quote(hex.EncodeToString(digest.Sum(nil)))
+	}
 	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Amz-Checksum-") && name != "X-Amz-Checksum-Algorithm" && name != "X-Amz-Checksum-Type" {
 			s.checksum = [2]string{name, r.Header.Get(name)}
@@ -129,6 +143,10 @@ func take(r *http.Request) (stored, error) {
 	}
 	return s, nil
 }
+
+// digestedBytes is the largest body, in bytes, whose ETag is its MD5 although the client does not
+// give it: what that costs is not to be taken for the client's cost.
+const digestedBytes = 64 << 10
 
 // onlyWriter hides everything but Write, so that copying uses the buffer given.
 type onlyWriter struct{ io.Writer }
@@ -150,8 +168,8 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // etag is the MD5 digest that the client gives, base64 as in its header, or else one
 // that no client takes for a digest.
-func etag(md5 string) string {
-	if sum, err := base64.StdEncoding.DecodeString(md5); err == nil && len(sum) == 16 {
+func etag(digest string) string {
+	if sum, err := base64.StdEncoding.DecodeString(digest); err == nil && len(sum) == 16 {
 		return strconv.Quote(hex.EncodeToString(sum))
 	}
 	return `"` + strings.ToLower(rand.Text()) + `-1"`

@@ -18,6 +18,12 @@ func TestDiscardAnswersLikeS3(t *testing.T) {
 	if err != nil || header.Get("Content-Length") != "1" {
 		t.Errorf("HEAD: %v, error %v, want one byte", header, err)
 	}
+	if _, header, _, err = r.do(http.MethodPut, "/b/small", []byte("a")); err != nil || header.Get("ETag") != `"0cc175b9c0f1b6a831c399e269772661"` {
+		t.Errorf("answer %v, error %v, want the digest of a small body as ETag", header, err)
+	}
+	if _, _, text, err := r.do(http.MethodGet, "/b?versioning", nil); err != nil || !strings.Contains(text, "<VersioningConfiguration>") {
+		t.Errorf("versioning: %q, error %v", text, err)
+	}
 	if status, _, _, _ := r.do(http.MethodPut, "/b/whole", nil, "If-None-Match", "*"); status != http.StatusPreconditionFailed {
 		t.Errorf("conditional write over an object: status %d, want 412", status)
 	}

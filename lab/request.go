@@ -24,13 +24,14 @@ const (
 	opListObjects    = "ListObjects"
 	opDeleteObjects  = "DeleteObjects"
 	opHeadBucket     = "HeadBucket"
+	opGetVersioning  = "GetBucketVersioning"
 	opOther          = "Other"
 )
 
 func operations() []string {
 	return []string{
 		opPutObject, opCopyObject, opGetObject, opHeadObject, opDeleteObject, opCreateUpload, opUploadPart,
-		opCompleteUpload, opAbortUpload, opListParts, opListUploads, opListObjects, opDeleteObjects, opHeadBucket, opOther,
+		opCompleteUpload, opAbortUpload, opListParts, opListUploads, opListObjects, opDeleteObjects, opHeadBucket, opGetVersioning, opOther,
 	}
 }
 
@@ -73,7 +74,9 @@ func bucketOperation(method string, has func(string) bool) string {
 		return opListUploads
 	case method == http.MethodPost && has("delete"):
 		return opDeleteObjects
-	case method == http.MethodGet && !has("location") && !has("versioning") && !has("acl") && !has("policy"):
+	case method == http.MethodGet && has("versioning"):
+		return opGetVersioning
+	case method == http.MethodGet && !has("location") && !has("acl") && !has("policy"):
 		return opListObjects
 	default:
 		return opOther

@@ -23,25 +23,31 @@ type ArchiveRestoreSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="what a restore does with existing files can't be changed; create another ArchiveRestore"
 	Conflicts ConflictAction `json:"conflicts,omitempty"`
 
-	// attributes is Required to count a file as failed whose owner, mode, time or extended
-	// attributes can't all be restored, or BestEffort to restore those that the worker may
-	// set: mode, time and the user's extended attributes. It can't be changed.
+	// attributes is Required to count a file as failed unless its owner, mode, time and
+	// extended attributes can all be restored, or BestEffort to restore those that the worker
+	// may set: mode, time and the user's extended attributes. It can't be changed.
 	// +optional
 	// +kubebuilder:default=BestEffort
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="how attributes are restored can't be changed; create another ArchiveRestore"
 	Attributes AttributePolicy `json:"attributes,omitempty"`
 
+	// thaw has objects in archive storage classes (S3 Glacier) made readable, for which the
+	// provider charges. Absent: files in such objects fail. It can't be changed.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="how a restore thaws objects can't be changed; create another ArchiveRestore"
+	Thaw *Thaw `json:"thaw,omitempty"`
+
 	Fleet `json:",inline"`
 }
 
-// ConflictAction is what to do with a file that exists at the target and is another one.
+// ConflictAction is what to do with an existing file that differs from the archived one.
 // +kubebuilder:validation:Enum=Fail;Keep;Replace
 type ConflictAction string
 
 const (
-	// ConflictFail leaves it as it is, and counts the archived file as failed.
+	// ConflictFail leaves the file as it is, and counts the archived one as failed.
 	ConflictFail ConflictAction = "Fail"
-	// ConflictKeep leaves it as it is, and counts the archived file as skipped.
+	// ConflictKeep leaves the file as it is, and counts the archived one as skipped.
 	ConflictKeep ConflictAction = "Keep"
 	// ConflictReplace replaces it.
 	ConflictReplace ConflictAction = "Replace"
@@ -76,7 +82,7 @@ type RestoreSource struct {
 	Run *RunSelector `json:"run,omitempty"`
 
 	// include lists glob patterns of the archived paths to restore; ** matches any number of
-	// directories, and a directory stands for all that it holds. Absent means everything.
+	// directories, and a directory selects everything below it. Absent means everything.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -117,19 +123,42 @@ type RunSelector struct {
 }
 
 // RestoreTarget is the volume to restore into.
+// +kubebuilder:validation:ExactlyOneOf=persistentVolumeClaim;populator
 type RestoreTarget struct {
 	// persistentVolumeClaim restores into a claim in the restore's namespace.
-	// +required
+	// +optional
 	PersistentVolumeClaim ClaimSource `json:"persistentVolumeClaim,omitzero"`
 
-	// path is the directory within the volume, which is made if it does not exist; absent
+	// populator restores into a claim whose spec.dataSourceRef names this restore, and which is
+	// bound once everything is restored. The administrator has to allow it.
+	// +optional
+	Populator *Populator `json:"populator,omitempty"`
+
+	// path is the directory within the volume, which is created if it does not exist; absent
 	// means the volume's root.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(s, s == '..')",message="must be relative to the volume: no leading '/', no '..'"
 	Path string `json:"path,omitempty"`
+
+	// roomCheck is Enforce to begin only if what is to be restored fits into the volume, or
+	// Skip, for file systems that compress or share what they store.
+	// +optional
+	// +kubebuilder:default=Enforce
+	RoomCheck RoomCheck `json:"roomCheck,omitempty"`
 }
+
+// RoomCheck says whether a restore must fit into its volume to begin.
+// +kubebuilder:validation:Enum=Enforce;Skip
+type RoomCheck string
+
+const (
+	// RoomCheckEnforce begins only what fits.
+	RoomCheckEnforce RoomCheck = "Enforce"
+	// RoomCheckSkip begins, and waits with TargetFull when the volume is full.
+	RoomCheckSkip RoomCheck = "Skip"
+)
 
 // ArchiveRestoreStatus is the observed state of the restore. Only the manager writes it.
 type ArchiveRestoreStatus struct {

@@ -4,6 +4,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ArchiveTransferSpec describes what to archive, where and how.
 // +kubebuilder:validation:XValidation:rule="self.packing.format != 'Tar' || !has(self.destination.prefixes.pattern) || self.destination.prefixes.pattern != 'Mirror'",message="prefix pattern Mirror keeps the tree, which a tar hides: use Hash or Explicit with packing Tar"
+// +kubebuilder:validation:XValidation:rule="!has(self.budget) || !has(self.destination.storageClass) || self.destination.storageClass in ['STANDARD', 'STANDARD_IA', 'ONEZONE_IA', 'GLACIER_IR', 'GLACIER', 'DEEP_ARCHIVE']",message="budget requires a storage class with a list price: STANDARD, STANDARD_IA, ONEZONE_IA, GLACIER_IR, GLACIER or DEEP_ARCHIVE"
 type ArchiveTransferSpec struct {
 	// source is the volume to archive. It is mounted read-only and can't be changed.
 	// +required
@@ -29,10 +30,17 @@ type ArchiveTransferSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the sync mode of a transfer can't be changed; create another ArchiveTransfer"
 	Sync SyncMode `json:"sync,omitempty"`
 
+	// budget holds the transfer before it uploads anything of the source if that would cost
+	// more. With it nothing is uploaded before the source is listed to the end. What earlier
+	// runs have stored counts as if it were uploaded again.
+	// +optional
+	Budget *Budget `json:"budget,omitempty"`
+
 	Fleet `json:",inline"`
 }
 
-// Fleet says how a transfer or a restore is run: by which pods, under which control, to which end.
+// Fleet describes how a transfer or a restore is run: its pods, its share of the destination
+// and how it ends.
 type Fleet struct {
 	// coordination tunes the congestion control that all workers share.
 	// +optional

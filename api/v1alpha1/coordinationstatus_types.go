@@ -21,15 +21,15 @@ type CoordinationStatus struct {
 	// +kubebuilder:validation:Enum=SlowStart;CongestionAvoidance;FastRecovery;Recovery
 	State string `json:"state,omitempty"`
 
-	// limitedBy is what keeps the transfer from sending more: Source, CPU, Memory, Window,
-	// Rate, Path, Policer or Outage; absent if nothing that is measured does, or nothing has
+	// limitedBy is what keeps the transfer from moving more: Source, CPU, Memory, Window,
+	// Rate, Path, Policer, Outage or Policy; absent if nothing that is measured does, or nothing has
 	// been measured yet. `kubectl cargoship explain` gives the evidence.
 	// +optional
 	LimitedBy Limit `json:"limitedBy,omitempty"`
 
-	// reason is one word for the last decision: on the rate if that is in use, otherwise
+	// reason is one word for the last decision: on the rate if requests are paced, otherwise
 	// on the window. Examples are QueueAboveTarget, SlowStart, ProbeStarted, Throttled and
-	// OutagePersists; docs/control-law.md says where all are explained.
+	// OutagePersists; docs/control-law.md says where all are listed.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -52,27 +52,29 @@ type CoordinationStatus struct {
 	Metrics *CoordinationMetrics `json:"metrics,omitempty"`
 }
 
-// Limit is what limits a transfer that moves.
-// +kubebuilder:validation:Enum=Source;CPU;Memory;Window;Rate;Path;Policer;Outage
+// Limit is what limits a transfer while it moves data.
+// +kubebuilder:validation:Enum=Source;CPU;Memory;Window;Rate;Path;Policer;Outage;Policy
 type Limit string
 
 const (
 	// LimitSource: the workers have too little to send.
 	LimitSource Limit = "Source"
-	// LimitCPU: the workers use up their processors.
+	// LimitCPU: the workers use all of their CPU.
 	LimitCPU Limit = "CPU"
 	// LimitMemory: the memory of the workers bounds their requests in flight.
 	LimitMemory Limit = "Memory"
 	// LimitWindow: the window is in use, and still grows or is fixed.
 	LimitWindow Limit = "Window"
-	// LimitRate: requests are paced by a rate that is known from before.
+	// LimitRate: requests are paced by a rate that was learned earlier.
 	LimitRate Limit = "Rate"
-	// LimitPath: more requests in flight only wait, on the network or in the server.
+	// LimitPath: more requests in flight would only wait longer, on the network or in the server.
 	LimitPath Limit = "Path"
 	// LimitPolicer: the destination throttles requests.
 	LimitPolicer Limit = "Policer"
 	// LimitOutage: hardly any request succeeds.
 	LimitOutage Limit = "Outage"
+	// LimitPolicy: a CoordinationPolicy allows no more.
+	LimitPolicy Limit = "Policy"
 )
 
 // CoordinationMetrics measure the coordination; docs/operations.md gives the formulas.

@@ -13,7 +13,7 @@ const (
 	AddressingPath AddressingStyle = "Path"
 )
 
-// Location is a place in S3-compatible storage, and how to get there.
+// Location is a place in S3-compatible storage, and how to reach it.
 type Location struct {
 	// bucket is the name of the bucket. It must exist.
 	// +required
@@ -248,7 +248,7 @@ type Prefixes struct {
 
 	// count is the number of prefixes with Hash, and the maximum with Mirror. If it is
 	// absent, Mirror uses up to 16, and Hash goes by the size of the data: 1 below 1 GB,
-	// 2 below 10 GB, 4 below 100 GB, 8 below 1 TB, else 16.
+	// 2 below 10 GB, 4 below 100 GB, 8 below 1 TB, and 16 above.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64

@@ -28,6 +28,44 @@ type DestinationProfileStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Window *int32 `json:"window,omitempty"`
 
+	// baseLatencyMicroseconds is the median duration of a request that waits in no queue.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	BaseLatencyMicroseconds *int64 `json:"baseLatencyMicroseconds,omitempty"`
+
+	// baseLatency is the same for people.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	BaseLatency string `json:"baseLatency,omitempty"`
+
+	// requestsPerSecond is what the destination accepted, in the mean of the rounds in which
+	// there was enough to send and no policy was the limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	RequestsPerSecond *int64 `json:"requestsPerSecond,omitempty"`
+
+	// bytesPerSecond is the payload of these.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
+
+	// throughput is the same for people.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Throughput string `json:"throughput,omitempty"`
+
+	// confidencePercent grows with the rounds that were measured and shrinks with their
+	// scatter. Half of it is left after a day without a transfer.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	ConfidencePercent *int32 `json:"confidencePercent,omitempty"`
+
 	// snapshot is what a new leader starts from. Its format is internal and versioned.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -48,6 +86,10 @@ type DestinationProfileStatus struct {
 // +kubebuilder:resource:scope=Cluster,shortName=dprof
 // +kubebuilder:printcolumn:name="Domain",type=string,JSONPath=`.spec.domain`
 // +kubebuilder:printcolumn:name="Window",type=integer,JSONPath=`.status.window`
+// +kubebuilder:printcolumn:name="Latency",type=string,JSONPath=`.status.baseLatency`
+// +kubebuilder:printcolumn:name="Requests/s",type=integer,JSONPath=`.status.requestsPerSecond`
+// +kubebuilder:printcolumn:name="Throughput",type=string,JSONPath=`.status.throughput`
+// +kubebuilder:printcolumn:name="Confidence",type=integer,JSONPath=`.status.confidencePercent`
 // +kubebuilder:printcolumn:name="Updated",type=date,JSONPath=`.status.updateTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type DestinationProfile struct {

@@ -16,6 +16,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&ArchiveRestore{}, &ArchiveRestoreList{},
 		&PrefixLease{}, &PrefixLeaseList{},
 		&DestinationProfile{}, &DestinationProfileList{},
+		&CoordinationPolicy{}, &CoordinationPolicyList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

@@ -65,9 +65,12 @@ const (
 	LeaseConditionBlocked = "Blocked"
 	// LeaseConditionDrained is true once a draining worker has nothing in flight.
 	LeaseConditionDrained = "Drained"
-	// LeaseConditionDegraded is true while the worker runs on its uncoordinated
-	// floor because its lease has expired.
+	// LeaseConditionDegraded is true while the worker's lease has expired: it goes on with what
+	// it was granted last, with half of that, or with one request at a time.
 	LeaseConditionDegraded = "Degraded"
+	// LeaseConditionThawing is true while the worker that plans a restore waits for objects
+	// that are being thawed.
+	LeaseConditionThawing = "Thawing"
 )
 
 // Reasons that the manager gives in conditions and events.
@@ -75,6 +78,8 @@ const (
 	ReasonPlanning               = "Planning"
 	ReasonTransferring           = "Transferring"
 	ReasonRestoring              = "Restoring"
+	ReasonThawing                = "Thawing"
+	ReasonBinding                = "Binding"
 	ReasonFinishing              = "Finishing"
 	ReasonComplete               = "Complete"
 	ReasonSuspended              = "Suspended"
@@ -100,6 +105,10 @@ const (
 	ReasonTransferRunning        = "ArchiveTransferRunning"
 	ReasonClaimNotWritable       = "PersistentVolumeClaimNotWritable"
 	ReasonTargetBusy             = "TargetBusy"
+	ReasonPopulatorNotAllowed    = "VolumePopulatorNotAllowed"
+	ReasonWaitingForClaim        = "WaitingForClaim"
+	ReasonWaitingForConsumer     = "WaitingForFirstConsumer"
+	ReasonClaimInUse             = "PersistentVolumeClaimInUse"
 	ReasonNotThrottled           = "NotThrottled"
 	ReasonThrottling             = "DestinationThrottling"
 	ReasonHealthy                = "Healthy"
@@ -112,6 +121,22 @@ const (
 	ReasonCoordinationParked = "CoordinationParked"
 	// ReasonSnapshotUnreadable: what a DestinationProfile holds is not used.
 	ReasonSnapshotUnreadable = "SnapshotUnreadable"
+	// ReasonInForce: a CoordinationPolicy is in force as it is written.
+	ReasonInForce = "InForce"
+	// ReasonUnknownTimeZone: a schedule names no zone of the IANA database, so that its limit
+	// holds always.
+	ReasonUnknownTimeZone = "UnknownTimeZone"
+	// ReasonPoliciesContradict: another policy is as specific, so that the lowest limits of both
+	// hold.
+	ReasonPoliciesContradict = "PoliciesContradict"
+	// ReasonLimitsChanged: other limits of a policy have come into force.
+	ReasonLimitsChanged = "LimitsChanged"
+	// ReasonPolicySuspended: a limit of zero lets nothing be sent to a destination.
+	ReasonPolicySuspended = "PolicySuspended"
+	// ReasonLimitOfZero: a limit of zero is in force.
+	ReasonLimitOfZero = "LimitOfZero"
+	// ReasonNamespaceDenied: a CoordinationPolicy does not let the namespace use a destination.
+	ReasonNamespaceDenied = "NamespaceDenied"
 	// ReasonUnspecified replaces a worker's reason that is not a word.
 	ReasonUnspecified = "Unspecified"
 )
@@ -141,6 +166,10 @@ const (
 	ReasonPatternInvalid        = "PatternInvalid"
 	ReasonTargetUnavailable     = "TargetUnavailable"
 	ReasonTargetFull            = "TargetFull"
+	ReasonTargetTooSmall        = "TargetTooSmall"
+	ReasonThawTooExpensive      = "ThawTooExpensive"
+	ReasonThawUnavailable       = "ThawUnavailable"
+	ReasonBudgetExceeded        = "BudgetExceeded"
 )
 
 // BlockedReasons are the reasons that a blocked worker may give. Any other is not shown
@@ -152,6 +181,7 @@ func BlockedReasons() []string {
 		ReasonCABundleInvalid, ReasonChecksumUnsupported, ReasonClockSkewed, ReasonConfigurationRejected, ReasonSourceUnavailable,
 		ReasonListingBroken, ReasonAnswerUnreadable,
 		ReasonRunNotFound, ReasonRunUnreadable, ReasonPatternInvalid, ReasonTargetUnavailable, ReasonTargetFull,
+		ReasonTargetTooSmall, ReasonThawTooExpensive, ReasonThawUnavailable, ReasonBudgetExceeded,
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// LeaseMode says what a worker shall do with its lease.
+// LeaseMode is what a worker is to do with its lease.
 // +kubebuilder:validation:Enum=Active;Drain
 type LeaseMode string
 
@@ -15,7 +15,7 @@ const (
 	LeaseDrain LeaseMode = "Drain"
 )
 
-// Duty is a task a worker is leased besides moving archives.
+// Duty is a task that a lease assigns to its worker besides moving archives.
 // +kubebuilder:validation:Enum=Plan
 type Duty string
 
@@ -51,17 +51,17 @@ type PrefixLeaseSpec struct {
 	// +kubebuilder:validation:Maximum=9007199254740992
 	Sequence int64 `json:"sequence,omitempty"`
 
-	// acknowledgedReport is the reportSequence of the last report that the manager
-	// has taken in and recorded. The lease runs for leaseDuration from the moment
-	// the worker sent that report, by the worker's own monotonic clock.
+	// acknowledgedReport is the reportSequence of the last report that the manager has
+	// processed and recorded. The lease runs for leaseDuration from the moment the worker
+	// sent that report, by the worker's own monotonic clock.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	AcknowledgedReport *int64 `json:"acknowledgedReport,omitempty"`
 
-	// acknowledgedInstance is the worker process that sent acknowledgedReport. To any
-	// other the report is not its own, and the grant gives it no lease: a report
-	// of the process before may arrive when the next has already begun.
+	// acknowledgedInstance is the worker process that sent acknowledgedReport. The grant
+	// is a lease for that process only: a report of the previous process may arrive after
+	// the next one has begun.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -72,10 +72,41 @@ type PrefixLeaseSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be between 1s and 1h"
 	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty"`
 
+	// coastingDuration is how long the worker may go on with what it was granted once its lease
+	// is over, if nobody takes it back: with all of it while it finds this grant in the API,
+	// with half while it cannot tell. Then it sends one request at a time. Absent means that it
+	// does so at once.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be between 0s and 24h"
+	CoastingDuration *metav1.Duration `json:"coastingDuration,omitempty"`
+
+	// chargedWindow is the largest number of requests that the worker may have in flight under a
+	// grant before this one that it had not left when this one was written. Absent means no more
+	// than this one allows.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	ChargedWindow int32 `json:"chargedWindow,omitempty"`
+
 	// reportInterval is how often the worker reports.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('10m')",message="must be between 100ms and 10m"
 	ReportInterval metav1.Duration `json:"reportInterval,omitempty"`
+
+	// bytesPerSecond paces the bytes of bodies that the worker sends or reads in all, by a
+	// CoordinationPolicy. It stays in force after the lease. Absent means no bound.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
+	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
+
+	// milliRequestsPerSecond paces the start of requests in all, in thousandths of a request
+	// per second, by a CoordinationPolicy. It stays in force after the lease. Absent means
+	// no bound.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
+	MilliRequestsPerSecond int64 `json:"milliRequestsPerSecond,omitempty"`
 
 	// mode is Active, or Drain to make the worker stop sending, abort what is in flight
 	// and exit.
@@ -122,6 +153,14 @@ type PrefixGrant struct {
 	// +listMapKey=number
 	// +kubebuilder:validation:MaxItems=64
 	Archives []ArchiveAssignment `json:"archives,omitempty"`
+
+	// reserve are the numbers of further archives, such as "40-3639": the worker begins them only
+	// when its lease is over and it has begun all of archives. Nobody else is given them.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,8}(-[0-9]{1,8})?(,[0-9]{1,8}(-[0-9]{1,8})?)*$`
+	Reserve string `json:"reserve,omitempty"`
 }
 
 // ArchiveAssignment hands one archive to a worker.
@@ -175,6 +214,7 @@ type PrefixLease struct {
 
 	// spec is the grant, written by the manager.
 	// +required
+	// +structType=atomic
 	Spec PrefixLeaseSpec `json:"spec,omitzero"`
 
 	// status is the report, written by the worker.

@@ -15,8 +15,8 @@ type PrefixLeaseStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	Instance string `json:"instance,omitempty"`
 
-	// reportSequence counts the reports into this lease; that of a new worker
-	// process follows those of the one before.
+	// reportSequence counts the reports written to this lease; a new worker process
+	// continues the count of the previous one.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
@@ -88,6 +88,8 @@ type PrefixLeaseStatus struct {
 }
 
 // PrefixReport holds the cumulative counters of one prefix at one worker.
+//
+// +structType=atomic
 type PrefixReport struct {
 	// name is the prefix, without the destination's base prefix.
 	// +required
@@ -119,6 +121,13 @@ type PrefixReport struct {
 	// +kubebuilder:validation:Maximum=9007199254740992
 	Failed *int64 `json:"failed,omitempty"`
 
+	// hedged counts those of started that were the second attempt at a request whose answer
+	// was late. Absent means none.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740992
+	Hedged *int64 `json:"hedged,omitempty"`
+
 	// bytes counts the payload of accepted requests.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -137,8 +146,8 @@ type PrefixReport struct {
 	// +kubebuilder:validation:Maximum=100000
 	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
 
-	// attemptP50Microseconds is the median duration of a whole attempt, of those that
-	// ended in the last interval and those of reports before that may not have been read.
+	// attemptP50Microseconds is the median duration of a whole attempt, over the attempts
+	// that ended in the last interval or in those of earlier reports that may be unread.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
@@ -158,13 +167,14 @@ type PrefixReport struct {
 	ServiceP99Microseconds *int64 `json:"serviceP99Microseconds,omitempty"`
 
 	// limitedBy is what kept the worker from sending more during the last interval:
-	// Window or Rate as granted, or Source where it had too little to send to use them up.
+	// Window or Rate as granted, Policy where it waited most of the time for the pace of all it
+	// sends, or Source where it had too little to send to use them up.
 	// +optional
 	LimitedBy Bottleneck `json:"limitedBy,omitempty"`
 
-	// samples count, of all these requests, those that started under the limits of the
-	// newest grant, and those that started under the limits before, in this order: the
-	// manager judges a decision by the requests that it allowed.
+	// samples count the requests that started under the limits of the newest grant, then
+	// those that started under the previous limits: the manager judges a decision by the
+	// requests that it allowed.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
@@ -173,13 +183,13 @@ type PrefixReport struct {
 
 // RequestSample counts the requests that a worker started under the same windows and rates.
 type RequestSample struct {
-	// epoch is that of the first grant with these windows and rates.
+	// epoch of the first grant with these windows and rates.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	Epoch *int64 `json:"epoch,omitempty"`
 
-	// sequence is that of the first grant with these windows and rates.
+	// sequence of the first grant with these windows and rates.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
@@ -211,7 +221,7 @@ type RequestSample struct {
 }
 
 // Bottleneck is what limits a worker on a prefix, or a transfer.
-// +kubebuilder:validation:Enum=Source;Window;Rate
+// +kubebuilder:validation:Enum=Source;Window;Rate;Policy
 type Bottleneck string
 
 const (
@@ -221,6 +231,8 @@ const (
 	LimitedByWindow Bottleneck = "Window"
 	// LimitedByRate: requests were paced.
 	LimitedByRate Bottleneck = "Rate"
+	// LimitedByPolicy: a CoordinationPolicy allowed no more.
+	LimitedByPolicy Bottleneck = "Policy"
 )
 
 // ArchiveResult is how an attempt at an archive ended.
@@ -260,7 +272,7 @@ type FinishedArchive struct {
 	// +optional
 	Skipped *Tally `json:"skipped,omitempty"`
 
-	// result is Retry where another attempt may succeed, else Finished.
+	// result is Retry if another attempt may succeed, otherwise Finished.
 	// +required
 	Result ArchiveResult `json:"result,omitempty"`
 
@@ -278,6 +290,8 @@ type FinishedArchive struct {
 }
 
 // PlanReport is the state of the planning duty.
+//
+// +structType=atomic
 type PlanReport struct {
 	// state is Running while the source is being listed, Complete once the whole
 	// inventory is in the bucket.

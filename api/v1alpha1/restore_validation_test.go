@@ -38,6 +38,7 @@ var _ = Describe("ArchiveRestore", func() {
 			func(s *v1alpha1.ArchiveRestoreSpec) { s.From.TransferRef.Name = "other" },
 			func(s *v1alpha1.ArchiveRestoreSpec) { s.To.Path = "elsewhere" },
 			func(s *v1alpha1.ArchiveRestoreSpec) { s.Conflicts = v1alpha1.ConflictReplace },
+			func(s *v1alpha1.ArchiveRestoreSpec) { s.To.RoomCheck = v1alpha1.RoomCheckSkip },
 			func(s *v1alpha1.ArchiveRestoreSpec) { s.Attributes = v1alpha1.AttributesRequired },
 		} {
 			changed := ar.DeepCopy()
@@ -56,6 +57,9 @@ var _ = Describe("ArchiveRestore", func() {
 		Entry("the latest run of a bucket", "{"+fromBucket+"}", intoClaim),
 		Entry("a run by its ID", "{"+fromBucket+", run: {id: photos@2026-07-01T00:00:00Z}}", intoClaim),
 		Entry("a run by a time", `{`+fromBucket+`, run: {before: "2026-07-01T00:00:00Z"}}`, intoClaim),
+		Entry("a thaw", fromTransfer, intoClaim+`, thaw: {tier: Bulk, days: 3, maxCost: "12.50"}`),
+		Entry("a populator", fromTransfer, `{populator: {}}`),
+		Entry("a populator, into a directory", fromTransfer, `{populator: {}, path: a}`),
 		Entry("a selection, into a directory", `{transferRef: {name: t}, include: ["a/**"], exclude: ["*.tmp"]}`, `{persistentVolumeClaim: {claimName: c}, path: a/b}`),
 	)
 
@@ -68,7 +72,12 @@ var _ = Describe("ArchiveRestore", func() {
 		Entry("two sources", "{transferRef: {name: t}, "+fromBucket+"}", intoClaim, "exactly one of the fields in [transferRef location]"),
 		Entry("a run of a transfer", `{transferRef: {name: t}, run: {id: x}}`, intoClaim, "run requires location"),
 		Entry("a run by ID and time", "{"+fromBucket+`, run: {id: x, before: "2026-07-01T00:00:00Z"}}`, intoClaim, "exactly one of the fields in [id before]"),
+		Entry("a thaw without a ceiling", fromTransfer, intoClaim+`, thaw: {tier: Bulk}`, "maxCost"),
+		Entry("a thaw that costs less than nothing", fromTransfer, intoClaim+`, thaw: {maxCost: "-1"}`, "must be an amount of USD"),
+		Entry("a thaw for no day", fromTransfer, intoClaim+`, thaw: {days: 0, maxCost: 1}`, "days"),
+		Entry("a tier that there is not", fromTransfer, intoClaim+`, thaw: {tier: Soon, maxCost: 1}`, "Expedited"),
 		Entry("no claim", fromTransfer, `{path: a}`, "persistentVolumeClaim"),
+		Entry("a claim and a populator", fromTransfer, `{persistentVolumeClaim: {claimName: c}, populator: {}}`, "exactly one of the fields in [persistentVolumeClaim populator]"),
 		Entry("a path out of the volume", fromTransfer, `{persistentVolumeClaim: {claimName: c}, path: a/../..}`, "no '..'"),
 		Entry("an absolute path", fromTransfer, `{persistentVolumeClaim: {claimName: c}, path: /a}`, "relative to the volume"),
 		Entry("a bucket without credentials", `{location: {bucket: archive}}`, intoClaim, "credentials"),

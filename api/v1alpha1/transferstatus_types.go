@@ -11,7 +11,7 @@ type ArchiveTransferStatus struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are Complete, Failed, Suspended, Progressing, Throttled and Degraded, and
-	// for tools that know no transfers Ready, Reconciling and Stalled.
+	// for generic tools (kstatus) Ready, Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -23,7 +23,7 @@ type ArchiveTransferStatus struct {
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
-	// drainStartTime is when the workers were told to exit, since every archive had ended
+	// drainStartTime is when the workers were told to exit, because every archive had ended
 	// or the failure policy stopped the transfer.
 	// +optional
 	DrainStartTime *metav1.Time `json:"drainStartTime,omitempty"`

@@ -42,7 +42,7 @@ func panels() []panel {
 			}
 			return p.Rate
 		}},
-		{"refused, 1/s", func(p sim.Point) float64 { return p.Throttled }},
+		{"throttled, 1/s", func(p sim.Point) float64 { return p.Throttled }},
 	}
 }
 
@@ -66,16 +66,16 @@ func drawCurves(to io.Writer, title string, curves []curve) error {
 	shown := withValues(curves)
 	canvas := vgsvg.New(9*vg.Inch, vg.Length(len(shown))*2*vg.Inch)
 	if err := drawPanels(draw.New(canvas), title, shown, curves); err != nil {
-		return fmt.Errorf("drawing %q: %w", title, err)
+		return fmt.Errorf("draw %q: %w", title, err)
 	}
 	if err := figures.WriteSVG(to, canvas); err != nil {
-		return fmt.Errorf("writing the figure %q: %w", title, err)
+		return fmt.Errorf("write the figure %q: %w", title, err)
 	}
 	return nil
 }
 
 // withValues are the panels that have something to show: where nobody paces or nothing
-// is refused, those would be empty.
+// is throttled, those would be empty.
 func withValues(curves []curve) []panel {
 	return slices.DeleteFunc(panels(), func(p panel) bool {
 		return !slices.ContainsFunc(curves, func(c curve) bool {
@@ -163,7 +163,7 @@ func (p panel) lines(c curve, ink draw.LineStyle) ([]*plotter.Line, error) {
 	for _, run := range p.runs(c) {
 		line, err := plotter.NewLine(run)
 		if err != nil {
-			return nil, fmt.Errorf("drawing %s of %s: %w", p.label, c.name, err)
+			return nil, fmt.Errorf("draw %s of %s: %w", p.label, c.name, err)
 		}
 		line.LineStyle = ink
 		lines = append(lines, line)
@@ -200,7 +200,7 @@ func capacity(drawn *plot.Plot, c curve) error {
 	}
 	line, err := plotter.NewLine(points)
 	if err != nil {
-		return fmt.Errorf("drawing the optimum: %w", err)
+		return fmt.Errorf("draw the optimum: %w", err)
 	}
 	line.LineStyle = optimum()
 	drawn.Add(line)

@@ -38,7 +38,7 @@ func TestFigureIsSmallAndRepeatable(t *testing.T) {
 	if size := first.Len(); size > 60_000 {
 		t.Errorf("the figure has %d bytes, want at most 60000", size)
 	}
-	for _, want := range []string{"a scenario", "throughput, MB/s", "window, requests", "rate allowed, 1/s", "refused, 1/s", "time, s", "adaptive", "bbr", "optimum"} {
+	for _, want := range []string{"a scenario", "throughput, MB/s", "window, requests", "rate allowed, 1/s", "throttled, 1/s", "time, s", "adaptive", "bbr", "optimum"} {
 		if !bytes.Contains(first.Bytes(), []byte(want)) {
 			t.Errorf("the figure does not say %q", want)
 		}
@@ -54,7 +54,7 @@ func TestEmptyPanelsAreLeftOut(t *testing.T) {
 	if err := drawCurves(&svg, "a scenario", []curve{{"adaptive", points}}); err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]bool{"throughput, MB/s": true, "window, requests": true, "rate allowed, 1/s": false, "refused, 1/s": false} {
+	for text, want := range map[string]bool{"throughput, MB/s": true, "window, requests": true, "rate allowed, 1/s": false, "throttled, 1/s": false} {
 		if got := bytes.Contains(svg.Bytes(), []byte(text)); got != want {
 			t.Errorf("the figure says %q: %v, want %v", text, got, want)
 		}

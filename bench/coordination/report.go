@@ -54,9 +54,9 @@ const reading = `
 Every figure is the median over the seeds; what follows in brackets is its 95 % bootstrap interval. *Goodput* is useful
 bytes over those of the scenario's fluid optimum, so 1 is about the most that any controller could do. *Difference* is
 that of goodput, seed by seed; a verdict other than *equal* means that its interval does not hold 0. A controller is *sound* in a
-scenario if at least 99.99 % of its archives succeed and at most 2 % of its requests are refused; only sound controllers
+scenario if at least 99.99 % of its archives succeed and at most 2 % of its requests are throttled; only sound controllers
 are ranked. ` + "`best-fixed`" + ` chooses the best window of a grid with hindsight, for each scenario. The figures show the first seed's run of ours and of the best sound
-baseline; what nobody used (a rate) and what nobody suffered (refusals) is left out. [simulator.md](../simulator.md)
+baseline; what nobody used (a rate) and what nobody suffered (503s) is left out. [simulator.md](../simulator.md)
 defines every result, the scenarios and the controllers.
 
 `
@@ -109,7 +109,7 @@ type column struct {
 
 func columns() []column {
 	return []column{
-		{"goodput", goodput, 3}, {"archives ok", success, 4}, {"refused", throttled, 4},
+		{"goodput", goodput, 3}, {"archives ok", success, 4}, {"throttled", throttled, 4},
 		{"90 % after, s", "timeTo90", 1}, {"recovery, s", "recoverySeconds", 1},
 		{"p50 / idle", "p50OverIdle", 2}, {"p99 / idle", "p99OverIdle", 2}, {"Jain", "jain", 3},
 		{"window CV", "windowCV", 2}, {"requests / GB", "requestsPerGB", 1},
@@ -135,7 +135,7 @@ func (r report) scenario(b *strings.Builder, c comparison) {
 		fmt.Fprintln(b)
 	}
 	if figure := r.figures[c.scenario.Name]; figure != "" {
-		fmt.Fprintf(b, "\n![Throughput, window, rate and refusals over time](%s)\n", figure)
+		fmt.Fprintf(b, "\n![Throughput, window, rate and 503s over time](%s)\n", figure)
 	}
 	fmt.Fprintln(b)
 }

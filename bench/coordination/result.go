@@ -44,7 +44,7 @@ func (e entry) name() string {
 }
 
 // Bounds of what counts as a comparison: goodput won by failing archives or by
-// flooding the destination with refused requests is no goodput.
+// flooding the destination with throttled requests is no goodput.
 const (
 	leastSuccess  = 0.9999
 	mostThrottled = 0.02
@@ -53,8 +53,8 @@ const (
 // sound tells whether the controller kept archive success and few throttles. Where no
 // archive ended, none failed.
 func (e entry) sound() bool {
-	ok, refused := e.get(success).Median, e.get(throttled).Median
-	return !math.IsNaN(e.get(goodput).Median) && !(ok < leastSuccess) && refused <= mostThrottled
+	ok, lost := e.get(success).Median, e.get(throttled).Median
+	return !math.IsNaN(e.get(goodput).Median) && !(ok < leastSuccess) && lost <= mostThrottled
 }
 
 // comparison is what all controllers did in one scenario, best goodput first.

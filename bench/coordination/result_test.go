@@ -9,11 +9,11 @@ import (
 )
 
 // did makes what a controller did with some seeds: goodput of each, and shares of
-// archives that succeeded and of requests that were refused.
-func did(controller string, ok, refused float64, goodputs ...float64) entry {
+// archives that succeeded and of requests that were throttled.
+func did(controller string, ok, wasted float64, goodputs ...float64) entry {
 	point := func(v float64) sim.Interval { return sim.Interval{Median: v, Low: v, High: v} }
 	row := sim.Row{Controller: controller, Metrics: map[string]sim.Interval{
-		goodput: point(middle(goodputs)), success: point(ok), throttled: point(refused),
+		goodput: point(middle(goodputs)), success: point(ok), throttled: point(wasted),
 	}}
 	for _, v := range goodputs {
 		row.Runs = append(row.Runs, sim.Result{goodput: v})
@@ -56,7 +56,7 @@ func TestVerdict(t *testing.T) {
 		{"ahead with every seed", did("adaptive", 1, 0, 0.91, 0.81, 0.71, 0.61, 0.51), "better"},
 		{"behind with every seed", did("adaptive", 1, 0, 0.89, 0.79, 0.69, 0.59, 0.49), "**worse**"},
 		{"now ahead, now behind", did("adaptive", 1, 0, 0.91, 0.79, 0.71, 0.59, 0.5), "equal"},
-		{"ahead by refusals", did("adaptive", 1, 0.1, 0.91, 0.81, 0.71, 0.61, 0.51), "**unsound**"},
+		{"ahead by 503s", did("adaptive", 1, 0.1, 0.91, 0.81, 0.71, 0.61, 0.51), "**unsound**"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := compare(&sim.Scenario{}, []entry{tt.our, did("other", 1, 0, 0.9, 0.8, 0.7, 0.6, 0.5)})

@@ -30,7 +30,7 @@ type store struct {
 }
 
 func newStore(folder string, parallel int) (*store, error) {
-	simulator, err := digest("internal/sim", "internal/sim/baseline")
+	simulator, err := digest("internal/sim")
 	if err != nil {
 		return nil, err
 	}
@@ -39,29 +39,28 @@ func newStore(folder string, parallel int) (*store, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("making the folder for results: %w", err)
+		return nil, fmt.Errorf("make the folder for results: %w", err)
 	}
 	return &store{folder: folder, parallel: parallel, simulator: simulator, law: law}, nil
 }
 
-// digest of the Go files of folders, tests left out.
+// digest of the Go files in folders and all below them, tests left out.
 func digest(folders ...string) (string, error) {
 	sum := sha256.New()
 	for _, folder := range folders {
-		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-		if err == nil && len(files) == 0 {
+		files := 0
+		err := filepath.WalkDir(folder, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			files++
+			return add(sum, file)
+		})
+		if err == nil && files == 0 {
 			err = fs.ErrNotExist
 		}
 		if err != nil {
-			return "", fmt.Errorf("reading the code in %s (run from the top of the repository): %w", folder, err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			if err := add(sum, file); err != nil {
-				return "", err
-			}
+			return "", fmt.Errorf("read the code in %s (run from the top of the repository): %w", folder, err)
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
@@ -70,10 +69,10 @@ func digest(folders ...string) (string, error) {
 func add(sum io.Writer, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("reading code: %w", err)
+		return fmt.Errorf("read code: %w", err)
 	}
 	if _, err := fmt.Fprintf(sum, "%s %d\n%s", file, len(text), text); err != nil {
-		return fmt.Errorf("digesting %s: %w", file, err)
+		return fmt.Errorf("hash %s: %w", file, err)
 	}
 	return nil
 }
@@ -96,7 +95,7 @@ func fingerprint(x *sim.Scenario) ([]byte, error) {
 	plain.Targets, plain.Description = nil, ""
 	text, err := json.Marshal(plain)
 	if err != nil {
-		return nil, fmt.Errorf("taking the fingerprint of scenario %s: %w", x.Name, err)
+		return nil, fmt.Errorf("take the fingerprint of scenario %s: %w", x.Name, err)
 	}
 	return text, nil
 }
@@ -156,11 +155,11 @@ func (s *store) run(x *sim.Scenario, controllers []sim.Controller, seeds int, fo
 func (s *store) load(path string) (e entry, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return entry{}, fmt.Errorf("reading a kept result: %w", err)
+		return entry{}, fmt.Errorf("read a kept result: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := gob.NewDecoder(f).Decode(&e); err != nil {
-		return entry{}, fmt.Errorf("reading the kept result %s (delete it to compute it again): %w", path, err)
+		return entry{}, fmt.Errorf("read the kept result %s (delete it to compute it again): %w", path, err)
 	}
 	return e, nil
 }
@@ -169,14 +168,14 @@ func (s *store) load(path string) (e entry, err error) {
 func (s *store) save(path string, e entry) (err error) {
 	f, err := os.CreateTemp(s.folder, "new-*")
 	if err != nil {
-		return fmt.Errorf("keeping a result: %w", err)
+		return fmt.Errorf("store a result: %w", err)
 	}
 	err = errors.Join(gob.NewEncoder(f).Encode(e), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("keeping a result in %s: %w", path, errors.Join(err, os.Remove(f.Name())))
+		return fmt.Errorf("store a result in %s: %w", path, errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,5 +83,40 @@ func TestReportHoldsEverything(t *testing.T) {
 	}
 	if strings.Contains(page, "NaN") || strings.Contains(page, "%!") {
 		t.Errorf("the page has holes:\n%s", page)
+	}
+}
+
+// What a law depends on are all packages of the core: most of it is in folders of the folder.
+func TestDigestIsOfAllBelowAFolder(t *testing.T) {
+	top := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		file := filepath.Join(top, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take := func() string {
+		t.Helper()
+		sum, err := digest(top)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	if _, err := digest(top); err == nil {
+		t.Error("a folder without code has a digest")
+	}
+	write("core.go", "package core")
+	write("law/law.go", "package law")
+	first := take()
+	write("law/law_test.go", "package law")
+	write("law/README.md", "a law")
+	if take() != first {
+		t.Error("tests and pages change the digest")
+	}
+	write("law/law.go", "package law // another")
+	if take() == first {
+		t.Error("code in a folder below does not change the digest")
 	}
 }

@@ -54,7 +54,7 @@ type effect struct {
 func effects() []effect {
 	return []effect{
 		{"goodput, % of optimum", goodput, 100},
-		{"refused, % of requests", throttled, 100},
+		{"throttled, % of requests", throttled, 100},
 		{"90 % after, s", "timeTo90", 1},
 		{"recovery, s", "recoverySeconds", 1},
 		{"p50 / idle", "p50OverIdle", 1},

@@ -106,14 +106,14 @@ const varietyReading = `
 The scenarios are drawn at random from the families and ranges of [simulator.md](../simulator.md#scenarios-that-nobody-tuned-for);
 no parameter was chosen by them, though some were by others of the same families. *Goodput* is useful bytes over those of the scenario's fluid optimum, the median over the
 seeds. A controller is *sound* in a scenario if at least 99.99 % of its archives succeed and at most 2 % of its requests are
-refused. Goodput is told of all scenarios, those in which a controller is not sound among them; one column counts it as 0
+throttled. Goodput is told of all scenarios, those in which a controller is not sound among them; one column counts it as 0
 there, and the figure shows the four others that have most by that column.
 
 `
 
 // controllers has a line for each controller.
 func (v variety) controllers(b *strings.Builder) {
-	fmt.Fprintf(b, "## Controllers\n\n| controller | sound in | goodput: median | mean | 10th percentile | worst | mean, 0 where not sound | refused, median | p50 / idle, median |\n")
+	fmt.Fprintf(b, "## Controllers\n\n| controller | sound in | goodput: median | mean | 10th percentile | worst | mean, 0 where not sound | throttled, median | p50 / idle, median |\n")
 	fmt.Fprintf(b, "|---|---|---|---|---|---|---|---|---|\n")
 	for _, name := range append([]string{subject}, rivals()...) {
 		values := v.values(name, goodput)
@@ -188,7 +188,7 @@ func (v variety) behind(b *strings.Builder) {
 
 // unsound lists the scenarios in which the subject is not sound.
 func (v variety) unsound(b *strings.Builder) {
-	fmt.Fprintf(b, "## Where it is not sound\n\n| scenario | archives ok | refused | |\n|---|---|---|---|\n")
+	fmt.Fprintf(b, "## Where it is not sound\n\n| scenario | archives ok | throttled | |\n|---|---|---|---|\n")
 	for _, c := range v.compared {
 		if our, _ := c.of(subject); !our.sound() {
 			fmt.Fprintf(b, "| %s | %s | %s | %s |\n", c.scenario.Name, number(our.get(success).Median, 4), number(our.get(throttled).Median, 4), c.scenario.Description)
@@ -295,7 +295,7 @@ func signed3(v float64) string {
 func (v variety) write(folder string) error {
 	figures := filepath.Join(folder, "coordination")
 	if err := os.MkdirAll(figures, 0o755); err != nil {
-		return fmt.Errorf("making the folder of the figures: %w", err)
+		return fmt.Errorf("make the folder of the figures: %w", err)
 	}
 	if err := v.draw(filepath.Join(figures, "variety.svg")); err != nil {
 		return err
@@ -330,7 +330,7 @@ func (v variety) data() ([]byte, error) {
 		Rows    []map[string]any `json:"rows"`
 	}{v.date.UTC().Format("2006-01-02"), v.machine, v.command, v.seeds, rows})
 	if err != nil {
-		return nil, fmt.Errorf("encoding the results: %w", err)
+		return nil, fmt.Errorf("encode the results: %w", err)
 	}
 	text := bytes.ReplaceAll(b.Bytes(), []byte("},{"), []byte("},\n{"))
 	return bytes.Replace(text, []byte(":[{"), []byte(":[\n{"), 1), nil

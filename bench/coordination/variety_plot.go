@@ -28,7 +28,7 @@ func (v variety) draw(file string) error {
 	for i, name := range slices.Backward(names) {
 		line, err := v.sorted(name)
 		if err != nil {
-			return fmt.Errorf("drawing %s: %w", name, err)
+			return fmt.Errorf("draw %s: %w", name, err)
 		}
 		line.LineStyle = tint(i)
 		drawn.Add(line)

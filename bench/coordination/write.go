@@ -16,7 +16,7 @@ import (
 func (r *report) write(folder string) error {
 	figures := filepath.Join(folder, "coordination")
 	if err := os.MkdirAll(figures, 0o755); err != nil {
-		return fmt.Errorf("making the folder of the figures: %w", err)
+		return fmt.Errorf("make the folder of the figures: %w", err)
 	}
 	r.figures = map[string]string{}
 	for _, c := range r.compared {
@@ -40,7 +40,7 @@ func (r *report) write(folder string) error {
 func writeAll(folder string, files map[string][]byte) error {
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(folder, name), text, 0o644); err != nil {
-			return fmt.Errorf("writing the report: %w", err)
+			return fmt.Errorf("write the report: %w", err)
 		}
 	}
 	return nil
@@ -62,7 +62,7 @@ func (c comparison) figure(path string) (bool, error) {
 		return false, err
 	}
 	if err := os.WriteFile(path, svg.Bytes(), 0o644); err != nil {
-		return false, fmt.Errorf("writing a figure: %w", err)
+		return false, fmt.Errorf("write a figure: %w", err)
 	}
 	return true, nil
 }
@@ -87,7 +87,7 @@ func (r *report) data() ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	if err := encoder.Encode(all); err != nil {
-		return nil, fmt.Errorf("encoding the results: %w", err)
+		return nil, fmt.Errorf("encode the results: %w", err)
 	}
 	// One line for each row, so that changes can be read.
 	return bytes.ReplaceAll(b.Bytes(), []byte(`{"scenario"`), []byte("\n{\"scenario\"")), nil

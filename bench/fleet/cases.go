@@ -10,8 +10,8 @@ import (
 const (
 	// objectBytes is the size of each file, and so of each request.
 	objectBytes = 256 << 10
-	// lanes is the number of prefixes, and of partitions where the path is policed.
-	lanes = 4
+	// prefixCount is the number of prefixes, and of partitions where the path is policed.
+	prefixCount = 4
 	// base is the prefix that all transfers write below, so that they share partitions.
 	base = "fleet"
 )
@@ -34,10 +34,10 @@ func conditions() []condition {
 	return []condition{
 		{
 			name:  "policed",
-			about: fmt.Sprintf("%d partitions, each taking %d requests/s; 100 ms service time", lanes, perSecond),
+			about: fmt.Sprintf("%d partitions, each taking %d requests/s; 100 ms service time", prefixCount, perSecond),
 			text: fmt.Sprintf("partitions: [{keys: %q, requestsPerSecond: %d}]\nserviceTime: {median: 100ms, p99: 300ms}\n",
 				base+"/p?", perSecond),
-			capacity: lanes * perSecond * objectBytes, requestsPerSecond: perSecond, service: 100 * time.Millisecond,
+			capacity: prefixCount * perSecond * objectBytes, requestsPerSecond: perSecond, service: 100 * time.Millisecond,
 		},
 		{
 			name:     "link",
@@ -72,7 +72,7 @@ func (f fleet) coordination() v1alpha1.Coordination {
 	}
 	return v1alpha1.Coordination{
 		Mode:          v1alpha1.ModeUncoordinated,
-		Uncoordinated: v1alpha1.FixedWindows{MaxPrefixes: lanes, MaxConcurrentUploads: f.window},
+		Uncoordinated: v1alpha1.FixedWindows{MaxPrefixes: prefixCount, MaxConcurrentUploads: f.window},
 	}
 }
 

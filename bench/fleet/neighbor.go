@@ -68,7 +68,7 @@ func (n *neighbor) sent() traffic {
 func (n *neighbor) send(ctx context.Context, connection int) {
 	content := make([]byte, objectBytes)
 	for number := 0; ctx.Err() == nil; {
-		url := fmt.Sprintf("%s/%s/p%d/neighbor-%d-%d", n.endpoint, n.location, (connection+number)%lanes, connection, number)
+		url := fmt.Sprintf("%s/%s/p%d/neighbor-%d-%d", n.endpoint, n.location, (connection+number)%prefixCount, connection, number)
 		if n.put(ctx, url, content) {
 			n.stored.Add(1)
 			number++

@@ -43,7 +43,7 @@ repeat what is throttled after %d ms, on average, whatever comes back. After %.0
 | all | everybody's part of what the path carries then |
 
 ![goodput, throttling and time to be stored](fleet.svg)
-`, r.Date, r.Machine, r.Load, objectBytes>>10, lanes, r.SearchSeconds, r.AloneSeconds, neighborConnections, neighborRest.Milliseconds(), neighborBackoff.Milliseconds(),
+`, r.Date, r.Machine, r.Load, objectBytes>>10, prefixCount, r.SearchSeconds, r.AloneSeconds, neighborConnections, neighborRest.Milliseconds(), neighborBackoff.Milliseconds(),
 		settle.Seconds(), r.SharedSeconds)
 }
 

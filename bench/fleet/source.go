@@ -21,8 +21,8 @@ type source struct{ dir string }
 // they fall into the same partitions, and other names.
 func makeSource(dir string) (source, error) {
 	for transfer := range sharers {
-		for lane := range lanes {
-			folder := filepath.Join(dir, path(transfer), fmt.Sprintf("p%d", lane))
+		for prefix := range prefixCount {
+			folder := filepath.Join(dir, path(transfer), fmt.Sprintf("p%d", prefix))
 			if err := os.MkdirAll(folder, 0o755); err != nil {
 				return source{}, fmt.Errorf("make the source: %w", err)
 			}

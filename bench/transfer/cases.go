@@ -15,7 +15,7 @@ func conditions() []condition {
 		{name: "http", about: "plain HTTP to a server that only counts; cargoship signs each body by its SHA-256"},
 		{name: "tls", about: "the same over TLS", tls: true},
 		{
-			name: "policer", about: "400 requests/s, 100 ms service time; medium is 1.3 s of work, about what finding that costs, refusals included",
+			name: "policer", about: "400 requests/s, 100 ms service time; medium is 1.3 s of work, about what finding that costs, 503s included",
 			text:              "partitions: [{requestsPerSecond: 400}]\nserviceTime: {median: 100ms}\n",
 			requestsPerSecond: 400,
 		},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -26,6 +28,8 @@ type copyFlags struct {
 	copy.Options
 	packing packingFlags
 	asked   askedFlags
+	limits  limitFlags
+	forget  bool
 	asJSON  bool
 }
 
@@ -55,6 +59,8 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	f.asked.add(flags, &f.Destination)
 	addSourceFlags(flags, &f.Include, &f.Exclude)
 	f.packing.add(flags, &f.Layout)
+	f.limits.add(flags)
+	flags.BoolVar(&f.forget, "no-memory", false, "neither use nor keep what was found out about the destination, in the user's cache directory")
 	flags.Var(choice(&f.Strategy, copy.Strategies()...), "strategy", "how prefixes share the window: TCPLike, FairShare or Adaptive (default)")
 	f.Sync = upload.SyncNone
 	flags.Var(choice(&f.Sync, upload.SyncNone, upload.SyncSizeAndTime, upload.SyncChecksum), "sync", "skip files that exist with the same size and time, or checksum: None, SizeAndTime or Checksum")
@@ -76,10 +82,29 @@ func (f *copyFlags) complete(args []string) error {
 	if err := f.asked.complete(&f.Destination); err != nil {
 		return err
 	}
+	if !f.forget {
+		f.Memory = memoryDirectory()
+	}
+	if f.Limits, err = f.limits.complete(); err != nil {
+		return err
+	}
 	if err := archive.CheckPatterns(f.Include, f.Exclude); err != nil {
 		return err
 	}
 	return f.Layout.Validate()
+}
+
+// memoryDirectory is where the user's cache has what destinations are known for. Nothing is
+// remembered for a user without a home: making one would be the system's business.
+func memoryDirectory() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(filepath.Dir(cache)); err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "cargoship", "destinations")
 }
 
 func runCopy(cmd *cobra.Command, o copy.Options, asJSON bool) error {
@@ -129,9 +154,13 @@ func printSummary(w io.Writer, s copy.Summary, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(s)
 	}
-	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed; peak memory %s\n",
+	hedged := ""
+	if s.Hedged > 0 {
+		hedged = fmt.Sprintf("; %d late requests sent twice", s.Hedged)
+	}
+	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed%s; peak memory %s\n",
 		s.Files, convert.Bytes(s.Bytes), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond),
-		convert.Bytes(int64(s.Throughput)), s.Checksum, s.Skipped, s.Failed, convert.Bytes(s.PeakMemory))
+		convert.Bytes(int64(s.Throughput)), s.Checksum, s.Skipped, s.Failed, hedged, convert.Bytes(s.PeakMemory))
 	return err
 }
 

@@ -1,207 +1,173 @@
 package main
 
 import (
-	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/convert"
-	"cargoship.dev/operator/internal/upload"
+	"cargoship.dev/operator/internal/estimate"
+	"cargoship.dev/operator/internal/prices"
 )
 
-// defaultPrices are list prices of Amazon S3 in us-east-1 for the first 50 TB, as
-// published in March 2026. Deep Archive is left out: for its requests the sources at
-// hand differ.
-//
-//go:embed prices.json
-var defaultPrices []byte
-
-// price is what a storage class costs, in the currency of the table.
-type price struct {
-	Class string `json:"class"`
-	// GiBMonth is for one GiB stored for a month, Thousand for 1,000 requests that write.
-	GiBMonth float64 `json:"gibMonth"`
-	Thousand float64 `json:"thousandRequests"`
+// estimated is what a command prints: the packing asked for, and if it is known, the other one.
+type estimated struct {
+	estimate.Way
+	Currency   string `json:"currency"`
+	PricesDate string `json:"pricesDate,omitempty"`
+	PricesOf   string `json:"pricesOf,omitempty"`
+	// Months is how long what is stored is kept.
+	Months   float64           `json:"months"`
+	Other    *estimate.Way     `json:"other,omitempty"`
+	Cheapest []estimate.Choice `json:"cheapest,omitempty"`
 }
 
-type priceTable struct {
-	Currency string  `json:"currency"`
-	Classes  []price `json:"classes"`
+// estimateFlags say how what is estimated is stored and priced.
+type estimateFlags struct {
+	priceFile string
+	months    float64
+	sse       string
+	bucketKey bool
+	asJSON    bool
 }
 
-// estimate is what a copy would create.
-type estimate struct {
-	// Files counts files, and with packing tar directories and links too.
-	Files    int64 `json:"files"`
-	Skipped  int64 `json:"skipped"`
-	Archives int64 `json:"archives"`
-	// Objects, Bytes and Requests are those of data and manifests. Bytes are before compression.
-	Objects  int64  `json:"objects"`
-	Bytes    int64  `json:"bytes"`
-	Requests int64  `json:"requests"`
-	Currency string `json:"currency"`
-	Costs    []cost `json:"costs"`
+func (f *estimateFlags) add(flags *pflag.FlagSet) {
+	f.addTerms(flags)
+	flags.BoolVar(&f.asJSON, "json", false, "print the estimate as a JSON object")
 }
 
-// cost is the cost in one storage class.
-type cost struct {
-	Class    string  `json:"class"`
-	Month    float64 `json:"perMonth"`
-	Requests float64 `json:"requestsOnce"`
+// addTerms adds those that say what is priced.
+func (f *estimateFlags) addTerms(flags *pflag.FlagSet) {
+	flags.StringVar(&f.priceFile, "prices", "", "file with a price table, as JSON")
+	flags.Float64Var(&f.months, "months", 12, "how many months the objects are kept")
+	flags.StringVar(&f.sse, "sse", "", "server-side encryption, AES256 or aws:kms, whose requests are priced")
+	flags.BoolVar(&f.bucketKey, "bucket-key", false, "with --sse aws:kms: use an S3 Bucket Key, for fewer requests to the KMS")
+}
+
+// complete returns prices and terms.
+func (f *estimateFlags) complete() (prices.Table, prices.Terms, error) {
+	if !(f.months >= 0 && f.months <= 12_000) {
+		return prices.Table{}, prices.Terms{}, errors.New("--months must be between 0 and 12000")
+	}
+	table, err := prices.Read(f.priceFile)
+	return table, prices.Terms{Months: f.months, KMS: f.sse == "aws:kms", BucketKey: f.bucketKey, ThawDays: defaultThawDays}, err
 }
 
 func newEstimateCommand() *cobra.Command {
 	var layout archive.Layout
 	var packing packingFlags
 	var include, exclude []string
-	var prices string
-	var asJSON bool
+	var f estimateFlags
 	cmd := &cobra.Command{
 		Use:   "estimate DIR",
 		Short: "Estimate the objects, requests and cost of a copy, without sending anything",
-		Long: "Walk a directory as copy would, and print how many archives, objects, bytes and requests a copy takes, and\n" +
-			"its cost by storage class. Sizes are before compression. Prices are list prices of Amazon S3 in us-east-1,\n" +
-			"unless --prices names a file with others; docs/operations.md describes the format.",
+		Long: "Walk a directory as copy would, and print how many archives, objects, bytes and requests a copy takes, packed\n" +
+			"and not packed, what it costs by storage class to write, keep and restore, and which is the cheapest. Sizes are\n" +
+			"before compression. Prices are list prices of Amazon S3 in us-east-1, unless --prices names a file with others;\n" +
+			"docs/operations.md describes the format.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(packing.complete(&layout, args[0]), archive.CheckPatterns(include, exclude), layout.Validate()); err != nil {
+			other, alternative := packing.other(layout)
+			table, terms, err := f.complete()
+			if err := errors.Join(err, packing.complete(&layout, args[0]), other.complete(&alternative, args[0]),
+				archive.CheckPatterns(include, exclude), layout.Validate()); err != nil {
 				return cli.UsageError{Err: err}
 			}
-			table, err := readPrices(prices)
-			if err != nil {
-				return cli.UsageError{Err: err}
+			var ways []estimate.Way
+			for _, l := range []archive.Layout{layout, alternative} {
+				run, err := estimate.Directory(cmd.Context(), args[0], l, include, exclude, table)
+				if err != nil {
+					return err
+				}
+				ways = append(ways, estimate.NewWay(run, table, terms))
 			}
-			e, err := estimateCopy(cmd.Context(), args[0], layout, include, exclude)
-			if err != nil {
-				return err
-			}
-			e.price(table)
-			return e.print(cmd.OutOrStdout(), asJSON)
+			return newEstimated(ways, table, terms).print(cmd.OutOrStdout(), f.asJSON)
 		},
 	}
 	packing.add(cmd.Flags(), &layout)
 	addSourceFlags(cmd.Flags(), &include, &exclude)
-	cmd.Flags().StringVar(&prices, "prices", "", "file with a price table, as JSON")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the estimate as a JSON object")
+	f.add(cmd.Flags())
 	return cmd
 }
 
-func readPrices(file string) (priceTable, error) {
-	data := defaultPrices
-	if file != "" {
-		var err error
-		if data, err = os.ReadFile(file); err != nil {
-			return priceTable{}, fmt.Errorf("read the price table: %w", err)
-		}
+func newEstimated(ways []estimate.Way, table prices.Table, terms prices.Terms) estimated {
+	e := estimated{
+		Way: ways[0], Currency: table.Currency, PricesDate: table.Date, PricesOf: table.Of, Months: terms.Months,
+		Cheapest: estimate.Cheapest(ways, table.Currency),
 	}
-	var t priceTable
-	if err := json.Unmarshal(data, &t); err != nil {
-		return t, fmt.Errorf("read the price table %s: %w", file, err)
+	if len(ways) > 1 {
+		e.Other = &ways[1]
 	}
-	for _, p := range t.Classes {
-		if p.Class == "" || p.GiBMonth < 0 || p.Thousand < 0 {
-			return t, fmt.Errorf("price table %s: every class needs a name and non-negative prices", file)
-		}
-	}
-	return t, nil
+	return e
 }
 
-// estimateCopy walks a directory and counts what a copy would create.
-func estimateCopy(ctx context.Context, dir string, layout archive.Layout, include, exclude []string) (estimate, error) {
-	var e estimate
-	source, err := archive.OpenSource(dir, "")
-	if err != nil {
-		return e, err
+// ways are those there are.
+func (e estimated) ways() []estimate.Way {
+	if e.Other == nil {
+		return []estimate.Way{e.Way}
 	}
-	defer func() { _ = source.Close() }()
-	layout.UID = "estimate"
-	e.bookkeeping(layout)
-	if layout, err = source.Resolve(ctx, layout, include, exclude); err != nil {
-		return e, err
-	}
-	options := archive.WalkOptions{Include: include, Exclude: exclude, Layout: layout}
-	members := int64(0)
-	_, err = source.Walk(ctx, options, func(a archive.Archive) error {
-		e.add(layout, a)
-		members += a.Files()
-		return nil
-	})
-	e.pathIndex(members)
-	return e, err
+	return []estimate.Way{e.Way, *e.Other}
 }
 
-// pathIndex counts what finds so many members by their paths.
-func (e *estimate) pathIndex(members int64) {
-	for range archive.PathIndexObjects(members) {
-		e.object(0, 1)
-	}
-}
-
-// bookkeeping counts what a run has once.
-func (e *estimate) bookkeeping(layout archive.Layout) {
-	e.object(0, 1) // the index
-	if layout.Tar != nil {
-		e.object(0, 1) // the plan
-	}
-}
-
-// add counts an archive.
-func (e *estimate) add(layout archive.Layout, a archive.Archive) {
-	e.Archives++
-	if a.Number == 0 {
-		e.object(0, 1) // the digests of the prefix
-	}
-	_, packs := layout.TarKey(a)
-	for _, entry := range a.Entries {
-		switch {
-		case !entry.Sendable():
-			e.Skipped++
-			continue
-		case !packs || entry.Object:
-			e.object(entry.Size, upload.Requests(entry.Size))
-		}
-		e.Files++
-	}
-	if packs {
-		size := archive.PlannedSize(a)
-		e.object(size, upload.StreamRequests(size))
-	}
-	e.object(0, 1) // the manifest
-}
-
-func (e *estimate) object(bytes, requests int64) {
-	e.Objects++
-	e.Bytes += bytes
-	e.Requests += requests
-}
-
-// price adds the costs.
-func (e *estimate) price(t priceTable) {
-	e.Currency = t.Currency
-	for _, p := range t.Classes {
-		e.Costs = append(e.Costs, cost{
-			p.Class, float64(e.Bytes) / (1 << 30) * p.GiBMonth, float64(e.Requests) / 1000 * p.Thousand,
-		})
-	}
-}
-
-func (e estimate) print(w io.Writer, asJSON bool) error {
+func (e estimated) print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(e)
 	}
-	_, err := fmt.Fprintf(w, "%d files, %d skipped; %d archives, %d objects, %s before compression, %d requests\n",
-		e.Files, e.Skipped, e.Archives, e.Objects, convert.Bytes(e.Bytes), e.Requests)
-	for _, c := range e.Costs {
-		if err == nil {
-			_, err = fmt.Fprintf(w, "%-20s %12.2f %s a month, %10.2f %s once for the requests\n", c.Class, c.Month, e.Currency, c.Requests, e.Currency)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, way := range e.ways() {
+		_, _ = fmt.Fprintf(w, "packing %s: %d files, %d skipped; %d archives, %d objects, %s before compression, %d requests\n",
+			way.Packing, way.Files, way.Skipped, way.Archives, way.Objects, convert.Bytes(way.Bytes), way.Requests)
+	}
+	_, _ = fmt.Fprintf(w, "in %s, prices %s\n\n", e.Currency, e.source())
+	_, _ = fmt.Fprintf(table, "PACKING\tCLASS\tONCE\tA MONTH\tOVERHEAD\tMIN DAYS\t%g MONTHS\tRESTORE\tTRAFFIC OUT\n", e.Months)
+	for _, way := range e.ways() {
+		for _, q := range way.Costs {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
+				way.Packing, q.Class, estimate.Amount(q.Requests+q.KMS), estimate.Amount(q.Month), estimate.Amount(q.Overhead),
+				q.MinimumDays, estimate.Amount(q.Total), restores(q.Restores), estimate.Amount(q.TransferOut))
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print the estimate: %w", err)
+	}
+	return e.advise(w)
+}
+
+// source says what prices these are.
+func (e estimated) source() string {
+	if e.PricesDate == "" {
+		return "of a table without a date"
+	}
+	return fmt.Sprintf("of %s (%s)", e.PricesDate, e.PricesOf)
+}
+
+// restores writes the ways to restore, as "0.07 Bulk, 0.12 Standard".
+func restores(ways []prices.Restore) string {
+	var text []string
+	for _, r := range ways {
+		text = append(text, strings.TrimSpace(estimate.Amount(r.Cost)+" "+r.Tier))
+	}
+	return strings.Join(text, ", ")
+}
+
+// advise names the cheapest.
+func (e estimated) advise(w io.Writer) (err error) {
+	for i, c := range e.Cheapest {
+		what := "cheapest"
+		if i > 0 {
+			what = "cheapest without a thaw"
+		}
+		_, err = fmt.Fprintf(w, "\n%s for %g months: packing %s in %s, %s %s\n", what, e.Months, c.Packing, c.Class, estimate.Amount(c.Total), e.Currency)
+		for _, reason := range c.Reasons {
+			_, err = fmt.Fprintf(w, "- %s\n", reason)
 		}
 	}
 	return err

@@ -127,6 +127,19 @@ func (p *packingFlags) complete(l *archive.Layout, source string) error {
 	return nil
 }
 
+// other is the other packing with the same settings, and its layout, which has the pattern only
+// if that goes with both packings.
+func (p *packingFlags) other(l archive.Layout) (packingFlags, archive.Layout) {
+	o := *p
+	if o.format = packingTar; p.format == packingTar {
+		o.format = packingObjects
+	}
+	if l.Pattern == archive.Mirror {
+		l.Pattern = ""
+	}
+	return o, l
+}
+
 // parseSize reads a number of bytes as Kubernetes writes it, such as 64Mi.
 func parseSize(text string) (int64, error) {
 	q, err := resource.ParseQuantity(text)

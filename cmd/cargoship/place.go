@@ -16,7 +16,7 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// place is where archives are: what the first argument of a command names.
+// place is where archives are, as the first argument of a command names it.
 type place struct {
 	// arg stands for it in the help, otherwise for the run that is read if none is named.
 	arg, otherwise string
@@ -24,6 +24,8 @@ type place struct {
 	// for the latest.
 	find     func(ctx context.Context, target string, d *s3.Options) (base, run string, err error)
 	complete cobra.CompletionFunc
+	// ended returns the transfer of the run, which must have ended; nil where there is none.
+	ended func(ctx context.Context, target string) (*v1alpha1.ArchiveTransfer, error)
 }
 
 // inBucket is a place that a URL names.
@@ -41,7 +43,7 @@ func inBucket() place {
 // inCluster is a place that a transfer of a cluster names, with location and credentials
 // taken from the object.
 func inCluster(cluster kubectl.Commands) place {
-	return place{arg: "NAME", otherwise: "that of the transfer", complete: cluster.CompleteNames,
+	return place{arg: "NAME", otherwise: "that of the transfer", complete: cluster.CompleteNames, ended: cluster.Ended,
 		find: func(ctx context.Context, name string, d *s3.Options) (string, string, error) {
 			source, err := cluster.Archive(ctx, name, d.CredentialsDir == "")
 			if err != nil {
@@ -55,7 +57,7 @@ func inCluster(cluster kubectl.Commands) place {
 		}}
 }
 
-// reach takes over what flags do not say.
+// reach fills in what flags leave open.
 func reach(a kubectl.Archive, d *s3.Options) {
 	l := a.Location
 	d.Bucket, d.Region, d.Endpoint = l.Bucket, cmp.Or(d.Region, l.Region), cmp.Or(d.Endpoint, l.Endpoint)
@@ -74,7 +76,7 @@ func reach(a kubectl.Archive, d *s3.Options) {
 	d.Asked.ExpectedBucketOwner = cmp.Or(d.Asked.ExpectedBucketOwner, l.ExpectedBucketOwner)
 }
 
-// fromHere says what to do where only the cluster can reach the server.
+// fromHere returns an error with advice if only the cluster can reach the server.
 func fromHere(a kubectl.Archive, d *s3.Options) error {
 	host := strings.SplitN(strings.TrimPrefix(strings.TrimPrefix(d.Endpoint, "https://"), "http://"), "/", 2)[0]
 	host, _, _ = strings.Cut(host, ":")

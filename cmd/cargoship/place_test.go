@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/cli"
@@ -101,8 +102,18 @@ func TestArchivesOfATransfer(t *testing.T) {
 	if out, line, code := plugin(t.Context(), t, kubeconfig, "verify", "photos", "--read-back"); code != 0 || !strings.Contains(out, "0 wrong") {
 		t.Errorf("verify ends with %d, %s\n%s", code, line, out)
 	}
+	if _, line, code := plugin(t.Context(), t, kubeconfig, "report", "photos"); code != 1 || !strings.Contains(line, "it has not ended") {
+		t.Errorf("a report of a transfer that runs: %d, %s", code, line)
+	}
+	at.Status.CompletionTime, at.Spec.Destination.StorageClass = ptr.To(metav1.Now()), "GLACIER_IR"
+	at.Spec.Destination.ServerSideEncryption = &v1alpha1.ServerSideEncryption{Algorithm: "aws:kms"}
+	out, line, code := plugin(t.Context(), t, kubeconfig, "report", "photos", "-o", "json")
+	if code != 0 || !strings.Contains(out, `"fleet": {`) || !strings.Contains(out, `"class": "GLACIER_IR"`) || strings.Contains(out, `"kmsOnce": 0,`) {
+		t.Errorf("report ends with %d, %s\n%s", code, line, out)
+	}
+	keepsToSchema(t, out)
 	back := filepath.Join(t.TempDir(), "back")
-	_, line, code := plugin(t.Context(), t, kubeconfig, "restore", "photos", back)
+	_, line, code = plugin(t.Context(), t, kubeconfig, "restore", "photos", back)
 	if text, err := os.ReadFile(filepath.Join(back, "a.txt")); code != 0 || err != nil || string(text) != "text" {
 		t.Errorf("restore ends with %d, %s: %q, %v", code, line, text, err)
 	}

@@ -21,7 +21,7 @@ const (
 
 const aboutCluster = "Show and change the ArchiveTransfers of a cluster"
 
-// newProgram is the program that the command line asks for, by the name that it was called.
+// newProgram returns the program that was called, by its name.
 func newProgram(argv []string) *cobra.Command {
 	args := argv[1:]
 	var root *cobra.Command
@@ -51,7 +51,7 @@ func newPlugin() *cobra.Command {
 // clusterCommands are those that read objects, and those that read what objects name.
 func clusterCommands(cluster kubectl.Commands) []*cobra.Command {
 	in := inCluster(cluster)
-	return append(cluster.All(), newListCommand(in), newRestoreCommand(in), newVerifyCommand(in), newPlannedEstimateCommand(in))
+	return append(cluster.All(), newListCommand(in), newRestoreCommand(in), newVerifyCommand(in), newPlannedEstimateCommand(in), newReportCommand(in))
 }
 
 // newClusterCommand has the same commands where no plugin is installed.

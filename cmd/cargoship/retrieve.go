@@ -12,7 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"cargoship.dev/operator/internal/archive"
@@ -205,6 +204,9 @@ type restoreFlags struct {
 	catalogFlags
 	restore.Options
 	attributes attributesMode
+	thaw       thawFlags
+	// roomy: nobody asks whether there is room for everything.
+	roomy bool
 }
 
 func newRestoreCommand(in place) *cobra.Command {
@@ -216,9 +218,16 @@ func newRestoreCommand(in place) *cobra.Command {
 			"pattern. A file gets its name only after its digest is verified. A file that exists with the right size and\n" +
 			"time is not fetched again, only its mode, owner and extended attributes are set: to resume an interrupted\n" +
 			"restore, repeat the command. Nothing outside of the directory is touched.\n\n" + aboutPatterns + "\n\n" +
-			"Exit code 1 means that files were not restored, 4 that all were, some without all of their attributes.",
+			"Objects in archive storage classes such as S3 Glacier are thawed with --thaw: the command tells what it will ask\n" +
+			"for and what that costs, asks for it if that is within --max-cost, restores what can be read, and exits with 5.\n" +
+			"Rerun it later for the rest, or have it wait with --wait.\n\n" +
+			"Exit code 1 means that files were not restored, 4 that all were, some without all of their attributes, 5 that\n" +
+			"the others are being thawed.",
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.thaw.check(cmd); err != nil {
+				return err
+			}
 			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) (err error) {
 				f.Catalog, f.Dir = c, args[1]
 				if f.Selection, err = resolve(cmd.Context(), c, args[2:]); err != nil {
@@ -234,6 +243,8 @@ func newRestoreCommand(in place) *cobra.Command {
 	flags.Var(choice(&f.attributes, attributesRequired, attributesBestEffort), "attributes", "whether a mode, owner or attribute that can't be set is an error (required) or a warning (best-effort); the file is restored in either case")
 	flags.BoolVar(&f.Privileged, "privileged-attributes", false, "also restore set-ID bits of files, and trusted.* and other security.* attributes; anyone who can write to the bucket controls them")
 	flags.BoolVar(&f.Repair, "repair", false, "verify the content of existing files, and replace files that differ")
+	flags.BoolVar(&f.roomy, "no-room-check", false, "begin even if the files don't fit into the file system by their sizes, for one that compresses")
+	f.thaw.add(flags)
 	return cmd
 }
 
@@ -246,6 +257,16 @@ func (f *restoreFlags) run(cmd *cobra.Command) error {
 		total = planned(f.Catalog)
 	}
 	stderr := cmd.ErrOrStderr()
+	if !f.roomy {
+		if err := restore.CheckRoom(cmd.Context(), f.Options); err != nil {
+			return fmt.Errorf("nothing was restored: %w, or use --no-room-check", err)
+		}
+	}
+	end, err := f.thaw.begin(cmd, &f.Options)
+	if err != nil {
+		return err
+	}
+	defer end()
 	bar := newBar(stderr, total, "restoring")
 	f.Progress = func(s restore.Summary) { bar.show(s.Bytes, s.Files+s.Present) }
 	warned := len(f.Catalog.Warnings)
@@ -257,6 +278,7 @@ func (f *restoreFlags) run(cmd *cobra.Command) error {
 	if s.AttributesLeftOut > 0 {
 		_, _ = fmt.Fprintf(stderr, "warning: set-ID bits or attributes of %d files were not restored: use --privileged-attributes if you trust everyone who can write to the bucket\n", s.AttributesLeftOut)
 	}
+	f.thaw.tellThawing(stderr, s)
 	text := fmt.Sprintf("%d files, %s restored; %d existed, attributes corrected on %d of them; %d failed, %d never archived, %d with incomplete attributes",
 		s.Files, convert.Bytes(s.Bytes), s.Present, s.Corrected, s.Failed, s.Missing, s.AttributesFailed)
 	if printErr := printResult(cmd.OutOrStdout(), s, text, f.asJSON); err == nil {
@@ -273,6 +295,8 @@ func (f *restoreFlags) verdict(s restore.Summary) error {
 	switch {
 	case s.Failed > 0:
 		return fmt.Errorf("%d files were not restored: fix the errors above and rerun", s.Failed)
+	case s.Thawing > 0:
+		return cli.ExitError{Err: fmt.Errorf("%d files are not restored yet: rerun once their objects are thawed", s.Thawing), Code: exitThawing}
 	case s.Files+s.Present == 0 && len(f.Selection) > 0:
 		return fmt.Errorf("nothing matches %q: list archived files with cargoship ls", []string(f.Selection))
 	case s.AttributesFailed > 0 && f.attributes == attributesRequired:
@@ -347,43 +371,5 @@ func tellFailures(w io.Writer, what string, list []restore.Failure, all int64) {
 	}
 	if more := all - maxListed; more > 0 {
 		_, _ = fmt.Fprintf(w, "%s: %d more\n", what, more)
-	}
-}
-
-// lineInterval is how often progress is printed without a terminal.
-const lineInterval = 5 * time.Second
-
-// bar shows progress: a bar on a terminal, otherwise a line at intervals.
-type bar struct {
-	bar  *progressbar.ProgressBar // nil without a terminal
-	out  io.Writer
-	what string
-	last time.Time
-}
-
-// newBar returns a bar for a number of bytes; -1 if unknown.
-func newBar(out io.Writer, total int64, what string) *bar {
-	b := &bar{out: out, what: what, last: time.Now()}
-	if isTerminal(out) {
-		b.bar = progressbar.NewOptions64(total,
-			progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what), progressbar.OptionShowBytes(true),
-			progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-	}
-	return b
-}
-
-func (b *bar) show(bytes, files int64) {
-	switch {
-	case b.bar != nil:
-		_ = b.bar.Set64(bytes)
-	case time.Since(b.last) >= lineInterval:
-		b.last = time.Now()
-		_, _ = fmt.Fprintf(b.out, "%s: %d files, %s\n", b.what, files, convert.Bytes(bytes))
-	}
-}
-
-func (b *bar) clear() {
-	if b.bar != nil {
-		_ = b.bar.Clear()
 	}
 }

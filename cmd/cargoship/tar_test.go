@@ -249,7 +249,7 @@ func TestEstimateIsWhatCopyDoes(t *testing.T) {
 			write(t, dir, "medium", 17<<20)
 			write(t, dir, "large", 20<<20)
 			r := work(t, append([]string{"estimate", dir, "--json"}, args...)...)
-			var e estimate
+			var e estimated
 			if err := json.Unmarshal([]byte(r.stdout), &e); err != nil || r.code != 0 {
 				t.Fatalf("exit code %d, %v: %s%s", r.code, err, r.stdout, r.stderr)
 			}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	_ "time/tzdata" // for schedules; the image has none
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -31,14 +32,18 @@ import (
 	"cargoship.dev/operator/controllers/coordinator"
 	"cargoship.dev/operator/controllers/lifecycle"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/controllers/policy"
 	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/schema"
 )
 
-// API requests per second, and their burst, that the manager allows itself.
 const (
-	apiQPS   = 100
-	apiBurst = 200
+	// defaultAPIBudget is in requests per second, leastAPIBudget what a transfer of a few workers needs.
+	defaultAPIBudget = 250
+	leastAPIBudget   = 25
+	// requestsPerReport is what a report costs at most: itself, the grant that answers it, and three
+	// reads of the lease in between. In a large fleet it costs three requests.
+	requestsPerReport = 5
 )
 
 // usageError is a mistake on the command line; it exits with 2.
@@ -66,6 +71,8 @@ type options struct {
 	leaderNamespace string
 	workerImage     string
 	allowed         lifecycle.AllowedSources
+	populates       bool
+	apiBudget       int
 	logLevel        string
 	logFormat       string
 }
@@ -103,6 +110,8 @@ func command() *cobra.Command {
 	f.StringVar(&o.workerImage, "worker-image", "", "image of worker pods (required)")
 	f.BoolVar(&o.allowed.HostPath, "allow-host-path-sources", false, "allow hostPath sources: anyone who may create ArchiveTransfers can then read the nodes' files")
 	f.BoolVar(&o.allowed.NFS, "allow-nfs-sources", false, "allow nfs sources: anyone who may create ArchiveTransfers can then read, as any user ID, every export that the nodes can mount")
+	f.BoolVar(&o.populates, "allow-volume-populator", false, "let ArchiveRestores populate claims that name them in spec.dataSourceRef, for which the manager changes PersistentVolumes")
+	f.IntVar(&o.apiBudget, "api-budget", defaultAPIBudget, "requests per second that the manager and the workers of a destination make of the API server; large fleets report less often for it")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
 	return cmd
@@ -128,11 +137,16 @@ func newManager(ctx context.Context, o options) (ctrl.Manager, error) {
 	if o.workerImage == "" {
 		return nil, usageError{errors.New("--worker-image is required: the image that worker pods run")}
 	}
+	if o.apiBudget < leastAPIBudget {
+		return nil, usageError{fmt.Errorf("--api-budget is %d; it must be at least %d", o.apiBudget, leastAPIBudget)}
+	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster: %w; run in a pod, or set KUBECONFIG", err)
 	}
-	config.QPS, config.Burst = apiQPS, apiBurst
+	// Grants are a fifth of the budget in the long run. When a fleet begins nobody reports yet, and
+	// the manager may use all of it for the leases.
+	config.QPS, config.Burst = float32(o.apiBudget), o.apiBudget
 	served, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create a client for the API server %s: %w", config.Host, err)
@@ -187,17 +201,22 @@ func setup(mgr ctrl.Manager, o options) error {
 	recorder := mgr.GetEventRecorder("cargoship")
 	reconciler := &lifecycle.Reconciler{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder,
-		Clock: clock.RealClock{}, WorkerImage: o.workerImage, Allowed: o.allowed,
+		Clock: clock.RealClock{}, Metrics: m, WorkerImage: o.workerImage, Allowed: o.allowed, Populates: o.populates,
 	}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("register the lifecycle reconciler: %w", err)
 	}
 	runnable := &coordinator.Coordinator{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Metrics: m, Recorder: recorder,
-		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Rand:             rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		ReportsPerSecond: o.apiBudget / requestsPerReport,
 	}
 	if err := mgr.Add(runnable); err != nil {
 		return fmt.Errorf("register the coordinator: %w", err)
+	}
+	policies := &policy.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Recorder: recorder, Metrics: m}
+	if err := policies.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("register the policy reconciler: %w", err)
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("register the health check: %w", err)

@@ -15,14 +15,14 @@ import (
 	"cargoship.dev/operator/internal/worker"
 )
 
-// runFlags are the flags of `worker run`; the manager sets them in the pods it makes.
+// runFlags are the flags of `worker run`; the manager sets them in the pods it creates.
 type runFlags struct {
 	site                  siteFlags
 	podName, podNamespace string
 	podUID                string
 }
 
-// siteFlags say where source or target, credentials and CA bundle are mounted.
+// siteFlags are the paths at which source or target, credentials and CA bundle are mounted.
 type siteFlags struct {
 	sourceDir, targetDir string
 	access               worker.Access

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/tools/events"
@@ -24,6 +25,16 @@ import (
 // bounds the jitter of their ticks, not their period.
 const heartbeat = 250 * time.Millisecond
 
+const (
+	// gatherInterval is how often the coordinator looks for new domains while none is due.
+	gatherInterval = time.Second
+	// A domain rests for restAfterTick times as long as its tick took, but no longer than
+	// longestRest, so that many workers that wait for their first lease do not take the
+	// processor from the API server that they wait for.
+	restAfterTick = 4
+	longestRest   = 2 * time.Second
+)
+
 // lastEpoch is more than managers will ever begin; a later one was written by hand. A
 // lease that holds such is dropped.
 const lastEpoch = 1 << 52
@@ -41,9 +52,16 @@ type Coordinator struct {
 	Recorder  events.EventRecorder
 	// Rand is the source of jitter.
 	Rand *rand.Rand
+	// ReportsPerSecond bounds the reports of the workers of a destination, and likewise
+	// their grants; 0 means the default of the core.
+	ReportsPerSecond int
 
 	epoch   int64 // of the domain that is taken control of next
 	domains map[string]*domain
+	// gathered is when the cluster was looked at last.
+	gathered time.Time
+	// policies are those of the last tick.
+	policies []v1alpha1.CoordinationPolicy
 	// retries is when what failed is tried again.
 	retries *flowcontrol.Backoff
 }
@@ -51,6 +69,7 @@ type Coordinator struct {
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers;archiverestores,verbs=get;list;watch
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status;archiverestores/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=coordinationpolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -68,6 +87,7 @@ func (c *Coordinator) Start(ctx context.Context) error {
 	logger.Info("began an epoch", "epoch", c.epoch)
 	ticker := c.Clock.NewTicker(heartbeat)
 	defer ticker.Stop()
+	defer c.endDomains() // which also writes no more when the leadership is lost
 	for {
 		if err := safely(func() error { return c.Tick(ctx) }); err != nil && ctx.Err() == nil {
 			logger.Error(err, "tick incomplete; will retry")
@@ -77,6 +97,13 @@ func (c *Coordinator) Start(ctx context.Context) error {
 			return nil
 		case <-ticker.C():
 		}
+	}
+}
+
+// endDomains ends what all domains write.
+func (c *Coordinator) endDomains() {
+	for _, d := range c.domains {
+		d.end()
 	}
 }
 
@@ -118,8 +145,16 @@ func (c *Coordinator) beginEpoch(ctx context.Context) error {
 
 // Tick makes one round over the domains that are due.
 func (c *Coordinator) Tick(ctx context.Context) error {
+	now := c.Clock.Now()
+	if !c.isDue(now) {
+		return nil
+	}
+	c.gathered = now
 	world, err := c.gather(ctx)
 	if err != nil {
+		return err
+	}
+	if err := c.gatherPolicies(ctx); err != nil {
 		return err
 	}
 	var errs []error
@@ -134,6 +169,19 @@ func (c *Coordinator) Tick(ctx context.Context) error {
 	}
 	c.retries.GC()
 	return errors.Join(errs...)
+}
+
+// isDue tells that a domain is due, or that there may be a new one.
+func (c *Coordinator) isDue(now time.Time) bool {
+	if now.Sub(c.gathered) >= gatherInterval {
+		return true
+	}
+	for _, d := range c.domains {
+		if d != nil && !now.Before(d.due) {
+			return true
+		}
+	}
+	return false
 }
 
 // tickDomain has a domain tick, unless it is parked. One that cannot be taken control of,
@@ -156,6 +204,7 @@ func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*me
 		c.unpark(key)
 		return err
 	}
+	c.domains[name].end() // its successor adopts what stands, so nothing may come after
 	c.domains[name] = nil
 	waiting := make([]*workload.Workload, 0, len(members))
 	for _, m := range members {
@@ -170,6 +219,7 @@ func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*me
 func (c *Coordinator) close(name string, d *domain) {
 	if d != nil {
 		d.dropAbsent(c.Clock.Now(), nil)
+		d.end()
 	}
 	c.Metrics.ForgetDomain(name)
 }
@@ -181,11 +231,12 @@ func (c *Coordinator) domain(ctx context.Context, name string, members []*member
 	if d := c.domains[name]; d != nil {
 		return d, nil
 	}
-	snapshot, err := c.readProfile(ctx, name)
+	atRest := !slices.ContainsFunc(members, func(m *member) bool { return len(m.leases) > 0 })
+	snapshot, err := c.readProfile(ctx, name, atRest)
 	if err != nil {
 		return nil, fmt.Errorf("take control of %s: %w", name, err)
 	}
-	d, err := newDomain(c, name, snapshot)
+	d, err := newDomain(ctx, c, name, snapshot)
 	if err != nil {
 		return nil, fmt.Errorf("take control of %s: %w", name, err)
 	}

@@ -3,14 +3,11 @@ package coordinator
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -18,7 +15,6 @@ import (
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
-	"cargoship.dev/operator/internal/workload"
 )
 
 // domain is one endpoint and bucket under control.
@@ -31,9 +27,17 @@ type domain struct {
 	core   *coordination.PipelineCoordinator
 	claims map[protocol.TransferID]*claim
 	due    time.Time
-	// foreign tells since when leases hold grants that came after every one of this leader.
-	foreign map[types.UID]time.Time
-	profile profile
+	// writes are made beside the ticks; stands are the grants that they have written.
+	writes *writer
+	stands standings
+	// foreign tells since when leases hold grants that came after every one of this leader,
+	// stillForeign the same of those that this tick has found.
+	foreign, stillForeign map[types.UID]time.Time
+	profile               profile
+	// limited is what a policy allows it.
+	limited protocol.Limits
+	// governing are the policies of its destination.
+	governing []*v1alpha1.CoordinationPolicy
 	// decision is that of the last round.
 	decision protocol.Decision
 }
@@ -46,31 +50,44 @@ type claim struct {
 	// failures are those recorded before.
 	failures []v1alpha1.ArchiveFailure
 	// recorded is the status last written, to write only changes.
-	recorded *v1alpha1.ArchiveTransferStatus
-	// unrecorded is set while the API does not hold what the core has counted;
-	// no report is acknowledged meanwhile.
-	unrecorded bool
+	recorded atomic.Pointer[v1alpha1.ArchiveTransferStatus]
+	// underWay is the status handed over last, nil for none yet.
+	underWay *recording
 	// foreign tells since when the status holds what a later leader wrote, zero if it does not.
 	foreign time.Time
+	// deniedBy is the policy that denies its namespace the destination.
+	deniedBy string
 	// rejected is why the core does not take the spec as it is now; what it took before
 	// holds meanwhile.
 	rejected string
 }
 
-// newDomain takes control of a domain, from what an earlier leader recorded.
-func newDomain(c *Coordinator, name string, snapshot protocol.Snapshot) (*domain, error) {
-	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: c.Rand})
+// newDomain takes control of a domain, from what an earlier leader recorded. What it writes
+// ends with ctx.
+func newDomain(ctx context.Context, c *Coordinator, name string, snapshot protocol.Snapshot) (*domain, error) {
+	core, err := coordination.NewPipelineCoordinator(coordination.Options{Rand: c.Rand, ReportsPerSecond: c.ReportsPerSecond})
 	if err != nil {
 		return nil, err
 	}
 	snapshot.Epoch = c.epoch
+	if err := core.Start(c.Clock.Now(), snapshot); err != nil {
+		return nil, err
+	}
 	return &domain{
-		Coordinator: c, name: name, epoch: c.epoch, core: core,
-		claims: map[protocol.TransferID]*claim{}, foreign: map[types.UID]time.Time{},
-	}, core.Start(c.Clock.Now(), snapshot)
+		Coordinator: c, name: name, epoch: c.epoch, core: core, writes: newWriter(ctx, c.Clock, func(d time.Duration) { c.Metrics.Wrote(name, d) }),
+		claims: map[protocol.TransferID]*claim{}, foreign: map[types.UID]time.Time{}, stillForeign: map[types.UID]time.Time{},
+	}, nil
 }
 
-// tick lets the core decide once, if the domain is due.
+// end ends what the domain writes; nothing of it is under way afterwards.
+func (d *domain) end() {
+	if d != nil && d.writes != nil {
+		d.writes.end()
+	}
+}
+
+// tick lets the core decide once, if the domain is due. It waits for nothing: what it has
+// decided is written beside it.
 func (d *domain) tick(ctx context.Context, members []*member) error {
 	now := d.Clock.Now()
 	if now.Before(d.due) {
@@ -78,15 +95,16 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	}
 	began := now
 	var errs []error
+	d.governing = convert.Governing(convert.Destination(d.name), d.policies)
 	for _, m := range members {
 		d.admit(ctx, now, m)
 		errs = append(errs, d.observe(ctx, now, m))
 	}
 	d.dropAbsent(now, members)
+	errs = append(errs, d.core.Limit(d.limits(now)))
 	deciding := d.Clock.Now()
 	plan := d.core.Tick(now)
 	d.core.Spend(d.Clock.Since(deciding)) // not what the API server takes: data moves meanwhile
-	d.due = now.Add(d.core.Interval())
 	logger := log.FromContext(ctx).WithName("coordinator")
 	if plan.Decision.Made() {
 		d.decision = plan.Decision
@@ -98,16 +116,14 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 		d.Metrics.Transition(d.name, string(t.From), string(t.To), string(t.Cause))
 	}
 	decided := d.Clock.Now()
-	// What has ended is recorded before it is acknowledged: a manager that dies
-	// in between forgets nothing.
 	snapshot := d.core.Snapshot()
-	for _, m := range members {
-		errs = append(errs, d.record(ctx, now, m, snapshot), d.deleteLeases(ctx, m))
-	}
-	errs = append(errs, d.writeGrants(ctx, members, plan))
-	d.writeProfile(ctx, now, snapshot, len(plan.Decision.Transitions) > 0)
+	d.handOver(now, members, plan, snapshot)
+	d.handOverProfile(now, snapshot, len(plan.Decision.Transitions) > 0)
+	errs = append(errs, d.writes.failures())
+	d.Metrics.Waiting(d.name, d.writes.waiting())
 	d.Metrics.Parked(d.name, d.waiting(members))
 	whole := d.Clock.Since(began)
+	d.due = now.Add(max(d.core.Interval(), min(restAfterTick*whole, longestRest)))
 	d.Metrics.Tick(d.name, decided.Sub(began), whole)
 	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(d.core.Metrics(now)))
 	return errors.Join(errs...)
@@ -122,7 +138,9 @@ func (d *domain) admit(ctx context.Context, now time.Time, m *member) {
 		return
 	}
 	t, err := convert.Transfer(m.transfer)
+	deniedBy := d.govern(m.transfer, &t)
 	if c != nil {
+		c.deniedBy = deniedBy
 		t.Recorded, err = nil, nil // the core knows better than the API
 	}
 	if err == nil {
@@ -210,6 +228,7 @@ func memoryLimit(pod *corev1.Pod) int64 {
 func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker protocol.WorkerID, lease *v1alpha1.PrefixLease) error {
 	id := protocol.TransferID(m.transfer.UID)
 	c, s := d.claims[id], lease.Status
+	d.core.Stored(now, worker, protocol.GrantID{Epoch: lease.Spec.Epoch, Sequence: lease.Spec.Sequence})
 	if s.Instance == "" {
 		return nil
 	}
@@ -241,25 +260,6 @@ func (d *domain) removeGone(now time.Time, m *member) {
 	}
 }
 
-// deleteLeases deletes the leases that no worker holds any more, once all that
-// they reported is recorded.
-func (d *domain) deleteLeases(ctx context.Context, m *member) error {
-	if c := d.claims[protocol.TransferID(m.transfer.UID)]; c == nil || c.unrecorded {
-		return nil
-	}
-	var errs []error
-	for uid, lease := range m.leases {
-		if d.core.HasWorker(protocol.WorkerID(uid)) {
-			continue
-		}
-		err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
-		if client.IgnoreNotFound(err) != nil {
-			errs = append(errs, fmt.Errorf("delete PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // dropAbsent withdraws the claims of transfers that have left the domain.
 func (d *domain) dropAbsent(now time.Time, members []*member) {
 	present := map[protocol.TransferID]bool{}
@@ -269,56 +269,9 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 	for id := range d.claims {
 		if !present[id] {
 			d.core.RemoveTransfer(now, id)
+			d.writes.drop(id)
 			delete(d.claims, id)
 			d.Metrics.Forget(string(id))
 		}
 	}
-}
-
-// recordedEpoch is that of the leader that has written a transfer's status.
-func recordedEpoch(at *workload.Workload) int64 {
-	if s := at.Status.Coordination; s != nil {
-		return ptr.Deref(s.Epoch, 0)
-	}
-	return 0
-}
-
-// record writes the coordinator's part of a transfer's status, if it changed.
-func (d *domain) record(ctx context.Context, now time.Time, m *member, snapshot protocol.Snapshot) error {
-	id := protocol.TransferID(m.transfer.UID)
-	c := d.claims[id]
-	if c == nil {
-		return nil
-	}
-	status := d.status(now, m, c, snapshot)
-	d.Metrics.Transfer(m.transfer, status)
-	d.showReportAge(now, m, c)
-	key, recorded := "status/"+string(id), recordedEpoch(m.transfer)
-	if d.isForeign(recorded, &c.foreign) {
-		c.unrecorded = true
-		return nil
-	}
-	// What a former leader wrote last is written over, also where nothing has changed since.
-	if c.recorded != nil && recorded == d.epoch && equality.Semantic.DeepEqual(*c.recorded, status) {
-		c.unrecorded = false
-		d.unpark(key)
-		return nil
-	}
-	if d.parked(key) {
-		return nil
-	}
-	err := objects.ApplyStatus(ctx, d.Client, objects.OwnerCoordinator, m.transfer, status)
-	if rejects(err) {
-		c.unrecorded = true
-		d.parkTransfers(ctx, key, "write the status", err, m.transfer)
-		return nil
-	}
-	if err != nil {
-		c.unrecorded = true
-		return client.IgnoreNotFound(err)
-	}
-	d.unpark(key)
-	d.Metrics.Write("ArchiveTransfer")
-	c.unrecorded, c.recorded = false, &status
-	return nil
 }

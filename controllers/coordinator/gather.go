@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
@@ -16,7 +17,8 @@ import (
 )
 
 // member is one transfer of a domain, with what the cluster holds of it. A worker is
-// known by the UID of its pod: names repeat, over time and over namespaces.
+// known by the UID of its pod: names repeat, over time and over namespaces. Leases and pods
+// are the cache's own, which nobody may change.
 type member struct {
 	transfer *workload.Workload
 	leases   map[string]*v1alpha1.PrefixLease // by the UID of their pod
@@ -80,7 +82,7 @@ func (c *Coordinator) gatherPods(ctx context.Context, all owners) (map[string]*m
 		}
 	}
 	var pods corev1.PodList
-	if err := c.Client.List(ctx, &pods); err != nil {
+	if err := c.Client.List(ctx, &pods, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list worker pods: %w", err)
 	}
 	of := map[string]*member{}
@@ -98,7 +100,7 @@ func (c *Coordinator) gatherPods(ctx context.Context, all owners) (map[string]*m
 // by hand, and is left alone, as is the second of two for one pod.
 func (c *Coordinator) gatherLeases(ctx context.Context, all owners, of map[string]*member) error {
 	var leases v1alpha1.PrefixLeaseList
-	if err := c.Client.List(ctx, &leases); err != nil {
+	if err := c.Client.List(ctx, &leases, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list PrefixLeases: %w", err)
 	}
 	for i := range leases.Items {

@@ -15,8 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"golang.org/x/sync/errgroup"
-
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/convert"
@@ -25,77 +23,83 @@ import (
 )
 
 const (
-	// leaseWrites bounds how many leases are written at once.
-	leaseWrites = 8
 	// foreignGrace is longer than a manager that lost its leadership goes on.
 	foreignGrace = 5 * time.Second
+	// cacheLag is longer than the cache takes to show a lease that was made.
+	cacheLag = 5 * time.Second
 )
 
-// writeGrants makes the specs of the leases be as the core wants them.
-func (d *domain) writeGrants(ctx context.Context, members []*member, plan protocol.Plan) error {
-	byID := map[protocol.TransferID]*member{}
-	for _, m := range members {
-		byID[protocol.TransferID(m.transfer.UID)] = m
-	}
-	var group errgroup.Group
-	group.SetLimit(leaseWrites)
-	var errs []error
-	known := d.foreign
-	d.foreign = map[types.UID]time.Time{} // of those that hold such a grant still
-	for _, g := range plan.Grants {
-		m := byID[g.Transfer]
-		if c := d.claims[g.Transfer]; m == nil || c == nil || c.unrecorded {
+// grantWrites are the writes that make the leases of a transfer be as the core wants them, by
+// worker. A lease with a grant that came after every one of this leader is left alone, or
+// deleted.
+func (d *domain) grantWrites(m *member, grants []protocol.Grant) map[protocol.WorkerID]write {
+	writes := map[protocol.WorkerID]write{}
+	for _, g := range grants {
+		lease, pod := m.leases[string(g.Worker)], m.pods[string(g.Worker)]
+		switch {
+		case lease != nil && isLater(lease.Spec, g):
+			if d.outlasts(lease) {
+				writes[g.Worker] = func(ctx context.Context) error { return d.dropForeign(ctx, lease) }
+			}
+			continue
+		case d.stands.is(d.Clock.Now(), g, lease), lease == nil && (pod == nil || !starting(pod)):
 			continue
 		}
-		if lease := m.leases[string(g.Worker)]; lease != nil && isLater(lease.Spec, g) {
-			errs = append(errs, d.dropForeign(ctx, lease, known))
-			continue
-		}
-		group.Go(func() error { return safely(func() error { return d.writeGrant(ctx, m, g) }) })
+		writes[g.Worker] = func(ctx context.Context) error { return d.writeGrant(ctx, m.transfer, g, lease, pod) }
 	}
-	return errors.Join(append(errs, group.Wait())...)
+	return writes
 }
 
-// writeGrant creates or updates one lease, also one that somebody else has edited.
-func (d *domain) writeGrant(ctx context.Context, m *member, g protocol.Grant) error {
+// writeGrant creates or updates one lease, also one that somebody else has edited; lease is
+// what the cache held when the grant was decided, nil for nothing.
+func (d *domain) writeGrant(ctx context.Context, at *workload.Workload, g protocol.Grant, lease *v1alpha1.PrefixLease, pod *corev1.Pod) error {
 	uid := string(g.Worker)
 	if d.parked(uid) {
 		return nil
 	}
 	spec := convert.Grant(g)
-	spec.TransferName = m.transfer.Name
-	lease := m.leases[uid]
-	if lease == nil {
-		pod := m.pods[uid]
-		if pod == nil || !starting(pod) {
-			return nil
-		}
-		return d.wrote(ctx, m, uid, d.createLease(ctx, m.transfer, pod, spec))
-	}
-	if equality.Semantic.DeepEqual(lease.Spec, spec) {
+	spec.TransferName = at.Name
+	stands, cached := d.stands.newest(d.Clock.Now(), g.Worker, lease)
+	switch {
+	case stands.lease.Name == "":
+		return d.wrote(ctx, at, uid, d.createLease(ctx, at, pod, g, spec))
+	case cached && equality.Semantic.DeepEqual(lease.Spec, spec), !cached && !stands.grant.Before(g.ID()):
+		d.stands.put(d.Clock.Now(), g.Worker, stands)
 		return nil
 	}
-	patch, err := replaceGrant(lease, spec)
+	return d.replaceGrant(ctx, at, g, stands, spec)
+}
+
+// replaceGrant writes the grant of a lease that stands.
+func (d *domain) replaceGrant(ctx context.Context, at *workload.Workload, g protocol.Grant, stands standing, spec v1alpha1.PrefixLeaseSpec) error {
+	patch, err := replaceSpec(stands, spec)
 	if err != nil {
-		return fmt.Errorf("encode the grant of PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
+		return fmt.Errorf("encode the grant of PrefixLease %s: %w", stands.lease, err)
 	}
-	err = d.Client.Patch(ctx, lease.DeepCopy(), patch)
-	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) && d.behind(ctx, lease) {
-		return nil // the cache was behind; the next tick writes again
+	lease := &v1alpha1.PrefixLease{}
+	lease.Name, lease.Namespace = stands.lease.Name, stands.lease.Namespace
+	err = d.Client.Patch(ctx, lease, patch)
+	switch {
+	case err == nil:
+		d.stands.put(d.Clock.Now(), g.Worker, standingOf(lease))
+	case apierrors.IsNotFound(err):
+		d.stands.forget(g.Worker)
+		return nil
+	case apierrors.IsInvalid(err) && d.behind(ctx, g.Worker, stands):
+		return nil // something else stands there; the next tick writes again
+	default:
+		err = fmt.Errorf("write PrefixLease %s: %w", stands.lease, err)
 	}
-	if err != nil {
-		err = fmt.Errorf("write PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
-	}
-	return d.wrote(ctx, m, uid, err)
+	return d.wrote(ctx, at, string(g.Worker), err)
 }
 
 // wrote records the outcome of writing a lease. One that the API server rejects, or whose
 // name is taken, is parked.
-func (d *domain) wrote(ctx context.Context, m *member, uid string, err error) error {
+func (d *domain) wrote(ctx context.Context, at *workload.Workload, uid string, err error) error {
 	var taken *nameTaken
 	switch {
 	case rejects(err), errors.As(err, &taken):
-		d.park(ctx, uid, "write a lease", err, m.transfer)
+		d.park(ctx, uid, "write a lease", err, at)
 		return nil
 	case err != nil:
 		return err
@@ -114,39 +118,59 @@ func (e *nameTaken) Error() string {
 
 // checkOwn tells a lease that was created a moment ago, and is not in the cache yet, from
 // one that somebody else has made under the name of the pod.
-func (d *domain) checkOwn(ctx context.Context, at *workload.Workload, pod *corev1.Pod, lease *v1alpha1.PrefixLease) error {
+func (d *domain) checkOwn(ctx context.Context, at *workload.Workload, worker protocol.WorkerID, lease *v1alpha1.PrefixLease) error {
 	existing, err := objects.GetOrNil(ctx, d.APIReader, lease.Namespace, lease.Name, &v1alpha1.PrefixLease{})
-	if err != nil || existing == nil || metav1.IsControlledBy(existing, at) && existing.Spec.PodUID == string(pod.UID) {
+	if err != nil || existing == nil {
 		return err
 	}
-	return &nameTaken{client.ObjectKeyFromObject(lease)}
+	if !metav1.IsControlledBy(existing, at) || existing.Spec.PodUID != string(worker) {
+		return &nameTaken{client.ObjectKeyFromObject(lease)}
+	}
+	if existing.Spec.Epoch == d.epoch {
+		d.stands.put(d.Clock.Now(), worker, standingOf(existing))
+	}
+	return nil
 }
 
-// replaceGrant replaces the grant that was read and no other, so that a manager that
-// no longer leads can't overwrite a newer one. The version of the object would not do
-// for that: it changes with every report, which come more often than ticks.
-func replaceGrant(lease *v1alpha1.PrefixLease, spec v1alpha1.PrefixLeaseSpec) (client.Patch, error) {
+// replaceSpec replaces the grant that is known to stand and no other, so that a manager that
+// no longer leads can't overwrite a newer one, nor a request that is late one that came after
+// it. The version of the object would not do for that: it changes with every report, which come
+// more often than grants.
+func replaceSpec(stands standing, spec v1alpha1.PrefixLeaseSpec) (client.Patch, error) {
 	type operation struct {
 		Op    string `json:"op"`
 		Path  string `json:"path"`
 		Value any    `json:"value"`
 	}
 	body, err := json.Marshal([]operation{
-		{"test", "/metadata/uid", lease.UID},
-		{"test", "/spec/epoch", lease.Spec.Epoch},
-		{"test", "/spec/sequence", lease.Spec.Sequence},
+		{"test", "/metadata/uid", stands.uid},
+		{"test", "/spec/epoch", stands.grant.Epoch},
+		{"test", "/spec/sequence", stands.grant.Sequence},
 		{"replace", "/spec", spec},
 	})
 	return client.RawPatch(types.JSONPatchType, body), err
 }
 
-// behind tells that the API holds another grant than the cache.
-func (d *domain) behind(ctx context.Context, lease *v1alpha1.PrefixLease) bool {
+// behind tells that the API holds another grant than the one to be replaced, which is
+// remembered if it is one of this leader.
+func (d *domain) behind(ctx context.Context, worker protocol.WorkerID, stands standing) bool {
 	var live v1alpha1.PrefixLease
-	if err := d.APIReader.Get(ctx, client.ObjectKeyFromObject(lease), &live); err != nil {
+	if err := d.APIReader.Get(ctx, stands.lease, &live); err != nil {
+		if apierrors.IsNotFound(err) {
+			d.stands.forget(worker)
+		}
 		return apierrors.IsNotFound(err)
 	}
-	return live.UID != lease.UID || live.Spec.Epoch != lease.Spec.Epoch || live.Spec.Sequence != lease.Spec.Sequence
+	found := standingOf(&live)
+	if found.uid == stands.uid && found.grant == stands.grant {
+		return false
+	}
+	if found.grant.Epoch == d.epoch && live.Spec.PodUID == string(worker) {
+		d.stands.put(d.Clock.Now(), worker, found)
+	} else {
+		d.stands.forget(worker)
+	}
+	return true
 }
 
 // isLater tells whether a worker obeys the written grant rather than g.
@@ -169,30 +193,39 @@ func (d *domain) isForeign(epoch int64, since *time.Time) bool {
 	return now.Sub(*since) < foreignGrace
 }
 
-// dropForeign deletes a lease that holds a grant later than this leader's. Another
-// manager that leads would write such, and this one then stops within foreignGrace;
-// else somebody made it by hand. The worker ends with its lease, and the Job starts
-// another.
-func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease, known map[types.UID]time.Time) error {
+// outlasts tells that a lease has held a grant later than this leader's for all of the
+// grace. Another manager that leads would write such, and this one then stops within
+// foreignGrace; else somebody made it by hand.
+func (d *domain) outlasts(lease *v1alpha1.PrefixLease) bool {
 	now := d.Clock.Now()
-	since, seen := known[lease.UID]
+	since, seen := d.foreign[lease.UID]
 	if !seen {
 		since = now
 	}
-	if now.Sub(since) < foreignGrace {
-		d.foreign[lease.UID] = since
-		return nil
-	}
+	d.stillForeign[lease.UID] = since
+	return now.Sub(since) >= foreignGrace
+}
+
+// dropForeign deletes a lease that holds a grant which no manager wrote. The worker ends with
+// its lease, and the Job starts another.
+func (d *domain) dropForeign(ctx context.Context, lease *v1alpha1.PrefixLease) error {
 	log.FromContext(ctx).WithName("coordinator").Info("deleting a lease that holds a grant which no manager wrote; its worker will be replaced",
 		"lease", client.ObjectKeyFromObject(lease), "epoch", lease.Spec.Epoch, "sequence", lease.Spec.Sequence, "ownEpoch", d.epoch)
+	return d.deleteLease(ctx, lease)
+}
+
+func (d *domain) deleteLease(ctx context.Context, lease *v1alpha1.PrefixLease) error {
 	err := d.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("delete PrefixLease %s, whose grant no manager wrote: %w", client.ObjectKeyFromObject(lease), err)
+		return fmt.Errorf("delete PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
 	return nil
 }
 
-func (d *domain) createLease(ctx context.Context, at *workload.Workload, pod *corev1.Pod, spec v1alpha1.PrefixLeaseSpec) error {
+func (d *domain) createLease(ctx context.Context, at *workload.Workload, pod *corev1.Pod, g protocol.Grant, spec v1alpha1.PrefixLeaseSpec) error {
+	if pod == nil {
+		return nil
+	}
 	lease := &v1alpha1.PrefixLease{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: pod.Name, Namespace: at.Namespace,
@@ -203,10 +236,11 @@ func (d *domain) createLease(ctx context.Context, at *workload.Workload, pod *co
 	}
 	err := d.Client.Create(ctx, lease)
 	if apierrors.IsAlreadyExists(err) {
-		return d.checkOwn(ctx, at, pod, lease)
+		return d.checkOwn(ctx, at, g.Worker, lease)
 	}
 	if err != nil {
 		return fmt.Errorf("create PrefixLease %s: %w", client.ObjectKeyFromObject(lease), err)
 	}
+	d.stands.put(d.Clock.Now(), g.Worker, standingOf(lease))
 	return nil
 }

@@ -1,12 +1,13 @@
 package coordinator
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -14,6 +15,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -28,21 +30,27 @@ func TestTheGraceOfForeignGrantsBeginsAnew(t *testing.T) {
 	grant := protocol.Grant{Worker: "pod", Transfer: "1", Epoch: 7, Sequence: 1}
 	lease := &v1alpha1.PrefixLease{Spec: convert.Grant(grant)}
 	lease.Name, lease.Namespace, lease.UID, lease.Spec.TransferName = "w", "ns", "l", "photos"
-	cluster, clock := fake.NewClientBuilder().WithScheme(scheme).WithObjects(lease).Build(), testingclock.NewFakeClock(time.Unix(1000, 0))
-	d := &domain{
-		Coordinator: &Coordinator{Client: cluster, APIReader: cluster, Clock: clock}, epoch: 7,
-		claims: map[protocol.TransferID]*claim{"1": {}}, foreign: map[types.UID]time.Time{},
-	}
-	d.retries = d.newRetries()
 	at := &v1alpha1.ArchiveTransfer{}
 	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
+	cluster, clock := fake.NewClientBuilder().WithScheme(scheme).WithObjects(lease, at).WithStatusSubresource(at).Build(), testingclock.NewFakeClock(time.Unix(1000, 0))
+	shown, err := metrics.New(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Coordinator{Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
+	c.retries = c.newRetries()
+	d, err := newDomain(t.Context(), c, "d", protocol.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lead(t, d, "1", "pod")
+	d.claims["1"] = newClaim(v1alpha1.ArchiveTransferStatus{})
 	m := &member{transfer: workload.Of(at), leases: map[string]*v1alpha1.PrefixLease{"pod": lease}}
 	write := func(epoch int64) {
 		t.Helper()
 		lease.Spec.Epoch = epoch
-		if err := d.writeGrants(t.Context(), []*member{m}, protocol.Plan{Grants: []protocol.Grant{grant}}); err != nil {
-			t.Fatal(err)
-		}
+		d.handOver(clock.Now(), []*member{m}, protocol.Plan{Grants: []protocol.Grant{grant}}, protocol.Snapshot{})
+		settle(t, d)
 		clock.Step(2 * foreignGrace)
 	}
 	there := func() bool {

@@ -17,7 +17,7 @@ import (
 // A worker is granted what its container's memory holds, whatever it says itself.
 func TestAWindowFitsTheMemoryOfThePod(t *testing.T) {
 	for limit, want := range map[string]int{"": 32, "1Mi": 8, "64Mi": 19} {
-		d, err := newDomain(&Coordinator{Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", protocol.Snapshot{})
+		d, err := newDomain(t.Context(), &Coordinator{Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", protocol.Snapshot{})
 		if err != nil {
 			t.Fatal(err)
 		}

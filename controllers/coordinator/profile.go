@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,21 +27,29 @@ const (
 	longestSnapshot = 64 << 10
 	// profileInterval is how often it is written while only figures change.
 	profileInterval = 5 * time.Second
+	// clockSlack is how far the clocks of two managers may lie apart.
+	clockSlack = time.Minute
 )
 
 // profile is what was last written of a destination.
 type profile struct {
-	// version is that of the object as it was last read or written, "" if it is to be read.
-	version  string
+	// snapshot was handed over at that time; failed tells that it was not written.
 	snapshot string
 	at       time.Time
+	failed   atomic.Bool
+	// The rest is the writer's. version is that of the object as it was last read or written,
+	// "" if it is to be read.
+	version string
 	// foreign tells since when it holds what a later leader wrote, zero if it does not.
 	foreign time.Time
 }
 
 // readProfile gives what an earlier leader left. What cannot be read is as if nothing
 // had been left: the destination is then found out about anew, from what leases hold.
-func (c *Coordinator) readProfile(ctx context.Context, domain string) (protocol.Snapshot, error) {
+//
+// Where nobody holds a lease any more, nothing has to be learned of what others may be sending: a
+// leader begins anew, with what the destination is known for, as far as that can be trusted at its age.
+func (c *Coordinator) readProfile(ctx context.Context, domain string, atRest bool) (protocol.Snapshot, error) {
 	p, err := objects.GetOrNil(ctx, c.APIReader, "", convert.ProfileName(domain), &v1alpha1.DestinationProfile{})
 	if err != nil || p == nil || p.Status.Snapshot == "" {
 		return protocol.Snapshot{}, err
@@ -56,15 +65,40 @@ func (c *Coordinator) readProfile(ctx context.Context, domain string) (protocol.
 			"the destination is found out about anew, since status.snapshot of its profile is not used: %v", err)
 		return protocol.Snapshot{}, nil
 	}
+	if s.Known != nil {
+		// One without a time, or of the future, was written by hand.
+		age := protocol.Forgotten
+		if at := p.Status.UpdateTime; at != nil && !at.After(c.Clock.Now().Add(clockSlack)) {
+			age = max(0, c.Clock.Since(at.Time))
+		}
+		s.Known = ptr.To(s.Known.Aged(age))
+	}
+	if atRest {
+		s = s.AtRest()
+	}
 	return s, nil
 }
 
-// writeProfile records what a new leader starts from: at once when a state has changed,
+// showKnown shows what a destination is known for.
+func showKnown(s *v1alpha1.DestinationProfileStatus, known *protocol.NetworkProfile) {
+	if known == nil {
+		return
+	}
+	s.BaseLatencyMicroseconds, s.BaseLatency = ptr.To(known.BaseLatency.Microseconds()), known.BaseLatency.Round(100*time.Microsecond).String()
+	s.RequestsPerSecond, s.BytesPerSecond = ptr.To(int64(known.RequestRate)), ptr.To(int64(known.Bandwidth))
+	s.Throughput = convert.Bytes(int64(known.Bandwidth)) + "/s"
+	s.ConfidencePercent = ptr.To(int32(100 * min(1, max(0, known.Confidence))))
+}
+
+// handOverProfile hands over what a new leader starts from: at once when a state has changed,
 // since a cut is one, and otherwise now and then. A failure stops nothing: with
 // an older profile the next leader is but more careful.
-func (d *domain) writeProfile(ctx context.Context, now time.Time, s protocol.Snapshot, changed bool) {
+func (d *domain) handOverProfile(now time.Time, s protocol.Snapshot, changed bool) {
 	name := convert.ProfileName(d.name)
 	key := "DestinationProfile/" + name
+	if d.profile.failed.Swap(false) {
+		d.profile.snapshot, d.profile.at = "", time.Time{}
+	}
 	if s.Path == nil || !changed && now.Sub(d.profile.at) < profileInterval || d.parked(key) {
 		return
 	}
@@ -72,16 +106,21 @@ func (d *domain) writeProfile(ctx context.Context, now time.Time, s protocol.Sna
 	if text == "" || text == d.profile.snapshot {
 		return
 	}
+	d.profile.snapshot, d.profile.at = text, now
 	status := v1alpha1.DestinationProfileStatus{
 		Epoch: ptr.To(d.epoch), Window: ptr.To(int32(min(s.Path.Window, 1<<30))), Snapshot: text, UpdateTime: ptr.To(metav1.NewTime(now)),
 	}
-	if err := d.applyProfile(ctx, name, status); err != nil {
-		d.park(ctx, key, "the profile of "+d.name, err)
-		return
-	}
-	d.unpark(key)
-	d.Metrics.Write("DestinationProfile")
-	d.profile.snapshot, d.profile.at = text, now
+	showKnown(&status, s.Known)
+	d.writes.put(object{}, func(ctx context.Context) error {
+		if err := d.applyProfile(ctx, name, status); err != nil {
+			d.profile.failed.Store(true)
+			d.park(ctx, key, "the profile of "+d.name, err)
+			return nil
+		}
+		d.unpark(key)
+		d.Metrics.Write("DestinationProfile")
+		return nil
+	})
 }
 
 // applyProfile overwrites the version that was read and no other, so that a manager that no

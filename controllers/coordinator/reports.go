@@ -27,7 +27,7 @@ func (c *claim) remember(now time.Time, lease *v1alpha1.PrefixLease) (before, ne
 	for _, p := range s.Prefixes {
 		next.counters[p.Name] = metrics.Requests{
 			Accepted: ptr.Deref(p.Accepted, 0), Throttled: ptr.Deref(p.Throttled, 0),
-			Failed: ptr.Deref(p.Failed, 0), Bytes: ptr.Deref(p.Bytes, 0),
+			Failed: ptr.Deref(p.Failed, 0), Hedged: ptr.Deref(p.Hedged, 0), Bytes: ptr.Deref(p.Bytes, 0),
 		}
 	}
 	c.lastReports[lease.Spec.PodUID] = next
@@ -47,6 +47,7 @@ func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.Prefi
 			sum.Accepted -= last.Accepted
 			sum.Throttled -= last.Throttled
 			sum.Failed -= last.Failed
+			sum.Hedged -= last.Hedged
 			sum.Bytes -= last.Bytes
 		}
 		if d.core.HasPrefix(protocol.TransferID(m.transfer.UID), prefix) {

@@ -23,7 +23,10 @@ func reportOf(name, instance string, sequence, accepted, throttled int64, prefix
 	return &v1alpha1.PrefixLease{
 		Spec: v1alpha1.PrefixLeaseSpec{PodUID: name},
 		Status: v1alpha1.PrefixLeaseStatus{Instance: instance, ReportSequence: ptr.To(sequence), Prefixes: []v1alpha1.PrefixReport{
-			{Name: prefix, Accepted: ptr.To(accepted), Throttled: ptr.To(throttled), Bytes: ptr.To(100 * accepted)},
+			{
+				Name: prefix, Accepted: ptr.To(accepted), Throttled: ptr.To(throttled), Hedged: ptr.To(accepted / 10),
+				Bytes: ptr.To(100 * accepted),
+			},
 		}},
 	}
 }
@@ -34,7 +37,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDomain(&Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", protocol.Snapshot{})
+	d, err := newDomain(t.Context(), &Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", protocol.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +68,9 @@ func TestReportsAreCountedOnce(t *testing.T) {
 # HELP cargoship_lease_report_age_seconds Age of the oldest last report among a transfer's workers.
 # TYPE cargoship_lease_report_age_seconds gauge
 cargoship_lease_report_age_seconds{namespace="ns",transfer="at",uid="1"} 5
+# HELP cargoship_prefix_hedged_requests_total Second attempts at late requests on a prefix, as reported by workers; cargoship_prefix_requests_total includes them.
+# TYPE cargoship_prefix_hedged_requests_total counter
+cargoship_prefix_hedged_requests_total{namespace="ns",prefix="p0",transfer="at",uid="1"} 1
 # HELP cargoship_prefix_requests_total Requests reported by workers on a prefix, by outcome: accepted, throttled or failed.
 # TYPE cargoship_prefix_requests_total counter
 cargoship_prefix_requests_total{namespace="ns",outcome="accepted",prefix="p0",transfer="at",uid="1"} 17
@@ -75,7 +81,7 @@ cargoship_prefix_requests_total{namespace="ns",outcome="throttled",prefix="p0",t
 cargoship_prefix_sent_bytes_total{namespace="ns",prefix="p0",transfer="at",uid="1"} 1700
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "cargoship_lease_report_age_seconds",
-		"cargoship_prefix_requests_total", "cargoship_prefix_sent_bytes_total"); err != nil {
+		"cargoship_prefix_requests_total", "cargoship_prefix_hedged_requests_total", "cargoship_prefix_sent_bytes_total"); err != nil {
 		t.Error(err)
 	}
 	delete(m.leases, "old")

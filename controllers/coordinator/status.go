@@ -67,6 +67,9 @@ func (d *domain) coordinationStatus(now time.Time, id protocol.TransferID, snaps
 	if prefixes := d.core.Progress(id).Prefixes; len(prefixes) > 0 && snapshot.Path != nil {
 		showGroup(out, prefixes[0], snapshot, d.decision)
 	}
+	if c := d.claims[id]; d.limited.Suspended || c != nil && c.deniedBy != "" {
+		out.LimitedBy, out.Reason = v1alpha1.LimitPolicy, v1alpha1.ReasonPolicySuspended
+	}
 	return out
 }
 
@@ -118,12 +121,15 @@ func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.Archi
 	case c.rejected != "":
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonInvalidCoordination,
 			"the spec is rejected, the last valid one remains in force: "+c.rejected)
+	case c.deniedBy != "":
+		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonNamespaceDenied, fmt.Sprintf(
+			"CoordinationPolicy %s does not let namespace %s use the destination; nothing is sent or read", c.deniedBy, at.Namespace))
 	case slices.ContainsFunc(slices.Collect(maps.Keys(m.pods)), d.failing):
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked,
 			"the lease of a worker cannot be written and will be retried; see the transfer's events")
 	case expired != "":
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonLeaseExpired, fmt.Sprintf(
-			"worker %s could not renew its lease in time and is limited to its floor", expired))
+			"worker %s could not renew its lease in time and goes on with what it was granted last", expired))
 	case failed > 0:
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonFilesFailed,
 			"some files could not be archived; status.failures names the first archives")

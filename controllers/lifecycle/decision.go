@@ -15,27 +15,28 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// drainGrace is how long drained workers have to end by themselves before
-// their Job is suspended, which ends them.
+// drainGrace is how long drained workers have to exit on their own before their Job is
+// suspended, which ends them.
 const drainGrace = 10 * time.Second
 
-// minBackoff and maxBackoff bound the pause before a transfer that does not progress
-// is judged again without an event.
+// minBackoff and maxBackoff bound the pause before a transfer that makes no progress is
+// checked again without an event.
 const (
 	minBackoff = 2 * time.Second
 	maxBackoff = time.Minute
 )
 
-// input is all that a decision about a transfer rests on, gathered at one time.
+// input is everything that a decision about a transfer is based on, gathered at one time.
 type input struct {
 	now        time.Time
 	transfer   *workload.Workload
-	disallowed *violation                    // why the administrator does not allow the source, or nil
-	violation  *violation                    // a precondition that does not hold, or nil
-	rejected   *violation                    // why a Job has no pod, if the cluster says
-	claim      *corev1.PersistentVolumeClaim // of the source or target, until there are workers
+	disallowed *violation  // why the administrator does not allow the source, or nil
+	violation  *violation  // a precondition that does not hold, or nil
+	rejected   *violation  // why a Job has no pod, if the cluster says
+	population *population // of a restore that populates a claim, at its beginning and its end
+	where      placement   // of the workers, until there are any
 	workers    *batchv1.Job
-	closing    *batchv1.Job
+	finish     *batchv1.Job
 	leases     []v1alpha1.PrefixLease
 	pods       []corev1.Pod // of both Jobs
 	stopped    bool         // by the failure policy, for good
@@ -46,15 +47,17 @@ type action string
 
 const (
 	actHold         action = "Hold"         // nothing runs
-	actRunWorkers   action = "RunWorkers"   // the fleet is there, or suspended
-	actDrainWorkers action = "DrainWorkers" // the coordinator drains them; wait
-	actStopWorkers  action = "StopWorkers"  // those that linger are ended
-	actClose        action = "Close"        // the closing Job is there
-	actRetryClose   action = "RetryClose"   // the closing Job is made anew
+	actRunWorkers   action = "RunWorkers"   // the fleet exists, or is suspended
+	actRenewWorkers action = "RenewWorkers" // the fleet is created again
+	actDrainWorkers action = "DrainWorkers" // the coordinator drains the workers; wait
+	actStopWorkers  action = "StopWorkers"  // workers that linger are ended
+	actFinish       action = "Finish"       // the finish Job exists
+	actHandOver     action = "HandOver"     // the volume goes to the claim that it is for
+	actRetryFinish  action = "RetryFinish"  // the finish Job is created again
 	actEnd          action = "End"          // the transfer has ended
 )
 
-// decision is what is to be done and what is said of it.
+// decision is the next action and what the status says about it.
 type decision struct {
 	action action
 	// reason and message of the condition Progressing; progressing is its status.
@@ -63,20 +66,20 @@ type decision struct {
 	message     string
 	// failed tells, with actEnd, whether the transfer failed.
 	failed bool
-	// again is when to look once more without an event, 0 for never.
+	// again is when to reconcile again without an event, 0 for never.
 	again time.Duration
 }
 
-// decide judges a transfer that is neither deleted nor ended.
+// decide returns the next action for a transfer that is neither deleted nor ended.
 func decide(in input) decision {
-	if in.disallowed != nil && in.closing == nil {
+	if in.disallowed != nil && in.finish == nil {
 		return decision{action: actHold, reason: in.disallowed.reason, message: in.disallowed.message, again: maxBackoff}
 	}
-	if in.workers == nil && in.closing == nil && in.violation != nil {
+	if in.workers == nil && in.finish == nil && in.violation != nil {
 		return decision{action: actHold, reason: in.violation.reason, message: in.violation.message, again: backoff(in)}
 	}
-	if objects.AllEnded(in.transfer.Status.Progress) || in.stopped || mustStop(in.transfer) || in.closing != nil {
-		return decideClosing(in)
+	if objects.AllEnded(in.transfer.Status.Progress) || in.stopped || mustStop(in.transfer) || in.finish != nil {
+		return decideFinish(in)
 	}
 	if in.workers != nil && jobCondition(in.workers, batchv1.JobFailed) {
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed, message: fmt.Sprintf(
@@ -111,6 +114,9 @@ func decideRunning(in input) decision {
 	case suspended(in):
 		run.progressing, run.reason = false, v1alpha1.ReasonSuspended
 		run.message = "no workers run while spec.suspend, or the suspend field of their Job, is true"
+	case budgetChanged(in):
+		run.action, run.reason = actRenewWorkers, v1alpha1.ReasonWorkersPending
+		run.message = "spec.budget was changed: starting the workers again"
 	case invalid != nil:
 		run.progressing, run.reason, run.message = false, invalid.reason, invalid.message
 	case blocked != nil:
@@ -122,35 +128,37 @@ func decideRunning(in input) decision {
 	case len(in.leases) == 0:
 		run.reason, run.message = v1alpha1.ReasonWorkersPending, "waiting for worker pods to start"
 		run.again = withoutPods(in, v1alpha1.RoleWorker)
+	case thawing(in.leases) != "":
+		run.reason, run.message = v1alpha1.ReasonThawing, "worker reports "+quotedWithin(thawing(in.leases), objects.MaxWorkerMessage)
 	case p == nil || p.Planning != planningComplete:
 		run.reason, run.message = v1alpha1.ReasonPlanning, say.planning
 	}
 	return run
 }
 
-func decideClosing(in input) decision {
+func decideFinish(in input) decision {
 	say := wordsOf(in.transfer)
 	d := decision{progressing: true, reason: v1alpha1.ReasonFinishing, message: say.finishing}
 	switch {
-	case in.closing == nil && active(in.workers):
+	case in.finish == nil && active(in.workers):
 		d.action, d.again = actDrainWorkers, drainGrace
 		if began := in.transfer.Status.DrainStartTime; began != nil && in.now.Sub(began.Time) >= drainGrace {
 			d.action, d.again = actStopWorkers, 0
 		}
-	case in.closing == nil:
-		d.action = actClose
-	case jobCondition(in.closing, batchv1.JobComplete):
-		return decideEnd(in)
-	case countsDiffer(in.closing):
+	case in.finish == nil:
+		d.action = actFinish
+	case jobCondition(in.finish, batchv1.JobComplete):
+		return decideHandOver(in, decideEnd(in))
+	case countsDiffer(in.finish):
 		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer, message: fmt.Sprintf(
 			"the counts of Job %s in the %s differ from the workers' reports%s; verify the %s, then delete the %s and create it again",
-			in.closing.Name, say.counted, lastWords(in), say.counted, say.noun)}
-	case jobCondition(in.closing, batchv1.JobFailed):
-		d.action, d.progressing, d.reason = actRetryClose, false, v1alpha1.ReasonFinishFailed
-		d.message = fmt.Sprintf("Job %s could not %s and will be retried; see the logs of its pods", in.closing.Name, say.finish)
+			in.finish.Name, say.counted, lastWords(in), say.counted, say.noun)}
+	case jobCondition(in.finish, batchv1.JobFailed):
+		d.action, d.progressing, d.reason = actRetryFinish, false, v1alpha1.ReasonFinishFailed
+		d.message = fmt.Sprintf("Job %s could not %s and will be retried; see the logs of its pods", in.finish.Name, say.finish)
 		d.again = backoff(in)
 	default:
-		d.action, d.again = actClose, withoutPods(in, v1alpha1.RoleFinisher)
+		d.action, d.again = actFinish, withoutPods(in, v1alpha1.RoleFinisher)
 		if problem := podProblem(in); problem != nil {
 			d.progressing, d.reason, d.message = false, problem.reason, problem.message
 		}
@@ -158,12 +166,12 @@ func decideClosing(in input) decision {
 	return d
 }
 
-// suspended tells whether the fleet is held, by the transfer or by a job queue.
+// suspended tells whether the fleet is held back, by the transfer or by a job queue.
 func suspended(in input) bool {
 	return ptr.Deref(in.transfer.Spec.Suspend, false) || in.workers != nil && ptr.Deref(in.workers.Spec.Suspend, false)
 }
 
-// blockedLease is the first worker that can do nothing, and what blocks it.
+// blockedLease returns the condition of the first blocked worker, and its name.
 func blockedLease(leases []v1alpha1.PrefixLease) (*metav1.Condition, string) {
 	for i := range leases {
 		c := meta.FindStatusCondition(leases[i].Status.Conditions, v1alpha1.LeaseConditionBlocked)
@@ -174,8 +182,19 @@ func blockedLease(leases []v1alpha1.PrefixLease) (*metav1.Condition, string) {
 	return nil, ""
 }
 
-// withoutPods is when to look once more for what keeps pods from being created: no
-// event that the manager watches tells that.
+// thawing is what a worker says of objects that are being thawed, "" for nothing.
+func thawing(leases []v1alpha1.PrefixLease) string {
+	for i := range leases {
+		c := meta.FindStatusCondition(leases[i].Status.Conditions, v1alpha1.LeaseConditionThawing)
+		if c != nil && c.Status == metav1.ConditionTrue {
+			return c.Message
+		}
+	}
+	return ""
+}
+
+// withoutPods is when to check again what keeps pods from being created: no watched event
+// reports that.
 func withoutPods(in input, role string) time.Duration {
 	if podsLeft(in.pods, role) {
 		return 0
@@ -183,8 +202,8 @@ func withoutPods(in input, role string) time.Duration {
 	return backoff(in)
 }
 
-// podProblem is what keeps pods from being created, or the first pending one from
-// running, if the cluster says.
+// podProblem is what keeps pods from being created, or the first pending pod from
+// running, as far as the cluster reports it.
 func podProblem(in input) *violation {
 	if in.rejected != nil {
 		return in.rejected
@@ -229,8 +248,8 @@ func active(job *batchv1.Job) bool {
 	return !ended && !ptr.Deref(job.Spec.Suspend, false)
 }
 
-// backoff is half of the time for which the transfer has not progressed, so that a
-// fix that comes soon is noticed soon.
+// backoff is half the time since the transfer stopped making progress, so that an early
+// fix is noticed early.
 func backoff(in input) time.Duration {
 	held := time.Duration(0)
 	if c := meta.FindStatusCondition(in.transfer.Status.Conditions, v1alpha1.ConditionProgressing); c != nil &&

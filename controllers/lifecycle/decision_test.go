@@ -16,143 +16,9 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
-	"cargoship.dev/operator/internal/workload"
 )
 
 var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-
-// scenario builds the input of a decision, fluently.
-type scenario struct{ input }
-
-func makeScenario() *scenario {
-	return &scenario{input{now: testTime, transfer: workload.Of(&v1alpha1.ArchiveTransfer{
-		ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: "ns", UID: "uid"},
-	})}}
-}
-
-func (s *scenario) violates(reason string) *scenario {
-	s.violation = &violation{reason: reason, message: "fix it"}
-	return s
-}
-
-func (s *scenario) workersJob(conditions ...batchv1.JobConditionType) *scenario {
-	s.workers = jobWith("t-workers", conditions)
-	if len(conditions) == 0 {
-		s.workers.Status.Active = 1
-	}
-	return s
-}
-
-func (s *scenario) closingJob(conditions ...batchv1.JobConditionType) *scenario {
-	s.closing = jobWith("t-finish", conditions)
-	return s
-}
-
-func jobWith(name string, conditions []batchv1.JobConditionType) *batchv1.Job {
-	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	for _, c := range conditions {
-		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: c, Status: corev1.ConditionTrue})
-	}
-	return job
-}
-
-func (s *scenario) progress(planning string, planned, finished, failed int64) *scenario {
-	s.transfer.Status.Progress = &v1alpha1.Progress{
-		Planning: planning, ArchivesPlanned: &planned, ArchivesFinished: &finished,
-		Planned: files(10 * planned), Done: files(10*finished - failed), Failed: files(failed), Skipped: files(0),
-	}
-	return s
-}
-
-// files counts files of 100 bytes.
-func files(n int64) *v1alpha1.Tally { return &v1alpha1.Tally{Files: &n, Bytes: ptr.To(100 * n)} }
-
-// counts says otherwise than progress what has become of the files.
-func (s *scenario) counts(done, failed, skipped *v1alpha1.Tally) *scenario {
-	p := s.transfer.Status.Progress
-	p.Done, p.Failed, p.Skipped = done, failed, skipped
-	return s
-}
-
-// planless says that planning is complete, and not what was planned.
-func (s *scenario) planless() *scenario {
-	s.transfer.Status.Progress = &v1alpha1.Progress{Planning: planningComplete}
-	return s
-}
-
-func (s *scenario) onFailure(action v1alpha1.FailureAction, tolerated int64) *scenario {
-	s.transfer.Spec.FailurePolicy = v1alpha1.FailurePolicy{OnFailure: action, ToleratedFailures: &tolerated}
-	return s
-}
-
-func (s *scenario) stop() *scenario {
-	s.stopped = true
-	return s
-}
-
-func (s *scenario) lease(blockedBy string) *scenario {
-	l := v1alpha1.PrefixLease{ObjectMeta: metav1.ObjectMeta{Name: "w"}, Status: v1alpha1.PrefixLeaseStatus{Instance: "i"}}
-	if blockedBy != "" {
-		l.Status.Conditions = []metav1.Condition{{Type: v1alpha1.LeaseConditionBlocked, Status: metav1.ConditionTrue, Reason: blockedBy}}
-	}
-	s.leases = append(s.leases, l)
-	return s
-}
-
-func (s *scenario) saidFor(age time.Duration, reason string, status metav1.ConditionStatus) *scenario {
-	s.transfer.Status.Conditions = append(s.transfer.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionProgressing, Reason: reason, Status: status,
-		LastTransitionTime: metav1.NewTime(testTime.Add(-age))})
-	return s
-}
-
-func (s *scenario) drainingFor(age time.Duration) *scenario {
-	began := metav1.NewTime(testTime.Add(-age))
-	s.transfer.Status.DrainStartTime = &began
-	return s
-}
-
-func (s *scenario) suspend() *scenario {
-	s.transfer.Spec.Suspend = ptr.To(true)
-	return s
-}
-
-func (s *scenario) waitingPod(reason string) *scenario {
-	s.pods = append(s.pods, corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleWorker}},
-		Status: corev1.PodStatus{
-			Phase: corev1.PodPending,
-			ContainerStatuses: []corev1.ContainerStatus{{
-				Name: "worker", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}},
-		}})
-	return s
-}
-
-func (s *scenario) rejects(message string) *scenario {
-	s.rejected = &violation{v1alpha1.ReasonPodsRejected, message}
-	return s
-}
-
-func (s *scenario) disallows(reason string) *scenario {
-	s.disallowed = &violation{reason: reason, message: "ask the administrator"}
-	return s
-}
-
-// closingFails fails the closing Job as the Job controller does.
-func (s *scenario) closingFails(reason string) *scenario {
-	s.closing.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: reason}}
-	return s
-}
-
-func (s *scenario) include(pattern string) *scenario {
-	s.transfer.Transfer.Spec.Source.Include = []string{pattern}
-	return s
-}
-
-func (s *scenario) onNothing(action v1alpha1.NothingSelectedAction) *scenario {
-	s.transfer.Spec.FailurePolicy.OnNothingSelected = action
-	return s
-}
 
 // want is what matters of a decision.
 type want struct {
@@ -174,8 +40,8 @@ func TestDecide(t *testing.T) { //nolint:funlen // A table.
 		"a quota that rejects the workers": {makeScenario().workersJob().rejects("exceeded quota").
 			saidFor(time.Minute, v1alpha1.ReasonPodsRejected, metav1.ConditionFalse),
 			want{action: actRunWorkers, reason: v1alpha1.ReasonPodsRejected, again: 30 * time.Second}},
-		"a quota that rejects the closing pod": {makeScenario().progress(planned, 2, 2, 0).closingJob().rejects("exceeded quota"),
-			want{action: actClose, reason: v1alpha1.ReasonPodsRejected, again: 2 * time.Second}},
+		"a quota that rejects the finish pod": {makeScenario().progress(planned, 2, 2, 0).finishJob().rejects("exceeded quota"),
+			want{action: actFinish, reason: v1alpha1.ReasonPodsRejected, again: 2 * time.Second}},
 		"a precondition that does not hold": {makeScenario().violates(v1alpha1.ReasonSecretNotFound),
 			want{action: actHold, reason: v1alpha1.ReasonSecretNotFound, again: 2 * time.Second}},
 		"a precondition that has not held for long": {
@@ -195,6 +61,21 @@ func TestDecide(t *testing.T) { //nolint:funlen // A table.
 			want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
 		"a worker is blocked": {makeScenario().workersJob().lease("").lease(v1alpha1.ReasonBucketNotFound).progress(planned, 2, 1, 0),
 			want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
+		"too expensive": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("5", 12).startedFor("5", 12),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonBudgetExceeded}},
+		"too expensive, and the budget is raised": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("6", 12).startedFor("5", 12),
+			want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+		"too expensive, and fewer months count": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("5", 6).startedFor("5", 12),
+			want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+		"too expensive, and the budget is removed": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).startedFor("5", 12),
+			want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+		"too expensive, the budget is raised, and the workers are suspended": {
+			makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("6", 12).startedFor("5", 12).suspend(),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
+		"within the budget, which is changed": {makeScenario().workersJob().lease("").budget("6", 12).startedFor("5", 12).progress(planned, 2, 1, 0),
+			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+		"blocked, and the budget is raised": {makeScenario().workersJob().lease(v1alpha1.ReasonBucketNotFound).budget("6", 12).startedFor("5", 12),
+			want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
 		"a pod can't start": {makeScenario().workersJob().waitingPod("ErrImagePull"),
 			want{action: actRunWorkers, reason: "ErrImagePull"}},
 		"a pod is being created": {makeScenario().workersJob().waitingPod("ContainerCreating"),
@@ -211,57 +92,57 @@ func TestDecide(t *testing.T) { //nolint:funlen // A table.
 			makeScenario().workersJob().progress(planned, 2, 2, 0).drainingFor(drainGrace),
 			want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing}},
 		"workers have ended": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
-			want{action: actClose, progressing: true, reason: v1alpha1.ReasonFinishing}},
+			want{action: actFinish, progressing: true, reason: v1alpha1.ReasonFinishing}},
 		"nothing to archive": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
-			want{action: actClose, progressing: true, reason: v1alpha1.ReasonFinishing}},
-		"closed": {makeScenario().workersJob(batchv1.JobComplete).closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
+			want{action: actFinish, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		"finished": {makeScenario().workersJob(batchv1.JobComplete).finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
 			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
-		"closing has failed": {makeScenario().workersJob(batchv1.JobComplete).closingJob(batchv1.JobFailed).progress(planned, 2, 2, 0),
-			want{action: actRetryClose, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
-		"closed with failed files": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 3),
+		"the finish Job has failed": {makeScenario().workersJob(batchv1.JobComplete).finishJob(batchv1.JobFailed).progress(planned, 2, 2, 0),
+			want{action: actRetryFinish, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+		"finished with failed files": {makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 3),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
-		"closed with tolerated failures": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 3).onFailure(v1alpha1.FailureContinue, 3),
+		"finished with tolerated failures": {
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 3).onFailure(v1alpha1.FailureContinue, 3),
 			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
-		"closed with skipped files": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(5)),
+		"finished with skipped files": {
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(5)),
 			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
-		"closed with files that nobody accounted for": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(4)),
+		"finished with files that nobody accounted for": {
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(4)),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"closed with bytes that nobody accounted for": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).
+		"finished with bytes that nobody accounted for": {
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).
 				counts(&v1alpha1.Tally{Files: ptr.To(int64(20)), Bytes: ptr.To(int64(1999))}, nil, nil),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"closed with more files than planned, failures tolerated": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 2, 0).onFailure(v1alpha1.FailureContinue, 3).
+		"finished with more files than planned, failures tolerated": {
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).onFailure(v1alpha1.FailureContinue, 3).
 				counts(files(20), files(3), nil),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"closed before all archives have ended": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 2, 1, 0).counts(files(20), nil, nil),
+		"finished before all archives have ended": {
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 1, 0).counts(files(20), nil, nil),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"closed while the source is being listed": {
-			makeScenario().closingJob(batchv1.JobComplete).progress("Running", 2, 2, 0),
+		"finished while the source is being listed": {
+			makeScenario().finishJob(batchv1.JobComplete).progress("Running", 2, 2, 0),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
 		"a plan that was never recorded": {makeScenario().workersJob().lease("").planless(),
 			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
-		"closed without a recorded plan": {makeScenario().closingJob(batchv1.JobComplete).planless(),
+		"finished without a recorded plan": {makeScenario().finishJob(batchv1.JobComplete).planless(),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
 		"the last pod has counted something else": {
-			makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planned, 2, 2, 0),
+			makeScenario().finishJob().finishFails(batchv1.JobReasonPodFailurePolicy).progress(planned, 2, 2, 0),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
 		"the last pod has failed too often": {
-			makeScenario().closingJob().closingFails(batchv1.JobReasonBackoffLimitExceeded).progress(planned, 2, 2, 0),
-			want{action: actRetryClose, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
-		"an empty source": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
+			makeScenario().finishJob().finishFails(batchv1.JobReasonBackoffLimitExceeded).progress(planned, 2, 2, 0),
+			want{action: actRetryFinish, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+		"an empty source": {makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
 			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
 		"an empty source that must not be": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).onNothing(v1alpha1.NothingSelectedFails),
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0).onNothing(v1alpha1.NothingSelectedFails),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
-		"patterns that select nothing": {makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg"),
+		"patterns that select nothing": {makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg"),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
 		"patterns that may select nothing": {
-			makeScenario().closingJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg").onNothing(v1alpha1.NothingSelectedCompletes),
+			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg").onNothing(v1alpha1.NothingSelectedCompletes),
 			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
 		"a worker whose reason is one of the manager's": {
 			makeScenario().workersJob().lease(v1alpha1.ReasonComplete).progress(planned, 2, 1, 0),
@@ -278,8 +159,8 @@ func TestDecide(t *testing.T) { //nolint:funlen // A table.
 		"more failures are tolerated once the workers are drained": {
 			makeScenario().workersJob().stop().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
 			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
-		"more failures are tolerated once the bucket is closed": {
-			makeScenario().closingJob(batchv1.JobComplete).stop().progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
+		"more failures are tolerated once the run is finished": {
+			makeScenario().finishJob(batchv1.JobComplete).stop().progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
 			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
 	}
 	for name, tc := range tests {
@@ -329,8 +210,8 @@ func TestDrainStartTimeIsWhenDrainingBegan(t *testing.T) {
 }
 
 func TestLastWordsAreQuotedAndBounded(t *testing.T) {
-	s := makeScenario().closingJob().closingFails(batchv1.JobReasonPodFailurePolicy).progress(planningComplete, 2, 2, 0)
-	s.closing.UID = "finish"
+	s := makeScenario().finishJob().finishFails(batchv1.JobReasonPodFailurePolicy).progress(planningComplete, 2, 2, 0)
+	s.finish.UID = "finish"
 	terminated := func(owner string, code int32, message string) corev1.Pod {
 		return corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{UID: types.UID(owner), Controller: ptr.To(true)}}},

@@ -1,3 +1,3 @@
-// Package lifecycle reconciles one ArchiveTransfer: it gathers what there is, decides what
-// is next, does it, and writes the status.
+// Package lifecycle reconciles one ArchiveTransfer or ArchiveRestore: it gathers the state,
+// decides the next action, acts, and writes the status.
 package lifecycle

@@ -14,7 +14,7 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// decideEnd judges a transfer whose finish pod has done its work.
+// decideEnd decides between complete and failed, after the finish pod has succeeded.
 func decideEnd(in input) decision {
 	at := in.transfer
 	n, say := failedFiles(at), wordsOf(at)
@@ -40,8 +40,8 @@ func decideEnd(in input) decision {
 	return decision{action: actEnd, reason: v1alpha1.ReasonComplete, message: message}
 }
 
-// nothingSelected tells whether not a single file was to be moved. The plan of a restore
-// counts what its run has archived; what is not selected of it is skipped.
+// nothingSelected tells whether no file was selected. The plan of a restore counts all
+// files of the run; those that are not selected are skipped.
 func nothingSelected(at *workload.Workload) bool {
 	planned := convert.TallyFrom(at.Status.Progress.Planned).Files
 	if at.Restore == nil {
@@ -68,10 +68,10 @@ func decideNothingSelected(at *workload.Workload) decision {
 	return d
 }
 
-// countsDiffer tells that the finish pod has ended with exitCountsDiffer, the one exit
-// code for which its Job's failure policy fails the Job.
-func countsDiffer(closing *batchv1.Job) bool {
-	for _, c := range closing.Status.Conditions {
+// countsDiffer tells whether the finish pod has exited with exitCountsDiffer, the only exit
+// code for which the Job's pod failure policy fails the Job.
+func countsDiffer(finish *batchv1.Job) bool {
+	for _, c := range finish.Status.Conditions {
 		if c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue {
 			return c.Reason == batchv1.JobReasonPodFailurePolicy
 		}
@@ -79,11 +79,11 @@ func countsDiffer(closing *batchv1.Job) bool {
 	return false
 }
 
-// lastWords is what the finish pod has said at its end, quoted: its image is chosen by
-// the user.
+// lastWords is the termination message of the finish pod, quoted, since the user chooses
+// the image.
 func lastWords(in input) string {
 	for i := range in.pods {
-		if !metav1.IsControlledBy(&in.pods[i], in.closing) {
+		if !metav1.IsControlledBy(&in.pods[i], in.finish) {
 			continue
 		}
 		for _, c := range in.pods[i].Status.ContainerStatuses {
@@ -95,8 +95,8 @@ func lastWords(in input) string {
 	return ""
 }
 
-// unaccounted tells what is not conserved of a transfer (I8): planned, and neither done
-// nor failed nor skipped, or the other way round. It is empty for one that is.
+// unaccounted describes the difference between planned and done, failed and skipped files
+// of a transfer (I8); empty if there is none.
 func unaccounted(p *v1alpha1.Progress) string {
 	if !objects.PlanRecorded(p) {
 		return "no complete plan is recorded"

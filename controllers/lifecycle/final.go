@@ -15,9 +15,9 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// settle leaves of the coordinator's part of the status what counts after the end. The
-// coordinator lets go of a transfer that has ended, so its part has one writer all the
-// time; whatever it was still writing meanwhile is settled by the next reconcile.
+// settle reduces the coordinator's part of the status to what counts after the end. The
+// coordinator drops a transfer that has ended, so that part has one writer at any time; a
+// write that was still under way is settled by the next reconcile.
 func (r *Reconciler) settle(ctx context.Context, at *workload.Workload) error {
 	is, want := coordinatorPart(at.Status), finalRecord(at.Status)
 	if equality.Semantic.DeepEqual(is, want) {
@@ -70,7 +70,7 @@ func meanThroughput(s v1alpha1.ArchiveTransferStatus) int64 {
 	return int64(float64(convert.TallyFrom(s.Progress.Done).Bytes) / took.Seconds())
 }
 
-// settled are conditions of which none speaks of a present that is over.
+// settled returns the conditions with those reset that describe a running transfer.
 func settled(conditions []metav1.Condition, ended *metav1.Time) []metav1.Condition {
 	at := metav1.Time{}
 	if ended != nil {

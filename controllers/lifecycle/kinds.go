@@ -11,7 +11,7 @@ type wording struct {
 	// running is the reason while archives move.
 	running, runningMessage string
 	planning                string
-	// finish is what the closing Job does, finishing that it does so, counted where it counts.
+	// finish is what the finish Job does, finishing that it does so, counted where it counts.
 	finish, finishing, counted string
 	// done is what has become of a file, ended of all of them.
 	done, ended string
@@ -55,7 +55,7 @@ func hasPatterns(at *workload.Workload) bool {
 // claimOf names the claim that the workload mounts, and what it is for; "" for none.
 func claimOf(at *workload.Workload) (name, role string) {
 	if at.Restore != nil {
-		return at.Restore.Spec.To.PersistentVolumeClaim.ClaimName, "target"
+		return targetName(at.Restore), "target"
 	}
 	if c := at.Transfer.Spec.Source.PersistentVolumeClaim; c != nil {
 		return c.ClaimName, "source"

@@ -20,15 +20,19 @@ type violation struct {
 	message string
 }
 
-// prerequisites are the objects a transfer refers to; nil where there is none
-// of that name, or where the transfer names none.
+// prerequisites are the objects that a transfer refers to; nil if there is no object of
+// that name, or the transfer names none.
 type prerequisites struct {
 	claim          *corev1.PersistentVolumeClaim
 	transfer       *v1alpha1.ArchiveTransfer // that a restore refers to
-	busy           *v1alpha1.ArchiveRestore  // another restore that comes first at the claim
+	population     *population               // of a restore that populates a claim
+	user           *corev1.Pod               // that has the target of a restore mounted
+	busy           *v1alpha1.ArchiveRestore  // another restore that has precedence at the claim
 	secret         *corev1.Secret
 	caBundle       *corev1.ConfigMap
 	serviceAccount *corev1.ServiceAccount
+	// deniedBy is the CoordinationPolicy that denies the namespace the destination.
+	deniedBy string
 }
 
 // gatherPrerequisites reads what the transfer refers to, past the cache: the
@@ -39,16 +43,40 @@ func (r *Reconciler) gatherPrerequisites(ctx context.Context, at *workload.Workl
 			return p, err
 		}
 	}
-	if name, _ := claimOf(at); name != "" {
+	if p.population, err = r.gatherPopulation(ctx, at); err != nil {
+		return p, err
+	}
+	if p.population != nil {
+		p.claim = p.population.target(at)
+	} else if name, _ := claimOf(at); name != "" {
 		if p.claim, err = objects.GetOrNil(ctx, r.APIReader, at.Namespace, name, &corev1.PersistentVolumeClaim{}); err != nil {
 			return p, err
 		}
 	}
+	if at.Restore != nil {
+		if err := r.gatherUser(ctx, at, &p); err != nil {
+			return p, err
+		}
+	}
+	var policies v1alpha1.CoordinationPolicyList
+	if err := r.Client.List(ctx, &policies); err != nil {
+		return p, fmt.Errorf("list CoordinationPolicies: %w", err)
+	}
+	_, p.deniedBy = convert.NamespaceShare(at.Namespace, convert.Governing(convert.Domain(at.Location), policies.Items))
 	err = gatherAccess(ctx, r.APIReader, at, &p)
 	return p, err
 }
 
-// gatherAccess reads what leads to the bucket.
+// destinationAllowed asks the policies.
+func destinationAllowed(at *workload.Workload, p prerequisites) *violation {
+	if p.deniedBy == "" {
+		return nil
+	}
+	return &violation{v1alpha1.ReasonNamespaceDenied, fmt.Sprintf(
+		"CoordinationPolicy %s does not let namespace %s use the destination: ask who administers the cluster", p.deniedBy, at.Namespace)}
+}
+
+// gatherAccess reads what the workers need to access the bucket.
 func gatherAccess(ctx context.Context, r client.Reader, at *workload.Workload, p *prerequisites) (err error) {
 	dst := at.Location
 	if name := dst.Credentials.SecretName; name != "" {
@@ -72,9 +100,9 @@ type policy func(at *workload.Workload, p prerequisites) *violation
 
 // preconditions are judged in this order; the first violation is reported.
 func preconditions(at *workload.Workload) []policy {
-	common := []policy{claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
+	common := []policy{destinationAllowed, claimUsable, secretUsable, caBundleUsable, serviceAccountExists, coordinationValid}
 	if at.Restore != nil {
-		return append([]policy{sourceKnown, targetWritable, targetFree}, common...)
+		return append([]policy{sourceKnown, populationReady, targetWritable, targetUnused, targetFree}, common...)
 	}
 	return common
 }
@@ -92,7 +120,7 @@ func firstViolation(policies []policy, at *workload.Workload, p prerequisites) *
 // are: whoever may create one in a namespace may read it there.
 type AllowedSources struct{ HostPath, NFS bool }
 
-// judge tells why a source is not allowed, or nil.
+// judge returns why a source is not allowed, nil if it is.
 func (a AllowedSources) judge(s v1alpha1.Source) *violation {
 	const advice = "the source is %s, which the administrator has not allowed; use a PersistentVolumeClaim, or have the manager started with %s"
 	switch {
@@ -104,7 +132,7 @@ func (a AllowedSources) judge(s v1alpha1.Source) *violation {
 	return nil
 }
 
-// coordinationValid asks the core, which is the last to judge.
+// coordinationValid asks the core, whose validation is final.
 func coordinationValid(at *workload.Workload, _ prerequisites) *violation {
 	if err := convert.Validate(at); err != nil {
 		return &violation{v1alpha1.ReasonInvalidCoordination, fmt.Sprintf("the transfer can't be coordinated: %v", err)}
@@ -179,6 +207,6 @@ func serviceAccountExists(at *workload.Workload, p prerequisites) *violation {
 		return nil
 	}
 	return &violation{v1alpha1.ReasonServiceAccountNotFound, fmt.Sprintf(
-		"the ServiceAccount %q that the workers shall use does not exist in namespace %q; create it",
+		"the workers' ServiceAccount %q does not exist in namespace %q; create it",
 		ref.ServiceAccountName, at.Namespace)}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -29,30 +30,39 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/workload"
 )
 
 // reconcileTimeout bounds one reconcile, API calls included.
 const reconcileTimeout = time.Minute
 
-// cacheDelay is how long the cache may be behind after a write of somebody else's.
+// cacheDelay is how long the cache may lag behind somebody else's write.
 const cacheDelay = 200 * time.Millisecond
 
 // Reconciler reconciles one ArchiveTransfer or ArchiveRestore: its preconditions, its
-// workers' Job, its end, its conditions and its deletion. What moves is the coordinator's.
+// workers' Job, its end, its conditions and its deletion. Moving data is the coordinator's task.
 type Reconciler struct {
 	Client client.Client
 	// APIReader reads past the cache what the manager does not watch.
 	APIReader client.Reader
 	Recorder  events.EventRecorder
 	Clock     clock.PassiveClock
+	Metrics   *metrics.Metrics
 	// WorkerImage is the image of worker pods whose transfer names none.
 	WorkerImage string
 	// Allowed are the types of sources that the administrator allows besides claims.
 	Allowed AllowedSources
+
+	// Populates: the administrator lets the manager hand volumes over to claims.
+	Populates bool
+
+	// starting lets one restore at a time begin.
+	starting sync.Mutex
 }
 
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers;archiverestores,verbs=get;list;watch;patch;delete
+// +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=coordinationpolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/status;archiverestores/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers/finalizers;archiverestores/finalizers,verbs=update
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=prefixleases,verbs=get;list;watch;delete
@@ -91,8 +101,8 @@ func (r *Reconciler) setup(mgr ctrl.Manager, kind, controllerName, nameLabel str
 		}))
 }
 
-// leaseChangedState lets through what the lifecycle follows in a lease: that it
-// came or went, was taken up, or changed a condition. Counters change far more often.
+// leaseChangedState passes the events of a lease that matter here: it was created, deleted,
+// got a new worker process, or changed a condition. Counters change far more often.
 func leaseChangedState() predicate.Predicate {
 	return predicate.TypedFuncs[client.Object]{UpdateFunc: func(e event.TypedUpdateEvent[client.Object]) bool {
 		was, ok1 := e.ObjectOld.(*v1alpha1.PrefixLease)
@@ -106,8 +116,12 @@ func leaseChangedState() predicate.Predicate {
 // the status once.
 func (r *Reconciler) reconcile(ctx context.Context, kind string, req ctrl.Request) (ctrl.Result, error) {
 	at, err := objects.ReadWorkload(ctx, r.Client, kind, req.NamespacedName)
+	if apierrors.IsNotFound(err) {
+		r.Metrics.Gone(kind, req.Namespace, req.Name)
+		return ctrl.Result{}, nil
+	}
 	if err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return ctrl.Result{}, err
 	}
 	in, err := r.gather(ctx, at)
 	if err != nil {
@@ -141,17 +155,17 @@ func (r *Reconciler) reconcile(ctx context.Context, kind string, req ctrl.Reques
 	return ctrl.Result{RequeueAfter: d.again}, err
 }
 
-// gather reads all that the decision rests on.
+// gather reads everything that the decision is based on.
 func (r *Reconciler) gather(ctx context.Context, at *workload.Workload) (input, error) {
 	in := input{now: r.Clock.Now(), transfer: at}
 	var err error
 	if in.workers, err = r.job(ctx, at, objects.WorkersJobName(at)); err != nil {
 		return in, err
 	}
-	if in.closing, err = r.job(ctx, at, finishJobName(at)); err != nil {
+	if in.finish, err = r.job(ctx, at, finishJobName(at)); err != nil {
 		return in, err
 	}
-	in.stopped = objects.StoppedBy(in.workers) || objects.StoppedBy(in.closing)
+	in.stopped = objects.StoppedBy(in.workers) || objects.StoppedBy(in.finish)
 	if err := r.gatherDependents(ctx, &in); err != nil {
 		return in, err
 	}
@@ -166,14 +180,20 @@ func (r *Reconciler) gather(ctx context.Context, at *workload.Workload) (input, 
 		if err != nil {
 			return in, err
 		}
-		in.claim, in.violation = p.claim, firstViolation(preconditions(at), at, p)
+		in.population = p.population
+		in.where, in.violation = placementOf(p), firstViolation(preconditions(at), at, p)
+	}
+	if in.finish != nil && in.population == nil {
+		if in.population, err = r.gatherPopulation(ctx, at); err != nil {
+			return in, err
+		}
 	}
 	in.rejected, err = r.rejectedPods(ctx, in)
 	return in, err
 }
 
-// gatherDependents reads the leases and pods of the transfer. Labels find them, and
-// anybody may set labels: what they belong to is told by their controller.
+// gatherDependents reads the leases and pods of the transfer. They are found by label, but
+// anybody may set labels: ownership is decided by the controller reference.
 func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
 	at := in.transfer
 	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
@@ -198,7 +218,7 @@ func ownPod(in input, pod *corev1.Pod) bool {
 	if owner == nil || owner.Kind != "Job" {
 		return false
 	}
-	for _, job := range []*batchv1.Job{in.workers, in.closing} {
+	for _, job := range []*batchv1.Job{in.workers, in.finish} {
 		if job != nil && job.Name == owner.Name {
 			return job.UID == owner.UID
 		}
@@ -206,7 +226,7 @@ func ownPod(in input, pod *corev1.Pod) bool {
 	return owner.Name == objects.WorkersJobName(in.transfer) || owner.Name == finishJobName(in.transfer)
 }
 
-// act does what was decided.
+// act carries out a decision.
 func (r *Reconciler) act(ctx context.Context, in input, d decision) error {
 	switch d.action {
 	case actHold:
@@ -216,20 +236,24 @@ func (r *Reconciler) act(ctx context.Context, in input, d decision) error {
 		return nil
 	case actRunWorkers:
 		return r.runWorkers(ctx, in)
+	case actRenewWorkers:
+		return r.deleteJob(ctx, in.workers)
 	case actDrainWorkers:
 		return r.markStopped(ctx, in)
 	case actStopWorkers:
 		return r.suspendJob(ctx, in.workers, true, false)
-	case actClose:
-		return r.startClosing(ctx, in, false)
-	case actRetryClose:
-		return r.deleteJob(ctx, in.closing)
+	case actFinish:
+		return r.startFinish(ctx, in, false)
+	case actHandOver:
+		return r.handOver(ctx, in)
+	case actRetryFinish:
+		return r.deleteJob(ctx, in.finish)
 	default:
 		return nil
 	}
 }
 
-// runWorkers makes the fleet be as the spec says.
+// runWorkers creates, scales or suspends the fleet as the spec says.
 func (r *Reconciler) runWorkers(ctx context.Context, in input) error {
 	if in.workers == nil {
 		return r.startWorkers(ctx, in)
@@ -257,17 +281,21 @@ func (r *Reconciler) startWorkers(ctx context.Context, in input) error {
 	if err != nil {
 		return err
 	}
-	if err := r.ensureIdentity(ctx, at); err != nil {
+	if err := errors.Join(r.ensureIdentity(ctx, at), r.ensurePrime(ctx, in)); err != nil {
 		return err
 	}
-	job, err := workersJob(at, in.claim, r.WorkerImage, r.Allowed)
+	job, err := workersJob(at, in.where, r.WorkerImage, r.Allowed)
 	if err != nil {
 		return err
 	}
-	return r.createJob(ctx, at, job)
+	start := func() error { return r.createJob(ctx, at, job) }
+	if at.Restore != nil {
+		return r.startAlone(ctx, at, start)
+	}
+	return start()
 }
 
-// whole reads a transfer past the cache, which does not hold what only Jobs are made from.
+// whole reads a transfer past the cache, which omits the fields that only Jobs need.
 func (r *Reconciler) whole(ctx context.Context, cached *workload.Workload) (*workload.Workload, error) {
 	at, err := objects.ReadWorkload(ctx, r.APIReader, cached.Kind, client.ObjectKeyFromObject(cached.Object))
 	if err != nil {
@@ -292,8 +320,8 @@ func (r *Reconciler) ensureIdentity(ctx context.Context, at *workload.Workload) 
 	return objects.Apply(ctx, r.Client, objects.OwnerLifecycle, binding)
 }
 
-func (r *Reconciler) startClosing(ctx context.Context, in input, abort bool) error {
-	if in.closing != nil {
+func (r *Reconciler) startFinish(ctx context.Context, in input, abort bool) error {
+	if in.finish != nil {
 		return nil
 	}
 	if err := r.ensureIdentity(ctx, in.transfer); err != nil {
@@ -303,17 +331,18 @@ func (r *Reconciler) startClosing(ctx context.Context, in input, abort bool) err
 	if err != nil {
 		return err
 	}
-	job, err := closingJob(at, r.WorkerImage, abort)
+	job, err := finishJob(at, r.WorkerImage, abort)
 	if err != nil {
 		return err
 	}
 	return r.createJob(ctx, at, job)
 }
 
-// report writes the status, if it changed, and then tells of a new phase.
+// report writes the status, if it changed, and then sends an event for a new phase.
 func (r *Reconciler) report(ctx context.Context, in input, d decision) error {
 	at := in.transfer
 	status := statusOf(in, d)
+	r.Metrics.Lifecycle(at, status)
 	if unchanged(at.Status, status) {
 		return nil
 	}
@@ -321,8 +350,7 @@ func (r *Reconciler) report(ctx context.Context, in input, d decision) error {
 	if before != nil && before.Reason == d.reason && d.action != actEnd {
 		return objects.ApplyStatus(ctx, r.Client, objects.OwnerLifecycle, at, status)
 	}
-	// What is announced is decided on what the API holds: a cache that is behind would
-	// have it announced twice.
+	// Events are decided on the API's state: a cache that lags behind would send them twice.
 	if err := objects.ApplyStatusTo(ctx, r.Client, objects.OwnerLifecycle, at, at.ResourceVersion, status); err != nil {
 		return err
 	}

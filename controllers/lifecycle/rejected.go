@@ -16,19 +16,19 @@ import (
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
 
 const (
-	// failedCreate is the reason of the event by which the Job controller tells that
-	// it could not create a pod.
+	// failedCreate is the reason of the event by which the Job controller reports that it
+	// could not create a pod.
 	failedCreate = "FailedCreate"
-	// rejectionAge is for how long such an event counts: the Job controller tries again,
-	// and tells again, within a minute or so, though the API may drop some of many.
+	// rejectionAge is how long such an event counts: the Job controller retries and reports
+	// again within a minute or so, though the API may drop some of many events.
 	rejectionAge = 10 * time.Minute
 )
 
 // rejectedPods is why a Job that should run has no pod: a quota, a limit range or an
-// admission policy. Kubernetes tells that by an event alone. Once there is a pod it is
-// for the pod to tell what is wrong.
+// admission policy. Kubernetes reports that only in an event. Once there is a pod, its
+// status says what is wrong.
 func (r *Reconciler) rejectedPods(ctx context.Context, in input) (*violation, error) {
-	for role, job := range map[string]*batchv1.Job{v1alpha1.RoleWorker: in.workers, v1alpha1.RoleFinisher: in.closing} {
+	for role, job := range map[string]*batchv1.Job{v1alpha1.RoleWorker: in.workers, v1alpha1.RoleFinisher: in.finish} {
 		if job == nil || !active(job) || ptr.Deref(job.Spec.Suspend, false) || podsLeft(in.pods, role) {
 			continue
 		}

@@ -19,7 +19,7 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// gatherRestore reads what only a restore needs, and has it know its source.
+// gatherRestore reads what only a restore needs, and sets its source.
 func (r *Reconciler) gatherRestore(ctx context.Context, at *workload.Workload, p *prerequisites) (err error) {
 	if ref := at.Restore.Spec.From.TransferRef; ref != nil && at.Source == nil {
 		if p.transfer, err = objects.GetOrNil(ctx, r.Client, at.Namespace, ref.Name, &v1alpha1.ArchiveTransfer{}); err != nil {
@@ -37,8 +37,8 @@ func (r *Reconciler) gatherRestore(ctx context.Context, at *workload.Workload, p
 	return nil
 }
 
-// sourceOf is the run that a restore reads, nil while that can't be told. The latest run is
-// that of the time when the restore was created, so that all its workers find the same.
+// sourceOf is the run that a restore reads, nil while it is unknown. The latest run is the
+// latest at the time when the restore was created, so that all its workers find the same.
 func sourceOf(ar *v1alpha1.ArchiveRestore, transfer *v1alpha1.ArchiveTransfer) *v1alpha1.RestoredRun {
 	from := ar.Spec.From
 	// Times of creation are in whole seconds, rounded down.
@@ -55,11 +55,11 @@ func sourceOf(ar *v1alpha1.ArchiveRestore, transfer *v1alpha1.ArchiveTransfer) *
 	}
 }
 
-// before is a restore that writes where another one would, and comes first; nil if there is none.
+// before is another restore that writes to the same place and has precedence; nil if there is none.
 func before(ar *v1alpha1.ArchiveRestore, others []v1alpha1.ArchiveRestore) *v1alpha1.ArchiveRestore {
 	for i := range others {
 		o := &others[i]
-		if o.UID == ar.UID || objects.Ended(workload.Of(o)) || !overlap(ar.Spec.To, o.Spec.To) {
+		if o.UID == ar.UID || objects.Ended(workload.Of(o)) || !overlap(ar, o) {
 			continue
 		}
 		// One that has begun goes on; of two that have not, the older begins.
@@ -72,10 +72,10 @@ func before(ar *v1alpha1.ArchiveRestore, others []v1alpha1.ArchiveRestore) *v1al
 }
 
 // overlap tells whether one target lies in the other.
-func overlap(a, b v1alpha1.RestoreTarget) bool {
+func overlap(a, b *v1alpha1.ArchiveRestore) bool {
 	inside := func(x, y string) bool { return y == "." || x == y || strings.HasPrefix(x, y+"/") }
-	p, q := path.Clean(a.Path), path.Clean(b.Path)
-	return a.PersistentVolumeClaim == b.PersistentVolumeClaim && (inside(p, q) || inside(q, p))
+	p, q := path.Clean(a.Spec.To.Path), path.Clean(b.Spec.To.Path)
+	return targetName(a) == targetName(b) && (inside(p, q) || inside(q, p))
 }
 
 func sourceKnown(at *workload.Workload, p prerequisites) *violation {
@@ -104,7 +104,7 @@ func targetWritable(at *workload.Workload, p prerequisites) *violation {
 	case !slices.ContainsFunc(c.Spec.AccessModes, func(m corev1.PersistentVolumeAccessMode) bool { return m != corev1.ReadOnlyMany }):
 		return &violation{v1alpha1.ReasonClaimNotWritable, fmt.Sprintf(
 			"the target PersistentVolumeClaim %q can only be read (%v); use one that can be written to", c.Name, c.Spec.AccessModes)}
-	case at.Spec.Workers.Count > 1 && slices.Equal(c.Spec.AccessModes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}):
+	case at.Spec.Workers.Count > 1 && slices.Equal(c.Spec.AccessModes, onePod()):
 		return &violation{v1alpha1.ReasonClaimNotWritable, fmt.Sprintf(
 			"the target PersistentVolumeClaim %q is ReadWriteOncePod, which one pod at a time may use; set spec.workers.count to 1", c.Name)}
 	}

@@ -55,6 +55,8 @@ func TestWhatHoldsARestore(t *testing.T) {
 		"a claim of one pod, and three workers":     {prerequisites{transfer: endedTransfer(), claim: claimWith(corev1.ReadWriteOncePod), secret: secret}, 3, v1alpha1.ReasonClaimNotWritable},
 		"a claim of one pod, and one worker":        {prerequisites{transfer: endedTransfer(), claim: claimWith(corev1.ReadWriteOncePod), secret: secret}, 1, ""},
 		"another restore into the same directory":   {prerequisites{transfer: endedTransfer(), claim: claimWith(corev1.ReadWriteMany), secret: secret, busy: restoreOf("o", 0)}, 3, v1alpha1.ReasonTargetBusy},
+		"a claim of one pod, which has it":          {prerequisites{transfer: endedTransfer(), claim: claimWith(corev1.ReadWriteOncePod), secret: secret, user: &corev1.Pod{}}, 1, v1alpha1.ReasonClaimInUse},
+		"a claim of one node, on which it is used":  {prerequisites{transfer: endedTransfer(), claim: claimWith(corev1.ReadWriteOnce), secret: secret, user: &corev1.Pod{}}, 3, ""},
 		"no Secret that the transfer's place needs": {prerequisites{transfer: endedTransfer(), claim: claimWith(corev1.ReadWriteMany)}, 3, v1alpha1.ReasonSecretNotFound},
 	}
 	for name, tc := range tests {
@@ -123,11 +125,11 @@ func restoreJobs(t *testing.T, claim *corev1.PersistentVolumeClaim) (workers, fi
 	ar.Spec.From.Include = []string{"$(HOME)/*"}
 	at := workload.Of(ar)
 	at.ReadsFrom(sourceOf(ar, endedTransfer()))
-	workers, err := workersJob(at, claim, "image", AllowedSources{})
+	workers, err := workersJob(at, placementOf(prerequisites{claim: claim}), "image", AllowedSources{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if finish, err = closingJob(at, "image", false); err != nil {
+	if finish, err = finishJob(at, "image", false); err != nil {
 		t.Fatal(err)
 	}
 	return workers, finish
@@ -176,13 +178,66 @@ func TestWorkersOfARestoreGoWhereTheirClaimIs(t *testing.T) {
 	}
 }
 
+// Where somebody uses the claim, only that node can have it.
+func TestWorkersOfARestoreGoWhereTheirClaimIsUsed(t *testing.T) {
+	user := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "node-2"}}
+	for _, mode := range []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce, corev1.ReadWriteMany} {
+		pod := corev1.PodSpec{TopologySpreadConstraints: make([]corev1.TopologySpreadConstraint, 1)}
+		placementOf(prerequisites{claim: claimWith(mode), user: user}).place(&pod, workload.Of(restoreOf("r", 0)))
+		text, err := json.Marshal(pod.Affinity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pinned := strings.Contains(string(text), `"node-2"`); pinned != (mode == corev1.ReadWriteOnce) {
+			t.Errorf("%s: the affinity is %s", mode, text)
+		}
+	}
+}
+
+func TestWhoUsesAClaim(t *testing.T) {
+	at := workload.Of(restoreOf("r", 0))
+	using := func(change func(*corev1.Pod)) []corev1.Pod {
+		p := corev1.Pod{Spec: corev1.PodSpec{NodeName: "n", Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "target"}}}}}}
+		p.Status.Phase = corev1.PodRunning
+		change(&p)
+		return []corev1.Pod{p}
+	}
+	for name, tc := range map[string]struct {
+		change func(*corev1.Pod)
+		want   bool
+	}{
+		"a pod that runs":        {func(*corev1.Pod) {}, true},
+		"one that has ended":     {func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, false},
+		"one that has no node":   {func(p *corev1.Pod) { p.Spec.NodeName = "" }, false},
+		"one of another claim":   {func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "other" }, false},
+		"one without a claim":    {func(p *corev1.Pod) { p.Spec.Volumes = nil }, false},
+		"one of the restore":     {func(p *corev1.Pod) { p.Labels = map[string]string{v1alpha1.LabelTransferUID: "uid-r"} }, false},
+		"one of another restore": {func(p *corev1.Pod) { p.Labels = map[string]string{v1alpha1.LabelTransferUID: "uid-o"} }, true},
+	} {
+		if got := userOf("target", at, using(tc.change)) != nil; got != tc.want {
+			t.Errorf("%s: uses it: %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
+// While objects are thawed a restore progresses, whatever else it waits for.
+func TestTheWordsOfAThaw(t *testing.T) {
+	s := makeScenario().workersJob().lease("")
+	s.transfer = restoring(s.transfer)
+	s.leases[0].Status.Conditions = []metav1.Condition{{Type: v1alpha1.LeaseConditionThawing, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonThawing, Message: "thaw 3 objects"}}
+	if d := decide(s.input); d.reason != v1alpha1.ReasonThawing || !d.progressing || !strings.Contains(d.message, "thaw 3 objects") {
+		t.Errorf("while it thaws: %+v", d)
+	}
+}
+
 func TestTheWordsOfARestore(t *testing.T) {
 	s := makeScenario().workersJob().lease("").progress(planningComplete, 2, 1, 0)
 	s.transfer = restoring(s.transfer)
 	if d := decide(s.input); d.reason != v1alpha1.ReasonRestoring || !d.progressing {
 		t.Errorf("while it restores: %+v", d)
 	}
-	s = makeScenario().closingJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0)
+	s = makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0)
 	s.transfer = restoring(s.transfer)
 	if d := decide(s.input); d.failed || d.reason != v1alpha1.ReasonComplete || !strings.Contains(d.message, "restored") {
 		t.Errorf("at the end: %+v", d)

@@ -62,8 +62,8 @@ func statusOf(in input, d decision) v1alpha1.ArchiveTransferStatus {
 	return s
 }
 
-// setReadiness sets the conditions of kstatus, by which tools that know no transfers, such as
-// Flux, tell whether one is done, goes on or needs somebody.
+// setReadiness sets the conditions of kstatus, from which generic tools such as Flux derive
+// whether an object is done, in progress or stalled.
 func setReadiness(set func(kind string, is bool, reason, message string), d decision, suspended bool) {
 	ended := d.action == actEnd
 	failed := ended && d.failed

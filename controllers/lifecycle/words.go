@@ -8,10 +8,11 @@ import (
 	"cargoship.dev/operator/controllers/objects"
 )
 
-// What a worker says is shown as a worker's word and never as ours: its image is the
-// user's choice.
+// What a worker says is shown as a quotation, never as our own statement: the user chooses
+// its image.
 
-// blockedReason is a reason that workers are known to be blocked for, or that they are.
+// blockedReason returns the reason if it is a known one of blocked workers, otherwise
+// WorkerBlocked.
 func blockedReason(reason string) string {
 	if slices.Contains(v1alpha1.BlockedReasons(), reason) {
 		return reason

@@ -31,13 +31,13 @@ const (
 	credentialsMount = "/var/run/cargoship/credentials"
 	caMount          = "/var/run/cargoship/ca"
 
-	// podRetries is how often one worker's pod is replaced, with the Job
-	// controller's growing delay, before the worker is given up.
+	// podRetries is how often one worker's pod is replaced, with the Job controller's
+	// growing delay, before the Job gives up on it.
 	podRetries = 100
 	// finishRetries is the same for the finish pod.
 	finishRetries = 6
-	// exitCountsDiffer is the exit code by which the finish pod says that the bucket
-	// holds something else than was reported, which trying again does not help.
+	// exitCountsDiffer is the exit code of the finish pod if the bucket does not hold what
+	// was reported; retrying does not help.
 	exitCountsDiffer = 3
 )
 
@@ -51,14 +51,14 @@ func finishJobName(at *workload.Workload) string {
 func abortJobName(at *workload.Workload) string { return at.Name + "-abort" }
 
 // workersJob is the fleet: an Indexed Job, so that a job queue can hold it.
-func workersJob(at *workload.Workload, claim *corev1.PersistentVolumeClaim, image string, allowed AllowedSources) (*batchv1.Job, error) {
+func workersJob(at *workload.Workload, where placement, image string, allowed AllowedSources) (*batchv1.Job, error) {
 	job, err := jobFor(at, objects.WorkersJobName(at), v1alpha1.RoleWorker, image)
 	if err != nil {
 		return nil, err
 	}
 	if at.Restore != nil {
 		mountTarget(&job.Spec.Template.Spec, at)
-		keepTogether(&job.Spec.Template.Spec, at, claim)
+		where.place(&job.Spec.Template.Spec, at)
 	} else if err := mountSource(&job.Spec.Template.Spec, at.Transfer.Spec.Source, allowed); err != nil {
 		return nil, err
 	}
@@ -70,6 +70,9 @@ func workersJob(at *workload.Workload, claim *corev1.PersistentVolumeClaim, imag
 	if ptr.Deref(at.Spec.Suspend, false) {
 		job.Spec.Suspend = ptr.To(true)
 		job.Annotations = map[string]string{objects.AnnotationSuspendedByUs: "true"}
+	}
+	if text := budgetOf(at); text != "" {
+		job.Annotations = merged(job.Annotations, map[string]string{objects.AnnotationBudget: text})
 	}
 	pod := &job.Spec.Template.Spec
 	pod.ServiceAccountName = serviceAccountName(at)
@@ -84,10 +87,10 @@ func workersJob(at *workload.Workload, claim *corev1.PersistentVolumeClaim, imag
 	return job, nil
 }
 
-// closingJob closes a transfer: it writes the index and aborts what uploads
-// were left open, or with abort only the latter. Neither reads the source, so none
-// is mounted. A restore is closed where it was restored to.
-func closingJob(at *workload.Workload, image string, abort bool) (*batchv1.Job, error) {
+// finishJob finishes a transfer: it writes the index and aborts uploads that were left open,
+// or with abort only the latter. Neither reads the source, so it is not mounted. The finish
+// Job of a restore mounts the target.
+func finishJob(at *workload.Workload, image string, abort bool) (*batchv1.Job, error) {
 	name, args := finishJobName(at), append([]string{"finish"}, expectedCounts(at)...)
 	if abort {
 		name, args = abortJobName(at), []string{"finish", "--abort"}
@@ -118,8 +121,8 @@ func closingJob(at *workload.Workload, image string, abort bool) (*batchv1.Job, 
 	return job, nil
 }
 
-// expectedCounts tells the finish pod what the reports of the workers add up to, which it
-// counts once more in the bucket.
+// expectedCounts passes the totals of the workers' reports to the finish pod, which compares
+// them with the manifests in the bucket.
 func expectedCounts(at *workload.Workload) []string {
 	p := at.Status.Progress
 	if p == nil {
@@ -250,8 +253,8 @@ func volumesFor(at *workload.Workload) ([]corev1.Volume, []corev1.VolumeMount) {
 	return volumes, mounts
 }
 
-// mountSource mounts the source read-only, which here and nowhere else becomes a volume:
-// one that is not allowed never does.
+// mountSource mounts the source read-only. A source becomes a volume nowhere else, so one
+// that is not allowed never does.
 func mountSource(pod *corev1.PodSpec, s v1alpha1.Source, allowed AllowedSources) error {
 	if v := allowed.judge(s); v != nil {
 		return (*rejection)(v)
@@ -271,21 +274,6 @@ func mountTarget(pod *corev1.PodSpec, at *workload.Workload) {
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "target", MountPath: targetMount})
 	pod.SecurityContext.FSGroup = pod.SecurityContext.RunAsUser
 	pod.SecurityContext.FSGroupChangePolicy = ptr.To(corev1.FSGroupChangeOnRootMismatch)
-}
-
-// keepTogether puts all workers on one node if only one can have their claim, unless the
-// user has said where they go.
-func keepTogether(pod *corev1.PodSpec, at *workload.Workload, claim *corev1.PersistentVolumeClaim) {
-	if pod.Affinity != nil || !oneNode(claim) {
-		return
-	}
-	pod.TopologySpreadConstraints = nil
-	pod.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{
-		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
-			TopologyKey:   corev1.LabelHostname,
-			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelTransferUID: string(at.UID)}},
-		}},
-	}}
 }
 
 // volumeArg tells the worker where its volume is mounted.
@@ -309,8 +297,8 @@ func sourceVolume(s v1alpha1.Source) corev1.VolumeSource {
 	}
 }
 
-// workerConfig is what a worker knows of its workload: it can't read the
-// object itself, and nothing in here changes.
+// workerConfig is what a worker knows of its workload, which it can't read from the API; all
+// of it but the budget is immutable.
 func workerConfig(at *workload.Workload) (corev1.EnvVar, error) {
 	name, trimmed := v1alpha1.WorkerConfigEnv, any(nil)
 	if at.Restore != nil {
@@ -332,8 +320,14 @@ func nameOf(at *workload.Workload) metav1.ObjectMeta {
 
 func trimmedTransfer(at *workload.Workload) v1alpha1.ArchiveTransfer {
 	spec := at.Transfer.Spec
-	return v1alpha1.ArchiveTransfer{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveTransferSpec{
-		Source: spec.Source, Destination: spec.Destination, Packing: spec.Packing, Sync: spec.Sync}}
+	t := v1alpha1.ArchiveTransfer{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveTransferSpec{
+		Source: spec.Source, Destination: spec.Destination, Packing: spec.Packing, Sync: spec.Sync, Budget: spec.Budget}}
+	// The finish pod reports when the transfer began, and by how many workers it was.
+	if w := at.Status.Workers; at.Status.StartTime != nil && w != nil {
+		t.Status.StartTime = at.Status.StartTime
+		t.Status.Workers = &v1alpha1.WorkersStatus{Desired: w.Desired, Failed: w.Failed}
+	}
+	return t
 }
 
 // trimmedRestore names location and run, whatever the restore refers to.
@@ -342,7 +336,7 @@ func trimmedRestore(at *workload.Workload) v1alpha1.ArchiveRestore {
 	return v1alpha1.ArchiveRestore{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveRestoreSpec{
 		From: v1alpha1.RestoreSource{
 			Location: &at.Source.Location, Run: &at.Source.Run, Include: spec.From.Include, Exclude: spec.From.Exclude},
-		To: spec.To, Conflicts: spec.Conflicts, Attributes: spec.Attributes}}
+		To: spec.To, Conflicts: spec.Conflicts, Attributes: spec.Attributes, Thaw: spec.Thaw}}
 }
 
 // workerIdentity is the ServiceAccount of worker pods, unless the user has

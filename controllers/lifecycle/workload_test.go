@@ -1,15 +1,19 @@
 package lifecycle
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/workload"
@@ -27,11 +31,11 @@ func jobsOf(t *testing.T, at *workload.Workload, allowed AllowedSources) map[str
 	t.Helper()
 	jobs := map[string]*batchv1.Job{}
 	var err error
-	if jobs["workers"], err = workersJob(at, nil, "image", allowed); err != nil {
+	if jobs["workers"], err = workersJob(at, placement{}, "image", allowed); err != nil {
 		t.Fatal(err)
 	}
 	for name, abort := range map[string]bool{"finish": false, "abort": true} {
-		if jobs[name], err = closingJob(at, "image", abort); err != nil {
+		if jobs[name], err = finishJob(at, "image", abort); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,7 +62,7 @@ func TestOnlyAllowedSourcesBecomeVolumes(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			at := transferFrom(tc.source, v1alpha1.Credentials{SecretName: "s"})
-			_, err := workersJob(at, nil, "image", tc.allowed)
+			_, err := workersJob(at, placement{}, "image", tc.allowed)
 			var rejected *rejection
 			switch {
 			case tc.wantReason == "" && err != nil:
@@ -67,6 +71,27 @@ func TestOnlyAllowedSourcesBecomeVolumes(t *testing.T) {
 				t.Errorf("workersJob() = %v, want a rejection with reason %s", err, tc.wantReason)
 			}
 		})
+	}
+}
+
+// The finish pod, which asks nobody, is told what it reports of the workers, and no more of the status.
+func TestTheFinishPodKnowsWhenTheTransferBegan(t *testing.T) {
+	at := transferFrom(v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: "c"}}, v1alpha1.Credentials{SecretName: "s"})
+	began := metav1.NewTime(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))
+	at.Status.StartTime = &began
+	at.Status.Workers = &v1alpha1.WorkersStatus{Desired: ptr.To(int32(3)), Leased: ptr.To(int32(2)), Failed: ptr.To(int32(1))}
+	at.Status.Failures = []v1alpha1.ArchiveFailure{{Prefix: "a"}}
+	var got v1alpha1.ArchiveTransfer
+	for _, env := range jobsOf(t, at, AllowedSources{})["finish"].Spec.Template.Spec.Containers[0].Env {
+		if env.Name == v1alpha1.WorkerConfigEnv {
+			if err := json.Unmarshal([]byte(env.Value), &got); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := v1alpha1.ArchiveTransferStatus{StartTime: &began, Workers: &v1alpha1.WorkersStatus{Desired: ptr.To(int32(3)), Failed: ptr.To(int32(1))}}
+	if !equality.Semantic.DeepEqual(got.Status, want) {
+		t.Errorf("%+v", got.Status)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 const (
 	OwnerLifecycle   = client.FieldOwner("cargoship-lifecycle")
 	OwnerCoordinator = client.FieldOwner("cargoship-coordinator")
+	OwnerPolicy      = client.FieldOwner("cargoship-policy")
 )
 
 // Apply makes an object be as given by server-side apply.

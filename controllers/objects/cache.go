@@ -79,7 +79,7 @@ func trimPod(p *corev1.Pod) {
 // trimJob keeps of a Job all but what its pods are made from.
 func trimJob(j *batchv1.Job) {
 	ours := map[string]string{} // a new map, for one that shrinks keeps its room
-	for _, name := range []string{AnnotationSuspendedByUs, AnnotationStopped} {
+	for _, name := range []string{AnnotationSuspendedByUs, AnnotationStopped, AnnotationBudget} {
 		if text, there := j.Annotations[name]; there {
 			ours[name] = text
 		}

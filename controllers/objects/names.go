@@ -12,6 +12,8 @@ const (
 	// AnnotationSuspendedByUs marks a Job that the transfer's own spec.suspend
 	// holds, as opposed to a job queue.
 	AnnotationSuspendedByUs = "transfer.cargoship.dev/suspended-by-transfer"
+	// AnnotationBudget is the budget that the workers of a Job know, as JSON.
+	AnnotationBudget = "transfer.cargoship.dev/budget"
 	// AnnotationStopped marks the Jobs of a transfer whose failure policy has ended it. It
 	// stays ended then, whatever becomes of the policy.
 	AnnotationStopped = "transfer.cargoship.dev/stopped-by-failures"

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"cargoship.dev/operator/test/kit/product"
 )
 
@@ -41,6 +44,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "demo: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(2)
 	}
+	ctrl.SetLogger(logr.Discard()) // The demo says itself what happens.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal a second one ends the demo without ceremony.
 	context.AfterFunc(ctx, stop)

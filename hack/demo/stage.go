@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/test/kit/assets"
@@ -45,7 +46,14 @@ func (s *stage) start(ctx context.Context) error {
 	if s.root, err = assets.RepositoryRoot(); err != nil {
 		return err
 	}
-	if err := s.prepareData(ctx); err != nil {
+	// Where the programs have to be built, that takes minutes, and the data is made meanwhile.
+	preparing, both := errgroup.WithContext(ctx)
+	preparing.Go(func() error { return s.prepareData(both) })
+	preparing.Go(func() error {
+		_, err := assets.Ensure(both, assets.Options{Root: s.root, Log: os.Stderr, WithoutKubectl: true})
+		return err
+	})
+	if err := preparing.Wait(); err != nil {
 		return err
 	}
 	if s.Product, err = product.Start(ctx, product.Options{Root: s.root, Dir: s.dir, Log: os.Stderr}); err != nil {

@@ -2,12 +2,16 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Digest is the SHA-256 of a manifest as it is in the bucket.
@@ -58,21 +62,8 @@ func (l Layout) DecodeDigests(p IndexedPrefix, data []byte) ([]Digest, error) {
 	return list, nil
 }
 
-// Add adds a prefix, each of whose archives has a manifest with the digest given, and
-// writes the list of these.
-func (i *Index) Add(ctx context.Context, s Store, prefix string, planned Count, outcomes Tally, digests []Digest) error {
-	index := i.Layout.Index(prefix)
-	list := i.Layout.encodeDigests(index, digests)
-	if err := s.Put(ctx, i.Layout.DigestsKey(index), list); err != nil {
-		return fmt.Errorf("write digests: %w", err)
-	}
-	archives := int64(len(digests))
-	i.Prefixes = append(i.Prefixes, IndexedPrefix{
-		Name: prefix, ManifestPrefix: i.Layout.ManifestPrefix(index), Digests: Digest(sha256.Sum256(list)).String(),
-		Archives: archives, Manifests: archives, Files: planned.Files, Bytes: planned.Bytes, Outcomes: &outcomes,
-	})
-	return nil
-}
+// listsAtOnce is how many lists of digests are written at a time.
+const listsAtOnce = 16
 
 // FinishedPrefix is a prefix all of whose archives have a manifest.
 type FinishedPrefix struct {
@@ -83,26 +74,70 @@ type FinishedPrefix struct {
 	Digests []Digest
 }
 
-// Commit writes the path index, the lists of digests and then the index, which commits the run.
-// A run that has lists of digests is not resumed, so these come after what takes long. A run whose
-// path index cannot be written does without, and without is told why.
-func (i Index) Commit(ctx context.Context, s Store, prefixes []FinishedPrefix, without func(error)) error {
+// CommitHooks are called while a run is committed; any may be nil but Without.
+type CommitHooks struct {
+	// Without is called with the reason if the run goes without a path index.
+	Without func(error)
+	// Each is called with every member by path, never concurrently, while the path index is
+	// written, which reads all manifests. Without a path index it may have missed some.
+	Each func(PathMember)
+	// Beside is called with the whole index while that is written, which does not wait for it, but
+	// Commit does. Its context ends if the index can't be written.
+	Beside func(context.Context, Index)
+}
+
+// Commit writes the path index and the lists of digests, and then the index, which commits the run.
+// A run that has lists of digests is not resumed, so these come after what takes long, beside the
+// last objects of the path index. A run whose path index cannot be written goes without one.
+func (i Index) Commit(ctx context.Context, s Store, prefixes []FinishedPrefix, h CommitHooks) error {
 	all := map[string][]Digest{}
 	for _, p := range prefixes {
 		all[p.Name] = p.Digests
 	}
-	if err := i.AddPaths(ctx, s, all); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		without(err)
+	var lists errgroup.Group
+	write := sync.OnceFunc(func() {
+		lists.Go(func() error { return i.AddPrefixes(ctx, s, prefixes...) })
+	})
+	err := i.addPaths(ctx, s, all, pathSizes{pathBlock, pathObject}, mergeHooks{h.Each, write})
+	if err != nil && ctx.Err() == nil {
+		h.Without(err)
+		write()
 	}
+	if failed := lists.Wait(); ctx.Err() != nil || failed != nil {
+		return cmp.Or(failed, err, ctx.Err())
+	}
+	aside, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var beside sync.WaitGroup
+	if h.Beside != nil {
+		beside.Go(func() { h.Beside(aside, i) })
+	}
+	if err = i.Write(ctx, s); err != nil {
+		cancel()
+	}
+	beside.Wait()
+	return err
+}
+
+// AddPrefixes adds prefixes to the index, and writes the lists of their digests.
+func (i *Index) AddPrefixes(ctx context.Context, s Store, prefixes ...FinishedPrefix) error {
+	group, writing := errgroup.WithContext(ctx)
+	group.SetLimit(listsAtOnce)
 	for _, p := range prefixes {
-		if err := i.Add(ctx, s, p.Name, p.Planned, p.Outcomes, p.Digests); err != nil {
-			return err
-		}
+		index, archives := i.Layout.Index(p.Name), int64(len(p.Digests))
+		list := i.Layout.encodeDigests(index, p.Digests)
+		i.Prefixes = append(i.Prefixes, IndexedPrefix{
+			Name: p.Name, ManifestPrefix: i.Layout.ManifestPrefix(index), Digests: Digest(sha256.Sum256(list)).String(),
+			Archives: archives, Manifests: archives, Files: p.Planned.Files, Bytes: p.Planned.Bytes, Outcomes: &p.Outcomes,
+		})
+		group.Go(func() error {
+			if err := s.Put(writing, i.Layout.DigestsKey(index), list); err != nil {
+				return fmt.Errorf("write digests: %w", err)
+			}
+			return nil
+		})
 	}
-	return i.Write(ctx, s)
+	return group.Wait()
 }
 
 // Write puts the index into the bucket, which commits the run.
@@ -116,6 +151,10 @@ func (i Index) Write(ctx context.Context, s Store) error {
 	}
 	return nil
 }
+
+// maxIndexedArchives is how many archives of a prefix an index may claim: as many as a transfer can
+// plan. Each costs its reader a request.
+const maxIndexedArchives = 100_000_000
 
 // Check returns an error unless the index is one of the run with the UID below the base.
 func (i Index) Check(base, uid string) error {
@@ -131,6 +170,9 @@ func (i Index) Check(base, uid string) error {
 		at := l.Index(p.Name)
 		if at < 0 || seen[p.Name] || p.ManifestPrefix != l.ManifestPrefix(at) || p.Archives < 0 || p.Files < 0 || p.Bytes < 0 {
 			return fmt.Errorf("its prefix %q is not in its layout", p.Name)
+		}
+		if p.Archives > min(p.Files, maxIndexedArchives) {
+			return fmt.Errorf("it has %d archives of prefix %q with %d entries; every archive has one, and a run at most %d archives", p.Archives, p.Name, p.Files, maxIndexedArchives)
 		}
 		if p.Outcomes != nil && p.Outcomes.Total() != (Count{p.Files, p.Bytes}) {
 			return errors.New("its outcomes do not add up to what was planned")

@@ -44,10 +44,10 @@ func cleanPatterns(patterns []string) ([]string, error) {
 	return clean, nil
 }
 
-// excludes says that the path, and all below it, is left out.
+// excludes tells whether the path, and everything below it, is left out.
 func (f filter) excludes(p string) bool { return matchAny(f.exclude, p) }
 
-// includes says that the path, and all below it, is taken in.
+// includes tells whether the path, and everything below it, is included.
 func (f filter) includes(p string) bool { return len(f.include) == 0 || matchAny(f.include, p) }
 
 // takes says that a walk with the filter finds the path.

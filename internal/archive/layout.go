@@ -284,6 +284,9 @@ func (l Layout) PlanKey() string { return l.BookkeepingPrefix() + "plan.json" }
 // IndexKey is the key of the index of a complete transfer.
 func (l Layout) IndexKey() string { return l.BookkeepingPrefix() + "index.json" }
 
+// ReportKey is the key of the report of a complete transfer.
+func (l Layout) ReportKey() string { return l.BookkeepingPrefix() + "report.json" }
+
 // RunsPrefix is what the bookkeeping keys of all runs below a base begin with; the UID of
 // a run follows, and a slash.
 func RunsPrefix(base string) string { return Layout{Base: base}.under(bookkeepingDir + "/") }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"syscall"
 )
 
 // ComparePaths orders paths as a walk meets them: entries of a directory by
@@ -73,7 +72,7 @@ func page(ctx context.Context, root *os.Root, dir, after string, limit int) (nam
 // directory's place.
 func openDirectory(ctx context.Context, root *os.Root, dir string) (f *os.File, err error) {
 	err = whenScarce(ctx, func() (err error) {
-		f, err = root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+		f, err = root.OpenFile(dir, os.O_RDONLY|directoryOnly, 0)
 		return err
 	})
 	return f, err

@@ -15,17 +15,28 @@ const (
 	mergeBatch = 64
 	// mergeAhead is how many batches of a prefix are decoded ahead.
 	mergeAhead = 1
+	// manifestsAhead is how many compressed manifests are held at a time over all prefixes:
+	// 1,600 a second from a store that answers in 20 ms.
+	manifestsAhead = 32
 )
 
 // AddPaths writes the path index of the run from its manifests, whose digests are given by
 // prefix and number. The members of a prefix follow each other by path, so the prefixes
-// are merged in memory that does not grow with their size: a compressed manifest and a few hundred
-// members of each. The error is ErrNoPathIndex if there can be none.
+// are merged in memory that does not grow with their size: manifestsAhead compressed
+// manifests, or one of each prefix, and a few hundred members of each. The error is ErrNoPathIndex if there can be none.
 func (i *Index) AddPaths(ctx context.Context, s Store, digests map[string][]Digest) error {
-	return i.addPaths(ctx, s, digests, pathSizes{pathBlock, pathObject})
+	return i.addPaths(ctx, s, digests, pathSizes{pathBlock, pathObject}, mergeHooks{})
 }
 
-func (i *Index) addPaths(ctx context.Context, s Store, digests map[string][]Digest, sizes pathSizes) error {
+// mergeHooks are called while manifests are merged; either may be nil.
+type mergeHooks struct {
+	// each is called with every member, merged once all manifests have been read and only the last
+	// objects are being written.
+	each   func(PathMember)
+	merged func()
+}
+
+func (i *Index) addPaths(ctx context.Context, s Store, digests map[string][]Digest, sizes pathSizes, h mergeHooks) error {
 	w, err := newPathWriter(s, i.Layout, sizes)
 	if err != nil {
 		return err
@@ -33,6 +44,7 @@ func (i *Index) addPaths(ctx context.Context, s Store, digests map[string][]Dige
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, working := errgroup.WithContext(ctx)
+	ahead := max(1, manifestsAhead/max(1, len(digests)))
 	var sources merging
 	for _, prefix := range i.Layout.Prefixes() {
 		if len(digests[prefix]) == 0 {
@@ -40,14 +52,15 @@ func (i *Index) addPaths(ctx context.Context, s Store, digests map[string][]Dige
 		}
 		source := &mergeSource{batches: make(chan []PathMember, mergeAhead)}
 		sources = append(sources, source)
-		p := prefixManifests{s, i.Layout, prefix, digests[prefix]}
+		p := prefixManifests{s, i.Layout, prefix, digests[prefix], ahead}
 		group.Go(func() error {
 			defer close(source.batches)
 			return p.stream(working, source.batches)
 		})
 	}
-	paths, err := sources.write(working, w)
+	paths, err := sources.write(working, w, h)
 	cancel()
+	_ = w.writing.Wait() // close has said it.
 	if streamErr := group.Wait(); streamErr != nil && (err == nil || working.Err() != nil && ctx.Err() == nil) {
 		err = streamErr
 	}
@@ -89,7 +102,7 @@ func (m *merging) Pop() any {
 }
 
 // write merges all prefixes.
-func (m merging) write(ctx context.Context, w *pathWriter) (*PathIndex, error) {
+func (m merging) write(ctx context.Context, w *pathWriter, h mergeHooks) (*PathIndex, error) {
 	var left merging
 	for _, s := range m {
 		if s.next() {
@@ -98,6 +111,9 @@ func (m merging) write(ctx context.Context, w *pathWriter) (*PathIndex, error) {
 	}
 	heap.Init(&left)
 	for len(left) > 0 {
+		if h.each != nil {
+			h.each(left[0].batch[0])
+		}
 		if err := w.add(ctx, left[0].batch[0]); err != nil {
 			return nil, err
 		}
@@ -110,6 +126,9 @@ func (m merging) write(ctx context.Context, w *pathWriter) (*PathIndex, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if h.merged != nil {
+		h.merged()
+	}
 	return w.close(ctx)
 }
 
@@ -119,23 +138,28 @@ type prefixManifests struct {
 	layout  Layout
 	prefix  string
 	digests []Digest
+	// ahead is how many are fetched while one is decoded, at least 1.
+	ahead int
 }
 
-// stream hands on their members in batches. It reads a manifest while it decodes the one before,
-// and nothing any more once it has returned.
+// stream hands on their members in batches. It reads manifests while it decodes the ones
+// before, and nothing any more once it has returned.
 func (p prefixManifests) stream(ctx context.Context, to chan<- []PathMember) error {
 	ctx, cancel := context.WithCancel(ctx)
-	next := p.fetch(ctx, 0)
+	queue := make([]<-chan fetched, 0, p.ahead)
 	defer func() {
 		cancel()
-		for range next {
+		for _, begun := range queue {
+			for range begun {
+			}
 		}
 	}()
-	for number := range p.digests {
-		data := <-next
-		if number+1 < len(p.digests) {
-			next = p.fetch(ctx, number+1)
+	for number, begun := 0, 0; number < len(p.digests); number++ {
+		for ; begun < len(p.digests) && len(queue) < p.ahead; begun++ {
+			queue = append(queue, p.fetch(ctx, begun))
 		}
+		data := <-queue[0]
+		queue = queue[1:]
 		if data.err != nil {
 			return data.err
 		}

@@ -3,6 +3,8 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // The path index lists all members of a run by path, so that one of millions is found with a
@@ -105,6 +107,22 @@ func PathIndexObjects(members int64) (objects int64) {
 // PathsKey is the key of an object of the path index.
 func (l Layout) PathsKey(level int, object int64) string {
 	return fmt.Sprintf("%spaths/%d/%010d.jsonl.zst", l.BookkeepingPrefix(), level, object)
+}
+
+// IsPathsKey tells whether a key is that of an object of the path index, of any level.
+func (l Layout) IsPathsKey(key string) bool {
+	return strings.HasPrefix(key, l.BookkeepingPrefix()+"paths/")
+}
+
+// ReadsPaths tells whether the run's path index, if it has one, may read the object at a key
+// below paths/. What an attempt left that wrote no index is not read.
+func (i *Index) ReadsPaths(key string) bool {
+	if i.Paths == nil {
+		return false
+	}
+	level, _, _ := strings.Cut(strings.TrimPrefix(key, i.Layout.BookkeepingPrefix()+"paths/"), "/")
+	n, err := strconv.Atoi(level)
+	return err != nil || n < i.Paths.Levels
 }
 
 // check returns an error unless a path index of the kind can be.

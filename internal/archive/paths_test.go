@@ -141,7 +141,7 @@ func TestPathIndexFindsWhatThereIs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newPathRun(t, trees(t), rapid.IntRange(1, 4).Draw(t, "prefixes"), rapid.IntRange(1, 9).Draw(t, "each"))
 		sizes := pathSizes{rapid.SampledFrom([]int{1, 500, 5000}).Draw(t, "block"), rapid.SampledFrom([]int{1, 2000, pathObject}).Draw(t, "object")}
-		if err := r.index.addPaths(context.Background(), r, r.digests, sizes); err != nil && !errors.Is(err, ErrNoPathIndex) {
+		if err := r.index.addPaths(context.Background(), r, r.digests, sizes, mergeHooks{}); err != nil && !errors.Is(err, ErrNoPathIndex) {
 			t.Fatal(err)
 		}
 		if r.index.Paths == nil {
@@ -221,7 +221,7 @@ func TestOneFileTakesFewBlocks(t *testing.T) {
 // be taken for the run's.
 func TestPathIndexNoticesEveryChange(t *testing.T) {
 	r := newPathRun(t, manyPaths(30), 2, 10)
-	if err := r.index.addPaths(t.Context(), r, r.digests, pathSizes{400, 1 << 20}); err != nil {
+	if err := r.index.addPaths(t.Context(), r, r.digests, pathSizes{400, 1 << 20}, mergeHooks{}); err != nil {
 		t.Fatal(err)
 	}
 	if r.index.Paths.Levels < 3 {

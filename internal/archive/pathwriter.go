@@ -9,12 +9,17 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 )
 
 // ErrNoPathIndex says that a run gets no path index. It is whole without.
 var ErrNoPathIndex = errors.New("no path index can be made")
 
-// pathWriter writes the path index of a run. It has a block and an object of each level in memory.
+// objectsAtOnce is how many objects of the path index are written at a time.
+const objectsAtOnce = 4
+
+// pathWriter writes the path index of a run. It has a block and an object of each level in memory,
+// and the objects that are being written.
 type pathWriter struct {
 	store   Store
 	layout  Layout
@@ -22,6 +27,8 @@ type pathWriter struct {
 	sizes   pathSizes
 	levels  []*pathLevel
 	members int64
+	// writing writes the objects that are complete.
+	writing *errgroup.Group
 
 	// head and lines are those of the block of level 0 that is being made, first and last its
 	// paths; archives are the places of the head's archives in it.
@@ -64,7 +71,9 @@ func newPathWriter(s Store, l Layout, sizes pathSizes) (*pathWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start zstd encoder: %w", err)
 	}
-	return &pathWriter{store: s, layout: l, encoder: e, sizes: sizes}, nil
+	w := &pathWriter{store: s, layout: l, encoder: e, sizes: sizes, writing: new(errgroup.Group)}
+	w.writing.SetLimit(objectsAtOnce)
+	return w, nil
 }
 
 // add takes in the next member by path.
@@ -152,10 +161,7 @@ func (w *pathWriter) flush(ctx context.Context) error {
 func (w *pathWriter) put(ctx context.Context, level int, first wireName, raw []byte) error {
 	l := w.level(level)
 	if len(l.data) >= w.sizes.object {
-		if err := w.store.Put(ctx, w.layout.PathsKey(level, l.object), l.data); err != nil {
-			return fmt.Errorf("write the path index: %w", err)
-		}
-		l.object, l.data = l.object+1, nil
+		w.write(ctx, level)
 	}
 	start := len(l.data)
 	l.data = w.encoder.EncodeAll(raw, l.data)
@@ -180,6 +186,19 @@ func (w *pathWriter) put(ctx context.Context, level int, first wireName, raw []b
 		return nil
 	}
 	return w.flushRefs(ctx, level+1)
+}
+
+// write begins to write the object of a level, and begins the next one.
+func (w *pathWriter) write(ctx context.Context, level int) {
+	l := w.level(level)
+	key, data := w.layout.PathsKey(level, l.object), l.data
+	l.object, l.data = l.object+1, nil
+	w.writing.Go(func() error {
+		if err := w.store.Put(ctx, key, data); err != nil {
+			return fmt.Errorf("write the path index: %w", err)
+		}
+		return nil
+	})
 }
 
 func (w *pathWriter) flushRefs(ctx context.Context, level int) error {
@@ -213,10 +232,11 @@ func (w *pathWriter) close(ctx context.Context) (*PathIndex, error) {
 				return nil, err
 			}
 		}
-		if err := w.store.Put(ctx, w.layout.PathsKey(level, l.object), l.data); err != nil {
-			return nil, fmt.Errorf("write the path index: %w", err)
-		}
+		w.write(ctx, level)
 		if l.blocks == 1 {
+			if err := w.writing.Wait(); err != nil {
+				return nil, err
+			}
 			p := &PathIndex{Levels: level + 1, Members: w.members, Root: l.last}
 			if err := p.check(); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrNoPathIndex, err)

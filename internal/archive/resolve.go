@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"syscall"
 	"unicode/utf8"
 )
 
@@ -73,11 +72,11 @@ func (s *Source) measure(ctx context.Context, include, exclude []string) (int64,
 		return 0, fmt.Errorf("open source: %w", err)
 	}
 	defer release(dir)
-	var st syscall.Statfs_t
-	if err := syscall.Fstatfs(int(dir.Fd()), &st); err != nil {
+	used, err := usedSpace(dir)
+	if err != nil {
 		return 0, fmt.Errorf("measure the file system of the source: %w", err)
 	}
-	return int64(st.Blocks-st.Bfree) * st.Bsize, nil
+	return used, nil
 }
 
 // mirrorNames returns the prefixes of a Mirror layout: one for the files at the

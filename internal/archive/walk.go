@@ -275,27 +275,9 @@ func (w *walker) found(p string, info fs.FileInfo) found {
 	default:
 		f.Skipped = ReasonDevice
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		f.UID, f.GID = int(st.Uid), int(st.Gid)
-		if w.tar() && f.Kind == File {
-			f.occupy(st)
-		}
-	}
+	f.fromSystem(info, w.tar() && f.Kind == File)
 	return f
 }
-
-// occupy records the inode of a file that has several names, and the space taken.
-func (f *found) occupy(st *syscall.Stat_t) {
-	if st.Nlink > 1 {
-		f.inode = inode{uint64(st.Dev), st.Ino}
-	}
-	if stored := st.Blocks * statBlock; stored < f.Size {
-		f.Stored = max(stored, statBlock)
-	}
-}
-
-// statBlock is the unit of Stat_t.Blocks in bytes.
-const statBlock = 512
 
 func (w *walker) add(f found) error {
 	prefix := w.options.Layout.Prefix(f.Path)

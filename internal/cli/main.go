@@ -1,4 +1,4 @@
-// Package cli is what our command-line programs share: signals, one-line errors, exit codes
+// Package cli is shared by the command-line programs: signals, one-line errors, exit codes
 // and the version.
 package cli
 
@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// collectAt is by how many percent the heap grows between collections, unless the
-// environment says otherwise: it is small, and requests are short.
+// collectAt is GOGC, in percent, unless the environment sets it: the heap is small, and
+// requests are short.
 const collectAt = 200
 
 // Main runs the command line that NewRoot has made and returns the exit code.
@@ -29,9 +29,9 @@ func Main(root *cobra.Command) int {
 	defer stop()
 	ctx, end := context.WithCancelCause(signaled)
 	defer end(nil)
-	// From then on a signal kills the process.
+	// After the first signal, a second one kills the process.
 	context.AfterFunc(ctx, stop)
-	// Writing to a closed pipe fails, then, rather than to kill the process.
+	// With this, writing to a closed pipe fails instead of killing the process.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	root.SetOut(output{os.Stdout, end})
 	root.SetErr(output{os.Stderr, end})
@@ -48,14 +48,14 @@ func Main(root *cobra.Command) int {
 
 // ending are the signals that shut a command down cleanly: it aborts its open uploads. Without
 // a handler, a closed terminal would kill it. Signals that are ignored at the start stay
-// ignored, as with nohup. SIGPIPE is none of them: a server that closes a connection raises
-// it, too.
+// ignored, as with nohup. SIGPIPE is not among them: a server that closes a connection also
+// raises it.
 func ending() []os.Signal {
 	all := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 	return slices.DeleteFunc(all, signal.Ignored)
 }
 
-// outputClosed says that the reader of the output is gone, as with cargoship ls | head.
+// outputClosed tells whether the reader of the output is gone, as with cargoship ls | head.
 func outputClosed(err error) bool {
 	written, ok := errors.AsType[*fs.PathError](err)
 	return ok && written.Path == os.Stdout.Name() && errors.Is(written, syscall.EPIPE)

@@ -11,7 +11,7 @@ import (
 var errNobodyReads = errors.New("the output was closed by its reader")
 
 // output is standard output or standard error. Once its reader is gone the command ends, as
-// it does by a signal.
+// on a signal.
 type output struct {
 	file *os.File
 	end  context.CancelCauseFunc
@@ -26,5 +26,5 @@ func (o output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Fd is the file descriptor, which tells whether it is a terminal.
+// Fd returns the file descriptor, from which callers tell whether it is a terminal.
 func (o output) Fd() uintptr { return o.file.Fd() }

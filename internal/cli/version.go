@@ -7,6 +7,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// release and revision are set by the linker where a release is built: the version, such as
+// v1.2.3, and the commit.
+var release, revision string //nolint:gochecknoglobals // The linker sets variables of packages only.
+
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -19,20 +23,31 @@ func newVersionCommand() *cobra.Command {
 	}
 }
 
-// Version is the version that the Go toolchain stored in the binary.
+// Version is the version of the release, or else the one that the Go toolchain stored in the
+// binary.
 func Version(program string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return program + " (unknown version)"
 	}
-	revision, modified := "", ""
+	if release != "" {
+		return describe(program, release, info.GoVersion, revision)
+	}
+	commit, modified := "", ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
-			revision = ", revision " + s.Value
+			commit = s.Value
 		case s.Key == "vcs.modified" && s.Value == "true":
-			modified = " (modified)"
+			modified = "-modified"
 		}
 	}
-	return fmt.Sprintf("%s %s (%s%s%s)", program, info.Main.Version, info.GoVersion, revision, modified)
+	return describe(program, info.Main.Version, info.GoVersion, commit+modified)
+}
+
+func describe(program, version, toolchain, commit string) string {
+	if commit != "" {
+		commit = ", revision " + commit
+	}
+	return fmt.Sprintf("%s %s (%s%s)", program, version, toolchain, commit)
 }

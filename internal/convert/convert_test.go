@@ -39,8 +39,13 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 				p.Assignments = append(p.Assignments, protocol.Assignment{
 					Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n)}, Attempt: n + 1})
 			}
+			for _, n := range rapid.SliceOfN(rapid.Int64Range(0, 40), 0, 8).Draw(t, "reserve") {
+				p.Reserve.Add(n)
+			}
 			want.Prefixes = append(want.Prefixes, p)
 		}
+		want.Coasting = time.Duration(rapid.IntRange(0, 7200).Draw(t, "coasting")) * time.Second
+		want.Charged = want.Window() + rapid.IntRange(0, 100).Draw(t, "charged")
 		encoded, err := json.Marshal(Grant(want))
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +54,7 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 		if err := json.Unmarshal(encoded, &lease.Spec); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, LeaseGrant("uid", lease)); diff != "" {
+		if diff := cmp.Diff(want, LeaseGrant("uid", lease), cmp.Comparer(protocol.Ranges.Equal)); diff != "" {
 			t.Errorf("a grant changed on its way through the API (-want +got):\n%s", diff)
 		}
 	})

@@ -11,8 +11,8 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// What a worker reckons with; see internal/upload and internal/worker, whose tests hold
-// these against what they do.
+// The memory that a worker plans with; see internal/upload and internal/worker, whose tests
+// compare these constants with their own.
 const (
 	// bodyShare is the part of its memory limit, in percent, that bodies of requests may
 	// take, leastBodies what they may take of the smallest limit, in bytes, and
@@ -31,8 +31,8 @@ func MostInFlight(memoryLimit int64) int {
 	return int(min(max(memoryLimit/100*bodyShare, leastBodies)/requestMemory, math.MaxInt32))
 }
 
-// Grant writes a grant as the spec of a PrefixLease. TransferName is the caller's to
-// fill in: the core does not know it.
+// Grant writes a grant as the spec of a PrefixLease. The caller fills in TransferName, which
+// the core does not know.
 func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 	spec := v1alpha1.PrefixLeaseSpec{
 		PodUID:               string(g.Worker),
@@ -43,6 +43,18 @@ func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 		LeaseDuration:        metav1.Duration{Duration: g.Duration},
 		ReportInterval:       metav1.Duration{Duration: g.ReportInterval},
 		Mode:                 v1alpha1.LeaseActive,
+	}
+	if g.Pace.Bytes > 0 {
+		spec.BytesPerSecond = max(1, milli(g.Pace.Bytes/1000))
+	}
+	if g.Pace.Requests > 0 {
+		spec.MilliRequestsPerSecond = max(1, milli(g.Pace.Requests))
+	}
+	if g.Coasting > 0 {
+		spec.CoastingDuration = &metav1.Duration{Duration: g.Coasting}
+	}
+	if g.Charged > g.Window() {
+		spec.ChargedWindow = int32Of(g.Charged)
 	}
 	if g.Drain {
 		spec.Mode = v1alpha1.LeaseDrain
@@ -57,7 +69,7 @@ func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 }
 
 func prefixGrant(p protocol.PrefixGrant) v1alpha1.PrefixGrant {
-	out := v1alpha1.PrefixGrant{Name: p.Prefix, Window: ptr.To(int32Of(p.Window))}
+	out := v1alpha1.PrefixGrant{Name: p.Prefix, Window: ptr.To(int32Of(p.Window)), Reserve: p.Reserve.String()}
 	if p.Rate > 0 {
 		out.MilliRequestsPerSecond = ptr.To(max(1, milli(p.Rate)))
 	}
@@ -69,7 +81,7 @@ func prefixGrant(p protocol.PrefixGrant) v1alpha1.PrefixGrant {
 	return out
 }
 
-// LeaseGrant reads a grant back from a lease, for a manager that starts anew.
+// LeaseGrant reads a grant back from a lease, for a new leader.
 func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) protocol.Grant {
 	spec := lease.Spec
 	g := protocol.Grant{
@@ -81,12 +93,18 @@ func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) proto
 		ReportInterval:     spec.ReportInterval.Duration,
 		Drain:              spec.Mode == v1alpha1.LeaseDrain,
 		Plan:               spec.Duty == v1alpha1.DutyPlan,
+		Pace: protocol.Pace{
+			Bytes:    float64(spec.BytesPerSecond),
+			Requests: float64(spec.MilliRequestsPerSecond) / 1000,
+		},
 	}
 	for _, p := range spec.Prefixes {
 		pg := protocol.PrefixGrant{
 			Prefix: p.Name, Window: int(ptr.Deref(p.Window, 0)),
 			Rate: float64(ptr.Deref(p.MilliRequestsPerSecond, 0)) / 1000,
 		}
+		// One that somebody has edited is nobody's reserve: its archives are queued.
+		pg.Reserve, _ = protocol.ParseRanges(p.Reserve)
 		for _, a := range p.Archives {
 			pg.Assignments = append(pg.Assignments, protocol.Assignment{
 				Archive: protocol.ArchiveID{Transfer: transfer, Prefix: p.Name, Number: ptr.Deref(a.Number, 0)},
@@ -95,6 +113,10 @@ func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) proto
 		}
 		g.Prefixes = append(g.Prefixes, pg)
 	}
+	if spec.CoastingDuration != nil {
+		g.Coasting = spec.CoastingDuration.Duration
+	}
+	g.Charged = max(g.Window(), int(spec.ChargedWindow))
 	return g
 }
 
@@ -146,6 +168,7 @@ func counters(p v1alpha1.PrefixReport) protocol.PrefixCounters {
 		ServiceP50:    microseconds(p.ServiceP50Microseconds),
 		ServiceP99:    microseconds(p.ServiceP99Microseconds),
 		SenderLimited: p.LimitedBy == v1alpha1.LimitedBySource,
+		PolicyLimited: p.LimitedBy == v1alpha1.LimitedByPolicy,
 	}
 	if len(p.Samples) > 0 {
 		out.Newest = sample(p.Samples[0])

@@ -14,8 +14,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// PrefixStatus writes how far a prefix is. Transfer reads it back, for a manager that
-// starts anew.
+// PrefixStatus writes the progress of a prefix. Transfer reads it back, for a new leader.
 func PrefixStatus(p protocol.PrefixProgress) v1alpha1.PrefixStatus {
 	return v1alpha1.PrefixStatus{
 		Name:                   p.Prefix,
@@ -41,7 +40,7 @@ const (
 	PlanningComplete = "Complete"
 )
 
-// Progress sums up how far a transfer is.
+// Progress sums up the progress of a transfer.
 func Progress(p protocol.Progress) *v1alpha1.Progress {
 	c := p.Counts()
 	out := &v1alpha1.Progress{
@@ -78,7 +77,7 @@ func Remaining(p *v1alpha1.Progress) (time.Duration, bool) {
 	return time.Duration(math.Min(seconds, year) * float64(time.Second)), true
 }
 
-// CoordinationMetrics writes what judges the coordination.
+// CoordinationMetrics writes the figures that measure the coordination.
 func CoordinationMetrics(m coordination.CoordinationMetrics) *v1alpha1.CoordinationMetrics {
 	var events int64
 	for _, g := range m.Groups {
@@ -108,7 +107,7 @@ func percent(share float64) int32 {
 	return int32(math.Round(100 * math.Max(0, math.Min(share, 1))))
 }
 
-// whole rounds a figure that is never negative; what is no number counts as 0.
+// whole rounds a figure that is never negative; NaN counts as 0.
 func whole(v float64) int64 {
 	if math.IsNaN(v) || v < 0 {
 		return 0

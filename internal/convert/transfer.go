@@ -13,13 +13,16 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// Domain names what shares fate beyond one transfer: a bucket of a server.
+// Domain names what is controlled together beyond one transfer: a bucket of a server.
 func Domain(l v1alpha1.Location) string { return endpoint.Domain(l.Endpoint, l.Region, l.Bucket) }
 
 // readDomain marks the domain of what reads: S3 limits reads and writes by rates of their
 // own, and they take different ways through the network, so each has its own controller. No
 // name of a bucket holds a '#'.
 const readDomain = "#read"
+
+// Destination is the bucket of a server that a domain reads from or writes to.
+func Destination(domain string) string { return strings.TrimSuffix(domain, readDomain) }
 
 // DomainOf is the domain that a workload belongs to, by its bucket and direction.
 func DomainOf(w *workload.Workload) string {
@@ -29,8 +32,8 @@ func DomainOf(w *workload.Workload) string {
 	return Domain(w.Location)
 }
 
-// ProfileName names the DestinationProfile of a domain: what people can read of it, and
-// a hash of all of it.
+// ProfileName names the DestinationProfile of a domain: a readable beginning and a hash of
+// all of it.
 func ProfileName(domain string) string {
 	readable := strings.Trim(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -42,7 +45,7 @@ func ProfileName(domain string) string {
 	return fmt.Sprintf("%s-%x", strings.Trim(readable[:min(len(readable), maxReadable)], "-"), hash[:8])
 }
 
-// maxReadable is how much of a domain is in the name of its profile.
+// maxReadable bounds the readable part of a profile's name, in characters.
 const maxReadable = 128
 
 // Transfer writes a transfer's claim on its domain, with what its status says
@@ -66,7 +69,7 @@ func Transfer(at *workload.Workload) (protocol.Transfer, error) {
 	return t, nil
 }
 
-// Validate tells why the core would reject a transfer.
+// Validate returns why the core would reject a transfer.
 func Validate(at *workload.Workload) error {
 	t, err := Transfer(at)
 	if err != nil {

@@ -121,7 +121,7 @@ func TestFailuresAreBounded(t *testing.T) {
 }
 
 func TestLateCompletion(t *testing.T) {
-	f := newFixture(t, protocol.DefaultConfig())
+	f := newFixture(t, withoutCoasting())
 	f.schedule("t", "a", 1)
 	f.start("t", "lost")
 	f.start("t", "other")

@@ -30,7 +30,7 @@ func TestHandsAreSharedByThePrefixes(t *testing.T) {
 }
 
 // A prefix whose requests wait four times as long as the others' keeps its slots
-// only as far as the floor, and has them back once it has healed. Refusals, and
+// only as far as the floor, and has them back once it has healed. 503s, and
 // differences that may be noise, move none.
 func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 	model, config := congestion.NewPrefixModel(), protocol.DefaultConfig()
@@ -54,7 +54,7 @@ func TestQueueingPrefixGivesUpSlots(t *testing.T) {
 		{100 * time.Millisecond, 0, 1}, {500 * time.Millisecond, 0, 0.25}, {100 * time.Millisecond, 0, 1},
 	} {
 		if got := rounds(step.latency, step.throttled); got != step.want {
-			t.Errorf("weight %v after rounds of %v with %d refusals each, want %v", got, step.latency, step.throttled, step.want)
+			t.Errorf("weight %v after rounds of %v with %d 503s each, want %v", got, step.latency, step.throttled, step.want)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func TestCountsThatFallShortAreNotConserved(t *testing.T) {
 	}
 }
 
-// An outcome of more than is planned is refused as a whole, and the archive tried again.
+// An outcome of more than is planned is throttled as a whole, and the archive tried again.
 func TestCountsBeyondThePlanAreRefused(t *testing.T) {
 	tests := map[string]protocol.Outcome{
 		"files":            outcome(0, protocol.Tally{Files: 21, Bytes: 100}, protocol.Tally{}, protocol.Tally{}),

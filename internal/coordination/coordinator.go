@@ -1,6 +1,7 @@
 package coordination
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,16 +10,20 @@ import (
 
 	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/fairshare"
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// writesPerSecond bounds the reports of a whole fleet, and likewise its grants.
-const writesPerSecond = 50
+// defaultReportsPerSecond bounds the reports of a whole fleet, and likewise its grants.
+const defaultReportsPerSecond = 50
 
 // Options of a coordinator.
 type Options struct {
 	// Rand spreads probes in time; required.
 	Rand *rand.Rand
+	// ReportsPerSecond bounds the reports of the whole fleet, and likewise its grants: the
+	// more workers, the less often each reports. 0 means 50.
+	ReportsPerSecond int
 	// Without are the parts of the law to leave out; for simulations only.
 	Without congestion.Mechanism
 }
@@ -26,16 +31,20 @@ type Options struct {
 // PipelineCoordinator controls all transfers into one domain: an endpoint and a
 // bucket. It is not safe for concurrent use.
 //
-// Observe takes in reports as they come. Tick, called once per UpdateInterval,
-// decides the grants. The caller must record what Progress says of finished
-// archives before it writes the grants of the next Tick, since these tell the
-// workers to forget them; and must write a grant before it counts on it.
+// Observe processes reports as they come. Tick, called once per UpdateInterval, decides the
+// grants. The caller must record the finished archives that Progress returns before it
+// writes the grants of the next Tick, since these acknowledge them to the workers; and must
+// write a grant before it relies on it.
 type PipelineCoordinator struct {
 	options Options
 	started bool
 	epoch   int64
 	now     time.Time // of the last call that gave a time
 	ticked  time.Time
+	limits  protocol.Limits // of a policy
+	// heard is when a report was taken in last, hearing since when that has been so without
+	// a break.
+	heard, hearing time.Time
 	// lent: some grant had a window, which may stand in the API until its withdrawal does.
 	lent bool
 
@@ -60,19 +69,19 @@ type PipelineCoordinator struct {
 	evidence   []*congestion.Evidence
 }
 
-// NewPipelineCoordinator gives a coordinator that does nothing until Start.
+// NewPipelineCoordinator returns a coordinator that does nothing until Start.
 func NewPipelineCoordinator(options Options) (*PipelineCoordinator, error) {
 	if options.Rand == nil {
 		return nil, errors.New("new pipeline coordinator: the source of randomness is missing")
 	}
+	options.ReportsPerSecond = cmp.Or(max(0, options.ReportsPerSecond), defaultReportsPerSecond)
 	control := congestion.NewGlobalCongestionController(protocol.DefaultConfig(), options.Rand, options.Without)
 	return &PipelineCoordinator{options: options, control: control, members: map[*congestion.Member]*prefix{}, workers: map[protocol.WorkerID]*worker{}}, nil
 }
 
 // Start begins to lead with the epoch of the snapshot, which must be above every
-// earlier one. With a path in the snapshot the coordinator learns for one lease
-// lifetime: grants of before stand, and nothing beyond them is given out but
-// the reserve.
+// earlier one. With a path in the snapshot the coordinator learns for one lease lifetime:
+// earlier grants stay in force, and nothing beyond them is granted but the reserve.
 func (c *PipelineCoordinator) Start(now time.Time, s protocol.Snapshot) error {
 	if c.started {
 		return errors.New("start coordinator: it was started before")
@@ -86,14 +95,17 @@ func (c *PipelineCoordinator) Start(now time.Time, s protocol.Snapshot) error {
 		}
 		c.control.Learn(now.Add(max(s.LeaseLifetime, protocol.Lifetime(protocol.DefaultConfig().LeaseDuration))))
 	}
+	if s.Known != nil {
+		c.control.Remember(*s.Known)
+	}
 	c.started, c.epoch = true, s.Epoch
 	c.now, c.ticked = now, now
 	c.control.Begin(now)
 	return nil
 }
 
-// Tick ends leases that are over, applies the law, and gives every grant as it
-// should stand, level-triggered: one that did not change keeps its sequence.
+// Tick expires leases, applies the law, and returns the desired state of every grant
+// (level-triggered): one that did not change keeps its sequence.
 func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 	if !c.started {
 		return protocol.Plan{}
@@ -107,6 +119,7 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 	c.distribute(now)
 	c.limitGrants(now)
 	c.paceGrants()
+	c.paceWorkers(now)
 	c.assign(now)
 	for _, t := range c.transfers {
 		t.choosePlanner(now)
@@ -121,13 +134,15 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 // expire takes back what workers hold whose leases are over.
 func (c *PipelineCoordinator) expire(now time.Time) {
 	for _, w := range slices.Clone(c.ordered) {
-		if w.lease.Expire(now) {
-			if !w.leaving() {
-				c.metrics.LeasesExpired++
-			}
+		held := w.lease.Held()
+		ended := w.lease.Expire(now)
+		if held && ended != lease.Nothing && !w.leaving() {
+			c.metrics.LeasesExpired++
+		}
+		if ended == lease.Floored {
 			w.release(w.transfer.removed)
 		}
-		if w.removing && !w.lease.Held() {
+		if w.removing && !w.lease.Held() && !w.lease.Coasts() {
 			c.removeWorker(w)
 		}
 	}

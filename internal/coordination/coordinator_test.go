@@ -180,7 +180,7 @@ func TestRemoveWorker(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, protocol.DefaultConfig())
+			f := newFixture(t, withoutCoasting())
 			f.schedule("t", "a", 1)
 			f.start("t", "w")
 			f.start("t", "v")
@@ -319,9 +319,52 @@ func TestReportIntervalGrowsWithTheFleet(t *testing.T) {
 	}
 }
 
+// Workers know by the interval whether their fleet is large, also while a small one would report
+// faster.
+func TestALargeFleetReportsNoFaster(t *testing.T) {
+	for workers, want := range map[int]time.Duration{50: time.Second, 51: protocol.LargeInterval, 100: protocol.LargeInterval, 175: 3500 * time.Millisecond} {
+		f := newFixture(t, protocol.DefaultConfig())
+		f.schedule("t", "a", 5)
+		for i := range workers {
+			f.c.AddWorker(f.now, protocol.WorkerID(fmt.Sprint(i)), "t", 1)
+		}
+		f.tick()
+		if got := f.grants["0"].ReportInterval; got != want {
+			t.Errorf("%d workers report every %v when they begin, want %v", workers, got, want)
+		}
+	}
+}
+
+// While a fleet comes up the intervals of all its workers change, which is not worth a write for
+// each of those that wait to be heard; but none of them shall report twice as often as it may.
+func TestAFleetThatComesUpIsNotWrittenAnewAllTheTime(t *testing.T) {
+	f := newFixture(t, protocol.DefaultConfig())
+	for i := range 1000 {
+		f.c.AddWorker(f.now, protocol.WorkerID(fmt.Sprint(i)), "t", 1)
+		if i%10 == 9 {
+			f.now = f.now.Add(shortestInterval)
+			f.tick()
+		}
+	}
+	for range 20 {
+		f.now = f.now.Add(time.Second)
+		f.tick()
+	}
+	writes := int64(0)
+	for _, g := range f.grants {
+		writes += g.Sequence
+		if g.ReportInterval < 10*time.Second {
+			t.Fatalf("a worker is to report every %v, where 20 s are in force", g.ReportInterval)
+		}
+	}
+	if writes > 4*1000 {
+		t.Errorf("%d grants were written for 1,000 workers of which none was heard", writes)
+	}
+}
+
 // A lease runs from the last report, however often the grant was written since.
 func TestLeaseRunsFromTheReport(t *testing.T) {
-	f := newFixture(t, protocol.DefaultConfig())
+	f := newFixture(t, withoutCoasting())
 	f.schedule("t", "a", 5)
 	f.start("t", "w")
 	f.start("t", "v") // w's grant is written anew

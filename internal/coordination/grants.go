@@ -33,22 +33,30 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
 	grants := make([]protocol.Grant, 0, len(c.ordered))
 	for _, w := range c.ordered {
-		if w.due(now) {
+		if c.cutOff(now, w) {
+			c.halve(now, w)
+		} else if w.due(now) {
 			if c.changed(w) || w.stale(now) {
 				c.write(now, w)
 			}
-			w.lease.Follow()
+			w.follow()
 		}
 		grants = append(grants, *w.lease.Grant())
 	}
 	return grants
 }
 
+// follow tells that the worker's grant is what the last decision allows.
+func (w *worker) follow() {
+	for _, wp := range w.prefixes {
+		wp.judgment.Follow(&w.lease)
+	}
+}
+
 // changed tells that what the worker should be granted differs from what is.
 func (c *PipelineCoordinator) changed(w *worker) bool {
 	g, t := w.lease.Grant(), w.transfer
-	if !w.lease.Issued() || g.Epoch != c.epoch || g.Drain != w.leaving() || g.Plan != (t.planner == w) ||
-		g.Duration != t.terms.Duration || g.ReportInterval != t.terms.Interval {
+	if !w.lease.Issued() || g.Epoch != c.epoch || g.Drain != w.leaving() || g.Plan != (t.planner == w) || w.termsUnlike(g) || w.pacesUnlike(g.Pace) {
 		return true
 	}
 	i := 0
@@ -64,19 +72,36 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 	return i != len(g.Prefixes)
 }
 
+// termsUnlike tells that the times of a grant differ from those in force. A worker that was never
+// heard gets a grant anyway once it is: until then only an interval of less than half is worth a
+// write, since the intervals of all change while a fleet comes up.
+func (w *worker) termsUnlike(g *protocol.Grant) bool {
+	t := w.transfer.terms
+	if w.lease.Instance() == "" && g.Instance == "" && len(g.Prefixes) == 0 {
+		return g.ReportInterval < t.Interval/2
+	}
+	return g.Duration != t.Duration || g.Coasting != t.Coasting || g.ReportInterval != t.Interval
+}
+
 // granted tells that the worker's grant names the prefix.
 func (c *workerPrefix) granted() bool {
-	return (c.share.Window > 0 || c.work.Held() > 0) && !c.worker.leaving()
+	return (c.share.Window > 0 || c.work.Held() > 0 || !c.work.ReservedAs(protocol.Ranges{})) && !c.worker.leaving()
 }
 
 // rateTolerance is the change of a rate, relative to it, that is not worth a write.
 const rateTolerance = 0.01
 
+// pacesUnlike tells that the pace differs by more than the tolerance.
+func (w *worker) pacesUnlike(granted protocol.Pace) bool {
+	unlike := func(x, y float64) bool { return (x > 0) != (y > 0) || math.Abs(x-y) > rateTolerance/2*y }
+	return unlike(w.pace.Bytes, granted.Bytes) || unlike(w.pace.Requests, granted.Requests)
+}
+
 func (c *workerPrefix) differs(g *protocol.PrefixGrant) bool {
 	if g.Prefix != c.prefix.name || g.Window != c.share.Window || math.Abs(g.Rate-c.share.Rate) > rateTolerance*g.Rate {
 		return true
 	}
-	return !c.work.Assigned(g.Assignments)
+	return !c.work.Assigned(g.Assignments) || c.work.ReserveDue(g.Reserve)
 }
 
 // write issues a new grant.
@@ -86,8 +111,8 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		Worker: w.id, Transfer: t.spec.ID,
 		Epoch: c.epoch, Sequence: l.Grant().Sequence + 1,
 		AcknowledgedReport: l.LastReport(), Instance: l.Instance(),
-		Duration: t.terms.Duration, ReportInterval: t.terms.Interval,
-		Drain: w.leaving(), Plan: t.planner == w,
+		Duration: t.terms.Duration, Coasting: t.terms.Coasting, ReportInterval: t.terms.Interval,
+		Drain: w.leaving(), Plan: t.planner == w, Pace: w.pace,
 	}
 	prefixes, archives := w.granted()
 	g.Prefixes = slices.Grow(g.Prefixes, prefixes)
@@ -100,7 +125,8 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		}
 		wp.work.Withhold(g.ID())
 	}
-	l.Issue(now, g, t.terms.Lifetime)
+	g.Charged = l.Unacknowledged(g)
+	l.Issue(now, g, t.terms)
 }
 
 // granted counts the prefixes and the archives that the worker's grant names.
@@ -117,7 +143,7 @@ func (w *worker) granted() (prefixes, archives int) {
 // grant writes the part of a grant, its assignments behind those of the prefixes
 // before, and notes in which grant each archive first stands.
 func (c *workerPrefix) grant(g *protocol.Grant, all []protocol.Assignment) ([]protocol.PrefixGrant, []protocol.Assignment) {
-	p := protocol.PrefixGrant{Prefix: c.prefix.name, Window: c.share.Window, Rate: c.share.Rate}
+	p := protocol.PrefixGrant{Prefix: c.prefix.name, Window: c.share.Window, Rate: c.share.Rate, Reserve: c.work.Reserved()}
 	before := len(all)
 	all = c.work.Grant(g.ID(), all)
 	if len(all) > before {

@@ -1,6 +1,17 @@
 package coordination
 
-import "testing"
+import (
+	"testing"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// withoutCoasting is a configuration by which workers go to their floor with their lease.
+func withoutCoasting() protocol.Config {
+	config := protocol.DefaultConfig()
+	config.CoastingTime = 0
+	return config
+}
 
 func must(t *testing.T, err error) {
 	t.Helper()

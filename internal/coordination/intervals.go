@@ -13,9 +13,7 @@ import (
 // transfers that hold leases counts. Those without, whatever they ask for, count for
 // nothing.
 func (c *PipelineCoordinator) configure() {
-	// In steps of half a second, so that the coming of a worker does not rewrite
-	// the grant of every other.
-	stretched := time.Duration(len(c.workers)/writesPerSecond*2) * time.Second / 2
+	stretched := c.stretched()
 	law, live := c.law()
 	for _, t := range c.transfers {
 		t.terms.BaseInterval, t.terms.Duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
@@ -24,13 +22,26 @@ func (c *PipelineCoordinator) configure() {
 		}
 		t.terms.BaseInterval = max(t.terms.BaseInterval, stretched)
 		t.terms.Duration = max(t.terms.Duration, 4*t.terms.BaseInterval)
-		t.terms.Lifetime = protocol.Lifetime(t.terms.Duration)
+		t.terms.Lifetime, t.terms.Coasting = protocol.Lifetime(t.terms.Duration), t.spec.Config.CoastingTime
 		t.work.BaseInterval = t.terms.BaseInterval
 	}
 	if live && law != c.control.Config() {
 		c.control.Configure(law)
 	}
 	c.setIntervals()
+}
+
+// large tells that the fleet is so large that its workers are to read their leases less often,
+// too: they know by the interval.
+func (c *PipelineCoordinator) large() bool { return len(c.workers) > c.options.ReportsPerSecond }
+
+// stretched is the interval that the size of the fleet asks for, 0 for none: in steps of half a
+// second, so that the coming of a worker does not rewrite the grant of every other.
+func (c *PipelineCoordinator) stretched() time.Duration {
+	if !c.large() {
+		return 0
+	}
+	return max(protocol.LargeInterval, time.Duration(len(c.workers)*2/c.options.ReportsPerSecond)*time.Second/2)
 }
 
 // law is what the transfers that hold leases agree on, if there are any.
@@ -64,9 +75,9 @@ const shortestInterval = 500 * time.Millisecond
 // while the law moves fast, as far as the size of the fleet allows.
 func (c *PipelineCoordinator) setIntervals() {
 	granted, _ := c.grantedAndCharged()
-	fast := granted > 0 && (c.control.FastReporting(c.now) || c.starved()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
+	fast := !c.large() && (granted > 0 && (c.control.FastReporting(c.now) || c.starved()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste))
 	step := shortestInterval
-	fastest := (time.Duration(len(c.workers))*time.Second/writesPerSecond + step - 1) / step * step
+	fastest := (time.Duration(len(c.workers))*time.Second/time.Duration(c.options.ReportsPerSecond) + step - 1) / step * step
 	for _, t := range c.transfers {
 		t.terms.Interval = t.terms.BaseInterval
 		if fast {
@@ -94,7 +105,7 @@ func (c *PipelineCoordinator) starved() bool {
 func (c *PipelineCoordinator) Interval() time.Duration {
 	shortest := protocol.DefaultConfig().UpdateInterval
 	for _, w := range c.ordered {
-		if !w.lease.Held() && !w.leaving() {
+		if !w.lease.Held() && !w.lease.Coasts() && !w.leaving() {
 			shortest = min(shortest, shortestInterval/2)
 		}
 	}

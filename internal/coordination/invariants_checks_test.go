@@ -24,10 +24,10 @@ func (w *world) checkWorkers() {
 			sum += p.using(w.now)
 		}
 	}
-	if limit := most + congestion.LearningReserve; sum > limit {
+	if limit := most + congestion.WindowFloor; sum > limit {
 		w.t.Fatalf("I1: %d requests may be in flight, at most %d were to be", sum, limit)
 	}
-	if w.manager == nil || w.manager.control.Learning() {
+	if w.manager == nil {
 		return
 	}
 	for _, p := range w.workers {
@@ -60,7 +60,7 @@ func (w *world) checkManager() {
 			regranted += worker.window()
 		}
 	}
-	if g.Learning() && regranted > w.known+congestion.LearningReserve {
+	if g.Learning() && regranted > w.known+congestion.WindowFloor {
 		w.t.Fatalf("I4: %d granted while learning, %d recorded", regranted, w.known)
 	}
 	var known, finished int64
@@ -114,6 +114,7 @@ func (w *world) checkHands() {
 			w.t.Fatalf("%s has %d archives assigned", worker.id, outstanding)
 		}
 	}
+	w.checkReserves(holders)
 	if planners > 1 {
 		w.t.Fatalf("%d workers hold the planning duty", planners)
 	}
@@ -131,6 +132,23 @@ func gapsBetween(r protocol.Ranges) func(func(int64, int64) bool) {
 			}
 			if err == nil && !yield(from, to) {
 				return
+			}
+		}
+	}
+}
+
+// checkReserves looks for an archive in two reserves, or in one and in somebody's hands.
+func (w *world) checkReserves(holders map[protocol.ArchiveID]protocol.WorkerID) {
+	for _, worker := range w.manager.ordered {
+		for _, wp := range worker.prefixes {
+			for first, last := range wp.work.Reserved().Runs() {
+				for n := first; n <= last; n++ {
+					id := protocol.ArchiveID{Transfer: testTransfer, Prefix: wp.prefix.name, Number: n}
+					if other, twice := holders[id]; twice {
+						w.t.Fatalf("I9: %v is in the reserve of %s, and %s holds it or has it in its own", id, worker.id, other)
+					}
+					holders[id] = worker.id
+				}
 			}
 		}
 	}

@@ -30,6 +30,7 @@ type world struct {
 	known    int                          // the window that the manager began with
 	recorded map[string]protocol.Recorded // finished archives, as recorded
 
+	handed   map[protocol.WorkerID]protocol.Grant  // to be written, the newest of each worker
 	grants   map[protocol.WorkerID]protocol.Grant  // in the API
 	statuses map[protocol.WorkerID]protocol.Report // in the API
 	workers  map[protocol.WorkerID]*process
@@ -61,7 +62,7 @@ func testConfig() protocol.Config {
 	config := protocol.DefaultConfig()
 	config.PipelineDepth = 3
 	config.MaxActivePrefixes = 2
-	config.LeaseDuration = 10 * time.Second
+	config.LeaseDuration, config.CoastingTime = 10*time.Second, 40*time.Second
 	config.MaxAttempts = 100
 	return config
 }
@@ -90,7 +91,7 @@ func (w *world) startManager() {
 	c, err := NewPipelineCoordinator(Options{Rand: newRand(w.random.Uint64())})
 	w.check(err)
 	w.epoch++
-	w.drift = w.anyDrift()
+	w.drift, w.handed = w.anyDrift(), map[protocol.WorkerID]protocol.Grant{}
 	w.manager = c
 	snapshot := w.saved
 	snapshot.Epoch = w.epoch
@@ -152,7 +153,7 @@ func (w *world) deliver() {
 		switch {
 		case m.at > w.now:
 		case m.grant != nil:
-			if p := w.workers[m.grant.Worker]; p != nil && p.alive {
+			if p := w.workers[m.grant.Worker]; p != nil && p.alive && !p.cutOff {
 				p.take(*m.grant)
 			}
 		case w.manager != nil:
@@ -208,13 +209,19 @@ func (w *world) work(p *process) {
 		p.report.Finished = append(p.report.Finished, f.outcome)
 	}
 	r := p.report
+	if p.cutOff {
+		return
+	}
 	w.statuses[p.id] = r
 	w.send(message{report: &r})
+	if stored, ok := w.grants[p.id]; ok && w.random.IntN(3) > 0 {
+		p.ask(w.now, stored)
+	}
 }
 
 func (w *world) finishArchives(p *process) {
 	for _, g := range p.grant.Prefixes {
-		for _, a := range g.Assignments {
+		for _, a := range slices.Concat(g.Assignments, p.reserved(w.now, g)) {
 			if _, told := p.finished[a.Archive]; told || w.random.IntN(4) > 0 {
 				continue
 			}
@@ -232,9 +239,11 @@ func (w *world) finishArchives(p *process) {
 	}
 }
 
-// tick lets the manager decide, record and write, in that order; crash may stop
-// it in between.
-func (w *world) tick(crash bool) {
+// tick lets the manager decide, record and hand over what is to be written, in that order.
+func (w *world) tick() {
+	for id, g := range w.grants {
+		w.manager.Stored(w.managerTime(), id, g.ID())
+	}
 	plan := w.manager.Tick(w.managerTime())
 	w.bounds = append(w.bounds, boundAt{w.now, w.manager.control.Bound()})
 	w.checkManager()
@@ -242,17 +251,30 @@ func (w *world) tick(crash bool) {
 	for _, p := range w.manager.Progress(testTransfer).Prefixes {
 		w.recorded[p.Prefix] = p.Recorded()
 	}
-	for i, g := range plan.Grants {
-		if crash && i == len(plan.Grants)/2 {
-			w.manager = nil
-			return
-		}
-		if old := w.grants[g.Worker]; old.ID().Before(g.ID()) {
-			w.grants[g.Worker] = g
-			w.send(message{grant: &g})
-		} else if old.Epoch == g.Epoch && old.Sequence > g.Sequence {
+	for _, g := range plan.Grants {
+		if old := w.grants[g.Worker]; old.Epoch == g.Epoch && old.Sequence > g.Sequence {
 			w.t.Fatalf("I3: grant %d of %s follows grant %d", g.Sequence, g.Worker, old.Sequence)
 		}
+		w.handed[g.Worker] = g
+	}
+}
+
+// write writes what was handed over; while faulty some of it only later, when the manager has
+// perhaps decided anew, or died.
+func (w *world) write() {
+	for _, id := range slices.Sorted(maps.Keys(w.handed)) {
+		if w.faulty && w.random.IntN(3) > 0 {
+			continue
+		}
+		g := w.handed[id]
+		delete(w.handed, id)
+		if w.grants[id].ID().Before(g.ID()) {
+			w.grants[id] = g
+			w.send(message{grant: &g})
+		}
+	}
+	if w.faulty && w.random.IntN(160) == 0 {
+		w.manager = nil
 	}
 }
 
@@ -265,7 +287,10 @@ func (w *world) advance(d time.Duration) {
 			w.work(w.workers[id])
 		}
 		if w.manager != nil && w.now%(2*time.Second) == 0 {
-			w.tick(w.faulty && w.random.IntN(40) == 0)
+			w.tick()
+		}
+		if w.manager != nil {
+			w.write()
 		}
 		w.checkWorkers()
 	}
@@ -278,7 +303,7 @@ func (w *world) act() {
 	if len(ids) > 0 {
 		p = w.workers[rapid.SampledFrom(ids).Draw(w.t, "worker")]
 	}
-	switch action := rapid.IntRange(0, 9).Draw(w.t, "action"); {
+	switch action := rapid.IntRange(0, 12).Draw(w.t, "action"); {
 	case action == 0 && len(ids) < 6 || p == nil:
 		w.startWorker()
 	case action == 1:
@@ -295,11 +320,13 @@ func (w *world) act() {
 		w.manager = nil
 	case action == 6 && w.manager == nil:
 		w.startManager()
-	case action == 7 && w.manager != nil && w.scheduled < 60:
+	case action == 7 && w.manager != nil && w.scheduled < 120:
 		for range 10 {
 			w.scheduled++
 			w.plan()
 		}
+	case action == 8:
+		p.cutOff = !p.cutOff
 	default:
 		w.advance(time.Duration(rapid.IntRange(1, 12).Draw(w.t, "seconds")) * time.Second)
 	}

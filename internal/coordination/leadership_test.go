@@ -34,7 +34,7 @@ func TestLearning(t *testing.T) {
 	if g := f.grants["w"]; g.Epoch != 4 || !slices.Equal(f.assigned("w", "a"), held) {
 		t.Errorf("epoch %d, assigned %v; want 4 and still %v", g.Epoch, f.assigned("w", "a"), held)
 	}
-	if f.window("w")+f.window("v") > 32+congestion.LearningReserve {
+	if f.window("w")+f.window("v") > 32+congestion.WindowFloor {
 		t.Errorf("windows %d and %d exceed what was recorded and the reserve", f.window("w"), f.window("v"))
 	}
 	for range 20 {
@@ -55,8 +55,8 @@ func TestLearningReserve(t *testing.T) {
 	f.transfer("t", 1, protocol.DefaultConfig())
 	f.schedule("t", "a", 500)
 	f.start("t", "v")
-	if got := f.window("v"); got != congestion.LearningReserve {
-		t.Errorf("window %d, want the reserve of %d", got, congestion.LearningReserve)
+	if got := f.window("v"); got != congestion.WindowFloor {
+		t.Errorf("window %d, want the reserve of %d", got, congestion.WindowFloor)
 	}
 }
 

@@ -19,17 +19,16 @@ var (
 	ErrNotStarted = errors.New("the coordinator has not been started")
 	// ErrUnknownWorker: AddWorker or AdoptGrant comes first.
 	ErrUnknownWorker = errors.New("the worker is unknown")
-	// ErrStaleReport: a later report was taken in before.
-	ErrStaleReport = errors.New("the report is older than one taken in before")
+	// ErrStaleReport: a later report has been processed already.
+	ErrStaleReport = errors.New("the report is older than one already processed")
 	// ErrNewerEpoch: the worker acts on the grant of a later leader.
 	ErrNewerEpoch = errors.New("the worker acts on a grant of a later epoch")
-	// ErrImpossibleReport: what the report says cannot be.
+	// ErrImpossibleReport: the report cannot be true.
 	ErrImpossibleReport = errors.New("the report is impossible")
 )
 
-// What one worker cannot do in a second, so that a report that says so is rejected:
-// requests far beyond what a processor signs, bytes beyond the fastest network card of
-// 400 Gb/s.
+// Bounds of what one worker can do in a second; a report beyond them is rejected: far more
+// requests than a processor can sign, and more bytes than a network card of 400 Gb/s sends.
 const (
 	mostRequests = 1e6
 	mostBytes    = 1e11
@@ -39,8 +38,8 @@ const (
 // windows: slots move from one to another.
 const slotMoves = 2
 
-// Observe takes in a report, unless it is stale or impossible: then the error
-// wraps one of the errors of this package and nothing changes.
+// Observe processes a report, unless it is stale or impossible: then the error wraps one of
+// the errors of this package and nothing changes.
 func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	if !c.started {
 		return ErrNotStarted
@@ -51,6 +50,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 		c.metrics.rejected(err)
 		return fmt.Errorf("observe report %d of worker %s: %w", r.Sequence, r.Worker, err)
 	}
+	c.hear(now, w)
 	restarted := w.lease.Instance() != r.Instance
 	first := restarted || !w.lease.Reported()
 	b := w.lease.Believe(now, r, w.grown(r, first))
@@ -59,6 +59,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	for i := range r.Prefixes {
 		c.count(w, r, r.Prefixes[i], b, first)
 	}
+	w.observePace(r, first)
 	w.use(r, b, first)
 	if !first && !w.blocked {
 		w.transfer.tenant.evidence.Hold(b.Most, elapsed)
@@ -83,7 +84,7 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	return nil
 }
 
-// check tells why a report is to be ignored.
+// check returns why a report must be ignored.
 func (c *PipelineCoordinator) check(now time.Time, w *worker, r protocol.Report) error {
 	switch {
 	case w == nil:
@@ -173,6 +174,7 @@ func (w *worker) acknowledge(now time.Time, r protocol.Report) {
 		w.restart()
 	}
 	w.lease.Take(now, r)
+	w.halved = false
 	w.told = min(r.MaxInFlight, protocol.MaxWindow)
 	w.blocked = r.Blocked
 	w.drained = r.Drained
@@ -211,10 +213,14 @@ func (c *PipelineCoordinator) count(w *worker, r protocol.Report, p protocol.Pre
 	if seconds := b.Elapsed.Seconds(); seconds > 0 {
 		wp.rates = congestion.RatesOf(growth, seconds)
 	}
-	wp.limitSlow(growth, b.Elapsed)
+	if p.PolicyLimited {
+		wp.useful = 0 // its requests wait for the policy
+	} else {
+		wp.limitSlow(growth, b.Elapsed)
+	}
 	w.work.Sent(growth.Bytes)
 	wp.round.grew, wp.round.growth = true, wp.round.growth.Plus(growth)
-	judged := w.lease.Judged(r, growth)
+	judged := wp.judgment.Judged(&w.lease, r, growth)
 	wp.round.judged = wp.round.judged.Plus(judged)
 	if !w.blocked && w.transfer.coordinated() {
 		w.transfer.tenant.evidence.Add(growth, judged)
@@ -239,6 +245,7 @@ func (w *worker) use(r protocol.Report, b lease.Belief, first bool) {
 	if limited && len(r.Prefixes) > 0 {
 		w.share.Demand = min(w.share.Demand, headroom(inFlight))
 	}
+	limited = limited || w.used.held // whoever may not send more is not slow
 	w.round.limited = limited
 	w.round.inFlight = max(w.round.inFlight, inFlight)
 	w.work.MeasureSpeed(elapsed, w.window(), first, limited)

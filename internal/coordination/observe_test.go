@@ -93,7 +93,7 @@ func TestCountersOfAnotherPrefixAreNotBelieved(t *testing.T) {
 		f.round("w")
 	}
 	if rate := f.grants["w"].Prefixes[0].Rate; rate != 0 {
-		t.Errorf("refusals told of another prefix left a rate of %v", rate)
+		t.Errorf("503s told of another prefix left a rate of %v", rate)
 	}
 }
 

@@ -34,8 +34,8 @@ func (c *PipelineCoordinator) HasPrefix(id protocol.TransferID, prefix string) b
 	return t != nil && t.byName[prefix] != nil
 }
 
-// restoreLanes takes over what an earlier leader has recorded, which was validated.
-func (c *PipelineCoordinator) restoreLanes(t *transfer, recorded map[string]protocol.Recorded) {
+// restoreRecorded takes over what an earlier leader has recorded, after validation.
+func (c *PipelineCoordinator) restoreRecorded(t *transfer, recorded map[string]protocol.Recorded) {
 	for _, prefix := range slices.Sorted(maps.Keys(recorded)) {
 		if l, err := c.register(t, prefix); err == nil {
 			l.work.Restore(recorded[prefix])

@@ -152,7 +152,7 @@ func TestLargestPlanIsTwoNumbers(t *testing.T) {
 	}
 }
 
-// What a leader cannot have recorded is refused, and the transfer with it.
+// What a leader cannot have recorded is throttled, and the transfer with it.
 func TestImpossibleRecords(t *testing.T) {
 	finished, err := protocol.ParseRanges("0-3")
 	must(t, err)
@@ -172,7 +172,7 @@ func TestImpossibleRecords(t *testing.T) {
 				t.Error("it was taken over")
 			}
 			if len(f.c.Progress("x").Prefixes) > 0 {
-				t.Error("a refused transfer is known")
+				t.Error("a throttled transfer is known")
 			}
 		})
 	}

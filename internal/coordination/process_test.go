@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -19,8 +20,11 @@ type process struct {
 	next     time.Duration
 	grant    protocol.Grant
 	leased   time.Duration // end of the lease by its own clock
-	finished map[protocol.ArchiveID]finishedAt
-	alive    bool
+	// confirmed is when it asked last and was told that the API held its grant, likewise.
+	confirmed time.Duration
+	cutOff    bool // from the API
+	finished  map[protocol.ArchiveID]finishedAt
+	alive     bool
 }
 
 type finishedAt struct {
@@ -36,7 +40,7 @@ func (p *process) start(now time.Duration, sequence int64) {
 	p.report = protocol.Report{Worker: p.id, Transfer: testTransfer, Instance: fmt.Sprint(p.instance), Sequence: sequence, MaxInFlight: 40}
 	p.sentAt = map[int64]time.Duration{}
 	p.finished = map[protocol.ArchiveID]finishedAt{}
-	p.grant, p.leased, p.next = protocol.Grant{}, 0, now
+	p.grant, p.leased, p.confirmed, p.next = protocol.Grant{}, 0, 0, now
 }
 
 // take accepts a grant that is newer and meant for this process.
@@ -66,13 +70,37 @@ func (p *process) using(now time.Duration) int {
 	for _, g := range p.grant.Prefixes {
 		sum += g.Window
 	}
-	switch {
+	switch own := clock(now, p.drift); {
 	case p.leased == 0:
 		return 0
-	case clock(now, p.drift) < p.leased:
+	case own < p.leased:
+		return sum
+	case own >= p.leased+p.grant.Coasting:
+		return min(sum, 1)
+	case p.confirmed > 0 && own < p.confirmed+p.grant.Duration:
 		return sum
 	default:
-		return min(sum, 1)
+		return lease.Half(sum)
+	}
+}
+
+// reserved are the archives of a reserve that the process may begin, now that nobody leads.
+func (p *process) reserved(now time.Duration, g protocol.PrefixGrant) (archives []protocol.Assignment) {
+	if own := clock(now, p.drift); p.leased == 0 || own < p.leased || own >= p.leased+p.grant.Coasting {
+		return nil
+	}
+	for first, last := range g.Reserve.Runs() {
+		for n := first; n <= last; n++ {
+			archives = append(archives, protocol.Assignment{Archive: protocol.ArchiveID{Transfer: testTransfer, Prefix: g.Prefix, Number: n}, Attempt: 1})
+		}
+	}
+	return archives
+}
+
+// ask lets the process ask for its grant.
+func (p *process) ask(now time.Duration, stored protocol.Grant) {
+	if p.take(stored); p.grant.ID() == stored.ID() {
+		p.confirmed = clock(now, p.drift)
 	}
 }
 

@@ -78,5 +78,6 @@ func (c *PipelineCoordinator) Snapshot() protocol.Snapshot {
 	if c.control.Begun() || c.lent {
 		s.Path, s.Groups = c.control.Snapshot()
 	}
+	s.Known = c.control.Known()
 	return s
 }

@@ -15,7 +15,19 @@ func (c *PipelineCoordinator) chargeFloors(bound int) int {
 			floors += w.lease.Charge() - w.lease.Leased()
 		}
 	}
-	return max(0, min(floors-congestion.LearningReserve, bound-congestion.WindowFloor))
+	return max(0, min(floors-congestion.WindowFloor, bound-congestion.WindowFloor))
+}
+
+// chargeCoasting gives what workers that may be cut off take of a bound: what they may use,
+// but never so much that the others cannot go on.
+func (c *PipelineCoordinator) chargeCoasting(bound int) int {
+	coasting := 0
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() && w.lease.Coasts() {
+			coasting += w.lease.Leased()
+		}
+	}
+	return max(0, min(coasting, bound-congestion.WindowFloor))
 }
 
 // available is the part of the bound that can be divided over the workers
@@ -23,8 +35,9 @@ func (c *PipelineCoordinator) chargeFloors(bound int) int {
 func (c *PipelineCoordinator) available(now time.Time) int {
 	bound := c.control.Bound()
 	bound -= c.chargeFloors(bound)
+	bound -= c.chargeCoasting(bound)
 	for _, w := range c.ordered {
-		if w.transfer.coordinated() && w.frozen(now) {
+		if w.transfer.coordinated() && w.frozen(now) && !w.lease.Coasts() {
 			bound -= w.lease.Leased()
 		}
 	}

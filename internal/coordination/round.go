@@ -44,7 +44,7 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 	signal.Length = k.Elapsed(now)
 	c.decision = k.Round(now, signal)
 	for _, w := range c.ordered {
-		w.lease.Decide()
+		w.decided()
 	}
 	for _, t := range c.transfers {
 		for _, l := range t.prefixes {
@@ -55,6 +55,15 @@ func (c *PipelineCoordinator) endRounds(now time.Time) {
 	k.Begin(now)
 	for _, e := range c.evidence {
 		e.Reset()
+	}
+}
+
+// decided tells that a round was judged: a decision on a prefix stands until its rate changes.
+func (w *worker) decided() {
+	for _, wp := range w.prefixes {
+		if wp.prefix.member.Decided() {
+			wp.judgment.Decide()
+		}
 	}
 }
 
@@ -122,6 +131,7 @@ func (c *PipelineCoordinator) signal(now time.Time) congestion.Signal {
 		}
 	}
 	s.SenderLimited = windows > 0 && 2*limited >= windows
+	s.PolicyLimited = c.policyLimited(s.InFlight)
 	return s
 }
 

@@ -87,23 +87,25 @@ func (t *transfer) prepare(now time.Time) {
 func (c *PipelineCoordinator) limitGrants(now time.Time) {
 	free := c.control.Bound()
 	free -= c.chargeFloors(free)
+	free -= c.chargeCoasting(free)
+	for _, w := range c.ordered {
+		if w.transfer.coordinated() && !w.lease.Coasts() {
+			free -= w.lease.Leased()
+		}
+	}
 	c.growing = c.growing[:0]
 	for _, w := range c.ordered {
-		charged := w.lease.Leased()
-		if w.transfer.coordinated() {
-			free -= charged
-		}
-		if !w.due(now) {
-			continue
-		}
-		if growth := w.share.Target() - charged; growth > 0 && w.transfer.coordinated() {
+		switch charged := w.lease.Leased(); {
+		case !w.due(now):
+		case !w.transfer.coordinated():
+			w.share.Grow(now, fairshare.Unlimited)
+		default:
+			wanted := max(0, w.share.Target()-charged)
 			if w.overdue(now) {
-				growth = 0 // what is leased to a worker that has died helps nobody
+				wanted = 0 // what is leased to a worker that has died helps nobody
 			}
-			c.growing = append(c.growing, fairshare.Growth{Worker: &w.share, Charged: charged, Wanted: growth})
-			continue
+			c.growing = append(c.growing, fairshare.Growth{Worker: &w.share, Charged: charged, Wanted: wanted})
 		}
-		w.share.Grow(now, fairshare.Unlimited)
 	}
 	c.divider.Grow(now, free, c.growing)
 	for _, w := range c.ordered {

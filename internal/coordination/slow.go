@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// slowLatency is how many times the latency of its prefix a worker must see for
-	// its requests to be waiting in the worker itself, for its NIC, memory or CPU.
+	// slowLatency is the multiple of its prefix's latency from which a worker's requests are
+	// taken to wait in the worker itself, for its NIC, memory or CPU.
 	slowLatency = 2
 	// slowGrowth is the growth of a slow worker's slots per report that shows no
 	// such wait.

@@ -8,8 +8,8 @@ import (
 	"cargoship.dev/operator/internal/coordination/fairshare"
 )
 
-// tenant is whose transfers are: what they may use and what they tell is weighed by it
-// first.
+// tenant is the owner of transfers: shares are divided over tenants first, and the reports
+// of a tenant's workers count for no more than its share.
 type tenant struct {
 	name     string
 	evidence congestion.Evidence

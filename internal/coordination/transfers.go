@@ -24,11 +24,12 @@ func (c *PipelineCoordinator) PutTransfer(now time.Time, spec protocol.Transfer)
 	switch {
 	case t == nil:
 		t = c.addTransfer(now, spec)
-		c.restoreLanes(t, recorded)
+		c.restoreRecorded(t, recorded)
 	case t.removed:
 		return fmt.Errorf("put transfer %s: it was removed and its workers have not ended", spec.ID)
 	}
 	t.spec, t.tenant, t.work.Config = spec, c.tenantOf(spec.Tenant), spec.Config
+	t.tenant.share.Weight, t.tenant.share.Most = spec.Share.Weight, spec.Share.Most
 	for _, l := range t.prefixes {
 		l.member.Tenant = spec.Tenant
 	}

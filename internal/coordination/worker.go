@@ -27,6 +27,11 @@ type worker struct {
 	draining    bool
 	removing    bool // gone from the API, perhaps not yet dead
 	drained     bool
+	// halved: it was silent, and half of its windows were taken from it.
+	halved bool
+
+	pace protocol.Pace // to be granted
+	used usage
 
 	round  workerRound
 	checks int64 // reports checked
@@ -42,6 +47,8 @@ type workerPrefix struct {
 	// entitled: a grant has named the prefix. What else the worker counts there is not
 	// believed.
 	entitled bool
+	// judgment tells which of its requests the last decision on the prefix allowed.
+	judgment lease.Judgment
 
 	counters protocol.PrefixCounters
 	rates    congestion.Rates // over the last interval

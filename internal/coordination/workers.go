@@ -17,10 +17,13 @@ func (c *PipelineCoordinator) AddWorker(now time.Time, id protocol.WorkerID, tra
 	if t == nil {
 		return
 	}
+	known := c.workers[id] != nil
 	w := c.addWorker(now, id, t)
 	w.given = min(max(maxInFlight, 0), protocol.MaxWindow)
 	w.removing = false
-	c.configure()
+	if !known { // which every tick tells of all workers, and each would look at all of them
+		c.configure()
+	}
 }
 
 func (c *PipelineCoordinator) addWorker(now time.Time, id protocol.WorkerID, t *transfer) *worker {
@@ -61,7 +64,7 @@ func (c *PipelineCoordinator) RemoveWorker(now time.Time, id protocol.WorkerID, 
 		return
 	}
 	w.removing = true
-	if confirmed || w.drained || !w.lease.Held() {
+	if confirmed || w.drained || !w.lease.Held() && !w.lease.Coasts() {
 		c.removeWorker(w)
 	}
 }
@@ -92,8 +95,9 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	}
 	w := c.addWorker(now, g.Worker, t)
 	c.configure()
-	holds := protocol.Lifetime(max(g.Duration, t.terms.Duration))
-	ends := now.Add(holds)
+	terms := t.terms
+	terms.Lifetime = protocol.Lifetime(max(g.Duration, t.terms.Duration))
+	terms.Coasting = g.Coasting
 	var known []protocol.PrefixGrant
 	for _, p := range g.Prefixes {
 		if l, err := c.register(t, p.Prefix); err == nil {
@@ -102,14 +106,14 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 			w.adopt(l, p)
 		}
 	}
-	w.lease.Adopt(now, g, known, holds)
+	w.lease.Adopt(now, g, known, terms)
 	if t.coordinated() {
 		c.control.Adopt(w.window())
 	}
 	if g.Plan && t.planner == nil && !t.removed {
 		t.planner = w
 	}
-	c.control.Learn(ends)
+	c.control.Learn(now.Add(terms.Lifetime))
 }
 
 // adopt takes over the windows and archives of one prefix. Of two workers that
@@ -121,4 +125,5 @@ func (w *worker) adopt(l *prefix, p protocol.PrefixGrant) {
 		return
 	}
 	wp.work.Adopt(p.Assignments)
+	wp.work.AdoptReserve(p.Reserve)
 }

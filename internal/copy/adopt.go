@@ -45,8 +45,8 @@ type adoption struct {
 	logger *slog.Logger
 }
 
-// adopt resumes an unfinished run whose process is proven, or by all signs, dead, and
-// returns whether there is one.
+// adopt resumes an unfinished run whose process is dead, proven by the lock or by long
+// inactivity, and returns whether there is one.
 func (a *adoption) adopt(ctx context.Context) (bool, error) {
 	for _, found := range a.unfinished(ctx) {
 		taken, err := a.claim(ctx, found)
@@ -92,7 +92,7 @@ func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, e
 	}
 	defer func() {
 		if !taken {
-			_ = a.bucket.Delete(ctx, own) // Who may not delete leaves it, which does no harm.
+			_ = a.bucket.Delete(ctx, own) // Without the right to delete it stays, which does no harm.
 		}
 	}()
 	dead := found.Lock != "" && found.Lock == a.plan.Lock
@@ -104,7 +104,7 @@ func (a *adoption) claim(ctx context.Context, found archive.Plan) (taken bool, e
 	for sign, err := range restore.Signs(ctx, a.bucket, look) {
 		switch {
 		case err != nil:
-			return false, nil //nolint:nilerr // Who may not look has nothing to resume.
+			return false, nil //nolint:nilerr // Without the right to list there is nothing to resume.
 		case sign.Modified.IsZero():
 			return false, nil
 		case strings.HasPrefix(sign.Key, digests):
@@ -137,7 +137,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // unfinished returns the plans of the runs that have no index and copy the same source to
-// the same place in the same way, the one begun last first. Who may not list or read has
+// the same place in the same way, newest first. Without the right to list or read there is
 // nothing to resume.
 func (a *adoption) unfinished(ctx context.Context) []archive.Plan {
 	ids, err := restore.RunIDs(ctx, a.bucket, a.plan.Layout.Base)

@@ -13,12 +13,12 @@ import (
 // beatInterval is how often a packed run shows that it is alive.
 const beatInterval = time.Minute
 
-// beatKey is where it does.
+// beatKey is the key of the object that shows it.
 func beatKey(l archive.Layout) string { return l.BookkeepingPrefix() + "alive" }
 
-// keepAlive shows that a packed run is alive until its context ends, so that nobody else goes
-// on with it, or removes it, however long one file takes. If that has happened all the same,
-// as to a process that was stopped for long, it gives up the run: two must not write to it.
+// keepAlive shows that a packed run is alive until its context ends, so that nobody else
+// resumes or removes it, however long one file takes. If that has happened nevertheless, as
+// to a process that was stopped for long, it gives up the run: two must not write to it.
 func keepAlive(ctx context.Context, b restore.PruneBucket, begun archive.Plan, logger *slog.Logger, giveUp context.CancelCauseFunc) {
 	if begun.Layout.Run == "" {
 		return

@@ -12,14 +12,16 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/policy"
+	"cargoship.dev/operator/internal/report"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 	"cargoship.dev/operator/internal/worker"
 )
 
 const (
-	// updateInterval is how often the coordinator hears of its one worker, which costs
-	// nothing in process; the coordinator takes no less.
+	// updateInterval is the report interval of the one worker, the shortest that the
+	// coordinator accepts: within one process it costs nothing.
 	updateInterval = 100 * time.Millisecond
 	// maxAttempts is how often an archive is tried as a whole, each request of it
 	// having been repeated several times already.
@@ -41,9 +43,14 @@ type Options struct {
 	Strategy protocol.Strategy
 	// Uncoordinated fixes the windows instead of controlling them.
 	Uncoordinated bool
+	// Limits bound what is sent, by the time of the machine; none for no bound.
+	Limits []policy.Limit
+	// Memory is the directory that keeps what earlier copies have found out about their
+	// destinations; empty for none.
+	Memory string
 	// Progress is called several times a second, never twice at a time; nil for no one.
 	Progress func(Progress)
-	// Logger is where trouble is told that the copy may yet get over; nil discards.
+	// Logger receives warnings of problems that the copy may still overcome; nil discards them.
 	Logger *slog.Logger
 }
 
@@ -62,26 +69,28 @@ func (o Options) Config() protocol.Config {
 	return c
 }
 
-// Summary tells what a copy has done.
+// Summary is the outcome of a copy.
 type Summary struct {
 	// Files and Bytes count what is stored and verified at the destination.
 	Files    int64 `json:"files"`
 	Archives int64 `json:"archives"`
 	Bytes    int64 `json:"bytes"`
-	// Kept counts those of Files that stood already and were not sent.
+	// Kept counts those of Files that existed already and were not sent.
 	Kept int64 `json:"kept"`
 	// Skipped counts entries without content to send; Failed counts files.
 	Skipped int64 `json:"skipped"`
 	Failed  int64 `json:"failed"`
 	// AttributesNotKept counts those of Files some of whose extended attributes are not archived.
 	AttributesNotKept int64 `json:"attributesNotKept"`
-	// Seconds from the first look at the source to the last answer.
+	// Seconds from the first look at the source to the last response.
 	Seconds float64 `json:"seconds"`
 	// Requests counts attempts; Throttled and Retries those that were
 	// throttled, and those that were repeated for whatever reason.
 	Requests  int64 `json:"requests"`
 	Throttled int64 `json:"throttled"`
 	Retries   int64 `json:"retries"`
+	// Hedged counts second attempts at requests whose answer was late, while the first went on.
+	Hedged int64 `json:"hedged"`
 	// P50 and P99 are quantiles, in seconds, of the time the destination takes to
 	// answer once it has a request: means over report intervals, weighted by requests.
 	P50 float64 `json:"p50"`
@@ -102,13 +111,13 @@ type Summary struct {
 	NotKept []string `json:"-"`
 }
 
-// ErrNothingSelected says that include and exclude select no file of the source, which is
-// most often a mistake in a pattern.
+// ErrNothingSelected means that include and exclude select no file of the source, usually
+// because of a mistake in a pattern.
 var ErrNothingSelected = errors.New("the patterns of include and exclude select no file")
 
-// Run copies. It returns an error when the copy as a whole cannot be completed;
-// single files that fail are in the summary, which holds in either case. When
-// Run returns, nothing of it is left running, nor any upload left open.
+// Run copies. It returns an error if the copy as a whole cannot be completed; single files
+// that fail are in the summary, which is valid in either case. When Run returns, nothing of
+// it is still running, and no upload is left open.
 func Run(ctx context.Context, o Options) (Summary, error) {
 	begun := time.Now()
 	if o.Logger == nil {
@@ -122,6 +131,8 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := source.Restrict(o.Include, o.Exclude); err != nil {
 		return Summary{}, err
 	}
+	gate := upload.NewGate()
+	gate.Bound(&o.Destination)
 	client, err := s3.NewClient(ctx, o.Destination)
 	if err != nil {
 		return Summary{}, err
@@ -139,11 +150,14 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	s, err := newSession(o, source, client, resumed)
+	s, err := newSession(o, source, client, gate, resumed)
 	if err != nil {
 		return Summary{}, err
 	}
 	err = s.runAlive(ctx, client, plan)
+	if failed := s.memory.keep(time.Now(), s.coordinator.Snapshot().Known); failed != nil {
+		o.Logger.Warn("what was found out about the destination is not remembered", "error", failed)
+	}
 	if err == nil && len(o.Include)+len(o.Exclude) > 0 && s.outcomes.none() {
 		// An index without files would take the place of the run before.
 		err = fmt.Errorf("%w in %s: nothing was copied", ErrNothingSelected, o.Source)
@@ -158,12 +172,12 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		abortOwn(ctx, client, o.Layout)
 	}
 	summary := s.summary(time.Since(begun))
+	summary.Hedged = s.meter.Hedges()
 	summary.PeakMemory, summary.MemoryBound = worker.PeakMemory(), worker.Allowance+s.bodies.Load()
 	return summary, err
 }
 
-// probe looks the bucket up, and once more after a pause for each answer that may be
-// another the next time.
+// probe looks the bucket up, and again after a pause if the error may pass.
 func probe(ctx context.Context, client *s3.Client) error {
 	for attempt := 1; ; attempt++ {
 		err := client.Probe(ctx)
@@ -219,7 +233,7 @@ func (s *session) run(ctx context.Context) error {
 }
 
 // commit writes manifests for the archives that ended without one, none of whose files
-// count as copied, and the index.
+// count as copied, the index, and the report.
 func (s *session) commit(ctx context.Context) error {
 	layout := s.options.Layout
 	for _, a := range s.lost {
@@ -229,11 +243,15 @@ func (s *session) commit(ctx context.Context) error {
 		}
 	}
 	index := archive.Index{Transfer: layout.UID, Name: s.options.Name, Written: time.Now().UTC(), Layout: layout}
-	return s.outcomes.commit(ctx, index, s.tally.prefixes)
+	d := s.options.Destination
+	draft := report.NewDraft(report.StoredAs(d.StorageClass, d.SSE == "aws:kms", d.Asked.BucketKey))
+	draft.Sending = s.curve.Sending("cargoship copy")
+	draft.Sending.Requests, draft.Sending.Failed = s.tally.requests, s.tally.retried
+	return s.outcomes.commit(ctx, index, s.tally.prefixes, draft)
 }
 
-// reasonNoManifest is the verdict on the files of an archive whose attempts all ended before
-// its manifest was written.
+// reasonNoManifest is the reason for which the files of an archive fail whose attempts all
+// ended before its manifest was written.
 const reasonNoManifest = "NoManifest"
 
 func (s *session) walkOptions() archive.WalkOptions {

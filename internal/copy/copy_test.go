@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/report"
 	"cargoship.dev/operator/internal/s3"
 )
 
@@ -143,6 +145,7 @@ func TestFeedStopsWithItsContext(t *testing.T) {
 // puts is a store that counts what is put into it.
 type puts struct {
 	archive.Store
+	mu   sync.Mutex
 	keys []string
 }
 
@@ -150,6 +153,8 @@ type puts struct {
 func (p *puts) Get(context.Context, string) ([]byte, error) { return nil, s3.ErrNotFound }
 
 func (p *puts) Put(_ context.Context, key string, _ []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.keys = append(p.keys, key)
 	return nil
 }
@@ -216,12 +221,48 @@ func TestCommitConserves(t *testing.T) {
 				}
 			}
 			planned := map[string]found{"01": {Count: archive.Count{Files: 2, Bytes: 11}, archives: 1}}
-			err := o.commit(t.Context(), archive.Index{Transfer: "uid", Layout: layout}, planned)
+			err := o.commit(t.Context(), archive.Index{Transfer: "uid", Layout: layout}, planned, report.NewDraft(report.StoredAs("", false, false)))
 			if (err == nil) != tc.want {
 				t.Errorf("commit: %v", err)
 			}
 			if slices.Contains(store.keys, layout.IndexKey()) != tc.want {
 				t.Errorf("put %q", store.keys)
+			}
+		})
+	}
+}
+
+// TestManifestsAreNotReadBack commits to a bucket that may not be read. The last manifest of an
+// archive is the one that is indexed.
+func TestManifestsAreNotReadBack(t *testing.T) {
+	layout := archive.Layout{Pattern: archive.Hash, Count: 2, UID: "uid"}
+	done := archive.Member{Path: "a", Key: "01/a", Size: 10, Outcome: archive.Done}
+	for name, kept := range map[string]bool{"kept": true, "too large": false} {
+		t.Run(name, func(t *testing.T) {
+			store := &puts{}
+			var mu sync.Mutex
+			var lacks []string
+			warn := func(text string, _ error) {
+				mu.Lock()
+				defer mu.Unlock()
+				lacks = append(lacks, text)
+			}
+			o := outcomes{store: store, layout: layout, warn: warn}
+			for _, m := range []archive.Member{failed("a"), done} {
+				if _, err := o.keep(t.Context(), layout.ManifestKey(1, 0), archive.Manifest{Prefix: "01", Members: []archive.Member{m}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !kept {
+				o.room = 0
+				o.remember(layout.ManifestKey(1, 0), make([]byte, manifestsKept))
+			}
+			planned := map[string]found{"01": {Count: archive.Count{Files: 1, Bytes: 10}, archives: 1}}
+			if err := o.commit(t.Context(), archive.Index{Transfer: "uid", Layout: layout}, planned, report.NewDraft(report.StoredAs("", false, false))); err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Contains(store.keys, layout.PathsKey(0, 0)); got != kept || (len(lacks) == 0) != got {
+				t.Errorf("path index written: %v, warned of %q", got, lacks)
 			}
 		})
 	}

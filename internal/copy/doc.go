@@ -1,3 +1,3 @@
-// Package copy moves one directory to a bucket from a single process, under the
-// same coordinator and the same worker engine that a cluster's workers have.
+// Package copy moves one directory to a bucket from a single process, with the coordinator
+// and the worker engine of a cluster.
 package copy

@@ -20,8 +20,8 @@ type archiveID struct {
 	number int64
 }
 
-// feed walks the source just ahead of the transfer and keeps the archives in
-// hand until they are done.
+// feed walks the source just ahead of the transfer and keeps the archives it has found until
+// they are done.
 type feed struct {
 	found chan archive.Archive
 	room  *semaphore.Weighted
@@ -71,7 +71,7 @@ func (f *feed) fetch(_ context.Context, prefix string, number int64) (archive.Ar
 	return a, nil
 }
 
-// done lets go of an archive and returns it; it is false for one that is not in hand.
+// done removes an archive and returns it; it is false for an unknown one.
 func (f *feed) done(id archiveID) (archive.Archive, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,7 +83,7 @@ func (f *feed) done(id archiveID) (archive.Archive, bool) {
 	return a, ok
 }
 
-// empty says that no archive is in hand.
+// empty tells whether no archive is left.
 func (f *feed) empty() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,19 +9,24 @@ import (
 	"sync"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/report"
 	"cargoship.dev/operator/internal/worker"
 )
 
 // maxFailures bounds the failures that are kept to be listed.
 const maxFailures = 10_000
 
-// Failure tells of one file that was not copied.
+// Failure is one file that was not copied.
 type Failure struct {
 	// Path is relative to the source; its bytes need not be UTF-8.
 	Path string
 	// Reason is a machine-readable word, Message a sentence or empty.
 	Reason, Message string
 }
+
+// manifestsKept bounds the memory, in bytes, for manifests that are kept to be indexed without
+// being read back.
+const manifestsKept = 4 << 20
 
 // outcomes takes the manifests that the engine makes, puts them into the bucket and counts
 // what they hold. It is the one place that counts. A later attempt at an archive replaces
@@ -30,7 +35,7 @@ type outcomes struct {
 	store archive.Store
 	// layout is that of the run.
 	layout archive.Layout
-	// warn is told of what the run will lack; nil for no one.
+	// warn is called with what the run will lack; it may be nil.
 	warn func(text string, err error)
 	// notKept counts the attributes that are not archived.
 	notKept notKept
@@ -41,6 +46,9 @@ type outcomes struct {
 	// failures are by archive; kept counts them.
 	failures map[archiveID][]Failure
 	kept     int
+	// manifests are the first that were written, by key; room is what is left of their memory.
+	manifests map[string][]byte
+	room      int
 }
 
 // outcome is what the manifest of an archive holds.
@@ -78,7 +86,9 @@ func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) (ar
 	defer o.mu.Unlock()
 	if o.ended == nil {
 		o.ended, o.failures = map[string][]outcome{}, map[archiveID][]Failure{}
+		o.manifests, o.room = map[string][]byte{}, manifestsKept
 	}
+	o.remember(key, body)
 	list := o.ended[m.Prefix]
 	for int64(len(list)) <= m.Number {
 		list = append(list, outcome{})
@@ -86,6 +96,29 @@ func (o *outcomes) keep(ctx context.Context, key string, m archive.Manifest) (ar
 	list[m.Number], o.ended[m.Prefix] = x, list
 	o.fail(archiveID{m.Prefix, m.Number}, failed)
 	return m, nil
+}
+
+// remember keeps a manifest that was written; the caller holds the lock.
+func (o *outcomes) remember(key string, body []byte) {
+	o.room += len(o.manifests[key])
+	delete(o.manifests, key)
+	if len(body) <= o.room {
+		o.manifests[key], o.room = body, o.room-len(body)
+	}
+}
+
+// remembering is a store that need not be asked for the manifests that were kept.
+type remembering struct {
+	archive.Store
+	manifests map[string][]byte
+}
+
+// Get reads an object.
+func (r remembering) Get(ctx context.Context, key string) ([]byte, error) {
+	if body, kept := r.manifests[key]; kept {
+		return body, nil
+	}
+	return r.Store.Get(ctx, key)
 }
 
 // fail takes in the failures of an archive; the caller holds the lock.
@@ -119,15 +152,16 @@ func (o *outcomes) sum() (total archive.Tally, kept int64) {
 	return total, kept
 }
 
-// none tells that not a single file was found.
+// none tells whether no file was found.
 func (o *outcomes) none() bool {
 	total, _ := o.sum()
 	return total.Total().Files == 0
 }
 
 // commit writes the index, unless an archive that was found has no manifest, or the
-// manifests do not add up to what was found.
-func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[string]found) error {
+// manifests do not add up to what was found. The report is written beside the index, which
+// does not wait for it.
+func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[string]found, draft *report.Draft) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var all []archive.FinishedPrefix
@@ -150,12 +184,19 @@ func (o *outcomes) commit(ctx context.Context, index archive.Index, planned map[
 		}
 		all = append(all, archive.FinishedPrefix{Name: prefix, Planned: want.Count, Outcomes: tally, Digests: digests})
 	}
-	err := index.Commit(ctx, o.store, all, func(err error) {
+	warn := func(text string, err error) {
 		if o.warn != nil {
-			o.warn(worker.NoPathIndex, err)
+			o.warn(text, err)
 		}
-	})
-	if err != nil {
+	}
+	without := func(err error) { warn(worker.NoPathIndex, err) }
+	store := func(ctx context.Context, whole archive.Index) {
+		if err := draft.Store(ctx, o.store, whole); err != nil && ctx.Err() == nil {
+			warn(worker.NoReport, err)
+		}
+	}
+	hooks := archive.CommitHooks{Without: without, Each: draft.Add, Beside: store}
+	if err := index.Commit(ctx, remembering{o.store, o.manifests}, all, hooks); err != nil {
 		return fmt.Errorf("finish the run: %w", err)
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// Progress is how far a copy has come.
+// Progress is the state of a copy.
 type Progress struct {
 	// Files are done, and Sent bytes have been accepted, of the FoundFiles and
 	// FoundBytes known of; AllFound says that there are no more. An archive that
@@ -49,8 +49,8 @@ const (
 	rateSpan = 2 * time.Second
 )
 
-// Printer shows progress: one line redrawn on a terminal, else a line now and
-// then. What else is to be said goes through Write. It is safe for concurrent use.
+// Printer shows progress: one line that is redrawn on a terminal, otherwise a line at
+// intervals. All other output goes through Write. It is safe for concurrent use.
 type Printer struct {
 	out             io.Writer
 	terminal, fixed bool

@@ -50,12 +50,13 @@ func beginRun(ctx context.Context, o *Options, b restore.PruneBucket, source str
 	return plan, resumed, nil
 }
 
-// errNotOwn says that a run cannot be committed by who has begun it.
+// errNotOwn means that a run no longer belongs to the process that began it.
 var errNotOwn = errors.New("it was removed, or resumed elsewhere, while it was running")
 
 // own returns an error unless a packed run is still as it was begun. Prune removes one that
 // has stored nothing for long, which may be that of a process that was stopped or sends one
-// huge file: its index would refer to archives that are gone. Who may not read cannot tell.
+// huge file: its index would refer to archives that are gone. Without the right to read this
+// cannot be checked.
 func own(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 	if begun.Layout.Run == "" {
 		return nil
@@ -63,7 +64,7 @@ func own(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 	return lost(begun, asBegun(ctx, b, begun))
 }
 
-// lost says in words that a run was taken away; nil if nothing is known of that.
+// lost returns the error for a run that was taken away, nil if that is not known.
 func lost(begun archive.Plan, err error) error {
 	request, isRequest := errors.AsType[*s3.Error](err)
 	switch {
@@ -80,7 +81,7 @@ func asBegun(ctx context.Context, b restore.Bucket, begun archive.Plan) error {
 	if err := samePlan(ctx, b, begun); err != nil {
 		return err
 	}
-	// A prune that finds a run going on takes its mark back at once.
+	// A prune that finds the run alive removes its mark at once.
 	for attempt := 1; ; attempt++ {
 		kept, err := restore.Kept(ctx, b, begun.Layout)
 		switch {

@@ -15,6 +15,8 @@ import (
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/policy"
+	"cargoship.dev/operator/internal/report"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 	"cargoship.dev/operator/internal/worker"
@@ -47,11 +49,14 @@ type session struct {
 	outcomes outcomes
 	engine   *worker.Engine
 	sent     *counting
+	meter    *upload.Meter
 	// bodies is the most memory, in bytes, that bodies of requests took at once.
 	bodies      atomic.Int64
 	coordinator *coordination.PipelineCoordinator
 
 	tally tally
+	// curve is when what was sent and throttled.
+	curve *report.Recorder
 	// lost are the archives that ended without a manifest.
 	lost []archive.Archive
 	// grant is the one in force.
@@ -63,17 +68,20 @@ type session struct {
 	quietSince time.Time
 	// begun: a request has got through.
 	begun bool
+	// memory is what the destination is known for.
+	memory memory
+	// limited is when the limits in force were looked up.
+	limited time.Time
 }
 
-func newSession(o Options, source *archive.Source, client *s3.Client, resumed bool) (*session, error) {
-	s := &session{options: o, source: source, feed: newFeed(), state: protocol.SlowStart}
+func newSession(o Options, source *archive.Source, client *s3.Client, gate *upload.Gate, resumed bool) (*session, error) {
+	s := &session{options: o, source: source, feed: newFeed(), state: protocol.SlowStart, memory: memoryOf(o), curve: report.NewRecorder(time.Now())}
 	s.outcomes.store, s.outcomes.layout = client, o.Layout
 	s.outcomes.warn = func(text string, err error) { o.Logger.Warn(text, "error", err.Error()) }
-	gate := upload.NewGate()
-	meter := upload.NewMeter(gate)
+	s.meter = upload.NewMeter(gate)
 	bound := worker.BoundHeap(0)
 	uploader := upload.NewUploader(upload.UploaderOptions{
-		Client: client, Gate: gate, Meter: meter,
+		Client: client, Gate: gate, Meter: s.meter,
 		Taken: func(most int64) {
 			s.bodies.Store(most)
 			bound(most)
@@ -85,7 +93,7 @@ func newSession(o Options, source *archive.Source, client *s3.Client, resumed bo
 	}
 	s.sent = &counting{Uploader: uploader}
 	s.engine = worker.NewEngine(worker.EngineOptions{
-		Uploader: s.sent, Gate: gate, Meter: meter, Destination: client, Source: source,
+		Uploader: s.sent, Gate: gate, Meter: s.meter, Destination: client, Source: source,
 		Sync: o.Sync, Earlier: s.earlier(client, resumed), Restarted: resumed,
 		Layout:    s.layout,
 		Fetch:     s.feed.fetch,
@@ -95,7 +103,7 @@ func newSession(o Options, source *archive.Source, client *s3.Client, resumed bo
 		Logger:    o.Logger,
 	})
 	var err error
-	s.coordinator, err = newCoordinator(time.Now(), o.Config(), s.sent.MaxInFlight())
+	s.coordinator, err = newCoordinator(time.Now(), o.Config(), s.sent.MaxInFlight(), s.memory.recall(time.Now()))
 	return s, err
 }
 
@@ -130,7 +138,7 @@ func (c *counting) Upload(ctx context.Context, f upload.File) (upload.Receipt, e
 }
 
 // newCoordinator returns a coordinator that leads one worker of one transfer.
-func newCoordinator(now time.Time, config protocol.Config, maxInFlight int) (*coordination.PipelineCoordinator, error) {
+func newCoordinator(now time.Time, config protocol.Config, maxInFlight int, known *protocol.NetworkProfile) (*coordination.PipelineCoordinator, error) {
 	c, err := coordination.NewPipelineCoordinator(coordination.Options{
 		Rand: rand.New(rand.NewPCG(uint64(now.UnixNano()), 0)),
 	})
@@ -138,7 +146,7 @@ func newCoordinator(now time.Time, config protocol.Config, maxInFlight int) (*co
 		return nil, fmt.Errorf("set up the coordinator: %w", err)
 	}
 	err = errors.Join(
-		c.Start(now, protocol.Snapshot{Epoch: epoch}),
+		c.Start(now, protocol.Snapshot{Epoch: epoch, Known: known}),
 		c.PutTransfer(now, protocol.Transfer{ID: transferID, Weight: 1, Config: config}),
 	)
 	if err != nil {
@@ -207,13 +215,17 @@ func (s *session) idle(prefix string) bool {
 
 // turn carries one report and one grant.
 func (s *session) turn(now time.Time) error {
-	report := s.engine.Report()
-	if err := s.coordinator.Observe(now, convert.Report(workerID, transferID, report)); err != nil {
+	sent := s.engine.Report()
+	if err := s.coordinator.Observe(now, convert.Report(workerID, transferID, sent)); err != nil {
 		return fmt.Errorf("take in the worker's report: %w", err)
 	}
-	through := s.tally.count(report)
-	for _, f := range report.Finished {
+	through := s.tally.count(sent)
+	s.curve.Count(now, s.tally.sent, s.tally.throttled)
+	for _, f := range sent.Finished {
 		s.finish(f)
+	}
+	if err := s.limit(now); err != nil {
+		return err
 	}
 	deciding := time.Now()
 	plan := s.coordinator.Tick(now)
@@ -225,7 +237,19 @@ func (s *session) turn(now time.Time) error {
 		s.grant = convert.Grant(g)
 		s.engine.Apply(s.grant)
 	}
-	return s.patience(now, report, through)
+	return s.patience(now, sent, through)
+}
+
+// limitsAgain is when the limits in force are looked up again: clocks may be set.
+const limitsAgain = time.Second
+
+// limit bounds what is sent by the limits in force.
+func (s *session) limit(now time.Time) error {
+	if len(s.options.Limits) == 0 || !s.limited.IsZero() && now.Sub(s.limited) < limitsAgain {
+		return nil
+	}
+	s.limited = now
+	return s.coordinator.Limit(policy.Resolve(now, s.options.Limits).Limits)
 }
 
 // finish records an archive that ended for good. One that may be tried again
@@ -257,9 +281,9 @@ func (s *session) attempt(id archiveID) int32 {
 	return 0
 }
 
-// patience returns an error once the engine has been blocked for too long. A
-// request that gets through begins the wait anew. What was asked for and is rejected from
-// the start will not be accepted later.
+// patience returns an error once the engine has been blocked for too long. A request that
+// gets through restarts the wait. A configuration that is rejected from the start will not
+// be accepted later.
 func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, through bool) error {
 	blocked := apimeta.FindStatusCondition(report.Conditions, v1alpha1.LeaseConditionBlocked)
 	switch {
@@ -284,14 +308,14 @@ func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, thr
 	return nil
 }
 
-// clock tells when to take the next turn.
+// clock says when to take the next turn.
 type clock struct {
 	timer     *time.Timer
 	last, due time.Time
 }
 
-// newClock returns a clock that stands until it is hurried: before there is something to
-// assign, a turn would only put off the next.
+// newClock returns a clock that does not run until it is hurried: before there is something
+// to assign, a turn would only delay the next.
 func newClock() *clock {
 	c := &clock{timer: time.NewTimer(never)}
 	c.due = time.Now().Add(never)

@@ -11,7 +11,7 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// Answer is what limits a run, how one can tell, and what to do.
+// Answer is what limits a run, the evidence, and what to do.
 type Answer struct {
 	LimitedBy v1alpha1.Limit `json:"limitedBy"`
 	Sentence  string         `json:"sentence"`
@@ -38,7 +38,7 @@ func Explain(r Run, leases []v1alpha1.PrefixLease) Answer {
 	return a
 }
 
-// words are the sentence and the advice for a limit.
+// words returns the sentence and the advice for a limit.
 func (v view) words(r Run, limit v1alpha1.Limit) (sentence, advice string) {
 	if s, a, ok := held(r, limit); ok {
 		return s, a
@@ -50,7 +50,7 @@ func (v view) words(r Run, limit v1alpha1.Limit) (sentence, advice string) {
 		}
 		return "The workers have too little to send: reading the source limits them.", "Use a faster volume, or more workers if the volume serves several clients well."
 	case v1alpha1.LimitCPU:
-		return "The workers use up their processors.", "Raise the cpu limit in spec.workers.resources, add workers, or lower the compression level."
+		return "The workers use all of their CPU.", "Raise the cpu limit in spec.workers.resources, add workers, or lower the compression level."
 	case v1alpha1.LimitMemory:
 		return "The memory of the workers bounds their requests in flight.", "Raise the memory limit in spec.workers.resources, or add workers."
 	case v1alpha1.LimitWindow:
@@ -68,13 +68,25 @@ func (v view) words(r Run, limit v1alpha1.Limit) (sentence, advice string) {
 	case v1alpha1.LimitOutage:
 		return "Hardly any request to the destination succeeds.", "Check the server and the network; the workers go on once requests succeed again."
 	}
+	if limit == v1alpha1.LimitPolicy {
+		return policyWords(r)
+	}
 	return "The workers have not reported yet what limits them.", "Ask again in a few seconds."
+}
+
+// policyWords tell of a policy that allows no more.
+func policyWords(r Run) (sentence, advice string) {
+	const advised = "`kubectl get coordinationpolicies` shows what is in force now, and until when; the condition Degraded says if the namespace is denied."
+	if r.Coordination.Reason == reasonPolicySuspended {
+		return "A CoordinationPolicy lets nothing be sent to the destination or read from it.", advised
+	}
+	return "A CoordinationPolicy allows no more at the destination.", advised
 }
 
 // planningComplete is the value of status.progress.planning once the source is listed.
 const planningComplete = "Complete"
 
-// held are the words for a run that does not move.
+// held returns the sentence and the advice for a run that is held up.
 func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	why := ""
 	if c := meta.FindStatusCondition(r.Conditions, v1alpha1.ConditionProgressing); c != nil {
@@ -90,13 +102,13 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	case Quota:
 		sentence, advice = "A quota of the namespace rejects the worker pods ("+why+").", "Raise the quota, or lower spec.workers.count or spec.workers.resources."
 	case Workers:
-		sentence, advice = "Its workers do not run yet ("+why+").", "See `kubectl describe pods -l "+v1alpha1.LabelTransfer+"="+r.Name+"`."
+		sentence, advice = "Its workers are not running yet ("+why+").", "See `kubectl describe pods -l "+v1alpha1.LabelTransfer+"="+r.Name+"`."
 	case Blocked:
-		sentence, advice = "It is blocked ("+why+").", "Fix what the message names"+r.again("; it is looked at again within a minute.", "; `kubectl cargoship retry "+r.Name+"` has it looked at again at once.")
+		sentence, advice = "It is blocked ("+why+").", "Fix what the message names"+r.again("; it is checked again within a minute.", "; `kubectl cargoship retry "+r.Name+"` checks it again at once.")
 	case NoLeader:
-		sentence = "No manager leads: the leases of all workers have run out, and each sends one request at a time."
+		sentence = "No manager leads: the leases of all workers have expired, and each sends one request at a time."
 		if !r.ObservedStatus {
-			sentence = "No manager has looked at it yet."
+			sentence = "No manager has processed it yet."
 		}
 		advice = "Check the pods of the manager, in the namespace that CargoShip is installed in."
 	default:
@@ -121,7 +133,7 @@ func end(r Run) (sentence, advice string) {
 	return fmt.Sprintf("It has failed (%s: %s).", c.Reason, c.Message), "Fix the cause, then " + r.again("create another ArchiveRestore: what is restored is not fetched again.", "`kubectl cargoship retry "+r.Name+"` runs it again.")
 }
 
-// evidence are the figures of a run that goes on.
+// evidence lists the figures of a run in progress.
 func (v view) evidence(r Run) []Fact {
 	var facts []Fact
 	add := func(name, format string, args ...any) {
@@ -162,7 +174,7 @@ func (v view) evidence(r Run) []Fact {
 	return facts
 }
 
-// outcome are the figures of a run that has ended.
+// outcome lists the figures of a run that has ended.
 func outcome(r Run) []Fact {
 	files := func(t *v1alpha1.Tally) int64 { return ptr.Deref(ptr.Deref(t, v1alpha1.Tally{}).Files, 0) }
 	facts := []Fact{{"files", fmt.Sprintf("%d planned, %d done, %d failed, %d skipped",
@@ -173,10 +185,10 @@ func outcome(r Run) []Fact {
 	return facts
 }
 
-// split says how many slots workers find limited by what.
+// split lists how many slots each limit accounts for, by the workers' reports.
 func (v view) split() string {
 	var parts []string
-	for _, by := range []v1alpha1.Bottleneck{v1alpha1.LimitedByWindow, v1alpha1.LimitedByRate, v1alpha1.LimitedBySource} {
+	for _, by := range []v1alpha1.Bottleneck{v1alpha1.LimitedByWindow, v1alpha1.LimitedByRate, v1alpha1.LimitedBySource, v1alpha1.LimitedByPolicy} {
 		if n := v.by[by]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%s %d", by, n))
 		}

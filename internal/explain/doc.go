@@ -1,4 +1,4 @@
-// Package explain says what limits a transfer now, from what its objects in the cluster
-// show, and what to do about it. It reads nothing and asks nobody: the coordinator and the
-// command line use the same functions, so that they give the same word.
+// Package explain finds what limits a transfer now, from its objects in the cluster, and
+// what to do about it. Its functions are pure and shared by the coordinator and the command
+// line, so both give the same answer.
 package explain

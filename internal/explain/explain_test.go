@@ -131,7 +131,7 @@ func TestEachAnswer(t *testing.T) {
 		"pods without a report":             {transfer(), fleet(v1alpha1.PrefixLease{}), Workers},
 		"nobody leads":                      {transfer(), fleet(worker(window, window, expired), worker(source, source, expired)), NoLeader},
 		"one lease has run out":             {transfer(), fleet(worker(window, window, expired), worker(window, window)), v1alpha1.LimitPath},
-		"nobody has looked at it":           {transfer(unseen), nil, NoLeader},
+		"no manager has processed it":       {transfer(unseen), nil, NoLeader},
 		"reports without measurements":      {transfer(), fleet(worker("", "")), Unknown},
 		"complete":                          {transfer(condition(v1alpha1.ConditionComplete, true, v1alpha1.ReasonComplete, "")), nil, Ended},
 		"failed":                            {transfer(condition(v1alpha1.ConditionFailed, true, v1alpha1.ReasonFilesFailed, "3 files failed")), nil, Ended},

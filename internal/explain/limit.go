@@ -10,8 +10,8 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 )
 
-// Words for what keeps a run from moving at all. What limits one that moves is a
-// v1alpha1.Limit of the API, which the coordinator records.
+// Limits of a run that does not move at all. Those of a run that moves are the constants of
+// v1alpha1.Limit, which the coordinator records.
 const (
 	// Ended: the run is over.
 	Ended v1alpha1.Limit = "Ended"
@@ -21,19 +21,19 @@ const (
 	Queue v1alpha1.Limit = "Queue"
 	// Quota: the namespace's quota or another rule of the cluster rejects the pods.
 	Quota v1alpha1.Limit = "Quota"
-	// Workers: the pods do not run yet.
+	// Workers: the pods are not running yet.
 	Workers v1alpha1.Limit = "Workers"
 	// Blocked: somebody has to fix what the condition names.
 	Blocked v1alpha1.Limit = "Blocked"
-	// NoLeader: no manager renews the leases, and the workers are on their floor.
+	// NoLeader: no manager renews the leases, and the workers are at their floor.
 	NoLeader v1alpha1.Limit = "NoLeader"
-	// Unknown: no report tells.
+	// Unknown: nothing has been reported yet.
 	Unknown v1alpha1.Limit = "Unknown"
 )
 
 // Limits of a worker's processors and memory.
 const (
-	// cpuUsed is the share of its processors above which they are what limits a worker.
+	// cpuUsed is the share of its CPU limit above which CPU limits a worker.
 	cpuUsed = 0.9
 	// majority is the share of the granted requests in flight that decides.
 	majority = 0.5
@@ -57,7 +57,7 @@ func Limit(r Run, leases []v1alpha1.PrefixLease) v1alpha1.Limit {
 	return v.limit(r)
 }
 
-// Moving says what limits a run that moves, for the one who leads: empty if no report tells.
+// Moving says what limits a run that moves, for the leading manager; empty if no report tells.
 func Moving(r Run, leases []v1alpha1.PrefixLease) v1alpha1.Limit {
 	if limit := survey(r, leases).limit(r); limit != Unknown {
 		return limit
@@ -76,7 +76,7 @@ func holds(r Run) v1alpha1.Limit {
 	c := meta.FindStatusCondition(r.Conditions, v1alpha1.ConditionProgressing)
 	switch {
 	case c == nil:
-		return NoLeader // no manager has looked at it
+		return NoLeader // no manager has written a status
 	case c.Reason == v1alpha1.ReasonWorkersPending || c.Reason == "Unschedulable":
 		return Workers
 	case c.Status == metav1.ConditionTrue:
@@ -89,17 +89,16 @@ func holds(r Run) v1alpha1.Limit {
 
 // view sums up what the workers report.
 type view struct {
-	// reporting counts the workers that have reported, expired those of them whose lease
-	// has run out.
+	// reporting counts the workers that have reported, expired those whose lease has expired.
 	reporting, expired int
-	// slots sums the granted requests in flight that a report speaks of; by splits them by
-	// what the worker says limits it.
+	// slots sums the granted requests in flight on prefixes with a report; by splits them
+	// by the limit that the worker reports.
 	slots int64
 	by    map[v1alpha1.Bottleneck]int64
-	// full are those of slots that workers cannot exceed for their memory, busy those of
-	// workers without processor time left.
+	// full counts the slots of workers at their memory bound, busy those of workers without
+	// CPU to spare.
 	full, busy int64
-	// cpu is the highest use of processors, in thousandths of one.
+	// cpu is the highest CPU use of a worker, in thousandths of a processor.
 	cpu int64
 }
 
@@ -149,8 +148,12 @@ func (v view) limit(r Run) v1alpha1.Limit {
 	most := majority * float64(v.slots)
 	window := float64(v.by[v1alpha1.LimitedByWindow])
 	switch {
+	case r.Coordination.Reason == reasonPolicySuspended:
+		return v1alpha1.LimitPolicy
 	case v.slots == 0:
 		return Unknown
+	case float64(v.by[v1alpha1.LimitedByPolicy]) > most, r.Coordination.Reason == reasonPolicyLimited && window > most:
+		return v1alpha1.LimitPolicy
 	case float64(v.busy) > most:
 		return v1alpha1.LimitCPU
 	case float64(v.by[v1alpha1.LimitedBySource]) >= most:
@@ -186,6 +189,9 @@ const (
 	stateFastRecovery = "FastRecovery"
 	stateRecovery     = "Recovery"
 
+	reasonPolicyLimited   = "PolicyLimited"
+	reasonPolicySuspended = v1alpha1.ReasonPolicySuspended
+
 	causeThrottled            = "Throttled"
 	causePersistentThrottling = "PersistentThrottling"
 )
@@ -194,7 +200,7 @@ func throttledNow(r Run) bool {
 	return r.Is(v1alpha1.ConditionThrottled) || worst(r).ThrottledPerMille != nil && *worst(r).ThrottledPerMille > 0
 }
 
-// throttledBefore tells whether the rate comes from throttling that was seen.
+// throttledBefore tells whether the rate was learned from throttled requests.
 func throttledBefore(r Run) bool {
 	return throttledNow(r) || causes(r, causeThrottled)+causes(r, causePersistentThrottling) > 0
 }

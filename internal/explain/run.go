@@ -10,7 +10,7 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// Run is what is shown and explained of an object that moves data, whatever its kind.
+// Run is the view of a transfer or a restore that is shown and explained.
 type Run struct {
 	metav1.ObjectMeta
 	Kind string
@@ -34,7 +34,7 @@ type Run struct {
 	ObservedStatus bool // a manager has written a status
 }
 
-// FromWorkload takes what is shown from an object that moves data.
+// FromWorkload returns the view of a workload.
 func FromWorkload(w *workload.Workload) Run {
 	s := w.Status
 	r := Run{

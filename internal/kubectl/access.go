@@ -29,7 +29,7 @@ const (
 	clientBurst = 300
 )
 
-// access is a cluster, as the flags of kubectl name it. Nothing is read before it is asked for.
+// access is the cluster that the flags of kubectl select. Nothing is read until it is opened.
 type access struct {
 	flags *genericclioptions.ConfigFlags
 }
@@ -52,14 +52,14 @@ func (a *access) open() (*cluster, error) {
 		err = a.missing()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("finding the cluster: %w: set KUBECONFIG, or see --kubeconfig and --context", err)
+		return nil, fmt.Errorf("find the cluster: %w: set KUBECONFIG, or see --kubeconfig and --context", err)
 	}
 	config.QPS, config.Burst = clientQPS, clientBurst
-	// What the API server warns of goes to the manager's users, not into a table.
+	// Warnings of the API server would end up in the middle of a table.
 	config.WarningHandler = rest.NoWarnings{}
 	namespace, _, err := a.flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
-		return nil, fmt.Errorf("finding the namespace: %w", err)
+		return nil, fmt.Errorf("find the namespace: %w", err)
 	}
 	scheme := runtime.NewScheme()
 	if err := addTypes(scheme); err != nil {
@@ -67,13 +67,13 @@ func (a *access) open() (*cluster, error) {
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper()})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the cluster at %s: %w", config.Host, err)
+		return nil, fmt.Errorf("connect to the cluster at %s: %w", config.Host, err)
 	}
 	return &cluster{c, config, namespace}, nil
 }
 
-// missing says so if nothing names a cluster: without a kubeconfig the client would try
-// this machine.
+// missing returns an error if nothing names a cluster: without a kubeconfig the client
+// would try this machine.
 func (a *access) missing() error {
 	if *a.flags.APIServer != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
 		return nil
@@ -88,13 +88,13 @@ func (a *access) missing() error {
 func addTypes(scheme *runtime.Scheme) error {
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			return fmt.Errorf("registering types: %w", err)
+			return fmt.Errorf("register types: %w", err)
 		}
 	}
 	return nil
 }
 
-// mapper knows the few kinds that are read, so that no command has to ask what there is.
+// mapper knows the few kinds that are read, so that no command needs API discovery.
 func mapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for _, kind := range []string{workload.KindTransfer, workload.KindRestore, "PrefixLease"} {

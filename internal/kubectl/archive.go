@@ -47,7 +47,7 @@ func (c Commands) Archive(ctx context.Context, name string, keys bool) (Archive,
 func (c *cluster) secret(ctx context.Context, name string) (map[string][]byte, error) {
 	var secret corev1.Secret
 	if err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, &secret); err != nil {
-		return nil, fmt.Errorf("reading the credentials of the transfer: %w; or name others with --credentials-dir", c.problem(ctx, "get", "secrets", c.namespace, name, err))
+		return nil, fmt.Errorf("read the credentials of the transfer: %w; or name others with --credentials-dir", c.problem(ctx, "get", "secrets", c.namespace, name, err))
 	}
 	keys := map[string][]byte{}
 	for _, key := range []string{v1alpha1.SecretKeyAccessKeyID, v1alpha1.SecretKeySecretAccessKey, v1alpha1.SecretKeySessionToken} {
@@ -61,10 +61,10 @@ func (c *cluster) secret(ctx context.Context, name string) (map[string][]byte, e
 func (c *cluster) configKey(ctx context.Context, name, key string) ([]byte, error) {
 	var m corev1.ConfigMap
 	if err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, &m); err != nil {
-		return nil, fmt.Errorf("reading the CA bundle of the transfer: %w", c.problem(ctx, "get", "configmaps", c.namespace, name, err))
+		return nil, fmt.Errorf("read the CA bundle of the transfer: %w", c.problem(ctx, "get", "configmaps", c.namespace, name, err))
 	}
 	if value := m.Data[key]; strings.TrimSpace(value) != "" {
 		return []byte(value), nil
 	}
-	return nil, fmt.Errorf("reading the CA bundle of the transfer: configmap %s has no key %s", name, key)
+	return nil, fmt.Errorf("read the CA bundle of the transfer: configmap %s has no key %s", name, key)
 }

@@ -38,10 +38,10 @@ func newBundleCommand(a *access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "support-bundle NAME",
 		Short: "Write what a bug report needs into a file, without secrets",
-		Long: "Write the transfer, its leases, pods, events and logs, what limits it and the versions of both sides into a\n" +
-			"compressed tar. Secrets are not read, and keys and signatures are removed from text. With --hash-names, names of\n" +
-			"objects, buckets, prefixes and files are replaced by hashes, which are those of this bundle alone. What may not be\n" +
-			"read is left out and listed in it. Look into the file before you hand it on.",
+		Long: "Write the transfer, its leases, pods, events and logs, what limits it, and the versions of cluster and command\n" +
+			"into a compressed tar. Secrets are not read, and keys and signatures are removed from text. With --hash-names,\n" +
+			"names of objects, buckets, prefixes and files are replaced by hashes that are unique to the bundle. What you may\n" +
+			"not read is left out and listed in it. Review the bundle before you share it.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,17 +68,17 @@ func newBundleCommand(a *access) *cobra.Command {
 	return cmd
 }
 
-// writeBundle makes the file; one that is not complete does not stay.
+// writeBundle writes the file, and removes it if it could not be completed.
 func writeBundle(ctx context.Context, c *cluster, at *v1alpha1.ArchiveTransfer, file string, hash bool) (err error) {
 	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("creating the bundle: %w", err)
+		return fmt.Errorf("create the bundle: %w", err)
 	}
 	zip := gzip.NewWriter(out)
 	b := &bundle{cluster: c, scrubber: newScrubber(hash), tar: tar.NewWriter(zip)}
 	err = errors.Join(b.collect(ctx, at), b.tar.Close(), zip.Close(), out.Close())
 	if err != nil {
-		return errors.Join(fmt.Errorf("writing the bundle: %w", err), os.Remove(file))
+		return errors.Join(fmt.Errorf("write the bundle: %w", err), os.Remove(file))
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (b *bundle) objects(at *v1alpha1.ArchiveTransfer, leases []v1alpha1.PrefixL
 	return nil
 }
 
-// lack notes what could not be read.
+// lack records what could not be read.
 func (b *bundle) lack(err error) {
 	if err != nil {
 		b.left = append(b.left, oneLine(err))

@@ -12,7 +12,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 )
 
-// fieldManager is how our changes are told from those of others.
+// fieldManager identifies the changes of these commands.
 const fieldManager = client.FieldOwner("kubectl-cargoship")
 
 // suspendPatch is what suspend and resume change of a transfer.
@@ -47,7 +47,7 @@ func newSuspendCommand(a *access, suspend bool) *cobra.Command {
 	return cmd
 }
 
-// suspend sets spec.suspend, and says what has become of it.
+// suspend sets spec.suspend, and returns the line to print.
 func (c *cluster) suspend(ctx context.Context, name string, suspend bool) (string, error) {
 	one, err := c.named(ctx, name)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *cluster) suspend(ctx context.Context, name string, suspend bool) (strin
 	case !run.Suspended && !suspend && run.Is(v1alpha1.ConditionSuspended):
 		return "", fmt.Errorf("%s is not suspended by its spec: a job queue holds the Job of its workers; see that queue", one.title())
 	case run.Suspended == suspend:
-		return fmt.Sprintf("%s was %s already", one.title(), verb), nil
+		return fmt.Sprintf("%s was already %s", one.title(), verb), nil
 	}
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, suspendPatch, suspend))
 	if err := c.Patch(ctx, one.Object, patch, fieldManager); err != nil {

@@ -28,7 +28,7 @@ func (c Commands) AddFlags(parent *cobra.Command) {
 // All returns the commands.
 func (c Commands) All() []*cobra.Command {
 	return []*cobra.Command{
-		newStatusCommand(c.access), newExplainCommand(c.access), newSuspendCommand(c.access, true), newSuspendCommand(c.access, false), newRetryCommand(c.access), newLogsCommand(c.access), newRecordCommand(c.access), newBundleCommand(c.access),
+		newStatusCommand(c.access), newExplainCommand(c.access), newSuspendCommand(c.access, true), newSuspendCommand(c.access, false), newRetryCommand(c.access), newLogsCommand(c.access), newRecordCommand(c.access), newBundleCommand(c.access), newUICommand(c.access),
 	}
 }
 

@@ -1,3 +1,3 @@
-// Package kubectl is the command line for a cluster: it reads transfers, changes them as
-// people would with kubectl patch, and hands what is to be shown to package view.
+// Package kubectl has the commands for a cluster: they read transfers, change them as
+// people would with kubectl patch, and leave the presentation to package view.
 package kubectl

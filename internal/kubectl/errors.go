@@ -15,10 +15,10 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 )
 
-// errNone says that an object does not exist, or no longer.
-var errNone = errors.New("there is none")
+// errNone means that an object does not exist, or no longer.
+var errNone = errors.New("not found")
 
-// problem says of an error of the API what was attempted, on what, and what to do.
+// problem wraps an API error with what was attempted, on what, and what to do.
 func (c *cluster) problem(ctx context.Context, verb, resource, namespace, name string, err error) error {
 	what := resource
 	if name != "" {
@@ -60,7 +60,7 @@ func qualified(resource string) string {
 	return resource
 }
 
-// unserved tells that the server does not know the resource, as opposed to the object.
+// unserved tells whether the server does not know the resource, as opposed to the object.
 func unserved(err error) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok || !apierrors.IsNotFound(err) {
@@ -80,7 +80,7 @@ func unserved(err error) bool {
 
 // whyUnserved looks for other versions of the API.
 func (c *cluster) whyUnserved(err error) error {
-	missing := errors.New("CargoShip is not installed in this cluster: its CRDs are missing; docs/operations.md tells how to install it")
+	missing := errors.New("CargoShip is not installed in this cluster: its CRDs are missing; see docs/operations.md for how to install it")
 	d, clientErr := discovery.NewDiscoveryClientForConfig(c.config)
 	if clientErr != nil {
 		return err

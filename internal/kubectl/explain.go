@@ -12,10 +12,10 @@ func newExplainCommand(a *access) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "explain NAME",
-		Short: "Say what limits a transfer now, from which evidence, and what to do",
+		Short: "Say what limits a transfer now, with evidence and advice",
 		Long: "Say in one sentence what limits a transfer now, with the figures that show it and what to do about it.\n" +
-			"The word is that of status.coordination.limitedBy while data moves: Source, CPU, Memory, Window, Rate, Path,\n" +
-			"Policer or Outage; otherwise Suspended, Queue, Quota, Workers, Blocked, NoLeader or Ended.",
+			"While data moves, the word is that of status.coordination.limitedBy: Source, CPU, Memory, Window, Rate, Path,\n" +
+			"Policer or Outage; otherwise it is Suspended, Queue, Quota, Workers, Blocked, NoLeader, Unknown or Ended.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {

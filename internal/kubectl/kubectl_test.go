@@ -71,7 +71,7 @@ func TestNoCluster(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "kubeconfig")
 	must(t, os.WriteFile(empty, []byte("apiVersion: v1\nkind: Config\n"), 0o600))
 	contains(t, callWith(t.Context(), t, empty, "status").line, "no kubeconfig names one", "--kubeconfig")
-	contains(t, callWith(t.Context(), t, empty+".missing", "status").line, "finding the cluster", "kubeconfig.missing")
+	contains(t, callWith(t.Context(), t, empty+".missing", "status").line, "find the cluster", "kubeconfig.missing")
 	contains(t, callWith(t.Context(), t, empty, "status", "--server", "http://127.0.0.1:9").line, "cannot reach the cluster at http://127.0.0.1:9")
 	exec := filepath.Join(t.TempDir(), "kubeconfig")
 	must(t, os.WriteFile(exec, []byte(`{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
@@ -101,7 +101,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("as JSON: %+v", list)
 	}
 	contains(t, call(t.Context(), t, "status", "-n", ns, "photos", "-o", "yaml").stdout, "kind: ArchiveTransfer", "claimName: photos")
-	contains(t, call(t.Context(), t, "status", "-n", ns, "nothing").line, "get archivetransfer nothing in namespace "+ns+": there is none")
+	contains(t, call(t.Context(), t, "status", "-n", ns, "nothing").line, "get archivetransfer nothing in namespace "+ns+": not found")
 	contains(t, call(t.Context(), t, "status", "-n", "default").stderr, "no transfers found")
 	contains(t, call(t.Context(), t, "__complete", "status", "-n", ns, "p").stdout, "photos\tTransferring")
 }
@@ -145,14 +145,14 @@ func TestSuspendAndResume(t *testing.T) {
 	if !suspended() {
 		t.Error("it is not suspended")
 	}
-	contains(t, call(t.Context(), t, "suspend", "-n", ns, "photos").stdout, "was suspended already")
+	contains(t, call(t.Context(), t, "suspend", "-n", ns, "photos").stdout, "was already suspended")
 	contains(t, call(t.Context(), t, "explain", "-n", ns, "photos", "-o", "name").stdout, "Suspended")
 	contains(t, call(t.Context(), t, "resume", "-n", ns, "photos").stdout, "archivetransfer photos resumed")
 	if suspended() {
 		t.Error("it is suspended still")
 	}
 	r := call(t.Context(), t, "suspend", "-n", ns, "nothing", "photos")
-	contains(t, r.line, "there is none")
+	contains(t, r.line, "not found")
 	if r.code != 1 || !suspended() {
 		t.Errorf("code %d; one that does not exist keeps another from being suspended", r.code)
 	}
@@ -175,7 +175,7 @@ func TestRetry(t *testing.T) {
 		t.Errorf("it was created as %+v", again)
 	}
 	transfer(t, ns, "blocked", status(is(v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound)))
-	contains(t, call(t.Context(), t, "retry", "-n", ns, "blocked").stdout, "looked at again")
+	contains(t, call(t.Context(), t, "retry", "-n", ns, "blocked").stdout, "is checked again")
 	if get("blocked").Annotations[retriedAt] == "" {
 		t.Error("nothing tells the manager")
 	}
@@ -193,7 +193,7 @@ func TestRetryKeepsTheManifest(t *testing.T) {
 	must(t, server.api.Update(t.Context(), at))
 	t.Setenv("TMPDIR", t.TempDir())
 	r := call(t.Context(), t, "retry", "-n", ns, "stuck", "--timeout", "1s")
-	contains(t, r.line, "was deleted and not created again", "the manager has not let go of it", "kubectl create -f ")
+	contains(t, r.line, "was deleted and not created again", "the manager has not removed its finalizer", "kubectl create -f ")
 	_, file, _ := strings.Cut(r.line, "kubectl create -f ")
 	text, err := os.ReadFile(strings.Trim(file, "`"))
 	must(t, err)
@@ -215,7 +215,7 @@ func TestWatchInAPipe(t *testing.T) {
 	}()
 	r := call(ctx, t, "status", "-n", ns, "-w", "photos")
 	contains(t, r.stdout, ns+"/photos  Planning")
-	contains(t, r.line, "there is none")
+	contains(t, r.line, "not found")
 	if n := strings.Count(r.stdout, "\n"); n != 1 {
 		t.Errorf("%d lines without a change:\n%s", n, r.stdout)
 	}

@@ -35,24 +35,24 @@ func newLogsCommand(a *access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs NAME",
 		Short: "Print the logs of all pods of a transfer, merged by time",
-		Long: "Print the logs of the workers of a transfer, and of the pod that finishes it, merged by time, each line after\n" +
-			"the name of its pod. With --follow, go on with what pods that run now print, as it comes.",
+		Long: "Print the logs of the workers of a transfer, and of the pod that finishes it, merged by time, each line\n" +
+			"preceded by the name of its pod. With --follow, follow the logs of the pods that are running.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
 		RunE:              f.run,
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&f.follow, "follow", "f", false, "go on until interrupted, or until the pods end")
+	flags.BoolVarP(&f.follow, "follow", "f", false, "follow until interrupted, or until the pods end")
 	flags.BoolVarP(&f.previous, "previous", "p", false, "print the logs of the containers before the last restart")
 	flags.BoolVar(&f.timestamps, "timestamps", false, "print the time of each line")
-	flags.DurationVar(&f.since, "since", 0, "print only what is younger, such as 10m")
+	flags.DurationVar(&f.since, "since", 0, "print only lines newer than this, such as 10m")
 	flags.Int64Var(&f.tail, "tail", -1, "print only the last lines of each pod; -1 for all")
 	return cmd
 }
 
 func (f *logFlags) run(cmd *cobra.Command, args []string) error {
 	if f.follow && f.previous {
-		return cli.UsageError{Err: errors.New("--previous has an end: leave out --follow")}
+		return cli.UsageError{Err: errors.New("--previous and --follow exclude each other: a previous container has ended")}
 	}
 	c, err := f.open()
 	if err != nil {
@@ -95,11 +95,11 @@ func (c *cluster) pods(ctx context.Context, uid types.UID) ([]corev1.Pod, error)
 	return list.Items, nil
 }
 
-// streams opens the log of each pod. A pod that has none yet is told of, and left out.
+// streams opens the log of each pod. A pod without a log yet is skipped with a message.
 func (f *logFlags) streams(cmd *cobra.Command, c *cluster, pods []corev1.Pod) ([]*podLog, error) {
 	core, err := typedcorev1.NewForConfig(c.config)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
 	o := corev1.PodLogOptions{Follow: f.follow, Previous: f.previous, Timestamps: true}
 	if f.tail >= 0 {

@@ -69,7 +69,7 @@ func TestALogThatBreaksIsToldOf(t *testing.T) {
 	broken := newPodLog("a", io.NopCloser(io.MultiReader(strings.NewReader("2026-03-01T12:00:01Z one\n"), iotest.ErrReader(errors.New("connection lost")))))
 	var out bytes.Buffer
 	err := merge([]*podLog{broken, logOf("b", "2026-03-01T12:00:02Z two\n")}, &logPrinter{out: &out})
-	if err == nil || !strings.Contains(err.Error(), "reading the log of pod a: connection lost") || !strings.Contains(out.String(), "[b] two") {
+	if err == nil || !strings.Contains(err.Error(), "read the log of pod a: connection lost") || !strings.Contains(out.String(), "[b] two") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

@@ -44,7 +44,7 @@ func (l *podLog) next() bool {
 // err is what ended the log before its end.
 func (l *podLog) err() error {
 	if err := l.lines.Err(); err != nil {
-		return fmt.Errorf("reading the log of pod %s: %w", l.pod, err)
+		return fmt.Errorf("read the log of pod %s: %w", l.pod, err)
 	}
 	return nil
 }

@@ -16,10 +16,10 @@ import (
 func newRecordCommand(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use:   "record NAME",
-		Short: "Print a scenario of the simulator that is like a transfer, without names",
-		Long: "Print a scenario file of the simulator (docs/simulator.md) with the workers, prefixes, request sizes and service\n" +
-			"times of a transfer, and the limit that it meets, for a bug report or a \"what if\": no name of anything is in it.\n" +
-			"Record a transfer while it runs: of one that has ended only counts and the mean throughput are known.\n" +
+		Short: "Print a scenario for the simulator that resembles a transfer, without names",
+		Long: "Print a scenario for the simulator (docs/simulator.md) with the workers, prefixes, request sizes, service times\n" +
+			"and limit of a transfer, for a bug report or a \"what if\". It contains no names.\n" +
+			"Record a transfer while it runs: once it has ended, only counts and the mean throughput are known.\n" +
 			"`make simulate SCENARIO=FILE` runs it.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
@@ -38,7 +38,7 @@ func newRecordCommand(a *access) *cobra.Command {
 }
 
 const (
-	// unreached is how much wider than what flows a link is taken for that is not the limit.
+	// unreached is the assumed capacity of a link that is not the limit, as a multiple of the throughput.
 	unreached = 10
 	// simulatedFor is long enough for a law to settle.
 	simulatedFor = "300s"
@@ -72,7 +72,7 @@ func scenario(r explain.Run, leases []v1alpha1.PrefixLease) (string, error) {
 	var out strings.Builder
 	add := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
 	add("# Recorded: %s in all, %.1f %% throttled on the worst prefix, limited by %s.", megabytes(float64(m.throughput)), float64(m.throttledPerMille)/10, m.limit)
-	add("# What was not the limit is not known, and is taken for %d times what flowed.", unreached)
+	add("# The capacity of what was not the limit is unknown, and assumed to be %d times the throughput.", unreached)
 	add("description: A transfer as it was recorded, limited by %s.", m.limit)
 	add("duration: %s", simulatedFor)
 	if m.median > 0 {
@@ -93,7 +93,7 @@ func (m recording) policed() bool {
 	return m.rate > 0 && (m.limit == v1alpha1.LimitPolicer || m.limit == v1alpha1.LimitRate)
 }
 
-// width is how much more than what flows the link takes.
+// width is the capacity of the link as a multiple of the throughput.
 func (m recording) width() float64 {
 	if m.limit == v1alpha1.LimitPath || m.limit == explain.Ended {
 		return 1

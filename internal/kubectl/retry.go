@@ -39,10 +39,10 @@ func newRetryCommand(a *access) *cobra.Command {
 	f := retryFlags{access: a}
 	cmd := &cobra.Command{
 		Use:   "retry NAME",
-		Short: "Run a failed transfer again, or have a blocked one looked at now",
+		Short: "Rerun a failed transfer, or check a blocked one again now",
 		Long: "A transfer that has failed, or has failed files, is deleted and created again with the same spec, labels and\n" +
-			"annotations; before, the API server is asked whether it would take it. With --changed-only the new one has\n" +
-			"sync: SizeAndTime, and sends only what is not in the bucket yet. One that is blocked is looked at again now\n" +
+			"annotations, after a dry run against the API server. With --changed-only the new transfer has\n" +
+			"sync: SizeAndTime, and sends only what is not in the bucket yet. A blocked transfer is checked again now\n" +
 			"rather than after a pause.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
@@ -59,7 +59,7 @@ func newRetryCommand(a *access) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&f.changed, "changed-only", false, "send only files that are not in the bucket with the same size and time")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the old transfer may take to go")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait for the deletion of the old transfer")
 	return cmd
 }
 
@@ -88,7 +88,7 @@ func (f *retryFlags) retry(ctx context.Context, c *cluster, name string) (string
 	if err := c.Patch(ctx, at, client.RawPatch(types.MergePatchType, note), fieldManager); err != nil {
 		return "", c.problem(ctx, "patch", "archivetransfers", c.namespace, name, err)
 	}
-	return fmt.Sprintf("archivetransfer %s is looked at again", name), nil
+	return fmt.Sprintf("archivetransfer %s is checked again now", name), nil
 }
 
 // again deletes a transfer and creates it anew.
@@ -130,9 +130,9 @@ func (f *retryFlags) awaitGone(ctx context.Context, c *cluster, old *v1alpha1.Ar
 		case err != nil:
 			return err
 		case is.UID != old.UID:
-			return errors.New("somebody else has created it meanwhile")
+			return errors.New("somebody else has created it in the meantime")
 		case time.Now().After(deadline):
-			return errors.New("the manager has not let go of it: is it running?")
+			return errors.New("the manager has not removed its finalizer: is it running?")
 		case !pause(ctx, deletePoll):
 			return context.Cause(ctx)
 		}

@@ -30,17 +30,17 @@ func newStatusCommand(a *access) *cobra.Command {
 	f := statusFlags{access: a}
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
-		Short: "Show transfers, how they are doing and what limits them",
+		Short: "Show the progress of transfers and what limits them",
 		Long: "Show the transfers of a namespace, or one of them in detail: progress, throughput, what limits it now, its\n" +
-			"prefixes and workers, and what is wrong. With --watch, keep showing: one screen on a terminal, otherwise a\n" +
-			"line for each change.",
+			"prefixes and workers, and problems. With --watch, keep the screen up to date on a terminal, or print a line\n" +
+			"for each change.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeNames,
 		RunE:              f.run,
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.all, "all-namespaces", "A", false, "show the transfers of all namespaces")
-	flags.BoolVarP(&f.watch, "watch", "w", false, "keep showing, until interrupted")
+	flags.BoolVarP(&f.watch, "watch", "w", false, "keep watching until interrupted")
 	flags.StringVarP(&f.selector, "selector", "l", "", "show only transfers with these labels, such as team=a")
 	f.output.add(cmd)
 	return cmd
@@ -80,7 +80,7 @@ func (f *statusFlags) run(cmd *cobra.Command, args []string) error {
 func (f *statusFlags) check(args []string) (labels.Selector, error) {
 	switch {
 	case f.all && len(args) > 0:
-		return nil, errors.New("a NAME is of one namespace: leave out --all-namespaces")
+		return nil, errors.New("NAME and --all-namespaces exclude each other: use -n for the namespace of NAME")
 	case f.watch && f.output.machine():
 		return nil, fmt.Errorf("--watch and -o %s exclude each other: use kubectl get archivetransfers -w -o %s", f.output.format, f.output.format)
 	}

@@ -20,14 +20,13 @@ const (
 	clearBelow  = "\x1b[J"
 )
 
-// shower shows a look at the cluster, or the error that came in its place.
+// shower shows what one look at the cluster found, or the error that it failed with.
 type shower interface {
 	show(items []view.Item, now time.Time, err error) error
 }
 
-// watch looks again and again until the context ends, which is no error. An error of the
-// first look ends it, as does that the only thing to see is gone; others are shown, since
-// they may pass.
+// watch polls until the context ends, which is no error. It also ends if the first look
+// fails, or if the only object watched is gone; other errors are shown, since they may pass.
 func watch(ctx context.Context, interval time.Duration, look func(context.Context) ([]view.Item, error), s shower) error {
 	for first := true; ; first = false {
 		items, err := look(ctx)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
@@ -15,36 +14,34 @@ import (
 
 const namespace = "cargoship"
 
-// Metrics are the manager's metrics. Labels are bounded by the number of
-// transfers and domains that exist, and of prefixes that hold windows.
+// Metrics are the manager's metrics. Labels are bounded by the number of transfers,
+// restores and domains that exist, and of prefixes that hold windows.
 type Metrics struct {
-	bytes, files            *prometheus.GaugeVec
-	throughput              *prometheus.GaugeVec
+	transfers, restores     workloads
 	window, rate, throttled *prometheus.GaugeVec
 	service                 *prometheus.GaugeVec
-	workers                 *prometheus.GaugeVec
-	condition, state, limit *prometheus.GaugeVec
-	failures, reportAge     *prometheus.GaugeVec
-	requests, sent          *prometheus.CounterVec
+	reportAge               *prometheus.GaugeVec
+	requests, sent, hedged  *prometheus.CounterVec
 	transitions             *prometheus.CounterVec
 	ignored                 *prometheus.CounterVec
 	writes                  *prometheus.CounterVec
-	parked                  *prometheus.GaugeVec
-	decide, tick            *prometheus.HistogramVec
+	parked, waiting         *prometheus.GaugeVec
+	policy                  *prometheus.GaugeVec
+	decide, tick, wrote     *prometheus.HistogramVec
 	domain                  []domainGauge
 
 	mu           sync.Mutex
 	domainCounts []domainCounter
 }
 
-// domainGauge shows one figure of a domain's coordination; nil is one not measured yet.
+// domainGauge exports one figure of a domain's coordination; nil means not measured yet.
 type domainGauge struct {
 	*prometheus.GaugeVec
 	value func(*v1alpha1.CoordinationMetrics) *float64
 }
 
-// domainCounter counts on what a domain's coordination has counted since its manager took
-// control.
+// domainCounter continues, across leaders, what a domain's coordination counts from zero
+// since its manager took control.
 type domainCounter struct {
 	*prometheus.CounterVec
 	value func(*v1alpha1.CoordinationMetrics) *int64
@@ -52,7 +49,8 @@ type domainCounter struct {
 	seen map[string]int64
 }
 
-// countOn adds what has been counted since the last call. A lower count has begun anew.
+// countOn adds what has been counted since the last call. A lower count has started again
+// from zero.
 func (c domainCounter) countOn(domain string, count int64) {
 	if count < c.seen[domain] {
 		c.seen[domain] = 0
@@ -64,31 +62,28 @@ func (c domainCounter) countOn(domain string, count int64) {
 // New creates the metrics and registers them.
 func New(r prometheus.Registerer) (*Metrics, error) {
 	transfer := []string{"namespace", "transfer", "uid"}
-	outcome := append([]string{"outcome"}, transfer...)
 	prefix := append([]string{"prefix"}, transfer...)
 	m := &Metrics{
-		bytes:       gauge("transfer_bytes", "Bytes of a transfer by outcome: planned, done, failed or skipped.", outcome),
-		files:       gauge("transfer_files", "Files of a transfer by outcome: planned, done, failed or skipped.", outcome),
-		throughput:  gauge("transfer_throughput_bytes_per_second", "Current throughput of a transfer, summed over its workers.", transfer),
+		transfers:   workloadGauges("transfer"),
+		restores:    workloadGauges("restore"),
 		window:      gauge("prefix_window_requests", "Window granted on a prefix, in requests in flight, summed over all workers.", prefix),
 		rate:        gauge("prefix_rate_requests_per_second", "Paced rate granted on a prefix, summed over all workers; 0 if unpaced.", prefix),
 		throttled:   gauge("prefix_throttled_ratio", "Fraction of recent requests on a prefix that were throttled.", prefix),
 		service:     gauge("prefix_service_seconds", "Service time of requests on a prefix, by quantile.", append([]string{"quantile"}, prefix...)),
-		workers:     gauge("transfer_workers", "Workers of a transfer by state: desired, leased, blocked or failed.", append([]string{"state"}, transfer...)),
-		condition:   gauge("transfer_condition", "Conditions of a transfer: 1 if true, 0 otherwise.", append([]string{"condition"}, transfer...)),
-		state:       gauge("transfer_congestion_state", "1 for the current congestion control state of a transfer's first prefix; other states are absent.", append([]string{"state"}, transfer...)),
-		limit:       gauge("transfer_limited_by", "1 for what limits a transfer now, as in status.coordination.limitedBy; others are absent.", append([]string{"limit"}, transfer...)),
-		failures:    gauge("transfer_failed_archives", "Archives with failed files, by reason: those listed in the status, 32 at most.", append([]string{"reason"}, transfer...)),
 		reportAge:   gauge("lease_report_age_seconds", "Age of the oldest last report among a transfer's workers.", transfer),
 		requests:    counter("prefix_requests_total", "Requests reported by workers on a prefix, by outcome: accepted, throttled or failed.", append([]string{"outcome"}, prefix...)),
+		hedged:      counter("prefix_hedged_requests_total", "Second attempts at late requests on a prefix, as reported by workers; cargoship_prefix_requests_total includes them.", prefix),
 		sent:        counter("prefix_sent_bytes_total", "Payload of the accepted requests reported by workers on a prefix.", prefix),
 		transitions: counter("congestion_transitions_total", "State changes of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
 		ignored:     counter("reports_ignored_total", "Reports ignored because they were impossible, or named what the worker was not granted.", []string{"domain"}),
 		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind of object.", []string{"kind"}),
 		parked:      gauge("parked_transfers", "Transfers whose coordination failed and will be retried, by domain.", []string{"domain"}),
+		waiting:     gauge("writes_waiting", "Objects that the coordinator has decided on and the API server does not hold yet, by domain.", []string{"domain"}),
+		policy:      gauge("policy_limit", "Limits of a CoordinationPolicy in force, by kind: bytes_per_second, requests_per_second or requests_in_flight; absent where there is none.", []string{"policy", "kind"}),
 		decide: histogram("coordinator_decide_seconds",
 			"Time to process reports and decide, by domain.", []string{"domain"}),
-		tick: histogram("coordinator_tick_seconds", "Duration of a whole tick, including API writes, by domain.", []string{"domain"}),
+		tick:  histogram("coordinator_tick_seconds", "Duration of a whole tick, which waits for no write, by domain.", []string{"domain"}),
+		wrote: histogram("coordinator_write_seconds", "Time from a decision until the API server holds what follows from it, by domain.", []string{"domain"}),
 	}
 	m.domain, m.domainCounts = domainGauges(), domainCounters()
 	for _, g := range m.domain {
@@ -101,8 +96,13 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 			return nil, err
 		}
 	}
-	for _, c := range []prometheus.Collector{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service,
-		m.workers, m.condition, m.state, m.limit, m.failures, m.reportAge, m.requests, m.sent, m.transitions, m.ignored, m.writes, m.parked, m.decide, m.tick} {
+	for _, g := range slices.Concat(m.transfers.all(), m.restores.all()) {
+		if err := r.Register(g); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range []prometheus.Collector{m.window, m.rate, m.throttled, m.service,
+		m.reportAge, m.requests, m.sent, m.hedged, m.transitions, m.ignored, m.writes, m.parked, m.waiting, m.policy, m.decide, m.tick, m.wrote} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -120,7 +120,7 @@ func domainGauges() []domainGauge {
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.OverheadPerMille, 1000) }),
 		of("coordination_load_balance_ratio", "Mean divided by maximum of the workers' requests in flight per slot.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.LoadBalancePercent, 100) }),
-		of("coordination_pipeline_usage_ratio", "Mean requests in flight divided by the granted windows.",
+		of("coordination_pipeline_utilization_ratio", "Mean requests in flight divided by the granted windows.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.PipelineUtilizationPercent, 100) }),
 		of("coordination_throughput_bytes_per_second", "Throughput of all transfers into the domain.",
 			func(m *v1alpha1.CoordinationMetrics) *float64 { return scaled(m.BytesPerSecond, 1) }),
@@ -154,7 +154,7 @@ func domainCounters() []domainCounter {
 	}
 }
 
-// Coordination shows what judges the coordination of a domain.
+// Coordination exports the figures that measure the coordination of a domain.
 func (m *Metrics) Coordination(domain string, c *v1alpha1.CoordinationMetrics) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -170,62 +170,35 @@ func (m *Metrics) Coordination(domain string, c *v1alpha1.CoordinationMetrics) {
 	}
 }
 
-// Transfer shows the status that the coordinator writes of a transfer.
+// Transfer exports the status that the coordinator writes of a transfer or restore.
 func (m *Metrics) Transfer(at *workload.Workload, s v1alpha1.ArchiveTransferStatus) {
-	ids := []string{at.Namespace, at.Name, string(at.UID)}
-	if p := s.Progress; p != nil {
-		for outcome, t := range map[string]*v1alpha1.Tally{
-			"planned": p.Planned, "done": p.Done, "failed": p.Failed, "skipped": p.Skipped} {
-			if t != nil {
-				m.bytes.WithLabelValues(append([]string{outcome}, ids...)...).Set(float64(ptr.Deref(t.Bytes, 0)))
-				m.files.WithLabelValues(append([]string{outcome}, ids...)...).Set(float64(ptr.Deref(t.Files, 0)))
-			}
-		}
-		m.throughput.WithLabelValues(ids...).Set(float64(ptr.Deref(p.BytesPerSecond, 0)))
-	}
-	if w := at.Status.Workers; w != nil {
-		for state, n := range map[string]*int32{"desired": w.Desired, "leased": w.Leased, "blocked": w.Blocked, "failed": w.Failed} {
-			m.workers.WithLabelValues(append([]string{state}, ids...)...).Set(float64(ptr.Deref(n, 0)))
-		}
-	}
+	m.of(at).coordinated(at, s)
 	for _, p := range s.Prefixes {
-		m.prefix(append([]string{p.Name}, ids...), p)
-	}
-	m.judgment(at, s, ids)
-}
-
-// judgment shows the conditions of a transfer, the state of its control and why
-// archives have failed.
-func (m *Metrics) judgment(at *workload.Workload, s v1alpha1.ArchiveTransferStatus, ids []string) {
-	for _, c := range slices.Concat(at.Status.Conditions, s.Conditions) {
-		value := 0.
-		if c.Status == metav1.ConditionTrue {
-			value = 1
-		}
-		m.condition.WithLabelValues(append([]string{c.Type}, ids...)...).Set(value)
-	}
-	uid := prometheus.Labels{"uid": string(at.UID)}
-	m.state.DeletePartialMatch(uid)
-	if s.Coordination != nil && s.Coordination.State != "" {
-		m.state.WithLabelValues(append([]string{s.Coordination.State}, ids...)...).Set(1)
-	}
-	m.limit.DeletePartialMatch(uid)
-	if s.Coordination != nil && s.Coordination.LimitedBy != "" {
-		m.limit.WithLabelValues(append([]string{string(s.Coordination.LimitedBy)}, ids...)...).Set(1)
-	}
-	m.failures.DeletePartialMatch(uid)
-	for _, f := range s.Failures {
-		m.failures.WithLabelValues(append([]string{f.Reason}, ids...)...).Inc()
+		m.prefix([]string{p.Name, at.Namespace, at.Name, string(at.UID)}, p)
 	}
 }
 
-// ReportAge shows how long ago the most silent worker of a transfer has reported.
+// Lifecycle exports the status that the lifecycle reconciler writes of a transfer or
+// restore, from before it begins until it has ended.
+func (m *Metrics) Lifecycle(at *workload.Workload, s v1alpha1.ArchiveTransferStatus) {
+	m.of(at).lifecycle(at, s)
+}
+
+// of returns the gauges of a kind of workload.
+func (m *Metrics) of(at *workload.Workload) workloads {
+	if at.Restore != nil {
+		return m.restores
+	}
+	return m.transfers
+}
+
+// ReportAge exports the time since the last report of a transfer's most silent worker.
 func (m *Metrics) ReportAge(at *workload.Workload, age time.Duration) {
 	m.reportAge.WithLabelValues(at.Namespace, at.Name, string(at.UID)).Set(age.Seconds())
 }
 
-// Requests are what workers have done on a prefix between two reports.
-type Requests struct{ Accepted, Throttled, Failed, Bytes int64 }
+// Requests are the outcomes on a prefix between two reports.
+type Requests struct{ Accepted, Throttled, Failed, Hedged, Bytes int64 }
 
 // Reported counts requests that workers of a transfer have reported on a prefix.
 func (m *Metrics) Reported(at *workload.Workload, prefix string, r Requests) {
@@ -233,6 +206,7 @@ func (m *Metrics) Reported(at *workload.Workload, prefix string, r Requests) {
 	for outcome, n := range map[string]int64{"accepted": r.Accepted, "throttled": r.Throttled, "failed": r.Failed} {
 		m.requests.WithLabelValues(append([]string{outcome}, labels...)...).Add(float64(max(0, n)))
 	}
+	m.hedged.WithLabelValues(labels...).Add(float64(max(0, r.Hedged)))
 	m.sent.WithLabelValues(labels...).Add(float64(max(0, r.Bytes)))
 }
 
@@ -244,15 +218,27 @@ func (m *Metrics) prefix(labels []string, p v1alpha1.PrefixStatus) {
 	m.service.WithLabelValues(append([]string{"0.99"}, labels...)...).Set(float64(ptr.Deref(p.ServiceP99Microseconds, 0)) / 1e6)
 }
 
-// Forget drops the series of a transfer that is no longer under control.
+// Forget drops the series of a transfer or restore that is no longer under control.
 func (m *Metrics) Forget(uid string) {
 	by := prometheus.Labels{"uid": uid}
-	for _, g := range []*prometheus.GaugeVec{m.bytes, m.files, m.throughput, m.window, m.rate, m.throttled, m.service, m.workers,
-		m.condition, m.state, m.limit, m.failures, m.reportAge} {
+	for _, g := range slices.Concat(m.transfers.all(), m.restores.all(),
+		[]*prometheus.GaugeVec{m.window, m.rate, m.throttled, m.service, m.reportAge}) {
 		g.DeletePartialMatch(by)
 	}
 	m.requests.DeletePartialMatch(by)
 	m.sent.DeletePartialMatch(by)
+	m.hedged.DeletePartialMatch(by)
+}
+
+// Gone drops the series of a transfer or restore that does not exist, whatever its UID was.
+func (m *Metrics) Gone(kind, namespace, name string) {
+	gauges, label := m.transfers, "transfer"
+	if kind == workload.KindRestore {
+		gauges, label = m.restores, "restore"
+	}
+	for _, g := range gauges.all() {
+		g.DeletePartialMatch(prometheus.Labels{"namespace": namespace, label: name})
+	}
 }
 
 // ForgetDomain drops the series of a domain that is no longer under control.
@@ -263,6 +249,8 @@ func (m *Metrics) ForgetDomain(domain string) {
 	m.parked.DeletePartialMatch(by)
 	m.decide.DeletePartialMatch(by)
 	m.tick.DeletePartialMatch(by)
+	m.waiting.DeletePartialMatch(by)
+	m.wrote.DeletePartialMatch(by)
 	for _, g := range m.domain {
 		g.DeletePartialMatch(by)
 	}
@@ -274,19 +262,45 @@ func (m *Metrics) ForgetDomain(domain string) {
 	}
 }
 
+// PolicyLimits shows the limits of a policy that are in force.
+func (m *Metrics) PolicyLimits(policy string, l *v1alpha1.LimitsInForce) {
+	m.ForgetPolicy(policy)
+	if q := l.BytesPerSecond; q != nil {
+		m.policy.WithLabelValues(policy, "bytes_per_second").Set(q.AsApproximateFloat64())
+	}
+	for kind, n := range map[string]*int32{"requests_per_second": l.RequestsPerSecond, "requests_in_flight": l.RequestsInFlight} {
+		if n != nil {
+			m.policy.WithLabelValues(policy, kind).Set(float64(*n))
+		}
+	}
+}
+
+// ForgetPolicy drops the series of a policy.
+func (m *Metrics) ForgetPolicy(policy string) {
+	m.policy.DeletePartialMatch(prometheus.Labels{"policy": policy})
+}
+
 // Transition counts a change of state of a domain's congestion controller.
 func (m *Metrics) Transition(domain, from, to, cause string) {
 	m.transitions.WithLabelValues(domain, from, to, cause).Inc()
 }
 
-// IgnoredReport counts a report that was not believed.
+// IgnoredReport counts a report that was ignored as impossible.
 func (m *Metrics) IgnoredReport(domain string) { m.ignored.WithLabelValues(domain).Inc() }
 
-// Parked shows how many transfers of a domain are parked.
+// Parked exports how many transfers of a domain are parked.
 func (m *Metrics) Parked(domain string, n int) { m.parked.WithLabelValues(domain).Set(float64(n)) }
 
 // Write counts a write of the coordinator to the API server.
 func (m *Metrics) Write(kind string) { m.writes.WithLabelValues(kind).Inc() }
+
+// Waiting exports how many objects of a domain are still to be written.
+func (m *Metrics) Waiting(domain string, n int) { m.waiting.WithLabelValues(domain).Set(float64(n)) }
+
+// Wrote observes how long it took to write what was decided.
+func (m *Metrics) Wrote(domain string, d time.Duration) {
+	m.wrote.WithLabelValues(domain).Observe(d.Seconds())
+}
 
 // Tick observes the time to decide and the time of the whole tick.
 func (m *Metrics) Tick(domain string, decide, whole time.Duration) {

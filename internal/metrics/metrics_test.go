@@ -40,6 +40,7 @@ func sample() (*workload.Workload, v1alpha1.ArchiveTransferStatus) {
 func TestTransferShowsConditionsStateAndFailures(t *testing.T) {
 	m, registry := registered(t)
 	at, status := sample()
+	m.Lifecycle(at, at.Status)
 	m.Transfer(at, status)
 	status.Coordination.State, status.Failures = "CongestionAvoidance", status.Failures[:2]
 	status.Coordination.LimitedBy = v1alpha1.LimitPath
@@ -52,7 +53,7 @@ cargoship_transfer_condition{condition="Progressing",namespace="ns",transfer="at
 # HELP cargoship_transfer_congestion_state 1 for the current congestion control state of a transfer's first prefix; other states are absent.
 # TYPE cargoship_transfer_congestion_state gauge
 cargoship_transfer_congestion_state{namespace="ns",state="CongestionAvoidance",transfer="at",uid="1"} 1
-# HELP cargoship_transfer_failed_archives Archives with failed files, by reason: those listed in the status, 32 at most.
+# HELP cargoship_transfer_failed_archives Archives of a transfer with failed files, by reason: those listed in the status, 32 at most.
 # TYPE cargoship_transfer_failed_archives gauge
 cargoship_transfer_failed_archives{namespace="ns",reason="Changed",transfer="at",uid="1"} 1
 cargoship_transfer_failed_archives{namespace="ns",reason="Unreadable",transfer="at",uid="1"} 1
@@ -66,10 +67,51 @@ cargoship_transfer_limited_by{limit="Path",namespace="ns",transfer="at",uid="1"}
 	}
 }
 
+// A restore has the series of a transfer, under its own names, and says why it waits before
+// the coordinator knows it.
+func TestRestoreShowsWhatATransferShows(t *testing.T) {
+	m, registry := registered(t)
+	ar := workload.Of(&v1alpha1.ArchiveRestore{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ar", UID: "2"}})
+	held := v1alpha1.ArchiveTransferStatus{Conditions: []metav1.Condition{
+		{Type: "Progressing", Status: metav1.ConditionFalse, Reason: "TargetTooSmall"}, {Type: "Stalled", Status: metav1.ConditionTrue}}}
+	m.Lifecycle(ar, held)
+	held.Conditions = []metav1.Condition{
+		{Type: "Progressing", Status: metav1.ConditionTrue, Reason: "Thawing"}, {Type: "Stalled", Status: metav1.ConditionFalse}}
+	m.Lifecycle(ar, held)
+	_, status := sample()
+	m.Transfer(ar, status)
+	want := `
+# HELP cargoship_restore_bytes Bytes of a restore by outcome: planned, done, failed or skipped.
+# TYPE cargoship_restore_bytes gauge
+cargoship_restore_bytes{namespace="ns",outcome="done",restore="ar",uid="2"} 7
+# HELP cargoship_restore_condition Conditions of a restore: 1 if true, 0 otherwise.
+# TYPE cargoship_restore_condition gauge
+cargoship_restore_condition{condition="Degraded",namespace="ns",restore="ar",uid="2"} 0
+cargoship_restore_condition{condition="Progressing",namespace="ns",restore="ar",uid="2"} 1
+cargoship_restore_condition{condition="Stalled",namespace="ns",restore="ar",uid="2"} 0
+# HELP cargoship_restore_reason 1 for the reason of the condition Progressing of a restore; others are absent.
+# TYPE cargoship_restore_reason gauge
+cargoship_restore_reason{namespace="ns",reason="Thawing",restore="ar",uid="2"} 1
+`
+	names := []string{"cargoship_restore_bytes", "cargoship_restore_condition", "cargoship_restore_reason", "cargoship_transfer_bytes", "cargoship_transfer_condition"}
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), names...); err != nil {
+		t.Error(err)
+	}
+	m.Gone(workload.KindTransfer, "ns", "ar")
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), names...); err != nil {
+		t.Errorf("a transfer of that name is gone: %v", err)
+	}
+	m.Gone(workload.KindRestore, "ns", "ar")
+	if n, err := testutil.GatherAndCount(registry, names...); err != nil || n > 0 {
+		t.Errorf("%d series are left of a restore that is gone, error %v", n, err)
+	}
+}
+
 func TestNothingIsLeftOfWhatIsForgotten(t *testing.T) {
 	m, registry := registered(t)
 	at, status := sample()
 	m.Transfer(at, status)
+	m.Lifecycle(at, at.Status)
 	m.Reported(at, "p0", Requests{Accepted: 1, Throttled: 1, Failed: 1, Bytes: 1})
 	m.ReportAge(at, time.Second)
 	m.Coordination("domain", &v1alpha1.CoordinationMetrics{OverheadPerMille: ptr.To(int32(1)), CongestionEvents: ptr.To(int64(1))})

@@ -1,4 +1,4 @@
-// Package pace is the law by which one worker lets the requests of one prefix
-// start: within the window and the rate that it was granted, and at once below
-// them when the destination refuses.
+// Package pace is the law by which one worker starts the requests of one prefix: within the
+// window and the rate that it was granted, and immediately below them when the destination
+// throttles.
 package pace

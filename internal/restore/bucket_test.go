@@ -32,6 +32,8 @@ type bucket struct {
 }
 
 func (b *bucket) Get(_ context.Context, key string) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	body, ok := b.objects[key]
 	if !ok {
 		return nil, s3.ErrNotFound

@@ -284,6 +284,11 @@ func (c *Catalog) Manifest(ctx context.Context, prefix string, number int64) (ar
 	return m, nil
 }
 
+// Report reads the report of the run, which the index does not vouch for.
+func (c *Catalog) Report(ctx context.Context) ([]byte, error) {
+	return c.bucket.Get(ctx, c.Index.Layout.ReportKey())
+}
+
 // digest returns the digest that a manifest must have; nil where an earlier release has
 // kept none.
 func (c *Catalog) digest(ctx context.Context, prefix string, number int64) (*archive.Digest, error) {

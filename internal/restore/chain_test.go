@@ -15,6 +15,8 @@ import (
 
 // Put makes a store of the bucket in memory.
 func (b *bucket) Put(_ context.Context, key string, body []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.objects[key] = body
 	return nil
 }
@@ -36,7 +38,7 @@ func (b *bucket) run(t *testing.T, uid, name string, written time.Time, members 
 		tally, digests = tally.Plus(m.Tally()), append(digests, sha256.Sum256(body))
 	}
 	index := archive.Index{Transfer: uid, Name: name, Written: written, Layout: l}
-	if err := index.Add(t.Context(), b, "00", tally.Total(), tally, digests); err != nil {
+	if err := index.AddPrefixes(t.Context(), b, archive.FinishedPrefix{Name: "00", Planned: tally.Total(), Outcomes: tally, Digests: digests}); err != nil {
 		t.Fatal(err)
 	}
 	if err := index.Write(t.Context(), b); err != nil {

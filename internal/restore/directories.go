@@ -163,10 +163,3 @@ func (r *restorer) dressDirectory(w directory, made bool) {
 	r.leftOut(d)
 	r.attributeFailure(m, err)
 }
-
-// umask returns the mode bits that this process takes from what it makes.
-func umask() fs.FileMode {
-	mask := syscall.Umask(0)
-	syscall.Umask(mask)
-	return fs.FileMode(mask)
-}

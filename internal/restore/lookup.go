@@ -296,3 +296,25 @@ func readRange(ctx context.Context, b Bucket, key string, offset, length int64) 
 		}
 	}
 }
+
+// Pick returns what Select does where the path index alone tells it, and it has fewer members than
+// a number; else false. Who picks twice has the same: so few members are handed on in one order.
+func (c *Catalog) Pick(ctx context.Context, s Selection, most int) (picked []archive.Manifest, ok bool, err error) {
+	if _, fixed := s.ranges(); !fixed || c.Index.Paths == nil {
+		return nil, false, nil
+	}
+	warned, members := len(c.Warnings), 0
+	for m, err := range c.Select(ctx, s) {
+		if errors.As(err, new(*ManifestError)) {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if members += len(m.Members); members >= min(most, cmp.Or(c.gather, maxGathered)) || len(c.Warnings) > warned {
+			return nil, false, nil
+		}
+		picked = append(picked, m)
+	}
+	return picked, len(c.Warnings) == warned, nil
+}

@@ -86,7 +86,7 @@ func drawRun(t *rapid.T, b *bucket) {
 		p.Planned = p.Outcomes.Total()
 		finished = append(finished, p)
 	}
-	if err := index.Commit(context.Background(), b, finished, func(err error) { t.Fatal(err) }); err != nil {
+	if err := index.Commit(context.Background(), b, finished, archive.CommitHooks{Without: func(err error) { t.Fatal(err) }}); err != nil {
 		t.Fatal(err)
 	}
 }

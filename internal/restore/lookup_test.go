@@ -43,7 +43,7 @@ func indexed(tb testing.TB, dir string, t archive.Tar, prefixes int) *bucket {
 	}
 	index := archive.Index{Transfer: "uid", Name: "name", Written: time.Now(), Layout: l}
 	for _, prefix := range slices.Sorted(maps.Keys(digests)) {
-		if err := index.Add(tb.Context(), b, prefix, tallies[prefix].Total(), tallies[prefix], digests[prefix]); err != nil {
+		if err := index.AddPrefixes(tb.Context(), b, archive.FinishedPrefix{Name: prefix, Planned: tallies[prefix].Total(), Outcomes: tallies[prefix], Digests: digests[prefix]}); err != nil {
 			tb.Fatal(err)
 		}
 	}

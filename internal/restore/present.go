@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/s3"
@@ -48,7 +47,7 @@ func (r *restorer) present(ctx context.Context, m archive.Member) bool {
 // openPresent opens a file for reading even if its mode denies that to its owner. It follows
 // no link that has taken the file's place, and waits for no pipe.
 func (r *restorer) openPresent(p string) (*os.File, error) {
-	const flags = os.O_RDONLY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	const flags = os.O_RDONLY | noLinkNorPipe
 	f, err := r.root.OpenFile(p, flags, 0)
 	if errors.Is(err, fs.ErrPermission) && r.root.Chmod(p, 0o600) == nil {
 		f, err = r.root.OpenFile(p, flags, 0)

@@ -149,12 +149,16 @@ func (p *pruner) gather(ctx context.Context) error {
 func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 	r := &pruneRun{id: id}
 	l := archive.Layout{Base: p.Base, UID: id}
+	var paths []s3.Stored
 	// The bookkeeping comes first: a run that ends meanwhile has an index by then.
 	for object, err := range p.Bucket.Objects(ctx, l.BookkeepingPrefix()) {
 		if err != nil {
 			return nil, err
 		}
 		r.bookkeeping = append(r.bookkeeping, object.Key)
+		if l.IsPathsKey(object.Key) {
+			paths = append(paths, object)
+		}
 		if object.Key == l.IndexKey() {
 			r.committed = object.Modified
 		}
@@ -172,6 +176,9 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 			err = index.Check(p.Base, id)
 		}
 		r.index, r.layout = &index, &index.Layout
+		if err == nil {
+			p.unread(r, paths)
+		}
 		if p.KeepLast == 0 {
 			r.bookkeeping = nil
 		} else if err == nil {
@@ -195,6 +202,18 @@ func (p *pruner) run(ctx context.Context, id string) (*pruneRun, error) {
 	}
 	r.layout = &known.Layout
 	return r, err
+}
+
+// unread finds what is left of a path index of a finished run that was not completed.
+func (p *pruner) unread(r *pruneRun, paths []s3.Stored) {
+	for _, object := range paths {
+		// An object of unknown age is young.
+		if r.index.ReadsPaths(object.Key) || object.Modified.IsZero() || !object.Modified.Before(p.Before) {
+			continue
+		}
+		p.garbage[object.Key] = prunable{r.id, object.Size}
+		r.bookkeeping = slices.DeleteFunc(r.bookkeeping, func(key string) bool { return key == object.Key })
+	}
 }
 
 // alive records when an object was stored. Without that time all runs would look dead.

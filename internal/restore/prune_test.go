@@ -40,6 +40,8 @@ func (a *aged) Put(_ context.Context, key string, body []byte) error {
 	if err := a.before(); err != nil {
 		return err
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.objects[key], a.modified[key] = body, a.now
 	return nil
 }
@@ -81,6 +83,8 @@ func (a *aged) prune(tb rapid.TB, age time.Duration) (restore.Pruned, error) {
 type writing struct {
 	layout    archive.Layout
 	manifests []archive.Manifest
+	// withPaths: the run gets a path index.
+	withPaths bool
 }
 
 func begin(tb rapid.TB, a *aged, id string) *writing {
@@ -121,8 +125,12 @@ func (w *writing) commit(tb rapid.TB, a *aged) {
 		must(tb, err)
 		tally, digests = tally.Plus(m.Tally()), append(digests, sha256.Sum256(body))
 	}
-	must(tb, index.Add(context.Background(), a, "00", tally.Total(), tally, digests))
+	must(tb, index.AddPrefixes(context.Background(), a, archive.FinishedPrefix{Name: "00", Planned: tally.Total(), Outcomes: tally, Digests: digests}))
+	if w.withPaths {
+		must(tb, index.AddPaths(context.Background(), a, map[string][]archive.Digest{"00": digests}))
+	}
 	must(tb, index.Write(context.Background(), a))
+	must(tb, a.Put(context.Background(), w.layout.ReportKey(), []byte("what became of it")))
 }
 
 func must(tb rapid.TB, err error) {
@@ -262,7 +270,7 @@ func TestPruneWaitsForRunsUnderWay(t *testing.T) {
 	second.commit(t, a)
 	// An object of a finished run that only the run without index refers to.
 	first.manifests = nil
-	first.send(t, a, &archive.Manifest{})
+	first.send(t, a, &archive.Manifest{Members: []archive.Member{{Path: "skipped", Outcome: archive.Skipped}}})
 	first.commit(t, a)
 	a.now = a.now.Add(2 * pruneAge)
 	under := begin(t, a, "under way")

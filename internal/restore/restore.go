@@ -44,6 +44,10 @@ type Options struct {
 	Privileged bool
 	// Repair verifies the content of existing files, and replaces those that differ.
 	Repair bool
+	// Thaw, if not nil, tells which archives can be read: others are left out and counted as
+	// Thawing, or with Wait are waited for.
+	Thaw *Thawer
+	Wait bool
 	// Progress, if not nil, is called after every file, never concurrently.
 	Progress func(Summary)
 }
@@ -58,6 +62,8 @@ type Summary struct {
 	// them whose mode, owner or extended attributes were set.
 	Present   int64 `json:"present"`
 	Corrected int64 `json:"corrected"`
+	// Thawing counts the files of archives that can't be read yet.
+	Thawing int64 `json:"thawing,omitempty"`
 	// Failed counts what could not be restored, Missing what was never archived.
 	Failed  int64 `json:"failed"`
 	Missing int64 `json:"missing"`
@@ -94,7 +100,12 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 			group.Go(func() error { return err })
 			break
 		}
-		group.Go(func() error { return r.archive(working, m) })
+		group.Go(func() error {
+			if ready, err := r.thawed(working, m); err != nil || !ready {
+				return err
+			}
+			return r.archive(working, m)
+		})
 	}
 	err = group.Wait()
 	// Directories come last, since creating files in them changes their times.

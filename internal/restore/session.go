@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"sync"
 
 	"cargoship.dev/operator/internal/archive"
 )
@@ -33,6 +34,9 @@ type Session struct {
 	options     Options
 	root        *os.Root
 	directories *directories
+
+	roomOnce sync.Once
+	room     *roomCheck
 }
 
 // NewSession opens the directory to restore into, and makes it if it is not there. The

@@ -12,8 +12,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// ObjectLock has the objects of files kept until a time, as buckets with Object Lock do.
-// The bookkeeping is written anew, and is kept as the bucket's own default says.
+// ObjectLock retains the objects of files until a time, in buckets with Object Lock. The
+// bookkeeping is overwritten, and retained by the bucket's own default.
 type ObjectLock struct {
 	// Mode is GOVERNANCE or COMPLIANCE, and goes with Until. Empty: the bucket's default.
 	Mode  string
@@ -22,7 +22,7 @@ type ObjectLock struct {
 	LegalHold bool
 }
 
-// Asked is what buckets may ask for with requests.
+// Asked are settings that some buckets require of requests.
 type Asked struct {
 	// ObjectLock of the files' objects.
 	ObjectLock ObjectLock

@@ -36,7 +36,9 @@ type Body struct {
 	sum CRC
 	// content is nil for a body that is read twice.
 	content []byte
-	// md5 and sha256 are nil until somebody asks for them.
+	// md5 and sha256 are nil until somebody asks for them. A body that is sent twice is asked
+	// by two at once, which digests guards.
+	digests     sync.Mutex
 	md5, sha256 []byte
 
 	// users are the reader of the body, which the transport may be done with only
@@ -135,6 +137,8 @@ func (b *Body) checksum(ctx context.Context, algorithm string) (CRC, error) {
 
 // MD5 returns the MD5 of the body, which it reads for that the first time.
 func (b *Body) MD5(ctx context.Context) ([]byte, error) {
+	b.digests.Lock()
+	defer b.digests.Unlock()
 	var err error
 	if b.md5 == nil {
 		b.md5, err = b.digest(ctx, md5.New())
@@ -144,6 +148,8 @@ func (b *Body) MD5(ctx context.Context) ([]byte, error) {
 
 // sha256Sum returns the SHA-256 of the body, which it reads for that the first time.
 func (b *Body) sha256Sum(ctx context.Context) ([]byte, error) {
+	b.digests.Lock()
+	defer b.digests.Unlock()
 	var err error
 	if b.sha256 == nil {
 		b.sha256, err = b.digest(ctx, sha256.New())
@@ -186,6 +192,8 @@ type bodyReader struct {
 	*Body
 	done   int64
 	closed sync.Once
+	// pass is Options.Pass under the context of the request; nil lets everything pass.
+	pass func(most int) int
 }
 
 // Close implements io.Closer.
@@ -199,7 +207,11 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	if r.done == r.Length {
 		return 0, io.EOF
 	}
-	p = p[:min(int64(len(p)), r.Length-r.done)]
+	passes := r.passes(min(int64(len(p)), r.Length-r.done))
+	if passes == 0 && len(p) > 0 {
+		return 0, context.Canceled
+	}
+	p = p[:passes]
 	n := 0
 	if r.content != nil {
 		n = copy(p, r.content[r.done:])
@@ -211,6 +223,14 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	}
 	r.took(n)
 	return n, nil
+}
+
+// passes is how many of so many bytes may be sent now; 0 once the request has ended.
+func (r *bodyReader) passes(most int64) int64 {
+	if r.pass == nil || most == 0 {
+		return most
+	}
+	return int64(r.pass(int(most)))
 }
 
 // took records that bytes were read to be sent.
@@ -247,7 +267,11 @@ func (r *bodyReader) WriteTo(w io.Writer) (written int64, err error) {
 	for r.done < r.Length && err == nil {
 		var part []byte
 		if r.content != nil {
-			part = r.content[r.done:min(r.Length, r.done+writeSize)]
+			most := r.passes(min(r.Length-r.done, writeSize))
+			if most == 0 {
+				return written, context.Canceled
+			}
+			part = r.content[r.done : r.done+most]
 			r.took(len(part))
 		} else {
 			part = *piece

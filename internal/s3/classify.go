@@ -39,18 +39,18 @@ func actions() map[string]string {
 		"abort multipart upload": "s3:AbortMultipartUpload", "list parts": "s3:ListMultipartUploadParts",
 		"list multipart uploads": "s3:ListBucketMultipartUploads",
 		"get object":             "s3:GetObject", "look up object": "s3:GetObject and s3:ListBucket",
-		"list objects": "s3:ListBucket", "look up bucket": "s3:ListBucket",
+		"list objects": "s3:ListBucket", "look up bucket": "s3:ListBucket", "thaw object": "s3:RestoreObject",
 	}
 }
 
-// verdict is what Classify finds out about a cause.
+// verdict is the classification of a cause.
 type verdict struct {
 	class  Class
 	reason string
-	// advice tells a person what to do; "" when there is nothing but to try again.
+	// advice tells people what to do; "" if the only remedy is a retry.
 	advice string
-	// unknown: the server has said no with a code of its own, of which nobody knows
-	// whether it meets every object.
+	// unknown: the server rejected the request with a code of its own, which may or may not
+	// concern every object.
 	unknown bool
 }
 
@@ -160,7 +160,7 @@ func answered(code, message string, status int) verdict {
 	return byStatus(code, status)
 }
 
-// ofEncryption judges what the service for keys has said, which has limits of its own.
+// ofEncryption classifies errors of the key management service, which has limits of its own.
 func ofEncryption(code, message string, status int) (verdict, bool) {
 	named := strings.Contains(code, "KMS") || strings.Contains(message, "KMS") || strings.Contains(message, "Key Management")
 	switch {
@@ -173,7 +173,7 @@ func ofEncryption(code, message string, status int) (verdict, bool) {
 	}
 }
 
-// temporary judges codes that another attempt may not meet again.
+// temporary classifies codes that may pass with another attempt.
 func temporary(code string) (verdict, bool) {
 	switch code {
 	case "SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "RequestLimitExceeded",
@@ -193,7 +193,7 @@ func temporary(code string) (verdict, bool) {
 	}
 }
 
-// rejected judges codes that remain until somebody fixes something.
+// rejected classifies codes that persist until somebody fixes something.
 func rejected(code string) (verdict, bool) {
 	switch code {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidSecurity", "AuthFailure",
@@ -213,7 +213,7 @@ func rejected(code string) (verdict, bool) {
 	case "RequestTimeTooSkewed", "RequestInTheFuture":
 		return judged(Configuration, ReasonClockSkewed, "set this machine's clock"), true
 	case "InvalidObjectState":
-		return judged(Source, ReasonObjectFrozen, "it is in an archive storage class and must be thawed first, with the tools of the provider"), true
+		return judged(Source, ReasonObjectFrozen, "it is in an archive storage class and must be thawed first: restore with --thaw, or with spec.thaw"), true
 	case "KeyTooLongError", "KeyTooLong":
 		return judged(Source, ReasonKeyTooLong, "shorten the path"), true
 	case "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory",
@@ -231,7 +231,8 @@ func rejected(code string) (verdict, bool) {
 	}
 }
 
-// byStatus judges answers whose code is absent, as from proxies and to HEAD, or unknown.
+// byStatus classifies responses by their status, if the code is unknown, or absent as from
+// proxies and to HEAD.
 func byStatus(code string, status int) verdict {
 	switch {
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:

@@ -24,7 +24,7 @@ import (
 // maxGet is the largest bookkeeping object that is read back, in bytes.
 const maxGet = 256 << 20
 
-// Client speaks to one bucket. It is safe for concurrent use.
+// Client talks to one bucket. It is safe for concurrent use.
 type Client struct {
 	options     Options
 	s3          *s3.Client
@@ -43,6 +43,7 @@ type Client struct {
 	// ignored it.
 	conditional, unconditional atomic.Bool
 	rejections                 rejections
+	again                      again
 
 	mu sync.Mutex
 	// confirmed is the checksum algorithm that the server has verified once.
@@ -101,6 +102,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 
 // around puts what the options ask for around a transport.
 func (o Options) around(t http.RoundTripper) http.RoundTripper {
+	t = o.passing(t)
 	if o.Around == nil {
 		return t
 	}
@@ -123,7 +125,7 @@ func (c *Client) Close() {
 	}
 }
 
-// Probe asks once whether the bucket is there for these credentials.
+// Probe checks once whether the bucket exists and these credentials may use it.
 func (c *Client) Probe(ctx context.Context) error {
 	const op = "look up bucket"
 	_, err := c.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.options.Bucket})
@@ -141,11 +143,11 @@ func (c *Client) Probe(ctx context.Context) error {
 	e := c.Judge(ctx, op, c.options.Bucket, listErr)
 	switch e.Class {
 	case Permission:
-		// Who may only write may neither look the bucket up nor list it. If it is the
-		// bucket that is closed, the first write will say so.
+		// Write-only credentials may neither look the bucket up nor list it. If they may not
+		// write either, the first write will say so.
 		return nil
 	case Source:
-		// No file is involved yet: whatever the server dislikes, it is the bucket.
+		// No file is involved yet, so whatever the server rejects concerns the bucket.
 		e.Class, e.Reason = Configuration, ReasonConfigurationRejected
 	}
 	return e
@@ -325,8 +327,8 @@ func (c *Client) retry(ctx context.Context, op, key string, attempt func() error
 	})
 }
 
-// Judge classifies the error of one attempt, and takes in what it says of the server and
-// the credentials.
+// Judge classifies the error of one attempt, and remembers what it reveals about the server
+// and the credentials.
 func (c *Client) Judge(ctx context.Context, op, key string, err error) *Error {
 	return c.classify(op, key, canceled(ctx, err))
 }

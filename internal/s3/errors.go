@@ -69,6 +69,7 @@ const (
 	ReasonObjectNotFound        = "ObjectNotFound"
 	ReasonObjectReplaced        = "ObjectReplaced"
 	ReasonObjectFrozen          = "ObjectFrozen"
+	ReasonThawUnavailable       = "ThawUnavailable"
 	ReasonChecksumMismatch      = "ChecksumMismatch"
 	ReasonChecksumUnsupported   = "ChecksumUnsupported"
 	ReasonRegionMismatch        = "RegionMismatch"

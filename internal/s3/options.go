@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -62,6 +63,9 @@ type Options struct {
 	Checksum string
 	// Around is put around what sends every request, its retries included; nil for nothing.
 	Around func(http.RoundTripper) http.RoundTripper
+	// Pass waits until some of the next bytes of a body that is sent may pass, and returns how
+	// many: 1 at least, or 0 once the context has ended. Nil lets all of them pass.
+	Pass func(ctx context.Context, most int) int
 	// Retrier repeats the requests that the Client itself repeats. Nil: one of its own.
 	Retrier *Retrier
 }

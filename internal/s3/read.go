@@ -28,6 +28,8 @@ type ObjectInfo struct {
 	Checksums map[string]string
 	// Metadata is what was stored with the object.
 	Metadata map[string]string
+	// Storage is how the object is kept.
+	Storage Storage
 }
 
 // Stat asks for what the server keeps of an object, with retries.
@@ -52,7 +54,7 @@ func (c *Client) StatOnce(ctx context.Context, key string) (ObjectInfo, error) {
 	}
 	info := ObjectInfo{
 		Size: aws.ToInt64(out.ContentLength), ETag: unquote(out.ETag), Metadata: out.Metadata,
-		Checksums: map[string]string{},
+		Checksums: map[string]string{}, Storage: storageOf(out),
 	}
 	for algorithm, sum := range map[string]*string{
 		ChecksumCRC64NVME: out.ChecksumCRC64NVME, ChecksumCRC32C: out.ChecksumCRC32C,

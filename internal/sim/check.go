@@ -33,6 +33,7 @@ func (c *checker) scenario(s *Scenario) {
 	c.tenants(s)
 	c.changes(s)
 	c.faults(s)
+	c.limits(s)
 	for name := range s.Targets {
 		if !isMetric(name) {
 			c.fail(p.with("targets", name), "is no result; results are %v", metricNames())
@@ -46,15 +47,15 @@ func (c *checker) service(s *Service) {
 	defaults(c, p, "sigma", &s.Sigma, 0.35)
 	defaults(c, p, "slowShare", &s.SlowShare, 0.001)
 	defaults(c, p, "slowTime", &s.SlowTime, seconds(5))
-	defaults(c, p, "refusalMin", &s.RefusalMin, seconds(0.020))
-	defaults(c, p, "refusalMax", &s.RefusalMax, seconds(0.030))
+	defaults(c, p, "throttleMin", &s.ThrottleMin, seconds(0.020))
+	defaults(c, p, "throttleMax", &s.ThrottleMax, seconds(0.030))
 	positive(c, p, "median", s.Median)
 	within(c, p, "sigma", s.Sigma, 0, 3)
 	within(c, p, "slowShare", s.SlowShare, 0, 1)
 	within(c, p, "errorShare", s.ErrorShare, 0, 1)
 	notNegative(c, p, "slowTime", s.SlowTime)
-	positive(c, p, "refusalMin", s.RefusalMin)
-	within(c, p, "refusalMax", s.RefusalMax, s.RefusalMin, longest)
+	positive(c, p, "throttleMin", s.ThrottleMin)
+	within(c, p, "throttleMax", s.ThrottleMax, s.ThrottleMin, longest)
 }
 
 func (c *checker) messages(m *Messages) {
@@ -153,6 +154,8 @@ func (c *checker) transfers(s *Scenario) {
 		defaults(c, p, "partSize", &t.PartSize, 8<<20)
 		defaults(c, p, "archiveParts", &t.ArchiveParts, 100)
 		within(c, p, "weight", t.Weight, 1, 1000)
+		within(c, p, "tenantWeight", t.TenantWeight, 0, 1000)
+		within(c, p, "tenantMost", t.TenantMost, 0, 1)
 		positive(c, p, "partSize", t.PartSize)
 		within(c, p, "archiveParts", t.ArchiveParts, 1, 10_000)
 		notNegative(c, p, "archives", t.Archives)
@@ -286,8 +289,20 @@ func (c *checker) changes(s *Scenario) {
 	}
 }
 
+func (c *checker) limits(s *Scenario) {
+	before := Duration(-1)
+	for i := range s.Limits {
+		l, p := &s.Limits[i], place{"limits", i}
+		within(c, p, "at", l.At, before+1, longest)
+		before = l.At
+		within(c, p, "bytes", l.Bytes, 0, 1e12)
+		within(c, p, "requests", l.Requests, 0, 1e6)
+		within(c, p, "inFlight", l.InFlight, 0, 100_000)
+	}
+}
+
 func (c *checker) faults(s *Scenario) {
-	kinds := []string{FaultRefusals, FaultTimeouts, FaultErrors, FaultHang, FaultCrash, FaultRestart, FaultIsolate, FaultManager}
+	kinds := []string{FaultThrottling, FaultTimeouts, FaultErrors, FaultHang, FaultCrash, FaultRestart, FaultIsolate, FaultManager, FaultAPI}
 	kinds = append(kinds, lieKinds()...)
 	for i := range s.Faults {
 		f, p := &s.Faults[i], place{"faults", i}

@@ -75,6 +75,9 @@ func (c *checks) ticked(m *manager, plan protocol.Plan) {
 	if granted > metrics.Charged {
 		c.violation("I1", "%d granted and %d charged", granted, metrics.Charged)
 	}
+	if c.inForce > metrics.Charged {
+		c.violation("I9", "windows of %d are in force, %d are charged", c.inForce, metrics.Charged)
+	}
 	c.bounds = append(c.bounds, boundAt{c.run.now, metrics.Window})
 	sum := 0
 	for _, g := range plan.Grants {
@@ -86,7 +89,11 @@ func (c *checks) ticked(m *manager, plan protocol.Plan) {
 		}
 		c.lifetime = max(c.lifetime, lifetimeOf(lifetimeOf(g.Duration)))
 	}
-	if metrics.Learning && sum > c.recorded+reserve {
+	most := c.recorded + reserve
+	if m.fleet.config.CoastingTime > 0 {
+		most += reserve // for those that listen, where others may coast on all that was recorded
+	}
+	if metrics.Learning && sum > most {
 		c.violation("I4", "%d granted while learning, %d recorded", sum, c.recorded)
 	}
 	c.forget()
@@ -111,9 +118,14 @@ func (c *checks) decided(d protocol.Decision) {
 	}
 }
 
-// forget drops the bounds that no lease can be from any more.
+// forget drops the bounds that no grant in force can be from any more.
 func (c *checks) forget() {
 	since := c.run.now - c.lifetime
+	for _, p := range c.run.hosts {
+		if x := p.victim.(*pod).worker; x.lease.coasts(x.clock()) {
+			since = min(since, x.taken-c.lifetime)
+		}
+	}
 	for len(c.bounds) > 1 && c.bounds[1].at <= since {
 		c.bounds = c.bounds[1:]
 	}
@@ -201,10 +213,10 @@ func (c *checks) listen(f *fleet) {
 
 // works tells that the worker may send the archive under a lease that holds.
 func (x *worker) works(a *archive) bool {
-	if !x.alive || !x.lease.held(x.clock()) {
+	if !x.alive || !x.lease.held(x.clock()) && !x.lease.coasts(x.clock()) {
 		return false
 	}
-	l := x.lanes[a.prefix.index]
+	l := x.prefixes[a.prefix.index]
 	if l == nil {
 		return false
 	}
@@ -218,7 +230,7 @@ func (x *worker) works(a *archive) bool {
 
 // starts holds a request that starts against what is allowed (I1, I5).
 func (c *checks) starts(x *worker, t *task) {
-	l := t.lane
+	l := t.prefixWork
 	if l.law.InFlight() > l.limits.Window {
 		c.violation("I1", "%s has %d in flight on %s, its window is %d", x.id, l.law.InFlight(), l.prefix.name, l.limits.Window)
 	}
@@ -228,7 +240,7 @@ func (c *checks) starts(x *worker, t *task) {
 			c.violation("I5", "%s starts a request on %s after its lease has ended, with %d in flight that it started after that", x.id, l.prefix.name, x.floored-1)
 		}
 	}
-	if !t.floor && !x.lease.held(x.clock()) {
+	if !t.floor && !x.lease.held(x.clock()) && !x.lease.coasts(x.clock()) {
 		c.violation("I5", "%s starts a request before its lease has begun", x.id)
 	}
 }

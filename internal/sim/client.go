@@ -13,33 +13,33 @@ import (
 // and sends what its limiter lets it, prefix by prefix in turn. As with an SDK, the
 // caller of a part waits through its pauses: no other part takes its place.
 type client struct {
-	run      *run
-	work     *work
-	host     *host
-	random   *rand.Rand
-	law      baseline.Law
-	limiter  baseline.Limiter
-	env      baseline.Env
-	share    int // of shares
-	shares   int
-	perLane  int // most in flight on one prefix; 0 for no limit
-	active   int // most prefixes at once; 0 for no limit
-	most     int // in flight, by memory
-	lanes    []*clientLane
-	turn     int
-	inFlight int
-	waiting  int // parts to be tried again; each keeps its place in the window, and its memory
-	allowed  int // parts at once
-	alive    bool
-	hung     bool
-	next     time.Duration // when the next request may start
-	pump     event
-	free     []*call
-	running  map[*call]bool
+	run       *run
+	work      *work
+	host      *host
+	random    *rand.Rand
+	law       baseline.Law
+	limiter   baseline.Limiter
+	env       baseline.Env
+	share     int // of shares
+	shares    int
+	perPrefix int // most in flight on one prefix; 0 for no limit
+	active    int // most prefixes at once; 0 for no limit
+	most      int // in flight, by memory
+	prefixes  []*clientPrefix
+	turn      int
+	inFlight  int
+	waiting   int // parts to be tried again; each keeps its place in the window, and its memory
+	allowed   int // parts at once
+	alive     bool
+	hung      bool
+	next      time.Duration // when the next request may start
+	pump      event
+	free      []*call
+	running   map[*call]bool
 }
 
-// clientLane is a client's work on one prefix.
-type clientLane struct {
+// clientPrefix is a client's work on one prefix.
+type clientPrefix struct {
 	prefix   *prefix
 	number   int64 // of the next archive
 	sending  *archive
@@ -52,13 +52,13 @@ type clientLane struct {
 
 // call is one part on its way.
 type call struct {
-	client  *client
-	lane    *clientLane
-	archive *archive
-	part    int
-	tries   int
-	request *request
-	timer   event
+	client     *client
+	prefixWork *clientPrefix
+	archive    *archive
+	part       int
+	tries      int
+	request    *request
+	timer      event
 }
 
 func newClient(r *run, w *work, g *WorkerGroup, law baseline.Law, share, shares int, name string) *client {
@@ -79,21 +79,21 @@ func (c *client) begin() {
 	c.limiter = c.law.New(c.env)
 	c.inFlight, c.waiting, c.turn = 0, 0, c.share
 	c.running = map[*call]bool{}
-	before := c.lanes
-	c.lanes = nil
+	before := c.prefixes
+	c.prefixes = nil
 	for i, p := range c.work.prefixes {
-		l := &clientLane{prefix: p, number: int64(c.share), open: map[*archive]int{}}
+		l := &clientPrefix{prefix: p, number: int64(c.share), open: map[*archive]int{}}
 		if before != nil {
 			// What was not done when the process ended begins again.
 			l.number = before[i].first(c)
 		}
-		c.lanes = append(c.lanes, l)
+		c.prefixes = append(c.prefixes, l)
 	}
 	c.run.set(&c.pump, c.run.now)
 }
 
 // first is the client's first archive of the prefix that has not ended.
-func (l *clientLane) first(c *client) int64 {
+func (l *clientPrefix) first(c *client) int64 {
 	n := int64(c.share)
 	for n < int64(len(l.prefix.archives)) && (l.prefix.archives[n].done || l.prefix.archives[n].failed) {
 		n += int64(c.shares)
@@ -131,15 +131,15 @@ func (c *client) lookAgain(d time.Duration) { c.run.set(&c.pump, c.run.now+d) }
 // take finds the next part to send; nil when there is none.
 func (c *client) take() *call {
 	busy := 0
-	for _, l := range c.lanes {
+	for _, l := range c.prefixes {
 		if l.busy() {
 			busy++
 		}
 	}
-	for range c.lanes {
-		l := c.lanes[c.turn%len(c.lanes)]
+	for range c.prefixes {
+		l := c.prefixes[c.turn%len(c.prefixes)]
 		c.turn++
-		if c.perLane > 0 && l.inFlight >= c.perLane || c.active > 0 && busy >= c.active && !l.busy() {
+		if c.perPrefix > 0 && l.inFlight >= c.perPrefix || c.active > 0 && busy >= c.active && !l.busy() {
 			continue
 		}
 		if k := c.takeFrom(l); k != nil {
@@ -149,9 +149,9 @@ func (c *client) take() *call {
 	return nil
 }
 
-func (l *clientLane) busy() bool { return l.sending != nil || len(l.open) > 0 }
+func (l *clientPrefix) busy() bool { return l.sending != nil || len(l.open) > 0 }
 
-func (c *client) takeFrom(l *clientLane) *call {
+func (c *client) takeFrom(l *clientPrefix) *call {
 	for len(l.retries) > 0 {
 		k := l.retries[0]
 		l.retries = l.retries[1:]
@@ -162,7 +162,7 @@ func (c *client) takeFrom(l *clientLane) *call {
 		}
 		c.settle(k)
 	}
-	if c.inFlight+c.waiting >= c.allowed || c.perLane > 0 && l.inFlight+l.waiting >= c.perLane {
+	if c.inFlight+c.waiting >= c.allowed || c.perPrefix > 0 && l.inFlight+l.waiting >= c.perPrefix {
 		return nil
 	}
 	if l.sending == nil {
@@ -181,7 +181,7 @@ func (c *client) takeFrom(l *clientLane) *call {
 	return k
 }
 
-func (c *client) newCall(l *clientLane, a *archive, part int) *call {
+func (c *client) newCall(l *clientPrefix, a *archive, part int) *call {
 	var k *call
 	if last := len(c.free) - 1; last >= 0 {
 		k = c.free[last]
@@ -191,7 +191,7 @@ func (c *client) newCall(l *clientLane, a *archive, part int) *call {
 		k.request = c.run.newRequest(c.host, k)
 		k.timer.act = k.again
 	}
-	k.lane, k.archive, k.part, k.tries = l, a, part, 0
+	k.prefixWork, k.archive, k.part, k.tries = l, a, part, 0
 	k.request.partition, k.request.prefix = l.prefix.partition, l.prefix.place
 	k.request.size = float64(c.work.spec.PartSize)
 	return k
@@ -199,7 +199,7 @@ func (c *client) newCall(l *clientLane, a *archive, part int) *call {
 
 func (c *client) start(k *call) {
 	c.inFlight++
-	k.lane.inFlight++
+	k.prefixWork.inFlight++
 	k.tries++
 	c.running[k] = true
 	c.limiter.Start(c.run.time(c.run.now), c.inFlight)
@@ -211,7 +211,7 @@ func (c *client) start(k *call) {
 func (k *call) ended(r *request) {
 	c := k.client
 	c.inFlight--
-	k.lane.inFlight--
+	k.prefixWork.inFlight--
 	delete(c.running, k)
 	c.run.record.ended(r)
 	result := baseline.Result{
@@ -229,7 +229,7 @@ func (k *call) ended(r *request) {
 		c.fail(k)
 	default:
 		c.waiting++
-		k.lane.waiting++
+		k.prefixWork.waiting++
 		c.run.set(&k.timer, c.run.now+c.pause(k.tries))
 	}
 	c.startAll()
@@ -238,7 +238,7 @@ func (k *call) ended(r *request) {
 // fail gives the archive up: no more of its parts begin.
 func (c *client) fail(k *call) {
 	k.archive.fail()
-	if l := k.lane; l.sending == k.archive {
+	if l := k.prefixWork; l.sending == k.archive {
 		l.open[k.archive] -= c.work.spec.ArchiveParts - l.part
 		l.sending = nil
 	}
@@ -247,7 +247,7 @@ func (c *client) fail(k *call) {
 
 // settle records that a part has ended for good.
 func (c *client) settle(k *call) {
-	l := k.lane
+	l := k.prefixWork
 	l.open[k.archive]--
 	if l.open[k.archive] == 0 {
 		delete(l.open, k.archive)
@@ -271,10 +271,10 @@ func (c *client) pause(tries int) time.Duration {
 // again tries again; a call that waits while the process ends is not tried.
 func (k *call) again() {
 	c := k.client
-	if c.lanes[k.lane.prefix.index] != k.lane {
+	if c.prefixes[k.prefixWork.prefix.index] != k.prefixWork {
 		return
 	}
-	k.lane.retries = append(k.lane.retries, k)
+	k.prefixWork.retries = append(k.prefixWork.retries, k)
 	c.startAll()
 }
 
@@ -330,7 +330,7 @@ func (c *client) lie(string) {}
 
 func sortCalls(calls []*call) {
 	slices.SortFunc(calls, func(a, b *call) int {
-		return cmp.Or(cmp.Compare(a.request.started, b.request.started), cmp.Compare(a.lane.prefix.index, b.lane.prefix.index),
+		return cmp.Or(cmp.Compare(a.request.started, b.request.started), cmp.Compare(a.prefixWork.prefix.index, b.prefixWork.prefix.index),
 			cmp.Compare(a.archive.number, b.archive.number), cmp.Compare(a.part, b.part))
 	})
 }

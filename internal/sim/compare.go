@@ -140,7 +140,7 @@ func simulate(s *Scenario, best *optimum, c Controller, seed uint64, traced bool
 const chooseSeeds = 3
 
 // hopeless is the archive success below which no larger window is tried: more in
-// flight is refused more.
+// flight is throttled more.
 const hopeless = 0.5
 
 // chooseFixed gives the fixed window with the most goodput among those that keep

@@ -191,7 +191,7 @@ func (c Controller) control(r *run) {
 				name := fmt.Sprintf("%s-%04d", g.Name, n)
 				x := newClient(r, w, g, c.law, share, shares, name)
 				if c.perPrefix > 0 {
-					x.perLane, x.active = c.perPrefix, fixedActive
+					x.perPrefix, x.active = c.perPrefix, fixedActive
 				}
 				share++
 				mine = append(mine, x)

@@ -35,18 +35,21 @@ type pod struct {
 // api is what the API server holds, and the way to it.
 type api struct {
 	fleet   *fleet
+	outages int // that go on; while there are any nobody reaches it
 	grants  map[protocol.WorkerID]protocol.Grant
 	reports map[protocol.WorkerID]protocol.Report
 }
 
 func newFleet(r *run, c Controller) *fleet {
 	f := &fleet{run: r, config: *c.config, without: c.without, messages: stream(r.seed, "messages"), byID: map[protocol.WorkerID]*worker{}}
-	f.api = api{f, map[protocol.WorkerID]protocol.Grant{}, map[protocol.WorkerID]protocol.Report{}}
+	f.api = api{
+		fleet: f, grants: map[protocol.WorkerID]protocol.Grant{}, reports: map[protocol.WorkerID]protocol.Report{},
+	}
 	f.manager = &manager{
 		fleet: f, random: stream(r.seed, "manager"),
 		recorded: map[string]map[string]protocol.Recorded{}, removed: map[protocol.WorkerID]bool{},
 	}
-	r.record.faultManager = f.manager.kill
+	r.record.faultManager, r.record.faultAPI = f.manager.kill, f.api.fail
 	for _, w := range r.works {
 		for i := range w.spec.Workers {
 			g := &w.spec.Workers[i]
@@ -132,27 +135,58 @@ func (f *fleet) send(arrive func()) {
 	}
 }
 
+// renewDeadline is how long a manager leads that cannot renew its leadership.
+const renewDeadline = 10 * time.Second
+
+// fail keeps everybody from the API for a time.
+func (a *api) fail(length time.Duration) {
+	f := a.fleet
+	a.outages++
+	f.after(length, func() {
+		if a.outages--; a.outages == 0 && f.manager.waits {
+			f.manager.start()
+		}
+	})
+	if length > renewDeadline {
+		f.after(renewDeadline, f.manager.depose)
+	}
+}
+
+// reached tells that the worker's messages arrive.
+func (a *api) reached(x *worker) bool { return a.outages == 0 && !x.isolated }
+
 // putReport writes a report; the answer holds the newest grant.
 func (a *api) putReport(x *worker, r protocol.Report) {
-	if x.isolated {
+	if !a.reached(x) {
 		return
 	}
+	sent, instance := x.clock(), x.instance
 	a.fleet.send(func() {
-		if a.fleet.manager.removed[r.Worker] {
+		if a.outages > 0 || a.fleet.manager.removed[r.Worker] {
 			return
 		}
 		a.reports[r.Worker] = r
 		if g, ok := a.grants[r.Worker]; ok {
-			a.tell(x, g)
+			a.answer(x, func() {
+				x.take(g)
+				if x.instance == instance {
+					x.confirm(g, sent)
+				}
+			})
 		}
 	})
 }
 
 // tell lets a worker know its grant.
 func (a *api) tell(x *worker, g protocol.Grant) {
+	a.answer(x, func() { x.take(g) })
+}
+
+// answer lets a message of the API arrive.
+func (a *api) answer(x *worker, arrive func()) {
 	a.fleet.send(func() {
-		if !x.isolated {
-			x.unlessHung(func() { x.take(g) })
+		if a.reached(x) {
+			x.unlessHung(arrive)
 		}
 	})
 }

@@ -41,7 +41,10 @@ func Fuzz(first uint64, count, parallel int, told func(seed uint64, violation st
 }
 
 // FuzzOne runs the random scenario of a seed, and gives its first violation.
-func FuzzOne(seed uint64) (violation string) {
+func FuzzOne(seed uint64) (violation string) { return fuzzOne(seed, true) }
+
+// fuzzOne does so with or without outages of the control plane.
+func fuzzOne(seed uint64, outages bool) (violation string) {
 	random := stream(seed, "scenario")
 	s := randomScenario(random)
 	randomLies(stream(seed, "lies"), s)
@@ -52,6 +55,9 @@ func FuzzOne(seed uint64) (violation string) {
 		}
 	}()
 	config := randomConfig(random)
+	if outages {
+		randomOutages(stream(seed, "outages"), s, &config)
+	}
 	f := newFleet(r, Controller{Name: "random", config: &config})
 	r.record.watch(r)
 	r.every(time.Second, func() { r.over = f.atRest() })
@@ -86,7 +92,7 @@ func randomScenario(random *rand.Rand) *Scenario {
 	s.ConnectionRate = 85e6
 	s.Service = Service{
 		Median: seconds(0.05 + 0.5*random.Float64()), Sigma: 0.35, SlowShare: 0.01, SlowTime: seconds(5),
-		RefusalMin: seconds(0.02), RefusalMax: seconds(0.03), ErrorShare: Share(0.02 * random.Float64()),
+		ThrottleMin: seconds(0.02), ThrottleMax: seconds(0.03), ErrorShare: Share(0.02 * random.Float64()),
 	}
 	if random.IntN(2) == 0 {
 		s.Service.ErrorShare = 0
@@ -162,7 +168,7 @@ func randomTransfer(random *rand.Rand, s *Scenario, i int) Transfer {
 
 func randomFault(random *rand.Rand) Fault {
 	kinds := []string{
-		FaultRefusals, FaultTimeouts, FaultErrors, FaultHang, FaultCrash, FaultRestart, FaultIsolate, FaultManager, FaultManager,
+		FaultThrottling, FaultTimeouts, FaultErrors, FaultHang, FaultCrash, FaultRestart, FaultIsolate, FaultManager, FaultManager,
 	}
 	f := Fault{
 		Kind: kinds[random.IntN(len(kinds))], At: someTime(random), For: seconds(0.5 + 30*random.Float64()),
@@ -172,6 +178,19 @@ func randomFault(random *rand.Rand) Fault {
 		f.Every = seconds(5 + 20*random.Float64())
 	}
 	return f
+}
+
+// randomOutages are the faults of the control plane that a random scenario has beside the
+// others, some of which outlast the time for which a worker coasts.
+func randomOutages(random *rand.Rand, s *Scenario, config *protocol.Config) {
+	config.CoastingTime = time.Duration(seconds(30 * random.Float64() * float64(random.IntN(4))))
+	for range random.IntN(3) {
+		kinds := []string{FaultManager, FaultAPI, FaultIsolate}
+		s.Faults = append(s.Faults, Fault{
+			Kind: kinds[random.IntN(len(kinds))], At: someTime(random), For: seconds(120 * random.Float64()),
+			Count: random.IntN(3), Until: Duration(fuzzFaulty),
+		})
+	}
 }
 
 func randomConfig(random *rand.Rand) protocol.Config {

@@ -18,9 +18,11 @@ func newLease(epoch time.Time, now time.Duration, after int64) workerLease {
 
 func (l *workerLease) send(now time.Duration) int64 { return l.holder.Send(l.epoch.Add(now)) }
 
-func (l *workerLease) acknowledge(sequence int64, duration time.Duration) {
-	l.holder.Acknowledge(sequence, duration)
+func (l *workerLease) acknowledge(sequence int64, duration, coasting time.Duration) {
+	l.holder.Acknowledge(sequence, duration, coasting)
 }
+
+func (l *workerLease) confirm(sent time.Duration) { l.holder.Confirm(l.epoch.Add(sent)) }
 
 func (l *workerLease) acked() int64 { return l.holder.Acked() }
 
@@ -28,10 +30,19 @@ func (l *workerLease) acked() int64 { return l.holder.Acked() }
 // ended at no time that is known, which for the holder is long before the run.
 func (l *workerLease) end() time.Duration { return max(0, l.holder.End().Sub(l.epoch)) }
 
-func (l *workerLease) held(now time.Duration) bool {
-	return l.holder.Phase(l.epoch.Add(now)) == lease.Held
+func (l *workerLease) phase(now time.Duration) lease.Phase { return l.holder.Phase(l.epoch.Add(now)) }
+
+func (l *workerLease) held(now time.Duration) bool { return l.phase(now) == lease.Held }
+
+// coasts tells that the worker goes on without a manager.
+func (l *workerLease) coasts(now time.Duration) bool {
+	p := l.phase(now)
+	return p == lease.Coasting || p == lease.Isolated
 }
 
-func (l *workerLease) expired(now time.Duration) bool {
-	return l.holder.Phase(l.epoch.Add(now)) == lease.Expired
+func (l *workerLease) expired(now time.Duration) bool { return l.phase(now) == lease.Expired }
+
+// remaining is how long the phase lasts if nothing is heard; 0 for ever.
+func (l *workerLease) remaining(now time.Duration) time.Duration {
+	return l.holder.Remaining(l.epoch.Add(now))
 }

@@ -12,7 +12,7 @@ import (
 // image is the user's, so it may.
 const (
 	// FaultLieThrottled and FaultLieFailed report ten thousand requests per second beside
-	// those that there are, all refused or all failed, and long; FaultLieFast and
+	// those that there are, all throttled or all failed, and long; FaultLieFast and
 	// FaultLieSlow the same, accepted in a microsecond or in a minute; FaultLieBodies the
 	// same with bodies of 5 GiB.
 	FaultLieThrottled = "lie-throttled"

@@ -19,6 +19,7 @@ type manager struct {
 	drift  float64
 	tick   event
 	dying  bool // it dies in the middle of its next writes
+	waits  bool // another is to begin when the API is back
 
 	saved     protocol.Snapshot
 	recorded  map[string]map[string]protocol.Recorded // by transfer and prefix
@@ -39,9 +40,12 @@ type observation struct {
 // clock is the time by the manager's clock.
 func (m *manager) clock() time.Time { return m.fleet.time(drifted(m.fleet.now, m.drift)) }
 
-// start begins to lead from what the API holds.
+// start begins to lead from what the API holds, as soon as it can be reached.
 func (m *manager) start() {
 	f := m.fleet
+	if m.waits = f.api.outages > 0; m.waits {
+		return
+	}
 	core, err := coordination.NewPipelineCoordinator(coordination.Options{
 		Rand: rand.New(rand.NewPCG(m.random.Uint64(), 1)), Without: m.fleet.without,
 	})
@@ -53,6 +57,10 @@ func (m *manager) start() {
 	now := m.clock()
 	snapshot := m.saved
 	snapshot.Epoch = m.epoch
+	if k := f.scenario.Known; k != nil && m.epoch == 1 {
+		known := protocol.NetworkProfile{RequestRate: float64(k.Requests), BaseLatency: time.Duration(k.BaseLatency), Confidence: float64(k.Confidence)}.Aged(time.Duration(k.Age))
+		snapshot.Known = &known
+	}
 	must(core.Start(now, snapshot))
 	for _, w := range f.works {
 		m.admit(now, w)
@@ -66,7 +74,8 @@ func (m *manager) start() {
 func (m *manager) admit(now time.Time, w *work) {
 	id := protocol.TransferID(w.spec.Name)
 	must(m.core.PutTransfer(now, protocol.Transfer{
-		ID: id, Tenant: w.spec.Tenant, Weight: w.spec.Weight, Config: m.fleet.config, Recorded: m.recorded[w.spec.Name],
+		ID: id, Tenant: w.spec.Tenant, Weight: w.spec.Weight,
+		Share: protocol.TenantShare{Weight: w.spec.TenantWeight, Most: float64(w.spec.TenantMost)}, Config: m.fleet.config, Recorded: m.recorded[w.spec.Name],
 	}))
 	for _, p := range m.fleet.pods {
 		if g, ok := m.fleet.api.grants[p.worker.id]; ok && p.work == w {
@@ -84,12 +93,17 @@ func (m *manager) work() {
 	if m.core == nil {
 		return
 	}
+	if f.api.outages > 0 {
+		f.set(&m.tick, f.now+time.Duration(float64(m.core.Interval())/(1+m.drift)))
+		return
+	}
 	now := m.clock()
 	for _, w := range f.works {
 		m.schedule(w)
 	}
 	for _, p := range f.pods {
 		m.observe(now, p)
+		m.core.Stored(now, p.worker.id, f.api.grants[p.worker.id].ID())
 	}
 	f.check.listen(f)
 	m.remove(now)
@@ -98,6 +112,7 @@ func (m *manager) work() {
 			m.core.Drain(now, protocol.TransferID(w.spec.Name))
 		}
 	}
+	must(m.core.Limit(f.limits()))
 	plan := m.core.Tick(now)
 	m.count()
 	f.set(&m.tick, f.now+time.Duration(float64(m.core.Interval())/(1+m.drift)))
@@ -157,6 +172,10 @@ func (m *manager) countHung(window int) {
 	}
 }
 
+// endlessPlan is how many times what its workers are assigned ahead is planned of endless
+// work: enough for their reserves.
+const endlessPlan = 256
+
 // schedule queues what has appeared; of endless work, so much that every worker
 // can be given its share.
 func (m *manager) schedule(w *work) {
@@ -167,7 +186,7 @@ func (m *manager) schedule(w *work) {
 	for _, p := range w.prefixes {
 		want := int64(len(p.archives))
 		if w.endless {
-			want = p.ended + int64(4*workers*m.fleet.config.PipelineDepth)
+			want = p.ended + int64(endlessPlan*workers*m.fleet.config.PipelineDepth)
 		}
 		if want <= m.scheduled[p] {
 			continue
@@ -216,7 +235,7 @@ func (m *manager) remove(now time.Time) {
 
 // recordProgress keeps what a later manager begins with.
 func (m *manager) recordProgress() {
-	if !slices.ContainsFunc(m.fleet.scenario.Faults, func(f Fault) bool { return f.Kind == FaultManager }) {
+	if !slices.ContainsFunc(m.fleet.scenario.Faults, func(f Fault) bool { return f.Kind == FaultManager || f.Kind == FaultAPI }) {
 		return
 	}
 	for _, w := range m.fleet.works {
@@ -266,4 +285,14 @@ func (m *manager) kill(after time.Duration) {
 		f.cancel(&m.tick)
 	}
 	f.after(max(after, 2*f.config.UpdateInterval), m.start)
+}
+
+// depose ends a manager that could not renew its leadership; another begins when the
+// API is back.
+func (m *manager) depose() {
+	if m.core == nil || m.fleet.api.outages == 0 {
+		return
+	}
+	m.core, m.waits = nil, true
+	m.fleet.cancel(&m.tick)
 }

@@ -201,7 +201,7 @@ func (o *oracle) capacities(now time.Duration) func(name string) float64 {
 		s.takeTenant(now, t, values)
 	}
 	for _, f := range s.Faults {
-		if s.faulty(now, f) && (f.Kind == FaultRefusals || f.Kind == FaultTimeouts || f.Kind == FaultErrors) {
+		if s.faulty(now, f) && (f.Kind == FaultThrottling || f.Kind == FaultTimeouts || f.Kind == FaultErrors) {
 			for name := range o.partitions {
 				if f.Partition == "" || f.Partition == name {
 					values["partition "+name] = 0

@@ -31,11 +31,11 @@ const pressureMemory = 10
 // partition admits the requests of some prefixes. Under lasting pressure it splits
 // in parts of the same rate each; when idle, the parts become one again.
 type partition struct {
-	spec   Partition
-	rate   float64    // of one part, requests per second
-	parts  int        // it is split into
-	shards []*policer // one, unless it was split by prefixes
-	dark   string     // the kind of blackout; "" for none
+	spec     Partition
+	rate     float64    // of one part, requests per second
+	parts    int        // it is split into
+	shards   []*policer // one, unless it was split by prefixes
+	blackout string     // the kind of blackout; "" for none
 
 	offered  int // requests in this second
 	recent   [pressureMemory]int

@@ -18,7 +18,7 @@ type path struct {
 	partitions map[string]*partition
 	order      []*partition
 	service    *rand.Rand
-	refusal    *rand.Rand
+	throttle   *rand.Rand
 	failure    *rand.Rand
 	deadlines  *deadlines // of requests
 }
@@ -34,7 +34,7 @@ func stream(seed uint64, purpose string) *rand.Rand {
 func newPath(s *Scenario, seed uint64) *path {
 	p := &path{
 		scenario: s, links: map[string]*link{}, partitions: map[string]*partition{},
-		service: stream(seed, "service"), refusal: stream(seed, "refusal"), failure: stream(seed, "failure"),
+		service: stream(seed, "service"), throttle: stream(seed, "refusal"), failure: stream(seed, "failure"),
 	}
 	p.deadlines = newDeadlines(&p.agenda, time.Duration(s.RequestTimeout))
 	for _, l := range s.Links {
@@ -52,7 +52,7 @@ func (p *path) host(link string, nic float64) *host {
 	return p.links[link].host(nic, float64(p.scenario.ConnectionRate))
 }
 
-// request is one request: admitted by its partition or refused, its body sent,
+// request is one request: admitted by its partition or throttled, its body sent,
 // served, answered. A request may be used again once it has ended.
 type request struct {
 	path      *path
@@ -89,35 +89,35 @@ func (r *request) start() {
 	r.running, r.started, r.served = true, p.now, 0
 	p.deadlines.set(&r.deadline)
 	switch {
-	case r.partition.dark == FaultTimeouts:
+	case r.partition.blackout == FaultTimeouts:
 		r.partition.offered++
-	case r.partition.dark == FaultRefusals:
+	case r.partition.blackout == FaultThrottling:
 		r.partition.offered++
-		r.refuse()
+		r.throttle()
 	case !r.partition.admit(p.now, r.prefix):
-		r.refuse()
+		r.throttle()
 	default:
 		r.outcome = baseline.Accepted
 		r.host.send(&r.body, r.size)
 	}
 }
 
-// refuse answers 503.
-func (r *request) refuse() {
+// throttle answers 503.
+func (r *request) throttle() {
 	s := &r.path.scenario.Service
 	r.outcome = baseline.Throttled
-	spread := float64(s.RefusalMax - s.RefusalMin)
-	r.path.set(&r.answer, r.path.now+time.Duration(float64(s.RefusalMin)+spread*r.path.refusal.Float64()))
+	spread := float64(s.ThrottleMax - s.ThrottleMin)
+	r.path.set(&r.answer, r.path.now+time.Duration(float64(s.ThrottleMin)+spread*r.path.throttle.Float64()))
 }
 
 // serve begins when the body has arrived.
 func (r *request) serve() {
 	p := r.path
-	switch r.partition.dark {
+	switch r.partition.blackout {
 	case FaultTimeouts:
 		return
-	case FaultRefusals:
-		r.refuse()
+	case FaultThrottling:
+		r.throttle()
 		return
 	case FaultErrors:
 		r.outcome = baseline.Failed

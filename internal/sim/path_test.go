@@ -146,7 +146,7 @@ transfers: [{partSize: 1MB, workers: [{count: 2, maxInFlight: 3}]}]`, 2 * 3 * 1e
 duration: 100s
 links: [{bandwidth: 1000Gbps}]
 partitions: [{name: a, rate: 100/s}]
-faults: [{kind: refusals, at: 10s, for: 20s}]
+faults: [{kind: throttling, at: 10s, for: 20s}]
 tenants: [{rate: 30/s, from: 50s}]
 transfers: [{partSize: 1MB, workers: [{count: 1}]}]`, 1e6 * (100*30 + 70*50)},
 		"splits": {`

@@ -25,8 +25,8 @@ type recorder struct {
 	decisions                          []DecisionAt // of the coordinator, if they are traced
 	// state gives the window and the rate in force.
 	state func() (window int, rate float64)
-	// faultManager lets a fault of the manager happen.
-	faultManager func(time.Duration)
+	// faultManager and faultAPI let a fault of the manager or of the API happen.
+	faultManager, faultAPI func(time.Duration)
 
 	path *path
 }
@@ -44,7 +44,7 @@ func newRecorder(s *Scenario) *recorder {
 	count := int(time.Duration(s.Duration)/binWidth) + 1
 	return &recorder{
 		reused: -1, attempt: newSketch(), service: newSketch(), bins: make([]bin, count),
-		state: func() (int, float64) { return 0, 0 }, faultManager: func(time.Duration) {},
+		state: func() (int, float64) { return 0, 0 }, faultManager: func(time.Duration) {}, faultAPI: func(time.Duration) {},
 	}
 }
 

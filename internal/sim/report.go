@@ -184,14 +184,19 @@ func (x *worker) nextReport() protocol.Report {
 		MaxInFlight: x.group.MaxInFlight,
 		Drained:     x.grant.Drain && x.attempts == 0,
 	}
-	for _, l := range x.lanes {
+	held := x.policy.held()
+	for _, l := range x.prefixes {
 		if l != nil && l.meter.used {
 			l.meter.turn(x.limited)
 			c := l.meter.snapshot(l.prefix.name, l.law.Limit(x.fleet.time(now)), now-x.lastReport)
 			l.meter.measure(&c, now, x.reportInterval()*4/5)
+			if held {
+				c.SenderLimited, c.PolicyLimited = false, true
+			}
 			r.Prefixes = append(r.Prefixes, c)
 		}
 	}
+	x.steer(r.Prefixes)
 	x.lastReport = now
 	x.embellish(&r)
 	for i := range x.finished {
@@ -209,10 +214,30 @@ func (x *worker) nextReport() protocol.Report {
 
 // obeys says that nothing is in flight any more that the newest grant withdrew.
 func (x *worker) obeys() bool {
-	for _, l := range x.lanes {
+	for _, l := range x.prefixes {
 		if l != nil && (l.meter.inFlight > l.limits.Window || len(l.meter.withdrawn) > 0) {
 			return false
 		}
 	}
 	return true
+}
+
+// steer takes in the latency of the interval that a report tells of.
+func (x *worker) steer(prefixes []protocol.PrefixCounters) {
+	var sum, weight float64
+	for _, p := range prefixes {
+		sum += p.AttemptP50.Seconds() * float64(p.Newest.Accepted)
+		weight += float64(p.Newest.Accepted)
+	}
+	var latency time.Duration
+	if weight > 0 {
+		latency = time.Duration(sum / weight * float64(time.Second))
+	}
+	if !x.lease.coasts(x.clock()) {
+		x.coast.Steered(latency)
+		return
+	}
+	x.coast.Alone(latency)
+	x.setLimits(false)
+	x.pump()
 }

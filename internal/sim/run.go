@@ -163,14 +163,16 @@ func (r *run) change(c Change) {
 func (r *run) fault(f Fault) {
 	length := time.Duration(f.For)
 	switch f.Kind {
-	case FaultRefusals, FaultTimeouts, FaultErrors:
-		r.darken(f, f.Kind)
+	case FaultThrottling, FaultTimeouts, FaultErrors:
+		r.blackOut(f, f.Kind)
 		r.after(length, func() {
-			r.darken(f, "")
+			r.blackOut(f, "")
 			r.record.disturbance(r.now)
 		})
 	case FaultManager:
 		r.record.faultManager(length)
+	case FaultAPI:
+		r.record.faultAPI(length)
 	default:
 		for _, p := range r.victims(f) {
 			r.strike(p, f.Kind, length)
@@ -178,10 +180,10 @@ func (r *run) fault(f Fault) {
 	}
 }
 
-func (r *run) darken(f Fault, kind string) {
+func (r *run) blackOut(f Fault, kind string) {
 	for _, p := range r.order {
 		if f.Partition == "" || p.spec.Name == f.Partition {
-			p.dark = kind
+			p.blackout = kind
 		}
 	}
 }
@@ -235,7 +237,7 @@ type tenant struct {
 }
 
 // newTenant begins at its time: with so many requests at once, or so many per
-// second. A refused request is tried again like a new one, after a pause with
+// second. A throttled request is tried again like a new one, after a pause with
 // full jitter of up to a tenth of a second, as an SDK's first retry.
 func newTenant(r *run, spec *Tenant) {
 	random := stream(r.seed, "tenant "+spec.Name)

@@ -17,23 +17,27 @@ type Scenario struct {
 	Tenants        []Tenant    `yaml:"tenants"`
 	Changes        []Change    `yaml:"changes"`
 	Faults         []Fault     `yaml:"faults"`
-	Messages       Messages    `yaml:"messages"`
+	// Known is what the destination is known for from before.
+	Known *Known `yaml:"known"`
+	// Limits are those of a policy, each in force until the next one is.
+	Limits   []Limit  `yaml:"limits"`
+	Messages Messages `yaml:"messages"`
 	// Targets are conditions on results of the adaptive controller, such as
 	// goodputOfOracle: ">= 0.97".
 	Targets map[string]Target `yaml:"targets"`
 }
 
 // Service is how long the destination takes to answer: a lognormal time, a
-// refusal's time between RefusalMin and RefusalMax.
+// 503's time between ThrottleMin and ThrottleMax.
 type Service struct {
 	Median    Duration `yaml:"median"`
 	Sigma     float64  `yaml:"sigma"`
 	SlowShare Share    `yaml:"slowShare"`
 	SlowTime  Duration `yaml:"slowTime"`
 	// ErrorShare of the requests is answered 500.
-	ErrorShare Share    `yaml:"errorShare"`
-	RefusalMin Duration `yaml:"refusalMin"`
-	RefusalMax Duration `yaml:"refusalMax"`
+	ErrorShare  Share    `yaml:"errorShare"`
+	ThrottleMin Duration `yaml:"throttleMin"`
+	ThrottleMax Duration `yaml:"throttleMax"`
 }
 
 // Link is shared evenly by all requests whose bodies are under way on it.
@@ -81,6 +85,9 @@ type Transfer struct {
 	Weight int    `yaml:"weight"`
 	// Tenant is whose it is; transfers of one name or of none are one tenant's.
 	Tenant string `yaml:"tenant"`
+	// TenantWeight and TenantMost are the share that a policy gives the tenant; 0 for none.
+	TenantWeight int   `yaml:"tenantWeight"`
+	TenantMost   Share `yaml:"tenantMost"`
 	// PartSize is the payload of one request.
 	PartSize Size `yaml:"partSize"`
 	// ArchiveParts is how many parts an archive has.
@@ -144,6 +151,24 @@ type Change struct {
 	NIC       Bandwidth `yaml:"nic"`
 }
 
+// Known is a profile of the destination.
+type Known struct {
+	Requests    Rate     `yaml:"requests"`
+	BaseLatency Duration `yaml:"baseLatency"`
+	Confidence  Share    `yaml:"confidence"`
+	Age         Duration `yaml:"age"`
+}
+
+// Limit is what a policy allows from a time on; what is left out is not bounded.
+type Limit struct {
+	At       Duration  `yaml:"at"`
+	Bytes    Bandwidth `yaml:"bytes"`
+	Requests Rate      `yaml:"requests"`
+	InFlight int       `yaml:"inFlight"`
+	// Suspended: nothing may be sent.
+	Suspended bool `yaml:"suspended"`
+}
+
 // Fault is something that breaks, at a time, for a while, once or again and again.
 type Fault struct {
 	Kind  string   `yaml:"kind"`
@@ -160,10 +185,10 @@ type Fault struct {
 
 // The kinds of faults.
 const (
-	// FaultRefusals answers every request 503, FaultTimeouts none, FaultErrors 500.
-	FaultRefusals = "refusals"
-	FaultTimeouts = "timeouts"
-	FaultErrors   = "errors"
+	// FaultThrottling answers every request 503, FaultTimeouts none, FaultErrors 500.
+	FaultThrottling = "throttling"
+	FaultTimeouts   = "timeouts"
+	FaultErrors     = "errors"
 	// FaultHang freezes worker processes, FaultCrash kills pods, which others
 	// replace, FaultRestart kills processes, which begin again in the same pod,
 	// FaultIsolate cuts workers off from the API.
@@ -173,6 +198,9 @@ const (
 	FaultIsolate = "isolate"
 	// FaultManager kills the manager; another begins after For.
 	FaultManager = "manager"
+	// FaultAPI keeps everybody from the API: workers and manager read and write nothing.
+	// A manager that cannot renew its leadership ends; another begins when the API is back.
+	FaultAPI = "api"
 )
 
 // Messages is what the messages between workers, API and manager suffer.

@@ -14,16 +14,16 @@ const maxAttempts = 10
 // task is one part of an attempt: waiting for the gate, in flight, or waiting for
 // its next try.
 type task struct {
-	lane    *lane
-	attempt *attempt
-	part    int
-	tries   int
-	request *request
-	timer   event
-	grant   protocol.GrantID // whose limits it started under
-	floor   bool             // started after the lease had ended
-	waits   bool             // for its next try
-	broken  bool             // its connection broke while the process hung, which it has yet to see
+	prefixWork *prefixWork
+	attempt    *attempt
+	part       int
+	tries      int
+	request    *request
+	timer      event
+	grant      protocol.GrantID // whose limits it started under
+	floor      bool             // started after the lease had ended
+	waits      bool             // for its next try
+	broken     bool             // its connection broke while the process hung, which it has yet to see
 }
 
 func (x *worker) newTask(a *attempt, part int) *task {
@@ -36,8 +36,8 @@ func (x *worker) newTask(a *attempt, part int) *task {
 		t.request = x.fleet.path.newRequest(x.host, t)
 		t.timer.act = func() { x.unlessHung(t.again) }
 	}
-	l := a.lane
-	t.lane, t.attempt, t.part, t.tries, t.waits, t.broken = l, a, part, 0, false, false
+	l := a.prefixWork
+	t.prefixWork, t.attempt, t.part, t.tries, t.waits, t.broken = l, a, part, 0, false, false
 	t.request.partition, t.request.prefix = l.prefix.partition, l.prefix.place
 	t.request.size = float64(x.work.spec.PartSize)
 	a.tasks = append(a.tasks, t)
@@ -45,17 +45,17 @@ func (x *worker) newTask(a *attempt, part int) *task {
 }
 
 func (t *task) begin() {
-	t.lane.worker.retries.deposit(retryTokensPerStart)
+	t.prefixWork.worker.retries.deposit(retryTokensPerStart)
 	t.enqueue()
 }
 
 func (t *task) enqueue() {
-	t.lane.queue = append(t.lane.queue, t)
-	t.lane.pumpGate()
+	t.prefixWork.queue = append(t.prefixWork.queue, t)
+	t.prefixWork.pumpGate()
 }
 
 // pumpGate lets through what may start now.
-func (l *lane) pumpGate() {
+func (l *prefixWork) pumpGate() {
 	f := l.worker.fleet
 	for len(l.queue) > 0 {
 		now := f.time(f.now)
@@ -66,22 +66,31 @@ func (l *lane) pumpGate() {
 			}
 			return
 		}
-		t := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		l.law.Start(now)
-		t.grant = l.worker.limited
-		l.meter.begin(t.grant)
-		t.tries++
-		f.check.starts(l.worker, t)
-		f.record.started(t.request, l.law.InFlight())
-		t.request.start()
+		if l.worker.policy.holds(l) {
+			return
+		}
+		l.start(now)
 	}
+}
+
+// start lets the first task that waits through.
+func (l *prefixWork) start(now time.Time) {
+	f, t := l.worker.fleet, l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	l.worker.policy.take(now, t.request.size)
+	l.law.Start(now)
+	t.grant = l.worker.limited
+	l.meter.begin(t.grant)
+	t.tries++
+	f.check.starts(l.worker, t)
+	f.record.started(t.request, l.law.InFlight())
+	t.request.start()
 }
 
 // ended takes in the end of the request.
 func (t *task) ended(r *request) {
-	l := t.lane
+	l := t.prefixWork
 	f := l.worker.fleet
 	l.law.End()
 	l.meter.end(t.grant, f.now-r.started, r)
@@ -114,7 +123,7 @@ func (t *task) breaks() {
 
 // retry waits for the next try, or gives up.
 func (t *task) retry() {
-	x := t.lane.worker
+	x := t.prefixWork.worker
 	if t.tries == maxAttempts {
 		t.finish(false)
 		return
@@ -130,7 +139,7 @@ func (t *task) retry() {
 
 // again tries again once the budget of retries allows.
 func (t *task) again() {
-	x := t.lane.worker
+	x := t.prefixWork.worker
 	if !t.waits {
 		return // it was canceled while the process hung
 	}
@@ -157,13 +166,13 @@ func (t *task) leave() {
 	last := len(a.tasks) - 1
 	a.tasks[i] = a.tasks[last]
 	a.tasks = a.tasks[:last]
-	t.lane.files--
-	t.lane.worker.free = append(t.lane.worker.free, t)
+	t.prefixWork.files--
+	t.prefixWork.worker.free = append(t.prefixWork.worker.free, t)
 }
 
 // cancel ends the part because its archive was withdrawn.
 func (t *task) cancel() {
-	l := t.lane
+	l := t.prefixWork
 	f := l.worker.fleet
 	f.cancel(&t.timer)
 	t.waits = false
@@ -183,8 +192,8 @@ func (t *task) cancel() {
 	}
 }
 
-// inFlight lists the tasks of a lane whose requests are under way.
-func (l *lane) inFlight() []*task {
+// inFlight lists the tasks of a prefix whose requests are under way.
+func (l *prefixWork) inFlight() []*task {
 	var tasks []*task
 	if l == nil {
 		return nil

@@ -314,7 +314,7 @@ func (d draws) blackout() *Scenario {
 	s := d.onEither(180, 300)
 	s.RequestTimeout = oneOf(d, seconds(10), seconds(30))
 	s.Faults = []Fault{{
-		Kind: oneOf(d, FaultRefusals, FaultTimeouts, FaultErrors), At: seconds(60), For: d.seconds(2, 60),
+		Kind: oneOf(d, FaultThrottling, FaultTimeouts, FaultErrors), At: seconds(60), For: d.seconds(2, 60),
 	}}
 	return s
 }

@@ -40,10 +40,13 @@ type worker struct {
 	broken                int      // connections that broke while it hung
 	deferred              []func() // what happens once it is no longer hung
 	grant                 protocol.Grant
+	taken                 time.Duration // when that was known
 	obeyed                protocol.GrantID
 	limited               protocol.GrantID // the first grant with the limits of the newest
 	lease                 workerLease
-	lanes                 []*lane // by prefix, nil before the first use
+	coast                 pace.Coast
+	coasting              bool
+	prefixes              []*prefixWork // by prefix, nil before the first use
 	finished              []finishedArchive
 	attempts              int
 	lastReport            time.Duration
@@ -51,9 +54,10 @@ type worker struct {
 	drained               time.Duration // when it first reported that it is drained; 0 for not yet
 	retries               retryBudget
 	fiction               fiction
-	inForce               int   // windows in force while the lease holds
-	floorOn               *lane // where the floor is; nil while the lease holds
-	floored               int   // requests in flight that were started after the lease had ended
+	inForce               int         // windows in force while the lease holds
+	floorOn               *prefixWork // where the floor is; nil while the lease holds
+	policy                policyPace
+	floored               int // requests in flight that were started after the lease had ended
 	free                  []*task
 
 	reporting, turning event
@@ -63,6 +67,7 @@ type worker struct {
 // finishedArchive is an archive that ended, and the first report that said so.
 type finishedArchive struct {
 	outcome protocol.Outcome
+	attempt int
 	report  int64
 	begun   protocol.GrantID // the grant that it was begun under
 }
@@ -75,6 +80,7 @@ func newWorker(f *fleet, w *work, group *WorkerGroup, machine *host, name string
 	x.drift = (2*x.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
 	x.reporting.act = func() { x.unlessHung(x.report) }
 	x.turning.act = func() { x.unlessHung(x.turn) }
+	x.policy.due.act = func() { x.unlessHung(x.pumpWaiting) }
 	x.begin(0)
 	return x
 }
@@ -88,11 +94,13 @@ func (x *worker) begin(after int64) {
 	x.limited = protocol.GrantID{}
 	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = protocol.Grant{}, protocol.GrantID{}, 0, 0, nil
 	x.began = x.clock()
+	x.coast = pace.Coast{}
 	x.lease = newLease(x.fleet.epoch, x.began, after)
-	x.lanes = make([]*lane, len(x.work.prefixes))
+	x.prefixes = make([]*prefixWork, len(x.work.prefixes))
 	x.finished, x.attempts = nil, 0
 	x.fiction = fiction{kind: x.fiction.kind, at: x.fleet.now}
 	x.retries = newRetryBudget(x.fleet.now)
+	x.policy.begin()
 	x.fleet.set(&x.reporting, x.fleet.now)
 }
 
@@ -106,7 +114,8 @@ func (x *worker) end() {
 	x.broken = 0
 	x.fleet.cancel(&x.reporting)
 	x.fleet.cancel(&x.turning)
-	for _, l := range x.lanes {
+	x.fleet.cancel(&x.policy.due)
+	for _, l := range x.prefixes {
 		if l == nil {
 			continue
 		}
@@ -150,7 +159,7 @@ func (x *worker) hang() {
 	x.hung = true
 	x.inForce = 0
 	x.fleet.check.force(x)
-	for _, l := range x.lanes {
+	for _, l := range x.prefixes {
 		for _, t := range l.inFlight() {
 			t.request.drop()
 			t.request.outcome, t.request.served = baseline.Failed, 0
@@ -175,12 +184,11 @@ func (x *worker) thaw() {
 	}
 }
 
-// untilRead returns how long it takes until the worker next reads its lease,
-// which it does three times between two reports.
+// untilRead returns how long it takes until the worker next reads its lease.
 func (x *worker) untilRead() time.Duration {
 	every := readFirst
 	if x.grant.ReportInterval > 0 {
-		every = x.grant.ReportInterval / 4
+		every = protocol.ReadInterval(x.grant.ReportInterval)
 	}
 	return time.Duration(x.fleet.messages.Float64() * float64(every))
 }
@@ -199,6 +207,9 @@ func (x *worker) take(g protocol.Grant) {
 	if renewed && !g.LimitsAs(x.grant) {
 		x.limited = newer
 	}
+	if renewed {
+		x.taken = x.fleet.now
+	}
 	x.grant = g
 	sooner := x.reportInterval() < interval
 	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
@@ -208,10 +219,11 @@ func (x *worker) take(g protocol.Grant) {
 	if g.Instance == fmt.Sprint(x.instance) {
 		acknowledged = g.AcknowledgedReport
 	}
-	x.lease.acknowledge(acknowledged, g.Duration)
+	x.lease.acknowledge(acknowledged, g.Duration, g.Coasting)
 	x.fleet.check.leased(x)
 	x.forget()
 	x.assign()
+	x.policy.set(x, g.Pace)
 	x.setLimits(renewed)
 	x.pump()
 	if g.Drain && x.attempts == 0 {
@@ -219,10 +231,26 @@ func (x *worker) take(g protocol.Grant) {
 	}
 }
 
-// forget drops the ended archives that the manager has taken in.
+// confirm takes in that a request which was sent then found a grant in the API.
+func (x *worker) confirm(g protocol.Grant, sent time.Duration) {
+	if !x.alive || x.grant.ID() != g.ID() {
+		return
+	}
+	x.lease.confirm(sent)
+	if x.lease.coasts(x.clock()) {
+		x.setLimits(false)
+		x.pump()
+	}
+}
+
+// forget drops the ended archives that the manager has taken in, as Engine.forget.
 func (x *worker) forget() {
 	x.finished = slices.DeleteFunc(x.finished, func(f finishedArchive) bool {
-		return f.report > 0 && f.report <= x.lease.acked()
+		known := f.report > 0 && f.report <= x.lease.acked()
+		if known {
+			x.prefixWork(f.outcome.Archive.Prefix).forget(f)
+		}
+		return known
 	})
 }
 
@@ -235,21 +263,24 @@ func (x *worker) turn() {
 // assign takes the assignments of the grant over, and withdraws what is no longer
 // granted.
 func (x *worker) assign() {
-	before := map[*lane][]assigned{}
-	for _, l := range x.lanes {
+	before := map[*prefixWork][]assigned{}
+	for _, l := range x.prefixes {
 		if l != nil && len(l.assigned) > 0 {
 			before[l] = l.assigned
 			l.assigned = nil
 		}
+		if l != nil {
+			l.reserve = protocol.Ranges{}
+		}
 	}
 	if !x.grant.Drain {
 		for _, p := range x.grant.Prefixes {
-			if l := x.lane(p.Prefix); l != nil {
-				l.takeOver(p.Assignments, before[l])
+			if l := x.prefixWork(p.Prefix); l != nil {
+				l.takeOver(p.Assignments, p.Reserve, before[l])
 			}
 		}
 	}
-	for _, l := range x.lanes {
+	for _, l := range x.prefixes {
 		for _, as := range before[l] {
 			if as.run != nil && !l.holds(as.run) {
 				as.run.withdraw()
@@ -261,9 +292,9 @@ func (x *worker) assign() {
 // setLimits opens the gate as far as grant and lease allow.
 func (x *worker) setLimits(renewed bool) {
 	now := x.fleet.time(x.fleet.now)
-	allowed := x.allowed()
+	allowed, coasting := x.allowed(), x.lease.coasts(x.clock())
 	force := 0
-	for _, l := range x.lanes {
+	for _, l := range x.prefixes {
 		if l == nil {
 			continue
 		}
@@ -273,57 +304,23 @@ func (x *worker) setLimits(renewed bool) {
 		if next.Window > 0 {
 			l.limit = next.Window + filesAhead
 		}
-		if renewed || next != l.limits {
+		if renewed || next != l.limits || coasting != x.coasting {
 			l.limits = next
-			l.law.Set(now, next)
+			if coasting {
+				l.law.Narrow(now, next)
+			} else {
+				l.law.Set(now, next)
+			}
 			l.pumpGate()
 		}
 	}
 	if x.lease.expired(x.clock()) {
 		force = 0
 	} else if x.grant.Epoch > 0 {
-		x.fleet.set(&x.turning, x.fleet.now+time.Duration(float64(x.lease.end()-x.clock())/(1+x.drift))+1)
+		x.fleet.set(&x.turning, x.fleet.now+time.Duration(float64(x.lease.remaining(x.clock()))/(1+x.drift))+1)
 	}
-	x.inForce = force
+	x.inForce, x.coasting = force, coasting
 	x.fleet.check.force(x)
-}
-
-// allowed gives the limits that hold now, by prefix.
-func (x *worker) allowed() map[int]pace.Limit {
-	limits := map[int]pace.Limit{}
-	switch now := x.clock(); {
-	case x.grant.Drain || x.grant.Epoch == 0:
-	case x.lease.held(now):
-		for _, p := range x.grant.Prefixes {
-			if l := x.lane(p.Prefix); l != nil {
-				limits[l.prefix.index] = pace.Limit{Window: p.Window, Rate: p.Rate}
-			}
-		}
-	case x.lease.expired(now):
-		x.floor(limits)
-	}
-	return limits
-}
-
-// floor is one request at a time, on the first prefix that has archives left: the one
-// that it has been on before, as long as that has.
-func (x *worker) floor(limits map[int]pace.Limit) {
-	if l := x.floorOn; l != nil && slices.ContainsFunc(l.assigned, x.unfinished) {
-		limits[l.prefix.index] = pace.Floor()
-		return
-	}
-	x.floorOn = nil
-	for _, withWindow := range []bool{true, false} {
-		for _, p := range x.grant.Prefixes {
-			l := x.lane(p.Prefix)
-			if l == nil || (p.Window > 0) != withWindow || !slices.ContainsFunc(l.assigned, x.unfinished) {
-				continue
-			}
-			limits[l.prefix.index] = pace.Floor()
-			x.floorOn = l
-			return
-		}
-	}
 }
 
 // unfinished says that an archive has not ended and is, or could be, under way.
@@ -334,7 +331,7 @@ func (x *worker) unfinished(as assigned) bool {
 func (x *worker) room() bool { return len(x.finished)+x.attempts < maxFinished }
 
 func (x *worker) pump() {
-	for _, l := range x.lanes {
+	for _, l := range x.prefixes {
 		if l != nil {
 			l.pump()
 		}

@@ -77,7 +77,7 @@ func benchmarkUpload(b *testing.B, size, files int) {
 	}
 	b.Cleanup(client.Close)
 	gate := NewGate()
-	gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: 8}})
+	gate.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 8}})
 	u := NewUploader(UploaderOptions{Client: client, Gate: gate, Meter: NewMeter(gate)})
 	path := filepath.Join(b.TempDir(), "file")
 	if err := os.WriteFile(path, newFile(size).content, 0o600); err != nil {
@@ -102,7 +102,7 @@ func uploadAll(b *testing.B, u *Uploader, path string, size, files int) {
 		all.Go(func() {
 			for next.Add(1) <= int64(files) {
 				_, err := u.Upload(b.Context(), File{
-					Prefix: "lane", Key: "key", Size: int64(size),
+					Prefix: "prefix", Key: "key", Size: int64(size),
 					Open: func() (SourceFile, error) {
 						f, err := os.Open(path)
 						return osFile{f}, err

@@ -1,3 +1,3 @@
-// Package upload sends files, and archives that are made meanwhile, within granted windows
-// and rates.
+// Package upload sends files, and archives that are made while they are sent, within granted
+// windows and rates.
 package upload

@@ -242,7 +242,7 @@ func TestUploadRefusesAServerThatVerifiesNothing(t *testing.T) {
 
 func TestUploadStaysWithinTheWindow(t *testing.T) {
 	r := newRig(t, nil)
-	r.gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: 3}, {Prefix: "other", Window: 1}})
+	r.gate.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 3}, {Prefix: "second", Window: 1}})
 	r.proxy.Times(s3test.Always, func(*http.Request) bool { return true }, func(http.ResponseWriter, *http.Request) bool {
 		time.Sleep(2 * time.Millisecond)
 		return false
@@ -253,7 +253,7 @@ func TestUploadStaysWithinTheWindow(t *testing.T) {
 			f := newFile(1000 + i).file(fmt.Sprint("window/", i))
 			if i%10 == 0 {
 				f = newFile(20 * mebi).file(fmt.Sprint("window/", i))
-				f.Prefix = "other"
+				f.Prefix = "second"
 			}
 			if _, err := r.Upload(t.Context(), f); err != nil {
 				t.Errorf("Upload: %v", err)

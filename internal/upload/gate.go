@@ -11,8 +11,8 @@ import (
 	"cargoship.dev/operator/internal/pace"
 )
 
-// Limit is what may be sent on one prefix.
-type Limit struct {
+// PrefixLimit is what may be sent on one prefix.
+type PrefixLimit struct {
 	Prefix string
 	// Window is the most requests in flight at once.
 	Window int
@@ -29,34 +29,49 @@ func (g Grant) before(o Grant) bool {
 
 // Gate lets requests start as internal/pace has it for their prefix, first come,
 // first served. It is safe for concurrent use.
+//
+// Beyond that the whole worker may have a pace, which a policy sets.
 type Gate struct {
 	mu      sync.Mutex
-	lanes   map[string]*lane
+	queues  map[string]*prefixQueue
 	granted Grant
+	policy  policyPace
 }
 
 // NewGate returns a gate that lets nothing through until Set.
-func NewGate() *Gate { return &Gate{lanes: map[string]*lane{}} }
+func NewGate() *Gate {
+	g := &Gate{queues: map[string]*prefixQueue{}}
+	g.policy.init(g.pumpHeld)
+	return g
+}
 
 // Set replaces all limits by those of a grant. Prefixes that are not named have no window.
 // Requests in flight go on, and nothing starts while they fill a shrunk window.
-func (g *Gate) Set(from Grant, limits []Limit) {
+func (g *Gate) Set(from Grant, limits []PrefixLimit) { g.replace(from, limits, (*pace.Pacer).Set) }
+
+// Narrow replaces all limits by those that a worker without a manager sets itself, within
+// its grant: pauses after 503s go on.
+func (g *Gate) Narrow(from Grant, limits []PrefixLimit) {
+	g.replace(from, limits, (*pace.Pacer).Narrow)
+}
+
+func (g *Gate) replace(from Grant, limits []PrefixLimit, replace func(*pace.Pacer, time.Time, pace.Limit)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.granted = from
 	now := time.Now()
-	granted := make(map[string]Limit, len(limits))
+	granted := make(map[string]PrefixLimit, len(limits))
 	for _, l := range limits {
 		granted[l.Prefix] = l
-		g.lane(l.Prefix)
+		g.queue(l.Prefix)
 	}
-	for prefix, l := range g.lanes {
+	for prefix, q := range g.queues {
 		limit := granted[prefix]
-		l.law.Set(now, pace.Limit{Window: limit.Window, Rate: limit.Rate})
-		l.granted = from
-		l.pump(now)
-		if l.idle(now) {
-			delete(g.lanes, prefix)
+		replace(&q.pacer, now, pace.Limit{Window: limit.Window, Rate: limit.Rate})
+		q.granted = from
+		g.pumpQueue(q, now)
+		if q.idle(now) {
+			delete(g.queues, prefix)
 		}
 	}
 }
@@ -65,32 +80,74 @@ func (g *Gate) Set(from Grant, limits []Limit) {
 // called once when it has ended, and the grant under whose limits it starts. The error
 // is ctx's.
 func (g *Gate) Acquire(ctx context.Context, prefix string) (release func(), from Grant, err error) {
-	if err := ctx.Err(); err != nil {
+	a, err := g.admit(ctx, prefix)
+	if err != nil {
 		return nil, Grant{}, err
 	}
+	return a.release, a.from, nil
+}
+
+// admission is a request that was let through.
+type admission struct {
+	// release must be called once when the request has ended.
+	release func()
+	from    Grant
+	// charge tells how much the request carries, in bytes.
+	charge func(bytes int64)
+}
+
+func (g *Gate) admit(ctx context.Context, prefix string) (admission, error) {
+	if err := ctx.Err(); err != nil {
+		return admission{}, err
+	}
 	g.mu.Lock()
-	l := g.lane(prefix)
+	q := g.queue(prefix)
 	w := &waiter{start: make(chan struct{})}
-	l.queue = append(l.queue, w)
-	l.pump(time.Now())
+	q.waiting = append(q.waiting, w)
+	g.pumpQueue(q, time.Now())
 	g.mu.Unlock()
 	select {
 	case <-w.start:
 	case <-ctx.Done():
-		if g.withdraw(l, w) {
-			return nil, Grant{}, ctx.Err()
+		if g.withdraw(q, w) {
+			return admission{}, ctx.Err()
 		}
 	}
-	return sync.OnceFunc(func() { g.release(l) }), w.from, nil
+	return g.admission(q, w), nil
 }
 
-// Accepted tells that a request on the prefix succeeded, Throttled that it was
-// refused: then the rate at which requests start is cut for a while.
+func (g *Gate) admission(q *prefixQueue, w *waiter) admission {
+	return admission{
+		release: sync.OnceFunc(func() { g.release(q) }),
+		from:    w.from,
+		charge:  func(bytes int64) { g.charge(w.expected, bytes) },
+	}
+}
+
+// spare lets a request through if it may start at once and none waits to.
+func (g *Gate) spare(prefix string) (admission, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q, now := g.queues[prefix], time.Now()
+	if q == nil || len(q.waiting) > 0 || len(g.policy.waiting) > 0 || g.policy.wait(now) > 0 {
+		return admission{}, false
+	}
+	if ok, _ := q.pacer.Ready(now); !ok {
+		return admission{}, false
+	}
+	w := &waiter{start: make(chan struct{})}
+	q.waiting = append(q.waiting, w)
+	g.start(q, now)
+	return g.admission(q, w), true
+}
+
+// Accepted reports that a request on the prefix succeeded, Throttled that it was throttled:
+// then the rate at which requests start is cut for a while.
 func (g *Gate) Accepted(prefix string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l := g.lanes[prefix]; l != nil {
-		l.law.Accepted()
+	if q := g.queues[prefix]; q != nil {
+		q.pacer.Accepted()
 	}
 }
 
@@ -98,8 +155,8 @@ func (g *Gate) Accepted(prefix string) {
 func (g *Gate) Throttled(prefix string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l := g.lanes[prefix]; l != nil {
-		l.law.Throttled(time.Now())
+	if q := g.queues[prefix]; q != nil {
+		q.pacer.Throttled(time.Now())
 	}
 }
 
@@ -114,85 +171,103 @@ func (g *Gate) grant() Grant {
 func (g *Gate) limit(prefix string) (window int, rate float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[prefix]
-	if l == nil {
+	q := g.queues[prefix]
+	if q == nil {
 		return 0, 0
 	}
-	limit := l.law.Limit(time.Now())
+	limit := q.pacer.Limit(time.Now())
 	return limit.Window, limit.Rate
 }
 
-func (g *Gate) lane(prefix string) *lane {
-	l := g.lanes[prefix]
-	if l == nil {
-		l = &lane{law: pace.NewLane(rand.Uint64()), granted: g.granted}
-		l.timer = time.AfterFunc(math.MaxInt64, func() { g.pumpLane(l) })
-		l.timer.Stop()
-		g.lanes[prefix] = l
+func (g *Gate) queue(prefix string) *prefixQueue {
+	q := g.queues[prefix]
+	if q == nil {
+		q = &prefixQueue{pacer: pace.NewPacer(rand.Uint64()), granted: g.granted}
+		q.timer = time.AfterFunc(math.MaxInt64, func() { g.pump(q) })
+		q.timer.Stop()
+		g.queues[prefix] = q
 	}
-	return l
+	return q
 }
 
-func (g *Gate) pumpLane(l *lane) {
+func (g *Gate) pump(q *prefixQueue) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l.pump(time.Now())
+	g.pumpQueue(q, time.Now())
 }
 
-func (g *Gate) release(l *lane) {
+func (g *Gate) release(q *prefixQueue) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l.law.End()
-	l.pump(time.Now())
+	q.pacer.End()
+	g.pumpQueue(q, time.Now())
 }
 
 // withdraw takes w out of the queue; false means that it has just been let through.
-func (g *Gate) withdraw(l *lane, w *waiter) bool {
+func (g *Gate) withdraw(q *prefixQueue, w *waiter) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	i := slices.Index(l.queue, w)
+	i := slices.Index(q.waiting, w)
 	if i < 0 {
 		return false
 	}
-	l.queue = slices.Delete(l.queue, i, i+1)
-	if len(l.queue) == 0 {
-		l.timer.Stop()
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	if len(q.waiting) == 0 {
+		q.timer.Stop()
 	}
 	return true
 }
 
 type waiter struct {
 	start chan struct{}
-	from  Grant // set before start is closed
+	// Set before start is closed: the grant, and the bytes that it was charged for.
+	from     Grant
+	expected float64
 }
 
-// lane holds the requests of one prefix. The gate's mutex guards it.
-type lane struct {
-	law     pace.Lane
+// prefixQueue holds the requests of one prefix that wait to start. The gate's mutex guards it.
+type prefixQueue struct {
+	pacer   pace.Pacer
 	granted Grant
-	queue   []*waiter
-	// timer pumps the lane when the next request is due, while requests wait for it.
+	waiting []*waiter
+	// timer pumps the queue when the next request is due, while requests wait for it.
 	timer *time.Timer
 }
 
-func (l *lane) idle(now time.Time) bool {
-	return l.law.Limit(now).Window == 0 && l.law.InFlight() == 0 && len(l.queue) == 0
+func (q *prefixQueue) idle(now time.Time) bool {
+	return q.pacer.Limit(now).Window == 0 && q.pacer.InFlight() == 0 && len(q.waiting) == 0
 }
 
-// pump lets through what may start now, and sets the timer for the next.
-func (l *lane) pump(now time.Time) {
-	l.timer.Stop()
-	for len(l.queue) > 0 {
-		if ok, wait := l.law.Ready(now); !ok {
-			if wait > 0 {
-				l.timer.Reset(wait)
-			}
+// pumpQueue lets through what may start now, and sets the timer for the next.
+func (g *Gate) pumpQueue(q *prefixQueue, now time.Time) {
+	q.timer.Stop()
+	for q.due(now) {
+		if g.policy.holds(now, q) {
 			return
 		}
-		l.queue[0].from = l.granted
-		close(l.queue[0].start)
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		l.law.Start(now)
+		g.start(q, now)
 	}
+}
+
+// due tells that a request waits which the pacer lets start; else the timer is set for when that
+// may be so.
+func (q *prefixQueue) due(now time.Time) bool {
+	if len(q.waiting) == 0 {
+		return false
+	}
+	ok, wait := q.pacer.Ready(now)
+	if !ok && wait > 0 {
+		q.timer.Reset(wait)
+	}
+	return ok
+}
+
+// start lets the first request of a queue through.
+func (g *Gate) start(q *prefixQueue, now time.Time) {
+	w := q.waiting[0]
+	w.from, w.expected = q.granted, g.policy.take(now)
+	close(w.start)
+	q.waiting[0] = nil
+	q.waiting = q.waiting[1:]
+	q.pacer.Start(now)
 }

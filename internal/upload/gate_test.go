@@ -26,7 +26,7 @@ func TestGateKeepsToTheWindow(t *testing.T) {
 	})
 }
 
-const modelLanes = 3
+const modelPrefixes = 3
 
 // gateModel counts what is in flight through a gate with a few prefixes.
 type gateModel struct {
@@ -35,14 +35,14 @@ type gateModel struct {
 	cancelAll context.CancelFunc
 	cancels   []context.CancelFunc
 
-	windows, waiting, inFlight [modelLanes]int
+	windows, waiting, inFlight [modelPrefixes]int
 	flights                    []flight
 	started                    chan flight
 	gone                       chan int
 }
 
 type flight struct {
-	lane    int
+	prefix  int
 	release func()
 }
 
@@ -53,31 +53,31 @@ func newGateModel() *gateModel {
 	}
 }
 
-func laneName(lane int) string { return string(rune('a' + lane)) }
+func prefixName(prefix int) string { return string(rune('a' + prefix)) }
 
 func (m *gateModel) set(t *rapid.T) {
-	var limits []Limit
+	var limits []PrefixLimit
 	for i := range m.windows {
 		m.windows[i] = rapid.IntRange(0, 4).Draw(t, "window")
 		if m.windows[i] > 0 || rapid.Bool().Draw(t, "named") {
-			limits = append(limits, Limit{Prefix: laneName(i), Window: m.windows[i]})
+			limits = append(limits, PrefixLimit{Prefix: prefixName(i), Window: m.windows[i]})
 		}
 	}
 	m.gate.Set(Grant{}, limits)
 }
 
 func (m *gateModel) acquire(t *rapid.T) {
-	lane := rapid.IntRange(0, modelLanes-1).Draw(t, "lane")
+	prefix := rapid.IntRange(0, modelPrefixes-1).Draw(t, "prefix")
 	ctx, cancel := context.WithCancel(m.ctx)
 	m.cancels = append(m.cancels, cancel)
-	m.waiting[lane]++
+	m.waiting[prefix]++
 	go func() {
-		release, _, err := m.gate.Acquire(ctx, laneName(lane))
+		release, _, err := m.gate.Acquire(ctx, prefixName(prefix))
 		if err != nil {
-			m.gone <- lane
+			m.gone <- prefix
 			return
 		}
-		m.started <- flight{lane, release}
+		m.started <- flight{prefix, release}
 	}()
 }
 
@@ -87,7 +87,7 @@ func (m *gateModel) release(t *rapid.T) {
 		return
 	}
 	i := rapid.IntRange(0, len(m.flights)-1).Draw(t, "flight")
-	m.inFlight[m.flights[i].lane]--
+	m.inFlight[m.flights[i].prefix]--
 	m.flights[i].release()
 	m.flights[i].release()
 	m.flights = slices.Delete(m.flights, i, i+1)
@@ -104,18 +104,18 @@ func (m *gateModel) check(t *rapid.T) {
 	for len(m.started) > 0 {
 		f := <-m.started
 		m.flights = append(m.flights, f)
-		m.waiting[f.lane]--
-		m.inFlight[f.lane]++
-		if m.inFlight[f.lane] > m.windows[f.lane] {
-			t.Fatalf("%d in flight on lane %d whose window is %d", m.inFlight[f.lane], f.lane, m.windows[f.lane])
+		m.waiting[f.prefix]--
+		m.inFlight[f.prefix]++
+		if m.inFlight[f.prefix] > m.windows[f.prefix] {
+			t.Fatalf("%d in flight on prefix %d whose window is %d", m.inFlight[f.prefix], f.prefix, m.windows[f.prefix])
 		}
 	}
 	for len(m.gone) > 0 {
 		m.waiting[<-m.gone]--
 	}
-	for i := range modelLanes {
+	for i := range modelPrefixes {
 		if m.waiting[i] > 0 && m.inFlight[i] < m.windows[i] {
-			t.Fatalf("%d wait on lane %d with %d in flight of %d", m.waiting[i], i, m.inFlight[i], m.windows[i])
+			t.Fatalf("%d wait on prefix %d with %d in flight of %d", m.waiting[i], i, m.inFlight[i], m.windows[i])
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestGateIsFirstComeFirstServed(t *testing.T) {
 		order := make(chan int, 10)
 		for i := range 10 {
 			go func() {
-				release, _, err := g.Acquire(t.Context(), "lane")
+				release, _, err := g.Acquire(t.Context(), "prefix")
 				if err != nil {
 					t.Errorf("Acquire: %v", err)
 					return
@@ -137,7 +137,7 @@ func TestGateIsFirstComeFirstServed(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 1}})
+		g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 1}})
 		for want := range 10 {
 			if got := <-order; got != want {
 				t.Fatalf("request %d started, want %d", got, want)
@@ -155,13 +155,13 @@ func starts(t *testing.T, g *Gate, duration time.Duration) []time.Duration {
 	var at []time.Duration
 	begun := time.Now()
 	for {
-		release, _, err := g.Acquire(ctx, "lane")
+		release, _, err := g.Acquire(ctx, "prefix")
 		if err != nil {
 			return at
 		}
 		at = append(at, time.Since(begun))
 		release()
-		// Without this a lane without a rate would never let the clock move.
+		// Without this a prefix without a rate would never let the clock move.
 		time.Sleep(time.Microsecond)
 	}
 }
@@ -173,7 +173,7 @@ func TestGatePacesStarts(t *testing.T) {
 	for _, rate := range []float64{0.5, 1, 7, 100, 3500} {
 		synctest.Test(t, func(t *testing.T) {
 			g := NewGate()
-			g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 2, Rate: rate}})
+			g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 2, Rate: rate}})
 			const seconds = 10
 			at := starts(t, g, seconds*time.Second)
 			// What the burst allows on top, and the last start that did not fit.
@@ -188,7 +188,7 @@ func TestGatePacesStarts(t *testing.T) {
 func TestGateSpreadsStartsEvenly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 2, Rate: 10}})
+		g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 2, Rate: 10}})
 		at := starts(t, g, 2*time.Second)
 		for i := 1; i < len(at); i++ {
 			if gap := at[i] - at[i-1]; i > 1 && gap < 75*time.Millisecond {
@@ -202,7 +202,7 @@ func TestGateSpreadsStartsEvenly(t *testing.T) {
 func TestGateForgetsIdleTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 100, Rate: 100}})
+		g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 100, Rate: 100}})
 		starts(t, g, 100*time.Millisecond)
 		time.Sleep(time.Minute)
 		if n := len(starts(t, g, 100*time.Millisecond)); n > 13 {
@@ -216,16 +216,16 @@ func TestGateForgetsIdleTime(t *testing.T) {
 func TestGateYieldsToThrottling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate()
-		g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 1000, Rate: 400}})
+		g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 1000, Rate: 400}})
 		starts(t, g, 3*time.Second)
 		for range 20 {
-			g.Throttled("lane")
+			g.Throttled("prefix")
 			time.Sleep(20 * time.Millisecond)
 		}
 		if n := len(starts(t, g, time.Second)); n > 100 {
 			t.Errorf("%d starts in the second after 20 rejections in a row at 400 per second, want at most 100", n)
 		}
-		g.Accepted("lane")
+		g.Accepted("prefix")
 		time.Sleep(20 * time.Second)
 		if n := len(starts(t, g, time.Second)); n < 390 {
 			t.Errorf("%d starts in a second, 20 s after the last refusal, want 390", n)
@@ -238,13 +238,13 @@ func TestGateSetWakesPacedRequests(t *testing.T) {
 	for _, rate := range []float64{0, 1000} {
 		synctest.Test(t, func(t *testing.T) {
 			g := NewGate()
-			g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 10, Rate: 0.01}})
+			g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 10, Rate: 0.01}})
 			if n := len(starts(t, g, time.Second)); n != 1 {
 				t.Fatalf("%d starts at the slow pace, want 1", n)
 			}
 			begun := time.Now()
-			time.AfterFunc(time.Second, func() { g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 10, Rate: rate}}) })
-			release, _, err := g.Acquire(t.Context(), "lane")
+			time.AfterFunc(time.Second, func() { g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 10, Rate: rate}}) })
+			release, _, err := g.Acquire(t.Context(), "prefix")
 			if err != nil {
 				t.Fatalf("Acquire: %v", err)
 			}
@@ -258,28 +258,28 @@ func TestGateSetWakesPacedRequests(t *testing.T) {
 
 func TestGateForgetsUnusedPrefixes(t *testing.T) {
 	g := NewGate()
-	g.Set(Grant{}, []Limit{{Prefix: "a", Window: 1}, {Prefix: "b", Window: 1}})
+	g.Set(Grant{}, []PrefixLimit{{Prefix: "a", Window: 1}, {Prefix: "b", Window: 1}})
 	release, _, err := g.Acquire(t.Context(), "a")
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
 	g.Set(Grant{}, nil)
-	if len(g.lanes) != 1 {
-		t.Errorf("%d lanes, want the one in flight", len(g.lanes))
+	if len(g.queues) != 1 {
+		t.Errorf("%d queues, want the one in flight", len(g.queues))
 	}
 	release()
 	g.Set(Grant{}, nil)
-	if len(g.lanes) != 0 {
-		t.Errorf("%d lanes, want none", len(g.lanes))
+	if len(g.queues) != 0 {
+		t.Errorf("%d queues, want none", len(g.queues))
 	}
 }
 
 func TestGateAcquireOfEndedContext(t *testing.T) {
 	g := NewGate()
-	g.Set(Grant{}, []Limit{{Prefix: "lane", Window: 1}})
+	g.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 1}})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := g.Acquire(ctx, "lane"); !errors.Is(err, context.Canceled) {
+	if _, _, err := g.Acquire(ctx, "prefix"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Acquire = %v, want context.Canceled", err)
 	}
 }

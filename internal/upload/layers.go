@@ -13,26 +13,39 @@ type request struct {
 	// from is what the body is a part of; nil for a request without data.
 	from source
 	part part
-	// clears: it clears away, and must not wait for the gate for long.
+	// clears: it cleans up, and must not wait for the gate for long.
 	clears bool
-	// send is one attempt.
-	send func(ctx context.Context, b *s3.Body) error
+	// send is one attempt; of a request with data it is store, which returns the ETag. Two
+	// attempts may run at once.
+	send  func(ctx context.Context) error
+	store func(ctx context.Context, b *s3.Body) (etag string, err error)
 
 	body *s3.Body
-	// grant is the one under whose limits it starts.
-	grant Grant
+	// stored is what the request has stored, if it has data.
+	stored outcome
+	// grant is the one under whose limits it starts, charge tells the gate what it carries.
+	grant  Grant
+	charge func(bytes int64)
 	// admitted is called once the request is through the gate; nil for no one.
 	admitted func()
 }
 
-// do sends a request as often as it takes. Every attempt makes the body anew, so that none
-// waits for its turn holding memory that others need to make progress. It is the first of
-// the layers, each of which does one thing and calls the next:
+// outcome is what a request has stored.
+type outcome struct {
+	etag   string
+	sum    s3.CRC
+	length int64
+}
+
+// do sends a request, with retries. Every attempt makes the body anew, so that none waits
+// for its turn holding memory that others need to make progress. It is the first of the
+// layers, each of which does one thing and calls the next:
 //
-//	do       repeats what may help, within a budget
-//	prepare  makes the body while the request waits, if there is memory for that
-//	admit    waits for the gate, and tells it what came of the request
+//	do       retries errors that may pass, within a budget
+//	prepare  makes the body while the request waits, if there is memory for it
+//	admit    waits for the gate, and reports the outcome to it
 //	load     makes the body if there is none yet
+//	hedge    sends the request once more if it is late, and takes the first answer
 //	measure  counts the request and takes its time
 //	attempt  sends it, and classifies the error
 func (u *Uploader) do(ctx context.Context, r *request) error {
@@ -58,7 +71,7 @@ func (r *request) done() {
 	r.body = nil
 }
 
-// passed tells, once, that the request is through the gate or will never be.
+// passed reports, once, that the request is through the gate or will never be.
 func (r *request) passed() {
 	if r.admitted != nil {
 		r.admitted()
@@ -83,17 +96,19 @@ func (u *Uploader) admit(ctx context.Context, r *request) *s3.Error {
 	return e
 }
 
-// abortPatience bounds how long a request that clears away waits for the gate.
+// abortPatience bounds how long a cleanup request waits for the gate.
 const abortPatience = time.Second
 
-// acquire waits for the gate. What clears away does not wait for long, nor when the gate is
-// closed: it may be so for good, and an open upload is worse than one small request beyond
-// the window.
+// acquire waits for the gate. A cleanup request does not wait for long, nor at a closed gate,
+// which may stay closed: an upload left open is worse than one small request beyond the
+// window.
 func (u *Uploader) acquire(ctx context.Context, r *request) (release func(), err error) {
 	if !r.clears {
-		release, r.grant, err = u.gate.Acquire(ctx, r.prefix)
-		return release, err
+		a, err := u.gate.admit(ctx, r.prefix)
+		r.grant, r.charge = a.from, a.charge
+		return a.release, err
 	}
+	r.charge = nil
 	if window, _ := u.gate.limit(r.prefix); window == 0 {
 		return func() {}, nil
 	}
@@ -112,27 +127,50 @@ func (u *Uploader) load(ctx context.Context, r *request) *s3.Error {
 			return s3.SourceError("read", r.key, err)
 		}
 	}
-	return u.measure(ctx, r)
+	return u.hedge(ctx, r)
 }
 
 func (u *Uploader) measure(ctx context.Context, r *request) *s3.Error {
 	ctx, t := s3.WithTiming(ctx)
 	m := u.meter.begin(r.prefix, r.grant)
-	if e := u.attempt(ctx, r); e != nil {
-		m.refused(e.Class)
+	if r.charge != nil {
+		r.charge(r.carries())
+		ctx = context.WithValue(ctx, admittedKey{}, true)
+	}
+	switch e := u.attempt(ctx, r); {
+	case e == nil:
+	case overtaken(ctx, e):
+		m.overtaken()
+		return e
+	default:
+		m.failed(e.Class)
 		return e
 	}
-	var bytes int64
-	if r.body != nil {
-		bytes = r.body.Length
-	}
-	m.accepted(bytes, t.Service(), r.body != nil)
+	m.accepted(r.carries(), t.Service(), r.body != nil)
 	return nil
 }
 
+// carries is how many bytes the request carries.
+func (r *request) carries() int64 {
+	if r.body == nil {
+		return 0
+	}
+	return r.body.Length
+}
+
 func (u *Uploader) attempt(ctx context.Context, r *request) *s3.Error {
-	if err := r.send(ctx, r.body); err != nil {
+	var err error
+	if r.store == nil {
+		err = r.send(ctx)
+	} else {
+		r.stored = outcome{sum: r.body.Sum(), length: r.body.Length}
+		r.stored.etag, err = r.store(ctx, r.body)
+	}
+	if err != nil {
 		return u.client.Judge(ctx, r.op, r.key, err)
+	}
+	if r.store != nil {
+		u.client.LearnETag(ctx, r.body, r.stored.etag)
 	}
 	return nil
 }

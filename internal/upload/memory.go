@@ -51,14 +51,14 @@ func newMemory(limit int64, taken func(most int64)) *memory {
 // usage counts the bytes of buffers in use.
 type usage struct {
 	held atomic.Int64
-	// told is called with the most there were at once, rounded up to usageStep; nil for no one.
+	// told is called with the maximum so far, rounded up to usageStep; it may be nil.
 	told func(most int64)
 
 	mu   sync.Mutex
 	most atomic.Int64
 }
 
-// usageStep is how much more bodies must take, in bytes, before anybody hears of it.
+// usageStep is by how much the maximum must rise, in bytes, before told is called.
 const usageStep = 4 << 20
 
 // count takes in that n more bytes are in use; fewer if it is negative.

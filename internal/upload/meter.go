@@ -16,6 +16,8 @@ type PrefixStats struct {
 	Prefix string
 	// Started counts requests begun; each ends as Accepted, Throttled or Failed.
 	Started, Accepted, Throttled, Failed int64
+	// Hedged counts those of Started that were the second attempt at a request that was late.
+	Hedged int64
 	// Bytes counts the payload of accepted requests.
 	Bytes int64
 	// Busy sums the duration of all requests that ended.
@@ -55,47 +57,52 @@ const (
 	ByWindow Bottleneck = "Window"
 	// ByRate: requests were paced, and the window was not in use.
 	ByRate Bottleneck = "Rate"
+	// ByPolicy: what was to be sent waited most of the time for the pace that a policy sets.
+	ByPolicy Bottleneck = "Policy"
 )
 
 // Meter counts requests by prefix. It is safe for concurrent use.
 type Meter struct {
 	gate *Gate
 
-	mu    sync.Mutex
-	since time.Time
-	lanes map[string]*laneMeter
+	mu       sync.Mutex
+	since    time.Time
+	prefixes map[string]*prefixMeter
 }
 
 // NewMeter returns a meter that compares with the limits of gate.
 func NewMeter(gate *Gate) *Meter {
-	return &Meter{gate: gate, since: time.Now(), lanes: map[string]*laneMeter{}}
+	return &Meter{gate: gate, since: time.Now(), prefixes: map[string]*prefixMeter{}}
 }
 
 // Snapshot returns the stats of every prefix that was ever sent to, by name, and
 // begins a new interval. What one says of durations is said again by the next until
-// it is so old that it was surely read, by the stands given then or now: else the
-// median of the few requests that ended last could pass for that of all since.
-func (m *Meter) Snapshot(stands time.Duration) []PrefixStats {
+// it has been kept for as long as that takes to be read, by the period given then or
+// now: otherwise the median of the few requests that ended last could pass for that of all.
+func (m *Meter) Snapshot(keep time.Duration) []PrefixStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
 	elapsed := now.Sub(m.since)
 	m.since = now
-	grant := m.gate.grant()
-	stats := make([]PrefixStats, 0, len(m.lanes))
-	for prefix, l := range m.lanes {
-		l.turn(grant)
+	grant, paced := m.gate.grant(), m.gate.paceLimits()
+	stats := make([]PrefixStats, 0, len(m.prefixes))
+	for prefix, p := range m.prefixes {
+		p.turn(grant)
 		window, rate := m.gate.limit(prefix)
-		s := l.snapshot(prefix, window, rate, elapsed)
-		l.measure(&s, now, stands)
+		s := p.snapshot(prefix, window, rate, elapsed)
+		if paced {
+			s.LimitedBy = ByPolicy
+		}
+		p.measure(&s, now, keep)
 		stats = append(stats, s)
 	}
 	slices.SortFunc(stats, func(a, b PrefixStats) int { return strings.Compare(a.Prefix, b.Prefix) })
 	return stats
 }
 
-// laneMeter counts the requests of one prefix. The meter's mutex guards it.
-type laneMeter struct {
+// prefixMeter counts the requests of one prefix. The meter's mutex guards it.
+type prefixMeter struct {
 	// total holds the cumulative counters only.
 	total         PrefixStats
 	inFlight      int
@@ -107,29 +114,29 @@ type laneMeter struct {
 }
 
 // durations of the requests that ended in one interval, when a snapshot showed them,
-// and how long that had to stand to be read.
+// and how long that had to be kept to be read.
 type durations struct {
 	attempt, service histogram
 	at               time.Time
-	stands           time.Duration
+	kept             time.Duration
 }
 
-// maxShown bounds the memory of a lane; the newest intervals become one.
+// maxShown bounds the memory of a prefix; the newest intervals become one.
 const maxShown = 8
 
 // The share of a window or rate below which it is not what limits the sender.
 const usedShare = 0.8
 
-func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed time.Duration) PrefixStats {
-	s := l.total
+func (p *prefixMeter) snapshot(prefix string, window int, rate float64, elapsed time.Duration) PrefixStats {
+	s := p.total
 	s.Prefix = prefix
-	s.MaxInFlight = l.maxInFlight
-	started := float64(s.Started - l.startedBefore)
-	windowUsed := float64(l.maxInFlight) >= usedShare*float64(window)
+	s.MaxInFlight = p.maxInFlight
+	started := float64(s.Started - p.startedBefore)
+	windowUsed := float64(p.maxInFlight) >= usedShare*float64(window)
 	// A cut may have grown back within the interval.
 	lowest := rate
-	if l.rateBefore > 0 {
-		lowest = min(rate, l.rateBefore)
+	if p.rateBefore > 0 {
+		lowest = min(rate, p.rateBefore)
 	}
 	rateUsed := rate > 0 && started >= usedShare*lowest*elapsed.Seconds()
 	switch {
@@ -140,92 +147,95 @@ func (l *laneMeter) snapshot(prefix string, window int, rate float64, elapsed ti
 	default:
 		s.LimitedBy = BySource
 	}
-	l.maxInFlight, l.startedBefore, l.rateBefore = l.inFlight, s.Started, rate
+	p.maxInFlight, p.startedBefore, p.rateBefore = p.inFlight, s.Started, rate
 	return s
 }
 
 // measure sets the quantiles and begins a new interval.
-func (l *laneMeter) measure(s *PrefixStats, now time.Time, stands time.Duration) {
-	l.shown = slices.DeleteFunc(l.shown, func(d durations) bool { return now.Sub(d.at) >= min(d.stands, stands) })
-	all := l.fresh
-	for i := range l.shown {
-		all.merge(&l.shown[i])
+func (p *prefixMeter) measure(s *PrefixStats, now time.Time, keep time.Duration) {
+	p.shown = slices.DeleteFunc(p.shown, func(d durations) bool { return now.Sub(d.at) >= min(d.kept, keep) })
+	all := newDurations()
+	all.merge(p.fresh)
+	for _, d := range p.shown {
+		all.merge(d)
 	}
-	s.Measured = all.attempt.total
+	s.Measured = all.attempt.count()
 	s.AttemptP50 = all.attempt.quantile(0.5)
 	s.ServiceP50, s.ServiceP99 = all.service.quantile(0.5), all.service.quantile(0.99)
-	switch last := len(l.shown) - 1; {
-	case l.fresh.attempt.total == 0:
-	case len(l.shown) < maxShown:
-		l.fresh.at, l.fresh.stands = now, stands
-		l.shown = append(l.shown, l.fresh)
+	switch last := len(p.shown) - 1; {
+	case p.fresh.attempt.count() == 0:
+	case len(p.shown) < maxShown:
+		p.fresh.at, p.fresh.kept = now, keep
+		p.shown = append(p.shown, p.fresh)
 	default:
-		l.shown[last].merge(&l.fresh)
-		l.shown[last].at, l.shown[last].stands = now, stands
+		p.shown[last].merge(p.fresh)
+		p.shown[last].at, p.shown[last].kept = now, keep
 	}
-	l.fresh = durations{}
+	p.fresh = newDurations()
 }
 
-func (d *durations) merge(e *durations) {
-	d.attempt.merge(&e.attempt)
-	d.service.merge(&e.service)
+func newDurations() durations { return durations{attempt: newHistogram(), service: newHistogram()} }
+
+func (d durations) merge(e durations) {
+	d.attempt.merge(e.attempt)
+	d.service.merge(e.service)
 }
 
 // turn begins the sample of a grant with other limits than the newest.
-func (l *laneMeter) turn(grant Grant) {
-	if l.total.Newest.Grant.before(grant) {
-		l.total.Newest, l.total.Before = Sample{Grant: grant}, l.total.Newest
+func (p *prefixMeter) turn(grant Grant) {
+	if p.total.Newest.Grant.before(grant) {
+		p.total.Newest, p.total.Before = Sample{Grant: grant}, p.total.Newest
 	}
 }
 
 // sample finds that of a grant; what belongs to neither counts nowhere.
-func (l *laneMeter) sample(grant Grant) *Sample {
+func (p *prefixMeter) sample(grant Grant) *Sample {
 	switch grant {
-	case l.total.Newest.Grant:
-		return &l.total.Newest
-	case l.total.Before.Grant:
-		return &l.total.Before
+	case p.total.Newest.Grant:
+		return &p.total.Newest
+	case p.total.Before.Grant:
+		return &p.total.Before
 	}
 	return &Sample{}
 }
 
 // measurement is one request being measured.
 type measurement struct {
-	meter *Meter
-	lane  *laneMeter
-	grant Grant
-	begun time.Time
+	meter  *Meter
+	prefix *prefixMeter
+	grant  Grant
+	begun  time.Time
 }
 
 // begin counts a request on the prefix as started, under the limits of a grant.
 func (m *Meter) begin(prefix string, grant Grant) measurement {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l := m.lanes[prefix]
-	if l == nil {
-		l = &laneMeter{}
-		m.lanes[prefix] = l
+	p := m.prefixes[prefix]
+	if p == nil {
+		p = &prefixMeter{fresh: newDurations()}
+		m.prefixes[prefix] = p
 	}
-	l.turn(grant)
-	l.total.Started++
-	l.sample(grant).Started++
-	l.inFlight++
-	l.maxInFlight = max(l.maxInFlight, l.inFlight)
-	return measurement{meter: m, lane: l, grant: grant, begun: time.Now()}
+	p.turn(grant)
+	p.total.Started++
+	p.sample(grant).Started++
+	p.inFlight++
+	p.maxInFlight = max(p.maxInFlight, p.inFlight)
+	return measurement{meter: m, prefix: p, grant: grant, begun: time.Now()}
 }
 
 // accepted ends a request that carried bytes of data; service is 0 when it was not
 // measured. Requests without data have another service time and are only counted.
 func (r measurement) accepted(bytes int64, service time.Duration, data bool) {
 	r.end(func(took time.Duration, of *Sample) {
-		r.lane.total.Accepted++
+		r.prefix.total.Accepted++
 		of.Accepted++
-		r.lane.total.Bytes += bytes
+		r.prefix.total.Bytes += bytes
 		if data {
-			r.lane.fresh.attempt.add(took)
+			r.prefix.fresh.attempt.add(took)
 		}
 		if data && service > 0 {
-			r.lane.fresh.service.add(service)
+			r.prefix.fresh.service.add(service)
 		}
 	})
 }
@@ -236,40 +246,67 @@ type answer struct {
 	after time.Duration
 }
 
-// answered takes the time until an answer begins. For one who reads it is the latency: how
-// long the rest takes is a matter of how much was asked for, and of who takes it in.
+// answered takes the time until a response begins. For reads this is the latency: how long
+// the rest takes depends on how much was asked for and how fast it is consumed.
 func (r measurement) answered() answer { return answer{r, time.Since(r.begun)} }
 
 // read ends a request whose answer was read.
 func (a answer) read(bytes int64) {
 	a.end(func(_ time.Duration, of *Sample) {
-		a.lane.total.Accepted++
+		a.prefix.total.Accepted++
 		of.Accepted++
-		a.lane.total.Bytes += bytes
-		a.lane.fresh.attempt.add(a.after)
-		a.lane.fresh.service.add(a.after)
+		a.prefix.total.Bytes += bytes
+		a.prefix.fresh.attempt.add(a.after)
+		a.prefix.fresh.service.add(a.after)
 	})
 }
 
-// refused ends a request that did not succeed. It stays out of the latencies:
-// rejections are answered faster, and time-outs slower, than work.
-func (r measurement) refused(class s3.Class) {
+// failed ends a request that did not succeed. It stays out of the latencies: errors are
+// faster, and timeouts slower, than successful requests.
+func (r measurement) failed(class s3.Class) {
 	r.end(func(_ time.Duration, of *Sample) {
 		if class == s3.Throttled {
-			r.lane.total.Throttled++
+			r.prefix.total.Throttled++
 			of.Throttled++
 		} else {
-			r.lane.total.Failed++
+			r.prefix.total.Failed++
 			of.Failed++
 		}
 	})
+}
+
+// overtaken ends a request that was cut off since the same was answered to another. It is no
+// failure: the server had not rejected it. It carried nothing, and its time would tell of less
+// than it takes.
+func (r measurement) overtaken() {
+	r.end(func(_ time.Duration, of *Sample) {
+		r.prefix.total.Accepted++
+		of.Accepted++
+	})
+}
+
+// hedged counts a second attempt on the prefix, on which the first has begun.
+func (m *Meter) hedged(prefix string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.prefixes[prefix].total.Hedged++
+}
+
+// Hedges counts all second attempts.
+func (m *Meter) Hedges() (n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.prefixes {
+		n += p.total.Hedged
+	}
+	return n
 }
 
 func (r measurement) end(count func(took time.Duration, of *Sample)) {
 	r.meter.mu.Lock()
 	defer r.meter.mu.Unlock()
 	took := time.Since(r.begun)
-	r.lane.inFlight--
-	r.lane.total.Busy += took
-	count(took, r.lane.sample(r.grant))
+	r.prefix.inFlight--
+	r.prefix.total.Busy += took
+	count(took, r.prefix.sample(r.grant))
 }

@@ -40,8 +40,8 @@ func (o *object) putParts(ctx context.Context) (Receipt, error) {
 	return receipt, nil
 }
 
-// givenUp says what becomes of an object when an upload of it cannot go on. If the upload is
-// gone, another attempt at it may have completed it.
+// givenUp returns the outcome for an object whose upload cannot go on. If the upload is gone,
+// another attempt may have completed it.
 func (o *object) givenUp(ctx context.Context, upload s3.OpenUpload, cause *s3.Error) (Receipt, error) {
 	if cause.Reason == s3.ReasonUploadVanished {
 		if receipt, found, _ := o.findStored(ctx); found {
@@ -72,7 +72,7 @@ func (o *object) create(ctx context.Context) (s3.OpenUpload, error) {
 		return err
 	})
 	if lost {
-		// What cannot be listed or aborted stays open; the file is not the worse for it.
+		// An upload that cannot be listed or aborted stays open, which does no harm to the file.
 		o.sweep(ctx, upload, begun)
 	}
 	if err == nil {
@@ -158,17 +158,19 @@ func (o *object) putPart(ctx context.Context, upload s3.OpenUpload, p *s3.Part) 
 	if stored, err := o.isStored(ctx, p); stored || err != nil {
 		return err
 	}
-	return o.do(ctx, &request{
+	sent := request{
 		op: "upload part", key: o.file.Key, prefix: o.file.Prefix, from: o.source, part: part{n: int(p.Number - 1)},
-		send: func(ctx context.Context, b *s3.Body) (err error) {
-			p.Sum, p.Length = b.Sum(), b.Length
-			p.ETag, err = o.client.UploadPart(ctx, upload, p.Number, o.bodies.algorithm, b)
+		store: func(ctx context.Context, b *s3.Body) (etag string, err error) {
+			etag, err = o.client.UploadPart(ctx, upload, p.Number, o.bodies.algorithm, b)
 			if err != nil && s3.Status(err) == 0 {
 				o.cutOff.Store(true)
 			}
-			return err
+			return etag, err
 		},
-	})
+	}
+	err := o.do(ctx, &sent)
+	p.ETag, p.Sum, p.Length = sent.stored.etag, sent.stored.sum, sent.stored.length
+	return err
 }
 
 // complete makes the parts an object. When the answer to one attempt was lost, the next

@@ -52,37 +52,27 @@ func (o *object) put(ctx context.Context) (Receipt, error) {
 // putWhole sends the object in one request. errors.Is(err, errLonger) if it has more than
 // one part.
 func (o *object) putWhole(ctx context.Context) (Receipt, error) {
-	// One allocation for both, since there are many small files.
-	var sent struct {
-		request
-		receipt Receipt
-	}
-	sent.request = request{
+	sent := request{
 		op: "put object", key: o.file.Key, prefix: o.file.Prefix, from: o.source, part: part{whole: true},
-		send: func(ctx context.Context, b *s3.Body) error {
-			etag, err := o.client.PutFile(ctx, o.object(), o.bodies.algorithm, b)
-			sent.receipt = o.receipt(etag, b.Sum().Encode(o.bodies.algorithm), 0, b.Length)
-			return err
+		store: func(ctx context.Context, b *s3.Body) (string, error) {
+			return o.client.PutFile(ctx, o.object(), o.bodies.algorithm, b)
 		},
 	}
-	if err := o.do(ctx, &sent.request); err != nil {
+	if err := o.do(ctx, &sent); err != nil {
 		return Receipt{}, err
 	}
-	return sent.receipt, nil
+	s := sent.stored
+	return o.receipt(s.etag, s.sum.Encode(o.bodies.algorithm), 0, s.length), nil
 }
 
 // control sends a request without data.
 func (o *object) control(ctx context.Context, op string, send func(context.Context) error) error {
-	return o.do(ctx, &request{op: op, key: o.file.Key, prefix: o.file.Prefix, send: func(ctx context.Context, _ *s3.Body) error {
-		return send(ctx)
-	}})
+	return o.do(ctx, &request{op: op, key: o.file.Key, prefix: o.file.Prefix, send: send})
 }
 
 // cleanup sends a request that clears away.
 func (o *object) cleanup(ctx context.Context, op string, send func(context.Context) error) error {
-	return o.do(ctx, &request{op: op, key: o.file.Key, prefix: o.file.Prefix, clears: true, send: func(ctx context.Context, _ *s3.Body) error {
-		return send(ctx)
-	}})
+	return o.do(ctx, &request{op: op, key: o.file.Key, prefix: o.file.Prefix, clears: true, send: send})
 }
 
 // object is what the server is told of it.

@@ -34,29 +34,34 @@ type readingTransport struct {
 func (t *readingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	prefix, charged := request.Context().Value(prefixKey{}).(string)
 	if !charged {
+		t.gate.owe()
 		return t.next.RoundTrip(request)
 	}
-	release, grant, err := t.gate.Acquire(request.Context(), prefix)
+	a, err := t.gate.admit(request.Context(), prefix)
 	if err != nil {
 		return nil, err
 	}
-	m := t.meter.begin(prefix, grant)
+	release := a.release
+	m := t.meter.begin(prefix, a.from)
 	response, err := t.next.RoundTrip(request)
 	switch {
 	case err != nil:
-		m.refused(s3.Transient)
+		m.failed(s3.Transient)
 		release()
 		return nil, err
 	case response.StatusCode == http.StatusServiceUnavailable, response.StatusCode == http.StatusTooManyRequests:
 		t.gate.Throttled(prefix)
-		m.refused(s3.Throttled)
+		m.failed(s3.Throttled)
 		release()
 	case response.StatusCode >= http.StatusInternalServerError:
-		m.refused(s3.Transient)
+		m.failed(s3.Transient)
 		release()
 	default:
 		t.gate.Accepted(prefix)
-		response.Body = &readingBody{ReadCloser: response.Body, end: sync.OnceFunc(release), m: m.answered()}
+		a.charge(max(0, response.ContentLength))
+		response.Body = &readingBody{ReadCloser: response.Body, end: sync.OnceFunc(release), m: m.answered(), pass: func(most int) int {
+			return t.gate.Pass(request.Context(), most)
+		}}
 	}
 	return response, nil
 }
@@ -68,10 +73,16 @@ type readingBody struct {
 	bytes int64
 	ended sync.Once
 	end   func()
+	// pass waits until some of the next bytes may pass, and returns how many, 0 for never.
+	pass func(most int) int
 }
 
 // Read implements io.Reader.
 func (b *readingBody) Read(p []byte) (int, error) {
+	if len(p) > 0 {
+		// At 0 the request has ended, as the reader then tells.
+		p = p[:max(1, b.pass(len(p)))]
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.bytes += int64(n)
 	if err != nil {
@@ -92,7 +103,7 @@ func (b *readingBody) done(whole bool) {
 		if whole {
 			b.m.read(b.bytes)
 		} else {
-			b.m.refused(s3.Transient)
+			b.m.failed(s3.Transient)
 		}
 		b.end()
 	})

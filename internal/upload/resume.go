@@ -49,8 +49,8 @@ func (s storedParts) holds(ctx context.Context, number int32, algorithm string, 
 //
 // An upload carries no mark of who created it. But one with a part of this object is of
 // this object; and one without parts, that is checked as this one, holds
-// nothing of anybody's: see clearEmpty. To go on is a convenience: an upload that the server
-// does not tell of is left alone.
+// nothing of anybody's: see clearEmpty. Resuming is a convenience: an upload that the server
+// does not list is left alone.
 func (o *object) resume(ctx context.Context) (best s3.OpenUpload, err error) {
 	for _, u := range o.file.ResumableUploads {
 		found, err := o.listParts(ctx, u)
@@ -108,7 +108,7 @@ func (o *object) clearEmpty(ctx context.Context, own s3.OpenUpload) {
 func (o *object) abortEmpty(ctx context.Context, algorithm string) {
 	for _, u := range o.empty {
 		if u.algorithm == algorithm {
-			_ = o.abort(ctx, u.OpenUpload) // It stays open, and the file is not the worse for it.
+			_ = o.abort(ctx, u.OpenUpload) // If it stays open, that does no harm to the file.
 		}
 	}
 	o.empty = nil

@@ -224,22 +224,22 @@ func TestUploadWhoseTwinIsFaster(t *testing.T) {
 
 func TestPartsAreLargerWhereRequestsArePaced(t *testing.T) {
 	for _, c := range []struct {
-		limit Limit
+		limit PrefixLimit
 		size  int64
 		want  int64
 	}{
-		{Limit{Window: 8}, 4 << 30, 8 * mebi},
-		{Limit{Window: 8, Rate: 100}, 4 << 30, 64 * mebi},
-		{Limit{Window: 8, Rate: 100}, 512 * mebi, 32 * mebi},
-		{Limit{Window: 8, Rate: 100}, 100 * mebi, 8 * mebi},
-		{Limit{Window: 0, Rate: 100}, 512 * mebi, 8 * mebi},
-		{Limit{Window: 8, Rate: 100}, 5 << 40, 525 * mebi},
+		{PrefixLimit{Window: 8}, 4 << 30, 8 * mebi},
+		{PrefixLimit{Window: 8, Rate: 100}, 4 << 30, 64 * mebi},
+		{PrefixLimit{Window: 8, Rate: 100}, 512 * mebi, 32 * mebi},
+		{PrefixLimit{Window: 8, Rate: 100}, 100 * mebi, 8 * mebi},
+		{PrefixLimit{Window: 0, Rate: 100}, 512 * mebi, 8 * mebi},
+		{PrefixLimit{Window: 8, Rate: 100}, 5 << 40, 525 * mebi},
 	} {
 		gate := NewGate()
-		c.limit.Prefix = "lane"
-		gate.Set(Grant{}, []Limit{c.limit})
+		c.limit.Prefix = "prefix"
+		gate.Set(Grant{}, []PrefixLimit{c.limit})
 		u := &Uploader{gate: gate}
-		if got := u.choosePartSize("lane", c.size); got != c.want {
+		if got := u.choosePartSize("prefix", c.size); got != c.want {
 			t.Errorf("part size of %d bytes with %+v = %d, want %d", c.size, c.limit, got, c.want)
 		}
 	}
@@ -259,7 +259,7 @@ func (partsOf) Close() error { return nil }
 func TestStreamGoesOnWhereAnEarlierAttemptWasKilled(t *testing.T) {
 	r := newRig(t, nil)
 	content := newFile(36 * mebi).content
-	stream := Stream{Prefix: "lane", Key: "stream", Size: 36 * mebi, Open: func() (Parts, error) { return partsOf{content}, nil }}
+	stream := Stream{Prefix: "prefix", Key: "stream", Size: 36 * mebi, Open: func() (Parts, error) { return partsOf{content}, nil }}
 	foreign := r.left(t, stream.Key, newFile(36*mebi+1).content, 8*mebi, 1, 2, 3)
 	stream.ResumableUploads = []s3.OpenUpload{foreign, r.left(t, stream.Key, content, 8*mebi, 1, 3), r.left(t, stream.Key, nil, 0)}
 	before := r.proxy.Requests(s3test.Every)

@@ -31,7 +31,7 @@ type rig struct {
 	proxy   *s3test.Proxy
 }
 
-// newRig returns a rig with a window of 8 on the prefix "lane". Its retries do not wait.
+// newRig returns a rig with a window of 8 on the prefix "prefix". Its retries do not wait.
 func newRig(t *testing.T, change func(*s3.Options)) *rig {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
@@ -52,7 +52,7 @@ func newUploader(t *testing.T, o s3.Options, memoryLimit int64) *Uploader {
 	t.Helper()
 	client := newClient(t, o)
 	gate := NewGate()
-	gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: 8}})
+	gate.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: 8}})
 	u := NewUploader(UploaderOptions{Client: client, Gate: gate, Meter: NewMeter(gate), MemoryLimit: memoryLimit})
 	u.retrier.Sleep = noSleep
 	return u
@@ -156,7 +156,7 @@ func (f *memoryFile) Unchanged() error {
 
 func (f *memoryFile) file(key string) File {
 	return File{
-		Prefix: "lane", Key: key, Size: int64(len(f.content)),
+		Prefix: "prefix", Key: key, Size: int64(len(f.content)),
 		Open: func() (SourceFile, error) { return f, nil },
 	}
 }

@@ -7,15 +7,15 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// source is what an object is made of, part by part: a file, or an archive that is made
-// meanwhile. Its errors are those of reading. It is safe for concurrent use, but for more.
+// source is what an object is made of, part by part: a file, or an archive that is made while
+// it is sent. Its errors are those of reading. All methods but more are safe for concurrent use.
 type source interface {
 	// more reports whether there is a part n, counted from 0. Where parts are made in order,
 	// it waits for the one before.
 	more(ctx context.Context, n int) (bool, error)
 	// ahead makes a part before its request may start, if there is memory for it at once,
-	// else it returns nil. admitted, unless it is nil, must be called once the request has
-	// started or is given up.
+	// and otherwise returns nil. admitted, unless it is nil, must be called once the request
+	// has started or is given up.
 	ahead(ctx context.Context, p part) (b *s3.Body, admitted func(), err error)
 	// now waits for memory and makes a part.
 	now(ctx context.Context, p part) (*s3.Body, error)

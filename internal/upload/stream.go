@@ -11,7 +11,7 @@ import (
 
 // Stream is an object that is made while it is sent, such as an archive.
 type Stream struct {
-	// Prefix is the lane of control its requests are charged to.
+	// Prefix is the prefix whose window and rate its requests are charged to.
 	Prefix string
 	// Key is the whole object key.
 	Key string

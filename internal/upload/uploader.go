@@ -12,7 +12,7 @@ import (
 
 // File is one file to send.
 type File struct {
-	// Prefix is the lane of control the file's requests are charged to.
+	// Prefix is the prefix whose window and rate the file's requests are charged to.
 	Prefix string
 	// Key is the whole object key.
 	Key string
@@ -89,6 +89,7 @@ type Uploader struct {
 	keepOpen    bool
 	descriptors descriptors
 	parted      parted
+	hedger      hedger
 }
 
 // NewUploader returns an Uploader.

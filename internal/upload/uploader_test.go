@@ -90,7 +90,7 @@ func TestUploadInLittleMemory(t *testing.T) {
 func TestStreamsTakeWhatTheWindowTakes(t *testing.T) {
 	r := newRig(t, nil)
 	const window = 2
-	r.gate.Set(Grant{}, []Limit{{Prefix: "lane", Window: window}})
+	r.gate.Set(Grant{}, []PrefixLimit{{Prefix: "prefix", Window: window}})
 	most := int64(0)
 	r.memory.parts.use.told = func(n int64) { most = n }
 	var all sync.WaitGroup
@@ -98,7 +98,7 @@ func TestStreamsTakeWhatTheWindowTakes(t *testing.T) {
 		all.Go(func() {
 			content := newFile(60 * mebi).content
 			_, err := r.UploadStream(t.Context(), Stream{
-				Prefix: "lane", Key: fmt.Sprint("stream/", i), Size: int64(len(content)),
+				Prefix: "prefix", Key: fmt.Sprint("stream/", i), Size: int64(len(content)),
 				Open: func() (Parts, error) { return partsOf{content}, nil },
 			})
 			if err != nil {
@@ -147,7 +147,7 @@ func TestUploadSurvivesFaults(t *testing.T) {
 			if _, err := r.Upload(t.Context(), c.file.file(key)); err != nil {
 				t.Fatalf("Upload: %v", err)
 			}
-			if _, rate := r.gate.limit("lane"); c.name == "throttled put" && rate == 0 {
+			if _, rate := r.gate.limit("prefix"); c.name == "throttled put" && rate == 0 {
 				t.Error("the gate does not pace requests after throttled ones")
 			}
 			r.wantStored(t, key, c.file.content)

@@ -8,8 +8,8 @@ import (
 	"cargoship.dev/operator/internal/s3"
 )
 
-// findStored returns a receipt if an earlier attempt has stored the whole file, the
-// answer to which nobody has lived to see. An archive is not made again to find out.
+// findStored returns a receipt if an earlier attempt has stored the whole file, and its
+// process died before the response came. An archive is not made again to find out.
 func (o *object) findStored(ctx context.Context) (Receipt, bool, error) {
 	file, again := o.source.(*fileSource)
 	if !again {
@@ -17,7 +17,7 @@ func (o *object) findStored(ctx context.Context) (Receipt, bool, error) {
 	}
 	object, found, err := o.lookUp(ctx, o.file.Key)
 	if e := (*s3.Error)(nil); errors.As(err, &e) && e.Class == s3.Permission {
-		return Receipt{}, false, nil // Who may only write sends it again.
+		return Receipt{}, false, nil // Without the right to read, the file is sent again.
 	}
 	if err != nil || !found || object.Size != o.file.Size || object.Metadata[MetadataTime] != o.file.Metadata[MetadataTime] {
 		return Receipt{}, false, err

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 )
 
@@ -24,13 +25,19 @@ const (
 	finalReportTimeout = 10 * time.Second
 	// againAfter is the pause before the engine is made again.
 	againAfter = 5 * time.Second
-	// readsPerReport is how often the lease is read between two reports: a grant
-	// is then known within a quarter of the interval.
-	readsPerReport = 3
-	// readFirst is how often a lease is looked for that is not there yet.
+	// readFirst is how soon a lease that is not there yet is looked for again, and readLast
+	// how seldom at last: a thousand workers that wait ask some 300 times a second, which
+	// leaves the API server the time to take in their leases.
 	readFirst = 200 * time.Millisecond
-	// readAgainMost bounds the pause after reads that failed.
+	readLast  = 4 * time.Second
+	// readPending is how soon a worker looks whether its first report has been answered, and
+	// twice as late each time that it has not.
+	readPending = 1500 * time.Millisecond
+	// readAgainMost bounds the pause after reads that failed or took long.
 	readAgainMost = 5 * time.Second
+	// A worker rests restAfterRead times as long as its last read took, so that a fleet that waits
+	// for its leases leaves the API server the time to take in their grants.
+	restAfterRead = 4
 )
 
 var (
@@ -39,6 +46,21 @@ var (
 	// ErrLeaseGone means that the lease was deleted or belongs to another pod.
 	ErrLeaseGone = errors.New("the lease is gone")
 )
+
+// Sender does what grants say, and reports; *Engine is one.
+type Sender interface {
+	// Run works until a grant says Drain and nothing is in flight any more, which is no
+	// error, or until ctx ends.
+	Run(ctx context.Context) error
+	// Apply takes in a grant, which may be older than the last one.
+	Apply(grant v1alpha1.PrefixLeaseSpec)
+	// Confirm tells that a request which was sent then found a grant in the API.
+	Confirm(grant protocol.GrantID, sent time.Time)
+	// Report returns the next report, to be sent at once.
+	Report() v1alpha1.PrefixLeaseStatus
+	// Eager is signaled when a report is worth more than usual.
+	Eager() <-chan struct{}
+}
 
 // AgentOptions holds what an Agent works with. All but Logger are required.
 type AgentOptions struct {
@@ -49,7 +71,7 @@ type AgentOptions struct {
 	Instance string
 	// NewEngine makes the engine once the lease is known. As long as it fails, the
 	// worker reports that it is blocked, and why.
-	NewEngine func(ctx context.Context, afterReport int64, restarted bool) (*Engine, error)
+	NewEngine func(ctx context.Context, afterReport int64, restarted bool) (Sender, error)
 	// Logger is where trouble is told; nil discards.
 	Logger *slog.Logger
 }
@@ -64,7 +86,12 @@ type Agent struct {
 	mu     sync.Mutex
 	lease  *v1alpha1.PrefixLease // the newest; nil until found
 	isGone bool
-	engine *Engine
+	engine Sender
+	// pending counts the looks for the answer to the first report.
+	pending int
+	// answered is when the API server answered a report last: with the lease, so that need
+	// not be read at once.
+	answered time.Time
 }
 
 // NewAgent returns an agent.
@@ -104,12 +131,13 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // follow reads the lease until ctx ends.
 func (a *Agent) follow(ctx context.Context) {
-	for failures := 0; ctx.Err() == nil; {
+	for looks, failures := 0, 0; ctx.Err() == nil; looks++ {
+		sent := time.Now()
 		lease, err := a.options.Leases.Read(ctx)
-		pause := a.readInterval()
+		pause := max(a.readInterval(looks), min(restAfterRead*time.Since(sent), readAgainMost))
 		switch {
 		case err == nil:
-			a.takeNewer(lease)
+			a.takeNewer(lease, sent)
 			failures = 0
 		case apierrors.IsNotFound(err):
 			a.take(nil)
@@ -119,19 +147,42 @@ func (a *Agent) follow(ctx context.Context) {
 			a.options.Logger.Warn("lease not read", "error", err.Error())
 			pause = min(pause<<min(failures, 10), readAgainMost)
 		}
-		_ = s3.Sleep(ctx, pause) // ctx is asked above.
+		a.rest(ctx, pause)
 	}
 }
 
-// readInterval returns how long to wait between reads.
-func (a *Agent) readInterval() time.Duration {
+// rest waits until ctx ends, or until the lease was seen neither by a read nor by a report for a
+// pause.
+func (a *Agent) rest(ctx context.Context, pause time.Duration) {
+	for wait := pause; wait > 0 && ctx.Err() == nil; {
+		_ = s3.Sleep(ctx, wait) // ctx is asked above.
+		a.mu.Lock()
+		wait = pause - time.Since(a.answered)
+		a.mu.Unlock()
+	}
+}
+
+// readInterval returns how long to wait after so many reads and before the next.
+func (a *Agent) readInterval(looks int) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.lease == nil || a.lease.Spec.ReportInterval.Duration <= 0 {
+	switch {
+	case a.lease == nil:
+		// Workers that began together shall not ask together.
+		return jittered(min(readFirst<<min(looks, 10), readLast))
+	case a.lease.Spec.ReportInterval.Duration <= 0:
 		return readFirst
 	}
-	return a.lease.Spec.ReportInterval.Duration / (readsPerReport + 1)
+	pause := protocol.ReadInterval(a.lease.Spec.ReportInterval.Duration)
+	if a.lease.Spec.AcknowledgedInstance != a.options.Instance && a.pending < protocol.ReadsPerReport {
+		pause = min(pause, jittered(readPending<<a.pending))
+		a.pending++
+	}
+	return pause
 }
+
+// jittered is a pause of which up to half is left out.
+func jittered(pause time.Duration) time.Duration { return pause - rand.N(pause/2) }
 
 // take takes in the lease as the API server has it; nil when it was deleted.
 func (a *Agent) take(lease *v1alpha1.PrefixLease) {
@@ -159,7 +210,7 @@ func (a *Agent) take(lease *v1alpha1.PrefixLease) {
 }
 
 // makeEngine makes the engine, and reports what hinders it until it can.
-func (a *Agent) makeEngine(ctx context.Context) (*Engine, error) {
+func (a *Agent) makeEngine(ctx context.Context) (Sender, error) {
 	a.mu.Lock()
 	lease := a.lease
 	a.mu.Unlock()
@@ -192,7 +243,7 @@ func (a *Agent) makeEngine(ctx context.Context) (*Engine, error) {
 }
 
 // employ hands the engine the newest grant, and all that follow.
-func (a *Agent) employ(engine *Engine) {
+func (a *Agent) employ(engine Sender) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.engine = engine
@@ -200,7 +251,7 @@ func (a *Agent) employ(engine *Engine) {
 }
 
 // serve reports until the engine has ended, and once more then.
-func (a *Agent) serve(engine *Engine, ended <-chan error, stop func()) error {
+func (a *Agent) serve(engine Sender, ended <-chan error, stop func()) error {
 	due := time.NewTimer(0)
 	defer due.Stop()
 	var sent time.Time
@@ -228,7 +279,7 @@ func (a *Agent) serve(engine *Engine, ended <-chan error, stop func()) error {
 }
 
 // conclude sends the last report and returns what the end of the engine means.
-func (a *Agent) conclude(engine *Engine, err error) error {
+func (a *Agent) conclude(engine Sender, err error) error {
 	for deadline := time.Now().Add(finalReportTimeout); ; time.Sleep(reportSpacing) {
 		reportErr := a.report(engine)
 		if reportErr == nil || apierrors.IsNotFound(reportErr) || !time.Now().Before(deadline) {
@@ -260,28 +311,39 @@ func reportInterval(grant *v1alpha1.PrefixLeaseSpec) time.Duration {
 }
 
 // report writes one report. Reports go on while a terminated engine winds down.
-func (a *Agent) report(engine *Engine) error {
+func (a *Agent) report(engine Sender) error {
 	return a.write(context.Background(), engine.Report())
 }
 
 // write writes a report. The answer holds the newest grant.
 func (a *Agent) write(ctx context.Context, status v1alpha1.PrefixLeaseStatus) error {
+	sent := time.Now()
 	lease, err := a.options.Leases.Report(ctx, status)
 	switch {
 	case err == nil:
-		a.takeNewer(lease)
+		a.takeNewer(lease, sent)
+		a.mu.Lock()
+		a.answered = time.Now()
+		a.mu.Unlock()
 	case apierrors.IsNotFound(err):
 		a.take(nil)
 	}
 	return err
 }
 
-// takeNewer takes in an answer, which may have been overtaken by another.
-func (a *Agent) takeNewer(lease *v1alpha1.PrefixLease) {
+// takeNewer takes in the answer to a request that was sent then. It may have been
+// overtaken by another.
+func (a *Agent) takeNewer(lease *v1alpha1.PrefixLease, sent time.Time) {
 	a.mu.Lock()
 	stale := a.lease != nil && lease.UID == a.lease.UID && grantID(lease.Spec).Before(grantID(a.lease.Spec))
 	a.mu.Unlock()
-	if !stale {
-		a.take(lease)
+	if stale {
+		return
+	}
+	a.take(lease)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.engine != nil && !a.isGone && lease.UID == a.lease.UID {
+		a.engine.Confirm(grantID(lease.Spec), sent)
 	}
 }

@@ -18,7 +18,9 @@ import (
 
 // fakeLeases is an API server with one lease.
 type fakeLeases struct {
-	read chan struct{} // takes one value a read, while somebody waits for it
+	read  chan struct{} // takes one value a read, while somebody waits for it
+	reads atomic.Int64
+	slow  atomic.Int64 // how long a read takes, in nanoseconds
 
 	mu      sync.Mutex
 	lease   *v1alpha1.PrefixLease
@@ -50,6 +52,8 @@ func (l *fakeLeases) set(f func(*v1alpha1.PrefixLease)) {
 }
 
 func (l *fakeLeases) Read(context.Context) (*v1alpha1.PrefixLease, error) {
+	l.reads.Add(1)
+	time.Sleep(time.Duration(l.slow.Load()))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
@@ -97,7 +101,7 @@ func startAgent(t *testing.T) *agentBench {
 	a := &agentBench{bench: newBench(t), leases: newFakeLeases(), agent: make(chan error, 1)}
 	agent := NewAgent(AgentOptions{
 		Leases: a.leases, PodUID: "pod", Instance: "one",
-		NewEngine: func(_ context.Context, after int64, restarted bool) (*Engine, error) {
+		NewEngine: func(_ context.Context, after int64, restarted bool) (Sender, error) {
 			if a.engineFails.Load() {
 				return nil, errors.New("open source: no such directory")
 			}
@@ -148,9 +152,96 @@ func TestAgentWaitsForTheLeaseOfItsPod(t *testing.T) {
 		a.leases.set(nil)
 		after(time.Second)
 		a.leases.set(func(l *v1alpha1.PrefixLease) { l.Spec.PodUID = "pod" })
-		after(readFirst + time.Millisecond)
-		if n := len(a.leases.taken()); n != 1 {
-			t.Errorf("%d reports at once, want 1", n)
+		after(readLast + time.Millisecond)
+		if n := len(a.leases.taken()); n == 0 || n > 3 {
+			t.Errorf("%d reports when the lease is there, want one at once and few thereafter", n)
+		}
+	})
+}
+
+func TestAgentAsksEverLessOftenForALeaseThatIsNotThere(t *testing.T) {
+	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
+		reads := func(d time.Duration) int {
+			before := a.leases.reads.Load()
+			after(d)
+			return int(a.leases.reads.Load() - before)
+		}
+		if n := reads(time.Second); n < 3 || n > 6 {
+			t.Errorf("asked %d times in the first second", n)
+		}
+		after(10 * time.Second)
+		if n := reads(time.Minute); n < 15 || n > 30 {
+			t.Errorf("asked %d times a minute after ten seconds, want one every 2 to 4 s", n)
+		}
+	})
+}
+
+// In a large fleet reports and reads are rare. The first grant is looked for sooner, since
+// nothing is sent before, and ever later, since many begin together.
+func TestAgentLooksSoonForItsFirstGrant(t *testing.T) {
+	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
+		reads := func(d time.Duration) int {
+			before := a.leases.reads.Load()
+			after(d)
+			return int(a.leases.reads.Load() - before)
+		}
+		a.leases.set(func(l *v1alpha1.PrefixLease) {
+			l.Spec.PodUID = "pod"
+			l.Spec.ReportInterval.Duration = 40 * time.Second
+		})
+		<-a.leases.read
+		if n := reads(5 * time.Second); n < 2 || n > 3 {
+			t.Errorf("looked %d times in the first five seconds, want 2 or 3", n)
+		}
+		after(10 * time.Second)
+		if n := reads(10 * time.Minute); n < 14 || n > 17 {
+			t.Errorf("looked %d times in ten minutes, at an interval of 36 to 40 s, though nobody answers; want once in each", n)
+		}
+	})
+}
+
+// The answer to a report holds the lease: between two the lease is read three times, once if
+// they are rare, and just before or after a report never.
+func TestAgentLooksBetweenReports(t *testing.T) {
+	for interval, want := range map[time.Duration]int{2 * time.Second: 3, 5 * time.Second: 1} {
+		agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
+			a.grant.ReportInterval.Duration = interval
+			a.write()
+			after(time.Second)
+			a.write() // which answers the first report
+			a.leases.taken()
+			before := a.leases.reads.Load()
+			after(50 * interval)
+			reads, reports := int(a.leases.reads.Load()-before), len(a.leases.taken())
+			if reads < (reports-1)*want || reads > (reports+1)*want {
+				t.Errorf("%d reads and %d reports at an interval of %v, want %d reads for each report", reads, reports, interval, want)
+			}
+		})
+	}
+}
+
+// An API server that is slow is asked less often. Reports are not put off, since leases depend
+// on them.
+func TestAgentSparesASlowServer(t *testing.T) {
+	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
+		a.grant.ReportInterval.Duration = time.Second
+		a.write()
+		a.leases.mu.Lock()
+		a.leases.fail = errors.New("the server is away")
+		a.leases.mu.Unlock()
+		a.leases.slow.Store(int64(time.Second))
+		after(10 * time.Second)
+		before := a.leases.reads.Load()
+		after(time.Minute)
+		if n := a.leases.reads.Load() - before; n < 11 || n > 13 {
+			t.Errorf("%d reads in a minute of a second each, want one every 5 s", n)
+		}
+		a.leases.mu.Lock()
+		a.leases.fail = nil
+		a.leases.mu.Unlock()
+		after(10 * time.Second)
+		if n := len(a.leases.taken()); n < 9 {
+			t.Errorf("%d reports in ten seconds, want one a second", n)
 		}
 	})
 }
@@ -229,92 +320,6 @@ func TestAgentObeysGrantsWhileReportsFail(t *testing.T) {
 		}
 		if *last.ObservedSequence != a.grant.Sequence {
 			t.Errorf("observed %d, want %d", *last.ObservedSequence, a.grant.Sequence)
-		}
-	})
-}
-
-func TestAgentDrains(t *testing.T) {
-	agentBubble(t, nil, func(t *testing.T, a *agentBench) {
-		a.on("a", 2, 0)
-		a.write()
-		after(time.Second)
-		a.grant.Mode, a.grant.Prefixes = v1alpha1.LeaseDrain, nil
-		a.write()
-		after(2 * time.Second)
-		reports := a.leases.taken()
-		if s, _ := condition(reports[len(reports)-1].status, v1alpha1.LeaseConditionDrained); s != metav1.ConditionTrue {
-			t.Errorf("last report: Drained is %q", s)
-		}
-	})
-}
-
-func TestAgentTerminatedTellsSo(t *testing.T) {
-	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
-		a.dest.linger = 3 * time.Second
-		a.on("a", 2, 0)
-		a.write()
-		after(time.Second)
-		a.write()
-		after(testUpload / 2)
-		a.leases.taken()
-		a.cancel()
-		after(4 * time.Second)
-		reports := a.leases.taken()
-		if len(reports) < 3 {
-			t.Errorf("%d reports while winding down for 3 s", len(reports))
-		}
-		if s, _ := condition(reports[len(reports)-1].status, v1alpha1.LeaseConditionDrained); s != metav1.ConditionTrue {
-			t.Errorf("last report: Drained is %q", s)
-		}
-	})
-}
-
-func TestAgentWhoseLeaseIsDeletedStops(t *testing.T) {
-	for name, remove := range map[string]func(l *fakeLeases){
-		"deleted":             func(l *fakeLeases) { l.set(nil) },
-		"another of its name": func(l *fakeLeases) { l.set(func(p *v1alpha1.PrefixLease) { p.UID = "new" }) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			agentBubble(t, ErrLeaseGone, func(t *testing.T, a *agentBench) {
-				a.files = 1000
-				a.on("a", 2, 0)
-				a.write()
-				after(time.Second)
-				a.write()
-				after(time.Second)
-				remove(a.leases)
-				after(time.Second)
-				if a.dest.sinceLast(); a.dest.inFlight > 0 {
-					t.Errorf("%d in flight without a lease", a.dest.inFlight)
-				}
-			})
-		})
-	}
-}
-
-func TestAgentThatCannotBeginSaysWhy(t *testing.T) {
-	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
-		a.engineFails.Store(true)
-		a.leases.set(func(l *v1alpha1.PrefixLease) {
-			l.Status.Instance, l.Status.ReportSequence = "zero", new(int64(7))
-		})
-		a.write()
-		after(12 * time.Second)
-		reports := a.leases.taken()
-		if len(reports) != 3 {
-			t.Fatalf("%d reports in 12 s", len(reports))
-		}
-		if s, reason := condition(reports[0].status, v1alpha1.LeaseConditionBlocked); s != metav1.ConditionTrue || reason != v1alpha1.ReasonSourceUnavailable {
-			t.Errorf("Blocked is %s %s", s, reason)
-		}
-		a.engineFails.Store(false)
-		after(10 * time.Second)
-		reports = a.leases.taken()
-		if *reports[0].status.ReportSequence != 11 || !a.options.Restarted {
-			t.Errorf("the engine began with report %d, restarted %v; want 11 and true", *reports[0].status.ReportSequence, a.options.Restarted)
-		}
-		if s, _ := condition(reports[0].status, v1alpha1.LeaseConditionBlocked); s != metav1.ConditionFalse {
-			t.Errorf("Blocked is %s once begun", s)
 		}
 	})
 }

@@ -345,7 +345,7 @@ func TestReport(t *testing.T) {
 // fullReport is the largest report there can be, with every field set.
 func fullReport() v1alpha1.PrefixLeaseStatus {
 	stats := upload.PrefixStats{
-		Started: 1, Accepted: 1, Bytes: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: upload.BySource,
+		Started: 1, Accepted: 1, Hedged: 1, Bytes: 1, Busy: time.Second, MaxInFlight: 1, LimitedBy: upload.BySource,
 		Measured: 1, AttemptP50: time.Second, ServiceP50: time.Second, ServiceP99: time.Second,
 		Newest: upload.Sample{Grant: upload.Grant{Epoch: 1, Sequence: 2}}, Before: upload.Sample{Grant: upload.Grant{Epoch: 1, Sequence: 1}, Started: 1, Accepted: 1},
 	}

@@ -87,35 +87,35 @@ func (e *Engine) begin(as assignment) *attempt {
 }
 
 // advance starts whatever the attempt can do next.
-func (e *Engine) advance(l *lane, a *attempt) {
+func (e *Engine) advance(w *prefixWork, a *attempt) {
 	switch {
 	case a.stage == stageOpen && a.running == 0 && e.options.Restore != nil:
-		e.beginRestore(l, a)
+		e.beginRestore(w, a)
 	case a.stage == stageOpen && a.running == 0:
-		e.launch(l, a, 0, e.open)
+		e.launch(w, a, 0, e.open)
 	case a.stage == stageSend:
-		e.sendFiles(l, a)
+		e.sendFiles(w, a)
 	case a.stage == stageClose && a.running == 0:
-		e.launch(l, a, 0, e.close)
+		e.launch(w, a, 0, e.close)
 	}
 }
 
-// launch starts work for an attempt that sends a number of files of the lane. The
+// launch starts work for an attempt that sends a number of files of the prefix. The
 // work runs without the lock and returns what is to be done under it.
-func (e *Engine) launch(l *lane, a *attempt, files int, work func(*attempt) (settle func())) {
+func (e *Engine) launch(w *prefixWork, a *attempt, files int, work func(*attempt) (settle func())) {
 	a.running++
-	l.files += files
+	w.files += files
 	e.start(func(context.Context) {
 		settle := work(a)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		a.running--
-		l.files -= files
+		w.files -= files
 		if !a.withdrawn && a.ctx.Err() == nil {
 			settle()
 		}
 		e.retire(a)
-		e.pump(l)
+		e.pump(w)
 	})
 }
 
@@ -179,10 +179,10 @@ func (e *Engine) fail(a *attempt, what string, err error) {
 	e.finish(a)
 }
 
-// sendFiles begins as many files as the lane has room for. Once all have ended
+// sendFiles begins as many files as the prefix has room for. Once all have ended
 // the attempt closes.
-func (e *Engine) sendFiles(l *lane, a *attempt) {
-	for len(a.queue) > 0 && l.files < l.limit {
+func (e *Engine) sendFiles(w *prefixWork, a *attempt) {
+	for len(a.queue) > 0 && w.files < w.limit {
 		i := a.queue[0]
 		a.queue = a.queue[1:]
 		files := 1
@@ -191,11 +191,11 @@ func (e *Engine) sendFiles(l *lane, a *attempt) {
 			files = partsAtOnce(a.content)
 			send = func(a *attempt) func() { return e.sendTar(a, i) }
 		}
-		e.launch(l, a, files, send)
+		e.launch(w, a, files, send)
 	}
 	if len(a.queue) == 0 && a.running == 0 {
 		a.stage = stageClose
-		e.launch(l, a, 0, e.close)
+		e.launch(w, a, 0, e.close)
 	}
 }
 
@@ -329,12 +329,12 @@ func (e *Engine) finish(a *attempt) {
 	a.cancel()
 	delete(e.attempts, a.archiveID)
 	e.ended[a.archiveID] = a.attempt
-	e.finished = append(e.finished, finishedArchive{FinishedArchive: a.result(), begun: a.begun})
+	e.finished = append(e.finished, finishedArchive{FinishedArchive: a.result(), attempt: a.attempt, begun: a.begun})
 	if a.trouble != nil {
 		e.options.Logger.Warn("archive not finished", "prefix", a.prefix, "number", a.number,
 			"attempt", a.attempt, "reason", a.trouble.reason, "error", a.trouble.message)
 	}
-	if e.starving(e.lane(a.prefix)) {
+	if e.starving(e.prefix(a.prefix)) {
 		notify(e.eager)
 	}
 	notify(e.wake)

@@ -29,8 +29,10 @@ func TestSecondAttemptGoesOnWithWhatTheFirstHasLeft(t *testing.T) {
 		if len(b.dest.left) > 0 || b.dest.again > 0 {
 			t.Fatalf("the first attempt goes on with %v, asks for %d files that may stand", b.dest.left, b.dest.again)
 		}
-		b.grant.Prefixes[0].Archives[0].Attempt = 2
 		b.renew()
+		b.on("a", 2, 0)
+		b.grant.Prefixes[0].Archives[0].Attempt = 2
+		b.send()
 		after(time.Second)
 		if diff := cmp.Diff(b.dest.open[:1], b.dest.left); diff != "" || b.dest.again != 1 {
 			t.Errorf("resumed (-want +got):\n%s, %d files that may stand, want 1", diff, b.dest.again)

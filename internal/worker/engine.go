@@ -13,6 +13,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/pace"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 )
@@ -41,7 +42,10 @@ type Uploader interface {
 
 // Gate limits requests; *upload.Gate is one.
 type Gate interface {
-	Set(from upload.Grant, limits []upload.Limit)
+	Set(from upload.Grant, limits []upload.PrefixLimit)
+	// Pace is what all of them may send together, by a policy.
+	Pace(to upload.Pace)
+	Narrow(from upload.Grant, limits []upload.PrefixLimit)
 }
 
 // Meter counts requests; *upload.Meter is one.
@@ -82,6 +86,8 @@ type EngineOptions struct {
 	MaxInFlight int
 	// Plan walks the source for the planning duty; nil makes the engine ignore that duty.
 	Plan func(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error)
+	// Waits tells what the planning duty waits for, "" for nothing; nil for never.
+	Waits func() string
 	// Instance identifies the process in its reports.
 	Instance string
 	// AfterReport is the sequence of the last report that an earlier process has
@@ -119,15 +125,19 @@ type Engine struct {
 	// limited is the first grant with the windows and rates of the newest.
 	limited upload.Grant
 	lease   lease.Holder
-	limits  []upload.Limit
+	limits  []upload.PrefixLimit
+	// coast steers the engine while nobody renews its lease, coasting says that it does.
+	coast    pace.Coast
+	coasting bool
 	// floorOn is the prefix that the floor was on last.
 	floorOn string
 	// over says that Run has returned.
 	over bool
 
-	lanes    map[string]*lane
+	prefixes map[string]*prefixWork
 	attempts map[archiveID]*attempt
-	// ended are the archives that ended and are still granted, by attempt.
+	// ended are the archives that ended and are still granted, by attempt, until the manager
+	// has taken that in.
 	ended    map[archiveID]int32
 	finished []finishedArchive
 
@@ -156,7 +166,7 @@ func NewEngine(o EngineOptions) *Engine {
 		eager:    make(chan struct{}, 1),
 		tasks:    make(chan func(ctx context.Context)),
 		lease:    lease.NewHolder(time.Now(), o.AfterReport),
-		lanes:    map[string]*lane{},
+		prefixes: map[string]*prefixWork{},
 		blockage: blockage{pauses: retryPauses()},
 		attempts: map[archiveID]*attempt{},
 		ended:    map[archiveID]int32{},
@@ -187,9 +197,11 @@ func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 	if grant.AcknowledgedReport != nil && grant.AcknowledgedInstance == e.options.Instance {
 		report = *grant.AcknowledgedReport
 	}
-	e.forget(e.lease.Acknowledge(report, grant.LeaseDuration.Duration))
+	e.forget(e.lease.Acknowledge(report, grant.LeaseDuration.Duration, coastingTime(&grant)))
 	e.assign()
 	e.withdraw()
+	// The pace outlives the lease: a limit holds while nobody leads.
+	e.options.Gate.Pace(paceOf(grant))
 	e.setLimits(renewed)
 	notify(e.wake)
 }
@@ -245,8 +257,8 @@ func (e *Engine) step() (next time.Duration, drained bool) {
 	}
 	e.setLimits(false)
 	e.plan()
-	for _, l := range e.lanes {
-		e.pump(l)
+	for _, w := range e.prefixes {
+		e.pump(w)
 	}
 	if e.grant.Mode == v1alpha1.LeaseDrain && e.idle() {
 		return 0, true
@@ -260,12 +272,17 @@ func (e *Engine) step() (next time.Duration, drained bool) {
 // idle says that nothing is in flight and no duty is at work.
 func (e *Engine) idle() bool { return len(e.attempts) == 0 && !e.planning.running }
 
-// forget drops the ended archives that the manager has taken in.
+// forget drops the ended archives that the manager has taken in. One that the same attempt is
+// granted for still did not count, and begins again.
 func (e *Engine) forget(acknowledged int64) {
 	kept := e.finished[:0]
 	for _, f := range e.finished {
-		if f.report == 0 || f.report > acknowledged {
+		id := archiveID{f.Prefix, *f.Number}
+		switch {
+		case f.report == 0 || f.report > acknowledged:
 			kept = append(kept, f)
+		case e.ended[id] == f.attempt:
+			delete(e.ended, id)
 		}
 	}
 	clear(e.finished[len(kept):])

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/upload"
 )
 
@@ -68,12 +69,7 @@ func TestAnAcknowledgementOfAnEarlierProcessIsNoLease(t *testing.T) {
 
 func TestFinishedIsRepeatedUntilAcknowledged(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		b.run()
-		b.on("a", 4, 0, 1)
-		b.renew()
-		b.renew()
-		after(time.Second)
-		first := b.Report()
+		first := b.endsTwo()
 		slices.SortFunc(first.Finished, func(a, b v1alpha1.FinishedArchive) int { return int(*a.Number - *b.Number) })
 		want := v1alpha1.FinishedArchive{Result: v1alpha1.ArchiveFinished, Prefix: "a", Number: new(int64(0)), Done: &v1alpha1.Tally{Files: new(int64(5)), Bytes: new(int64(5000))}}
 		if diff := cmp.Diff(want, first.Finished[0]); diff != "" {
@@ -83,14 +79,37 @@ func TestFinishedIsRepeatedUntilAcknowledged(t *testing.T) {
 			t.Errorf("second report tells of %v", got)
 		}
 		b.dest.sinceLast()
+		b.send()
+		after(time.Second)
+		if keys, _ := b.dest.sinceLast(); len(keys) > 0 {
+			t.Errorf("sent %q again before the outcome was acknowledged", keys)
+		}
 		b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = first.ReportSequence, first.Instance
+		b.on("a", 4)
 		b.send()
 		after(time.Second)
 		if got := numbers(b.Report()); len(got) > 0 {
 			t.Errorf("after the acknowledgment %v is still reported", got)
 		}
-		if keys, _ := b.dest.sinceLast(); len(keys) > 0 {
-			t.Errorf("sent %q again while it was still granted", keys)
+	})
+}
+
+// The manager ignores an outcome of a grant before the one that it takes as the first to name
+// the archive: it gave the archive back to the worker under the same attempt, and the worker has
+// not seen the grants between.
+func TestWhatEndedAndIsGrantedStillBeginsAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		first := b.endsTwo()
+		b.dest.sinceLast()
+		b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = first.ReportSequence, first.Instance
+		b.on("a", 4, 1)
+		b.send()
+		after(time.Second)
+		if keys, _ := b.dest.sinceLast(); len(keys) == 0 {
+			t.Error("an archive that is granted after its end was acknowledged is not sent")
+		}
+		if got := numbers(b.Report()); !slices.Equal(got, []string{"a1"}) {
+			t.Errorf("reported %v, want archive 1", got)
 		}
 	})
 }
@@ -129,6 +148,75 @@ func TestExpiryLeavesTheFloor(t *testing.T) {
 		}
 		if s, _ := condition(b.Report(), v1alpha1.LeaseConditionDegraded); s != metav1.ConditionFalse {
 			t.Errorf("still degraded after renewal")
+		}
+	})
+}
+
+// After its lease a worker goes on: with all of its grant as long as it finds that in the API,
+// with half when it cannot tell, and with one request when the coasting time is over.
+func TestCoasting(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.files = 10000
+		b.grant.CoastingDuration = &metav1.Duration{Duration: 10 * testLease}
+		b.run()
+		b.on("a", 3, 0)
+		b.on("b", 5, 0)
+		b.renew()
+		inFlight := func() int {
+			b.dest.sinceLast()
+			after(3 * testUpload) // what was in flight may end
+			b.dest.sinceLast()
+			after(3 * testUpload)
+			_, most := b.dest.sinceLast()
+			return most
+		}
+		for range 8 {
+			after(testLease / 2)
+			b.Confirm(grantID(b.grant), time.Now())
+		}
+		if most := inFlight(); most != 8 {
+			t.Errorf("%d in flight while the API holds the grant, want 8", most)
+		}
+		b.Confirm(protocol.GrantID{Epoch: b.grant.Epoch, Sequence: b.grant.Sequence + 1}, time.Now())
+		after(testLease)
+		if most := inFlight(); most != 4 {
+			t.Errorf("%d in flight when it is not known what the API holds, want half of 8", most)
+		}
+		b.Confirm(grantID(b.grant), time.Now())
+		if most := inFlight(); most != 8 {
+			t.Errorf("%d in flight when the API is known again to hold the grant, want 8", most)
+		}
+		after(7 * testLease)
+		b.Confirm(grantID(b.grant), time.Now())
+		if most := inFlight(); most != 1 {
+			t.Errorf("%d in flight after the coasting time, want 1", most)
+		}
+	})
+}
+
+// A worker begins its reserve when nobody renews its lease and it has begun all else, each
+// archive once, and goes on with what it has begun of it under the next lease.
+func TestReserve(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.grant.CoastingDuration = &metav1.Duration{Duration: time.Hour}
+		b.run()
+		b.on("a", 2, 0)
+		b.grant.Prefixes[0].Reserve = "5-7,9"
+		b.renew()
+		after(testLease / 2)
+		if diff := cmp.Diff([]string{"a0"}, numbers(b.Report())); diff != "" {
+			t.Errorf("ended under the lease (-want +got):\n%s", diff)
+		}
+		after(10 * testLease)
+		got := numbers(b.Report())
+		slices.Sort(got)
+		if diff := cmp.Diff([]string{"a0", "a5", "a6", "a7", "a9"}, got); diff != "" {
+			t.Errorf("ended without a manager (-want +got):\n%s", diff)
+		}
+		b.renew()
+		after(10 * testLease)
+		if got := numbers(b.Report()); len(got) > 0 {
+			t.Errorf("%v ended once more", got)
 		}
 	})
 }
@@ -202,7 +290,7 @@ func TestFencing(t *testing.T) {
 func TestSamplesAreByLimits(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var set []upload.Grant
-		b.options.Gate = gateFunc(func(from upload.Grant, _ []upload.Limit) { set = append(set, from) })
+		b.options.Gate = gateFunc(func(from upload.Grant, _ []upload.PrefixLimit) { set = append(set, from) })
 		b.Engine = NewEngine(b.options)
 		b.on("a", 2, 0)
 		b.send()
@@ -218,9 +306,13 @@ func TestSamplesAreByLimits(t *testing.T) {
 }
 
 // gateFunc is a gate that is told limits.
-type gateFunc func(from upload.Grant, limits []upload.Limit)
+type gateFunc func(from upload.Grant, limits []upload.PrefixLimit)
 
-func (f gateFunc) Set(from upload.Grant, limits []upload.Limit) { f(from, limits) }
+func (f gateFunc) Set(from upload.Grant, limits []upload.PrefixLimit) { f(from, limits) }
+
+func (f gateFunc) Pace(upload.Pace) {}
+
+func (f gateFunc) Narrow(from upload.Grant, limits []upload.PrefixLimit) { f(from, limits) }
 
 func TestWithdrawnArchive(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
@@ -283,50 +375,6 @@ func TestArchivesGoInTheOrderGranted(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"base/a/5", "base/a/3", "base/a/4"}, order); diff != "" {
 			t.Errorf("order (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestEagerWhenAPrefixRunsDry(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		b.run()
-		b.on("a", 2, 0)
-		b.renew()
-		b.renew()
-		<-b.Eager() // it may send
-		select {
-		case <-b.Eager():
-		case <-time.After(2 * time.Second):
-			t.Error("no signal though nothing is left to send")
-		}
-	})
-}
-
-func TestEagerWhenItMaySend(t *testing.T) {
-	eager := func(b *bench) bool {
-		select {
-		case <-b.Eager():
-			return true
-		default:
-			return false
-		}
-	}
-	bubble(t, func(t *testing.T, b *bench) {
-		b.run()
-		b.on("a", 0)
-		b.renew()
-		if eager(b) {
-			t.Error("a signal before anything may be sent")
-		}
-		b.on("a", 2, 0)
-		b.renew()
-		if !eager(b) {
-			t.Error("no signal though sending begins")
-		}
-		b.on("a", 3, 0)
-		b.renew()
-		if eager(b) {
-			t.Error("a signal for a window that only grew")
 		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 )
@@ -264,9 +265,44 @@ func (b *bench) send() {
 // renew has the manager take in a report and answer it.
 func (b *bench) renew() v1alpha1.PrefixLeaseStatus {
 	r := b.Report()
-	b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = r.ReportSequence, r.Instance
+	b.acknowledge(r)
 	b.send()
 	return r
+}
+
+// endsTwo runs an engine until it has ended archives 0 and 1 of prefix a, and reports that.
+func (b *bench) endsTwo() v1alpha1.PrefixLeaseStatus {
+	b.run()
+	b.on("a", 4, 0, 1)
+	b.renew()
+	b.renew()
+	after(time.Second)
+	return b.Report()
+}
+
+// acknowledge makes the next grant one that has taken in a report: it names nothing that has
+// ended by it.
+func (b *bench) acknowledge(r v1alpha1.PrefixLeaseStatus) {
+	b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = r.ReportSequence, r.Instance
+	ended := map[string]bool{}
+	for _, f := range r.Finished {
+		ended[archiveName(f.Prefix, *f.Number)] = true
+	}
+	b.grant.Prefixes = slices.Clone(b.grant.Prefixes)
+	for i := range b.grant.Prefixes {
+		p := &b.grant.Prefixes[i]
+		p.Archives = slices.DeleteFunc(slices.Clone(p.Archives), func(a v1alpha1.ArchiveAssignment) bool { return ended[archiveName(p.Name, *a.Number)] })
+		reserve, err := protocol.ParseRanges(p.Reserve)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for _, f := range r.Finished {
+			if f.Prefix == p.Name {
+				reserve.Remove(*f.Number)
+			}
+		}
+		p.Reserve = reserve.String()
+	}
 }
 
 // on grants a window and archives on a prefix, at the first attempt.

@@ -6,12 +6,20 @@ import (
 	"log/slog"
 	"time"
 
+	"k8s.io/utils/ptr"
+
+	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/estimate"
+	"cargoship.dev/operator/internal/report"
 	"cargoship.dev/operator/internal/s3"
 )
 
 // NoPathIndex says what a run lacks whose path index could not be written. It is whole.
 const NoPathIndex = "the run has no path index: ls and restore of single files will read all manifests"
+
+// NoReport says what a run lacks whose report could not be written. It is whole.
+const NoReport = "the run has no report in the bucket: cargoship report will read all manifests"
 
 // finishPatience is how long Finish waits for a destination that does not answer.
 const finishPatience = 5 * time.Minute
@@ -33,7 +41,7 @@ type FinishOptions struct {
 // index. It waits for a destination that does not answer, and returns an error that
 // waiting does not help with at once; a *CountsDifferError if the counts differ.
 func (s Site) Finish(ctx context.Context, o FinishOptions, logger *slog.Logger) error {
-	client, err := s.client(ctx)
+	client, err := s.client(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -115,7 +123,7 @@ func isPlanned(ctx context.Context, inventory *archive.Inventory, layout archive
 	return err == nil, err
 }
 
-// commit counts the manifests and writes the index. Nothing is written if the counts
+// commit counts the manifests and writes the index and the report. Nothing is written if the counts
 // differ, since the index says that the transfer is whole.
 func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 	c := counter{f.client, plan.Layout, archive.NewInventory(f.client, plan.Layout)}
@@ -154,7 +162,34 @@ func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 		}
 	}
 	f.logger.Info("counted", "done", sum.Done.String(), "failed", sum.Failed.String(), "skipped", sum.Skipped.String())
-	return index.Commit(ctx, f.client, finished, func(err error) { f.logger.Warn(NoPathIndex, "error", err.Error()) })
+	return f.write(ctx, index, finished, sum.Done)
+}
+
+// write writes the index, and beside it the report, which the index does not wait for.
+func (f finisher) write(ctx context.Context, index archive.Index, finished []archive.FinishedPrefix, done archive.Count) error {
+	terms := estimate.Terms(f.site.Transfer.Spec.Destination, 0)
+	draft := report.NewDraft(report.StoredAs(f.site.Transfer.Spec.Destination.StorageClass, terms.KMS, terms.BucketKey))
+	draft.Fleet = fleetAt(f.site.Transfer.Status, index.Written, done)
+	without := func(err error) { f.logger.Warn(NoPathIndex, "error", err.Error()) }
+	store := func(ctx context.Context, whole archive.Index) {
+		if err := draft.Store(ctx, f.client, whole); err != nil && ctx.Err() == nil {
+			f.logger.Warn(NoReport, "error", err.Error())
+		}
+	}
+	return index.Commit(ctx, f.client, finished, archive.CommitHooks{Without: without, Each: draft.Add, Beside: store})
+}
+
+// fleetAt is what the manager knew of the workers when it had the run finished; nil if it did not
+// tell.
+func fleetAt(s v1alpha1.ArchiveTransferStatus, now time.Time, done archive.Count) *report.Fleet {
+	if s.StartTime == nil || s.Workers == nil {
+		return nil
+	}
+	seconds := max(1, int64(now.Sub(s.StartTime.Time).Seconds()))
+	return &report.Fleet{
+		Started: s.StartTime.UTC(), Ended: now, Seconds: seconds, BytesPerSecond: done.Bytes / seconds,
+		Workers: int64(ptr.Deref(s.Workers.Desired, 0)), WorkersFailed: int64(ptr.Deref(s.Workers.Failed, 0)),
+	}
 }
 
 // check compares inventory, plan and manifests with each other and with the reports.

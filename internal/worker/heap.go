@@ -3,9 +3,7 @@ package worker
 import (
 	"math"
 	"os"
-	"runtime"
 	"runtime/debug"
-	"syscall"
 )
 
 const (
@@ -32,17 +30,4 @@ func BoundHeap(limit int64) func(bodies int64) {
 	bound := func(bodies int64) { debug.SetMemoryLimit(min(Allowance-codeShare+bodies, most)) }
 	bound(0)
 	return bound
-}
-
-// PeakMemory is the largest resident set of this process so far in bytes; 0 where the
-// system does not tell.
-func PeakMemory() int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	if runtime.GOOS == "linux" {
-		return usage.Maxrss << 10 // Linux counts in KiB.
-	}
-	return usage.Maxrss
 }

@@ -1,9 +1,6 @@
 package worker
 
-import (
-	"syscall"
-	"time"
-)
+import "time"
 
 // processors tells how much processor time this process uses.
 type processors struct {
@@ -22,13 +19,4 @@ func (p *processors) since(now time.Time) *int64 {
 		return nil
 	}
 	return new(max(0, (used-before.used).Nanoseconds()*1000/elapsed.Nanoseconds()))
-}
-
-// processorTime is what this process has used so far, for itself and within the system.
-func processorTime() (time.Duration, bool) {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0, false
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), true
 }

@@ -105,7 +105,7 @@ func (b *bench) exchange(s step, granted *[]v1alpha1.PrefixLeaseSpec, counted ma
 		for _, f := range r.Finished {
 			counted[archiveName(f.Prefix, *f.Number)]++
 		}
-		b.grant.AcknowledgedReport, b.grant.AcknowledgedInstance = r.ReportSequence, r.Instance
+		b.acknowledge(r)
 	}
 	b.grant.Sequence++
 	*granted = append(*granted, *b.grant.DeepCopy())

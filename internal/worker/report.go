@@ -33,7 +33,8 @@ const (
 // for none yet.
 type finishedArchive struct {
 	v1alpha1.FinishedArchive
-	report int64
+	attempt int32
+	report  int64
 	// begun is the grant that the archive was begun under.
 	begun protocol.GrantID
 }
@@ -42,14 +43,15 @@ type finishedArchive struct {
 // now. Archives that ended are in every report until one is acknowledged.
 func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 	e.mu.Lock()
-	stands := reportInterval(&e.grant) * 4 / 5 // intervals scatter, and ticks do
+	kept := reportInterval(&e.grant) * 4 / 5 // intervals scatter, and ticks do
 	e.mu.Unlock()
-	stats := e.options.Meter.Snapshot(stands)
+	stats := e.options.Meter.Snapshot(kept)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.obeys(stats) {
 		e.obeyed = grantID(e.grant)
 	}
+	e.steer(stats)
 	e.setConditions()
 	now := time.Now()
 	sequence := e.lease.Send(now)
@@ -155,6 +157,9 @@ func prefixReport(s upload.PrefixStats) v1alpha1.PrefixReport {
 			r.Samples = append(r.Samples, sample(x))
 		}
 	}
+	if s.Hedged > 0 {
+		r.Hedged = new(s.Hedged)
+	}
 	if s.Measured > 0 {
 		r.AttemptP50Microseconds = new(s.AttemptP50.Microseconds())
 		r.ServiceP50Microseconds = new(s.ServiceP50.Microseconds())
@@ -189,12 +194,29 @@ func (e *Engine) setConditions() {
 		blocked, v = true, *e.planning.verdict
 	}
 	set(v1alpha1.LeaseConditionBlocked, blocked, word(v.reason), reasonWorking, v.message)
-	expired := !e.over && e.grant.Epoch > 0 && e.lease.Phase(time.Now()) == lease.Expired
-	set(v1alpha1.LeaseConditionDegraded, expired, v1alpha1.ReasonLeaseExpired, v1alpha1.ReasonHealthy,
-		"the lease has expired: one request at a time until a report is acknowledged")
+	if e.options.Waits != nil {
+		waits := e.options.Waits()
+		set(v1alpha1.LeaseConditionThawing, waits != "", v1alpha1.ReasonThawing, reasonWorking, waits)
+	}
+	phase := e.lease.Phase(time.Now())
+	expired := !e.over && e.grant.Epoch > 0 && (phase == lease.Expired || coasts(phase))
+	set(v1alpha1.LeaseConditionDegraded, expired, v1alpha1.ReasonLeaseExpired, v1alpha1.ReasonHealthy, degraded(phase))
 	if e.over || e.grant.Mode == v1alpha1.LeaseDrain {
 		set(v1alpha1.LeaseConditionDrained, e.over || e.idle(), reasonDrained, reasonDraining, "nothing is in flight")
 	}
+}
+
+// degraded says what the worker does after its lease.
+func degraded(phase lease.Phase) string {
+	switch phase {
+	case lease.Coasting:
+		return "the lease has expired: going on with the last grant until a report is acknowledged"
+	case lease.Isolated:
+		return "the lease has expired and the API server can't be reached: going on with half of the last grant"
+	case lease.Expired:
+		return "the lease has expired: one request at a time until a report is acknowledged"
+	}
+	return ""
 }
 
 // stalled is the report of a worker that cannot begin.

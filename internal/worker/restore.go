@@ -1,13 +1,13 @@
 package worker
 
-// beginRestore starts to restore an archive, as far as the lane has room: each takes one
+// beginRestore starts to restore an archive, as far as its prefix has room: each takes one
 // place, since it reads one object after the other.
-func (e *Engine) beginRestore(l *lane, a *attempt) {
-	if l.files >= l.limit {
+func (e *Engine) beginRestore(w *prefixWork, a *attempt) {
+	if w.files >= w.limit {
 		return
 	}
 	a.stage = stageRestore
-	e.launch(l, a, 1, e.restore)
+	e.launch(w, a, 1, e.restore)
 }
 
 // restore restores an archive.

@@ -50,7 +50,7 @@ func (s RestoreSite) finish(ctx context.Context, o FinishOptions, logger *slog.L
 // the directories are finished.
 func (p *RestorePlace) sum(ctx context.Context, partial bool) (archive.Tally, error) {
 	var sum archive.Tally
-	for _, x := range p.catalog.Index.Prefixes {
+	for _, x := range p.route.prefixes {
 		listed, err := p.count(ctx, x)
 		if err != nil {
 			return sum, err
@@ -101,7 +101,7 @@ func (p *RestorePlace) each(ctx context.Context, x archive.IndexedPrefix, do fun
 	group.SetLimit(finishAtOnce)
 	for number := range x.Archives {
 		group.Go(func() error {
-			m, err := p.catalog.Manifest(working, x.Name, number)
+			m, err := p.route.manifest(working, x.Name, number)
 			if errors.As(err, new(*restore.ManifestError)) {
 				return nil
 			}

@@ -32,6 +32,9 @@ type RestoreSite struct {
 	Access
 	// MemoryLimit of the pod in bytes; 0 means that it is not known.
 	MemoryLimit int64
+	// ThawPoll is the pause between looks at objects that are being thawed; 0 for what suits
+	// the tier.
+	ThawPoll time.Duration
 }
 
 // ParseRestore reads the restore that the manager hands over in v1alpha1.RestoreConfigEnv.
@@ -64,9 +67,12 @@ type RestorePlace struct {
 	client  *s3.Client
 	gate    *upload.Gate
 	meter   *upload.Meter
-	catalog *restore.Catalog
+	route   *route
 	session *restore.Session
 	most    int
+	thaw    *thaw // nil where nothing is thawed
+	// roomy: nobody asks whether there is room for everything.
+	roomy bool
 }
 
 // Open makes the site ready. It only reads from the bucket.
@@ -75,18 +81,25 @@ func (s RestoreSite) Open(ctx context.Context) (_ *RestorePlace, err error) {
 	if err := archive.CheckPatterns(spec.From.Include, spec.From.Exclude); err != nil {
 		return nil, reasoned{fmt.Errorf("select what to restore: %w", err), v1alpha1.ReasonPatternInvalid}
 	}
-	p := &RestorePlace{gate: upload.NewGate(), most: readsAtOnce(s.MemoryLimit)}
+	p := &RestorePlace{gate: upload.NewGate(), most: readsAtOnce(s.MemoryLimit), roomy: spec.To.RoomCheck == v1alpha1.RoomCheckSkip}
 	p.meter = upload.NewMeter(p.gate)
 	options := s.options(*spec.From.Location)
 	options.Around = upload.Reading(p.gate, p.meter)
 	if p.client, err = s3.NewClient(ctx, options); err != nil {
 		return nil, err
 	}
-	if p.catalog, err = s.openRun(ctx, p.client); err == nil {
-		p.session, err = restore.NewSession(s.restoreOptions(p.catalog), spec.To.Path)
+	var catalog *restore.Catalog
+	if catalog, err = s.openRun(ctx, p.client); err == nil {
+		p.route, err = newRoute(ctx, catalog, spec.From.Include)
+	}
+	if err == nil {
+		p.session, err = restore.NewSession(s.restoreOptions(catalog), spec.To.Path)
 		if err != nil {
 			err = reasoned{err, v1alpha1.ReasonTargetUnavailable}
 		}
+	}
+	if err == nil && spec.Thaw != nil {
+		p.thaw, err = newThaw(p.session, *spec.Thaw, s.ThawPoll)
 	}
 	if err != nil {
 		p.client.Close()
@@ -150,7 +163,7 @@ func (s RestoreSite) Serve(ctx context.Context, leases Leases, podUID types.UID,
 func (p *RestorePlace) Engine(instance string, afterReport int64, restarted bool, logger *slog.Logger) *Engine {
 	return NewEngine(EngineOptions{
 		Gate: p.gate, Meter: p.meter, Destination: readOnly{p.client}, Restore: p.archive, MaxInFlight: p.most,
-		Plan: p.plan, Instance: instance, AfterReport: afterReport, Restarted: restarted, Logger: logger,
+		Plan: p.plan, Waits: p.thaw.waits, Instance: instance, AfterReport: afterReport, Restarted: restarted, Logger: logger,
 	})
 }
 
@@ -164,7 +177,7 @@ func (readOnly) ChecksumAlgorithm() string { return "" }
 // there is room.
 func (p *RestorePlace) archive(ctx context.Context, prefix string, number int64) ([]archive.Member, error) {
 	ctx = upload.OnPrefix(ctx, prefix)
-	m, err := p.catalog.Manifest(ctx, prefix, number)
+	m, err := p.route.manifest(ctx, prefix, number)
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -183,10 +196,17 @@ func unreadable(err error) error {
 	return err
 }
 
-// plan tells what the index of the run lists, which is final.
+// plan tells what the index of the run lists, which is final. Where objects have to be thawed
+// it tells of archives as they become readable.
 func (p *RestorePlace) plan(ctx context.Context, progress func(archive.Plan)) (archive.Plan, error) {
-	plan := archive.Plan{Layout: p.catalog.Index.Layout, Complete: true}
-	for _, x := range p.catalog.Index.Prefixes {
+	if err := p.fits(ctx); err != nil {
+		return archive.Plan{}, err
+	}
+	if err := p.thawed(ctx, progress); err != nil {
+		return archive.Plan{}, err
+	}
+	plan := archive.Plan{Layout: p.route.catalog.Index.Layout, Complete: true}
+	for _, x := range p.route.prefixes {
 		if x.Archives == 0 {
 			continue
 		}
@@ -199,6 +219,18 @@ func (p *RestorePlace) plan(ctx context.Context, progress func(archive.Plan)) (a
 	}
 	progress(plan)
 	return plan, nil
+}
+
+// fits returns an error, which holds the restore, if there is no room for it.
+func (p *RestorePlace) fits(ctx context.Context) error {
+	if p.roomy {
+		return nil
+	}
+	err := p.session.CheckRoom(ctx, p.route.manifests(ctx))
+	if errors.As(err, new(*restore.RoomError)) {
+		return reasoned{err, v1alpha1.ReasonTargetTooSmall}
+	}
+	return err
 }
 
 // count is what a prefix of the run lists. The index of an earlier release has no bytes, so

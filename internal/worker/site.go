@@ -26,7 +26,8 @@ var errNoPlan = errors.New("the transfer has no plan yet")
 
 // Site is what a worker pod was given: the transfer, and where things are mounted.
 type Site struct {
-	// Transfer holds name, namespace, UID, source, destination and packing.
+	// Transfer holds name, namespace, UID, source, destination and packing, and once it runs when
+	// it began and by how many workers it is.
 	Transfer v1alpha1.ArchiveTransfer
 	// SourceDir is where the source volume is mounted.
 	SourceDir string
@@ -81,10 +82,14 @@ func (a Access) options(l v1alpha1.Location) s3.Options {
 	return o
 }
 
-// client returns a client for the destination.
-func (s Site) client(ctx context.Context) (*s3.Client, error) {
+// client returns a client for the destination, whose traffic the gate bounds as far as a policy
+// does; nil for no bound.
+func (s Site) client(ctx context.Context, gate *upload.Gate) (*s3.Client, error) {
 	d := s.Transfer.Spec.Destination
 	o := s.options(d.Location)
+	if gate != nil {
+		gate.Bound(&o)
+	}
 	o.StorageClass = d.StorageClass
 	if sse := d.ServerSideEncryption; sse != nil {
 		o.SSE, o.KMSKeyID, o.Asked.BucketKey = sse.Algorithm, sse.KMSKeyID, sse.BucketKey == "Enabled"
@@ -163,6 +168,7 @@ func tarOf(t v1alpha1.ArchiveTransfer) *archive.Tar {
 type Place struct {
 	site      Site
 	client    *s3.Client
+	gate      *upload.Gate
 	source    *archive.Source
 	layout    archive.Layout
 	inventory inventory
@@ -178,11 +184,12 @@ func (s Site) Open(ctx context.Context) (*Place, error) {
 	if err := source.Restrict(spec.Include, spec.Exclude); err != nil {
 		return nil, errors.Join(err, source.Close())
 	}
-	client, err := s.client(ctx)
+	gate := upload.NewGate()
+	client, err := s.client(ctx, gate)
 	if err != nil {
 		return nil, errors.Join(err, source.Close())
 	}
-	p := &Place{site: s, client: client, source: source, layout: s.layout()}
+	p := &Place{site: s, client: client, gate: gate, source: source, layout: s.layout()}
 	p.inventory = inventory{store: client, layout: p.layout}
 	return p, nil
 }
@@ -207,7 +214,7 @@ func Serve(ctx context.Context, leases Leases, podUID types.UID, instance string
 	var place Workplace
 	err := NewAgent(AgentOptions{
 		Leases: leases, PodUID: podUID, Instance: instance, Logger: logger,
-		NewEngine: func(ctx context.Context, afterReport int64, restarted bool) (*Engine, error) {
+		NewEngine: func(ctx context.Context, afterReport int64, restarted bool) (Sender, error) {
 			opened, err := open(ctx)
 			if err != nil {
 				return nil, err
@@ -235,7 +242,7 @@ func (s Site) Serve(ctx context.Context, leases Leases, podUID types.UID, instan
 
 // Engine returns an engine that works in this place.
 func (p *Place) Engine(instance string, afterReport int64, restarted bool, logger *slog.Logger) *Engine {
-	gate := upload.NewGate()
+	gate := p.gate
 	meter := upload.NewMeter(gate)
 	spec := p.site.Transfer.Spec.Source
 	planner := &archive.Planner{
@@ -251,7 +258,7 @@ func (p *Place) Engine(instance string, afterReport int64, restarted bool, logge
 		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
 		Sync: upload.Sync(p.site.Transfer.Spec.Sync), Earlier: p.earlier(logger),
 		Layout: p.inventory.Layout, Fetch: p.inventory.Archive, Manifests: StoreManifests(p.client),
-		Plan:     planner.Run,
+		Plan:     p.withinBudget(planner.Run),
 		Instance: instance, AfterReport: afterReport, Restarted: restarted, Logger: logger,
 	})
 }

@@ -18,9 +18,12 @@ import (
 	"github.com/minio/minio-go/v7"
 	"go.uber.org/goleak"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/report"
+	"cargoship.dev/operator/internal/restore"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/test/kit"
 	"cargoship.dev/operator/test/kit/assets"
@@ -292,6 +295,10 @@ func TestFinish(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	site.Transfer.Status = v1alpha1.ArchiveTransferStatus{
+		StartTime: ptr.To(metav1.NewTime(time.Now().Add(-time.Minute))),
+		Workers:   &v1alpha1.WorkersStatus{Desired: ptr.To(int32(3)), Failed: ptr.To(int32(1))},
+	}
 	if err := site.Finish(t.Context(), FinishOptions{}, logTo(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -306,12 +313,38 @@ func TestFinish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantReport(t, place, index)
 	var files, archives, manifests int64
 	for _, p := range index.Prefixes {
 		files, archives, manifests = files+p.Files, archives+p.Archives, manifests+p.Manifests
 	}
 	if files != int64(len(want))+3 || archives != int64(len(m.ended)) || manifests != archives {
 		t.Errorf("index counts %d files, %d archives, %d manifests", files, archives, manifests)
+	}
+}
+
+// wantReport fails the test unless the run has a report in the bucket that counts as its index does.
+func wantReport(t *testing.T, place *Place, index archive.Index) {
+	t.Helper()
+	catalog, err := restore.Open(t.Context(), place.client, "base", index.Transfer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := report.StoredAs("", false, false)
+	stored, err := report.Read(t.Context(), catalog, terms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := report.Of(t.Context(), catalog, terms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := stored.Fleet; f == nil || f.Seconds < 60 || f.BytesPerSecond != stored.Done.Bytes/f.Seconds || f.Workers != 3 || f.WorkersFailed != 1 || !f.Ended.Equal(index.Written) {
+		t.Errorf("the fleet is %+v", f)
+	}
+	made.From, made.Fleet = stored.From, stored.Fleet
+	if diff := cmp.Diff(made, stored); diff != "" || len(stored.Failures) == 0 {
+		t.Errorf("%d failures; made from the manifests and stored:\n%s", len(stored.Failures), diff)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package workload is what the controllers see of an object that asks for a fleet of workers,
-// whichever kind it is of.
+// Package workload gives the controllers one view of the objects that need a fleet of
+// workers, transfers and restores.
 package workload
 
 import (
@@ -15,8 +15,8 @@ const (
 	KindRestore  = "ArchiveRestore"
 )
 
-// Workload is what a fleet of workers does, as the controllers see it, whichever kind of
-// object asks for it. It shares memory with that object.
+// Workload is a transfer or a restore as the controllers see it. It shares memory with the
+// object.
 type Workload struct {
 	metav1.ObjectMeta
 
@@ -48,7 +48,7 @@ func New(kind string) Object {
 	return &v1alpha1.ArchiveTransfer{}
 }
 
-// Of returns the workload that an object asks for, nil if it is none.
+// Of returns the workload of an object, nil if the object is none.
 func Of(o Object) *Workload {
 	switch o := o.(type) {
 	case *v1alpha1.ArchiveTransfer:
@@ -68,7 +68,7 @@ func Of(o Object) *Workload {
 	}
 }
 
-// ReadsFrom takes in which run a restore reads; nil for none yet.
+// ReadsFrom sets the run that a restore reads; nil for none yet.
 func (w *Workload) ReadsFrom(source *v1alpha1.RestoredRun) {
 	w.Source = source
 	if source != nil {
@@ -79,7 +79,7 @@ func (w *Workload) ReadsFrom(source *v1alpha1.RestoredRun) {
 // String names the workload in errors.
 func (w *Workload) String() string { return w.Kind + " " + w.Namespace + "/" + w.Name }
 
-// NameLabel is the label that names the workload on what is made for it.
+// NameLabel is the label that names the workload on the objects created for it.
 func (w *Workload) NameLabel() string {
 	if w.Restore != nil {
 		return v1alpha1.LabelRestore
@@ -87,7 +87,7 @@ func (w *Workload) NameLabel() string {
 	return v1alpha1.LabelTransfer
 }
 
-// Finalizer is what keeps the object until nothing works for it any more.
+// Finalizer keeps the object until nothing works for it any more.
 func (w *Workload) Finalizer() string {
 	if w.Restore != nil {
 		return v1alpha1.RestoreFinalizer

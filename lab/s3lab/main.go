@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,6 +41,7 @@ type options struct {
 	tls                                            bool
 	certificate, keep                              string
 	seed                                           uint64
+	glacier                                        time.Duration
 }
 
 // start serves until ctx ends and returns the exit code.
@@ -51,6 +53,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.stats, "stats", "", "address to serve statistics on, at /; POST /reset begins them anew")
 	flags.StringVar(&o.backend, "backend", "", "URL of the S3 server, or discard to take everything and keep nothing")
 	flags.StringVar(&o.keep, "keep", "", "pattern of the keys whose contents --backend discard keeps, such as data/.cargoship/")
+	flags.DurationVar(&o.glacier, "glacier", 0, "have all objects outside .cargoship/ in the class GLACIER: RestoreObject takes this long")
 	flags.StringVar(&o.conditions, "conditions", "", "YAML file with the conditions; without one everything passes")
 	flags.StringVar(&o.hostSuffix, "host-suffix", "", "name below which host names begin with a bucket")
 	flags.BoolVar(&o.tls, "tls", false, "serve over TLS with a certificate made for the occasion")
@@ -117,6 +120,11 @@ func configure(o options) (bench, error) {
 		return bench{}, err
 	}
 	discard, _ := backend.(*lab.Discard)
+	if o.glacier > 0 {
+		backend = &lab.Glacier{Backend: backend, Class: "GLACIER", Takes: o.glacier, Archived: func(_, key string) bool {
+			return !strings.Contains("/"+key, "/.cargoship/")
+		}}
+	}
 	return bench{lab.New(lab.Options{Backend: backend, Plan: plan, HostSuffix: o.hostSuffix}), discard}, nil
 }
 

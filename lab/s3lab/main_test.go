@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,6 +36,7 @@ func TestWrongUseExitsWith2(t *testing.T) {
 		{[]string{"--backend", "discard", "--conditions", conditions}, conditions + ":3: faults[0].kind:"},
 		{[]string{"--backend", "discard", "--certificate", "x"}, "--certificate needs --tls"},
 		{[]string{"--backend", "http://127.0.0.1:1", "--keep", "x"}, "--keep needs --backend discard"},
+		{[]string{"--backend", "http://127.0.0.1:1", "--glacier", "soon"}, "invalid value"},
 		{[]string{"--no-such-flag"}, "flag provided but not defined"},
 	} {
 		var stderr bytes.Buffer
@@ -42,6 +44,33 @@ func TestWrongUseExitsWith2(t *testing.T) {
 			t.Errorf("s3lab %v: exit code %d, said %q, want 2 and %q", c.args, code, &stderr, c.want)
 		}
 	}
+}
+
+// TestGlacierKeepsBookkeepingReadable has a server in front of which archives are in Glacier, and
+// what CargoShip has to read at any time is not.
+func TestGlacierKeepsBookkeepingReadable(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("x")) }))
+	defer server.Close()
+	b, err := configure(options{backend: server.URL, glacier: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(b.Lab)
+	defer front.Close()
+	for key, want := range map[string]int{
+		"/bucket/base/a.tar": http.StatusForbidden, "/bucket/base/.cargoship/run/plan.json": http.StatusOK, "/bucket/.cargoship/x": http.StatusOK,
+	} {
+		response, err := front.Client().Get(front.URL + key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("GET %s: %d, want %d", key, response.StatusCode, want)
+		}
+	}
+	front.Client().CloseIdleConnections()
+	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestServesAndPrintsStatistics(t *testing.T) {

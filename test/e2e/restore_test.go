@@ -4,13 +4,16 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +27,9 @@ import (
 
 // workersUser is who workers run as unless told otherwise.
 const workersUser = 65532
+
+// thawing is how long the server in front takes to thaw an object: long enough to be seen.
+const thawing = 10 * time.Second
 
 var _ = Describe("A restore by workers on three nodes", func() {
 	for _, format := range []v1alpha1.PackingFormat{v1alpha1.PackingTar, v1alpha1.PackingObjects} {
@@ -42,10 +48,7 @@ var _ = Describe("A restore by workers on three nodes", func() {
 			claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: c.key.Namespace, Name: product.ClaimName}}
 			Expect(it.Client.Delete(ctx, claim)).To(Succeed())
 
-			r := &restoration{c, c.dir + "-restored"}
-			Expect(os.Mkdir(r.target, 0o755)).To(Succeed())
-			DeferCleanup(func() error { return os.RemoveAll(r.target) })
-			Expect(os.Chown(r.target, workersUser, workersUser)).To(Succeed())
+			r := c.restoration()
 			Expect(it.FurnishTarget(ctx, c.key.Namespace, r.target)).To(Succeed())
 			ar := it.Restore(c.key.Namespace, c.key.Name, c.key.Name)
 			// One request at a time, so that it can be disturbed.
@@ -67,16 +70,83 @@ var _ = Describe("A restore by workers on three nodes", func() {
 
 			Eventually(r.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 			Expect(before).To(BeNumerically("<", r.finished(ctx)), "it was over too soon to be suspended")
-			tally, err := product.VerifyRestored(c.dir, r.target, format == v1alpha1.PackingTar)
-			Expect(err).NotTo(HaveOccurred())
-			p := r.get(ctx).Status.Progress
-			Expect([]int64{*p.Done.Files, *p.Done.Bytes}).To(Equal([]int64{int64(tally.Files), tally.Bytes}))
-			Expect(mustRun(ctx, "find", r.target, "!", "-user", "65532")).To(BeEmpty(), "files of other users were made")
+			r.expectRestored(ctx, format == v1alpha1.PackingTar)
 			c.expectNoLeases(ctx)
 			Expect(mustRun(ctx, it.Kubectl, "get", "archiverestores", "--namespace", c.key.Namespace)).To(ContainSubstring("Complete"))
 		}, SpecTimeout(6*time.Minute))
 	}
 })
+
+var _ = Describe("A claim that names a restore from Glacier", func() {
+	// There is no provisioner here: a volume that waits for the claim that the restore writes into stands for one.
+	It("is bound once everything is thawed and restored", func(ctx SpecContext) {
+		Expect(it.Install(ctx, "local", "--set", "volumePopulator.enabled=true")).To(Succeed())
+		c := furnish(ctx, 200, 3, 9)
+		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Packing.Format = v1alpha1.PackingTar })
+		c.expectComplete(ctx)
+		r := c.restoration()
+		ar := it.Restore(c.key.Namespace, c.key.Name, c.key.Name)
+		location := c.transfer(ctx).Spec.Destination.Location
+		location.Endpoint = glacier(ctx)
+		ar.Spec.From = v1alpha1.RestoreSource{Location: &location}
+		ar.Spec.To = v1alpha1.RestoreTarget{Populator: &v1alpha1.Populator{}}
+		ar.Spec.Thaw = &v1alpha1.Thaw{Tier: v1alpha1.ThawExpedited, Days: 1, MaxCost: ptr.To(resource.MustParse("5"))}
+		ar.Spec.Workers.Count = 3
+		Expect(it.Client.Create(ctx, ar)).To(Succeed())
+		Eventually(r.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonWaitingForClaim))
+
+		Expect(it.FurnishPopulated(ctx, c.key.Namespace, "populated", c.key.Name, r.target)).To(Succeed())
+		claim := func() *corev1.PersistentVolumeClaim {
+			found := &corev1.PersistentVolumeClaim{}
+			Expect(it.Client.Get(ctx, client.ObjectKey{Namespace: c.key.Namespace, Name: "populated"}, found)).To(Succeed())
+			return found
+		}
+		Eventually(r.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/" + v1alpha1.ReasonThawing))
+		Expect(claim().Status.Phase).To(Equal(corev1.ClaimPending), "the claim was bound before anything was restored")
+		Eventually(r.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
+		Expect(claim().Status.Phase).To(Equal(corev1.ClaimBound))
+		r.expectRestored(ctx, true)
+		Eventually(func() bool {
+			return apierrors.IsNotFound(it.Client.Get(ctx, client.ObjectKey{Namespace: c.key.Namespace, Name: c.key.Name + "-prime"}, &corev1.PersistentVolumeClaim{}))
+		}).Should(BeTrue(), "the claim that was restored into is left over")
+	}, SpecTimeout(4*time.Minute))
+})
+
+// glacier puts a server in front of the one that pods reach, in the network of the cluster, which has all that
+// is archived in an archive storage class. It returns the URL that pods reach it by.
+func glacier(ctx SpecContext) string {
+	GinkgoHelper()
+	const address = "192.0.2.1:7072"
+	lab := exec.Command("nsenter", "--target", strconv.Itoa(it.Cluster.PID), "--net", "--", filepath.Join(it.Root, "bin", "s3lab"),
+		"--backend", "http://192.0.2.1:7070", "--listen", address, "--glacier", thawing.String())
+	lab.Stdout, lab.Stderr = GinkgoWriter, GinkgoWriter
+	Expect(lab.Start()).To(Succeed())
+	DeferCleanup(func() error {
+		_ = lab.Process.Signal(os.Interrupt) // Wait tells how it ended.
+		return lab.Wait()
+	})
+	return "http://" + address
+}
+
+// restoration makes the directory that a restore of the cargo is to write into.
+func (c *cargo) restoration() *restoration {
+	GinkgoHelper()
+	r := &restoration{c, c.dir + "-restored"}
+	Expect(os.Mkdir(r.target, 0o755)).To(Succeed())
+	DeferCleanup(func() error { return os.RemoveAll(r.target) })
+	Expect(os.Chown(r.target, workersUser, workersUser)).To(Succeed())
+	return r
+}
+
+// expectRestored compares every byte and attribute of what was restored, and the counts.
+func (r *restoration) expectRestored(ctx SpecContext, attributes bool) {
+	GinkgoHelper()
+	tally, err := product.VerifyRestored(r.dir, r.target, attributes)
+	Expect(err).NotTo(HaveOccurred())
+	p := r.get(ctx).Status.Progress
+	Expect([]int64{*p.Done.Files, *p.Done.Bytes}).To(Equal([]int64{int64(tally.Files), tally.Bytes}))
+	Expect(mustRun(ctx, "find", r.target, "!", "-user", strconv.Itoa(workersUser))).To(BeEmpty(), "files of other users were made")
+}
 
 // restoration is a restore, and where it restores to.
 type restoration struct {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,14 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(it.Install(ctx, "local")).To(Succeed())
 	// What the chart makes fits into a namespace that enforces the strictest standard.
 	mustRun(ctx, it.Kubectl, "label", "--overwrite", "namespace", release.System, restricted)
+	making, stop := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	dir := GinkgoT().TempDir()
+	work.Go(func() { publish(making, dir) })
+	DeferCleanup(func() {
+		stop()
+		work.Wait()
+	})
 })
 
 const restricted = "pod-security.kubernetes.io/enforce=restricted"

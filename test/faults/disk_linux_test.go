@@ -37,7 +37,8 @@ func TestFullDisk(t *testing.T) {
 	}
 	restored := filepath.Join(disk, "restored")
 	restore := []string{"restore", destination, restored}
-	wantFailed(t, r.start(t, restore...).end(t), "no space left on device")
+	wantFailed(t, r.start(t, restore...).end(t), "nothing was restored: the restore needs")
+	wantFailed(t, r.start(t, append(restore, "--no-room-check")...).end(t), "no space left on device")
 	if err := mount(syscall.MS_REMOUNT, "200m"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,12 +11,16 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/lab"
 	"cargoship.dev/operator/test/kit/product"
 )
 
@@ -165,6 +171,114 @@ var _ = Describe("A restore with three workers", func() {
 		Expect(s.Failures[0].Message).To(ContainSubstring("file-00001"))
 		Expect(*s.Progress.Failed.Files).To(Equal(int64(1)))
 	}, SpecTimeout(3*time.Minute))
+})
+
+// glacier puts a server in front of the one that pods reach, which has the archives of a cargo in an
+// archive storage class.
+func (r *restored) glacier(ctx SpecContext) (*lab.Glacier, v1alpha1.Location) {
+	GinkgoHelper()
+	location := r.transfer(ctx).Spec.Destination.Location
+	target, err := url.Parse(location.Endpoint)
+	Expect(err).NotTo(HaveOccurred())
+	transport := lab.NewTransport()
+	g := &lab.Glacier{
+		Class: "GLACIER", Backend: lab.NewProxy(target, transport),
+		Archived: func(_, key string) bool { return !strings.Contains(key, ".cargoship/") },
+	}
+	server := httptest.NewServer(g)
+	DeferCleanup(func() { server.CloseClientConnections(); server.Close(); transport.CloseIdleConnections() })
+	location.Endpoint = server.URL
+	return g, location
+}
+
+var _ = Describe("A restore from Glacier", func() {
+	It("tells what it costs, thaws what it needs, and restores it", func(ctx SpecContext) {
+		c := furnish(ctx, "back-frozen", 300, 20, 20)
+		r := c.archive(ctx, v1alpha1.PackingTar)
+		g, location := r.glacier(ctx)
+		from := func(ar *v1alpha1.ArchiveRestore, most string) {
+			ar.Spec.From = v1alpha1.RestoreSource{Location: &location}
+			ar.Spec.Thaw = &v1alpha1.Thaw{Tier: v1alpha1.ThawExpedited, Days: 2, MaxCost: ptr.To(resource.MustParse(most))}
+		}
+		r.restore(ctx, func(ar *v1alpha1.ArchiveRestore) { from(ar, "0") })
+		Eventually(r.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonThawTooExpensive))
+		Expect(meta.FindStatusCondition(r.get(ctx).Status.Conditions, v1alpha1.ConditionProgressing).Message).To(ContainSubstring("USD"))
+		Expect(g.Asked()).To(BeEmpty())
+		Expect(ship.Client.Delete(ctx, r.get(ctx))).To(Succeed())
+		Eventually(func() bool { return apierrors.IsNotFound(ship.Client.Get(ctx, r.key, &v1alpha1.ArchiveRestore{})) }).Should(BeTrue())
+
+		r.restore(ctx, func(ar *v1alpha1.ArchiveRestore) { from(ar, "5") })
+		Eventually(r.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("True/" + v1alpha1.ReasonThawing))
+		Expect(g.Asked()).To(ContainElement(HaveSuffix(" Expedited 2")))
+		Expect(r.finished(ctx)).To(BeZero())
+		g.Thaw(nil)
+		r.expectRestored(ctx, true)
+	}, SpecTimeout(4*time.Minute))
+})
+
+var _ = Describe("A claim that names a restore", func() {
+	It("is bound once everything is restored", func(ctx SpecContext) {
+		c := furnish(ctx, "back-populated", 300, 20)
+		r := c.archive(ctx, v1alpha1.PackingTar)
+		r.target = GinkgoT().TempDir()
+		r.restore(ctx, func(ar *v1alpha1.ArchiveRestore) {
+			ar.Spec.To = v1alpha1.RestoreTarget{Populator: &v1alpha1.Populator{}}
+		})
+		Eventually(r.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonWaitingForClaim))
+		Expect(ship.FurnishPopulated(ctx, r.namespace, "populated", r.key.Name, r.target)).To(Succeed())
+		claim := func() *corev1.PersistentVolumeClaim {
+			found := &corev1.PersistentVolumeClaim{}
+			Expect(ship.Client.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: "populated"}, found)).To(Succeed())
+			return found
+		}
+		Eventually(func() int64 { return r.finished(ctx) }).WithPolling(10 * time.Millisecond).Should(BeNumerically(">", 0))
+		Expect(claim().Status.Phase).To(Equal(corev1.ClaimPending), "the claim was bound before everything was restored")
+		r.expectRestored(ctx, true)
+		bound := claim()
+		Expect(bound.Status.Phase).To(Equal(corev1.ClaimBound))
+		volume := &corev1.PersistentVolume{}
+		Expect(ship.Client.Get(ctx, client.ObjectKey{Name: bound.Spec.VolumeName}, volume)).To(Succeed())
+		Expect(volume.Spec.ClaimRef.UID).To(Equal(bound.UID))
+		Expect(volume.Status.Phase).To(Equal(corev1.VolumeBound))
+		Eventually(func() bool {
+			return apierrors.IsNotFound(ship.Client.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: r.key.Name + "-prime"}, &corev1.PersistentVolumeClaim{}))
+		}).Should(BeTrue(), "the claim that was restored into is left over")
+		Expect(ship.Client.Delete(ctx, r.get(ctx))).To(Succeed())
+		Consistently(func() corev1.PersistentVolumeClaimPhase { return claim().Status.Phase }).WithTimeout(2 * time.Second).Should(Equal(corev1.ClaimBound))
+	}, SpecTimeout(4*time.Minute))
+})
+
+var _ = Describe("Restores into one directory", func() {
+	It("run one after the other, though they are created at once", func(ctx SpecContext) {
+		c := furnish(ctx, "back-crowd", 500, 20, 20)
+		r := c.archive(ctx, v1alpha1.PackingObjects)
+		names := []string{"crowd-a", "crowd-b", "crowd-c", "crowd-d"}
+		for _, name := range names {
+			Expect(ship.Client.Create(ctx, ship.Restore(r.namespace, name, r.key.Name))).To(Succeed())
+		}
+		unended := func() (n int) {
+			var jobs batchv1.JobList
+			Expect(ship.Client.List(ctx, &jobs, client.InNamespace(r.namespace))).To(Succeed())
+			for _, job := range jobs.Items {
+				if job.Labels[v1alpha1.LabelRestore] != "" && job.Status.Active > 0 {
+					n++
+				}
+			}
+			return n
+		}
+		Eventually(func() int {
+			Expect(unended()).To(BeNumerically("<=", 1), "two restores write into one directory")
+			ended := 0
+			for _, name := range names {
+				ar := &v1alpha1.ArchiveRestore{}
+				Expect(ship.Client.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: name}, ar)).To(Succeed())
+				if meta.IsStatusConditionTrue(ar.Status.Conditions, v1alpha1.ConditionComplete) {
+					ended++
+				}
+			}
+			return ended
+		}).WithTimeout(4 * time.Minute).WithPolling(50 * time.Millisecond).Should(Equal(len(names)))
+	}, SpecTimeout(5*time.Minute))
 })
 
 // leaseholder names a worker of the restore that has archives and runs.

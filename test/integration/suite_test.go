@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -133,6 +134,21 @@ func (c *cargo) openUploads(ctx context.Context) []string {
 	for upload := range store.ListIncompleteUploads(ctx, c.to.Bucket, "", true) {
 		Expect(upload.Err).NotTo(HaveOccurred())
 		keys = append(keys, upload.Key)
+	}
+	return keys
+}
+
+// data are the keys in the bucket that are not bookkeeping.
+func (c *cargo) data(ctx context.Context) []string {
+	GinkgoHelper()
+	store, err := ship.S3.Client()
+	Expect(err).NotTo(HaveOccurred())
+	var keys []string
+	for o := range store.ListObjects(ctx, c.to.Bucket, minio.ListObjectsOptions{Recursive: true}) {
+		Expect(o.Err).NotTo(HaveOccurred())
+		if !strings.Contains(o.Key, ".cargoship/") {
+			keys = append(keys, o.Key)
+		}
 	}
 	return keys
 }

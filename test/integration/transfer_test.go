@@ -11,7 +11,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -54,6 +57,32 @@ var _ = Describe("A transfer with three workers", func() {
 			Expect(*at.Status.Workers.Failed).To(BeNumerically(">=", 1))
 		}, SpecTimeout(4*time.Minute))
 	}
+
+	It("is held by its budget until that is raised", func(ctx SpecContext) {
+		c := furnish(ctx, "budget", 300)
+		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) {
+			at.Spec.Budget = &v1alpha1.Budget{MaxCost: ptr.To(resource.MustParse("0"))}
+		})
+		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonBudgetExceeded))
+		message := meta.FindStatusCondition(c.transfer(ctx).Status.Conditions, v1alpha1.ConditionProgressing).Message
+		Expect(message).To(MatchRegexp(`31\d objects in STANDARD for 12 months cost about 0.01 USD`))
+		var events eventsv1.EventList
+		Eventually(func() []string {
+			Expect(ship.Client.List(ctx, &events, client.InNamespace(c.namespace))).To(Succeed())
+			var reasons []string
+			for _, e := range events.Items {
+				reasons = append(reasons, e.Type+" "+e.Reason)
+			}
+			return reasons
+		}).Should(ContainElement("Warning " + v1alpha1.ReasonBudgetExceeded))
+		Consistently(func() []string { return c.data(ctx) }).WithTimeout(3 * time.Second).Should(BeEmpty())
+
+		at := c.transfer(ctx)
+		at.Spec.Budget.MaxCost = ptr.To(resource.MustParse("0.01"))
+		Expect(ship.Client.Update(ctx, at)).To(Succeed())
+		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
+		c.expectVerified(ctx)
+	}, SpecTimeout(4*time.Minute))
 
 	It("continues a plan that died with its worker", func(ctx SpecContext) {
 		c := furnish(ctx, "planner", 3000)

@@ -34,6 +34,8 @@ const (
 type Options struct {
 	// Assets is the directory of programs, as assets.Ensure returns it.
 	Assets string
+	// NodeAssets is the directory that assets.EnsureNode returns; it is needed with Address.
+	NodeAssets string
 	// Dir receives logs, kubeconfigs and data. It must exist; it is not removed.
 	Dir string
 	// Address is the IP address that nodes and pods reach this machine at: there the
@@ -49,14 +51,18 @@ type Options struct {
 
 // command is a program to start, by the keeper if there is one.
 func (o Options) command(program string, args ...string) *exec.Cmd {
-	argv := append([]string{filepath.Join(o.Assets, program)}, args...)
+	dir := o.Assets
+	if program == assets.ControllerManager {
+		dir = o.NodeAssets
+	}
+	argv := append([]string{filepath.Join(dir, program)}, args...)
 	if len(o.Keeper) > 0 {
 		argv = slices.Concat(o.Keeper, []string{program}, argv)
 	}
 	return exec.Command(argv[0], argv[1:]...)
 }
 
-// Cluster is a running control plane: etcd, kube-apiserver, kube-controller-manager.
+// Cluster is a running control plane: etcd, kube-apiserver and controllers.
 type Cluster struct {
 	// Config is the administrator's access.
 	Config *rest.Config
@@ -90,7 +96,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		return fmt.Errorf("write the API server's CA: %w", err)
 	}
 	if err := c.startControllers(); err != nil {
-		return fmt.Errorf("start the controller manager: %w", err)
+		return fmt.Errorf("start the controllers: %w", err)
 	}
 	return c.awaitControllers(ctx)
 }
@@ -134,42 +140,23 @@ func (c *Cluster) startAPIServer() error {
 	return err
 }
 
-// startControllers starts the controllers: all, or where there are no nodes only
-// those that transfers and their pods need.
+// startControllers starts the controllers: the whole controller manager, or where there
+// are no nodes only those that transfers and their pods need.
 func (c *Cluster) startControllers() error {
-	log, err := c.log("kube-controller-manager")
+	args := []string{"--kubeconfig=" + c.Kubeconfig, "--root-ca-file=" + c.rootCAFile()}
+	program := assets.Controllers
+	if c.opts.Address != "" {
+		program = assets.ControllerManager
+		args = append(args, "--leader-elect=false", "--secure-port=0", "--kube-api-qps=200", "--kube-api-burst=400", "--controllers=*")
+	}
+	log, err := c.log(program)
 	if err != nil {
 		return err
 	}
-	cmd := c.opts.command(assets.ControllerManager,
-		"--kubeconfig="+c.Kubeconfig,
-		"--leader-elect=false",
-		"--secure-port=0",
-		"--kube-api-qps=200", "--kube-api-burst=400",
-		"--root-ca-file="+c.rootCAFile(),
-		"--controllers="+strings.Join(c.controllerNames(), ","),
-	)
+	cmd := c.opts.command(program, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	c.controllers, err = process.Start(cmd)
 	return err
-}
-
-func (c *Cluster) controllerNames() []string {
-	if c.opts.Address != "" {
-		return []string{"*"}
-	}
-	return []string{
-		"job-controller",
-		"garbage-collector-controller",
-		"namespace-controller",
-		"serviceaccount-controller",
-		"root-ca-certificate-publisher-controller",
-		"persistentvolume-binder-controller",
-		"persistentvolume-protection-controller",
-		"persistentvolumeclaim-protection-controller",
-		"pod-garbage-collector-controller",
-		"ttl-after-finished-controller",
-	}
 }
 
 // rootCAFile is where the serving CA is written for the root CA publisher.
@@ -191,9 +178,9 @@ func (c *Cluster) awaitControllers(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the controller manager to make a service account: %w", errors.Join(ctx.Err(), err))
+			return fmt.Errorf("wait for the controllers to make a service account: %w", errors.Join(ctx.Err(), err))
 		case <-c.controllers.Done():
-			return fmt.Errorf("the controller manager ended (log in %s): %w", c.opts.Dir, c.controllers.Err())
+			return fmt.Errorf("the controllers ended (log in %s): %w", c.opts.Dir, c.controllers.Err())
 		case <-time.After(pollInterval):
 		}
 	}

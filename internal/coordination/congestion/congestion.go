@@ -8,18 +8,31 @@ import (
 )
 
 const (
-	// enoughThrottles is how many 503s a round needs to count as congested: one
-	// or two are noise.
-	enoughThrottles = 3
+	// enough of a kind are no accident: rounds in a row without growth (BBR), with twice the
+	// queue that there should be or without any success; 503s in a round; rounds in which two
+	// groups were throttled together; lengths of a round in which a worker is not heard of.
+	enough = 3
+	// scatter is the share by which two measurements of the same may differ.
+	scatter = 0.1
+	// firstStep is the share from which what grows begins: in three doublings it is there.
+	firstStep = 1.0 / 8
+	// outdated is the age at which what was measured has to be measured anew, or is given up.
+	outdated = 2 * time.Minute
 	// manyThrottles without any success are an outage rather than a limit.
 	manyThrottles = 10
-	// usedShare of the window must be in use for it to be what limits.
-	usedShare = 0.8
+	// bindingShare of a window or a rate must be in use for it to be what limits.
+	bindingShare = 0.85
+	// exceptions is the share of requests that may fail where all is well, or be accepted in an
+	// outage.
+	exceptions = 0.1
+	// heavyThrottling is the throttled share that a cut ought to have ended, and that no honest
+	// tenant has for long.
+	heavyThrottling = 1. / 3
 )
 
 // GlobalCongestionController finds and follows the capacity of one destination. It
 // has two actuators. The path to the destination is shared by all prefixes, and
-// what it cannot carry queues: one window holds the queue small. What refuses
+// what it cannot carry queues: one window holds the queue small. What throttles
 // requests is a policer, of which the destination has one for each of its partitions:
 // a rate for every group of prefixes that share one keeps below it. The
 // controller knows rounds only, neither workers nor leases.
@@ -28,14 +41,16 @@ type GlobalCongestionController struct {
 	rand    *rand.Rand
 	without Mechanism
 
-	path      pathModel
-	window    windowLaw
-	groups    []*group // the first is the one that prefixes begin in
-	named     int      // groups ever made
-	begun     bool     // a round has been judged
-	measured  bool     // something was accepted at some time
-	slackened bool     // the window did not limit that round
-	last      Signal   // of the round before
+	path   pathModel
+	window windowLaw
+	groups []*group // the first is the one that prefixes begin in
+	named  int      // groups ever made
+	begun  bool     // a round has been judged
+	// memory is the profile of the destination of before.
+	memory    *protocol.NetworkProfile
+	measured  bool   // something was accepted at some time
+	slackened bool   // the window did not limit that round
+	last      Signal // of the round before
 	// remembered are the groups of prefixes that an earlier leader recorded.
 	remembered map[protocol.Member]*group
 
@@ -45,6 +60,9 @@ type GlobalCongestionController struct {
 	tenants, known         int           // that requests of were reported, and in all
 	latencies              latencySketch // scratch
 
+	// limit is the most in flight that a policy allows.
+	limit int
+
 	// While learning, the window is bounded by what was recorded and adopted.
 	learning bool
 	until    time.Time
@@ -52,14 +70,10 @@ type GlobalCongestionController struct {
 	adopted  int
 }
 
-// LearningReserve is how many requests in flight workers share that appear while the
-// coordinator learns what an earlier one granted.
-const LearningReserve = WindowFloor
-
 // NewGlobalCongestionController gives a controller in slow start, with one group; it is
 // told which parts of the law to do without.
 func NewGlobalCongestionController(config protocol.Config, random *rand.Rand, without Mechanism) *GlobalCongestionController {
-	c := &GlobalCongestionController{rand: random, without: without, recorded: protocol.MaxWindow}
+	c := &GlobalCongestionController{rand: random, without: without, recorded: protocol.MaxWindow, limit: protocol.MaxWindow}
 	c.window.state = protocol.SlowStart
 	c.addGroup()
 	c.Configure(config)
@@ -75,7 +89,7 @@ func (c *GlobalCongestionController) Configure(config protocol.Config) {
 	c.config = config
 	c.path.learningRate = config.LearningRate
 	if !c.begun {
-		c.window.size = float64(config.GlobalCongestionWindow)
+		c.window.size = float64(c.first(config.GlobalCongestionWindow))
 		c.window.threshold = float64(config.SlowStartThreshold)
 	}
 	if !config.AdvancedFlowControl {
@@ -86,11 +100,18 @@ func (c *GlobalCongestionController) Configure(config protocol.Config) {
 	}
 }
 
-// Bound is the largest sum of windows that may be granted.
+// Limit bounds what may be granted, by a policy; the law keeps the window that it has found.
+func (c *GlobalCongestionController) Limit(window int) { c.limit = window }
+
+// Window is what the law has found.
+func (c *GlobalCongestionController) Window() int { return int(c.window.size) }
+
+// Bound is the largest sum of windows that may be granted. While the coordinator learns what an
+// earlier one granted, workers that appear share a window's floor.
 func (c *GlobalCongestionController) Bound() int {
-	window := int(c.window.size)
+	window := min(int(c.window.size), c.limit)
 	if c.learning {
-		window = min(window, min(c.recorded, c.adopted)+LearningReserve)
+		window = min(window, min(c.recorded, c.adopted)+WindowFloor)
 	}
 	return window
 }
@@ -149,7 +170,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) protocol.Dec
 	d := c.observed(s)
 	d.Window.Reason = c.steer(now, s)
 	starved, regained := c.setRates(now, s, d.Groups)
-	if reason, answered := c.answerOutage(s, starved, regained); answered {
+	if reason, answered := c.answerOutage(now, s, starved, regained); answered {
 		d.Window.Reason = reason
 	}
 	c.last = s
@@ -158,7 +179,7 @@ func (c *GlobalCongestionController) Round(now time.Time, s Signal) protocol.Dec
 }
 
 // setRates judges the round of each group. It tells that some group has fallen into an outage without
-// refusals which says something of the path, and that some has come back from one.
+// 503s which says something of the path, and that some has come back from one.
 func (c *GlobalCongestionController) setRates(now time.Time, s Signal, decisions []protocol.GroupDecision) (starved, regained bool) {
 	view := c.view(s)
 	for i, g := range c.groups {
@@ -172,24 +193,6 @@ func (c *GlobalCongestionController) setRates(now time.Time, s Signal, decisions
 		decisions[i].Reason = reason
 	}
 	return starved, regained
-}
-
-// answerOutage changes the window for outages that no rate can answer.
-func (c *GlobalCongestionController) answerOutage(s Signal, starved, regained bool) (reason protocol.Reason, answered bool) {
-	switch over := c.window.overrun(s); {
-	case starved && s.Accepted == 0:
-		c.window.lapse()
-		return ReasonOutageOfAll, true
-	case starved:
-		c.window.relieve()
-		return ReasonOutageOfGroup, true
-	case over:
-		c.window.relieve()
-		return ReasonTimeouts, true
-	case regained:
-		return ReasonRestored, c.window.restore()
-	}
-	return "", false
 }
 
 // speaks tells that what becomes of the group tells of the path: where there are several
@@ -215,12 +218,14 @@ func (c *GlobalCongestionController) view(s Signal) pathView {
 	}
 }
 
-// idle tells that the workers had too little to send.
-func (c *GlobalCongestionController) idle(s Signal) bool { return s.SenderLimited && c.slack(s) }
+// idle tells that the workers had too little to send, or were not allowed to send more.
+func (c *GlobalCongestionController) idle(s Signal) bool {
+	return s.PolicyLimited || s.SenderLimited && c.slack(s)
+}
 
 // slack tells that the window is not what limited the round.
 func (c *GlobalCongestionController) slack(s Signal) bool {
-	return float64(s.InFlight) < usedShare*c.window.size
+	return float64(s.InFlight) < bindingShare*c.window.size
 }
 
 func (c *GlobalCongestionController) inFlight(s Signal) float64 {
@@ -236,7 +241,7 @@ func (c *GlobalCongestionController) FastReporting(now time.Time) bool {
 		return true
 	}
 	for _, g := range c.groups {
-		if g.rate.fastReporting(now) {
+		if g.rate.fastReporting(now, c.config.UpdateInterval) {
 			return true
 		}
 	}

@@ -27,6 +27,8 @@ func (c *GlobalCongestionController) observed(s Signal) protocol.Decision {
 // limitedBy is what kept a group from sending more.
 func (c *GlobalCongestionController) limitedBy(g *group, s Signal) protocol.Bottleneck {
 	switch {
+	case s.PolicyLimited:
+		return protocol.ByPolicy
 	case g.rate.perSecond > 0 && g.rate.binds(g.signal):
 		return protocol.ByRate
 	case c.idle(s):
@@ -48,6 +50,7 @@ func (c *GlobalCongestionController) conclude(now time.Time, d *protocol.Decisio
 		if x.Rate, x.State = g.rate.perSecond, c.state(g); g.policed || g.rate.polices() {
 			cause = x.Reason
 		}
+		g.decided = x.Rate != x.Before || !c.config.AdvancedFlowControl
 		x.NextProbe = g.rate.nextProbe(now)
 		if x.State != before {
 			d.Transitions = append(d.Transitions, protocol.Transition{Group: g.name, From: before, To: x.State, Cause: cause})

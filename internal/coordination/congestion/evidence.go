@@ -32,10 +32,10 @@ func (e *Evidence) Hold(slots int, elapsed time.Duration) {
 	e.slots += float64(slots) * elapsed.Seconds()
 }
 
-// eloquence is how many times more requests, or bytes, the same requests in flight may
-// tell of than those of the median tenant: answers and bodies differ, and refusals come
+// plausibleExcess is how many times more requests, or bytes, the same requests in flight may
+// tell of than those of the median tenant: answers and bodies differ, and 503s come
 // at once.
-const eloquence = 4
+const plausibleExcess = 4
 
 // Add takes in by how much the counters of a prefix have grown, and of these what the last
 // decision had allowed.
@@ -85,8 +85,8 @@ func (c *GlobalCongestionController) Hear(tenants []*Evidence) {
 		requests := medianPerSlot(told, func(e *Evidence) float64 { return float64(e.completions) })
 		bytes := medianPerSlot(told, func(e *Evidence) float64 { return e.bytes })
 		for _, e := range told {
-			e.weight = part(eloquence*requests*e.used(), float64(e.completions))
-			e.bytesWeight = part(eloquence*bytes*e.used(), e.bytes)
+			e.weight = part(plausibleExcess*requests*e.used(), float64(e.completions))
+			e.bytesWeight = part(plausibleExcess*bytes*e.used(), e.bytes)
 			e.busyWeight = part(e.slots, e.busy)
 		}
 	}
@@ -107,7 +107,7 @@ func part(bound, said float64) float64 {
 
 // medianPerSlot is the median of a figure over the seconds of requests, weighted by these.
 func medianPerSlot(told []*Evidence, figure func(*Evidence) float64) float64 {
-	perSlot := func(e *Evidence) float64 { return figure(e) / max(e.used(), shortestLatency) }
+	perSlot := func(e *Evidence) float64 { return ratio(figure(e), e.used()) }
 	slices.SortStableFunc(told, func(x, y *Evidence) int { return cmp.Compare(perSlot(x), perSlot(y)) })
 	all, sum := 0.0, 0.0
 	for _, e := range told {
@@ -145,7 +145,7 @@ type latencySketch struct {
 
 const (
 	latencyBuckets = 704
-	latencyLowest  = 100e-6 // seconds
+	latencyLowest  = 100e-6
 	latencyRatio   = 1.02
 )
 

@@ -10,15 +10,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-const (
-	// coincidences of refusals, and alikeEvidence that they are none, merge two groups.
-	coincidences  = 3
-	alikeEvidence = 5
-	// idleGroup without a request is given up: what it knew is out of date.
-	idleGroup = time.Minute
-)
-
-// group is a set of prefixes that share fate: what polices one polices all.
+// group is a set of prefixes that share throttleStats: what polices one polices all.
 type group struct {
 	name    string
 	members []*Member
@@ -27,11 +19,13 @@ type group struct {
 	signal Signal
 	// policed: in it, the group's state was that of its rate.
 	policed bool
-	// refused and loaded tell of the last rounds, the latest in the lowest bit,
-	// whether some requests were refused, and whether enough were sent that some
+	// decided: the round has changed the rate, or where no rates are used, perhaps the window.
+	decided bool
+	// throttled and loaded tell of the last rounds, the latest in the lowest bit,
+	// whether some requests were throttled, and whether enough were sent that some
 	// would have been.
-	refused, loaded uint16
-	active          time.Time // when it last sent
+	throttled, loaded uint16
+	active            time.Time // when it last sent
 }
 
 // addGroup makes a group with a name of its own.
@@ -70,7 +64,7 @@ func (g *group) sum() {
 }
 
 // regroup sums the signals of the groups, splits those whose prefixes were not
-// refused alike, and merges those that were refused together.
+// throttled correlated, and merges those that were throttled together.
 func (c *GlobalCongestionController) regroup(now time.Time) {
 	for _, g := range c.groups {
 		g.sum()
@@ -83,7 +77,7 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 			}
 		}
 		if g.signal.Throttles > 0 {
-			g.learnFates()
+			g.learnThrottling()
 		}
 	}
 	if c.without.Has(Groups) || !c.config.AdvancedFlowControl {
@@ -98,8 +92,8 @@ func (c *GlobalCongestionController) regroup(now time.Time) {
 	c.merge(now)
 }
 
-// split gives the prefixes that were refused a group of their own, if there are
-// others in theirs that were loaded and not refused: those of whole tenants first, so
+// split gives the prefixes that were throttled a group of their own, if there are
+// others in theirs that were loaded and not throttled: those of whole tenants first, so
 // that what one says of its requests counts against itself alone.
 func (c *GlobalCongestionController) split(now time.Time, g *group) {
 	if len(c.groups) >= protocol.MaxGroups {
@@ -113,8 +107,8 @@ func (c *GlobalCongestionController) split(now time.Time, g *group) {
 		return
 	}
 	if parties := g.byMember(); hot == nil {
-		var evidence float64
-		if hot, evidence = unevenest(parties); evidence < fateEvidence+float64(len(parties))*math.Ln2 {
+		var found float64
+		if hot, found = mostThrottled(parties); found < evidence+float64(len(parties))*math.Ln2 {
 			return
 		}
 	}
@@ -148,9 +142,9 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*Member
 	g.sum()
 	other.sum()
 	for _, l := range slices.Concat(g.members, other.members) {
-		l.fate, l.told = fate{}, fate{}
+		l.throttleStats, l.told = throttleStats{}, throttleStats{}
 	}
-	g.refused, g.loaded = 0, 0
+	g.throttled, g.loaded = 0, 0
 	if whole := g.signal.Accepted + other.signal.Accepted; g.rate.perSecond > 0 && whole > 0 {
 		share := other.signal.Accepted / whole
 		other.rate.perSecond = max(share*g.rate.perSecond, other.rate.lowest())
@@ -165,31 +159,36 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*Member
 }
 
 // remember shifts the round into the group's record. An outage says nothing of who
-// shares what: it is refused everywhere.
+// shares what: it is throttled everywhere.
 func (g *group) remember() {
-	g.refused, g.loaded = g.refused<<1, g.loaded<<1
+	g.throttled, g.loaded = g.throttled<<1, g.loaded<<1
 	outage := g.signal.Accepted == 0 || g.rate.state == protocol.Recovery
 	if outage {
 		return
 	}
-	refused := g.signal.Throttles >= enoughThrottles
-	if refused {
-		g.refused |= 1
+	throttled := g.signal.Throttles >= enough
+	if throttled {
+		g.throttled |= 1
 	}
-	if refused || g.rate.perSecond == 0 || g.rate.binds(g.signal) {
+	if throttled || g.rate.perSecond == 0 || g.rate.binds(g.signal) {
 		g.loaded |= 1
 	}
 }
 
-// alike tells that two groups were refused in the same rounds, more often than they
+// correlated tells that two groups were throttled in the same rounds more often than by chance, of
+// the last rounds in which both were loaded.
+func (g *group) correlated(h *group) bool {
+	return coincide(g.throttled, h.throttled, g.loaded&h.loaded)
+}
+
+// coincide tells that two were throttled in the same rounds, of some, more often than they
 // would be by chance if each had a policer of its own: the log-likelihood ratio of the
 // two (Dunning 1993, section 4) is that of dependence.
-func (g *group) alike(h *group) bool {
-	both := g.loaded & h.loaded
-	count := func(rounds uint16) float64 { return float64(bits.OnesCount16(rounds & both)) }
-	together, neither := count(g.refused&h.refused), count(^(g.refused | h.refused))
-	one, other := count(g.refused&^h.refused), count(h.refused&^g.refused)
-	if together < coincidences || together*neither < one*other {
+func coincide(throttled, others, rounds uint16) bool {
+	count := func(set uint16) float64 { return float64(bits.OnesCount16(set & rounds)) }
+	together, neither := count(throttled&others), count(^(throttled | others))
+	one, other := count(throttled&^others), count(others&^throttled)
+	if together < enough || together*neither < one*other {
 		return false
 	}
 	all := together + neither + one + other
@@ -200,22 +199,22 @@ func (g *group) alike(h *group) bool {
 		return observed * math.Log(observed*all/(row*column))
 	}
 	return ratio(together, together+one, together+other)+ratio(one, together+one, one+neither)+
-		ratio(other, other+neither, together+other)+ratio(neither, other+neither, one+neither) > alikeEvidence
+		ratio(other, other+neither, together+other)+ratio(neither, other+neither, one+neither) > evidence
 }
 
-// merge joins groups that were refused together, and gives up those that sent
+// merge joins groups that were throttled together, and gives up those that sent
 // nothing for long.
 func (c *GlobalCongestionController) merge(now time.Time) {
 	for i := 0; i < len(c.groups); i++ {
 		for j := len(c.groups) - 1; j > i; j-- {
-			if g, h := c.groups[i], c.groups[j]; g.alike(h) {
+			if g, h := c.groups[i], c.groups[j]; g.correlated(h) {
 				g.rate.absorb(h.rate)
 				c.dissolve(h, g)
 			}
 		}
 	}
 	for _, g := range slices.Clone(c.groups[1:]) {
-		if len(g.members) == 0 || now.Sub(g.active) > idleGroup {
+		if len(g.members) == 0 || now.Sub(g.active) > outdated {
 			c.dissolve(g, c.groups[0])
 		}
 	}
@@ -224,12 +223,12 @@ func (c *GlobalCongestionController) merge(now time.Time) {
 // dissolve moves the members of a group into another and forgets it.
 func (c *GlobalCongestionController) dissolve(g, into *group) {
 	for _, l := range slices.Clone(g.members) {
-		l.fate, l.told = fate{}, fate{}
+		l.throttleStats, l.told = throttleStats{}, throttleStats{}
 		into.join(l)
 	}
 	into.sum()
 	into.rate.events.add(g.rate.events)
-	into.refused, into.loaded = 0, 0
+	into.throttled, into.loaded = 0, 0
 	c.groups = slices.DeleteFunc(c.groups, func(x *group) bool { return x == g })
 }
 

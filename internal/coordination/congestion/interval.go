@@ -12,10 +12,6 @@ const (
 	// roundLatencies is the length of a round in median attempts: most requests
 	// sent in a round should come back in it.
 	roundLatencies = 1.5
-	// roundCoverage of the window must have been reported on, under the grants of
-	// this round, before it ends; patience is how many times its length it waits.
-	roundCoverage = 0.9
-	roundPatience = 3
 	// earlyThrottling ends a round at once.
 	earlyThrottling = 0.05
 )
@@ -33,19 +29,20 @@ func (c *GlobalCongestionController) length(interval time.Duration) time.Duratio
 // recovering tells that some group waits for an outage to be over, and that nothing of
 // the others gets through.
 func (c *GlobalCongestionController) recovering() bool {
-	dark := false
+	down := false
 	for _, g := range c.groups {
 		if g.rate.state == protocol.Recovery {
-			dark = true
+			down = true
 		} else if g.signal.Accepted > 0 {
 			return false
 		}
 	}
-	return dark
+	return down
 }
 
-// Over tells that the round has seen enough to judge. The first of all begins with
-// what comes back first, and none is cut short before anything was accepted: refusals
+// Over tells that the round has seen enough to judge: all but scatter of the windows was reported
+// on under the grants of this round, or it has waited for enough times its length. The first of all begins with
+// what comes back first, and none is cut short before anything was accepted: 503s
 // come back at once, what is accepted only after the service time.
 func (c *GlobalCongestionController) Over(now time.Time, interval time.Duration, coverage float64) bool {
 	if c.completions == 0 {
@@ -54,12 +51,12 @@ func (c *GlobalCongestionController) Over(now time.Time, interval time.Duration,
 		}
 		return false
 	}
-	if c.measured && c.throttles >= enoughThrottles &&
+	if c.measured && c.throttles >= enough &&
 		float64(c.throttles) > earlyThrottling*float64(c.completions) {
 		return true
 	}
 	elapsed, length := now.Sub(c.began), c.length(interval)
-	return elapsed >= length && (coverage >= roundCoverage && c.turned() || elapsed >= roundPatience*length)
+	return elapsed >= length && (coverage >= 1-scatter && c.turned() || elapsed >= enough*length)
 }
 
 // turned tells that what was in flight before the round has ended: the first to end are the
@@ -70,7 +67,7 @@ func (c *GlobalCongestionController) turned() bool {
 		return c.completions >= int64(c.window.size)
 	}
 	inFlight := min(c.last.Busy, float64(c.last.InFlight))
-	return c.recovering() || float64(c.completions) >= inFlightSlack*inFlight
+	return c.recovering() || float64(c.completions) >= (1+scatter)*inFlight
 }
 
 // Elapsed is how long the round has gone on.

@@ -3,7 +3,7 @@ package congestion
 import "cargoship.dev/operator/internal/coordination/protocol"
 
 // Member is one prefix as the controller knows it: whose it is, what was told of it in
-// the round, and the group that it shares fate with.
+// the round, and the group that it is throttled with.
 type Member struct {
 	ID protocol.Member
 	// Tenant is whose it is: what one tenant tells is held against what others do.
@@ -11,21 +11,21 @@ type Member struct {
 	// Signal is what the last round told of it.
 	Signal Signal
 
-	group *group
-	fate  fate
-	ended fate // of the last round, by every request
-	told  fate // likewise, of every request
+	group         *group
+	throttleStats throttleStats
+	ended         throttleStats // of the last round, by every request
+	told          throttleStats // likewise, of every request
 }
 
 // Begin forgets the round before.
-func (m *Member) Begin() { m.Signal, m.ended = Signal{}, fate{} }
+func (m *Member) Begin() { m.Signal, m.ended = Signal{}, throttleStats{} }
 
 // Count adds what a worker reported on the prefix in the round: its rates, by how much
 // its counters have grown, and of these what the last decision had allowed, with the weight
 // of who reported it.
 func (m *Member) Count(rates Rates, growth protocol.PrefixCounters, judged protocol.Sample, e *Evidence) {
 	m.Signal.count(rates, growth, judged, e)
-	m.ended.add(fateOf(growth))
+	m.ended.add(throttleStatsOf(growth))
 }
 
 // Leave takes the prefix out of its group.
@@ -33,6 +33,10 @@ func (m *Member) Leave() { m.group.leave(m) }
 
 // Group names the group of the prefix.
 func (m *Member) Group() string { return m.group.name }
+
+// Decided tells that the last round has changed what the prefix may start: with it a
+// decision begins, which is judged by the requests that it allowed.
+func (m *Member) Decided() bool { return m.group.decided }
 
 // Paced tells that a rate bounds what the group starts.
 func (m *Member) Paced() bool { return m.group.rate.perSecond > 0 }
@@ -52,7 +56,7 @@ func (c *GlobalCongestionController) Slots(m *Member, given float64) (slots int,
 	return int(pacedHeadroom*share*latency) + 2, true
 }
 
-// Group is what a group of prefixes that share fate does.
+// Group is what a group of prefixes that are throttled together does.
 type Group struct {
 	Name  string
 	State protocol.State

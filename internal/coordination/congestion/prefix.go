@@ -63,14 +63,14 @@ func (w *PrefixModel) EndRound(now time.Time, elapsed time.Duration, state proto
 	w.path.observe(now, signal, false)
 	throttled := float64(s.throttled) / float64(completions)
 	failed := float64(s.throttled+s.failed) / float64(completions)
-	w.failures += (1 - failureMemory) * (failed - w.failures)
+	w.failures += w.path.smoothing() * (failed - w.failures)
 	w.measure(config.LearningRate)
 	w.move(throttled, state, config)
 }
 
 // measure smooths the part of a further slot's worth that the prefix can turn
 // into goodput: where slots queue, another adds nothing. By Little's law
-// base/current is goodput per slot over its value without a queue. Refusals are no
+// base/current is goodput per slot over its value without a queue. 503s are no
 // part of it: the rate of its group bounds the slots that it can use, and a
 // prefix that is given fewer takes longer to show whose fate it shares.
 func (w *PrefixModel) measure(learningRate float64) {
@@ -105,7 +105,3 @@ func (s *prefixSums) count(growth protocol.PrefixCounters) {
 	s.bytes += growth.Bytes
 	s.latency += float64(growth.Accepted) * growth.Latency().Seconds()
 }
-
-// failureMemory is the weight of the past, by rounds, in the part of a prefix's
-// requests that did not succeed.
-const failureMemory = 0.5

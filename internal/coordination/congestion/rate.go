@@ -9,47 +9,30 @@ import (
 )
 
 const (
-	// heavyThrottling is the throttled share that a cut ought to have ended.
-	heavyThrottling = 0.3
-	// bindingShare of the rate must be started for the rate to be what limits.
-	bindingShare = 0.85
-	// cutShare of the accepted rate is kept at a cut: while a policer refuses, the
+	// cutShare of the accepted rate is kept at a cut: while a policer throttles, the
 	// accepted rate is its capacity, and a deep cut wastes it.
 	cutShare = 0.99
-	// probeBudget is the share of all requests that may be refused for the sake of
-	// probes: the more of them one has cost, the later comes the next.
+	// probeBudget is the share of all requests that may be throttled for the sake of
+	// probes: the more of them one has cost, the later comes the next. In an outage half that share
+	// of the good rate finds out whether it is over.
 	probeBudget = 0.01
-	// probeSoonest and probeLatest bound the mean time from the end of one probe to the
-	// next, which is probeUnpaid where none has shown yet what it costs; a long step
-	// that was lost shortens it. Each wait is between half of that and half more, so
-	// that senders that share a policer do not probe together.
-	probeSoonest = 1 * time.Second
-	probeUnpaid  = 8 * time.Second
-	probeLatest  = 20 * time.Second
-	// probeLead before a probe is due reports become frequent: it begins at the end of
-	// a round, and its first step should be heard of soon.
-	probeLead = 2 * time.Second
+	// probeLatest bounds the mean time from the end of one probe, or of a cut, to the next;
+	// a long step that was lost shortens it. Each wait is between half of
+	// that and half more, so that senders that share a policer do not probe together.
+	probeLatest = 20 * time.Second
+	// probeUnpaid is the same after an outage or with another leader, where nothing has shown
+	// yet what a probe costs.
+	probeUnpaid = 8 * time.Second
 	// probeGrowth multiplies the step of a probe that goes on.
 	probeGrowth = 4
 	// stepsSkipped is how many steps a probe skips that begins where next to nothing is
 	// known: the first one then nearly doubles the rate.
 	stepsSkipped = 3
-	// lowestShare of the good rate, and never less than lowestRate per second, finds
-	// out whether an outage is over.
-	lowestShare = 0.005
-	lowestRate  = 0.1
-	// outageShare of the good rate, or less of it accepted, is an outage rather
-	// than a limit.
-	outageShare = 0.1
+	// lowestRate per second is the lowest at which an outage is looked for its end.
+	lowestRate = 0.1
 	// goodKept of the good rate stays in each round: the first rounds of an outage without
-	// refusals accept a little, and from that nothing would find out when it is over.
+	// 503s accept a little, and from that nothing would find out when it is over.
 	goodKept = 0.8
-	// After goodHolds in an outage what was good before is no guide any more: goodFades of
-	// it is kept in each further round, down to what finds out whether anything gets through.
-	goodHolds = 3 * time.Minute
-	goodFades = 0.9
-	// rampStart of the good rate follows the first success after an outage.
-	rampStart = 0.125
 )
 
 // rateLaw keeps what a group of prefixes starts per second below a policer.
@@ -65,9 +48,8 @@ type rateLaw struct {
 	prior float64
 	// goal is where slow start ends, resume the bound from there on.
 	goal, resume float64
-	starved      int       // rounds with completions but no success
-	since        time.Time // when the outage began that goes on
-	binding      bool      // it limited the last round
+	starved      int  // rounds with completions but no success
+	binding      bool // it limited the last round
 	probe        probe
 	events       congestionEvents
 }
@@ -83,7 +65,11 @@ type probe struct {
 	step    float64 // relative to from
 	won     int     // steps in a row
 	due     time.Time
-	cost    int64 // how many requests were refused for it
+	cost    int64 // how many requests were throttled for it
+	// The probe before, or the cut, has ended then; the wait for this one is so many times
+	// what pays for that.
+	ended time.Time
+	wait  float64
 }
 
 // pathView is what a rate needs to know beyond its own signal.
@@ -107,15 +93,15 @@ func (r *rateLaw) free() {
 	*r = rateLaw{state: protocol.CongestionAvoidance, good: r.good, events: r.events}
 }
 
-// fastReporting tells that the rate moves fast or is about to, or waits to hear that an outage
-// is over.
-func (r *rateLaw) fastReporting(now time.Time) bool {
-	wait := r.probe.due.Sub(now)
-	soon := r.binding && wait < probeLead && wait > -probeUnpaid
+// fastReporting tells that the rate moves fast, or waits to hear that an outage is over, or that
+// a probe is due before another report would come: it begins at the end of a round, and its first
+// step should be heard of soon.
+func (r *rateLaw) fastReporting(now time.Time, interval time.Duration) bool {
+	soon := r.binding && r.probe.due.Sub(now).Abs() < interval
 	return r.state != protocol.CongestionAvoidance || r.probe.active || soon
 }
 
-func (r *rateLaw) lowest() float64 { return max(lowestRate, lowestShare*r.good) }
+func (r *rateLaw) lowest() float64 { return max(lowestRate, probeBudget/2*r.good) }
 
 // round judges a round of the group.
 func (r *rateLaw) round(now time.Time, s Signal, v pathView) protocol.Reason {
@@ -133,13 +119,9 @@ func (r *rateLaw) round(now time.Time, s Signal, v pathView) protocol.Reason {
 func (r *rateLaw) apply(now time.Time, s Signal, v pathView) protocol.Reason {
 	if s.Accepted > 0 {
 		r.starved = 0
-	} else if r.starved++; r.state != protocol.Recovery && r.dark(s, v) {
+	} else if r.starved++; r.state != protocol.Recovery && r.trips(s, v) {
 		r.recover(s)
-		r.since = now
 		return ReasonNoSuccess
-	}
-	if r.state == protocol.Recovery && s.Accepted == 0 && now.Sub(r.since) > goodHolds {
-		r.good *= goodFades
 	}
 	switch r.state {
 	case protocol.SlowStart:
@@ -153,15 +135,6 @@ func (r *rateLaw) apply(now time.Time, s Signal, v pathView) protocol.Reason {
 	}
 }
 
-// dark tells that nothing gets through any more. Before anything ever did, it may only
-// take long to.
-func (r *rateLaw) dark(s Signal, v pathView) bool {
-	if !v.measured {
-		return r.starved >= unmeasuredRounds
-	}
-	return r.starved >= steadyRounds || s.Throttles >= manyThrottles
-}
-
 // binds tells that the rate is what limited a round.
 func (r *rateLaw) binds(s Signal) bool { return s.Started >= bindingShare*r.perSecond }
 
@@ -169,9 +142,8 @@ func (r *rateLaw) avoidance(now time.Time, s Signal, v pathView) protocol.Reason
 	if s.Accepted == 0 {
 		return ReasonAwaitingSuccess // apply counts these rounds
 	}
-	if late := s.Throttles - s.Judged.Throttled; late > 0 && !r.probe.active && r.probe.due.Before(now.Add(probeLatest)) {
-		// These are of a probe that has ended.
-		r.probe.due = r.probe.due.Add(min(r.pays(late), probeLatest))
+	if late := s.Throttles - s.Judged.Throttled; late > 0 && !r.probe.active && !r.probe.ended.IsZero() {
+		r.payProbe(late)
 	}
 	switch {
 	case s.Judged.requests() == 0 && r.perSecond > 0:
@@ -202,7 +174,7 @@ func (r *rateLaw) follow(now time.Time, s Signal, v pathView) protocol.Reason {
 	case r.probe.active:
 		return r.judgeProbe(now, s, v)
 	case binds && s.Judged.throttledShare() > tolerated(v.config)/4:
-		// The edge itself: what is refused here is wasted without being congestion.
+		// The edge itself: what is throttled here is wasted without being congestion.
 		r.perSecond = max(r.lowest(), min(r.perSecond, r.carried(s, r.perSecond)))
 		return ReasonAtCapacity
 	case r.binding && !now.Before(r.probe.due):
@@ -218,11 +190,7 @@ func (r *rateLaw) follow(now time.Time, s Signal, v pathView) protocol.Reason {
 // judgeProbe goes on from a raised rate that was accepted, further each time; at
 // the edge it keeps what was accepted.
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) protocol.Reason {
-	// Small steps end at the edge, which any refusal may be. A step that grew goes far,
-	// and few refusals are starts that coincided.
-	throttles := s.Judged.Throttled
-	many := throttles > 1 && s.Judged.throttledShare() > tolerated(v.config)/4
-	if many || throttles > 0 && r.probe.won <= 1 {
+	if s.Judged.Throttled > 0 {
 		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
 		r.endProbe(now, s, v)
 		return ReasonProbeEnded
@@ -259,13 +227,29 @@ func (r *rateLaw) endProbe(now time.Time, s Signal, v pathView) {
 	r.events.probesLost++
 	// The larger the step, the less is known of where in it the capacity is.
 	part := min(1, 2*v.config.BandwidthProbingRate/r.probe.step)
-	wait := min(max(r.pays(r.probe.cost+s.Throttles), probeSoonest), probeLatest)
-	r.probe = probe{due: now.Add(time.Duration(part * (0.5 + v.rand.Float64()) * float64(wait)))}
+	r.probe.cost += s.Throttles
+	r.scheduleProbe(now, part, v)
 }
 
-// pays is how long it takes until so many refusals are within the budget of probes.
-func (r *rateLaw) pays(refused int64) time.Duration {
-	return seconds(float64(refused) / (probeBudget * max(r.perSecond, lowestRate)))
+// scheduleProbe sets the next probe so many times as long after now as pays for what was
+// throttled in the one before, or in the cut that is over.
+func (r *rateLaw) scheduleProbe(now time.Time, part float64, v pathView) {
+	r.probe = probe{ended: now, wait: part * (0.5 + v.rand.Float64()), cost: r.probe.cost}
+	r.payProbe(0)
+}
+
+// scheduleUnpaid sets the next probe where nothing has shown what it costs.
+func (r *rateLaw) scheduleUnpaid(now time.Time, v pathView) {
+	r.probe = probe{due: now.Add(time.Duration((0.5 + v.rand.Float64()) * float64(probeUnpaid)))}
+}
+
+// payProbe adds to what the probe before, or the cut, has cost: the next is due once that is
+// within the budget.
+func (r *rateLaw) payProbe(throttled int64) {
+	p := &r.probe
+	p.cost += throttled
+	pays := float64(p.cost) / (probeBudget * max(r.perSecond, lowestRate))
+	p.due = p.ended.Add(seconds(p.wait * min(pays, probeLatest.Seconds())))
 }
 
 // nextProbe is how long after now a probe is due, 0 if none is to come.
@@ -276,13 +260,8 @@ func (r *rateLaw) nextProbe(now time.Time) time.Duration {
 	return max(0, r.probe.due.Sub(now))
 }
 
-// scheduleProbe sets the next probe where none has shown what it costs.
-func (r *rateLaw) scheduleProbe(now time.Time, v pathView) {
-	r.probe = probe{due: now.Add(time.Duration((0.5 + v.rand.Float64()) * float64(probeUnpaid)))}
-}
-
 func (r *rateLaw) enterFastRecovery(s Signal, prior float64) {
-	r.state, r.prior = protocol.FastRecovery, prior
+	r.state, r.prior, r.probe.cost = protocol.FastRecovery, prior, s.Throttles
 	r.cut(s)
 }
 
@@ -293,9 +272,9 @@ func (r *rateLaw) cut(s Signal) {
 	r.perSecond = max(r.lowest(), cutShare*r.carried(s, r.perSecond))
 }
 
-// carried is what the policer accepted in a round with refusals. Rates of short rounds
+// carried is what the policer accepted in a round with 503s. Rates of short rounds
 // scatter, and the least of many is far below the true one; where a rate was what
-// limited, the part of it that was not refused tells as much, and scatters less.
+// limited, the part of it that was not throttled tells as much, and scatters less.
 func (r *rateLaw) carried(s Signal, rate float64) float64 {
 	if r.perSecond == 0 || !r.binds(s) {
 		return s.Accepted
@@ -304,6 +283,7 @@ func (r *rateLaw) carried(s Signal, rate float64) float64 {
 }
 
 func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Reason {
+	r.probe.cost += s.Throttles
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess // apply counts these rounds
@@ -311,73 +291,19 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Rea
 		return ReasonSettling // few 503s may be all that an outage lets come back
 	case !s.congested(v.config):
 		r.state = protocol.CongestionAvoidance
-		r.scheduleProbe(now, v)
+		r.scheduleProbe(now, 1, v)
 		if r.prior == 0 && r.events.cuts == 1 {
 			// What was accepted before the first cut of all is less than what would be: 503s come
 			// back at once and successes after the service time, and what was throttled was the
 			// first burst of senders that then held back.
-			r.probe.due, r.probe.won = now, stepsSkipped
+			r.probe = probe{due: now, won: stepsSkipped}
 			r.binding = !v.without.Has(Probing)
 		}
 		return ReasonClean
 	case s.Judged.throttledShare() > heavyThrottling:
 		r.recover(s)
-		r.since = now
 		return ReasonPersistentThrottling
 	}
 	r.cut(s)
 	return ReasonThrottled
-}
-
-// recover enters recovery, at half of what was accepted. What was accepted while
-// others were refused is the capacity; where next to nothing was, or only what was
-// started before the last cut, that is unknown, and what was good before is the best guess.
-func (r *rateLaw) recover(s Signal) {
-	r.events.recoveries++
-	if r.state != protocol.FastRecovery {
-		r.prior = r.perSecond
-	}
-	if r.probe.active {
-		r.prior = r.probe.from
-	}
-	r.goal, r.resume = cutShare*s.Accepted, cutShare*s.Accepted
-	if s.Judged.Accepted == 0 || s.Accepted <= outageShare*r.good {
-		r.goal, r.resume = r.good, r.prior
-	}
-	r.state, r.binding, r.probe = protocol.Recovery, false, probe{}
-	r.perSecond = max(r.lowest(), s.Accepted/2)
-}
-
-func (r *rateLaw) recovery(s Signal, v pathView) protocol.Reason {
-	switch {
-	case s.Accepted <= 0:
-		r.perSecond = max(r.lowest(), r.perSecond/2)
-		return ReasonOutagePersists
-	case s.ThrottledShare() > tolerated(v.config):
-		r.perSecond = max(r.lowest(), r.perSecond/2)
-		return ReasonStillThrottled
-	}
-	r.state = protocol.SlowStart
-	r.perSecond = max(r.ramp(v)*r.perSecond, rampStart*r.goal)
-	return ReasonClean
-}
-
-// ramp is the growth per clean round on the way back from an outage.
-func (r *rateLaw) ramp(v pathView) float64 { return 1 + 2.5*v.config.RecoveryAggressiveness }
-
-// regain grows back towards what was good before.
-func (r *rateLaw) regain(now time.Time, s Signal, v pathView) protocol.Reason {
-	switch {
-	case s.Accepted == 0:
-		return ReasonAwaitingSuccess // apply counts these rounds
-	case s.congested(v.config):
-		r.enterFastRecovery(s, r.resume)
-		return ReasonThrottled
-	}
-	if r.perSecond *= r.ramp(v); r.perSecond < r.goal {
-		return ReasonRegaining
-	}
-	r.state, r.perSecond = protocol.CongestionAvoidance, r.resume
-	r.scheduleProbe(now, v)
-	return ReasonRegained
 }

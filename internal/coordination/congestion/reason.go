@@ -31,6 +31,8 @@ const (
 const (
 	// ReasonSenderLimited: the workers had too little to send: unchanged.
 	ReasonSenderLimited protocol.Reason = "SenderLimited"
+	// ReasonPolicyLimited: a policy allows no more: unchanged.
+	ReasonPolicyLimited protocol.Reason = "PolicyLimited"
 	// ReasonWindowUnderused: neither window, rates nor senders were the limit: unchanged.
 	ReasonWindowUnderused protocol.Reason = "WindowUnderused"
 	// ReasonAwaitingRecovery: little is in flight because of an outage or a cut of some group:
@@ -47,6 +49,9 @@ const (
 	ReasonOutageOfGroup protocol.Reason = "OutageOfGroup"
 	// ReasonTimeouts: requests time one another out: halved.
 	ReasonTimeouts protocol.Reason = "Timeouts"
+	// ReasonRecentTimeouts: within the last two minutes requests timed out at a larger window, so thin
+	// is the path: not grown beyond what they were halved to.
+	ReasonRecentTimeouts protocol.Reason = "RecentTimeouts"
 	// ReasonRestored: a rate is back after an outage: restored to its size before.
 	ReasonRestored protocol.Reason = "Restored"
 
@@ -75,6 +80,7 @@ const (
 	// ReasonLongQueue: the queue is more than twice as long as it should be: cut to what the
 	// path carries.
 	ReasonLongQueue protocol.Reason = "LongQueue"
+
 	// ReasonFalseQueue: the window shrank and the latency did not, so the base latency was
 	// wrong: unchanged.
 	ReasonFalseQueue protocol.Reason = "FalseQueue"

@@ -1,13 +1,14 @@
-package congestion
+package congestion_test
 
 import (
 	"math"
-	"slices"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -19,34 +20,36 @@ func TestRoundStaysBounded(t *testing.T) {
 		config.GlobalCongestionWindow = rapid.IntRange(1, protocol.MaxWindow).Draw(t, "window")
 		config.CongestionSensitivity = rapid.Float64Range(0, 0.999).Draw(t, "sensitivity")
 		config.RecoveryAggressiveness = rapid.Float64Range(0.1, 10).Draw(t, "aggressiveness")
-		c := NewGlobalCongestionController(config, newRand(1), 0)
+		c := congestion.NewGlobalCongestionController(config, rand.New(rand.NewPCG(1, 1)), 0)
+		var members []*congestion.Member
 		for _, name := range []string{"a", "b", "c", "d"} {
-			c.groups[0].join(&Member{ID: protocol.Member{Prefix: name}})
+			m := &congestion.Member{ID: protocol.Member{Prefix: name}}
+			c.Admit(m)
+			members = append(members, m)
 		}
-		lanes := slices.Clone(c.groups[0].members)
 		const floor = 1 // of a path that even WindowFloor overloads
-		now := start
+		now := epoch
 		rate := rapid.OneOf(rapid.Float64Range(0, 1e5), rapid.Just(0.0), rapid.Just(float64(protocol.MaxCounter)))
 		count := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, protocol.MaxCounter))
 		for range 30 {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "passed")))
-			total := Signal{
+			total := congestion.Signal{
 				Latency:  time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "latency")),
 				InFlight: rapid.IntRange(0, protocol.MaxWindow).Draw(t, "inFlight"), SenderLimited: rapid.Bool().Draw(t, "limited"),
 			}
-			for _, l := range lanes {
-				l.Signal = Signal{
+			for _, m := range members {
+				m.Signal = congestion.Signal{
 					Started: rate.Draw(t, "started"), Accepted: rate.Draw(t, "accepted"), Throttled: rate.Draw(t, "throttled"),
 					Failed: rate.Draw(t, "failed"), Bytes: rate.Draw(t, "bytes"),
 					Completions: count.Draw(t, "completions"), Throttles: count.Draw(t, "throttles"),
 				}
-				total.Add(l.Signal)
+				total.Add(m.Signal)
 			}
 			checkReasons(t, c.Round(now, total))
-			if !(c.window.size >= floor) || c.window.size > protocol.MaxWindow {
-				t.Fatalf("window %v, must be between %d and %d", c.window.size, floor, protocol.MaxWindow)
+			if window := c.Bound(); window < floor || window > protocol.MaxWindow {
+				t.Fatalf("window %d, must be between %d and %d", window, floor, protocol.MaxWindow)
 			}
-			checkGroups(t, c, lanes)
+			checkGroups(t, c, len(members))
 		}
 	})
 }
@@ -68,27 +71,27 @@ func checkReasons(t *rapid.T, d protocol.Decision) {
 	}
 }
 
-// checkGroups finds lanes that are not in one group, and rates that cannot be.
-func checkGroups(t *rapid.T, c *GlobalCongestionController, lanes []*Member) {
-	if len(c.groups) > protocol.MaxGroups {
-		t.Fatalf("%d groups", len(c.groups))
+// checkGroups finds prefixes that are not in one group, and rates that cannot be.
+func checkGroups(t *rapid.T, c *congestion.GlobalCongestionController, prefixes int) {
+	groups, members := c.Groups(), 0
+	if len(groups) > protocol.MaxGroups {
+		t.Fatalf("%d groups", len(groups))
 	}
-	members := 0
-	for i, g := range c.groups {
-		members += len(g.members)
-		for _, l := range g.members {
-			if l.group != g {
-				t.Fatalf("lane %s is listed in a group that it is not in", l.ID.Prefix)
+	for i, g := range groups {
+		members += len(g.Members)
+		for _, m := range g.Members {
+			if m.Group() != g.Name {
+				t.Fatalf("prefix %s is listed in group %s, and says %s", m.ID.Prefix, g.Name, m.Group())
 			}
 		}
-		if r := g.rate.perSecond; !(r >= 0) || math.IsInf(r, 0) || r > 0 && !c.config.AdvancedFlowControl {
-			t.Fatalf("rate %v", r)
+		if !(g.Rate >= 0) || math.IsInf(g.Rate, 0) || g.Rate > 0 && !c.Config().AdvancedFlowControl {
+			t.Fatalf("rate %v", g.Rate)
 		}
-		if i > 0 && g.name == GroupName {
-			t.Fatalf("two groups are named %s", g.name)
+		if i > 0 && g.Name == congestion.GroupName {
+			t.Fatalf("two groups are named %s", g.Name)
 		}
 	}
-	if members != len(lanes) {
-		t.Fatalf("%d lanes are in groups, of %d", members, len(lanes))
+	if members != prefixes {
+		t.Fatalf("%d prefixes are in groups, of %d", members, prefixes)
 	}
 }

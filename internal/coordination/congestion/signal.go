@@ -23,6 +23,8 @@ type Signal struct {
 	Latency       time.Duration
 	InFlight      int
 	SenderLimited bool
+	// PolicyLimited: a policy allowed no more than was sent. Known of all groups together only.
+	PolicyLimited bool
 	// Length is how long the round lasted; 0 when unknown.
 	Length time.Duration
 }
@@ -48,7 +50,7 @@ func (j Judged) requests() int64 { return max(j.Started, j.ended()) }
 
 func (j Judged) ended() int64 { return j.Accepted + j.Throttled + j.Failed }
 
-// ThrottledShare is the part of all completed requests that was refused.
+// ThrottledShare is the part of all completed requests that was throttled.
 func (s Signal) ThrottledShare() float64 {
 	all := s.Accepted + s.Throttled + s.Failed
 	if all <= 0 {
@@ -64,10 +66,10 @@ func (s Signal) timesOut() bool {
 	return s.Accepted > 0 && s.Failed > s.Accepted && s.Latency > 0 && s.Busy > ended*s.Latency.Seconds()
 }
 
-// congested tells that so many were refused that it is neither noise nor the edge, of
+// congested tells that so many were throttled that it is neither noise nor the edge, of
 // those that the last decision allowed.
 func (s Signal) congested(c protocol.Config) bool {
-	return s.Judged.Throttled >= enoughThrottles && s.Judged.throttledShare() > tolerated(c)
+	return s.Judged.Throttled >= enough && s.Judged.throttledShare() > tolerated(c)
 }
 
 // tolerated is the throttled share above which a round is congested.
@@ -91,10 +93,10 @@ func (s Signal) acceptances() float64 {
 	return float64(s.Completions) * ratio(s.Accepted, s.Accepted+s.Throttled+s.Failed)
 }
 
-// young tells that many requests were started and few ended: the first to end are
+// rampingUp tells that many requests were started and few ended: the first to end are
 // the fastest, so the latency of the round is too low.
-func (s Signal) young() bool {
-	return s.Started > youngShare*(s.Accepted+s.Throttled+s.Failed)
+func (s Signal) rampingUp() bool {
+	return s.Started > rampingUpShare*(s.Accepted+s.Throttled+s.Failed)
 }
 
 // count adds what was reported, with the weight of who reported it.

@@ -68,7 +68,7 @@ func (r *rateLaw) restore(now time.Time, s protocol.GroupSnapshot, v pathView) {
 	if r.state = protocol.CongestionAvoidance; s.State == protocol.Recovery {
 		r.state, r.goal, r.resume = protocol.Recovery, s.GoodRate, s.GoodRate
 	}
-	r.scheduleProbe(now, v)
+	r.scheduleUnpaid(now, v)
 }
 
 // Admit puts a prefix into the group that it was recorded in, else into the first.
@@ -78,4 +78,27 @@ func (c *GlobalCongestionController) Admit(l *Member) {
 		g = c.groups[0]
 	}
 	g.join(l)
+}
+
+// Remember has a controller that has judged nothing yet begin with what the destination is
+// known for.
+func (c *GlobalCongestionController) Remember(p protocol.NetworkProfile) {
+	c.memory = &p
+	c.Configure(c.config)
+}
+
+// first is the window of the first round.
+func (c *GlobalCongestionController) first(cold int) int {
+	if c.memory == nil {
+		return cold
+	}
+	return c.memory.Window(cold)
+}
+
+// Known is what the destination is known for by now.
+func (c *GlobalCongestionController) Known() *protocol.NetworkProfile {
+	if own := c.path.NetworkProfile; own.Samples >= protocol.EnoughSamples || c.memory == nil && own.Samples > 0 {
+		return &own
+	}
+	return c.memory
 }

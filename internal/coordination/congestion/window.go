@@ -10,81 +10,51 @@ import (
 const (
 	// WindowFloor is the smallest window, in requests.
 	WindowFloor = 4
-	// plateauGrowth is the growth of the accepted rate below which doubling has
-	// found the path full (BBR).
-	plateauGrowth = 1.25
-	// emptyShare of what slow start has carried says that the path is not full.
-	emptyShare = 0.85
-	// steadyRounds in a row are no accident: without growth in slow start (BBR), with twice
-	// the queue that there should be, without any success.
-	steadyRounds = 3
-	// drainAge is the age of the smallest latency at which one round is sent with
-	// drainShare of the window, or with what leaves room on the path if that is less,
-	// but drainLeast at least, so that the queue empties and T₀ shows again. The age
-	// doubles with each drain that shows none lower, up to drainAgeMost.
-	drainAge     = time.Minute
-	drainAgeMost = 16 * time.Minute
-	drainShare   = 0.55
-	drainLeast   = 0.35
-	// inFlightSlack is how far what is said to be in flight may lie off.
-	inFlightSlack = 1.1
 	// A drain ends after drainMost, or drainLatencies, if no round tells before.
 	drainMost      = 3 * time.Second
 	drainLatencies = 5
-	// latencyFall times a latency is less than it by more than scatter: in a drain it says
-	// that there was a queue in the smallest. Where pressedShare is left of what was in
-	// flight, and the latency has not fallen so, there was no queue.
-	latencyFall  = 0.9
-	pressedShare = 0.6
-	// fillShare of the pipe fills it and lets a little queue show.
+	// Where queueCheckShare is left of what was in flight, and the latency has not fallen by more
+	// than scatter, there was no queue.
+	queueCheckShare = 0.6
+	// fillShare of the pipe fills it and lets a little queue show; a doubling by which less than
+	// that is accepted has found it full (BBR).
 	fillShare = 1.25
-	// movedShare is the change of the window by which it moves fast.
-	movedShare = 0.1
-	// strideShare of the window is the first step of its growth.
-	strideShare = 1.0 / 8
 	// pacedHeadroom times what paced rates have in flight is the window that lets
 	// the rates, and the longest step of a probe, through.
 	pacedHeadroom = 1.5
-	// failedShare of what is accepted may fail where a window is well. On a thin path
-	// requests time one another out at any window.
-	failedShare = 0.1
-	// unmeasuredRounds without any success are an outage where nothing was ever accepted.
-	unmeasuredRounds = 12
-	// regainShare of the threshold is where slow start begins after an outage that
-	// only the window can answer.
-	regainShare = 0.25
 )
 
 // windowLaw bounds the requests in flight over all groups, so that the path is full
-// and its queue small. Where no rates are used it answers refusals as well.
+// and its queue small. Where no rates are used it answers 503s as well.
 type windowLaw struct {
 	state     protocol.State
 	size      float64
 	threshold float64 // slow start doubles up to it whatever it measures
 
-	good          float64 // the window of the last round that was clean and loaded
-	proven        float64 // of the last such round with many requests of which hardly any failed
-	resume        float64 // what was proven before an outage that goes on, or 0
-	best          float64 // accepted rate that a doubling must exceed by a quarter
-	plateau       int     // rounds in which it did not
-	stride        float64 // next growth in congestion avoidance
-	draining      bool    // this round empties the queue
-	drained       float64 // window to return to after it
-	steady        bool    // it was the same in the round before
-	drainedBefore bool    // the round before was of a drain
-	drainEnds     time.Time
-	overfull      int     // rounds in a row with twice the queue that there should be
-	carried       float64 // the most per second before and during it
-	drainWait     time.Duration
-	found         float64 // the most accepted per second in the slow start that has just ended, or 0
-	starved       int     // rounds with completions but no success
-	late          int     // rounds in a row in which most requests timed out
-	regaining     bool    // slow start after an outage
-	cuts          int64
-	// overloaded: even the floor may be more than the path carries in time.
+	good      float64 // the window of the last round that was clean and loaded
+	proven    float64 // of the last such round with many requests of which hardly any failed
+	resume    float64 // what was proven before an outage that goes on, or 0
+	best      float64 // accepted rate that a doubling must exceed by a quarter
+	plateau   int     // rounds in which it did not
+	stride    float64 // next growth in congestion avoidance
+	draining  bool    // this round empties the queue
+	drained   float64 // window to return to after it
+	steady    bool    // it was the same in the round before
+	drainEnds time.Time
+	overfull  int     // rounds in a row with twice the queue that there should be
+	carried   float64 // the most per second before and during it
+	found     float64 // the most accepted per second in the slow start that has just ended, or 0
+	starved   int     // rounds with completions but no success
+	late      int     // rounds in a row in which most requests timed out
+	regaining bool    // slow start after an outage
+	cuts      int64
+	// overloaded: even the floor may be more than the path carries in time, as it was at
+	// relieved, when the window was cut to ceiling.
 	overloaded bool
+	relieved   time.Time
+	ceiling    float64
 
-	press press
+	queueCheck queueCheck
 }
 
 // floor is the smallest window; a smaller configured start is respected.
@@ -95,69 +65,32 @@ func (c *GlobalCongestionController) floor() float64 {
 	return float64(min(WindowFloor, c.config.GlobalCongestionWindow))
 }
 
-// relieve answers an outage without refusals, and requests that time out. If the path
-// is gone, half the window is soon regained; if it is so thin that its requests time
-// out one another, the window has to shrink until they don't.
-func (w *windowLaw) relieve() {
-	w.size = max(1, w.size/2)
-	w.stride = 1
-	w.overloaded = w.size < WindowFloor
-	if w.state == protocol.SlowStart {
-		w.state = protocol.CongestionAvoidance
-	}
-}
-
-// lapse answers an outage of everything.
-func (w *windowLaw) lapse() {
-	if w.draining {
-		w.size, w.draining = max(w.size, w.drained), false
-	}
-	w.relieve()
-	w.resume, w.proven = max(w.resume, w.proven), 0
-}
-
-// restore ends an outage: a rate has led back to what was good before, and so the window
-// may be what it was, if anything was proven.
-func (w *windowLaw) restore() (restored bool) {
-	if w.resume == 0 {
-		return false
-	}
-	w.size, w.resume, w.draining = max(w.size, w.resume), 0, false
-	return true
-}
-
-// overrun tells that requests have timed out for so long that more are in flight than
-// the path carries in time.
-func (w *windowLaw) overrun(s Signal) bool {
-	if s.timesOut() {
-		w.late++
-	} else if s.Accepted > 0 {
-		w.late = 0
-	}
-	return s.timesOut() && w.late >= steadyRounds
-}
-
 // fastReporting tells that the window moves fast.
 func (w *windowLaw) fastReporting() bool {
-	return w.state == protocol.SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > movedShare*w.good
+	return w.state == protocol.SlowStart || w.draining || w.stride > 1 || math.Abs(w.size-w.good) > scatter*w.good
 }
 
-// steer sets the window after a round.
+// steer sets the window after a round. Where requests timed out at a window below the floor, it
+// stays small for a while, unless there are several tenants, of whom one may only say so.
 func (c *GlobalCongestionController) steer(now time.Time, s Signal) protocol.Reason {
 	reason := c.applyWindowLaw(now, s)
-	c.window.size = min(max(c.window.size, c.floor()), protocol.MaxWindow)
-	c.window.overloaded = c.window.overloaded && c.window.size < WindowFloor
+	w := &c.window
+	w.size = min(max(w.size, c.floor()), protocol.MaxWindow)
+	if w.overloaded && w.size > w.ceiling && now.Sub(w.relieved) < outdated && c.known < 2 {
+		w.size, reason = w.ceiling, ReasonRecentTimeouts
+	}
+	w.overloaded = w.overloaded && w.size < WindowFloor
 	return reason
 }
 
 func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
 	if !c.config.AdvancedFlowControl && (s.congested(c.config) || s.Accepted == 0 || w.state == protocol.FastRecovery || w.state == protocol.Recovery) {
-		return c.answerRefusals(s)
+		return c.answerThrottling(s)
 	}
 	w.starved = 0
-	pressed := w.press
-	w.press = press{}
+	queueChecked := w.queueCheck
+	w.queueCheck = queueCheck{}
 	switch {
 	case s.Accepted == 0:
 		return ReasonAwaitingSuccess // an outage is for the rates
@@ -168,10 +101,12 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) pro
 	switch {
 	case w.draining:
 		return c.endDrain(now, s)
-	case c.unpacedRefused(s):
+	case c.unpacedThrottled(s):
 		// Its rate is about to be set, and is what should limit.
 		w.size = min(w.size, max(c.filled(), pacedHeadroom*s.Accepted*c.path.current()))
 		return ReasonRatePending
+	case s.PolicyLimited:
+		return ReasonPolicyLimited
 	case c.idle(s):
 		return ReasonSenderLimited
 	case c.slack(s):
@@ -181,27 +116,27 @@ func (c *GlobalCongestionController) applyWindowLaw(now time.Time, s Signal) pro
 	}
 	w.steady = w.good == w.size
 	w.good = w.size
-	if s.acceptances() >= manyRequests && s.Failed < failedShare*s.Accepted {
+	if s.acceptances() >= manyRequests && s.Failed < exceptions*s.Accepted {
 		w.proven = w.size
 	}
 	if w.state == protocol.SlowStart {
 		return c.slowStart(now, s)
 	}
-	w.press = pressed
+	w.queueCheck = queueChecked
 	return c.follow(now, s)
 }
 
-// unpacedRefused tells that groups without a rate were refused, and that of what was
+// unpacedThrottled tells that groups without a rate were throttled, and that of what was
 // accepted they had half or more: else the window grows on for the others.
-func (c *GlobalCongestionController) unpacedRefused(s Signal) bool {
-	accepted, refused := 0.0, false
+func (c *GlobalCongestionController) unpacedThrottled(s Signal) bool {
+	accepted, throttled := 0.0, false
 	for _, g := range c.groups {
 		if g.rate.perSecond == 0 && g.signal.congested(c.config) {
 			accepted += g.signal.Accepted
-			refused = true
+			throttled = true
 		}
 	}
-	return refused && accepted >= s.Accepted/2
+	return throttled && accepted >= s.Accepted/2
 }
 
 // followRates keeps the window a multiple of what is in flight where rates limit:
@@ -228,7 +163,7 @@ func (c *GlobalCongestionController) slowStart(now time.Time, s Signal) protocol
 	if w.regaining {
 		return c.regain()
 	}
-	if s.Accepted >= plateauGrowth*w.best {
+	if s.Accepted >= fillShare*w.best {
 		w.best, w.plateau = s.Accepted, 0
 	} else if w.plateau++; c.bounded(s) {
 		w.plateau = 0
@@ -236,7 +171,7 @@ func (c *GlobalCongestionController) slowStart(now time.Time, s Signal) protocol
 	reason := ReasonSlowStart
 	if c.queue(s) > max(6, 0.3*w.size) {
 		reason = ReasonQueueGrowth
-	} else if w.plateau >= steadyRounds {
+	} else if w.plateau >= enough {
 		reason = ReasonPlateau
 	}
 	switch {
@@ -290,10 +225,10 @@ func (c *GlobalCongestionController) queueTarget() float64 {
 // follow steers the window by the queue that it causes.
 func (c *GlobalCongestionController) follow(now time.Time, s Signal) protocol.Reason {
 	w := &c.window
-	c.emptied(now, s)
+	c.baseProbed(now, s)
 	target := c.queueTarget()
 	queue := c.queue(s)
-	if c.unfounded(now, s, queue > target) {
+	if c.falseQueue(now, s, queue > target) {
 		w.overfull = 0
 		return ReasonFalseQueue
 	}
@@ -326,7 +261,7 @@ func (c *GlobalCongestionController) answerQueue(s Signal, queue, target float64
 	case queue >= 0.7*target:
 		w.stride = 1
 		return ReasonQueueOnTarget
-	case s.young():
+	case s.rampingUp():
 		return ReasonRampingUp
 	case !c.path.sound() && !w.steady:
 		return ReasonBaseUnconfirmed
@@ -339,11 +274,11 @@ func (c *GlobalCongestionController) answerQueue(s Signal, queue, target float64
 func (c *GlobalCongestionController) doubt(now time.Time) (reason protocol.Reason, doubted bool) {
 	w := &c.window
 	switch {
-	case w.overfull >= steadyRounds:
+	case w.overfull >= enough:
 		return ReasonDrainLongQueue, true
 	case !c.path.sound() && w.steady:
 		return ReasonDrainUnconfirmedBase, true
-	case c.path.baseAge(now) > max(drainAge, w.drainWait):
+	case c.path.baseAge(now) > outdated:
 		return ReasonDrainStaleBase, true
 	}
 	return "", false
@@ -353,7 +288,7 @@ func (c *GlobalCongestionController) doubt(now time.Time) (reason protocol.Reaso
 // grown by any factor.
 func (c *GlobalCongestionController) stretch() protocol.Reason {
 	w := &c.window
-	w.stride = max(w.stride, strideShare*w.size)
+	w.stride = max(w.stride, firstStep*w.size)
 	w.size += min(w.stride, w.size)
 	if c.config.AdvancedFlowControl {
 		w.stride = min(2*w.stride, protocol.MaxWindow)

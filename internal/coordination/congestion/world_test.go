@@ -66,7 +66,7 @@ func (w *world) answer(c *congestion.GlobalCongestionController, r round) conges
 		latency = max(latency, float64(inFlight)/w.capacity)
 	}
 	all := congestion.Signal{
-		InFlight: inFlight, SenderLimited: r.all.has("idle"),
+		InFlight: inFlight, SenderLimited: r.all.has("idle"), PolicyLimited: r.all.has("policy"),
 		Latency: r.all.duration("latency", time.Duration(latency*float64(time.Second))),
 		Length:  r.all.duration("length", w.length),
 	}
@@ -200,7 +200,7 @@ func parse(text string) (fields, error) {
 			if _, err := parseRate(strings.TrimSuffix(value, "%")); err != nil {
 				return f, err
 			}
-		case "idle", "before", "state", "members":
+		case "idle", "policy", "before", "state", "members":
 		default:
 			return f, fmt.Errorf("there is no field %q", key)
 		}

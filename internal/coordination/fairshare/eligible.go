@@ -6,7 +6,7 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// estimate finds what of its window the transfer can use: who can work on what, and how much.
+// estimate finds how much window the transfer can use: who can work on what, and how much.
 func (t *Transfer) estimate(now time.Time) {
 	t.demand, t.limit = 0, 0
 	t.findEligible(now)
@@ -117,7 +117,7 @@ func (t *Transfer) addBlocked() {
 }
 
 // blockedPrefix is where a blocked worker has its one slot: a prefix that it holds
-// archives of, else any.
+// archives of, otherwise any.
 func (t *Transfer) blockedPrefix(w *Worker) *Prefix {
 	if !w.Blocked {
 		return nil

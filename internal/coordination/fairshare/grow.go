@@ -2,15 +2,16 @@ package fairshare
 
 import "time"
 
-// Growth is a worker that should have more slots than are charged to it.
+// Growth is a worker whose windows are to be set.
 type Growth struct {
 	Worker *Worker
 	// Charged are the slots that it may be using; Wanted is how many more it should have.
 	Charged, Wanted int
 }
 
-// Grow divides what is free of the window over workers that are to have more, and sets
-// their windows.
+// Grow divides what is free of the window over the workers that are to have more, and sets
+// the windows of all. Where more is charged than the window, free is negative, and nobody who
+// was told to do with less is given it back. What a worker has moves between its prefixes at all times.
 func (d *Divider) Grow(now time.Time, free int, growing []Growth) {
 	claims := d.allocator.claims[:0]
 	for _, g := range growing {
@@ -19,7 +20,11 @@ func (d *Divider) Grow(now time.Time, free int, growing []Growth) {
 	d.allocator.claims = claims
 	d.allocator.divide(free, claims)
 	for i, g := range growing {
-		g.Worker.Grow(now, g.Charged+claims[i].share)
+		most := g.Charged + claims[i].share
+		if free < 0 {
+			most = max(g.Charged+free, min(g.Charged, g.Worker.Window()))
+		}
+		g.Worker.Grow(now, most)
 	}
 }
 

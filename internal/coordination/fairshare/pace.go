@@ -6,7 +6,7 @@ type Group struct {
 	Prefixes []*Prefix
 }
 
-// slowestPace in requests per second is the least that a grant can say.
+// slowestPace is the lowest rate that a grant can hold, in requests per second.
 const slowestPace = 0.001
 
 // pace is a party's part of a group's rate.
@@ -55,8 +55,8 @@ func (d *Divider) Pace(groups []Group, latency float64) {
 // paceTransfers divides the rate of a group over tenants, over the transfers of each by
 // weight, then over prefixes. No party is given more than its window can use: by Little's law
 // window/latency requests per second, and half as many again for the scatter. The
-// latency is the smaller of T₀ and the present one: either can be that of a few late
-// answers, and who is granted too little sends too little to show it.
+// latency is the smaller of T₀ and the present one: either can be due to a few late
+// responses, and a party that is granted too little sends too little to show it.
 func (d *Divider) paceTransfers(g Group, latency float64) {
 	usable := func(window int) float64 {
 		if latency <= 0 && window > 0 {

@@ -13,8 +13,13 @@ import (
 // one interval, until its withdrawal is acknowledged.
 const TurnIntervals = 15
 
-// Tenant is whose transfers are: what they may use is divided by it first.
+// Tenant is the owner of transfers. Windows and rates are divided over tenants first.
 type Tenant struct {
+	// Weight takes the place of those of its transfers, and Most of the window it has at most;
+	// 0 for neither.
+	Weight int
+	Most   float64
+
 	transfers []*Transfer // whose windows are controlled, in this tick
 	weight    float64     // by the last tick
 	window    int         // likewise
@@ -22,7 +27,8 @@ type Tenant struct {
 	pace      pace
 }
 
-// Transfer is one transfer's claim. What is exported but for Window is told at each tick.
+// Transfer is one transfer's claim. The caller sets the exported fields except Window at
+// each tick.
 type Transfer struct {
 	Tenant   *Tenant
 	Weight   int
@@ -49,7 +55,8 @@ type Transfer struct {
 // NewTransfer gives a transfer that has none since now.
 func NewTransfer(now time.Time) Transfer { return Transfer{since: now} }
 
-// Prefix is one prefix of a transfer. What is exported but for Window is told at each tick.
+// Prefix is one prefix of a transfer. The caller sets the exported fields except Window at
+// each tick.
 type Prefix struct {
 	Transfer *Transfer
 	Index    int

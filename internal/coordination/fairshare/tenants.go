@@ -17,6 +17,9 @@ func (x *Tenant) claim(now time.Time) claim {
 			sum.weight = max(sum.weight, float64(t.Weight))
 		}
 	}
+	if x.Weight > 0 {
+		sum.weight = float64(x.Weight)
+	}
 	sum.inTurn = now.Sub(x.since) < turn
 	return sum
 }
@@ -24,12 +27,15 @@ func (x *Tenant) claim(now time.Time) claim {
 // divideTenants divides the window over the tenants.
 func (d *Divider) divideTenants(now time.Time, window int) {
 	if len(d.tenants) == 1 {
-		d.tenants[0].window = window
+		d.tenants[0].window = d.tenants[0].most(window)
 		return
 	}
 	claims := d.allocator.claims[:0]
 	for _, x := range d.tenants {
-		claims = append(claims, x.claim(now))
+		c := x.claim(now)
+		c.limit = min(c.limit, float64(x.most(window)))
+		c.demand = min(c.demand, c.limit)
+		claims = append(claims, c)
 	}
 	d.allocator.claims = claims
 	d.allocator.divide(window, claims)
@@ -40,6 +46,30 @@ func (d *Divider) divideTenants(now time.Time, window int) {
 		}
 		x.window, x.weight = share, claims[i].weight
 	}
+}
+
+// most is how much of a window the tenant may have: a slot at least.
+func (x *Tenant) most(window int) int {
+	if x.Most == 0 {
+		return window
+	}
+	return min(window, max(1, int(x.Most*float64(window))))
+}
+
+// Part is the part of what belongs to the tenant that a transfer has with so large a window, and
+// of all tenants the weight of this one.
+func (t *Transfer) Part() float64 {
+	x, sum := t.Tenant, 0
+	for _, other := range x.transfers {
+		if other.Window > 0 {
+			sum += other.Weight
+		}
+	}
+	weight := max(1, x.weight)
+	if x.Weight > 0 {
+		weight = float64(x.Weight)
+	}
+	return weight * float64(t.Weight) / float64(max(sum, t.Weight, 1))
 }
 
 // divideTransfers divides a tenant's window over its transfers by weight.

@@ -31,7 +31,7 @@ func (l *Ledger) Overdue(now time.Time, t Terms) bool {
 // Frozen tells that the worker's grant stays as it is, to be renewed or to end. That of
 // a worker that leaves may change: it is given nothing.
 func (l *Ledger) Frozen(now time.Time, t Terms, leaving bool) bool {
-	return l.Held() && !leaving && l.Silent(now, t)
+	return len(l.versions) > 0 && !leaving && l.Silent(now, t)
 }
 
 // waits tells that the worker has been heard and holds no lease yet.
@@ -40,7 +40,7 @@ func (l *Ledger) waits(now time.Time, t Terms) bool { return !l.Held() && l.Live
 // Due tells that the worker's grant may be written again: not more often than
 // it reports, which bounds the writes to the API by the size of the fleet.
 func (l *Ledger) Due(now time.Time, t Terms, leaving bool) bool {
-	if l.Frozen(now, t, leaving) {
+	if l.Frozen(now, t, leaving) && !l.endsDuty() {
 		return false
 	}
 	if !l.issued || leaving != l.grant.Drain || l.waits(now, t) {
@@ -48,6 +48,9 @@ func (l *Ledger) Due(now time.Time, t Terms, leaving bool) bool {
 	}
 	return now.Sub(l.issuedAt) >= min(t.Interval, l.grant.ReportInterval)*9/10
 }
+
+// endsDuty tells that the grant still names the planning duty, which ended with the lease.
+func (l *Ledger) endsDuty() bool { return l.grant.Plan && !l.Held() }
 
 // Stale tells that the issued grant should be renewed with the last report.
 func (l *Ledger) Stale(now time.Time) bool {

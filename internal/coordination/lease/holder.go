@@ -19,6 +19,12 @@ const (
 	Pending Phase = iota
 	// Held: the grant holds.
 	Held
+	// Coasting: nobody renews the lease, but a moment ago the API held its grant still. So
+	// nobody has given away what it grants, and all of it may be used.
+	Coasting
+	// Isolated: it isn't known what the API holds. Half may be used, which nobody is given
+	// before the coasting time is over.
+	Isolated
 	// Expired: only the floor is left.
 	Expired
 )
@@ -34,10 +40,12 @@ type Holder struct {
 	// sent holds, oldest first, the reports that could still prolong the lease.
 	sent  []sentReport
 	acked int64
-	// since is when the acknowledged report was sent, duration that of the newest
-	// grant, less the drift.
-	since    time.Time
-	duration time.Duration
+	// since is when the acknowledged report was sent; duration and coasting are those of
+	// the newest grant, less the drift.
+	since              time.Time
+	duration, coasting time.Duration
+	// confirmed is when the last request was sent that found that grant in the API.
+	confirmed time.Time
 }
 
 type sentReport struct {
@@ -69,10 +77,10 @@ func (h *Holder) Send(now time.Time) int64 {
 	return h.last
 }
 
-// Acknowledge takes in a grant's acknowledgment and duration. It returns the
-// sequence up to which reports of this process are acknowledged; 0 for none.
-func (h *Holder) Acknowledge(sequence int64, duration time.Duration) int64 {
-	h.duration = duration - duration/driftDivisor
+// Acknowledge takes in a grant's acknowledgment, its duration and its coasting time. It
+// returns the sequence up to which reports of this process are acknowledged; 0 for none.
+func (h *Holder) Acknowledge(sequence int64, duration, coasting time.Duration) int64 {
+	h.duration, h.coasting = duration-duration/driftDivisor, coasting-coasting/driftDivisor
 	if sequence < h.first || sequence > h.last {
 		return h.acked
 	}
@@ -84,15 +92,26 @@ func (h *Holder) Acknowledge(sequence int64, duration time.Duration) int64 {
 	return h.acked
 }
 
+// Confirm tells that a request which was sent then found the newest grant in the API.
+func (h *Holder) Confirm(sent time.Time) {
+	if sent.After(h.confirmed) {
+		h.confirmed = sent
+	}
+}
+
 // Phase returns what the lease allows now.
 func (h *Holder) Phase(now time.Time) Phase {
 	switch {
-	case !now.Before(h.End()):
-		return Expired
-	case h.acked > 0:
+	case now.Before(h.End()) && h.acked > 0:
 		return Held
-	default:
+	case now.Before(h.End()):
 		return Pending
+	case !now.Before(h.floored()):
+		return Expired
+	case now.Before(h.confirmed.Add(h.duration)):
+		return Coasting
+	default:
+		return Isolated
 	}
 }
 
@@ -105,8 +124,23 @@ func (h *Holder) End() time.Time {
 	return h.started.Add(h.duration)
 }
 
+// floored is when only the floor is left. A process to which nobody has granted anything
+// does not coast: how long the one before it might is not known to it.
+func (h *Holder) floored() time.Time {
+	if h.acked == 0 {
+		return h.End()
+	}
+	return h.End().Add(h.coasting)
+}
+
 // Remaining returns how long the phase lasts if nothing is heard, and 0 when it
 // lasts until something is.
 func (h *Holder) Remaining(now time.Time) time.Duration {
-	return max(0, h.End().Sub(now))
+	left := h.floored().Sub(now)
+	for _, end := range []time.Time{h.End(), h.confirmed.Add(h.duration)} {
+		if next := end.Sub(now); next > 0 && !end.Before(h.End()) {
+			left = min(left, next)
+		}
+	}
+	return max(0, left)
 }

@@ -25,6 +25,8 @@ type Terms struct {
 	Interval, BaseInterval time.Duration
 	// Duration is how long a grant holds, Lifetime the same by the manager's clock at most.
 	Duration, Lifetime time.Duration
+	// Coasting is for how long after its lease a worker may go on with what it was granted.
+	Coasting time.Duration
 }
 
 // Ledger is what was granted to a worker, and what it may still act on. The zero value
@@ -42,15 +44,17 @@ type Ledger struct {
 	// may act on, oldest first, the last one being the issued one.
 	grant    protocol.Grant
 	limited  int64 // sequence of the first grant with its windows and rates
-	decided  int64 // likewise, of those that follow the last decision of the law
-	follows  bool  // such a grant was issued
 	issued   bool
 	issuedAt time.Time
-	basis    time.Time // when the report that the grant acknowledges was taken in
-	versions []version
+	// adoptedAt is when a grant of an earlier leader was taken over; zero for none.
+	adoptedAt time.Time
+	basis     time.Time // when the report that the grant acknowledges was taken in
+	versions  []version
 	// floor is the window that a worker keeps in all once the grant that it acts
 	// on is over: one request, if that grant had any window.
 	floor int
+	// kept is the pace that it keeps then.
+	kept paceCharge
 	// lapsed is the window of the last grants whose time was over before the worker acted
 	// on a later one, over; what was begun under them may still be in flight.
 	lapsed int
@@ -62,16 +66,20 @@ type Ledger struct {
 	owed  float64
 }
 
-// version is a grant that a worker may act on until expires, or until it
-// acknowledges a later one.
+// version is a grant that a worker may act on until it acknowledges a later one: under
+// its lease until expires, and coasting until the time is over that floored tells.
 type version struct {
-	id       protocol.GrantID
-	expires  time.Time
-	window   int     // summed over prefixes
-	rate     float64 // likewise, in requests per second
-	unpaced  bool    // some prefix has no rate
-	lifetime time.Duration
-	plan     bool
+	id               protocol.GrantID
+	expires, floored time.Time
+	over             bool      // the lease is
+	superseded       time.Time // when a later grant stood in the API; zero while none did
+	charge           int       // of the window, as of the last Expire
+	window           int       // summed over prefixes
+	rate             float64   // likewise, in requests per second
+	unpaced          bool      // some prefix has no rate
+	lifetime         time.Duration
+	plan             bool
+	pace             paceCharge
 }
 
 // Grant gives the grant as issued last; nobody may change what it refers to.
@@ -111,36 +119,34 @@ func (l *Ledger) acknowledge(id protocol.GrantID) {
 		l.lapsed = 0
 	}
 	if len(l.versions) > 0 && l.versions[0].id == id {
-		l.floor = 0
+		l.floor, l.kept = 0, paceCharge{}
 	}
 }
 
-// Expire drops the grants that no longer hold, and tells whether that leaves
-// none. A worker that acts on a dropped one has fallen to its floor.
-func (l *Ledger) Expire(now time.Time) bool {
-	before := len(l.versions)
-	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
-		over := !now.Before(v.expires)
-		if over && v.window > 0 {
-			l.floor = 1
-			l.lapsed, l.over = max(l.lapsed, v.window), v.id
-		}
-		return over
-	})
-	return before > 0 && len(l.versions) == 0
+// End ends the lease of a worker that has nothing in flight and starts nothing under the grant
+// that it acts on. One that came after may yet reach it.
+func (l *Ledger) End() {
+	l.versions = slices.DeleteFunc(l.versions, func(v version) bool { return !l.acts.Before(v.id) })
+	l.floor, l.kept = 0, paceCharge{}
 }
-
-// End ends the lease of a worker that has nothing in flight and starts nothing.
-func (l *Ledger) End() { l.versions, l.floor = nil, 0 }
 
 // Issue records a grant as issued. The lease runs from the last report, so a worker
 // that has not reported for long gets a grant that is over already.
-func (l *Ledger) Issue(now time.Time, g protocol.Grant, lifetime time.Duration) {
+func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 	former := l.grant
 	l.grant = g
 	l.issued, l.issuedAt, l.basis = true, now, l.reportedAt
-	if expires := l.reportedAt.Add(lifetime); l.reported && now.Before(expires) {
-		l.add(g, g.Prefixes, expires, lifetime)
+	v := newVersion(g, g.Prefixes)
+	// The worker may hold a lease by what an earlier leader has heard until the adoption.
+	from := l.reportedAt
+	if l.adoptedAt.After(from) {
+		from = l.adoptedAt
+	}
+	v.expires, v.lifetime = from.Add(t.Lifetime), t.Lifetime
+	v.over = !now.Before(v.expires)
+	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
+	if !v.over || v.window > 0 && now.Before(v.floored) {
+		l.versions = append(l.versions, v)
 	}
 	if !g.LimitsAs(former) {
 		l.limited = g.Sequence
@@ -148,74 +154,57 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, lifetime time.Duration) 
 }
 
 // Adopt records a grant of an earlier leader, which holds as if it had been issued now;
-// of its prefixes those that are known count.
-func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixGrant, lifetime time.Duration) {
-	l.grant, l.issued, l.issuedAt = g, true, now
+// of its prefixes those that are known count. The worker may not have seen it, and coast on
+// one before it.
+func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixGrant, t Terms) {
+	l.grant, l.issued, l.issuedAt, l.adoptedAt = g, true, now, now
 	l.report, l.instance = max(g.AcknowledgedReport, 0), g.Instance
 	l.floor = 1 // the worker may be on the floor of a grant before this one
-	l.add(g, known, now.Add(lifetime), lifetime)
+	v := newVersion(g, known)
+	v.expires, v.lifetime = now.Add(t.Lifetime), t.Lifetime
+	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
+	if g.Charged > v.window {
+		earlier := v
+		earlier.id.Sequence--
+		earlier.window, earlier.charge, earlier.unpaced, earlier.plan = g.Charged, g.Charged, true, false
+		earlier.superseded = now
+		l.versions = append(l.versions, earlier)
+	}
+	l.versions = append(l.versions, v)
 }
 
-// add records a grant as something that the worker may act on.
-func (l *Ledger) add(g protocol.Grant, prefixes []protocol.PrefixGrant, expires time.Time, lifetime time.Duration) {
-	v := version{id: g.ID(), expires: expires, lifetime: lifetime, plan: g.Plan}
+func newVersion(g protocol.Grant, prefixes []protocol.PrefixGrant) version {
+	v := version{id: g.ID(), plan: g.Plan}
 	for _, p := range prefixes {
 		window := max(p.Window, 0)
 		v.window += window
 		v.rate += p.Rate
 		v.unpaced = v.unpaced || window > 0 && p.Rate == 0
 	}
-	l.versions = append(l.versions, v)
+	v.pace = chargeOf(v.window, g.Pace)
+	v.charge = v.window
+	return v
 }
 
-// Held tells that the worker may act on some grant.
-func (l *Ledger) Held() bool { return len(l.versions) > 0 }
+// Held tells that the lease of some grant is not over.
+func (l *Ledger) Held() bool {
+	return slices.ContainsFunc(l.versions, func(v version) bool { return !v.over })
+}
 
 // MayActOn tells that a grant is one of those.
 func (l *Ledger) MayActOn(id protocol.GrantID) bool {
-	return slices.ContainsFunc(l.versions, func(v version) bool { return v.id == id })
+	return slices.ContainsFunc(l.versions, func(v version) bool { return v.id == id && !v.over })
 }
 
-// MayPlan tells that the worker may still act on a grant of the planning duty.
+// MayPlan tells that the worker may still act on a grant of the planning duty, which ends
+// with its lease.
 func (l *Ledger) MayPlan() bool {
-	return slices.ContainsFunc(l.versions, func(v version) bool { return v.plan })
+	return slices.ContainsFunc(l.versions, func(v version) bool { return v.plan && !v.over })
 }
 
 // Settled tells that the sender of a report acts on its newest limits.
 func (l *Ledger) Settled(r protocol.Report) bool {
 	return r.Epoch == l.grant.Epoch && r.GrantSequence >= l.limited
-}
-
-// Decide tells that the law has decided: what was granted before is of an earlier decision.
-func (l *Ledger) Decide() { l.follows = false }
-
-// Follow tells that the issued grant is what the last decision allows.
-func (l *Ledger) Follow() {
-	if !l.follows {
-		l.follows, l.decided = true, l.limited
-	}
-}
-
-// Judged gives by how much those requests of a prefix have grown that started under what
-// the last decision allows; growth is that of its counters in the report. Of a worker that
-// gives no samples all counts, once it acts on its newest limits.
-func (l *Ledger) Judged(r protocol.Report, growth protocol.PrefixCounters) protocol.Sample {
-	var judged protocol.Sample
-	switch {
-	case !l.follows:
-		return judged
-	case growth.Newest.Grant == protocol.GrantID{} && l.Settled(r):
-		return protocol.Sample{Started: growth.Started, Accepted: growth.Accepted, Throttled: growth.Throttled, Failed: growth.Failed}
-	}
-	decided := protocol.GrantID{Epoch: l.grant.Epoch, Sequence: l.decided}
-	// A worker that missed a grant may hold limits as they are again since an earlier one.
-	if l.Settled(r) || !growth.Newest.Grant.Before(decided) {
-		judged = judged.Plus(growth.Newest)
-	}
-	if !growth.Before.Grant.Before(decided) {
-		judged = judged.Plus(growth.Before)
-	}
-	return judged
 }
 
 // Lifetime is how long the longest of the grants that the worker may act on was to hold.
@@ -235,7 +224,7 @@ func (l *Ledger) Charge() int { return max(l.Leased(), l.floor) }
 func (l *Ledger) Leased() int {
 	most := 0
 	for _, v := range l.versions {
-		most = max(most, v.window)
+		most = max(most, v.charge)
 	}
 	return most
 }

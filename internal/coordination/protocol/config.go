@@ -12,17 +12,17 @@ type Strategy string
 
 const (
 	// TCPLike gives every prefix a window of its own, grown and cut like a TCP
-	// flow's, and scales them so that their sum is the domain's window. It is right
-	// where prefixes are policed apart, and change so fast that halving at a refusal
-	// beats finding out their rates; it favors prefixes that are seldom refused.
+	// flow's, and scales them so that their sum is the domain's window. It suits prefixes
+	// that are policed separately and change so fast that halving at a 503 beats
+	// measuring their rates; it favors prefixes that are seldom throttled.
 	TCPLike Strategy = "TCPLike"
 	// FairShare fills the demand of the prefixes evenly, by weight. It is right where
-	// each prefix should get on alike, whatever it costs.
+	// all prefixes should progress equally, whatever it costs.
 	FairShare Strategy = "FairShare"
 	// Adaptive shares as FairShare does until prefixes differ clearly in what a
 	// further slot adds to their goodput, and then by that, never below a quarter of
-	// the fair share. It is right where it is not known beforehand whether some
-	// prefixes have a queue of their own, which more slots only lengthen.
+	// the fair share. It is right where it is unknown whether some prefixes have a queue
+	// of their own, which more slots only lengthen.
 	Adaptive Strategy = "Adaptive"
 )
 
@@ -46,8 +46,8 @@ type Config struct {
 	// GlobalCongestionWindow is the window, in requests in flight over all
 	// workers, at which a group begins.
 	GlobalCongestionWindow int
-	// SlowStartThreshold is the window below which slow start goes on doubling
-	// whatever its growth: so few requests measure too noisily to stop at.
+	// SlowStartThreshold is the window below which slow start keeps doubling
+	// unconditionally: measurements of so few requests are too noisy to stop at.
 	SlowStartThreshold int
 	// Strategy divides windows, BandwidthStrategy divides rates.
 	Strategy          Strategy
@@ -58,6 +58,8 @@ type Config struct {
 	UpdateInterval time.Duration
 	// LeaseDuration is how long a grant holds.
 	LeaseDuration time.Duration
+	// CoastingTime is for how long after its lease a worker goes on without a manager.
+	CoastingTime time.Duration
 	// AdvancedFlowControl adds the paced rate and probing to the window.
 	AdvancedFlowControl bool
 	// LearningRate in (0, 1] weighs a new measurement against the learned trend.
@@ -101,6 +103,9 @@ const (
 	MaxMessage = 512
 	// longestLease is the longest that a lease may be configured to hold.
 	longestLease = time.Hour
+	// longestCoasting is the longest that a worker may be configured to go on without a
+	// manager. Half of the window of one that vanished stays charged for as long.
+	longestCoasting = 24 * time.Hour
 )
 
 // DefaultConfig gives the defaults of every parameter.
@@ -114,6 +119,7 @@ func DefaultConfig() Config {
 		MaxActivePrefixes:      16,
 		UpdateInterval:         2 * time.Second,
 		LeaseDuration:          30 * time.Second,
+		CoastingTime:           time.Hour,
 		AdvancedFlowControl:    true,
 		LearningRate:           0.1,
 		BandwidthProbingRate:   0.05,
@@ -125,7 +131,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate names every parameter that is out of bounds, and its bounds.
+// Validate returns an error that names every parameter that is out of bounds, and its bounds.
 func (c Config) Validate() error {
 	return errors.Join(
 		c.validateNames(),
@@ -138,6 +144,7 @@ func (c Config) Validate() error {
 		between("maxAttempts", c.MaxAttempts, 1, 100),
 		between("updateInterval", c.UpdateInterval, 100*time.Millisecond, time.Minute),
 		between("leaseDuration", c.LeaseDuration, max(time.Second, 3*c.UpdateInterval), longestLease),
+		between("coastingTime", c.CoastingTime, 0, longestCoasting),
 		above("learningRate", c.LearningRate, 0, 1),
 		above("bandwidthProbingRate", c.BandwidthProbingRate, 0, 1),
 		below("congestionSensitivity", c.CongestionSensitivity, 0, 1),
@@ -145,10 +152,10 @@ func (c Config) Validate() error {
 	)
 }
 
-// Safer gives, of each parameter that all transfers of a domain share, the value that is
-// safer for the others: that begins with less, grows slower, and gives way sooner. Of two
-// learning rates, of which one is too slow to see a queue and one takes noise for one,
-// it is the one nearer to the default.
+// Safer returns, of each parameter that the transfers of a domain share, the value that is
+// safer for the others: the one that begins with less, grows slower, and backs off sooner.
+// Of two learning rates it is the one nearer to the default: a low one is too slow to see a
+// queue, a high one mistakes noise for a queue.
 func (c Config) Safer(o Config) Config {
 	c.GlobalCongestionWindow = min(c.GlobalCongestionWindow, o.GlobalCongestionWindow)
 	c.SlowStartThreshold = min(c.SlowStartThreshold, o.SlowStartThreshold)

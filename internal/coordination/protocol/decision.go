@@ -18,10 +18,11 @@ const (
 	BySource Bottleneck = "Source" // the workers had too little to send
 	ByWindow Bottleneck = "Window" // the window was in use
 	ByRate   Bottleneck = "Rate"   // requests were paced
+	ByPolicy Bottleneck = "Policy" // a policy allowed no more
 )
 
-// Decision is what the control law made of one round: what it saw, what it decided, and
-// why. The zero value is that of no round.
+// Decision is the outcome of one round: what the law saw, what it decided, and why. The zero
+// value means that no round has ended.
 type Decision struct {
 	Round  RoundView
 	Window WindowDecision
@@ -33,8 +34,8 @@ type Decision struct {
 // Made tells that a round was judged.
 func (d Decision) Made() bool { return d.Window.Reason != "" }
 
-// Why tells what limited a group, and the reason of that: of its rate where that did, else
-// of the window. A group that came after the round is limited by nothing known.
+// Why returns what limited a group, and the reason: that of its rate if the rate did,
+// otherwise that of the window. Of a group that came after the round nothing is known.
 func (d Decision) Why(group string) (Bottleneck, Reason) {
 	for _, g := range d.Groups {
 		switch {
@@ -73,7 +74,7 @@ type WindowDecision struct {
 	Before, Window int
 	State          State
 	Reason         Reason
-	// BaseLatency is what it is taken for from now on.
+	// BaseLatency is the estimate from now on.
 	BaseLatency time.Duration
 }
 

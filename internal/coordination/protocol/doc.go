@@ -1,5 +1,5 @@
-// Package protocol holds what manager and worker tell each other, and what a leader
-// leaves to the next: grants, reports, the names and numbers in them, the one order of
-// grants, the bounds that hold whatever the configuration, and the one set of defaults.
-// It decides nothing, and knows none of the packages beside it.
+// Package protocol holds the types that manager and worker exchange, and those that a leader
+// leaves to the next: grants and their order, reports, snapshots, IDs, the bounds that hold
+// whatever the configuration, and the defaults. It decides nothing and imports none of the
+// packages beside it.
 package protocol

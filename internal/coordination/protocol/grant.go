@@ -39,6 +39,9 @@ type PrefixGrant struct {
 	// Rate in requests started per second; 0 means that only the window limits.
 	Rate        float64
 	Assignments []Assignment
+	// Reserve are the numbers of further archives, which the worker begins only if the grant is
+	// not renewed and it has begun all that is assigned to it.
+	Reserve Ranges
 }
 
 // Grant is what a worker may do. A worker acts on one grant at a time: it starts
@@ -49,39 +52,55 @@ type Grant struct {
 	Transfer TransferID
 	// Epoch and Sequence order grants; lower ones are ignored.
 	Epoch, Sequence int64
-	// AcknowledgedReport is the last report taken in. The lease runs for
+	// AcknowledgedReport is the last report processed. The lease runs for
 	// Duration from the moment the worker sent it.
 	AcknowledgedReport int64
 	// Instance is the worker process that sent that report. Any other holds no
 	// lease by this grant: sequences of two processes do not compare.
-	Instance       string
-	Duration       time.Duration
+	Instance string
+	Duration time.Duration
+	// Coasting is for how long after the lease the worker may go on without a manager.
+	Coasting time.Duration
+	// Charged is the most that the worker may have in flight under this grant or one before
+	// it that it had not left when this one was given; for the next leader.
+	Charged        int
 	ReportInterval time.Duration
 	// Drain: stop sending and exit.
 	Drain bool
 	// Plan: this worker walks the source and writes the inventory.
 	Plan     bool
 	Prefixes []PrefixGrant
+	// Pace is what the worker may send in all, by a policy.
+	Pace Pace
 }
 
 // ID gives the grant's place in the order of the grants of its worker.
 func (g Grant) ID() GrantID { return GrantID{g.Epoch, g.Sequence} }
 
-// LimitsAs tells that two grants differ in archives at most.
+// Window sums the windows.
+func (g Grant) Window() int {
+	sum := 0
+	for _, p := range g.Prefixes {
+		sum += p.Window
+	}
+	return sum
+}
+
+// LimitsAs tells whether two grants differ in archives at most.
 func (g Grant) LimitsAs(h Grant) bool {
 	return g.Epoch == h.Epoch && slices.EqualFunc(g.Prefixes, h.Prefixes, func(p, q PrefixGrant) bool {
 		return p.Prefix == q.Prefix && p.Window == q.Window && p.Rate == q.Rate
 	})
 }
 
-// Plan is the result of a tick: the grants as they should stand, all of them, and the
-// decision that they follow from, if a round ended.
+// Plan is the result of a tick: the desired state of all grants, and the decision that they
+// follow from, if a round ended.
 type Plan struct {
 	Grants   []Grant
 	Decision Decision
 }
 
-// DriftBound is how far a clock may run off, relative to true time.
+// DriftBound is the drift of a clock that is tolerated, relative to true time.
 const DriftBound = 0.01
 
 // Lifetime is how long a grant may hold by the manager's clock: it runs fast,
@@ -96,4 +115,22 @@ type GrantID struct{ Epoch, Sequence int64 }
 // Before orders grants: by epoch, then by sequence.
 func (g GrantID) Before(o GrantID) bool {
 	return g.Epoch < o.Epoch || g.Epoch == o.Epoch && g.Sequence < o.Sequence
+}
+
+const (
+	// ReadsPerReport is how often a worker reads its lease between two reports: a grant is then
+	// known within a quarter of the interval.
+	ReadsPerReport = 3
+	// LargeInterval is the shortest report interval of a large fleet.
+	LargeInterval = 2500 * time.Millisecond
+)
+
+// ReadInterval is the time between reads of a lease where reports come at an interval. Where that
+// is of a large fleet there is one read between two reports, since a read costs the API server
+// nearly what a report does.
+func ReadInterval(reports time.Duration) time.Duration {
+	if reports >= LargeInterval {
+		return reports / 2
+	}
+	return reports / (ReadsPerReport + 1)
 }

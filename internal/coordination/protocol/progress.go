@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Progress is how far a transfer is, by prefix in the order of their names.
+// Progress is the progress of a transfer, by prefix in the order of their names.
 type Progress struct {
 	// Planned: the whole source is listed, so the plan is final.
 	Planned  bool
@@ -15,8 +15,8 @@ type Progress struct {
 // Counts are sums over the prefixes of a transfer.
 type Counts struct {
 	Planned Planned
-	// Ended archives, and what became of the files in them. An archive that used up its
-	// attempts counts as one failed file until it can be told how many it held.
+	// Ended archives, and the outcomes of the files in them. An archive that used up its
+	// attempts counts as one failed file until it is known how many it held.
 	Ended                 int64
 	Done, Failed, Skipped Tally
 	// Throughput in bytes per second.
@@ -37,13 +37,13 @@ func (p Progress) Counts() Counts {
 	return c
 }
 
-// Conserved tells that the transfer has ended and every planned file and byte is
+// Conserved tells whether the transfer has ended and every planned file and byte is
 // accounted for (I8), prefix by prefix.
 func (p Progress) Conserved() bool {
 	return p.Planned && !slices.ContainsFunc(p.Prefixes, func(x PrefixProgress) bool { return !x.conserved() })
 }
 
-// PrefixProgress is how far one prefix is.
+// PrefixProgress is the progress of one prefix.
 type PrefixProgress struct {
 	Prefix string
 	// Group is the shared-fate group of the prefix, State its controller's.
@@ -54,9 +54,9 @@ type PrefixProgress struct {
 	// one of the three.
 	Queued, Assigned int64
 	Finished         Ranges
-	// Done, Failed and Skipped sum what became of the files of finished archives. What
-	// the Exhausted ones held, which no worker reported, is among Failed as soon as it
-	// can be told: once the plan is final and nothing else of the prefix is left.
+	// Done, Failed and Skipped sum the outcomes of the files of finished archives. The
+	// files of Exhausted ones, which no worker reported, are added to Failed as soon as
+	// their number is known: once the plan is final and nothing else of the prefix is left.
 	Done, Failed, Skipped Tally
 	// Exhausted counts the finished archives that used up their attempts.
 	Exhausted int64
@@ -83,7 +83,7 @@ func (p PrefixProgress) conserved() bool {
 	return p.Finished.Count() == p.Planned.Archives && sum == Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}
 }
 
-// Recorded is what is to be recorded of the prefix, for the next leader.
+// Recorded returns what to record of the prefix for the next leader.
 func (p PrefixProgress) Recorded() Recorded {
 	return Recorded{
 		Planned: p.Planned, Finished: p.Finished,
@@ -91,7 +91,7 @@ func (p PrefixProgress) Recorded() Recorded {
 	}
 }
 
-// FailedArchive tells why an archive has failed files.
+// FailedArchive says why an archive has failed files.
 type FailedArchive struct {
 	Number  int64
 	Reason  string

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -159,4 +160,77 @@ func (r *Ranges) insert(s span) {
 		s.last = max(s.last, r.spans[to].last)
 	}
 	r.spans = slices.Replace(r.spans, from, to, s)
+}
+
+// Spans counts the runs of consecutive members.
+func (r Ranges) Spans() int { return len(r.spans) }
+
+// Equal tells that two sets have the same members.
+func (r Ranges) Equal(o Ranges) bool { return slices.Equal(r.spans, o.spans) }
+
+// AddRange puts the numbers from first to last into the set, none of which is in it.
+func (r *Ranges) AddRange(first, last int64) {
+	if first <= last {
+		r.insert(span{first, last})
+	}
+}
+
+// Runs yields the first and the last of each run of consecutive members, ascending.
+func (r Ranges) Runs() iter.Seq2[int64, int64] {
+	return func(yield func(first, last int64) bool) {
+		for _, s := range r.spans {
+			if !yield(s.first, s.last) {
+				return
+			}
+		}
+	}
+}
+
+// Remove takes n out of the set and tells whether it was there.
+func (r *Ranges) Remove(n int64) bool {
+	i := r.search(n)
+	if i == len(r.spans) || r.spans[i].first > n {
+		return false
+	}
+	s := r.spans[i]
+	var left []span
+	if s.first < n {
+		left = append(left, span{s.first, n - 1})
+	}
+	if n < s.last {
+		left = append(left, span{n + 1, s.last})
+	}
+	r.spans = slices.Replace(r.spans, i, i+1, left...)
+	return true
+}
+
+// CutLast takes the last members out of the set until so many are left, and gives them.
+func (r *Ranges) CutLast(left int64) (cut Ranges) {
+	for excess := r.Count() - max(left, 0); excess > 0; {
+		last := len(r.spans) - 1
+		s := &r.spans[last]
+		n := min(excess, s.last-s.first+1)
+		cut.spans = append([]span{{s.last - n + 1, s.last}}, cut.spans...)
+		if s.last -= n; s.last < s.first {
+			r.spans = r.spans[:last]
+		}
+		excess -= n
+	}
+	return cut
+}
+
+// First is the least member, if there is one.
+func (r Ranges) First() (n int64, ok bool) {
+	if len(r.spans) == 0 {
+		return 0, false
+	}
+	return r.spans[0].first, true
+}
+
+// PresentFrom finds the first member from n on; above all numbers where there is none.
+func (r Ranges) PresentFrom(n int64) int64 {
+	if i := r.search(n); i < len(r.spans) {
+		return max(n, r.spans[i].first)
+	}
+	return math.MaxInt64
 }

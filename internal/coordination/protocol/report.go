@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Report is what one worker tells of itself.
+// Report is the state of one worker, as it reports it.
 type Report struct {
 	Worker   WorkerID
 	Transfer TransferID
 	// Instance identifies the worker process; a new one starts its counters at zero.
 	Instance string
-	// Sequence rises with every report of a worker, from 1; a new process goes on
-	// above the last report of the one before.
+	// Sequence rises with every report of a worker, from 1; a new process continues
+	// above the last report of the previous one.
 	Sequence int64
 	// Uptime is how long the process had run when it sent the report, by its own
-	// clock: rates are over the time between two reports, not between their being
-	// heard. 0 when unknown.
+	// clock: rates are over the time between the sending of two reports, not between
+	// their arrival. 0 when unknown.
 	Uptime time.Duration
 	// Epoch and GrantSequence name the grant the worker acts on.
 	Epoch, GrantSequence int64
@@ -28,7 +28,7 @@ type Report struct {
 	Plan *PlanProgress
 	// Finished are the archives that ended since the acknowledged report.
 	Finished []Outcome
-	// Blocked: the worker can do nothing until somebody mends a thing outside.
+	// Blocked: the worker can do nothing until somebody fixes a problem outside of it.
 	Blocked bool
 	// Drained: nothing is in flight and nothing will be started.
 	Drained bool
@@ -37,7 +37,7 @@ type Report struct {
 // ActsOn names the grant that the worker acts on.
 func (r Report) ActsOn() GrantID { return GrantID{r.Epoch, r.GrantSequence} }
 
-// Validate finds what no worker can say.
+// Validate returns an error for a report that no correct worker sends.
 func (r Report) Validate() error {
 	switch {
 	case r.Instance == "":
@@ -83,13 +83,15 @@ type PrefixCounters struct {
 	ServiceP99  time.Duration
 	// SenderLimited: the worker had too little to send to fill its window or rate.
 	SenderLimited bool
-	// Newest and Before tell, of all these requests, of those that started under the newest
-	// limits and under the ones before. Limits last until a grant with others.
+	// PolicyLimited: the pace that a policy sets held the worker back.
+	PolicyLimited bool
+	// Newest and Before count the requests that started under the newest limits and under
+	// the previous ones. Limits last until a grant with others.
 	Newest, Before Sample
 }
 
-// Sample counts the requests that started under the same limits, and what has come of them
-// so far: a decision is judged by its own requests.
+// Sample counts the requests that started under the same limits, and their outcomes so far:
+// a decision is judged by its own requests.
 type Sample struct {
 	// Grant is the first with these limits that the worker knew.
 	Grant                                GrantID
@@ -116,7 +118,7 @@ func (p PrefixCounters) validate() error {
 	return p.validateSamples()
 }
 
-// validateSamples finds samples that are no part of all requests.
+// validateSamples returns an error for samples that count more than all requests.
 func (p PrefixCounters) validateSamples() error {
 	for _, s := range []Sample{p.Newest, p.Before} {
 		if min(s.Started, s.Accepted, s.Throttled, s.Failed) < 0 || s.Ended() > s.Started {
@@ -132,7 +134,7 @@ func (p PrefixCounters) validateSamples() error {
 	return nil
 }
 
-// Oversampled tells that the samples count more than all requests, in all or as they grew.
+// Oversampled tells whether the samples count more than all requests, in total or in growth.
 func (p PrefixCounters) Oversampled() bool {
 	both := p.Newest.Plus(p.Before)
 	return both.Started > p.Started || both.Accepted > p.Accepted || both.Throttled > p.Throttled || both.Failed > p.Failed
@@ -180,7 +182,7 @@ func (p PrefixCounters) Plus(q PrefixCounters) PrefixCounters {
 	return p
 }
 
-// Decreased tells that some counter went back.
+// Decreased tells whether some counter went back.
 func (p PrefixCounters) Decreased() bool {
 	samples := min(p.Newest.Started, p.Newest.Accepted, p.Newest.Throttled, p.Newest.Failed,
 		p.Before.Started, p.Before.Accepted, p.Before.Throttled, p.Before.Failed)
@@ -195,10 +197,10 @@ func (p PrefixCounters) Latency() time.Duration {
 	return p.ServiceP50
 }
 
-// Outcome tells how an assigned archive ended.
+// Outcome is how an assigned archive ended.
 type Outcome struct {
 	Archive ArchiveID
-	// Done, Failed and Skipped count what became of the archive's files.
+	// Done, Failed and Skipped count the archive's files by outcome.
 	Done, Failed, Skipped Tally
 	// Retry: the archive is not finished and another attempt may succeed.
 	Retry  bool

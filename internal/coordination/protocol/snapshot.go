@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Snapshot is what a coordinator leaves to the one that leads after it.
+// Snapshot is what a leader leaves to the next one.
 type Snapshot struct {
 	// Epoch of the leader: in Start the one that begins, in Snapshot the one that ran.
 	Epoch int64 `json:"epoch"`
@@ -15,7 +15,14 @@ type Snapshot struct {
 	// Path is absent, and Groups with it, until something was granted.
 	Path   *PathSnapshot   `json:"path,omitempty"`
 	Groups []GroupSnapshot `json:"groups,omitempty"`
+	// Known is what the destination is known for: the profile of the path once it rests on
+	// enough rounds, until then that of before.
+	Known *NetworkProfile `json:"known,omitempty"`
 }
+
+// AtRest is a snapshot of a destination to which nobody holds a grant any more, with which a
+// leader begins as far as it trusts what is known.
+func (s Snapshot) AtRest() Snapshot { return Snapshot{Epoch: s.Epoch, Known: s.Known} }
 
 // PathSnapshot is the state of the window that all groups share.
 type PathSnapshot struct {
@@ -69,7 +76,44 @@ type NetworkProfile struct {
 	Samples int64 `json:"samples"`
 }
 
-// Validate finds what no leader can have left.
+const (
+	// EnoughSamples is how many rounds a profile rests on before it takes the place of another:
+	// as many as full confidence needs.
+	EnoughSamples = 20
+	// memoryHalfLife is the age at which half of a profile's confidence is left: what else uses a
+	// path changes by the hour of the day, and comes back with it.
+	memoryHalfLife = 24 * time.Hour
+	// knownShare of the window that a destination is known for is the one to begin with. Three
+	// doublings of slow start find the rest; and what is known to be ten times too much then
+	// exceeds the truth by no more than slow start does, which goes up to twice too far.
+	knownShare = 0.125
+	// knownMost times the window of a cold start is the largest to begin with, whatever is known:
+	// three doublings are as many rounds as a start can gain without a risk of many.
+	knownMost = 8
+)
+
+// Forgotten is an age at which nothing is left of a profile.
+const Forgotten = 1 << 16 * time.Hour
+
+// Aged is the profile after a time in which nothing was measured.
+func (p NetworkProfile) Aged(age time.Duration) NetworkProfile {
+	p.Confidence *= math.Exp2(-max(0, age).Hours() / memoryHalfLife.Hours())
+	return p
+}
+
+// Window is the window to begin slow start with, where a cold start begins with another: a part of
+// that which by Little's law carries what the destination is known to carry, the nearer to that part the
+// more certain it is. It is never smaller: a profile that says too little costs nothing.
+func (p NetworkProfile) Window(cold int) int {
+	pipe := knownShare * p.RequestRate * p.BaseLatency.Seconds()
+	if !(pipe > float64(cold)) {
+		return cold
+	}
+	trust := min(max(p.Confidence, 0), 1)
+	return int(float64(cold) * min(math.Pow(pipe/float64(cold), trust), knownMost))
+}
+
+// Validate returns an error for a snapshot that no leader can have left.
 func (s Snapshot) Validate() error {
 	p := s.Path.Profile
 	finite := []float64{p.Bandwidth, p.RequestRate, p.Trend, p.Confidence}
@@ -93,8 +137,8 @@ func (s Snapshot) Validate() error {
 	return nil
 }
 
-// MaxMembers bounds the prefixes recorded with their groups. Groups that do not fit
-// are found again.
+// MaxMembers bounds the prefixes recorded with their groups. Groups that do not fit are
+// discovered again.
 const MaxMembers = 4096
 
 // MaxGroups bounds the groups of a domain.

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// snapshotVersion is that of the encoding. A snapshot of another is not read:
-	// what it would tell is soon measured again.
+	// snapshotVersion is the version of the encoding. A snapshot of another version is not
+	// read: what it holds is soon measured again.
 	snapshotVersion = 1
 	// longestSnapshot in bytes is read; the API stores less.
 	longestSnapshot = 1 << 20
@@ -32,9 +32,9 @@ type versioned struct {
 	Snapshot
 }
 
-// EncodeSnapshot writes a snapshot in at most so many bytes. Where the groups do not
-// fit it leaves out those that the least was accepted for, until the rest fits: their
-// prefixes are found out about again. It gives nil where not even the path fits.
+// EncodeSnapshot writes a snapshot in at most so many bytes. If the groups do not fit, it
+// leaves out those with the fewest accepted requests, until the rest fits: their rates are
+// measured again. It returns nil if not even the path fits.
 func EncodeSnapshot(s Snapshot, most int) []byte {
 	order := make([]int, len(s.Groups)) // the group to be left out first comes first
 	for i := range order {
@@ -77,9 +77,9 @@ func encodeSnapshot(s Snapshot) []byte {
 	return bytes.TrimSpace(out.Bytes())
 }
 
-// DecodeSnapshot reads what EncodeSnapshot wrote. Absurd values are bounded to what
-// Start takes; an error says that nothing could be read, and that the snapshot given is
-// empty: a leader can begin with it all the same.
+// DecodeSnapshot reads what EncodeSnapshot wrote. Absurd values are bounded to what Start
+// accepts. If nothing could be read it returns an error and an empty snapshot, with which a
+// leader can start nevertheless.
 func DecodeSnapshot(text []byte) (Snapshot, error) {
 	if len(text) > longestSnapshot {
 		return Snapshot{}, fmt.Errorf("read snapshot: it has %d bytes, at most %d are read", len(text), longestSnapshot)
@@ -101,10 +101,13 @@ func DecodeSnapshot(text []byte) (Snapshot, error) {
 	return s, nil
 }
 
-// bound replaces what cannot be by the nearest that can.
+// bound replaces impossible values by the nearest possible ones.
 func (s *Snapshot) bound() {
 	s.Epoch = max(s.Epoch, 0)
 	s.LeaseLifetime = min(max(s.LeaseLifetime, 0), Lifetime(longestLease))
+	if s.Known != nil {
+		s.Known.bound()
+	}
 	if s.Path == nil {
 		s.Groups = nil
 		return
@@ -139,7 +142,7 @@ func (p *NetworkProfile) bound() {
 	p.Samples = min(max(p.Samples, 0), MaxNumber)
 }
 
-// bounded is a figure between 0 and the most; what is no number is 0.
+// bounded limits a figure to between 0 and the most; NaN becomes 0.
 func bounded(value, most float64) float64 {
 	if math.IsNaN(value) || value < 0 {
 		return 0

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -79,5 +80,36 @@ func TestBadSnapshotsAreToldAndEmpty(t *testing.T) {
 				t.Errorf("got %+v, %v", s, err)
 			}
 		})
+	}
+}
+
+// What a destination is known for never has a transfer begin with less than a cold start, nor with
+// many times more, however wrong it is, and with hardly anything of it after a week.
+func TestWindowOfWhatIsKnown(t *testing.T) {
+	const cold = 32
+	known := func(rate float64, latency time.Duration, confidence float64) NetworkProfile {
+		return NetworkProfile{RequestRate: rate, BaseLatency: latency, Confidence: confidence}
+	}
+	for name, test := range map[string]struct {
+		known       NetworkProfile
+		least, most int
+	}{
+		"nothing":          {NetworkProfile{}, cold, cold},
+		"little":           {known(10, 100*time.Millisecond, 1), cold, cold},
+		"much":             {known(10_000, 100*time.Millisecond, 1), 125, 125},
+		"half as certain":  {known(10_000, 100*time.Millisecond, 0.5), 63, 63},
+		"more than a path": {known(1e6, 10*time.Minute, 1), 8 * cold, 8 * cold},
+		"no number":        {known(math.NaN(), time.Second, 1), cold, cold},
+		"infinite":         {known(math.Inf(1), time.Second, 1), 8 * cold, 8 * cold},
+		"negative":         {known(-1e9, time.Second, 1), cold, cold},
+		"no confidence":    {known(10_000, time.Second, -1), cold, cold},
+		"too confident":    {known(10_000, 100*time.Millisecond, 1e9), 125, 125},
+		"a week ago":       {known(10_000, 100*time.Millisecond, 1).Aged(7 * 24 * time.Hour), cold, cold + 1},
+		"long forgotten":   {known(1e6, time.Second, 1).Aged(Forgotten), cold, cold},
+		"of tomorrow":      {known(10_000, 100*time.Millisecond, 1).Aged(-24 * time.Hour), 125, 125},
+	} {
+		if window := test.known.Window(cold); window < test.least || window > test.most {
+			t.Errorf("%s: it begins with %d, want %d to %d", name, window, test.least, test.most)
+		}
 	}
 }

@@ -22,22 +22,32 @@ type ArchiveID struct {
 // Transfer is the claim of one transfer on a domain.
 type Transfer struct {
 	ID TransferID
-	// Tenant is whose it is: the domain is divided over tenants before it is divided
-	// over the transfers of each, and what the workers of one report counts for no more
+	// Tenant owns the transfer: the domain is divided over tenants before it is divided
+	// over the transfers of each, and the reports of a tenant's workers count for no more
 	// than its share.
 	Tenant string
 	// Weight is the transfer's share relative to others of the tenant, and the largest of
 	// its transfers that hold leases the tenant's relative to others; at least 1.
 	Weight int
+	// Share is what a policy gives the tenant.
+	Share  TenantShare
 	Config Config
 	// Suspended transfers hold no windows and are assigned nothing.
 	Suspended bool
-	// Recorded is what an earlier leader has recorded, by prefix. It is taken in when
-	// the transfer is put for the first time; later the coordinator knows better.
+	// Recorded is what an earlier leader has recorded, by prefix. It is used when the
+	// transfer is put for the first time; later the coordinator knows better.
 	Recorded map[string]Recorded
 }
 
-// Validate tells why PutTransfer would reject a transfer.
+// TenantShare is what a policy gives a tenant of a domain; all of its transfers tell the same.
+type TenantShare struct {
+	// Weight is its share relative to other tenants, whatever its transfers weigh; 0 for theirs.
+	Weight int
+	// Most is the greatest part of the domain that it may have, from 0 to 1; 0 for all of it.
+	Most float64
+}
+
+// Validate returns why PutTransfer would reject a transfer.
 func (t Transfer) Validate() error {
 	if t.ID == "" {
 		return errors.New("its ID is missing")
@@ -45,10 +55,13 @@ func (t Transfer) Validate() error {
 	if t.Weight < 1 {
 		return fmt.Errorf("weight is %d, must be at least 1", t.Weight)
 	}
+	if t.Share.Weight < 0 || !(t.Share.Most >= 0 && t.Share.Most <= 1) {
+		return fmt.Errorf("the share of its tenant has weight %d and is %v at most: must be 0 or more, and 0 to 1", t.Share.Weight, t.Share.Most)
+	}
 	return errors.Join(t.Config.Validate(), t.validateRecorded())
 }
 
-// validateRecorded finds what no leader can have recorded.
+// validateRecorded returns an error for a record that no leader can have written.
 func (t Transfer) validateRecorded() error {
 	if len(t.Recorded) > MaxPrefixes {
 		return fmt.Errorf("%d prefixes are recorded, at most %d can be", len(t.Recorded), MaxPrefixes)
@@ -66,11 +79,11 @@ func (t Transfer) validateRecorded() error {
 	return total.Validate()
 }
 
-// Recorded is what is recorded of a prefix, for the next leader to count on from.
+// Recorded is what is recorded of a prefix, from which the next leader continues counting.
 type Recorded struct {
 	Planned Planned
 	// Finished archives are not assigned or counted again: Done, Failed and Skipped sum
-	// what became of their files, but for those of the Exhausted ones.
+	// the outcomes of their files, except those of the Exhausted ones.
 	Finished              Ranges
 	Done, Failed, Skipped Tally
 	// Exhausted counts the finished archives that used up their attempts.
@@ -111,7 +124,8 @@ func (p *Planned) Add(q Planned) {
 	p.Bytes = SaturatingAdd(p.Bytes, q.Bytes)
 }
 
-// Validate finds a plan that cannot be, or is too large: every archive holds a file.
+// Validate returns an error for a plan that is impossible or too large: every archive holds
+// a file.
 func (p Planned) Validate() error {
 	switch {
 	case p.Archives < 0 || p.Files < 0 || p.Bytes < 0:
@@ -141,11 +155,11 @@ type PlannedPrefix struct {
 	Planned
 }
 
-// PlanProgress is how far a worker has come with the planning duty.
+// PlanProgress is the progress of a worker with the planning duty.
 type PlanProgress struct {
 	// Complete: the whole source is listed. The plan never changes afterwards.
 	Complete bool
-	// Prefixes are those of which something is listed. One that is not named is as it was.
+	// Prefixes lists what has been planned. A prefix that is not named is unchanged.
 	Prefixes []PlannedPrefix
 }
 

@@ -53,6 +53,7 @@ func (c *Holdings) Grant(g protocol.GrantID, all []protocol.Assignment) []protoc
 
 // Withhold notes which grant is the first not to name what is recalled.
 func (c *Holdings) Withhold(g protocol.GrantID) {
+	c.withholdReserve(g)
 	for _, h := range c.recalled {
 		if h.recall == (protocol.GrantID{}) {
 			h.recall = g

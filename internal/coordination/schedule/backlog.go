@@ -16,13 +16,17 @@ type backlog struct {
 	// begun: archives below it may have been begun under an earlier leader.
 	begun int64
 	heap  archiveHeap
+	// reserved are in the reserves of workers; back came back from there, and doubtful are
+	// those of them that a worker may have begun.
+	reserved       int64
+	back, doubtful protocol.Ranges
 
 	// frontier is above every number that was ever handed out, of which ended are finished.
 	frontier, ended int64
 }
 
 // count of the archives that nobody holds.
-func (b *backlog) count() int { return len(b.heap) + int(b.fresh) }
+func (b *backlog) count() int { return len(b.heap) + int(b.fresh) + int(b.back.Count()) }
 
 // meanSize in bytes of the planned archives.
 func (b *backlog) meanSize() int64 { return b.planned.Bytes / max(1, b.planned.Archives) }
@@ -71,18 +75,50 @@ func (b *backlog) withhold(n int64) bool {
 // first gives the first of the range that may be handed out: beyond the frontier no
 // more than most archives are under way at once.
 func (b *backlog) first(most int64) (archive, bool) {
-	if b.fresh == 0 {
-		return archive{}, false
+	n, ok := b.back.First()
+	if !ok {
+		if b.fresh == 0 {
+			return archive{}, false
+		}
+		b.next = b.apart.AbsentFrom(b.next)
+		n = b.next
+		if n >= b.frontier && b.underWay() >= most {
+			return archive{}, false
+		}
 	}
-	b.next = b.apart.AbsentFrom(b.next)
-	if b.next >= b.frontier && b.frontier-b.ended >= most {
-		return archive{}, false
-	}
-	a := archive{number: b.next, size: b.meanSize()}
-	if b.next < b.begun {
+	a := archive{number: n, size: b.meanSize()}
+	if n < b.begun || b.doubtful.Contains(n) {
 		a.attempts, a.moves = 1, 1
 	}
 	return a, true
+}
+
+// underWay counts the archives between those that have ended, but for runs that nobody began.
+func (b *backlog) underWay() int64 { return b.frontier - b.ended - b.reserved - b.back.Count() }
+
+// reserve takes at most so many archives out of the range, consecutive and never begun.
+func (b *backlog) reserve(most, count int64) (first, last int64, ok bool) {
+	b.next = b.apart.AbsentFrom(b.next)
+	first = b.next
+	last = min(first+count, b.limit, b.apart.PresentFrom(first)) - 1
+	if b.fresh == 0 || first < b.begun || last < first || b.underWay() >= most/2 {
+		return 0, 0, false
+	}
+	n := last - first + 1
+	b.next, b.fresh, b.reserved = last+1, b.fresh-n, b.reserved+n
+	b.frontier = max(b.frontier, b.next)
+	return first, last, true
+}
+
+// unreserve takes archives back from a reserve.
+func (b *backlog) unreserve(r protocol.Ranges, doubtful bool) {
+	for first, last := range r.Runs() {
+		b.reserved -= last - first + 1
+		b.back.AddRange(first, last)
+		if doubtful {
+			b.doubtful.AddRange(first, last)
+		}
+	}
 }
 
 // peek gives the archive that is first in turn.
@@ -118,7 +154,18 @@ func (b *backlog) take(most int64, longest bool) (a archive, first, ok bool) {
 
 // draw takes the first archive out of the range.
 func (b *backlog) draw() {
+	if n, ok := b.back.First(); ok {
+		b.back.Remove(n)
+		b.doubtful.Remove(n)
+		return
+	}
 	b.next++
 	b.fresh--
 	b.frontier = max(b.frontier, b.next)
+}
+
+// dropBack takes out an archive that came back from a reserve; false if it is not there.
+func (b *backlog) dropBack(number int64) bool {
+	b.doubtful.Remove(number)
+	return b.back.Remove(number)
 }

@@ -6,10 +6,10 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// The weights of what is looked at when a worker takes its next archive, each a
-// figure from 0 to 1 by which more is better. They sum to 1. None of them is a
-// prefix's throughput: a choice by that would feed the prefixes that have got most
-// already. Its window only says how many archives are sent there before the next grant.
+// The weights of the factors in the choice of a worker's next archive, each a figure from
+// 0 to 1 of which more is better. They sum to 1. Throughput itself is not a factor: that
+// would feed the prefixes that already get most. The window of a prefix only says how many
+// archives are sent there before the next grant.
 const (
 	// windowFactor weighs the part of the worker's window on the prefix that is free.
 	windowFactor = 0.30
@@ -18,7 +18,7 @@ const (
 	throughputFactor = 0.25
 	// latencyFactor weighs the smallest latency over the present one.
 	latencyFactor = 0.20
-	// errorFactor weighs the requests that neither failed nor were refused.
+	// errorFactor weighs the share of requests that were accepted.
 	errorFactor = 0.15
 	// loadFactor weighs how many archives more the worker may hold of the prefix.
 	loadFactor = 0.10

@@ -1,4 +1,4 @@
-// Package schedule decides which archives which worker sends: the queues of the prefixes,
-// what workers hold, how often each archive was tried, what is taken from one worker for
-// another, and the choice of the next. What a worker may send it is told.
+// Package schedule decides which worker sends which archives: it keeps the queues of the
+// prefixes, what workers hold and how often each archive was tried, chooses the next
+// archive, and moves archives from one worker to another. What a worker may send is an input.
 package schedule

@@ -19,6 +19,7 @@ func (w *Worker) Assign(now time.Time) {
 	w.recallWaiting()
 	if !w.Blocked {
 		w.refill(now)
+		w.Reserve()
 	}
 }
 

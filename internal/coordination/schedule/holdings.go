@@ -7,15 +7,15 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// Worker is one worker, what it holds and how fast it sends. What is exported is told at
-// each tick.
+// Worker is one worker, what it holds and how fast it sends. The caller sets the exported
+// fields at each tick.
 type Worker struct {
 	id       protocol.WorkerID
 	transfer *TransferScheduler
 	holdings []*Holdings // by the index of their prefix
 
-	// Capacity is what the worker can have in flight. Ready, it can be given work; Missed,
-	// it was not heard when it should have been; Blocked, it can do nothing for now.
+	// Capacity is what the worker can have in flight. Ready: it can be given work. Missed:
+	// a report is overdue. Blocked: it can do nothing for now.
 	Capacity               int
 	Ready, Missed, Blocked bool
 	// Grant names its newest grant.
@@ -43,8 +43,8 @@ type lostArchive struct {
 	number int64
 }
 
-// Holdings is what one worker holds of one prefix. What is exported is told, Sent with each
-// report and the others at each tick.
+// Holdings is what one worker holds of one prefix. The caller sets the exported fields, Sent
+// with each report and the others at each tick.
 type Holdings struct {
 	prefix *Prefix
 	worker *Worker
@@ -55,8 +55,14 @@ type Holdings struct {
 	Sent int64
 
 	held []*holding
-	// recalled archives are no longer granted; the worker has yet to let go of them.
+	// recalled archives are no longer granted; the worker has yet to give them back.
 	recalled []*holding
+	// reserve are the archives that it may go on with while nobody leads, returned those that
+	// are no longer; coasted: it may have begun some.
+	reserve  protocol.Ranges
+	returned []returned
+	coasted  bool
+	lost     []lostRun
 	settled  int64   // Sent at the last outcome
 	jitter   float64 // of its score
 }
@@ -134,6 +140,10 @@ func (w *Worker) Release(orderly bool) {
 			w.giveBack(c.prefix, h, orderly)
 		}
 		c.held, c.recalled = nil, nil
+		if !orderly {
+			w.loseReserve(c)
+		}
+		c.releaseReserve()
 		c.Window, c.Target = 0, 0
 	}
 	w.held = 0
@@ -161,6 +171,22 @@ func (w *Worker) lose(l *Prefix, h *holding) {
 		w.lost = map[lostArchive]protocol.GrantID{}
 	}
 	w.lost[lostArchive{l, h.number}] = w.Grant
+}
+
+// loseReserve remembers the same of its reserve.
+func (w *Worker) loseReserve(c *Holdings) {
+	for _, r := range append(c.returned, returned{numbers: c.reserve}) {
+		for first, last := range r.numbers.Runs() {
+			c.lost = append(c.lost, lostRun{first, last, w.Grant})
+		}
+	}
+}
+
+// lostRun are consecutive archives of a reserve that the worker has lost, with the last grant
+// that may have named it.
+type lostRun struct {
+	first, last int64
+	named       protocol.GrantID
 }
 
 // Reasons that the coordinator itself gives for a failed archive.

@@ -8,8 +8,8 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// Prefix is one prefix of one transfer: its archives, and what became of them. What is
-// exported is told at each tick.
+// Prefix is one prefix of one transfer: its archives and their outcomes. The caller sets the
+// exported fields at each tick.
 type Prefix struct {
 	name     string
 	index    int // order of registration within the transfer
@@ -27,7 +27,7 @@ type Prefix struct {
 
 	finished              protocol.Ranges
 	done, failed, skipped protocol.Tally
-	// exhausted archives used up their attempts: nobody reported what they held.
+	// exhausted archives used up their attempts: no outcome of their files was reported.
 	exhausted      int64
 	failedArchives int64
 	failures       []protocol.FailedArchive
@@ -52,8 +52,8 @@ func (l *Prefix) Planned() protocol.Planned { return l.backlog.planned }
 // Plan takes over what the inventory lists now, which was checked.
 func (l *Prefix) Plan(p protocol.Planned) { l.backlog.plan(p) }
 
-// Holder tells who holds an archive, and which attempt of it that is; nobody and 0 where
-// nobody holds it.
+// Holder returns the worker that holds an archive, and the number of its attempt; no worker
+// and 0 if nobody holds it.
 func (l *Prefix) Holder(number int64) (id protocol.WorkerID, attempt int) {
 	if h := l.held[number]; h != nil {
 		return h.worker.id, h.attempts
@@ -81,7 +81,7 @@ func (l *Prefix) Schedule(u protocol.Upload) error {
 func (l *Prefix) Progress(final bool) protocol.PrefixProgress {
 	p := protocol.PrefixProgress{
 		Prefix: l.name, Planned: l.backlog.planned,
-		Queued: int64(l.Queued()), Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
+		Queued: int64(l.Queued()) + l.backlog.reserved, Assigned: int64(len(l.held)), Finished: l.finished.Clone(),
 		Done: l.done, Failed: l.failed, Skipped: l.skipped, Exhausted: l.exhausted,
 		FailedArchives: l.failedArchives, Failures: slices.Clone(l.failures),
 	}
@@ -124,7 +124,7 @@ func (l *Prefix) available() bool {
 }
 
 // Remaining counts archives that are not finished.
-func (l *Prefix) Remaining() int { return l.Queued() + len(l.held) }
+func (l *Prefix) Remaining() int { return l.Queued() + int(l.backlog.reserved) + len(l.held) }
 
 // meanSize of an archive in bytes, at least 1.
 func (l *Prefix) meanSize() float64 { return max(1, float64(l.backlog.meanSize())) }
@@ -156,7 +156,7 @@ func (l *Prefix) settle(a archive, o protocol.Outcome) {
 	l.end(a.number)
 	l.done, l.failed, l.skipped = l.done.Plus(o.Done), l.failed.Plus(o.Failed), l.skipped.Plus(o.Skipped)
 	if o.Failed.Files > 0 {
-		l.blame(a.number, o.Reason, o.Message)
+		l.recordFailure(a.number, o.Reason, o.Message)
 	}
 }
 
@@ -165,7 +165,7 @@ func (l *Prefix) settle(a archive, o protocol.Outcome) {
 func (l *Prefix) exhaust(a archive, reason, message string) {
 	l.end(a.number)
 	l.exhausted++
-	l.blame(a.number, reason, message)
+	l.recordFailure(a.number, reason, message)
 }
 
 func (l *Prefix) end(number int64) {
@@ -173,7 +173,7 @@ func (l *Prefix) end(number int64) {
 	l.backlog.ended++
 }
 
-func (l *Prefix) blame(number int64, reason, message string) {
+func (l *Prefix) recordFailure(number int64, reason, message string) {
 	l.failedArchives++
 	if len(l.failures) < protocol.MaxFailures {
 		l.failures = append(l.failures, protocol.FailedArchive{Number: number, Reason: reason, Message: protocol.Truncate(message, protocol.MaxMessage)})

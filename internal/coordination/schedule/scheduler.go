@@ -17,8 +17,8 @@ const (
 	recordedRange     = 2*8 + 2
 )
 
-// TransferScheduler schedules one transfer: its prefixes, its queues, and its workers.
-// What is exported is told as it changes.
+// TransferScheduler schedules one transfer: its prefixes, its queues, and its workers. The
+// caller sets the exported fields as they change.
 type TransferScheduler struct {
 	id       protocol.TransferID
 	prefixes []*Prefix
@@ -33,9 +33,9 @@ type TransferScheduler struct {
 	offers []offer    // scratch of refill
 	ready  []*Worker  // in this tick
 	free   []*Worker  // those of ready that can be given archives
-	// outlook of this tick.
-	outlook outlook
-	drain   float64 // seconds until its slowest prefix is empty; 0 unknown
+	// forecast of this tick.
+	forecast forecast
+	drain    float64 // seconds until its slowest prefix is empty; 0 unknown
 }
 
 // New gives the scheduler of a transfer.
@@ -74,7 +74,7 @@ func (t *TransferScheduler) Prepare() {
 		}
 	}
 	t.activate()
-	t.outlook = t.look()
+	t.forecast = t.look()
 }
 
 // Begin begins to assign: the holdings know their windows.
@@ -152,7 +152,7 @@ func (t *TransferScheduler) mostUnfinished() int64 {
 	return int64(min(maxRecordedPrefix, maxRecordedAll/max(1, len(t.prefixes)))/recordedRange - 1)
 }
 
-// CheckPlan tells why a plan cannot follow the one that is known.
+// CheckPlan returns why a plan cannot follow the one that is known.
 func (t *TransferScheduler) CheckPlan(p protocol.PlanProgress) error {
 	named := map[string]bool{}
 	var total protocol.Planned

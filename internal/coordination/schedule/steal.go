@@ -22,9 +22,9 @@ const (
 	speedMemory = 3
 )
 
-// outlook is what a transfer's scheduler expects of the rest of the transfer, in
+// forecast is what a transfer's scheduler expects of the rest of the transfer, in
 // one tick.
-type outlook struct {
+type forecast struct {
 	known   bool
 	horizon time.Duration // until all is sent if every free worker is busy to the end
 	fastest float64       // bytes per second of the fastest free worker
@@ -33,8 +33,8 @@ type outlook struct {
 
 // look sums what remains over the speeds of the workers that can be given work.
 // A worker of unknown speed counts as the mean.
-func (t *TransferScheduler) look() outlook {
-	var o outlook
+func (t *TransferScheduler) look() forecast {
+	var o forecast
 	var sum float64
 	measured := 0
 	for _, w := range t.free {
@@ -64,7 +64,7 @@ func duration(seconds float64) time.Duration {
 }
 
 // takes is how long the worker needs for so many bytes.
-func (o outlook) takes(w *Worker, bytes float64) time.Duration {
+func (o forecast) takes(w *Worker, bytes float64) time.Duration {
 	speed := w.speed
 	if speed <= 0 && !w.tried {
 		speed = o.mean
@@ -77,7 +77,7 @@ func (o outlook) takes(w *Worker, bytes float64) time.Duration {
 // archives, which others finish sooner. An archive that nobody took for a while
 // goes to whoever asks.
 func (w *Worker) Accepts(now time.Time, l *Prefix) bool {
-	o := &w.transfer.outlook
+	o := &w.transfer.forecast
 	if !o.known || w.speed >= o.fastest {
 		return true
 	}
@@ -142,7 +142,7 @@ func (t *TransferScheduler) Steal() (moved int64) {
 			room -= len(c.recalled)
 		}
 	}
-	for ; room > 0 && t.outlook.known; room-- {
+	for ; room > 0 && t.forecast.known; room-- {
 		c := t.last()
 		if c == nil {
 			return moved
@@ -169,7 +169,7 @@ func (t *TransferScheduler) hunger() int {
 		if w.held > 0 || w.Capacity == 0 {
 			continue
 		}
-		share := t.outlook.horizon.Seconds() * max(w.speed, t.outlook.mean) / size
+		share := t.forecast.horizon.Seconds() * max(w.speed, t.forecast.mean) / size
 		room += min(max(1, math.Floor(share)), float64(t.Config.PipelineDepth))
 	}
 	return int(room)
@@ -184,7 +184,7 @@ func (t *TransferScheduler) last() *Holdings {
 		if w.held == 0 {
 			continue
 		}
-		if ends := t.outlook.ends(w); ends > latest && t.movable(w, ends) {
+		if ends := t.forecast.ends(w); ends > latest && t.movable(w, ends) {
 			worst, latest = w.longest(), ends
 		}
 	}
@@ -192,7 +192,7 @@ func (t *TransferScheduler) last() *Holdings {
 }
 
 // ends is when the worker will have sent all that it holds.
-func (o outlook) ends(w *Worker) time.Duration {
+func (o forecast) ends(w *Worker) time.Duration {
 	if w.Blocked {
 		return duration(math.Inf(1))
 	}
@@ -206,14 +206,14 @@ func (t *TransferScheduler) movable(w *Worker, ends time.Duration) bool {
 	c := w.longest()
 	h := c.held[len(c.held)-1]
 	moving := moveIntervals * t.BaseInterval
-	elsewhere := moving + duration(float64(h.size)/t.outlook.fastest)
+	elsewhere := moving + duration(float64(h.size)/t.forecast.fastest)
 	if len(c.held) == 1 {
 		if !t.attemptable(h.archive) {
 			return false
 		}
 		elsewhere *= headGain
 	}
-	return ends > max(elsewhere, t.outlook.horizon+moving)
+	return ends > max(elsewhere, t.forecast.horizon+moving)
 }
 
 // attemptable tells that an archive may fail once more and still be tried again.
@@ -274,6 +274,11 @@ func (w *Worker) hedge() int {
 		c.held = slices.DeleteFunc(c.held, lose)
 		c.recalled = slices.DeleteFunc(c.recalled, lose)
 		w.held -= before - len(c.held)
+		if reserved := c.reserve.Count(); reserved > 0 {
+			w.loseReserve(c)
+			c.releaseReserve()
+			queued += int(reserved)
+		}
 	}
 	return queued
 }
@@ -292,6 +297,8 @@ func (w *Worker) Yield(r protocol.Report) {
 			c.prefix.putBack(h.archive)
 		}
 		c.recalled = kept
+		c.yieldReserve(r.ActsOn())
+		c.lost = slices.DeleteFunc(c.lost, func(x lostRun) bool { return x.named.Before(r.ActsOn()) })
 	}
 	for lost, named := range w.lost {
 		if named.Before(r.ActsOn()) {

@@ -102,18 +102,13 @@ func prefixes(r explain.Run, t Terminal) string {
 		{title: "THROUGHPUT", rank: 2, right: true}, {title: "WINDOW", rank: 3, right: true}, {title: "RATE", rank: 6, right: true},
 		{title: "THROTTLED", rank: 4, right: true}, {title: "P50", rank: 7, right: true}, {title: "P99", rank: 8, right: true}}
 	var rows [][]cell
-	for _, p := range r.Prefixes {
-		speed := "-"
-		if p.BytesPerSecond != nil {
-			speed = convert.Bytes(*p.BytesPerSecond) + "/s"
-		}
-		rows = append(rows, texts(t.safe(p.Name), size(p.Done), size(p.Planned), speed, number(p.Window),
-			rate(p.MilliRequestsPerSecond), perMille(ptr.Deref(p.ThrottledPerMille, 0)), millis(p.ServiceP50Microseconds), millis(p.ServiceP99Microseconds)))
+	for _, p := range ForPrefixes(r, t) {
+		rows = append(rows, texts(p.Name, p.Done, p.Planned, p.Throughput, p.Window, p.Rate, p.Throttled, p.P50, p.P99))
 	}
 	return t.table(columns, rows)
 }
 
-// fleet shows the workers: what each is granted, has in flight, and says that limits it.
+// fleet shows the workers: what each is granted, has in flight, and reports as its limit.
 func fleet(item Item, t Terminal) string {
 	if len(item.Leases) == 0 {
 		return ""
@@ -121,20 +116,8 @@ func fleet(item Item, t Terminal) string {
 	columns := []column{{title: "WORKER", flexible: true}, {title: "WINDOW", rank: 1, right: true}, {title: "IN FLIGHT", rank: 2, right: true},
 		{title: "LIMITED BY", rank: 3}, {title: "ACCEPTED", rank: 5, right: true}, {title: "THROTTLED", rank: 4, right: true}, {title: "STATE", rank: 6}}
 	var rows [][]cell
-	for _, lease := range item.Leases {
-		var window, inFlight, accepted, throttled int64
-		limits := map[v1alpha1.Bottleneck]bool{}
-		for _, g := range lease.Spec.Prefixes {
-			window += int64(ptr.Deref(g.Window, 0))
-		}
-		for _, p := range lease.Status.Prefixes {
-			inFlight += int64(ptr.Deref(p.MaxInFlight, 0))
-			accepted += ptr.Deref(p.Accepted, 0)
-			throttled += ptr.Deref(p.Throttled, 0)
-			limits[p.LimitedBy] = p.LimitedBy != ""
-		}
-		rows = append(rows, texts(t.safe(lease.Name), fmt.Sprint(window), fmt.Sprint(inFlight), dash(words(limits)),
-			fmt.Sprint(accepted), fmt.Sprint(throttled), t.safe(state(lease))))
+	for _, w := range ForWorkers(item.Leases, t) {
+		rows = append(rows, texts(w.Name, w.Window, w.InFlight, w.LimitedBy, w.Accepted, w.Throttled, w.State))
 	}
 	return t.table(columns, rows)
 }
@@ -190,13 +173,18 @@ func conditions(r explain.Run, now time.Time, t Terminal) string {
 func failures(r explain.Run, t Terminal) string {
 	var out strings.Builder
 	for _, f := range r.Failures[:min(len(r.Failures), maxFailures)] {
-		text := t.safe(fmt.Sprintf("failed: archive %d of prefix %s: %s: %s", ptr.Deref(f.Number, 0), f.Prefix, f.Reason, f.Message))
+		text := t.safe("failed: " + Failure(f))
 		out.WriteString(strings.Join(t.wrap(text, ""), "\n") + "\n")
 	}
 	if more := len(r.Failures) - maxFailures; more > 0 {
 		fmt.Fprintf(&out, "failed: %d more archives\n", more)
 	}
 	return out.String()
+}
+
+// Failure is one in a line.
+func Failure(f v1alpha1.ArchiveFailure) string {
+	return fmt.Sprintf("archive %d of prefix %s: %s: %s", ptr.Deref(f.Number, 0), f.Prefix, f.Reason, f.Message)
 }
 
 func texts(list ...string) []cell {

@@ -26,5 +26,5 @@ func Laws() []Law {
 	}
 }
 
-// dropped tells whether the destination refused the request or left it unanswered.
+// dropped tells whether the destination throttled the request or left it unanswered.
 func (r Result) dropped() bool { return r.Outcome == Throttled || r.Outcome == TimedOut }

@@ -7,7 +7,7 @@ import (
 
 const service = 120 * time.Millisecond
 
-// policer refuses what exceeds 400 requests per second.
+// policer throttles what exceeds 400 requests per second.
 func policer() *path { return &path{policed: 400, service: service} }
 
 // link carries 100 requests of 1 MiB per second, twelve of them on their way.
@@ -77,7 +77,7 @@ func TestAIMDSteps(t *testing.T) {
 }
 
 // Gradient2 does not see drops: under a policer it opens its window fully and most
-// requests are refused, while a queue on a link holds it back.
+// requests are throttled, while a queue on a link holds it back.
 func TestGradient2BlindToDrops(t *testing.T) {
 	log := drive(policer(), newLimiter(t, "gradient2"), mib, 10)
 	near(t, "window under a policer", log[9].window, 150, gradientMax)

@@ -34,7 +34,7 @@ func Init() error {
 	child, err := os.StartProcess(program, []string{program, ServeCommand}, &os.ProcAttr{
 		Env: os.Environ(),
 		Files: []*os.File{nil, os.Stdout, os.Stderr, os.NewFile(apiListenerFD, "api"), os.NewFile(s3ListenerFD, "s3"),
-			os.NewFile(outcomeFD, "outcome")},
+			os.NewFile(registryListenerFD, "registry"), os.NewFile(outcomeFD, "outcome")},
 	})
 	if err != nil {
 		return fmt.Errorf("start the cluster's server: %w", err)

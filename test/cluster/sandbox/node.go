@@ -72,6 +72,9 @@ func (s *server) configure(ctx context.Context, n node) error {
 			return err
 		}
 	}
+	if err := knowRegistry(n); err != nil {
+		return err
+	}
 	if err := s.control.UserKubeconfig(filepath.Join(dir, "kubelet.kubeconfig"), "system:node:"+n.Name, "system:nodes"); err != nil {
 		return err
 	}

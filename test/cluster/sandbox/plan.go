@@ -34,10 +34,12 @@ type node struct {
 	ClientCA   string
 	PauseImage string
 	CNIPlugins string
+	// Registry is what images are named by, RegistryPort where the hub serves it.
+	Registry, RegistryPort string
 }
 
 // planNodes lays out count nodes.
-func planNodes(count int, id, clientCA, plugins string) ([]node, error) {
+func planNodes(count int, id, clientCA, plugins, registry string) ([]node, error) {
 	if count < 1 || count > mostNodes {
 		return nil, fmt.Errorf("plan %d nodes: from 1 to %d are possible", count, mostNodes)
 	}
@@ -61,6 +63,7 @@ func planNodes(count int, id, clientCA, plugins string) ([]node, error) {
 			ClientCA:   clientCA,
 			PauseImage: imageName("pause", "local"),
 			CNIPlugins: plugins,
+			Registry:   registry, RegistryPort: registryPort,
 		}
 	}
 	return nodes, nil

@@ -15,7 +15,7 @@ import (
 )
 
 func TestNodesShareNoAddress(t *testing.T) {
-	nodes, err := planNodes(mostNodes, "cargoship-test", "ca.crt", "/plugins")
+	nodes, err := planNodes(mostNodes, "cargoship-test", "ca.crt", "/plugins", "127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestNodesShareNoAddress(t *testing.T) {
 		}
 	}
 	for _, count := range []int{0, mostNodes + 1} {
-		if _, err := planNodes(count, "", "", ""); err == nil {
+		if _, err := planNodes(count, "", "", "", ""); err == nil {
 			t.Errorf("%d nodes were planned, want an error", count)
 		}
 	}

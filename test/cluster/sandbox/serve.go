@@ -72,8 +72,8 @@ func (s *server) start(ctx context.Context) (*outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	options := kit.Options{Assets: s.setup.Assets, Dir: directory, Address: hubAddress, Keeper: []string{program, KeepCommand}}
-	if s.nodes, err = planNodes(s.setup.Nodes, s.setup.ID, options.KubeletCA(), s.setup.CNIPlugins); err != nil {
+	options := kit.Options{Assets: s.setup.Assets, NodeAssets: s.setup.NodeAssets, Dir: directory, Address: hubAddress, Keeper: []string{program, KeepCommand}}
+	if s.nodes, err = planNodes(s.setup.Nodes, s.setup.ID, options.KubeletCA(), s.setup.CNIPlugins, s.setup.Registry); err != nil {
 		return nil, err
 	}
 	if err := connect(startup, s.nodes); err != nil {
@@ -131,6 +131,13 @@ func (s *server) startServices(ctx context.Context) error {
 
 // listen serves clients of this machine's own network.
 func (s *server) listen(ctx context.Context) error {
+	pulls, err := net.FileListener(os.NewFile(registryListenerFD, "listener"))
+	if err != nil {
+		return fmt.Errorf("take over a listener: %w", err)
+	}
+	if err := s.serveRegistry(ctx, pulls); err != nil {
+		return err
+	}
 	for fd, port := range map[uintptr]string{apiListenerFD: kit.APIPort, s3ListenerFD: kit.S3Port} {
 		listener, err := net.FileListener(os.NewFile(fd, "listener"))
 		if err != nil {

@@ -26,6 +26,9 @@ type State struct {
 	Kubeconfig string
 	// Volumes is a directory that every node sees under the same path.
 	Volumes string
+	// Registry is the host and port of an image registry, without TLS, as programs of this
+	// machine reach it and as nodes find it in the names of images.
+	Registry string
 	// S3 is the sandbox's S3 server.
 	S3 kit.S3Access
 	// Nodes are the names of the nodes.

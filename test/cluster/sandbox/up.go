@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +32,7 @@ const (
 
 	// File descriptors that the sandbox inherits: listeners in this machine's
 	// network, and a pipe to tell how the start went.
-	apiListenerFD, s3ListenerFD, outcomeFD = 3, 4, 5
+	apiListenerFD, s3ListenerFD, registryListenerFD, outcomeFD = 3, 4, 5, 6
 )
 
 // Options say what to run and where.
@@ -51,6 +52,8 @@ type setup struct {
 	Dir, Assets, NodeAssets, CNIPlugins, ID string
 	Nodes                                   int
 	Images                                  []string
+	// Registry is the address of the registry in this machine's own network.
+	Registry string
 }
 
 // outcome is how a start went.
@@ -128,10 +131,6 @@ func requirements() (plugins string, err error) {
 
 // start starts the sandbox and waits until it tells how that went.
 func start(ctx context.Context, s setup) (*State, error) {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode the setup: %w", err)
-	}
 	api, apiAddress, err := listener()
 	if err != nil {
 		return nil, err
@@ -142,12 +141,23 @@ func start(ctx context.Context, s setup) (*State, error) {
 		return nil, err
 	}
 	defer func() { _ = s3.Close() }()
-	told, err := launch(s.Dir, string(text), api, s3)
+	pulls, registryAddress, err := listener()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = pulls.Close() }()
+	s.Registry = registryAddress
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode the setup: %w", err)
+	}
+	told, err := launch(s.Dir, string(text), api, s3, pulls)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = told.pipe.Close() }()
-	state := &State{dir: s.Dir, PID: told.pid, Kubeconfig: filepath.Join(s.Dir, "kubeconfig"), Volumes: filepath.Join(s.Dir, "volumes")}
+	state := &State{dir: s.Dir, PID: told.pid, Kubeconfig: filepath.Join(s.Dir, "kubeconfig"), Volumes: filepath.Join(s.Dir, "volumes"),
+		Registry: registryAddress}
 	if state.Started, err = startTime(told.pid); err != nil {
 		return nil, fmt.Errorf("start the sandbox (log: %s): %w", logFile(s.Dir), err)
 	}
@@ -191,7 +201,7 @@ type launched struct {
 
 // launch starts the sandbox's first process in namespaces of its own: when it dies,
 // the kernel ends the others, and mounts and links go with the namespaces.
-func launch(dir, text string, api, s3 *os.File) (*launched, error) {
+func launch(dir, text string, listeners ...*os.File) (*launched, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -210,7 +220,7 @@ func launch(dir, text string, api, s3 *os.File) (*launched, error) {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/run", setupEnv + "=" + text}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = isolated()
-	cmd.ExtraFiles = []*os.File{api, s3, write} // apiListenerFD, s3ListenerFD, outcomeFD
+	cmd.ExtraFiles = slices.Concat(listeners, []*os.File{write}) // apiListenerFD to outcomeFD
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the sandbox: %w", err), read.Close())
 	}

@@ -16,19 +16,21 @@ import (
 
 // Names of the programs in an assets directory.
 const (
-	Etcd              = "etcd"
-	APIServer         = "kube-apiserver"
-	ControllerManager = "kube-controller-manager"
-	Kubectl           = "kubectl"
-	S3Server          = "versitygw"
+	Etcd        = "etcd"
+	APIServer   = "kube-apiserver"
+	Controllers = "controllers"
+	Kubectl     = "kubectl"
+	S3Server    = "versitygw"
 )
 
-// Names of the programs in a directory for nodes.
+// Names of the programs in a directory for nodes. The whole controller manager is one
+// of them: without nodes Controllers are enough, and built in a fraction of the time.
 const (
-	Scheduler = "kube-scheduler"
-	Kubelet   = "kubelet"
-	Proxy     = "kube-proxy"
-	DNS       = "coredns"
+	ControllerManager = "kube-controller-manager"
+	Scheduler         = "kube-scheduler"
+	Kubelet           = "kubelet"
+	Proxy             = "kube-proxy"
+	DNS               = "coredns"
 )
 
 // EnvAssets names a directory of ready programs, as envtest does.
@@ -42,11 +44,21 @@ type Options struct {
 	// Log receives one line for each decision and, during a build, one every ten
 	// seconds. Nil discards them.
 	Log io.Writer
+	// WithoutKubectl is set by who has no use for it, which spares its build.
+	WithoutKubectl bool
 }
 
 // all lists every program; envtest archives hold only those of fetchable.
-func all() []string {
-	return []string{Etcd, APIServer, ControllerManager, Kubectl, S3Server}
+func all() []string { return append(servers(), Kubectl) }
+
+func servers() []string { return []string{Etcd, APIServer, Controllers, S3Server} }
+
+// programs lists those that are asked for.
+func (o Options) programs() []string {
+	if o.WithoutKubectl {
+		return servers()
+	}
+	return all()
 }
 
 // controlPlaneModules and nodeModules pin the versions of the two sets, each under
@@ -56,7 +68,7 @@ func nodeModules() []string         { return []string{"node", "coredns"} }
 
 func fetchable() []string { return []string{Etcd, APIServer, Kubectl} }
 
-// Ensure returns a directory that holds all programs. It takes the first of:
+// Ensure returns a directory that holds the programs asked for. It takes the first of:
 // KUBEBUILDER_ASSETS, the cache under bin/k8s, an envtest archive, a build from
 // the modules that hack/controlplane pins. What KUBEBUILDER_ASSETS lacks is
 // added beside links to what it has.
@@ -65,12 +77,12 @@ func Ensure(ctx context.Context, opts Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	given := os.Getenv(EnvAssets)
-	if given != "" && len(missing(given, all())) == 0 {
+	given, wanted := os.Getenv(EnvAssets), opts.programs()
+	if given != "" && len(missing(given, wanted)) == 0 {
 		f.say("using %s=%s", EnvAssets, given)
 		return given, nil
 	}
-	if len(missing(f.cache, all())) == 0 && !usable(given) {
+	if len(missing(f.cache, wanted)) == 0 && !usable(given) {
 		f.say("using the cache %s", f.cache)
 		return f.cache, nil
 	}
@@ -81,10 +93,13 @@ func Ensure(ctx context.Context, opts Options) (string, error) {
 	defer unlock()
 	if usable(given) {
 		f.say("using %s=%s and adding what it lacks", EnvAssets, given)
-		return f.complete(ctx, given)
+		return f.complete(ctx, given, wanted)
+	}
+	if err := f.adopt(missing(f.cache, wanted)); err != nil {
+		return "", err
 	}
 	f.fetch(ctx)
-	return f.cache, f.build(ctx, missing(f.cache, all()))
+	return f.cache, f.build(ctx, missing(f.cache, wanted))
 }
 
 // EnsureNode returns a directory that holds what nodes need beside the control
@@ -95,7 +110,7 @@ func EnsureNode(ctx context.Context, opts Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	programs := []string{Scheduler, Kubelet, Proxy, DNS}
+	programs := []string{ControllerManager, Scheduler, Kubelet, Proxy, DNS}
 	if len(missing(f.cache, programs)) == 0 {
 		f.say("using the cache %s", f.cache)
 		return f.cache, nil
@@ -105,6 +120,9 @@ func EnsureNode(ctx context.Context, opts Options) (string, error) {
 		return "", err
 	}
 	defer unlock()
+	if err := f.adopt(missing(f.cache, programs)); err != nil {
+		return "", err
+	}
 	return f.cache, f.build(ctx, missing(f.cache, programs))
 }
 
@@ -178,7 +196,7 @@ func RepositoryRoot() (string, error) {
 }
 
 // versionKey names the cache directory: the Kubernetes version, the platform, and
-// a digest of every pinned version, so that a change of any of them is seen.
+// a digest of every pinned version and of our own source, so that a change is seen.
 func (f *finder) versionKey() (string, error) {
 	sum := sha256.New()
 	version := ""
@@ -187,7 +205,11 @@ func (f *finder) versionKey() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read the pinned versions: %w", err)
 		}
-		sum.Write(text)
+		digest, err := f.moduleDigest(module)
+		if err != nil {
+			return "", err
+		}
+		sum.Write([]byte(digest))
 		version = cmp.Or(version, kubernetesVersion(text))
 	}
 	if version == "" {
@@ -237,8 +259,11 @@ func (f *finder) lock() (unlock func(), err error) {
 
 // complete returns a directory that links to the given programs and to cached
 // ones for the rest. The cache itself never holds what somebody else maintains.
-func (f *finder) complete(ctx context.Context, given string) (string, error) {
-	lacking := missing(given, all())
+func (f *finder) complete(ctx context.Context, given string, wanted []string) (string, error) {
+	lacking := missing(given, wanted)
+	if err := f.adopt(missing(f.cache, lacking)); err != nil {
+		return "", err
+	}
 	if err := f.build(ctx, missing(f.cache, lacking)); err != nil {
 		return "", err
 	}
@@ -248,7 +273,7 @@ func (f *finder) complete(ctx context.Context, given string) (string, error) {
 		return "", fmt.Errorf("create a directory of links: %w", err)
 	}
 	from := map[string]string{}
-	for _, name := range all() {
+	for _, name := range wanted {
 		from[name] = given
 	}
 	for _, name := range lacking {

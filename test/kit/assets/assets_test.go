@@ -50,7 +50,7 @@ func TestNodesAreCachedApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{Scheduler, Kubelet, Proxy, DNS} {
+	for _, name := range []string{ControllerManager, Scheduler, Kubelet, Proxy, DNS} {
 		program(t, f.cache, name)
 	}
 	got, err := EnsureNode(t.Context(), Options{Root: root})
@@ -68,7 +68,7 @@ func TestEnsureAddsWhatAnArchiveLacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program(t, f.cache, ControllerManager)
+	program(t, f.cache, Controllers)
 	program(t, f.cache, S3Server)
 	given := t.TempDir()
 	for _, name := range fetchable() {
@@ -108,6 +108,73 @@ func TestVersionKeyFollowsEveryPin(t *testing.T) {
 	}
 }
 
+// TestWhatIsPinnedStillIsNotBuiltAgain changes the pin of one program and expects the others
+// to be taken from where they were built.
+func TestWhatIsPinnedStillIsNotBuiltAgain(t *testing.T) {
+	root := repository(t)
+	before, err := newFinder(Options{Root: root}, controlPlaneModules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, module := range map[string]string{Etcd: "etcd", APIServer: "kubernetes", Controllers: "kubernetes", S3Server: "versitygw"} {
+		program(t, before.cache, name)
+		digest, err := before.moduleDigest(module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(before.cache, name+pinSuffix), []byte(digest), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pin(t, root, "etcd", "require go.etcd.io/etcd/server/v3 v3.9.9\n")
+	after, err := newFinder(Options{Root: root}, controlPlaneModules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := after.adopt(servers()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := missing(after.cache, servers()), []string{Etcd}; after.cache == before.cache || !slices.Equal(got, want) {
+		t.Errorf("after a change of etcd's version %q is to be built in %s, want %q", got, after.cache, want)
+	}
+}
+
+func TestOwnSourceIsPartOfTheVersion(t *testing.T) {
+	root := repository(t)
+	f, err := newFinder(Options{Root: root}, controlPlaneModules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(f.moduleDir("kubernetes"), "main.go"), []byte("package main\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := newFinder(Options{Root: root}, controlPlaneModules())
+	if err != nil || changed.cache == f.cache {
+		t.Errorf("the cache is still %s after a change of our source (error %v)", changed.cache, err)
+	}
+}
+
+func TestWorkTellsWhatIsLeft(t *testing.T) {
+	w := &work{weights: map[string]int64{"a": 30, "b/c": 60, "d": 10}, total: 100}
+	for _, step := range []struct{ output, want string }{
+		{"", "begun"},
+		{"a\n", "30 %, about 1m10s left"},
+		{"b/", "30 %, about 1m10s left"},
+		{"c\n# d\nd.go:1: no such thing\n", "90 %, about 3s left"},
+		{"d\n", "linking"},
+	} {
+		if _, err := w.Write([]byte(step.output)); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.left(30 * time.Second); got != step.want {
+			t.Errorf("after %q it says %q, want %q", step.output, got, step.want)
+		}
+	}
+	if got, want := w.String(), "# d\nd.go:1: no such thing"; got != want {
+		t.Errorf("it complains of %q, want %q", got, want)
+	}
+}
+
 func TestMissingSeesWhatCannotRun(t *testing.T) {
 	dir := t.TempDir()
 	program(t, dir, Etcd)
@@ -128,7 +195,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	err := f.run(ctx, exec.Command("sleep", "60"), "sleeping")
+	err := f.run(ctx, exec.Command("sleep", "60"), saying("sleeping"))
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 10*time.Second {
 		t.Errorf("run ended after %s with %v, want the end of its context", time.Since(begin), err)
 	}
@@ -136,7 +203,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestRunTellsTheEndOfTheOutput(t *testing.T) {
 	f := &finder{log: &strings.Builder{}}
-	err := f.run(t.Context(), exec.Command("sh", "-c", "seq 10000; echo no such module >&2; exit 1"), "failing")
+	err := f.run(t.Context(), exec.Command("sh", "-c", "seq 10000; echo no such module >&2; exit 1"), saying("failing"))
 	if err == nil || !strings.HasSuffix(err.Error(), "no such module") || len(err.Error()) > 2*tailBytes {
 		t.Errorf("run failed with %v, want the end of the output", err)
 	}

@@ -31,19 +31,20 @@ type component struct {
 
 func components() []component {
 	return []component{
-		{module: "versitygw", packages: []string{"github.com/versity/versitygw/cmd/versitygw"}, programs: []string{S3Server}},
+		{module: "versitygw", packages: []string{"cargoship.dev/operator/hack/controlplane/versitygw"}, programs: []string{S3Server}},
 		{module: "etcd", packages: []string{"cargoship.dev/operator/hack/controlplane/etcd"}, programs: []string{Etcd}},
 		{module: "kubernetes", packages: []string{
 			"k8s.io/kubernetes/cmd/kube-apiserver",
-			"k8s.io/kubernetes/cmd/kube-controller-manager",
+			"cargoship.dev/operator/hack/controlplane/kubernetes/controllers",
 			"k8s.io/kubernetes/cmd/kubectl",
-		}, programs: []string{APIServer, ControllerManager, Kubectl}},
+		}, programs: []string{APIServer, Controllers, Kubectl}},
 		{module: "coredns", packages: []string{"cargoship.dev/operator/hack/controlplane/coredns"}, programs: []string{DNS}},
 		{module: "node", packages: []string{
+			"k8s.io/kubernetes/cmd/kube-controller-manager",
 			"k8s.io/kubernetes/cmd/kube-scheduler",
 			"k8s.io/kubernetes/cmd/kubelet",
 			"k8s.io/kubernetes/cmd/kube-proxy",
-		}, programs: []string{Scheduler, Kubelet, Proxy}},
+		}, programs: []string{ControllerManager, Scheduler, Kubelet, Proxy}},
 	}
 }
 
@@ -77,15 +78,39 @@ func (f *finder) buildPrograms(ctx context.Context, module string, packages, pro
 
 	f.say("building %s from the pinned module %s", what, module)
 	begin := time.Now()
-	args := append([]string{"build", "-trimpath", "-ldflags", f.linkerFlags(module), "-o", temp + string(filepath.Separator)}, packages...)
-	cmd := exec.Command("go", args...)
-	cmd.Dir = f.moduleDir(module)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	if err := f.run(ctx, cmd, "building "+what); err != nil {
-		return fmt.Errorf("build %s: %w", what, err)
+	work, err := f.plan(ctx, module, packages)
+	if err != nil {
+		return fmt.Errorf("plan the build of %s: %w", what, err)
+	}
+	cmd := f.goCommand(module, "build", append([]string{"-v", "-o", temp + string(filepath.Separator)}, packages...)...)
+	cmd.Stderr = work
+	if err := f.run(ctx, cmd, func() string { return "building " + what + ": " + work.left(time.Since(begin)) }); err != nil {
+		return fmt.Errorf("build %s: %w: %s", what, err, work)
 	}
 	f.say("built %s in %.0f s", what, time.Since(begin).Seconds())
-	return f.keep(temp, programs)
+	if err := f.keep(temp, programs); err != nil {
+		return err
+	}
+	digest, err := f.moduleDigest(module)
+	if err != nil {
+		return err
+	}
+	for _, name := range programs {
+		if err := os.WriteFile(filepath.Join(f.cache, name+pinSuffix), []byte(digest), 0o644); err != nil {
+			return fmt.Errorf("note what %s was built from: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// goCommand is one of the go command in a module, with the flags by which all of its
+// commands share what is compiled: those of make build, too, so that packages are not
+// compiled once for the control plane and once for us.
+func (f *finder) goCommand(module, verb string, args ...string) *exec.Cmd {
+	cmd := exec.Command("go", append([]string{verb, "-ldflags", f.linkerFlags(module)}, args...)...)
+	cmd.Dir = f.moduleDir(module)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	return cmd
 }
 
 // linkerFlags stamps Kubernetes programs with their version: clients refuse a
@@ -133,7 +158,7 @@ func (f *finder) fetch(ctx context.Context) {
 	build := exec.Command("go", "build", "-o", tool, "sigs.k8s.io/controller-runtime/tools/setup-envtest")
 	build.Dir = filepath.Join(f.root, "hack", "tools")
 	build.Env = append(os.Environ(), "GOWORK=off")
-	if err := f.run(ctx, build, "building setup-envtest"); err != nil {
+	if err := f.run(ctx, build, saying("building setup-envtest")); err != nil {
 		f.say("cannot build setup-envtest: %v", err)
 		return
 	}
@@ -163,7 +188,7 @@ func (f *finder) download(ctx context.Context, tool, temp string) (string, error
 	var out strings.Builder
 	cmd := exec.Command(tool, "use", minor, "--bin-dir", temp, "--print", "path")
 	cmd.Stdout = &out
-	if err := f.run(ctx, cmd, "fetching"); err != nil {
+	if err := f.run(ctx, cmd, saying("fetching")); err != nil {
 		return "", err
 	}
 	dir := strings.TrimSpace(out.String())
@@ -173,12 +198,17 @@ func (f *finder) download(ctx context.Context, tool, temp string) (string, error
 	return dir, nil
 }
 
-// run runs a command to its end, tells every ten seconds that it still runs, and
+// saying is a text that does not change.
+func saying(text string) func() string { return func() string { return text } }
+
+// run runs a command to its end, tells every ten seconds what it is at, and
 // kills it with everything it started when ctx ends. Its error holds the last
 // lines of its output.
-func (f *finder) run(ctx context.Context, cmd *exec.Cmd, doing string) error {
+func (f *finder) run(ctx context.Context, cmd *exec.Cmd, doing func() string) error {
 	var output tail
-	cmd.Stderr = &output
+	if cmd.Stderr == nil {
+		cmd.Stderr = &output
+	}
 	if cmd.Stdout == nil {
 		cmd.Stdout = &output
 	}
@@ -192,7 +222,7 @@ func (f *finder) run(ctx context.Context, cmd *exec.Cmd, doing string) error {
 	for {
 		select {
 		case <-tick.C:
-			f.say("%s: %.0f s", doing, time.Since(begin).Seconds())
+			f.say("%s (%.0f s)", doing(), time.Since(begin).Seconds())
 		case <-ctx.Done():
 			if err := child.Stop(0); err != nil {
 				return err

@@ -64,6 +64,19 @@ func (s Site) FurnishTarget(ctx context.Context, namespace, dir string) error {
 	return s.create(ctx, volume(namespace, TargetName, dir, corev1.ReadWriteMany)...)
 }
 
+// FurnishPopulated makes a claim whose data come from a restore, and a volume that is the directory
+// for what the restore makes of it. There is no provisioner here, so the volume is meant for the claim that the
+// restore writes into from the beginning.
+func (s Site) FurnishPopulated(ctx context.Context, namespace, name, restore, dir string) error {
+	objects := volume(namespace, name, dir, corev1.ReadWriteMany)
+	pv, claim := objects[0].(*corev1.PersistentVolume), objects[1].(*corev1.PersistentVolumeClaim) //nolint:forcetypeassert // volume has made them.
+	pv.Spec.ClaimRef.Name = restore + "-prime"
+	claim.Spec.VolumeName = ""
+	group := v1alpha1.GroupVersion.Group
+	claim.Spec.DataSourceRef = &corev1.TypedObjectReference{APIGroup: &group, Kind: "ArchiveRestore", Name: restore}
+	return s.create(ctx, objects...)
+}
+
 func (s Site) create(ctx context.Context, objects ...client.Object) error {
 	for _, object := range objects {
 		if err := s.Client.Create(ctx, object); err != nil {

@@ -1,7 +1,6 @@
 package product
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,10 +70,10 @@ func Start(ctx context.Context, opts Options) (*Product, error) {
 
 func (p *Product) start(ctx context.Context) error {
 	var err error
-	if p.Assets, err = assets.Ensure(ctx, assets.Options{Root: p.opts.Root, Log: p.opts.Log}); err != nil {
+	if p.Assets, err = assets.Ensure(ctx, assets.Options{Root: p.opts.Root, Log: p.opts.Log, WithoutKubectl: true}); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(p.opts.Log, "starting etcd, kube-apiserver, kube-controller-manager and an S3 server")
+	_, _ = fmt.Fprintln(p.opts.Log, "starting etcd, kube-apiserver, controllers and an S3 server")
 	options := kit.Options{Assets: p.Assets, Dir: p.opts.Dir}
 	if p.Cluster, err = kit.Start(ctx, options); err != nil {
 		return err
@@ -92,28 +91,6 @@ func (p *Product) start(ctx context.Context) error {
 	return p.StartManager(ctx)
 }
 
-// install applies config/default except what runs the manager as a pod: here it is
-// a process, with the rights of the same ServiceAccount.
-func (p *Product) install(ctx context.Context) error {
-	manifests, err := p.kubectl(ctx, nil, "kustomize", filepath.Join(p.opts.Root, "config", "default"))
-	if err != nil {
-		return err
-	}
-	kept, err := withoutKinds(manifests, "Deployment", "Service")
-	if err != nil {
-		return err
-	}
-	if _, err := p.kubectl(ctx, kept, "apply", "--server-side", "-f", "-"); err != nil {
-		return err
-	}
-	_, err = p.kubectl(ctx, nil, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-	if err != nil {
-		return err
-	}
-	p.Client, err = NewClient(p.Cluster.Config)
-	return err
-}
-
 // NewClient returns a client that knows Kubernetes' types and ours.
 func NewClient(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
@@ -121,27 +98,6 @@ func NewClient(config *rest.Config) (client.Client, error) {
 		return nil, err
 	}
 	return client.New(config, client.Options{Scheme: scheme})
-}
-
-// kubectl runs kubectl as the administrator and returns its standard output.
-func (p *Product) kubectl(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
-	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(filepath.Join(p.Assets, assets.Kubectl), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.Cluster.Kubeconfig)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
-	child, err := process.Start(cmd)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-child.Done():
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), child.Stop(0))
-	}
-	if err := child.Err(); err != nil {
-		return nil, fmt.Errorf("kubectl %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.Bytes()))
-	}
-	return stdout.Bytes(), nil
 }
 
 func (p *Product) startNode(ctx context.Context) error {
@@ -189,11 +145,11 @@ func (p *Product) StartManager(ctx context.Context) error {
 		return fmt.Errorf("create the manager's log: %w", err)
 	}
 	defer func() { _ = log.Close() }() // the child has its own descriptor
-	cmd := exec.Command(program,
-		"--leader-elect", "--leader-election-namespace="+systemNamespace,
+	cmd := exec.Command(program, append([]string{
+		"--leader-elect", "--leader-election-namespace=" + systemNamespace,
 		"--metrics-bind-address=0", "--health-probe-bind-address=0",
-		"--worker-image="+workerImage, "--log-format=text",
-	)
+		"--worker-image=" + workerImage, "--log-format=text", "--allow-volume-populator",
+	}, p.opts.ManagerArgs...)...)
 	cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "HOME=" + p.opts.Dir, "PATH=" + os.Getenv("PATH")}
 	cmd.Stdout, cmd.Stderr = log, log
 	p.Manager, err = process.Start(cmd)

@@ -52,10 +52,16 @@ func TestSameNamesSeesEveryDifference(t *testing.T) {
 	}
 }
 
-func TestWithoutKindsKeepsTheRest(t *testing.T) {
-	stream := "kind: Service\n---\nkind: Role\nrules: []\n---\nkind: Deployment\n"
-	got, err := withoutKinds([]byte(stream), "Service", "Deployment")
-	if err != nil || string(got) != "---\nkind: Role\nrules: []\n" {
-		t.Errorf("kept %q (error %v), want the Role only", got, err)
+func TestManifestsAreBuiltWithoutKinds(t *testing.T) {
+	objects, err := manifests(filepath.Join("..", "..", "..", "config", "default"), "Deployment", "Service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]int{}
+	for _, object := range objects {
+		kinds[object.GetKind()]++
+	}
+	if kinds["CustomResourceDefinition"] == 0 || kinds["ServiceAccount"] != 1 || kinds["Deployment"]+kinds["Service"] > 0 {
+		t.Errorf("the manifests are of the kinds %v", kinds)
 	}
 }

@@ -1,0 +1,130 @@
+package lease
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// Half is what a worker goes on with in all that may be cut off, and what stays charged
+// for it: half of its window, but a request at a time at least.
+func Half(window int) int {
+	if window <= 1 {
+		return max(window, 0)
+	}
+	return window / 2
+}
+
+// Ended is what has ended of a worker's grant, as Expire finds it.
+type Ended int
+
+const (
+	// Nothing has ended.
+	Nothing Ended = iota
+	// Lapsed: the last lease is over. The worker may coast on.
+	Lapsed
+	// Floored: nor may it coast any more.
+	Floored
+)
+
+// Expire finds out what is over by now. A lease that is over leaves its grant to coast on:
+// as a whole for as long as the worker may have found it in the API a lease ago, and then by
+// half, until the coasting time is over. What is left then is the floor.
+func (l *Ledger) Expire(now time.Time) Ended {
+	held, charged := l.Held(), len(l.versions) > 0
+	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
+		over := !now.Before(v.expires) && (v.window == 0 || !now.Before(v.floored))
+		if over && v.window > 0 {
+			l.floor = 1
+			l.kept = l.kept.atMost(v.pace)
+			l.lapsed, l.over = max(l.lapsed, v.window), v.id
+		}
+		return over
+	})
+	for i := range l.versions {
+		v := &l.versions[i]
+		v.over = v.over || !now.Before(v.expires)
+		if v.over && !v.superseded.IsZero() && !now.Before(v.superseded.Add(v.lifetime)) {
+			v.charge = Half(v.window)
+		}
+	}
+	switch {
+	case charged && len(l.versions) == 0:
+		return Floored
+	case held && !l.Held():
+		return Lapsed
+	}
+	return Nothing
+}
+
+// Stored tells that the API holds a grant, or a later one: nobody finds an earlier one there.
+func (l *Ledger) Stored(now time.Time, id protocol.GrantID) {
+	for i := range l.versions {
+		if v := &l.versions[i]; v.id.Before(id) && v.superseded.IsZero() {
+			v.superseded = now
+		}
+	}
+}
+
+// Coasts tells that the worker's lease is over, and that it may go on all the same.
+func (l *Ledger) Coasts() bool { return len(l.versions) > 0 && !l.Held() }
+
+// Unacknowledged is the most that the worker may have in flight under a grant, or under
+// one before it that it has not left yet.
+func (l *Ledger) Unacknowledged(g protocol.Grant) int {
+	most := newVersion(g, g.Prefixes).window
+	for _, v := range l.versions {
+		most = max(most, v.window)
+	}
+	return most
+}
+
+// Halve gives the grant of a worker that may be cut off as its next one: the same archives
+// and half of the windows and rates. The API then no longer holds what the worker has, which
+// it learns if it is not cut off.
+func Halve(g protocol.Grant) protocol.Grant {
+	g.Sequence++
+	g.Plan = false
+	g.Prefixes = slices.Clone(g.Prefixes)
+	windows, sum := make([]int, len(g.Prefixes)), 0
+	for i, p := range g.Prefixes {
+		windows[i] = p.Window
+		sum += p.Window
+	}
+	Narrow(windows, Half(sum))
+	for i := range g.Prefixes {
+		g.Prefixes[i].Window = windows[i]
+		g.Prefixes[i].Rate /= 2
+	}
+	return g
+}
+
+// Coasted is how many requests a worker has in flight that coasts on a window and keeps to
+// a part of it, at most half if it may be cut off.
+func Coasted(window int, part float64, half bool) int {
+	kept := min(window, max(1, int(math.Round(part*float64(window)))))
+	if half {
+		kept = min(kept, Half(window))
+	}
+	return kept
+}
+
+// Narrow narrows windows in proportion until they sum to a total, which is no more than
+// they sum to now.
+func Narrow(windows []int, total int) {
+	sum := 0
+	for _, w := range windows {
+		sum += w
+	}
+	if sum == 0 {
+		return
+	}
+	before, given := 0, 0
+	for i, w := range windows {
+		before += w
+		windows[i] = before*total/sum - given
+		given += windows[i]
+	}
+}

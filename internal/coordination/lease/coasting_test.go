@@ -1,0 +1,178 @@
+package lease
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// pair is a manager's ledger and its worker's holder, each by a clock of its own, with an
+// API between them that the worker may be cut off from.
+type pair struct {
+	t                         *rapid.T
+	now                       time.Duration // true time
+	managerDrift, workerDrift float64
+
+	ledger Ledger
+	terms  Terms
+	// decided is the newest grant, api the one that stands there: a grant is written some time
+	// after it was decided, or never, if another is decided meanwhile.
+	decided, api protocol.Grant
+	report       *protocol.Report
+
+	holder Holder
+	acts   protocol.Grant
+	cutOff bool
+}
+
+func newPair(t *rapid.T) *pair {
+	drift := rapid.Float64Range(-protocol.DriftBound, protocol.DriftBound)
+	p := &pair{t: t, managerDrift: drift.Draw(t, "manager's drift"), workerDrift: drift.Draw(t, "worker's drift")}
+	p.terms = Terms{Interval: time.Second, BaseInterval: time.Second, Duration: 10 * time.Second, Coasting: 40 * time.Second}
+	p.terms.Lifetime = protocol.Lifetime(p.terms.Duration)
+	p.holder = NewHolder(p.clock(p.workerDrift), 0)
+	p.send()
+	p.issue(16)
+	p.write()
+	p.send()
+	return p
+}
+
+func (p *pair) clock(drift float64) time.Time {
+	return time.Unix(1000, 0).Add(time.Duration(float64(p.now) * (1 + drift)))
+}
+
+// write writes what was decided.
+func (p *pair) write() { p.api = p.decided }
+
+// issue decides a grant with so large a window.
+func (p *pair) issue(window int) {
+	now := p.clock(p.managerDrift)
+	if p.report != nil {
+		p.ledger.Take(now, *p.report)
+		p.report = nil
+	}
+	g := protocol.Grant{
+		Epoch: 1, Sequence: p.decided.Sequence + 1, AcknowledgedReport: p.ledger.LastReport(), Instance: "i",
+		Duration: p.terms.Duration, Coasting: p.terms.Coasting, Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: window}},
+	}
+	g.Charged = p.ledger.Unacknowledged(g)
+	p.ledger.Issue(now, g, p.terms)
+	p.decided = g
+}
+
+// send reports, and takes in the answer, unless the worker is cut off.
+func (p *pair) send() {
+	now := p.clock(p.workerDrift)
+	sequence := p.holder.Send(now)
+	if p.cutOff {
+		return
+	}
+	p.report = &protocol.Report{Instance: "i", Sequence: sequence, Epoch: p.acts.Epoch, GrantSequence: p.acts.Sequence}
+	p.acts = p.api
+	p.holder.Acknowledge(p.api.AcknowledgedReport, p.api.Duration, p.api.Coasting)
+	p.holder.Confirm(now)
+}
+
+// using is how much the worker may have in flight.
+func (p *pair) using() int {
+	window := p.acts.Window()
+	switch p.holder.Phase(p.clock(p.workerDrift)) {
+	case Held, Coasting:
+		return window
+	case Isolated:
+		return Half(window)
+	case Expired:
+		return min(window, 1)
+	default:
+		return 0
+	}
+}
+
+// tick is the manager's: it finds out what is over, and what stands in the API.
+func (p *pair) tick() {
+	now := p.clock(p.managerDrift)
+	p.ledger.Expire(now)
+	p.ledger.Stored(now, p.api.ID())
+}
+
+// lead begins anew, from what stands in the API.
+func (p *pair) lead() {
+	now := p.clock(p.managerDrift)
+	p.ledger, p.report, p.decided = Ledger{}, nil, p.api
+	p.ledger.Adopt(now, p.api, p.api.Prefixes, p.terms)
+}
+
+// Whatever the worker goes on with, whether its manager is away, it is cut off, or a new
+// leader begins: it is charged.
+func TestWhatAWorkerUsesIsCharged(t *testing.T) {
+	var seen []Phase
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPair(t)
+		leads := true
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			p.now += time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond
+			switch rapid.IntRange(0, 11).Draw(t, "step") {
+			case 0:
+				p.cutOff = !p.cutOff
+			case 1:
+				leads = !leads
+				if leads {
+					p.lead()
+				}
+			case 2:
+				if leads && p.ledger.Coasts() {
+					p.tick()
+					g := Halve(p.decided)
+					g.Charged = p.ledger.Unacknowledged(g)
+					p.ledger.Issue(p.clock(p.managerDrift), g, p.terms)
+					p.decided = g
+				}
+			case 5: // nothing for longer than it coasts, or nearly
+				p.now += time.Duration(rapid.IntRange(30, 60).Draw(t, "s")) * time.Second
+			case 3, 4:
+				if leads {
+					p.tick()
+					p.issue(rapid.IntRange(0, 20).Draw(t, "window"))
+				}
+			case 6, 7:
+				if leads {
+					p.write()
+				}
+			default:
+				p.send()
+			}
+			if leads {
+				p.tick()
+			}
+			seen = append(seen, p.holder.Phase(p.clock(p.workerDrift)))
+			if charged := p.ledger.Charge(); leads && p.using() > charged {
+				t.Fatalf("%d may be in flight in phase %d, %d are charged", p.using(), seen[len(seen)-1], charged)
+			}
+		}
+	})
+	for _, phase := range []Phase{Held, Coasting, Isolated, Expired} {
+		if !slices.Contains(seen, phase) {
+			t.Errorf("no worker was ever in phase %d", phase)
+		}
+	}
+}
+
+func TestHalveAndNarrow(t *testing.T) {
+	for sum := range 40 {
+		for first := range sum + 1 {
+			g := protocol.Grant{Sequence: 3, Plan: true, Prefixes: []protocol.PrefixGrant{{Window: first, Rate: 8}, {Window: sum - first}}}
+			h := Halve(g)
+			if h.Window() != Half(sum) || h.Prefixes[0].Window > first || h.Prefixes[1].Window > sum-first {
+				t.Fatalf("half of %d and %d is %+v", first, sum-first, h.Prefixes)
+			}
+			if h.Sequence != 4 || h.Plan || h.Prefixes[0].Rate != 4 || g.Window() != sum {
+				t.Fatalf("got %+v of %+v", h, g)
+			}
+		}
+	}
+}
