@@ -257,6 +257,7 @@ func TestCopyFailures(t *testing.T) {
 		"missing source":    {d.args(filepath.Join(dir, "absent"), ""), []string{"absent", "does not exist"}},
 		"source is a file":  {d.args(filepath.Join(dir, "file"), ""), []string{"is not a directory"}},
 		"missing bucket":    {change(d.args(dir, ""), dir, "s3://nobucket"), []string{"nobucket"}},
+		"nowhere to pack":   {change(d.args(dir, "", "--packing", "tar"), dir, "s3://nobucket"), []string{"look up bucket", "nobucket"}},
 		"wrong credentials": {change(d.args(dir, ""), "--credentials-dir", s3test.CredentialsDir(t, d.AccessKey, "wrong")), []string{"credentials"}},
 		"no credentials":    {change(d.args(dir, ""), "--credentials-dir", ""), []string{"credentials"}},
 		"empty credentials": {change(d.args(dir, ""), "--credentials-dir", t.TempDir()), []string{"AWS_ACCESS_KEY_ID"}},

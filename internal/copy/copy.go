@@ -138,9 +138,6 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	defer client.Close()
-	if err := probe(ctx, client); err != nil {
-		return Summary{}, err
-	}
 	if o.Layout, err = source.Resolve(ctx, o.Layout, o.Include, o.Exclude); err != nil {
 		return Summary{}, err
 	}
@@ -148,7 +145,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	defer release()
 	plan, resumed, err := beginRun(ctx, &o, client, sourceID(o.Source), lock)
 	if err != nil {
-		return Summary{}, err
+		return Summary{}, cmp.Or(probe(ctx, client), err)
 	}
 	s, err := newSession(o, source, client, gate, resumed)
 	if err != nil {
@@ -157,6 +154,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	err = s.runAlive(ctx, client, plan)
 	if failed := s.memory.keep(time.Now(), s.coordinator.Snapshot().Known); failed != nil {
 		o.Logger.Warn("what was found out about the destination is not remembered", "error", failed)
+	}
+	if err != nil && !s.begun {
+		return Summary{}, err
 	}
 	if err == nil && len(o.Include)+len(o.Exclude) > 0 && s.outcomes.none() {
 		// An index without files would take the place of the run before.
@@ -215,19 +215,26 @@ func (s *session) runAlive(ctx context.Context, client *s3.Client, begun archive
 	defer beating.Wait()
 	defer giveUp(nil)
 	beating.Go(func() { keepAlive(ctx, client, begun, s.options.Logger, giveUp) })
-	return s.run(ctx)
+	return s.run(ctx, client)
 }
 
-// run moves everything, with the walk, the engine and the control of it side by side.
-func (s *session) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// run moves everything, with the walk, the engine and the control of it side by side. The bucket
+// is looked up meanwhile.
+func (s *session) run(ctx context.Context, client *s3.Client) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var work sync.WaitGroup
+	work.Go(func() {
+		defer close(s.looked)
+		if err := probe(ctx, client); err != nil {
+			cancel(err)
+		}
+	})
 	work.Go(func() { s.feed.walk(ctx, s.source, s.walkOptions()) })
 	// The engine ends with the context, having aborted what was open.
 	work.Go(func() { _ = s.engine.Run(ctx) })
 	err := s.control(ctx)
-	cancel()
+	cancel(nil)
 	work.Wait()
 	return err
 }

@@ -280,6 +280,7 @@ func TestPatience(t *testing.T) {
 		after   time.Duration
 		report  v1alpha1.PrefixLeaseStatus
 		through bool
+		looking bool // the bucket is still being looked up
 	}
 	for name, tc := range map[string]struct {
 		steps []step
@@ -292,6 +293,9 @@ func TestPatience(t *testing.T) {
 		"a request gets through":    {[]step{{report: denied}, {after: time.Second, through: true}, {after: 5 * time.Second, report: denied}}, false},
 		"away for a while":          {[]step{{report: away}, {after: 50 * time.Second, report: away}}, false},
 		"refused from the start":    {[]step{{report: refused}}, true},
+		"refused while looking":     {[]step{{report: refused, looking: true}}, false},
+		"refused, looked up":        {[]step{{report: refused, looking: true}, {report: refused}}, true},
+		"denied while looking":      {[]step{{report: denied, looking: true}, {after: 6 * time.Second, report: denied}}, false},
 		"refused later":             {[]step{{through: true}, {report: refused}, {after: 4 * time.Second, report: refused}}, false},
 		"away for good":             {[]step{{report: away}, {after: 61 * time.Second, report: away}}, true},
 	} {
@@ -301,6 +305,9 @@ func TestPatience(t *testing.T) {
 			var err error
 			for _, step := range tc.steps {
 				now = now.Add(step.after)
+				if s.looked = make(chan struct{}); !step.looking {
+					close(s.looked)
+				}
 				err = s.patience(now, step.report, step.through)
 			}
 			if (err != nil) != tc.want || err != nil && err.Error() != "what is wrong" {

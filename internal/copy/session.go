@@ -66,6 +66,8 @@ type session struct {
 	// quietSince is when requests ceased to get through while the engine is
 	// blocked; zero while it isn't.
 	quietSince time.Time
+	// looked is closed once the bucket has been looked up.
+	looked chan struct{}
 	// begun: a request has got through.
 	begun bool
 	// memory is what the destination is known for.
@@ -75,7 +77,7 @@ type session struct {
 }
 
 func newSession(o Options, source *archive.Source, client *s3.Client, gate *upload.Gate, resumed bool) (*session, error) {
-	s := &session{options: o, source: source, feed: newFeed(), state: protocol.SlowStart, memory: memoryOf(o), curve: report.NewRecorder(time.Now())}
+	s := &session{options: o, source: source, feed: newFeed(), state: protocol.SlowStart, looked: make(chan struct{}), memory: memoryOf(o), curve: report.NewRecorder(time.Now())}
 	s.outcomes.store, s.outcomes.layout = client, o.Layout
 	s.outcomes.warn = func(text string, err error) { o.Logger.Warn(text, "error", err.Error()) }
 	s.meter = upload.NewMeter(gate)
@@ -283,12 +285,13 @@ func (s *session) attempt(id archiveID) int32 {
 
 // patience returns an error once the engine has been blocked for too long. A request that
 // gets through restarts the wait. A configuration that is rejected from the start will not
-// be accepted later.
+// be accepted later. As long as the bucket is being looked up, that will tell what is wrong.
 func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, through bool) error {
 	blocked := apimeta.FindStatusCondition(report.Conditions, v1alpha1.LeaseConditionBlocked)
 	switch {
 	case through:
 		s.quietSince, s.begun = time.Time{}, true
+	case s.looking():
 	case blocked == nil || blocked.Status != "True":
 		// A probe that succeeds proves nothing yet: what was rejected may be so again.
 	case !s.begun && blocked.Reason == v1alpha1.ReasonConfigurationRejected:
@@ -306,6 +309,16 @@ func (s *session) patience(now time.Time, report v1alpha1.PrefixLeaseStatus, thr
 		}
 	}
 	return nil
+}
+
+// looking tells that the bucket is still being looked up.
+func (s *session) looking() bool {
+	select {
+	case <-s.looked:
+		return false
+	default:
+		return true
+	}
 }
 
 // clock says when to take the next turn.
