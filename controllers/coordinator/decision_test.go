@@ -11,6 +11,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
+	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -67,8 +69,8 @@ func TestTheStatusSaysWhy(t *testing.T) {
 		"shared-1": {LimitedBy: v1alpha1.LimitRate, Reason: "NoSuccess", MilliRequestsPerSecond: ptr.To(int64(5000))},
 		"shared-2": {Reason: "QueueBelowTarget"}, // it came after the round
 	} {
-		var got v1alpha1.CoordinationStatus
-		showGroup(&got, protocol.PrefixProgress{Group: group, State: protocol.CongestionAvoidance}, snapshot, decided())
+		first := protocol.Progress{Prefixes: []protocol.PrefixProgress{{Group: group, State: protocol.CongestionAvoidance}}}
+		got := convert.Coordination(first, snapshot, coordination.CoordinationMetrics{}, decided())
 		if got.LimitedBy != want.LimitedBy || got.Reason != want.Reason || *got.Window != 112 ||
 			ptr.Deref(got.MilliRequestsPerSecond, 0) != ptr.Deref(want.MilliRequestsPerSecond, 0) {
 			t.Errorf("group %s: got %+v, want %+v", group, got, want)

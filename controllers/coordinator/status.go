@@ -60,31 +60,12 @@ func limitedBy(m *member, s v1alpha1.ArchiveTransferStatus) v1alpha1.Limit {
 }
 
 func (d *domain) coordinationStatus(now time.Time, id protocol.TransferID, snapshot protocol.Snapshot) *v1alpha1.CoordinationStatus {
-	out := &v1alpha1.CoordinationStatus{
-		Domain: d.name, Epoch: ptr.To(d.epoch),
-		Metrics: convert.CoordinationMetrics(d.core.Metrics(now)),
-	}
-	if prefixes := d.core.Progress(id).Prefixes; len(prefixes) > 0 && snapshot.Path != nil {
-		showGroup(out, prefixes[0], snapshot, d.decision)
-	}
+	out := convert.Coordination(d.core.Progress(id), snapshot, d.core.Metrics(now), d.decision)
+	out.Domain, out.Epoch = d.name, ptr.To(d.epoch)
 	if c := d.claims[id]; d.limited.Suspended || c != nil && c.deniedBy != "" {
 		out.LimitedBy, out.Reason = v1alpha1.LimitPolicy, v1alpha1.ReasonPolicySuspended
 	}
 	return out
-}
-
-// showGroup shows window, rate and what limits, and why, of the group that the transfer's
-// first prefix is in.
-func showGroup(out *v1alpha1.CoordinationStatus, first protocol.PrefixProgress, snapshot protocol.Snapshot, last protocol.Decision) {
-	for _, g := range snapshot.Groups {
-		if g.Name != first.Group {
-			continue
-		}
-		out.State, out.Window = string(first.State), ptr.To(int32(min(snapshot.Path.Window, 1<<30)))
-		out.MilliRequestsPerSecond = ptr.To(int64(g.Rate * 1000))
-		limit, reason := last.Why(g.Name)
-		out.LimitedBy, out.Reason = v1alpha1.Limit(limit), string(reason)
-	}
 }
 
 // failures are the first archives with failed files: those recorded before,

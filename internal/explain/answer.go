@@ -45,10 +45,7 @@ func (v view) words(r Run, limit v1alpha1.Limit) (sentence, advice string) {
 	}
 	switch limit {
 	case v1alpha1.LimitSource:
-		if r.Progress.Planning != planningComplete {
-			return "The workers wait for the source, which is still being listed.", "Many small files take long to list; packing Tar sends them faster once listed."
-		}
-		return "The workers have too little to send: reading the source limits them.", "Use a faster volume, or more workers if the volume serves several clients well."
+		return sourceWords(r)
 	case v1alpha1.LimitCPU:
 		return "The workers use all of their CPU.", "Raise the cpu limit in spec.workers.resources, add workers, or lower the compression level."
 	case v1alpha1.LimitMemory:
@@ -74,6 +71,22 @@ func (v view) words(r Run, limit v1alpha1.Limit) (sentence, advice string) {
 	return "The workers have not reported yet what limits them.", "Ask again in a few seconds."
 }
 
+// sourceWords tell of workers that have too little to do.
+func sourceWords(r Run) (sentence, advice string) {
+	restore := r.Kind == workload.KindRestore
+	switch {
+	case r.Phase() == v1alpha1.ReasonThawing:
+		return "It waits for objects that are being thawed (" + r.why() + ").", "Wait, or restore with a faster tier in spec.thaw; `cargoship restore --dry-run` shows times and costs."
+	case r.Progress.Planning != planningComplete && restore:
+		return "The workers wait for the plan of what is missing.", "Select less with spec.from.include, or wait."
+	case r.Progress.Planning != planningComplete:
+		return "The workers wait for the source, which is still being listed.", "Many small files take long to list; packing Tar sends them faster once listed."
+	case restore:
+		return "The workers fetch less than they may: writing to the target limits them.", "Use a faster volume; many small files take long to create."
+	}
+	return "The workers have too little to send: reading the source limits them.", "Use a faster volume, or more workers if the volume serves several clients well."
+}
+
 // policyWords tell of a policy that allows no more.
 func policyWords(r Run) (sentence, advice string) {
 	const advised = "`kubectl get coordinationpolicies` shows what is in force now, and until when; the condition Degraded says if the namespace is denied."
@@ -86,12 +99,18 @@ func policyWords(r Run) (sentence, advice string) {
 // planningComplete is the value of status.progress.planning once the source is listed.
 const planningComplete = "Complete"
 
+// why is what the condition Progressing says.
+func (r Run) why() string {
+	c := meta.FindStatusCondition(r.Conditions, v1alpha1.ConditionProgressing)
+	if c == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s", c.Reason, c.Message)
+}
+
 // held returns the sentence and the advice for a run that is held up.
 func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
-	why := ""
-	if c := meta.FindStatusCondition(r.Conditions, v1alpha1.ConditionProgressing); c != nil {
-		why = fmt.Sprintf("%s: %s", c.Reason, c.Message)
-	}
+	why := r.why()
 	switch limit {
 	case Ended:
 		sentence, advice = end(r)
@@ -102,11 +121,15 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	case Quota:
 		sentence, advice = "A quota of the namespace rejects the worker pods ("+why+").", "Raise the quota, or lower spec.workers.count or spec.workers.resources."
 	case Workers:
-		sentence, advice = "Its workers are not running yet ("+why+").", "See `kubectl describe pods -l "+v1alpha1.LabelTransfer+"="+r.Name+"`."
+		sentence, advice = "Its workers are not running yet ("+why+").", "See `kubectl describe pods -l "+r.again(v1alpha1.LabelRestore, v1alpha1.LabelTransfer)+"="+r.Name+"`."
 	case Blocked:
 		sentence, advice = "It is blocked ("+why+").", "Fix what the message names"+r.again("; it is checked again within a minute.", "; `kubectl cargoship retry "+r.Name+"` checks it again at once.")
+	case Budget:
+		sentence, advice = "It would cost more than its budget ("+why+").", "Raise spec.budget.maxCost, pack small files with packing Tar, or choose another storage class: `cargoship estimate` compares them."
+	case Finishing:
+		sentence, advice = "All files are processed; what is left is to check and close the run ("+why+").", "Wait: a pod compares the counts with what is stored."
 	case NoLeader:
-		sentence = "No manager leads: the leases of all workers have expired, and each sends one request at a time."
+		sentence = "No manager leads: the leases of all workers have expired, and each goes on with at most what it was granted last, for an hour; then with one request at a time."
 		if !r.ObservedStatus {
 			sentence = "No manager has processed it yet."
 		}
@@ -117,7 +140,7 @@ func held(r Run, limit v1alpha1.Limit) (sentence, advice string, ok bool) {
 	return sentence, advice, true
 }
 
-// again chooses the advice: only transfers are retried by a command.
+// again chooses between the words for a restore and those for a transfer, which alone is retried by a command.
 func (r Run) again(restore, transfer string) string {
 	if r.Kind == workload.KindRestore {
 		return restore

@@ -57,6 +57,11 @@ func throttled(perMille int32) func(*v1alpha1.ArchiveTransfer) {
 	return func(at *v1alpha1.ArchiveTransfer) { at.Status.Prefixes[1].ThrottledPerMille = &perMille }
 }
 
+// because gives the reason of the last decision.
+func because(reason string) func(*v1alpha1.ArchiveTransfer) {
+	return func(at *v1alpha1.ArchiveTransfer) { at.Status.Coordination.Reason = reason }
+}
+
 func cause(name string) func(*v1alpha1.ArchiveTransfer) {
 	return func(at *v1alpha1.ArchiveTransfer) {
 		at.Status.Coordination.Metrics = &v1alpha1.CoordinationMetrics{CongestionCauses: []v1alpha1.CongestionCause{{Cause: name, Count: ptr.To(int64(3))}}}
@@ -97,6 +102,7 @@ func TestEachAnswer(t *testing.T) {
 	fixed := func(at *v1alpha1.ArchiveTransfer) { at.Spec.Coordination.Mode = v1alpha1.ModeUncoordinated }
 	suspend := func(at *v1alpha1.ArchiveTransfer) { at.Spec.Suspend = ptr.To(true) }
 	unseen := func(at *v1alpha1.ArchiveTransfer) { at.Status = v1alpha1.ArchiveTransferStatus{} }
+	paces := func(at *v1alpha1.ArchiveTransfer) { at.Status.Coordination.LimitedBy = v1alpha1.LimitRate }
 	held := condition(v1alpha1.ConditionSuspended, true, v1alpha1.ReasonSuspended, "held")
 	blocked := func(reason, message string) func(*v1alpha1.ArchiveTransfer) {
 		return condition(v1alpha1.ConditionProgressing, false, reason, message)
@@ -106,35 +112,41 @@ func TestEachAnswer(t *testing.T) {
 		leases []v1alpha1.PrefixLease
 		want   v1alpha1.Limit
 	}{
-		"too little to send":                {transfer(), fleet(worker(source, source), worker(window, source)), v1alpha1.LimitSource},
-		"half of it is enough":              {transfer(), fleet(worker(window, source)), v1alpha1.LimitSource},
-		"processors used up":                {transfer(), fleet(worker(source, source, cpu(470)), worker(window, source, cpu(460))), v1alpha1.LimitCPU},
-		"one worker of three is busy":       {transfer(), fleet(worker(window, window, cpu(490)), worker(window, window, cpu(100)), worker(window, window)), v1alpha1.LimitPath},
-		"memory bounds the windows":         {transfer(), fleet(worker(window, window, memory(16))), v1alpha1.LimitMemory},
-		"memory is larger than the windows": {transfer(), fleet(worker(window, window, memory(17))), v1alpha1.LimitPath},
-		"slow start":                        {transfer(in("SlowStart", 0)), fleet(worker(window, window)), v1alpha1.LimitWindow},
-		"fixed windows":                     {transfer(fixed), fleet(worker(window, window)), v1alpha1.LimitWindow},
-		"queue at the path":                 {transfer(), fleet(worker(window, window), worker(window, source)), v1alpha1.LimitPath},
-		"throttled with the window in use":  {transfer(throttled(40)), fleet(worker(window, window)), v1alpha1.LimitPolicer},
-		"fast recovery":                     {transfer(in(stateFastRecovery, 60000)), fleet(worker(window, window)), v1alpha1.LimitPolicer},
-		"paced and throttled":               {transfer(in(stateAvoidance, 60000), throttled(8)), fleet(worker(rate, rate)), v1alpha1.LimitPolicer},
-		"paced after throttling":            {transfer(in(stateAvoidance, 60000), cause(causeThrottled)), fleet(worker(rate, rate)), v1alpha1.LimitPolicer},
-		"paced by an earlier leader's rate": {transfer(in(stateAvoidance, 60000)), fleet(worker(rate, rate)), v1alpha1.LimitRate},
-		"nothing gets through":              {transfer(in(stateRecovery, 0)), fleet(worker(window, window)), v1alpha1.LimitOutage},
-		"suspended":                         {transfer(suspend, held), nil, Suspended},
-		"held by a queue":                   {transfer(held), nil, Queue},
-		"quota":                             {transfer(blocked(v1alpha1.ReasonPodsRejected, "the cluster refuses the pods: exceeded quota: compute")), nil, Quota},
-		"admission policy":                  {transfer(blocked(v1alpha1.ReasonPodsRejected, "the cluster refuses the pods: denied")), nil, Blocked},
-		"rejected credentials":              {transfer(blocked(v1alpha1.ReasonCredentialsRejected, "worker says so")), fleet(worker(source, source)), Blocked},
-		"no pods yet":                       {transfer(condition(v1alpha1.ConditionProgressing, true, v1alpha1.ReasonWorkersPending, "waiting")), nil, Workers},
-		"no room on the nodes":              {transfer(blocked("Unschedulable", "0/3 nodes")), nil, Workers},
-		"pods without a report":             {transfer(), fleet(v1alpha1.PrefixLease{}), Workers},
-		"nobody leads":                      {transfer(), fleet(worker(window, window, expired), worker(source, source, expired)), NoLeader},
-		"one lease has run out":             {transfer(), fleet(worker(window, window, expired), worker(window, window)), v1alpha1.LimitPath},
-		"no manager has processed it":       {transfer(unseen), nil, NoLeader},
-		"reports without measurements":      {transfer(), fleet(worker("", "")), Unknown},
-		"complete":                          {transfer(condition(v1alpha1.ConditionComplete, true, v1alpha1.ReasonComplete, "")), nil, Ended},
-		"failed":                            {transfer(condition(v1alpha1.ConditionFailed, true, v1alpha1.ReasonFilesFailed, "3 files failed")), nil, Ended},
+		"too little to send":                   {transfer(), fleet(worker(source, source), worker(window, source)), v1alpha1.LimitSource},
+		"half of it is enough":                 {transfer(), fleet(worker(window, source)), v1alpha1.LimitSource},
+		"processors used up":                   {transfer(), fleet(worker(source, source, cpu(470)), worker(window, source, cpu(460))), v1alpha1.LimitCPU},
+		"one worker of three is busy":          {transfer(), fleet(worker(window, window, cpu(490)), worker(window, window, cpu(100)), worker(window, window)), v1alpha1.LimitPath},
+		"memory bounds the windows":            {transfer(), fleet(worker(window, window, memory(16))), v1alpha1.LimitMemory},
+		"memory is larger than the windows":    {transfer(), fleet(worker(window, window, memory(17))), v1alpha1.LimitPath},
+		"slow start":                           {transfer(in("SlowStart", 0)), fleet(worker(window, window)), v1alpha1.LimitWindow},
+		"fixed windows":                        {transfer(fixed), fleet(worker(window, window)), v1alpha1.LimitWindow},
+		"queue at the path":                    {transfer(), fleet(worker(window, window), worker(window, source)), v1alpha1.LimitPath},
+		"throttled with the window in use":     {transfer(throttled(40)), fleet(worker(window, window)), v1alpha1.LimitPolicer},
+		"fast recovery":                        {transfer(in(stateFastRecovery, 60000)), fleet(worker(window, window)), v1alpha1.LimitPolicer},
+		"paced and throttled":                  {transfer(in(stateAvoidance, 60000), throttled(8)), fleet(worker(rate, rate)), v1alpha1.LimitPolicer},
+		"paced after throttling":               {transfer(in(stateAvoidance, 60000), cause(causeThrottled)), fleet(worker(rate, rate)), v1alpha1.LimitPolicer},
+		"paced by an earlier leader's rate":    {transfer(in(stateAvoidance, 60000)), fleet(worker(rate, rate)), v1alpha1.LimitRate},
+		"nothing gets through":                 {transfer(in(stateRecovery, 0)), fleet(worker(window, window)), v1alpha1.LimitOutage},
+		"nothing gets through, sending little": {transfer(in(stateRecovery, 740)), fleet(worker(source, source)), v1alpha1.LimitOutage},
+		"throttling that persists":             {transfer(in(stateRecovery, 740), because(reasonStillThrottled)), fleet(worker(window, window)), v1alpha1.LimitPolicer},
+		"bursts of a source":                   {transfer(because(reasonSenderLimited)), fleet(worker(window, window)), v1alpha1.LimitSource},
+		"suspended":                            {transfer(suspend, held), nil, Suspended},
+		"held by a queue":                      {transfer(held), nil, Queue},
+		"quota":                                {transfer(blocked(v1alpha1.ReasonPodsRejected, "the cluster refuses the pods: exceeded quota: compute")), nil, Quota},
+		"admission policy":                     {transfer(blocked(v1alpha1.ReasonPodsRejected, "the cluster refuses the pods: denied")), nil, Blocked},
+		"rejected credentials":                 {transfer(blocked(v1alpha1.ReasonCredentialsRejected, "worker says so")), fleet(worker(source, source)), Blocked},
+		"budget":                               {transfer(blocked(v1alpha1.ReasonBudgetExceeded, "it costs 12.00 USD")), nil, Budget},
+		"the last pod":                         {transfer(condition(v1alpha1.ConditionProgressing, true, v1alpha1.ReasonFinishing, "checking")), nil, Finishing},
+		"a rate, while the window is full":     {transfer(in(stateAvoidance, 60000), paces, cause(causeThrottled)), fleet(worker(window, rate)), v1alpha1.LimitPolicer},
+		"no pods yet":                          {transfer(condition(v1alpha1.ConditionProgressing, true, v1alpha1.ReasonWorkersPending, "waiting")), nil, Workers},
+		"no room on the nodes":                 {transfer(blocked("Unschedulable", "0/3 nodes")), nil, Workers},
+		"pods without a report":                {transfer(), fleet(v1alpha1.PrefixLease{}), Workers},
+		"nobody leads":                         {transfer(), fleet(worker(window, window, expired), worker(source, source, expired)), NoLeader},
+		"one lease has run out":                {transfer(), fleet(worker(window, window, expired), worker(window, window)), v1alpha1.LimitPath},
+		"no manager has processed it":          {transfer(unseen), nil, NoLeader},
+		"reports without measurements":         {transfer(), fleet(worker("", "")), Unknown},
+		"complete":                             {transfer(condition(v1alpha1.ConditionComplete, true, v1alpha1.ReasonComplete, "")), nil, Ended},
+		"failed":                               {transfer(condition(v1alpha1.ConditionFailed, true, v1alpha1.ReasonFilesFailed, "3 files failed")), nil, Ended},
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkAnswer(t, tc.run, tc.leases, tc.want)

@@ -23,9 +23,13 @@ const (
 	Quota v1alpha1.Limit = "Quota"
 	// Workers: the pods are not running yet.
 	Workers v1alpha1.Limit = "Workers"
+	// Budget: it would cost more than spec.budget.
+	Budget v1alpha1.Limit = "Budget"
+	// Finishing: everything is sent, and the last pod checks and closes the run.
+	Finishing v1alpha1.Limit = "Finishing"
 	// Blocked: somebody has to fix what the condition names.
 	Blocked v1alpha1.Limit = "Blocked"
-	// NoLeader: no manager renews the leases, and the workers are at their floor.
+	// NoLeader: no manager renews the leases.
 	NoLeader v1alpha1.Limit = "NoLeader"
 	// Unknown: nothing has been reported yet.
 	Unknown v1alpha1.Limit = "Unknown"
@@ -79,8 +83,12 @@ func holds(r Run) v1alpha1.Limit {
 		return NoLeader // no manager has written a status
 	case c.Reason == v1alpha1.ReasonWorkersPending || c.Reason == "Unschedulable":
 		return Workers
+	case c.Reason == v1alpha1.ReasonFinishing || c.Reason == v1alpha1.ReasonBinding:
+		return Finishing
 	case c.Status == metav1.ConditionTrue:
 		return ""
+	case c.Reason == v1alpha1.ReasonBudgetExceeded:
+		return Budget
 	case c.Reason == v1alpha1.ReasonPodsRejected && strings.Contains(c.Message, "quota"):
 		return Quota
 	}
@@ -156,14 +164,30 @@ func (v view) limit(r Run) v1alpha1.Limit {
 		return v1alpha1.LimitPolicy
 	case float64(v.busy) > most:
 		return v1alpha1.LimitCPU
-	case float64(v.by[v1alpha1.LimitedBySource]) >= most:
+	case outage(r):
+		// The workers send little, so they say that they have little to send.
+		return v1alpha1.LimitOutage
+	case float64(v.by[v1alpha1.LimitedBySource]) >= most, r.Coordination.Reason == reasonSenderLimited:
 		return v1alpha1.LimitSource
-	case window >= float64(v.by[v1alpha1.LimitedByRate]):
+	case window >= float64(v.by[v1alpha1.LimitedByRate]) && !paced(r):
 		return v.windowLimit(r)
 	case throttledBefore(r):
 		return v1alpha1.LimitPolicer
 	}
 	return v1alpha1.LimitRate
+}
+
+// outage tells whether hardly anything succeeds. Recovery from throttling that persists is none.
+func outage(r Run) bool {
+	c := r.Coordination
+	return c.State == stateRecovery && c.Reason != causePersistentThrottling && c.Reason != reasonStillThrottled
+}
+
+// paced tells whether the coordinator finds that a rate is the limit. The workers alone can't tell:
+// a window follows what a rate lets be in flight, so that both are in use.
+func paced(r Run) bool {
+	by := r.Coordination.LimitedBy
+	return by == v1alpha1.LimitRate || by == v1alpha1.LimitPolicer || r.Coordination.Reason == reasonRateLimited
 }
 
 // windowLimit is what keeps the window from being larger.
@@ -176,7 +200,7 @@ func (v view) windowLimit(r Run) v1alpha1.Limit {
 	case throttledNow(r) || r.Coordination.State == stateFastRecovery:
 		return v1alpha1.LimitPolicer
 	case r.Coordination.State == stateRecovery:
-		return v1alpha1.LimitOutage
+		return v1alpha1.LimitPolicer
 	case r.Coordination.State == stateAvoidance:
 		return v1alpha1.LimitPath
 	}
@@ -189,6 +213,9 @@ const (
 	stateFastRecovery = "FastRecovery"
 	stateRecovery     = "Recovery"
 
+	reasonRateLimited     = "RateLimited"
+	reasonSenderLimited   = "SenderLimited"
+	reasonStillThrottled  = "StillThrottled"
 	reasonPolicyLimited   = "PolicyLimited"
 	reasonPolicySuspended = v1alpha1.ReasonPolicySuspended
 

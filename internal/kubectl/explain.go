@@ -15,7 +15,8 @@ func newExplainCommand(a *access) *cobra.Command {
 		Short: "Say what limits a transfer now, with evidence and advice",
 		Long: "Say in one sentence what limits a transfer now, with the figures that show it and what to do about it.\n" +
 			"While data moves, the word is that of status.coordination.limitedBy: Source, CPU, Memory, Window, Rate, Path,\n" +
-			"Policer or Outage; otherwise it is Suspended, Queue, Quota, Workers, Blocked, NoLeader, Unknown or Ended.",
+			"Policer, Outage or Policy; otherwise it is Suspended, Queue, Quota, Budget, Workers, Blocked, Finishing, NoLeader,\n" +
+			"Unknown or Ended.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {

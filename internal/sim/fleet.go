@@ -38,6 +38,7 @@ type api struct {
 	outages int // that go on; while there are any nobody reaches it
 	grants  map[protocol.WorkerID]protocol.Grant
 	reports map[protocol.WorkerID]protocol.Report
+	spoken  map[protocol.WorkerID]spoken // with these reports; nil unless somebody watches
 }
 
 func newFleet(r *run, c Controller) *fleet {
@@ -161,11 +162,18 @@ func (a *api) putReport(x *worker, r protocol.Report) {
 		return
 	}
 	sent, instance := x.clock(), x.instance
+	var words spoken
+	if a.spoken != nil {
+		words = x.speak()
+	}
 	a.fleet.send(func() {
 		if a.outages > 0 || a.fleet.manager.removed[r.Worker] {
 			return
 		}
 		a.reports[r.Worker] = r
+		if a.spoken != nil {
+			a.spoken[r.Worker] = words
+		}
 		if g, ok := a.grants[r.Worker]; ok {
 			a.answer(x, func() {
 				x.take(g)

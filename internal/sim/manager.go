@@ -22,6 +22,7 @@ type manager struct {
 	waits  bool // another is to begin when the API is back
 
 	saved     protocol.Snapshot
+	decision  protocol.Decision                       // of the last round
 	recorded  map[string]map[string]protocol.Recorded // by transfer and prefix
 	observed  map[protocol.WorkerID]observation
 	scheduled map[*prefix]int64
@@ -119,6 +120,9 @@ func (m *manager) work() {
 	m.saved = m.core.Snapshot()
 	f.check.ticked(m, plan)
 	f.record.decided(f.now, plan.Decision)
+	if plan.Decision.Made() {
+		m.decision = plan.Decision
+	}
 	m.recordProgress()
 	m.write(plan)
 }

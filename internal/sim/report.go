@@ -16,6 +16,7 @@ type meter struct {
 	inFlight      int
 	maxInFlight   int
 	startedBefore int64
+	limitedBy     protocol.Bottleneck // in the interval of the last report
 	fresh         durations
 	shown         []durations // by reports that may not have been read, oldest first
 	spare         []durations // empty ones
@@ -93,7 +94,15 @@ func (m *meter) snapshot(prefix string, limits pace.Limit, elapsed time.Duration
 	started := float64(c.Started - m.startedBefore)
 	windowUsed := float64(m.maxInFlight) >= usedShare*float64(limits.Window)
 	rateUsed := limits.Rate > 0 && started >= usedShare*limits.Rate*elapsed.Seconds()
-	c.SenderLimited = !windowUsed && !rateUsed
+	switch {
+	case windowUsed:
+		m.limitedBy = protocol.ByWindow
+	case rateUsed:
+		m.limitedBy = protocol.ByRate
+	default:
+		m.limitedBy = protocol.BySource
+	}
+	c.SenderLimited = m.limitedBy == protocol.BySource
 	m.maxInFlight, m.startedBefore = m.inFlight, c.Started
 	return c
 }
@@ -192,6 +201,7 @@ func (x *worker) nextReport() protocol.Report {
 			l.meter.measure(&c, now, x.reportInterval()*4/5)
 			if held {
 				c.SenderLimited, c.PolicyLimited = false, true
+				l.meter.limitedBy = protocol.ByPolicy
 			}
 			r.Prefixes = append(r.Prefixes, c)
 		}

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/explain"
 )
 
 // slowly keeps a transfer busy long enough to be disturbed.
@@ -64,6 +65,7 @@ var _ = Describe("A transfer with three workers", func() {
 			at.Spec.Budget = &v1alpha1.Budget{MaxCost: ptr.To(resource.MustParse("0"))}
 		})
 		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/" + v1alpha1.ReasonBudgetExceeded))
+		Expect(c.answer(ctx)()).To(says(explain.Budget))
 		message := meta.FindStatusCondition(c.transfer(ctx).Status.Conditions, v1alpha1.ConditionProgressing).Message
 		Expect(message).To(MatchRegexp(`31\d objects in STANDARD for 12 months cost about 0.01 USD`))
 		var events eventsv1.EventList
@@ -124,6 +126,7 @@ var _ = Describe("What stands in the way", func() {
 		c := furnish(ctx, "bucketless", 20)
 		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Destination.Bucket = "not-there-yet" })
 		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).WithTimeout(20 * time.Second).Should(Equal("False/BucketNotFound"))
+		Expect(c.answer(ctx)()).To(says(explain.Blocked))
 		makeBucket(ctx, "not-there-yet")
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		c.to.Bucket = "not-there-yet"
@@ -214,17 +217,11 @@ var _ = Describe("A running transfer", func() {
 		c := furnish(ctx, "suspended", 200, 60, 60, 60, 60)
 		c.start(ctx, slowly)
 		Eventually(func() int64 { return c.finished(ctx) }).Should(BeNumerically(">", 0))
-		suspend := func(is bool) {
-			at := c.transfer(ctx)
-			patch := client.MergeFrom(at.DeepCopy())
-			at.Spec.Suspend = ptr.To(is)
-			Expect(ship.Client.Patch(ctx, at, patch)).To(Succeed())
-		}
-		suspend(true)
+		c.suspend(ctx, true)
 		Eventually(c.condition(ctx, v1alpha1.ConditionSuspended)).Should(Equal("True/Suspended"))
 		Eventually(func() []string { return c.workers(ctx) }).Should(BeEmpty())
 		before := c.finished(ctx)
-		suspend(false)
+		c.suspend(ctx, false)
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		Expect(before).To(BeNumerically("<", c.finished(ctx)), "the transfer was over too soon to be suspended")
 		Expect(c.openUploads(ctx)).To(BeEmpty(), "uploads that the suspended workers had begun are still open")
