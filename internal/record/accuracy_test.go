@@ -1,0 +1,158 @@
+package record_test
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"cargoship.dev/operator/internal/record"
+	"cargoship.dev/operator/internal/sim"
+	"cargoship.dev/operator/test/simulated"
+)
+
+// What is true of a run between two times.
+type truth struct {
+	goodput   float64 // bytes per second
+	throttled float64 // share of the requests that ended
+}
+
+// watch runs a scenario and returns what is true of it between two times, and what record would
+// have seen there.
+func watch(t *testing.T, s *sim.Scenario, seed uint64, from, to time.Duration) (truth, []record.Sight) {
+	t.Helper()
+	var sights []record.Sight
+	var first, last simulated.Run
+	err := simulated.Watch(s, "adaptive", seed, record.Every, func(r simulated.Run) {
+		if r.At < from || r.At > to {
+			return
+		}
+		if len(sights) == 0 {
+			first = r
+		}
+		last = r
+		sights = append(sights, record.Sight{Run: r.View(), Leases: r.Leases})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := float64(last.Accepted + last.Throttled + last.Failed - first.Accepted - first.Throttled - first.Failed)
+	return truth{
+		goodput:   (last.Bytes - first.Bytes) / (last.At - first.At).Seconds(),
+		throttled: float64(last.Throttled-first.Throttled) / max(1, ended),
+	}, sights
+}
+
+// medianOf is the median of runs with other seeds, as the simulator tells it.
+func medianOf(t *testing.T, s *sim.Scenario) truth {
+	t.Helper()
+	var goodput, throttled []float64
+	for seed := uint64(101); seed <= 103; seed++ {
+		x, _ := watch(t, s, seed, begin, 138*time.Second)
+		goodput, throttled = append(goodput, x.goodput), append(throttled, x.throttled)
+	}
+	slices.Sort(goodput)
+	slices.Sort(throttled)
+	return truth{goodput[1], throttled[1]}
+}
+
+// A run is looked at for the half a minute that the command takes by default, once it has settled.
+const (
+	begin = 60 * time.Second
+	end   = 90 * time.Second
+)
+
+// wellKnown are runs of which everything is known.
+var wellKnown = map[string]string{
+	"link": `
+links: [{bandwidth: 2Gbps}]
+transfers: [{prefixes: [{count: 4}], workers: [{count: 4}]}]
+`, "fast link": `
+links: [{bandwidth: 10Gbps}]
+transfers: [{prefixes: [{count: 8}], workers: [{count: 16}]}]
+`, "thin link": `
+links: [{bandwidth: 100Mbps}]
+transfers: [{partSize: 256KiB, prefixes: [{count: 2}], workers: [{count: 2}]}]
+`, "shared link": `
+links: [{name: l, bandwidth: 2Gbps}]
+transfers: [{prefixes: [{count: 4}], workers: [{count: 4}]}]
+tenants: [{name: other, link: l, inFlight: 20, from: 0s, until: 300s}]
+`, "policer": `
+links: [{bandwidth: 100Gbps}]
+partitions: [{rate: 400/s}]
+transfers: [{partSize: 1MiB, prefixes: [{count: 4}], workers: [{count: 4}]}]
+`, "low policer": `
+links: [{bandwidth: 100Gbps}]
+partitions: [{rate: 40/s}]
+transfers: [{partSize: 1MiB, prefixes: [{count: 4}], workers: [{count: 4}]}]
+`, "high policer": `
+links: [{bandwidth: 100Gbps}]
+partitions: [{rate: 3500/s}]
+transfers: [{partSize: 64KiB, prefixes: [{count: 4}], workers: [{count: 8}]}]
+`, "two policers": `
+links: [{bandwidth: 100Gbps}]
+partitions: [{name: a, rate: 100/s}, {name: b, rate: 300/s}]
+transfers: [{partSize: 256KiB, prefixes: [{name: a, partition: a, count: 1}, {name: b, partition: b, count: 1}], workers: [{count: 4}]}]
+`, "memory": `
+links: [{bandwidth: 40Gbps}]
+transfers: [{prefixes: [{count: 4}], workers: [{count: 4, maxInFlight: 8}]}]
+`, "memory and a quick destination": `
+links: [{bandwidth: 40Gbps}]
+service: {median: 8ms, sigma: 0.6, slowShare: 0}
+connectionRate: 30MB/s
+transfers: [{partSize: 1MiB, prefixes: [{count: 4}], workers: [{count: 4, maxInFlight: 16}]}]
+`, "source": `
+links: [{bandwidth: 10Gbps}]
+transfers: [{archiveParts: 10, prefixes: [{count: 4}], workers: [{count: 4}], arrivals: [{at: 0s, archives: 4, every: 2s}]}]
+`, "policy of bytes": `
+links: [{bandwidth: 10Gbps}]
+transfers: [{partSize: 1MiB, prefixes: [{count: 4}], workers: [{count: 4}]}]
+limits: [{at: 20s, bytes: 50MB/s}]
+`, "policy of requests": `
+links: [{bandwidth: 10Gbps}]
+transfers: [{partSize: 1MiB, prefixes: [{count: 4}], workers: [{count: 4}]}]
+limits: [{at: 20s, requests: 50/s}]
+`, "policy of requests in flight": `
+links: [{bandwidth: 10Gbps}]
+transfers: [{partSize: 1MiB, prefixes: [{count: 4}], workers: [{count: 4}]}]
+limits: [{at: 20s, inFlight: 12}]
+`, "errors": `
+links: [{bandwidth: 1Gbps}]
+service: {errorShare: 2%}
+transfers: [{partSize: 1MiB, prefixes: [{count: 4}], workers: [{count: 4}]}]
+`,
+}
+
+// What is recorded of a run, simulated, gives its goodput within 5 % and its share of throttled
+// requests within a point.
+func TestWhatIsRecordedIsTrue(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(wellKnown)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := sim.Parse("known.yaml", []byte("duration: 100s\n"+wellKnown[name]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for seed := uint64(1); seed <= 2; seed++ {
+				known, sights := watch(t, s, seed, begin, end)
+				text, err := record.Scenario(sights...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				again, err := sim.Parse("recorded.yaml", []byte(text))
+				if err != nil {
+					t.Fatalf("%v in\n%s", err, text)
+				}
+				again.Duration = sim.Duration(140 * time.Second)
+				simulated := medianOf(t, again)
+				off, points := simulated.goodput/known.goodput-1, simulated.throttled-known.throttled
+				t.Logf("%-32s goodput %8.2f MB/s, simulated %8.2f (%+.1f %%), throttled %.2f %%, simulated %.2f %%",
+					name, known.goodput/1e6, simulated.goodput/1e6, 100*off, 100*known.throttled, 100*simulated.throttled)
+				if math.Abs(off) > 0.05 || math.Abs(points) > 0.01 {
+					t.Errorf("simulated, the goodput is %+.1f %% and the share of throttled requests %+.2f points off:\n%s", 100*off, 100*points, text)
+				}
+			}
+		})
+	}
+}
