@@ -1,0 +1,2 @@
+// Package charts holds the Helm chart, and the tests of it.
+package charts

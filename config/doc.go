@@ -1,0 +1,2 @@
+// Package config holds the manifests that install CargoShip, and the tests of them.
+package config
