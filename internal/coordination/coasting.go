@@ -45,5 +45,5 @@ func (c *PipelineCoordinator) halve(now time.Time, w *worker) {
 		}
 	}
 	g.Charged = w.lease.Unacknowledged(g)
-	w.lease.Issue(now, g, w.transfer.terms)
+	w.lease.Issue(now, g, w.terms())
 }

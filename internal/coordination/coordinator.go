@@ -54,6 +54,7 @@ type PipelineCoordinator struct {
 	members   map[*congestion.Member]*prefix
 	workers   map[protocol.WorkerID]*worker
 	ordered   []*worker // by ID
+	active    int       // of the workers
 
 	decision protocol.Decision // of this tick
 	metrics  metrics
@@ -115,6 +116,7 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 	c.control.EndLearning(now)
 	c.decision = protocol.Decision{}
 	c.endRounds(now)
+	c.chooseActive(now)
 	c.configure()
 	c.distribute(now)
 	c.limitGrants(now)

@@ -230,7 +230,6 @@ func TestAScarcePrefixBlocksNoWorker(t *testing.T) {
 func TestScarceSlotsGoRound(t *testing.T) {
 	f := newTickFleet(t)
 	f.schedule(5_000)
-	turn := fairshare.TurnIntervals * f.c.transfers[0].terms.BaseInterval
 	since := map[*workerPrefix]time.Time{}
 	var longest time.Duration
 	for i := range 6 * fairshare.TurnIntervals {
@@ -253,6 +252,7 @@ func TestScarceSlotsGoRound(t *testing.T) {
 			}
 		}
 	}
+	turn := fairshare.TurnIntervals * f.c.transfers[0].terms.BaseInterval // once all are active
 	remembered := 0
 	for _, w := range f.c.ordered {
 		remembered += len(w.prefixes)

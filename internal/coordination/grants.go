@@ -36,7 +36,7 @@ func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
 		if c.cutOff(now, w) {
 			c.halve(now, w)
 		} else if w.due(now) {
-			if c.changed(w) || w.stale(now) {
+			if c.changed(w) || w.stale(now) || w.waits(now) {
 				c.write(now, w)
 			}
 			w.follow()
@@ -76,7 +76,7 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 // heard gets a grant anyway once it is: until then only an interval of less than half is worth a
 // write, since the intervals of all change while a fleet comes up.
 func (w *worker) termsUnlike(g *protocol.Grant) bool {
-	t := w.transfer.terms
+	t := w.terms()
 	if w.lease.Instance() == "" && g.Instance == "" && len(g.Prefixes) == 0 {
 		return g.ReportInterval < t.Interval/2
 	}
@@ -106,12 +106,12 @@ func (c *workerPrefix) differs(g *protocol.PrefixGrant) bool {
 
 // write issues a new grant.
 func (c *PipelineCoordinator) write(now time.Time, w *worker) {
-	l, t := &w.lease, w.transfer
+	l, t, terms := &w.lease, w.transfer, w.terms()
 	g := protocol.Grant{
 		Worker: w.id, Transfer: t.spec.ID,
 		Epoch: c.epoch, Sequence: l.Grant().Sequence + 1,
 		AcknowledgedReport: l.LastReport(), Instance: l.Instance(),
-		Duration: t.terms.Duration, Coasting: t.terms.Coasting, ReportInterval: t.terms.Interval,
+		Duration: terms.Duration, Coasting: terms.Coasting, ReportInterval: terms.Interval,
 		Drain: w.leaving(), Plan: t.planner == w, Pace: w.pace,
 	}
 	prefixes, archives := w.granted()
@@ -126,7 +126,7 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		wp.work.Withhold(g.ID())
 	}
 	g.Charged = l.Unacknowledged(g)
-	l.Issue(now, g, t.terms)
+	l.Issue(now, g, terms)
 }
 
 // granted counts the prefixes and the archives that the worker's grant names.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
+	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
@@ -13,15 +14,16 @@ import (
 // transfers that hold leases counts. Those without, whatever they ask for, count for
 // nothing.
 func (c *PipelineCoordinator) configure() {
-	stretched := c.stretched()
+	idle, stretched := c.idleInterval(), c.stretched()
 	law, live := c.law()
 	for _, t := range c.transfers {
+		t.idle = idle
 		t.terms.BaseInterval, t.terms.Duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
 		if live {
 			t.terms.BaseInterval, t.terms.Duration = min(t.terms.BaseInterval, law.UpdateInterval), min(t.terms.Duration, law.LeaseDuration)
 		}
 		t.terms.BaseInterval = max(t.terms.BaseInterval, stretched)
-		t.terms.Duration = max(t.terms.Duration, 4*t.terms.BaseInterval)
+		t.terms.Duration = leaseDuration(t.terms)
 		t.terms.Lifetime, t.terms.Coasting = protocol.Lifetime(t.terms.Duration), t.spec.Config.CoastingTime
 		t.work.BaseInterval = t.terms.BaseInterval
 	}
@@ -31,18 +33,8 @@ func (c *PipelineCoordinator) configure() {
 	c.setIntervals()
 }
 
-// large tells that the fleet is so large that its workers are to read their leases less often,
-// too: they know by the interval.
-func (c *PipelineCoordinator) large() bool { return len(c.workers) > c.options.ReportsPerSecond }
-
-// stretched is the interval that the size of the fleet asks for, 0 for none: in steps of half a
-// second, so that the coming of a worker does not rewrite the grant of every other.
-func (c *PipelineCoordinator) stretched() time.Duration {
-	if !c.large() {
-		return 0
-	}
-	return max(protocol.LargeInterval, time.Duration(len(c.workers)*2/c.options.ReportsPerSecond)*time.Second/2)
-}
+// leaseDuration is so long that some reports may be lost.
+func leaseDuration(t lease.Terms) time.Duration { return max(t.Duration, 4*t.BaseInterval) }
 
 // law is what the transfers that hold leases agree on, if there are any.
 func (c *PipelineCoordinator) law() (law protocol.Config, live bool) {
@@ -75,13 +67,12 @@ const shortestInterval = 500 * time.Millisecond
 // while the law moves fast, as far as the size of the fleet allows.
 func (c *PipelineCoordinator) setIntervals() {
 	granted, _ := c.grantedAndCharged()
-	fast := !c.large() && (granted > 0 && (c.control.FastReporting(c.now) || c.starved()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste))
-	step := shortestInterval
-	fastest := (time.Duration(len(c.workers))*time.Second/time.Duration(c.options.ReportsPerSecond) + step - 1) / step * step
+	fast := granted > 0 && (c.control.FastReporting(c.now) || c.starved()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
+	fastest := max(shortestInterval, c.fastest())
 	for _, t := range c.transfers {
 		t.terms.Interval = t.terms.BaseInterval
 		if fast {
-			t.terms.Interval = min(t.terms.BaseInterval, max(step, fastest))
+			t.terms.Interval = min(t.terms.BaseInterval, fastest)
 		}
 	}
 }

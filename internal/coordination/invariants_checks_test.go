@@ -93,7 +93,7 @@ func (w *world) checkHands() {
 		if g.Epoch != w.epoch {
 			continue
 		}
-		if g.Plan {
+		if g.Plan && worker.lease.MayPlan() { // the duty ends with the lease
 			planners++
 		}
 		outstanding := 0

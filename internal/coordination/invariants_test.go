@@ -25,6 +25,7 @@ type world struct {
 
 	manager  *PipelineCoordinator
 	drift    float64 // of the manager's clock
+	reports  int     // per second, of all workers
 	epoch    int64
 	saved    protocol.Snapshot
 	known    int                          // the window that the manager began with
@@ -70,6 +71,8 @@ func testConfig() protocol.Config {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, random: newRand(rapid.Uint64().Draw(t, "seed")), faulty: true,
+		// With one or two reports per second the fleet is a large one.
+		reports:  rapid.SampledFrom([]int{50, 2, 1}).Draw(t, "reports"),
 		recorded: map[string]protocol.Recorded{}, grants: map[protocol.WorkerID]protocol.Grant{}, statuses: map[protocol.WorkerID]protocol.Report{},
 		workers: map[protocol.WorkerID]*process{}, completed: map[protocol.ArchiveID]bool{},
 	}
@@ -88,7 +91,7 @@ func (w *world) managerTime() time.Time { return start.Add(clock(w.now, w.drift)
 
 // startManager begins to lead from what the API holds.
 func (w *world) startManager() {
-	c, err := NewPipelineCoordinator(Options{Rand: newRand(w.random.Uint64())})
+	c, err := NewPipelineCoordinator(Options{Rand: newRand(w.random.Uint64()), ReportsPerSecond: w.reports})
 	w.check(err)
 	w.epoch++
 	w.drift, w.handed = w.anyDrift(), map[protocol.WorkerID]protocol.Grant{}

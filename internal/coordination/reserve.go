@@ -44,13 +44,12 @@ func (c *PipelineCoordinator) available(now time.Time) int {
 	return max(0, bound)
 }
 
-// What the ledger tells of a worker, on the terms of its transfer.
-func (w *worker) live(now time.Time) bool    { return w.lease.Live(now, w.transfer.terms) }
-func (w *worker) silent(now time.Time) bool  { return w.lease.Silent(now, w.transfer.terms) }
-func (w *worker) missed(now time.Time) bool  { return w.lease.Missed(now, w.transfer.terms) }
-func (w *worker) overdue(now time.Time) bool { return w.lease.Overdue(now, w.transfer.terms) }
-func (w *worker) frozen(now time.Time) bool {
-	return w.lease.Frozen(now, w.transfer.terms, w.leaving())
-}
-func (w *worker) due(now time.Time) bool   { return w.lease.Due(now, w.transfer.terms, w.leaving()) }
-func (w *worker) stale(now time.Time) bool { return w.lease.Stale(now) }
+// What the ledger tells of a worker, on its terms.
+func (w *worker) live(now time.Time) bool    { return w.lease.Live(now, w.terms()) }
+func (w *worker) silent(now time.Time) bool  { return w.lease.Silent(now, w.terms()) }
+func (w *worker) missed(now time.Time) bool  { return w.lease.Missed(now, w.terms()) }
+func (w *worker) overdue(now time.Time) bool { return w.lease.Overdue(now, w.terms()) }
+func (w *worker) frozen(now time.Time) bool  { return w.lease.Frozen(now, w.terms(), w.leaving()) }
+func (w *worker) due(now time.Time) bool     { return w.lease.Due(now, w.terms(), w.leaving()) }
+func (w *worker) waits(now time.Time) bool   { return w.lease.Waits(now, w.terms()) }
+func (w *worker) stale(now time.Time) bool   { return w.lease.Stale(now) }

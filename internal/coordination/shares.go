@@ -70,7 +70,7 @@ func (l *prefix) claim(slots int) {
 func (t *transfer) prepare(now time.Time) {
 	for _, w := range t.workers {
 		s := w.work
-		s.Ready, s.Missed, s.Blocked = w.ready(now) && !t.spec.Suspended, w.missed(now), w.blocked
+		s.Ready, s.Missed, s.Blocked = w.ready(now) && w.takesPart() && !t.spec.Suspended, w.missed(now), w.blocked
 		s.Capacity, s.Grant = w.capacity(), w.lease.Grant().ID()
 	}
 	for _, l := range t.prefixes {

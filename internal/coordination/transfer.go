@@ -3,6 +3,7 @@ package coordination
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"cargoship.dev/operator/internal/coordination/congestion"
 	"cargoship.dev/operator/internal/coordination/fairshare"
@@ -23,7 +24,8 @@ type transfer struct {
 	planning bool
 	planner  *worker
 
-	terms lease.Terms // of the leases of its workers
+	terms lease.Terms   // of the leases of its active workers
+	idle  time.Duration // between the reports of the others; 0 where all are active
 	share fairshare.Transfer
 	work  *schedule.TransferScheduler
 }

@@ -29,6 +29,9 @@ type worker struct {
 	drained     bool
 	// halved: it was silent, and half of its windows were taken from it.
 	halved bool
+	// active: it sends, or is to; listens: it was seen to report as often as those do. In a small
+	// fleet all do.
+	active, listens bool
 
 	pace protocol.Pace // to be granted
 	used usage

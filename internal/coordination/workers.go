@@ -95,8 +95,8 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	}
 	w := c.addWorker(now, g.Worker, t)
 	c.configure()
-	terms := t.terms
-	terms.Lifetime = protocol.Lifetime(max(g.Duration, t.terms.Duration))
+	terms := w.terms()
+	terms.Lifetime = protocol.Lifetime(max(g.Duration, terms.Duration))
 	terms.Coasting = g.Coasting
 	var known []protocol.PrefixGrant
 	for _, p := range g.Prefixes {
@@ -113,7 +113,9 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	if g.Plan && t.planner == nil && !t.removed {
 		t.planner = w
 	}
-	c.control.Learn(now.Add(terms.Lifetime))
+	if g.Window() > 0 || g.Charged > 0 { // one that sends nothing teaches nothing
+		c.control.Learn(now.Add(terms.Lifetime))
+	}
 }
 
 // adopt takes over the windows and archives of one prefix. Of two workers that

@@ -70,6 +70,7 @@ func (c *checker) messages(m *Messages) {
 	within(c, p, "duplicates", m.Duplicates, 0, 1)
 	within(c, p, "late", m.Late, 0, 1)
 	within(c, p, "drift", m.Drift, 0, 0.01)
+	within(c, p, "reportsPerSecond", m.ReportsPerSecond, 0, 10_000)
 }
 
 func (c *checker) links(s *Scenario) {

@@ -55,6 +55,7 @@ func fuzzOne(seed uint64, outages bool) (violation string) {
 		}
 	}()
 	config := randomConfig(random)
+	randomBudget(stream(seed, "budget"), s)
 	if outages {
 		randomOutages(stream(seed, "outages"), s, &config)
 	}
@@ -178,6 +179,13 @@ func randomFault(random *rand.Rand) Fault {
 		f.Every = seconds(5 + 20*random.Float64())
 	}
 	return f
+}
+
+// randomBudget makes every third fleet a large one for what the API server carries.
+func randomBudget(random *rand.Rand, s *Scenario) {
+	if random.IntN(3) == 0 {
+		s.Messages.ReportsPerSecond = 1 + random.IntN(4)
+	}
 }
 
 // randomOutages are the faults of the control plane that a random scenario has beside the

@@ -49,6 +49,7 @@ func (m *manager) start() {
 	}
 	core, err := coordination.NewPipelineCoordinator(coordination.Options{
 		Rand: rand.New(rand.NewPCG(m.random.Uint64(), 1)), Without: m.fleet.without,
+		ReportsPerSecond: f.scenario.Messages.ReportsPerSecond,
 	})
 	must(err)
 	m.core, m.dying, m.cuts = core, false, 0

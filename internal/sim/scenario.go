@@ -216,4 +216,6 @@ type Messages struct {
 	LateBy     Duration `yaml:"lateBy"`
 	// Drift bounds how far each clock runs off, relative to true time.
 	Drift Share `yaml:"drift"`
+	// ReportsPerSecond of all workers are what the API server carries; the manager's default if 0.
+	ReportsPerSecond int `yaml:"reportsPerSecond"`
 }

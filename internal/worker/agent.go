@@ -271,10 +271,14 @@ func (a *Agent) serve(engine Sender, ended <-chan error, stop func()) error {
 			return a.conclude(engine, err)
 		}
 		sent = time.Now()
+		next := a.interval()
 		if err := a.report(engine); err != nil {
 			a.options.Logger.Warn("report not written", "error", err.Error())
+			next = min(next, jittered(readAgainMost)) // where reports are rare, the lease ends else
+		} else {
+			next = a.interval()
 		}
-		due.Reset(a.interval())
+		due.Reset(next)
 	}
 }
 

@@ -137,6 +137,9 @@ func (c *GlobalCongestionController) EndLearning(now time.Time) {
 // Learning tells that the window is bounded so.
 func (c *GlobalCongestionController) Learning() bool { return c.learning }
 
+// Starting tells that slow start goes on.
+func (c *GlobalCongestionController) Starting() bool { return c.window.state == protocol.SlowStart }
+
 // Begun tells that a round was judged, or an earlier leader's state taken over.
 func (c *GlobalCongestionController) Begun() bool { return c.begun }
 

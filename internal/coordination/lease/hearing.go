@@ -34,8 +34,9 @@ func (l *Ledger) Frozen(now time.Time, t Terms, leaving bool) bool {
 	return len(l.versions) > 0 && !leaving && l.Silent(now, t)
 }
 
-// waits tells that the worker has been heard and holds no lease yet.
-func (l *Ledger) waits(now time.Time, t Terms) bool { return !l.Held() && l.Live(now, t) }
+// Waits tells that the worker has been heard and holds no lease yet, or none any more by terms that
+// were shorter.
+func (l *Ledger) Waits(now time.Time, t Terms) bool { return !l.Held() && l.Live(now, t) }
 
 // Due tells that the worker's grant may be written again: not more often than
 // it reports, which bounds the writes to the API by the size of the fleet.
@@ -43,7 +44,7 @@ func (l *Ledger) Due(now time.Time, t Terms, leaving bool) bool {
 	if l.Frozen(now, t, leaving) && !l.endsDuty() {
 		return false
 	}
-	if !l.issued || leaving != l.grant.Drain || l.waits(now, t) {
+	if !l.issued || leaving != l.grant.Drain || l.Waits(now, t) {
 		return true
 	}
 	return now.Sub(l.issuedAt) >= min(t.Interval, l.grant.ReportInterval)*9/10

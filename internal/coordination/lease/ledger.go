@@ -78,6 +78,7 @@ type version struct {
 	rate             float64   // likewise, in requests per second
 	unpaced          bool      // some prefix has no rate
 	lifetime         time.Duration
+	interval         time.Duration // between reports
 	plan             bool
 	pace             paceCharge
 }
@@ -143,14 +144,24 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 		from = l.adoptedAt
 	}
 	v.expires, v.lifetime = from.Add(t.Lifetime), t.Lifetime
-	v.over = !now.Before(v.expires)
 	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
+	for _, earlier := range l.versions { // which may be longer, and the worker act on it yet
+		v.expires, v.floored = later(v.expires, earlier.expires), later(v.floored, earlier.floored)
+	}
+	v.over = !now.Before(v.expires)
 	if !v.over || v.window > 0 && now.Before(v.floored) {
 		l.versions = append(l.versions, v)
 	}
 	if !g.LimitsAs(former) {
 		l.limited = g.Sequence
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // Adopt records a grant of an earlier leader, which holds as if it had been issued now;
@@ -174,7 +185,7 @@ func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixG
 }
 
 func newVersion(g protocol.Grant, prefixes []protocol.PrefixGrant) version {
-	v := version{id: g.ID(), plan: g.Plan}
+	v := version{id: g.ID(), plan: g.Plan, interval: g.ReportInterval}
 	for _, p := range prefixes {
 		window := max(p.Window, 0)
 		v.window += window
@@ -207,11 +218,22 @@ func (l *Ledger) Settled(r protocol.Report) bool {
 	return r.Epoch == l.grant.Epoch && r.GrantSequence >= l.limited
 }
 
-// Lifetime is how long the longest of the grants that the worker may act on was to hold.
+// Lifetime is how long the longest of the grants that the worker may send by was to hold.
 func (l *Ledger) Lifetime() time.Duration {
 	var longest time.Duration
 	for _, v := range l.versions {
-		longest = max(longest, v.lifetime)
+		if v.window > 0 {
+			longest = max(longest, v.lifetime)
+		}
+	}
+	return longest
+}
+
+// Interval is the longest between its reports: by the newest grant, or one that it may act on yet.
+func (l *Ledger) Interval() time.Duration {
+	longest := l.grant.ReportInterval
+	for _, v := range l.versions {
+		longest = max(longest, v.interval)
 	}
 	return longest
 }

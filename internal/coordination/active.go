@@ -1,0 +1,159 @@
+package coordination
+
+import (
+	"time"
+
+	"cargoship.dev/operator/internal/coordination/lease"
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
+
+// In a fleet that is large for its budget of reports, some workers are active: they hold the
+// window, and report so often that the law can follow. The others hold no slots and report only
+// often enough to keep their leases. The fewer are active the faster is the law, so a large fleet
+// begins with few, each with as many slots as it can use. Once slow start has ended they become
+// more, as it could be they that carry no more, and not the path: in the end all are, if
+// there are slots for all.
+const (
+	// A report of a large fleet's worker costs three requests rather than the five that the budget
+	// is made for, so those of idle workers, which are half as many as it allows, cost this part
+	// of what they count.
+	idleCost = 0.6
+	// activeShare of the reports per second is then left for active workers.
+	activeShare = 1 - idleCost/2
+	// activeGrowth is how many times as many workers become active as hold slots. Slots move to one
+	// when it listens, so a few at a time are idle.
+	activeGrowth = 2
+	// spareSlots times the window is what active workers can use, so that the next doubling finds
+	// workers that listen.
+	spareSlots = 2
+	// A worker stays active while there are no more than activeExcess times as many as are wanted.
+	activeExcess = 1.5
+)
+
+// large tells that the fleet is so large that not all of its workers can report every second.
+func (c *PipelineCoordinator) large() bool { return len(c.workers) > c.options.ReportsPerSecond }
+
+// idleInterval is between the reports of idle workers, 0 where there are none: in steps of half a
+// second, so that the coming of a worker does not rewrite the grant of every other.
+func (c *PipelineCoordinator) idleInterval() time.Duration {
+	if !c.large() {
+		return 0
+	}
+	return max(protocol.LargeInterval, time.Duration(len(c.workers)*4/c.options.ReportsPerSecond)*time.Second/2)
+}
+
+// fastest is between the reports of active workers where they report as often as the budget allows.
+func (c *PipelineCoordinator) fastest() time.Duration {
+	reports, active := float64(c.options.ReportsPerSecond), len(c.workers)
+	if idle := c.idleInterval(); idle > 0 {
+		active = max(c.active, c.fewest(len(c.workers)))
+		reports -= idleCost * float64(len(c.workers)-active) / idle.Seconds()
+	}
+	const step = shortestInterval
+	return (time.Duration(float64(active)*float64(time.Second)/reports) + step - 1) / step * step
+}
+
+// stretched is the interval that the number of active workers asks for where nothing is in haste,
+// 0 for none. One that is no shorter than usual is that of a large fleet, which reads less often.
+func (c *PipelineCoordinator) stretched() time.Duration {
+	if fastest := c.fastest(); c.large() && fastest >= protocol.DefaultConfig().UpdateInterval {
+		return max(protocol.LargeInterval, fastest)
+	}
+	return 0
+}
+
+// terms are those of the worker's lease. What it was told before counts until it has acknowledged
+// what it is told now.
+func (w *worker) terms() lease.Terms {
+	t := w.transfer.terms
+	if idle := max(w.transfer.idle, t.BaseInterval); !w.active && w.transfer.idle > 0 {
+		t.Interval, t.BaseInterval = idle, idle
+	}
+	if t.BaseInterval = max(t.BaseInterval, w.lease.Interval()); t.BaseInterval > w.transfer.terms.BaseInterval {
+		t.Duration = leaseDuration(t)
+		t.Lifetime = protocol.Lifetime(t.Duration)
+	}
+	return t
+}
+
+// takesPart tells that the worker is one of those that slots are divided over.
+func (w *worker) takesPart() bool {
+	return w.active && w.listens || w.blocked || w.work.Held() > 0
+}
+
+// serves tells that the worker has slots or shall have some.
+func (w *worker) serves() bool { return w.window() > 0 || w.share.Target() > 0 }
+
+// fewest is how many of so many workers are active at least: as many as can report every second.
+func (c *PipelineCoordinator) fewest(workers int) int {
+	return max(1, int(activeShare*float64(c.options.ReportsPerSecond*workers)/float64(len(c.workers))))
+}
+
+// chooseActive chooses the workers that are active.
+func (c *PipelineCoordinator) chooseActive(now time.Time) {
+	c.active = 0
+	for _, t := range c.transfers {
+		if c.large() && t.coordinated() {
+			t.chooseActive(now, c.fewest(len(t.workers)), c.control.Starting())
+		} else {
+			for _, w := range t.workers {
+				w.active, w.listens = true, true
+			}
+		}
+		for _, w := range t.workers {
+			if w.active {
+				c.active++
+			}
+		}
+	}
+}
+
+// chooseActive chooses those of a transfer: first who holds something, then who was active before.
+func (t *transfer) chooseActive(now time.Time, fewest int, starting bool) {
+	wanted, count, slots := t.activeWanted(now, fewest, starting), 0, 0
+	choose := func(w *worker) {
+		if count++; !w.blocked {
+			slots += min(w.capacity(), w.share.Demand)
+		}
+		w.active, w.listens = true, !w.lease.Held() || w.lease.Interval() < max(t.idle, t.terms.BaseInterval+1)
+	}
+	var before, others []*worker
+	for _, w := range t.workers {
+		was := w.active
+		w.active, w.listens = false, false
+		switch {
+		case w.serves() || w.work.Held() > 0:
+			choose(w)
+		case !w.ready(now) || w.blocked:
+		case was:
+			before = append(before, w)
+		default:
+			others = append(others, w)
+		}
+	}
+	lacks := func(workers int) bool { return count < workers || slots < spareSlots*t.share.Window }
+	for _, w := range before {
+		if lacks(int(activeExcess * float64(wanted))) {
+			choose(w)
+		}
+	}
+	for _, w := range others {
+		if lacks(wanted) {
+			choose(w)
+		}
+	}
+}
+
+// activeWanted is how many workers should be active.
+func (t *transfer) activeWanted(now time.Time, fewest int, starting bool) int {
+	if starting {
+		return fewest
+	}
+	holders := 0
+	for _, w := range t.workers {
+		if w.serves() && w.ready(now) {
+			holders++
+		}
+	}
+	return max(fewest, min(t.share.Window, activeGrowth*holders))
+}
