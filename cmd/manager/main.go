@@ -111,7 +111,7 @@ func command() *cobra.Command {
 	f.BoolVar(&o.allowed.HostPath, "allow-host-path-sources", false, "allow hostPath sources: anyone who may create ArchiveTransfers can then read the nodes' files")
 	f.BoolVar(&o.allowed.NFS, "allow-nfs-sources", false, "allow nfs sources: anyone who may create ArchiveTransfers can then read, as any user ID, every export that the nodes can mount")
 	f.BoolVar(&o.populates, "allow-volume-populator", false, "let ArchiveRestores populate claims that name them in spec.dataSourceRef, for which the manager changes PersistentVolumes")
-	f.IntVar(&o.apiBudget, "api-budget", defaultAPIBudget, "requests per second that the manager and the workers of a destination make of the API server; large fleets report less often for it")
+	f.IntVar(&o.apiBudget, "api-budget", defaultAPIBudget, "requests per second that the manager and the workers of a destination make of the API server; large fleets send with few workers at first, and report less often, for it")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
 	return cmd

@@ -31,7 +31,7 @@ const (
 	readFirst = 200 * time.Millisecond
 	readLast  = 4 * time.Second
 	// readPending is how soon a worker looks whether its first report has been answered, and
-	// twice as late each time that it has not.
+	// four times as late each time that it has not.
 	readPending = 1500 * time.Millisecond
 	// readAgainMost bounds the pause after reads that failed or took long.
 	readAgainMost = 5 * time.Second
@@ -134,7 +134,7 @@ func (a *Agent) follow(ctx context.Context) {
 	for looks, failures := 0, 0; ctx.Err() == nil; looks++ {
 		sent := time.Now()
 		lease, err := a.options.Leases.Read(ctx)
-		pause := max(a.readInterval(looks), min(restAfterRead*time.Since(sent), readAgainMost))
+		took := time.Since(sent)
 		switch {
 		case err == nil:
 			a.takeNewer(lease, sent)
@@ -145,6 +145,9 @@ func (a *Agent) follow(ctx context.Context) {
 		case ctx.Err() == nil:
 			failures++
 			a.options.Logger.Warn("lease not read", "error", err.Error())
+		}
+		pause := max(a.readInterval(looks), min(restAfterRead*took, readAgainMost))
+		if failures > 0 {
 			pause = min(pause<<min(failures, 10), readAgainMost)
 		}
 		a.rest(ctx, pause)
@@ -175,7 +178,7 @@ func (a *Agent) readInterval(looks int) time.Duration {
 	}
 	pause := protocol.ReadInterval(a.lease.Spec.ReportInterval.Duration)
 	if a.lease.Spec.AcknowledgedInstance != a.options.Instance && a.pending < protocol.ReadsPerReport {
-		pause = min(pause, jittered(readPending<<a.pending))
+		pause = min(pause, jittered(readPending<<(2*a.pending)))
 		a.pending++
 	}
 	return pause
@@ -271,12 +274,11 @@ func (a *Agent) serve(engine Sender, ended <-chan error, stop func()) error {
 			return a.conclude(engine, err)
 		}
 		sent = time.Now()
+		err := a.report(engine)
 		next := a.interval()
-		if err := a.report(engine); err != nil {
+		if err != nil {
 			a.options.Logger.Warn("report not written", "error", err.Error())
-			next = min(next, jittered(readAgainMost)) // where reports are rare, the lease ends else
-		} else {
-			next = a.interval()
+			next = min(next, jittered(readAgainMost)) // one that reports rarely has no lease yet, or loses it
 		}
 		due.Reset(next)
 	}

@@ -190,8 +190,8 @@ func TestAgentLooksSoonForItsFirstGrant(t *testing.T) {
 			l.Spec.ReportInterval.Duration = 40 * time.Second
 		})
 		<-a.leases.read
-		if n := reads(5 * time.Second); n < 2 || n > 3 {
-			t.Errorf("looked %d times in the first five seconds, want 2 or 3", n)
+		if n := reads(8 * time.Second); n != 2 {
+			t.Errorf("looked %d times in the first eight seconds, want 2", n)
 		}
 		after(10 * time.Second)
 		if n := reads(10 * time.Minute); n < 14 || n > 17 {
@@ -268,6 +268,37 @@ func TestAgentReportsAtTheFirstShortInterval(t *testing.T) {
 		after(500 * time.Millisecond)
 		if n := len(a.leases.taken()); n != 1 {
 			t.Errorf("%d reports in half a second after the first grant asked for one in each, want 1", n)
+		}
+	})
+}
+
+// A call may take long where reports are rare, and before the server has answered at all.
+func TestCallsMayTakeLongWhereReportsAreRare(t *testing.T) {
+	if got := timeout(nil); got != longestTimeout {
+		t.Errorf("the first call may take %v, want %v", got, longestTimeout)
+	}
+	for interval, want := range map[time.Duration]time.Duration{0: callTimeout, 2 * time.Second: callTimeout, 30 * time.Second: 15 * time.Second, time.Hour: longestTimeout} {
+		if got := timeout(&interval); got != want {
+			t.Errorf("where reports come every %v a call may take %v, want %v", interval, got, want)
+		}
+	}
+}
+
+func TestAgentTriesARareReportAgainSoon(t *testing.T) {
+	agentBubble(t, ErrTerminated, func(t *testing.T, a *agentBench) {
+		a.leases.mu.Lock()
+		a.leases.fail = errors.New("the server is busy")
+		a.leases.mu.Unlock()
+		a.grant.ReportInterval.Duration = 40 * time.Second
+		a.write()
+		after(time.Second)
+		a.leases.mu.Lock()
+		a.leases.fail = nil
+		a.leases.mu.Unlock()
+		a.leases.taken()
+		after(readAgainMost)
+		if n := len(a.leases.taken()); n != 1 {
+			t.Errorf("%d reports within %v of a server that answers again, want 1 though they are due every 40 s", n, readAgainMost)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,10 @@ const (
 	leaseResource = "prefixleases"
 	// callTimeout bounds a call to the API server, in time for the next report.
 	callTimeout = 5 * time.Second
+	// longestTimeout bounds the calls where reports are rare, and those before one was answered: where
+	// a thousand workers begin together the last is answered late, and asking again would only make it
+	// later.
+	longestTimeout = 20 * time.Second
 )
 
 // Leases is the worker's own lease at the API server; *LeaseClient is one.
@@ -37,6 +42,8 @@ type Leases interface {
 type LeaseClient struct {
 	rest rest.Interface
 	key  types.NamespacedName
+	// interval is between reports by the last answer, nil before the first one.
+	interval atomic.Pointer[time.Duration]
 }
 
 // NewLeaseClient returns a client for the lease of that name.
@@ -84,7 +91,7 @@ func (c *LeaseClient) Report(ctx context.Context, status v1alpha1.PrefixLeaseSta
 }
 
 func (c *LeaseClient) patch(ctx context.Context, kind types.PatchType, body []byte) (*v1alpha1.PrefixLease, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout(c.interval.Load()))
 	defer cancel()
 	request := c.rest.Patch(kind).Namespace(c.key.Namespace).Resource(leaseResource).
 		Name(c.key.Name).SubResource("status").Param("fieldManager", fieldOwner).Body(body)
@@ -92,7 +99,19 @@ func (c *LeaseClient) patch(ctx context.Context, kind types.PatchType, body []by
 		request.Param("force", "true")
 	}
 	lease := &v1alpha1.PrefixLease{}
-	return lease, request.Do(ctx).Into(lease)
+	err := request.Do(ctx).Into(lease)
+	if err == nil {
+		c.interval.Store(&lease.Spec.ReportInterval.Duration)
+	}
+	return lease, err
+}
+
+// timeout is that of a call where reports come at an interval, nil while that is unknown.
+func timeout(interval *time.Duration) time.Duration {
+	if interval == nil {
+		return longestTimeout
+	}
+	return min(max(callTimeout, *interval/2), longestTimeout)
 }
 
 // appliedStatus is what the worker owns of its lease.
