@@ -76,7 +76,11 @@ cluster-down: ## Stop that cluster and clear what it left.
 .PHONY: test-e2e
 test-e2e: TEST_TIMEOUT = 40m
 test-e2e: cluster-up bin/release bin/s3lab $(TOOLS)/helm $(TOOLS)/kustomize ## Install the chart and a release on that cluster and use the product as its users do.
-	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color $(TESTFLAGS)
+	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color -ginkgo.label-filter '!kueue' $(TESTFLAGS)
+
+.PHONY: test-kueue
+test-kueue: cluster-up bin/release bin/s3lab $(TOOLS)/helm $(TOOLS)/kustomize $(TOOLS)/kueue/manager ## Have Kueue queue, admit and preempt transfers on that cluster.
+	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color -ginkgo.label-filter kueue $(TESTFLAGS)
 
 # How long to break things, after shares are compared, and what the faults are drawn from: make test-chaos MINUTES=3 SEED=7
 MINUTES ?= 10
@@ -288,6 +292,15 @@ $(TOOLS)/controller-gen $(TOOLS)/kustomize $(TOOLS)/crd-ref-docs $(TOOLS)/setup-
 $(TOOLS)/helm: hack/tools/charts/go.mod hack/tools/charts/go.sum
 	@echo 'building helm' >&2
 	@cd hack/tools/charts && go build -ldflags '-s -w' -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
+	@touch $@
+
+# Kueue's manager, and beside it its chart without the aggregated API that lists queues, which
+# needs an API server with a front proxy.
+$(TOOLS)/kueue/manager: hack/tools/kueue/go.mod hack/tools/kueue/go.sum
+	@echo 'building Kueue' >&2
+	@cd hack/tools/kueue && go build -ldflags '-s -w' -o $(CURDIR)/$@ sigs.k8s.io/kueue/cmd/kueue
+	@rm -rf $(@D)/chart && cp -r "$$(cd hack/tools/kueue && go list -m -f '{{.Dir}}' sigs.k8s.io/kueue)/charts/kueue" $(@D)/chart && chmod -R u+w $(@D)/chart
+	@rm $(@D)/chart/templates/visibility/apiservice_*.yaml
 	@touch $@
 
 # Without what finds targets in clouds and orchestrators, which is most of it.

@@ -51,7 +51,9 @@ func (c *Cluster) exposeToNodes(server *envtest.APIServer) error {
 		Set("kubelet-preferred-address-types", "InternalIP").
 		Set("kubelet-client-certificate", filepath.Join(server.CertDir, "kubelet-client.crt")).
 		Set("kubelet-client-key", filepath.Join(server.CertDir, "kubelet-client.key")).
-		Set("event-ttl", "4h")
+		Set("event-ttl", "4h").
+		// It is no node, so that it calls webhooks at the addresses of pods instead of services.
+		Set("enable-aggregator-routing", "true")
 	return nil
 }
 

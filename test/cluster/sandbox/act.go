@@ -19,6 +19,19 @@ func (s *State) Load(ctx context.Context, root, tag string) error {
 	if err != nil {
 		return err
 	}
+	return s.importImages(ctx, paths)
+}
+
+// LoadProgram makes an image of a static program, which it runs, and imports it on every node.
+func (s *State) LoadProgram(ctx context.Context, program, image string) error {
+	path := filepath.Join(s.dir, "images", filepath.Base(program)+".tar")
+	if err := writeImage(path, image, []string{program}); err != nil {
+		return fmt.Errorf("make the image %s: %w", image, err)
+	}
+	return s.importImages(ctx, []string{path})
+}
+
+func (s *State) importImages(ctx context.Context, paths []string) error {
 	for _, name := range s.Nodes {
 		socket := filepath.Join(inside, name, "containerd.sock")
 		for _, path := range paths {
