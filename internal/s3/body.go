@@ -57,31 +57,34 @@ const (
 // BodyMemory is what a body of some length takes of Buffers, in bytes.
 func BodyMemory(length int64) int64 { return bufferSize(min(length, pieceSize)) }
 
-// ReadBody reads a section into a body to be sent.
-func ReadBody(ctx context.Context, algorithm string, s Section) (*Body, error) {
-	b := newBody(s)
-	if err := b.load(ctx, algorithm); err != nil {
-		b.Free()
-		return nil, err
-	}
-	return b, nil
+// ReadBody reads a section into a body to be sent, and takes the digests that its request
+// needs.
+func (c *Client) ReadBody(ctx context.Context, algorithm string, s Section) (*Body, error) {
+	return newBody(s).summed(c.sums(algorithm), func(b *Body, t *sums) error { return b.load(ctx, t) })
 }
 
 // SumBody reads a section for its checksum alone.
-func SumBody(ctx context.Context, algorithm string, s Section) (b *Body, err error) {
-	b = newBody(s)
-	if b.sum, err = b.checksum(ctx, algorithm); err != nil {
-		b.Free()
-		return nil, err
-	}
-	return b, nil
+func SumBody(ctx context.Context, algorithm string, s Section) (*Body, error) {
+	return newBody(s).summed(&sums{algorithm: algorithm}, func(b *Body, t *sums) error { return b.read(ctx, t) })
 }
 
-// ContentBody returns the body of what is in memory already. Of the section only Key, Sent
-// and Release count.
+// ContentBody returns the body of what is in memory already, and takes the digests that its
+// request needs. Of the section only Key, Sent and Release count.
+func (c *Client) ContentBody(algorithm string, content []byte, s Section) *Body {
+	return contentBody(c.sums(algorithm), content, s)
+}
+
+// ContentBody is Client.ContentBody without digests.
 func ContentBody(algorithm string, content []byte, s Section) *Body {
-	b := newBody(s)
-	b.Length, b.content, b.sum = int64(len(content)), content, checksumBytes(algorithm, content)
+	return contentBody(&sums{algorithm: algorithm}, content, s)
+}
+
+func contentBody(t *sums, content []byte, s Section) *Body {
+	b, _ := newBody(s).summed(t, func(b *Body, t *sums) error {
+		b.Length, b.content = int64(len(content)), content
+		t.all(content)
+		return nil
+	})
 	return b
 }
 
@@ -91,15 +94,23 @@ func newBody(s Section) *Body {
 	return b
 }
 
+// summed takes the sums while the body is read.
+func (b *Body) summed(t *sums, read func(*Body, *sums) error) (*Body, error) {
+	if err := read(b, t); err != nil {
+		b.Free()
+		return nil, err
+	}
+	b.sum, b.sha256, b.md5 = t.sum, digestOf(t.sha256), digestOf(t.md5)
+	return b, nil
+}
+
 // Sum is the checksum of the body.
 func (b *Body) Sum() CRC { return b.sum }
 
-// load reads the body into a buffer if it is small, and takes its checksum.
-func (b *Body) load(ctx context.Context, algorithm string) error {
+// load reads the body, into a buffer if it is small.
+func (b *Body) load(ctx context.Context, t *sums) error {
 	if b.Length > pieceSize {
-		var err error
-		b.sum, err = b.checksum(ctx, algorithm)
-		return err
+		return b.read(ctx, t)
 	}
 	buffer, release := b.Buffers.get(b.Length), b.Release
 	b.Release = func() {
@@ -112,27 +123,27 @@ func (b *Body) load(ctx context.Context, algorithm string) error {
 	if n, err := b.Source.ReadAt(b.content, b.Offset); int64(n) < b.Length {
 		return b.short(int64(n), err)
 	}
-	b.sum = checksumBytes(algorithm, b.content)
+	t.take(b.content)
 	return nil
 }
 
-func (b *Body) checksum(ctx context.Context, algorithm string) (CRC, error) {
+// read reads the body piece by piece and keeps nothing.
+func (b *Body) read(ctx context.Context, t *sums) error {
 	piece := b.Buffers.get(pieceSize)
 	defer b.Buffers.put(piece)
-	var sum CRC
 	for done := int64(0); done < b.Length; {
 		if err := ctx.Err(); err != nil {
-			return 0, err
+			return err
 		}
 		part := (*piece)[:min(pieceSize, b.Length-done)]
 		n, err := b.Source.ReadAt(part, b.Offset+done)
 		if n < len(part) {
-			return 0, b.short(done+int64(n), err)
+			return b.short(done+int64(n), err)
 		}
-		sum = sum.Update(algorithm, part)
+		t.take(part)
 		done += int64(n)
 	}
-	return sum, nil
+	return nil
 }
 
 // MD5 returns the MD5 of the body, which it reads for that the first time.

@@ -41,17 +41,6 @@ func (c *Client) proven(ctx context.Context, key, algorithm string, b *Body, got
 	}
 }
 
-// Digest takes the digests of a body that its request will need.
-func (c *Client) Digest(ctx context.Context, b *Body) (err error) {
-	if c.wire != nil && c.wire.signsBody {
-		_, err = b.sha256Sum(ctx)
-	}
-	if err == nil && (c.options.Checksum == ChecksumMD5 || c.ChecksumAlgorithm() == ChecksumMD5) {
-		_, err = b.MD5(ctx)
-	}
-	return err
-}
-
 // etag is what a server says of a body that it keeps as it came: its MD5.
 func (b *Body) etag(ctx context.Context) (string, error) {
 	digest, err := b.MD5(ctx)

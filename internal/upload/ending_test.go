@@ -20,7 +20,7 @@ func (endless) Close() error                          { return nil }
 func TestReadingEndsWithItsContext(t *testing.T) {
 	const size = 4 << 40
 	algorithm := s3.ChecksumCRC64NVME
-	u := &Uploader{memory: newMemory(0, nil)}
+	u := &Uploader{client: new(s3.Client), memory: newMemory(0, nil)}
 	f := &fileSource{bodies: u.bodies("huge", algorithm), file: endless{}, size: size, partSize: size}
 	for name, read := range map[string]func(context.Context) error{
 		"for a part":       func(ctx context.Context) error { _, err := f.now(ctx, part{}); return err },

@@ -51,14 +51,11 @@ func (f *fileSource) now(ctx context.Context, p part) (*s3.Body, error) {
 
 // read reads a section and makes sure that the file was still the planned one afterwards.
 func (f *fileSource) read(ctx context.Context, s s3.Section) (*s3.Body, error) {
-	b, err := s3.ReadBody(ctx, f.algorithm, s)
+	b, err := f.client.ReadBody(ctx, f.algorithm, s)
 	if err != nil {
 		return nil, err
 	}
-	if err = f.client.Digest(ctx, b); err == nil {
-		err = f.file.Unchanged()
-	}
-	if err != nil {
+	if err := f.file.Unchanged(); err != nil {
 		b.Free()
 		return nil, err
 	}

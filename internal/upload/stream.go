@@ -153,10 +153,8 @@ func (s *streamSource) make(ctx context.Context, p part, release func()) (*s3.Bo
 		giveBack()
 		return nil, err
 	}
-	b := s3.ContentBody(s.algorithm, (*buffer)[:length], s3.Section{Key: s.key, Sent: s.sent, Release: giveBack})
-	if err = s.client.Digest(ctx, b); err == nil {
-		err = s.remember(p.n, madePart{sum: b.Sum(), length: b.Length, last: last})
-	}
+	b := s.client.ContentBody(s.algorithm, (*buffer)[:length], s3.Section{Key: s.key, Sent: s.sent, Release: giveBack})
+	err = s.remember(p.n, madePart{sum: b.Sum(), length: b.Length, last: last})
 	if err == nil && p.whole && !last {
 		err = errLonger
 	}
