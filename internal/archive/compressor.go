@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,6 +24,10 @@ const (
 
 	// maxBlock is the most bytes that a block of a zstd frame holds (RFC 8878, 3.1.1.2.4).
 	maxBlock = 128 << 10
+	// What a frame of stored blocks has around its content: a head, a head of each block, and
+	// the checksum.
+	storedHead, blockHead, storedSum = 9, 3, 4
+	storedSize                       = storedHead + FrameSize/maxBlock*(blockHead+maxBlock) + storedSum
 )
 
 // mostAtOnce is how many frames are compressed at once, since each takes tables of some MiB.
@@ -34,10 +39,40 @@ type Compressor struct {
 	buffers        sync.Pool
 }
 
-// frameBuffer holds what a frame is made of.
+// frameBuffer holds what a frame is made of, in one piece or where it is in a stored frame.
 type frameBuffer struct {
 	raw            [FrameSize]byte
 	sample, probed []byte
+	// place is where the frame will be, with the content in its blocks; nil for content in raw.
+	place []byte
+	// stored: the last frame that was probed did not compress; the next may not either.
+	stored bool
+}
+
+// begin chooses where the content of the next frame goes, which is to be appended to out.
+func (b *frameBuffer) begin(out []byte) {
+	b.place = nil
+	if b.stored && cap(out)-len(out) >= storedSize {
+		b.place = out[len(out) : len(out)+storedSize]
+	}
+}
+
+// rest is the room for the content from an offset on, as far as it is in one piece.
+func (b *frameBuffer) rest(at int64) []byte {
+	if b.place == nil {
+		return b.raw[at:]
+	}
+	block, within := at/maxBlock, at%maxBlock
+	start := storedHead + block*(blockHead+maxBlock) + blockHead
+	return b.place[start+within : start+maxBlock]
+}
+
+// read copies the content from an offset on.
+func (b *frameBuffer) read(to []byte, at int64) {
+	for len(to) > 0 {
+		n := copy(to, b.rest(at))
+		to, at = to[n:], at+int64(n)
+	}
 }
 
 // NewCompressor returns a compressor of the level asked for; nil if the tar is to be plain.
@@ -68,30 +103,38 @@ func (c *Compressor) most() int { return c.encoder.MaxEncodedSize(FrameSize) }
 
 func (c *Compressor) get() *frameBuffer { return c.buffers.Get().(*frameBuffer) }
 
+func (c *Compressor) put(b *frameBuffer) {
+	b.place = nil
+	c.buffers.Put(b)
+}
+
 // append appends the frame that holds the first length bytes of a buffer. The same bytes
 // give the same frame. What does not compress is stored as it is, which costs nothing.
 func (c *Compressor) append(out []byte, b *frameBuffer, length int64) []byte {
-	raw := b.raw[:length]
-	if length >= leastProbed && !c.compresses(b, raw) {
-		return appendStored(out, raw)
+	if length >= leastProbed {
+		if b.stored = !c.compresses(b, length); b.stored {
+			return b.appendStored(out, length)
+		}
 	}
-	return c.encoder.EncodeAll(raw, out)
+	if b.place != nil {
+		b.read(b.raw[:length], 0)
+	}
+	return c.encoder.EncodeAll(b.raw[:length], out)
 }
 
 // compresses says by samples whether it is worth it.
-func (c *Compressor) compresses(b *frameBuffer, raw []byte) bool {
-	b.sample = b.sample[:0]
-	for i := range samples {
-		at := i * (len(raw) - sampleSize) / (samples - 1)
-		b.sample = append(b.sample, raw[at:at+sampleSize]...)
+func (c *Compressor) compresses(b *frameBuffer, length int64) bool {
+	b.sample = slices.Grow(b.sample[:0], samples*sampleSize)[:samples*sampleSize]
+	for i := range int64(samples) {
+		b.read(b.sample[i*sampleSize:][:sampleSize], i*(length-sampleSize)/(samples-1))
 	}
 	b.probed = c.probe.EncodeAll(b.sample, b.probed[:0])
 	return len(b.probed)*1000 < len(b.sample)*worthwhile
 }
 
 // appendStored appends a zstd frame of stored blocks, with content size and checksum
-// (RFC 8878, 3.1.1).
-func appendStored(out, raw []byte) []byte {
+// (RFC 8878, 3.1.1). Content that is in place already stays there.
+func (b *frameBuffer) appendStored(out []byte, length int64) []byte {
 	const (
 		magic = 0xFD2FB528
 		// Content size of four bytes, single segment, checksum.
@@ -99,15 +142,23 @@ func appendStored(out, raw []byte) []byte {
 	)
 	out = binary.LittleEndian.AppendUint32(out, magic)
 	out = append(out, descriptor)
-	out = binary.LittleEndian.AppendUint32(out, uint32(len(raw)))
-	for rest := raw; len(rest) > 0; {
-		n := min(len(rest), maxBlock)
+	out = binary.LittleEndian.AppendUint32(out, uint32(length))
+	sum := xxhash.New()
+	for at := int64(0); at < length; {
+		n := min(length-at, maxBlock)
 		header := uint32(n) << 3
-		if n == len(rest) {
+		if at+n == length {
 			header |= 1
 		}
 		out = append(out, byte(header), byte(header>>8), byte(header>>16))
-		out, rest = append(out, rest[:n]...), rest[n:]
+		block := b.rest(at)[:n]
+		_, _ = sum.Write(block)
+		if b.place != nil {
+			out = out[:len(out)+len(block)]
+		} else {
+			out = append(out, block...)
+		}
+		at += n
 	}
-	return binary.LittleEndian.AppendUint32(out, uint32(xxhash.Sum64(raw)))
+	return binary.LittleEndian.AppendUint32(out, uint32(sum.Sum64()))
 }

@@ -40,8 +40,11 @@ func TestWhatDoesNotCompressIsStored(t *testing.T) {
 		if again := c.append(nil, b, int64(length)); !bytes.Equal(frame, again) {
 			t.Errorf("%s: the same bytes give two frames", name)
 		}
-		if stored := bytes.Equal(frame, appendStored(nil, tc.content)); stored != tc.stored {
+		if stored := bytes.Equal(frame, b.appendStored(nil, int64(length))); stored != tc.stored {
 			t.Errorf("%s: stored %v, want %v", name, stored, tc.stored)
+		}
+		if inPlace := frameInPlace(c, b, tc.content); !bytes.Equal(frame, inPlace) {
+			t.Errorf("%s: of content that is in place already the same bytes give another frame", name)
 		}
 		if len(frame) > c.most() {
 			t.Errorf("%s: a frame of %d bytes, at most %d are expected", name, len(frame), c.most())
@@ -50,6 +53,17 @@ func TestWhatDoesNotCompressIsStored(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// frameInPlace returns the frame of content that was read to where it is if it is stored.
+func frameInPlace(c *Compressor, b *frameBuffer, content []byte) []byte {
+	out := make([]byte, len("before"), len("before")+c.most())
+	b.stored = true
+	b.begin(out)
+	for at := 0; at < len(content); {
+		at += copy(b.rest(int64(at)), content[at:])
+	}
+	return c.append(out, b, int64(len(content)))[len("before"):]
 }
 
 // sameFrame reads a frame with content size and checksum.

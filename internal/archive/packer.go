@@ -133,7 +133,7 @@ func (p *Packer) makeNext(ctx context.Context, buf []byte) (length int, err erro
 // compress fills buf with as many frames as are sure to fit.
 func (p *Packer) compress(ctx context.Context, buf []byte) (int, error) {
 	b := p.compressor.get()
-	defer p.compressor.buffers.Put(b)
+	defer p.compressor.put(b)
 	out := buf[:0]
 	for len(out)+p.compressor.most() <= len(buf) {
 		if err := p.advance(ctx); err != nil {
@@ -143,7 +143,8 @@ func (p *Packer) compress(ctx context.Context, buf []byte) (int, error) {
 			break
 		}
 		start := p.size
-		length, err := p.frame(ctx, &b.raw)
+		b.begin(out)
+		length, err := p.frame(ctx, b)
 		if err != nil {
 			return 0, err
 		}
@@ -159,7 +160,7 @@ func (p *Packer) compress(ctx context.Context, buf []byte) (int, error) {
 // frame reads what the next frame is to hold: whole members, as many as fit, or
 // a piece of one that is larger than a frame. So a member that fits into a frame
 // is never spread over two.
-func (p *Packer) frame(ctx context.Context, raw *[FrameSize]byte) (length int64, err error) {
+func (p *Packer) frame(ctx context.Context, b *frameBuffer) (length int64, err error) {
 	for length < FrameSize {
 		if err := p.advance(ctx); err != nil {
 			return 0, err
@@ -167,7 +168,7 @@ func (p *Packer) frame(ctx context.Context, raw *[FrameSize]byte) (length int64,
 		if p.done() || p.at == 0 && length > 0 && length+p.current.length() > FrameSize {
 			break
 		}
-		length += int64(p.step(raw[length:]))
+		length += int64(p.step(b.rest(length)))
 	}
 	return length, nil
 }
@@ -271,7 +272,7 @@ func (p *Packer) refill(ctx context.Context, n int, buf []byte) (length int, las
 	}
 	out := buf[:0]
 	b := p.compressor.get()
-	defer p.compressor.buffers.Put(b)
+	defer p.compressor.put(b)
 	for _, f := range p.frames[from.frame:to.frame] {
 		if err := p.readAt(ctx, b.raw[:f.tarLength], f.tar); err != nil {
 			return 0, false, err
