@@ -149,11 +149,12 @@ generate: $(TOOLS)/controller-gen ## Generate deep copies of the API types.
 	$(TOOLS)/controller-gen object paths=./api/...
 
 .PHONY: manifests
-manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role, also for the chart.
+manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role, also for the chart, and the JSON schemas of our kinds.
 	$(TOOLS)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(TOOLS)/controller-gen rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
 	cp config/crd/bases/*.yaml charts/cargoship/files/crds/
 	cp config/rbac/role.yaml charts/cargoship/files/manager-role.yaml
+	go run ./hack/docs/schemas config/crd/bases docs/schemas/crd
 
 .PHONY: docs
 docs: $(TOOLS)/crd-ref-docs ## Generate the references of the API and the metrics, docs/api.md and docs/metrics.md.

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-generated=(api config/crd/bases config/rbac/role.yaml charts/cargoship/files docs/api.md docs/metrics.md)
+generated=(api config/crd/bases config/rbac/role.yaml charts/cargoship/files docs/api.md docs/metrics.md docs/schemas/crd)
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 failed=0

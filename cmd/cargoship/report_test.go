@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,9 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"cargoship.dev/operator/docs/schemas"
+	"cargoship.dev/operator/docs/schemas/schematest"
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/report"
 )
@@ -24,23 +22,7 @@ func (d *destination) reported(args ...string) []string {
 // keepsToSchema fails the test unless a JSON text keeps to the schema of reports.
 func keepsToSchema(t *testing.T, text string) {
 	t.Helper()
-	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemas.Report))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("report.json", schema); err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := c.Compile("report.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := compiled.Validate(doc); err != nil {
+	if err := schematest.Compile(t, schemas.Report).Validate(t, []byte(text)); err != nil {
 		t.Error(err)
 	}
 }

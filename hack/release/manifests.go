@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -96,4 +98,28 @@ func krewManifest(p *plan, archives []packed) ([]byte, error) {
 		})
 	}
 	return yaml.Marshal(plugin)
+}
+
+// writeSchemas copies the JSON schemas of our kinds, for editors and linters.
+func writeSchemas(p *plan, dir string) error {
+	files, err := filepath.Glob(filepath.Join(p.source, "docs", "schemas", "crd", "*.json"))
+	if err == nil && len(files) == 0 {
+		err = errors.New("docs/schemas/crd has none; make manifests writes them")
+	}
+	if err != nil {
+		return fmt.Errorf("copy the schemas of the CRDs: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "schemas"), 0o755); err != nil { //nolint:gosec // Everybody may read a release.
+		return fmt.Errorf("copy the schemas of the CRDs: %w", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("copy the schemas of the CRDs: %w", err)
+		}
+		if err := writeFile(dir, filepath.Join("schemas", filepath.Base(file)), content); err != nil {
+			return err
+		}
+	}
+	return nil
 }

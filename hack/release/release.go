@@ -92,6 +92,9 @@ func assemble(ctx context.Context, p *plan, built []program, dir string) ([]thin
 	if err := writeFile(dir, "install.yaml", install); err != nil {
 		return nil, err
 	}
+	if err := writeSchemas(p, dir); err != nil {
+		return nil, err
+	}
 	say("making archives")
 	return things, writeArchives(p, built, dir)
 }

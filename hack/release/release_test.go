@@ -32,7 +32,7 @@ func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
 	if diff := cmp.Diff(sums(a), sums(b)); diff != "" {
 		t.Errorf("two releases of the same source differ (-first +second):\n%s", diff)
 	}
-	for _, name := range []string{"cargoship-1.2.3.tgz", "install.yaml", "krew.yaml", "SHA256SUMS", "SHA256SUMS.sig", "cosign.pub", "oci/index.json",
+	for _, name := range []string{"cargoship-1.2.3.tgz", "install.yaml", "schemas/archivetransfer-transfer-v1alpha1.json", "krew.yaml", "SHA256SUMS", "SHA256SUMS.sig", "cosign.pub", "oci/index.json",
 		"cargoship_1.2.3_linux_amd64.tar.gz", "cargoship_1.2.3_linux_arm64.tar.gz", "cargoship_1.2.3_darwin_amd64.tar.gz",
 		"cargoship_1.2.3_darwin_arm64.tar.gz", "cargoship_1.2.3_windows_amd64.zip", "cargoship_1.2.3_windows_amd64.spdx.json"} {
 		if len(a[name]) == 0 {

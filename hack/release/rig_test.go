@@ -38,7 +38,7 @@ const (
 func source(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, path := range []string{"charts/cargoship", "config"} {
+	for _, path := range []string{"charts/cargoship", "config", "docs/schemas/crd"} {
 		if err := os.CopyFS(filepath.Join(dir, path), os.DirFS(filepath.Join(repository, path))); err != nil {
 			t.Fatal(err)
 		}

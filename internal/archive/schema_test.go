@@ -5,36 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"cargoship.dev/operator/docs/schemas"
+	"cargoship.dev/operator/docs/schemas/schematest"
 )
-
-func compile(tb testing.TB, schema []byte) *jsonschema.Schema {
-	tb.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("schema.json", doc); err != nil {
-		tb.Fatal(err)
-	}
-	s, err := c.Compile("schema.json")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s
-}
-
-func validate(tb testing.TB, s *jsonschema.Schema, raw []byte) error {
-	tb.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s.Validate(doc)
-}
 
 func TestManifestsKeepToTheirSchema(t *testing.T) {
 	for algorithm, field := range map[DigestAlgorithm]string{DigestCRC64NVME: "crc64nvme", DigestSHA256: "sha256"} {
@@ -71,8 +44,8 @@ func testManifestSchema(t *testing.T, algorithm DigestAlgorithm, field string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema := compile(t, schemas.Manifest)
-	if err := validate(t, schema, raw); err != nil {
+	schema := schematest.Compile(t, schemas.Manifest)
+	if err := schema.Validate(t, raw); err != nil {
 		t.Error(err)
 	}
 	for name, wrong := range map[string][2]string{
@@ -80,14 +53,14 @@ func testManifestSchema(t *testing.T, algorithm DigestAlgorithm, field string) {
 		"outcome": {`"outcome":"Done"`, `"outcome":"Perhaps"`}, "frame": {`"tarOffset":`, `"tarOffset":-1`},
 	} {
 		damaged := bytes.ReplaceAll(raw, []byte(wrong[0]), []byte(wrong[1]))
-		if err := validate(t, schema, damaged); err == nil {
+		if err := schema.Validate(t, damaged); err == nil {
 			t.Errorf("a wrong %s passes", name)
 		}
 	}
 }
 
 func TestIndexesKeepToTheirSchema(t *testing.T) {
-	schema := compile(t, schemas.Index)
+	schema := schematest.Compile(t, schemas.Index)
 	packed := tarLayout(Zstd)
 	packed.Run = packed.UID
 	for _, l := range []Layout{packed, tarLayout(Plain), mirror("a", "b")} {
@@ -98,16 +71,16 @@ func TestIndexesKeepToTheirSchema(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := validate(t, schema, raw); err != nil {
+		if err := schema.Validate(t, raw); err != nil {
 			t.Error(err)
 		}
-		if err := validate(t, schema, bytes.ReplaceAll(raw, []byte(`"manifests"`), []byte(`"manifest"`))); err == nil {
+		if err := schema.Validate(t, bytes.ReplaceAll(raw, []byte(`"manifests"`), []byte(`"manifest"`))); err == nil {
 			t.Error("an index without the number of manifests passes")
 		}
 		for name, wrong := range map[string][2]string{
 			"digest": {`"digests": "0`, `"digests": "x`}, "outcomes": {`"failed"`, `"faild"`}, "count": {`"files": 1`, `"files": -1`},
 		} {
-			if err := validate(t, schema, bytes.ReplaceAll(raw, []byte(wrong[0]), []byte(wrong[1]))); err == nil {
+			if err := schema.Validate(t, bytes.ReplaceAll(raw, []byte(wrong[0]), []byte(wrong[1]))); err == nil {
 				t.Errorf("a wrong %s passes", name)
 			}
 		}
