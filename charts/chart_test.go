@@ -32,7 +32,7 @@ func everything() []string {
 	return []string{
 		"priorityClass.create=true", "priorityClass.name=cargoship", "flowSchema.enabled=true", "allowHostPathSources=true", "allowNFSSources=true",
 		"metrics.serviceMonitor.enabled=true", "metrics.rules.enabled=true", "metrics.dashboard.enabled=true",
-		"podLabels.team=data", "apiBudget=500", "logLevel=debug", "volumePopulator.enabled=true", "imagePullSecrets[0].name=registry",
+		"podLabels.team=data", "apiBudget=500", "logLevel=debug", "volumePopulator.enabled=true", "notifications.url=https://receiver.test/hook", "notifications.secretName=notifications", "imagePullSecrets[0].name=registry",
 	}
 }
 
@@ -69,7 +69,7 @@ func TestSwitchesMakeTheirObjects(t *testing.T) {
 	manager := objects["Deployment/cargoship-controller-manager"]
 	containers, _, _ := unstructured.NestedSlice(manager, "spec", "template", "spec", "containers")
 	args := fmt.Sprint(containers[0].(map[string]any)["args"])
-	for _, flag := range []string{"--allow-host-path-sources", "--allow-nfs-sources", "--log-level=debug"} {
+	for _, flag := range []string{"--allow-host-path-sources", "--allow-nfs-sources", "--log-level=debug", "--notify-url=https://receiver.test/hook", "--notify-key-file=/etc/cargoship/notifications/key"} {
 		if !strings.Contains(args, flag) {
 			t.Errorf("the manager's arguments %s lack %s", args, flag)
 		}

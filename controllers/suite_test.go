@@ -84,6 +84,11 @@ func startManager(allowed ...lifecycle.AllowedSources) (stop func()) {
 	Expect((&policy.Reconciler{
 		Client: mgr.GetClient(), Clock: clock.RealClock{}, Recorder: mgr.GetEventRecorder("cargoship"), Metrics: m,
 	}).SetupWithManager(mgr)).To(Succeed())
+	return start(mgr)
+}
+
+// start runs a manager until stop is called, which waits for it.
+func start(mgr ctrl.Manager) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()

@@ -31,9 +31,11 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/coordinator"
 	"cargoship.dev/operator/controllers/lifecycle"
+	notifycontroller "cargoship.dev/operator/controllers/notify"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/controllers/policy"
 	"cargoship.dev/operator/internal/metrics"
+	"cargoship.dev/operator/internal/notify"
 	"cargoship.dev/operator/internal/schema"
 )
 
@@ -73,6 +75,8 @@ type options struct {
 	allowed         lifecycle.AllowedSources
 	populates       bool
 	apiBudget       int
+	notifyURL       string
+	notifyKeyFile   string
 	logLevel        string
 	logFormat       string
 }
@@ -112,6 +116,8 @@ func command() *cobra.Command {
 	f.BoolVar(&o.allowed.NFS, "allow-nfs-sources", false, "allow nfs sources: anyone who may create ArchiveTransfers can then read, as any user ID, every export that the nodes can mount")
 	f.BoolVar(&o.populates, "allow-volume-populator", false, "let ArchiveRestores populate claims that name them in spec.dataSourceRef, for which the manager changes PersistentVolumes")
 	f.IntVar(&o.apiBudget, "api-budget", defaultAPIBudget, "requests per second that the manager and the workers of a destination make of the API server; large fleets send with few workers at first, and report less often, for it")
+	f.StringVar(&o.notifyURL, "notify-url", "", "send an event (CloudEvents) to this URL when a transfer or a restore ends; off by default")
+	f.StringVar(&o.notifyKeyFile, "notify-key-file", "", "file of the key that events are signed with (required by --notify-url)")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
 	return cmd
@@ -139,6 +145,9 @@ func newManager(ctx context.Context, o options) (ctrl.Manager, error) {
 	}
 	if o.apiBudget < leastAPIBudget {
 		return nil, usageError{fmt.Errorf("--api-budget is %d; it must be at least %d", o.apiBudget, leastAPIBudget)}
+	}
+	if o.notifyURL == "" && o.notifyKeyFile != "" {
+		return nil, usageError{errors.New("--notify-key-file has no use without --notify-url")}
 	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
@@ -218,11 +227,30 @@ func setup(mgr ctrl.Manager, o options) error {
 	if err := policies.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("register the policy reconciler: %w", err)
 	}
+	if err := setupNotifications(mgr, o, m); err != nil {
+		return err
+	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("register the health check: %w", err)
 	}
 	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("register the readiness check: %w", err)
+	}
+	return nil
+}
+
+// setupNotifications tells a receiver of what has ended, if there is one.
+func setupNotifications(mgr ctrl.Manager, o options, m *metrics.Metrics) error {
+	if o.notifyURL == "" {
+		return nil
+	}
+	sender, err := notify.NewSender(o.notifyURL, o.notifyKeyFile, clock.RealClock{})
+	if err != nil {
+		return usageError{fmt.Errorf("--notify-url and --notify-key-file: %w", err)}
+	}
+	told := &notifycontroller.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Sender: sender, Metrics: m}
+	if err := told.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("register the reconciler of notifications: %w", err)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Metrics struct {
 	transitions             *prometheus.CounterVec
 	ignored                 *prometheus.CounterVec
 	writes                  *prometheus.CounterVec
+	notified                *prometheus.CounterVec
 	parked, waiting         *prometheus.GaugeVec
 	policy                  *prometheus.GaugeVec
 	decide, tick, wrote     *prometheus.HistogramVec
@@ -77,6 +78,7 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		transitions: counter("congestion_transitions_total", "State changes of a domain's congestion controller.", []string{"domain", "from", "to", "cause"}),
 		ignored:     counter("reports_ignored_total", "Reports ignored because they were impossible, or named what the worker was not granted.", []string{"domain"}),
 		writes:      counter("api_writes_total", "Writes of the coordinator to the API server, by kind of object.", []string{"kind"}),
+		notified:    counter("notifications_total", "Attempts to tell a receiver of a transfer or a restore that has ended, by outcome: delivered or failed.", []string{"outcome"}),
 		parked:      gauge("parked_transfers", "Transfers whose coordination failed and will be retried, by domain.", []string{"domain"}),
 		waiting:     gauge("writes_waiting", "Objects that the coordinator has decided on and the API server does not hold yet, by domain.", []string{"domain"}),
 		policy:      gauge("policy_limit", "Limits of a CoordinationPolicy in force, by kind: bytes_per_second, requests_per_second or requests_in_flight; absent where there is none.", []string{"policy", "kind"}),
@@ -102,7 +104,7 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 		}
 	}
 	for _, c := range []prometheus.Collector{m.window, m.rate, m.throttled, m.service,
-		m.reportAge, m.requests, m.sent, m.hedged, m.transitions, m.ignored, m.writes, m.parked, m.waiting, m.policy, m.decide, m.tick, m.wrote} {
+		m.reportAge, m.requests, m.sent, m.hedged, m.transitions, m.ignored, m.writes, m.notified, m.parked, m.waiting, m.policy, m.decide, m.tick, m.wrote} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -283,6 +285,15 @@ func (m *Metrics) ForgetPolicy(policy string) {
 // Transition counts a change of state of a domain's congestion controller.
 func (m *Metrics) Transition(domain, from, to, cause string) {
 	m.transitions.WithLabelValues(domain, from, to, cause).Inc()
+}
+
+// Notified counts an attempt to tell a receiver of an end.
+func (m *Metrics) Notified(delivered bool) {
+	outcome := "failed"
+	if delivered {
+		outcome = "delivered"
+	}
+	m.notified.WithLabelValues(outcome).Inc()
 }
 
 // IgnoredReport counts a report that was ignored as impossible.

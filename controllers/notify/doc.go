@@ -1,0 +1,3 @@
+// Package notify tells a receiver of each transfer and restore that has ended, once it has
+// answered that it knows.
+package notify

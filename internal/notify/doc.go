@@ -1,0 +1,3 @@
+// Package notify tells a receiver that a transfer or a restore has ended: as a CloudEvent over HTTP,
+// signed as Standard Webhooks are.
+package notify
