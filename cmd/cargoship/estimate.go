@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,12 +35,12 @@ type estimateFlags struct {
 	months    float64
 	sse       string
 	bucketKey bool
-	asJSON    bool
+	output    outputFlags
 }
 
 func (f *estimateFlags) add(flags *pflag.FlagSet) {
 	f.addTerms(flags)
-	flags.BoolVar(&f.asJSON, "json", false, "print the estimate as a JSON object")
+	f.output.add(flags, "print the estimate as a JSON object")
 }
 
 // addTerms adds those that say what is priced.
@@ -89,7 +88,7 @@ func newEstimateCommand() *cobra.Command {
 				}
 				ways = append(ways, estimate.NewWay(run, table, terms))
 			}
-			return newEstimated(ways, table, terms).print(cmd.OutOrStdout(), f.asJSON)
+			return newEstimated(ways, table, terms).print(cmd.OutOrStdout(), f.output)
 		},
 	}
 	packing.add(cmd.Flags(), &layout)
@@ -117,9 +116,9 @@ func (e estimated) ways() []estimate.Way {
 	return []estimate.Way{e.Way, *e.Other}
 }
 
-func (e estimated) print(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(e)
+func (e estimated) print(w io.Writer, o outputFlags) error {
+	if !o.forPeople() {
+		return o.print(w, e)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, way := range e.ways() {

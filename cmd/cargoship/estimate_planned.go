@@ -46,7 +46,7 @@ func newPlannedEstimateCommand(in place) *cobra.Command {
 				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "warning: the source is still being listed: this is what it has listed so far")
 			}
 			way := estimate.NewWay(run, table, terms)
-			return newEstimated([]estimate.Way{way}, table, terms).print(cmd.OutOrStdout(), f.asJSON)
+			return newEstimated([]estimate.Way{way}, table, terms).print(cmd.OutOrStdout(), f.output)
 		},
 	}
 	addDestinationFlags(cmd.Flags(), &destination)

@@ -60,7 +60,7 @@ func newPruneCommand() *cobra.Command {
 			p, err := restore.Prune(cmd.Context(), restore.PruneOptions{
 				Bucket: client, Base: base, Before: time.Now().Add(-age), KeepLast: keepLast, Remove: yes,
 			})
-			if printErr := printResult(cmd.OutOrStdout(), p, describePruned(p, yes), asJSON); err == nil {
+			if printErr := printResult(cmd.OutOrStdout(), p, describePruned(p, yes), outputFlags{asJSON: asJSON}); err == nil {
 				err = printErr
 			}
 			return err

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,13 +25,13 @@ type catalogFlags struct {
 	place       place
 	destination s3.Options
 	uid         string
-	asJSON      bool
+	output      outputFlags
 }
 
 func (f *catalogFlags) add(cmd *cobra.Command, json string) {
 	addDestinationFlags(cmd.Flags(), &f.destination)
 	cmd.Flags().StringVar(&f.uid, "transfer", "", "the run, as UID, NAME or NAME@TIME; "+f.place.otherwise+" by default")
-	cmd.Flags().BoolVar(&f.asJSON, "json", false, json)
+	f.output.add(cmd.Flags(), json)
 	cmd.ValidArgsFunction = f.place.complete
 }
 
@@ -90,7 +89,7 @@ func newListCommand(in place) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return list(cmd, c, selection, f.asJSON)
+				return list(cmd, c, selection, f.output)
 			})
 		},
 	}
@@ -118,9 +117,8 @@ type listed struct {
 	Reason    string `json:"reason,omitempty"`
 }
 
-func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, asJSON bool) error {
+func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, o outputFlags) error {
 	w := cmd.OutOrStdout()
-	lines := json.NewEncoder(w)
 	unread := 0
 	warned := len(c.Warnings)
 	for m, err := range c.Select(cmd.Context(), selection) {
@@ -138,10 +136,10 @@ func list(cmd *cobra.Command, c *restore.Catalog, selection restore.Selection, a
 				continue
 			}
 			l := describe(m, f)
-			if asJSON {
-				err = lines.Encode(l)
-			} else {
+			if o.forPeople() {
 				_, err = fmt.Fprintln(w, l.line())
+			} else {
+				err = o.printItem(w, l)
 			}
 			if err != nil {
 				return err
@@ -281,7 +279,7 @@ func (f *restoreFlags) run(cmd *cobra.Command) error {
 	f.thaw.tellThawing(stderr, s)
 	text := fmt.Sprintf("%d files, %s restored; %d existed, attributes corrected on %d of them; %d failed, %d never archived, %d with incomplete attributes",
 		s.Files, convert.Bytes(s.Bytes), s.Present, s.Corrected, s.Failed, s.Missing, s.AttributesFailed)
-	if printErr := printResult(cmd.OutOrStdout(), s, text, f.asJSON); err == nil {
+	if printErr := printResult(cmd.OutOrStdout(), s, text, f.output); err == nil {
 		err = printErr
 	}
 	if err != nil {
@@ -317,7 +315,7 @@ func newVerifyCommand(in place) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) error {
-				return runVerify(cmd, c, readBack, f.asJSON)
+				return runVerify(cmd, c, readBack, f.output)
 			})
 		},
 	}
@@ -326,7 +324,7 @@ func newVerifyCommand(in place) *cobra.Command {
 	return cmd
 }
 
-func runVerify(cmd *cobra.Command, c *restore.Catalog, readBack, asJSON bool) error {
+func runVerify(cmd *cobra.Command, c *restore.Catalog, readBack bool, o outputFlags) error {
 	bar := newBar(cmd.ErrOrStderr(), planned(c), "verifying")
 	v, err := restore.Verify(cmd.Context(), restore.VerifyOptions{
 		Catalog: c, ReadBack: readBack,
@@ -340,7 +338,7 @@ func runVerify(cmd *cobra.Command, c *restore.Catalog, readBack, asJSON bool) er
 	}
 	text := fmt.Sprintf("%d objects with %d files, %s, verified; %d wrong, %d never archived",
 		v.Objects, v.Files, convert.Bytes(v.Bytes), v.Wrong, v.Missing)
-	if printErr := printResult(cmd.OutOrStdout(), v, text, asJSON); err == nil {
+	if printErr := printResult(cmd.OutOrStdout(), v, text, o); err == nil {
 		err = printErr
 	}
 	if err == nil && v.Wrong > 0 {
@@ -357,9 +355,9 @@ func planned(c *restore.Catalog) (bytes int64) {
 	return bytes
 }
 
-func printResult(w io.Writer, result any, text string, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(result)
+func printResult(w io.Writer, result any, text string, o outputFlags) error {
+	if !o.forPeople() {
+		return o.print(w, result)
 	}
 	_, err := fmt.Fprintln(w, text)
 	return err
