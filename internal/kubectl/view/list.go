@@ -121,7 +121,7 @@ func limitCell(item Item) cell {
 	switch item.Answer.LimitedBy {
 	case "", explain.Ended, explain.Unknown:
 		return cell{"-", plain}
-	case explain.Blocked, explain.NoLeader, explain.Quota, v1alpha1.LimitOutage:
+	case explain.Blocked, explain.Budget, explain.NoLeader, explain.Quota, v1alpha1.LimitOutage:
 		return cell{string(item.Answer.LimitedBy), red}
 	case v1alpha1.LimitPolicer:
 		return cell{string(item.Answer.LimitedBy), yellow}
