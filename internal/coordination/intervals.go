@@ -25,7 +25,7 @@ func (c *PipelineCoordinator) configure() {
 		t.terms.BaseInterval = max(t.terms.BaseInterval, stretched)
 		t.terms.Duration = leaseDuration(t.terms)
 		t.terms.Lifetime, t.terms.Coasting = protocol.Lifetime(t.terms.Duration), t.spec.Config.CoastingTime
-		t.work.BaseInterval = t.terms.BaseInterval
+		t.work.BaseInterval, t.work.Large = t.terms.BaseInterval, idle > 0
 	}
 	if live && law != c.control.Config() {
 		c.control.Configure(law)

@@ -94,6 +94,9 @@ func TestTheHandsFollowTheWindow(t *testing.T) {
 	if w.serves = 10; w.holdings[0].ahead() != protocol.MaxPipelineDepth {
 		t.Errorf("%d archives ahead on one prefix, want what a grant can list", w.holdings[0].ahead())
 	}
+	if w.transfer.Large = true; w.holdings[0].ahead() > w.transfer.Config.PipelineDepth {
+		t.Errorf("%d archives ahead on one of ten prefixes in a large fleet, want the pipeline's depth at most", w.holdings[0].ahead())
+	}
 }
 
 // A worker that ends archives faster than they are assigned is given more ahead.

@@ -74,12 +74,15 @@ func (c *Holdings) depth() int {
 }
 
 // ahead is how many archives of the prefix, which has a window, the worker may hold
-// before the end: PipelineDepth for each prefix that it serves, and of all these by
+// before the end: PipelineDepth for each prefix that it serves, or in a large fleet for all, and of these by
 // its window here. A worker has most of its window on one prefix, and would send what
 // is PipelineDepth archives there before it is given more.
 func (c *Holdings) ahead() int {
 	w := c.worker
-	depth := float64(w.transfer.Config.PipelineDepth * w.serves)
+	depth := float64(w.transfer.Config.PipelineDepth)
+	if !w.transfer.Large {
+		depth *= float64(w.serves)
+	}
 	depth = max(depth, aheadIntervals*w.completionRate*w.transfer.BaseInterval.Seconds())
 	return min(max(1, int(depth)*c.Window/max(1, w.granting)), protocol.MaxPipelineDepth)
 }

@@ -28,6 +28,9 @@ type TransferScheduler struct {
 	Config protocol.Config
 	// BaseInterval is the interval between the reports of its workers while nothing asks for faster ones.
 	BaseInterval time.Duration
+	// Large: in a large fleet a lease with many archives costs the API server too much, so that
+	// PipelineDepth is for all prefixes of a worker together.
+	Large bool
 
 	spare  []*holding // to be used again
 	offers []offer    // scratch of refill
