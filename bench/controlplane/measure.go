@@ -118,7 +118,7 @@ func run(ctx context.Context, root string, workers int, length time.Duration) (m
 	if err := m.watch(ctx, r, f, length); err != nil {
 		return m, err
 	}
-	m.Lost, m.Restarts = f.lost.Load(), r.keeper.restarts.Load()
+	m.Lost, m.Restarts = f.lost.Load(), r.keeper.Restarts()
 	err = m.weigh(ctx, r, at)
 	return m, err
 }

@@ -21,6 +21,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/test/kit"
 	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/process"
 	"cargoship.dev/operator/test/kit/product"
 )
 
@@ -29,6 +30,11 @@ const (
 	managerAccount  = "cargoship-controller-manager"
 	namespace       = "bench"
 	nodeName        = "node"
+
+	// stopTime is how long the manager may take to end.
+	stopTime = 10 * time.Second
+	// restartPause is the kubelet's before it starts a container again for the first time.
+	restartPause = 10 * time.Second
 )
 
 // rig is a control plane with CargoShip installed, and the manager as a process of its own.
@@ -37,7 +43,7 @@ type rig struct {
 	admin   client.Client
 	raw     kubernetes.Interface
 	metrics string // address of the manager's
-	keeper  *keeper
+	keeper  *process.Keeper
 	dir     string
 	assets  string
 }
@@ -112,7 +118,7 @@ func (r *rig) startManager(ctx context.Context, root string) error {
 		return err
 	}
 	command := func() *exec.Cmd { return r.command(filepath.Join(root, "bin", "manager"), kubeconfig) }
-	r.keeper, err = keep(filepath.Join(r.dir, "manager.log"), command)
+	r.keeper, err = process.Keep(filepath.Join(r.dir, "manager.log"), command, restartPause)
 	return err
 }
 
@@ -140,7 +146,7 @@ func freeAddress(ctx context.Context) (string, error) {
 func (r *rig) stop() error {
 	var errs []error
 	if r.keeper != nil {
-		errs = append(errs, r.keeper.stop())
+		errs = append(errs, r.keeper.Stop(stopTime))
 	}
 	if r.cluster != nil {
 		errs = append(errs, r.cluster.Stop())

@@ -90,7 +90,7 @@ func (s *stage) follow(ctx context.Context, v *view) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", transfer, context.Cause(ctx))
-		case <-s.Manager.Done():
+		case <-s.Manager.Ended():
 			return fmt.Errorf("the manager ended first: %w", cmp.Or(s.Manager.Err(), errExitZero))
 		case <-tick.C:
 		}

@@ -29,6 +29,8 @@ const (
 	workerImage     = "cargoship/worker:local"
 	// managerGrace is how long the manager may take to give its leadership back.
 	managerGrace = 10 * time.Second
+	// managerPause is after what time a manager that ended by itself is started again.
+	managerPause = time.Second
 )
 
 // Options say where a Product finds its programs and keeps its files.
@@ -50,8 +52,9 @@ type Product struct {
 	Cluster *kit.Cluster
 	S3      *kit.S3
 	Agent   *nodeagent.Agent
-	// Manager is the manager's process, nil while none runs.
-	Manager *process.Process
+	// Manager keeps the manager's process, nil while none runs: one that gets no processor for long
+	// enough loses its leadership, and ends.
+	Manager *process.Keeper
 	// Assets is the directory of the control plane's programs.
 	Assets string
 
@@ -130,7 +133,7 @@ func (p *Product) binary(name string) (string, error) {
 	return path, nil
 }
 
-// StartManager runs the manager with the rights of its ServiceAccount and no other.
+// StartManager runs the manager, again whenever it ends, with the rights of its ServiceAccount and no other.
 func (p *Product) StartManager(ctx context.Context) error {
 	program, err := p.binary("manager")
 	if err != nil {
@@ -140,19 +143,15 @@ func (p *Product) StartManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(p.opts.Dir, "manager.log"))
-	if err != nil {
-		return fmt.Errorf("create the manager's log: %w", err)
-	}
-	defer func() { _ = log.Close() }() // the child has its own descriptor
-	cmd := exec.Command(program, append([]string{
-		"--leader-elect", "--leader-election-namespace=" + systemNamespace,
-		"--metrics-bind-address=0", "--health-probe-bind-address=0",
-		"--worker-image=" + workerImage, "--log-format=text", "--allow-volume-populator",
-	}, p.opts.ManagerArgs...)...)
-	cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "HOME=" + p.opts.Dir, "PATH=" + os.Getenv("PATH")}
-	cmd.Stdout, cmd.Stderr = log, log
-	p.Manager, err = process.Start(cmd)
+	p.Manager, err = process.Keep(filepath.Join(p.opts.Dir, "manager.log"), func() *exec.Cmd {
+		cmd := exec.Command(program, append([]string{
+			"--leader-elect", "--leader-election-namespace=" + systemNamespace,
+			"--metrics-bind-address=0", "--health-probe-bind-address=0",
+			"--worker-image=" + workerImage, "--log-format=text", "--allow-volume-populator",
+		}, p.opts.ManagerArgs...)...)
+		cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "HOME=" + p.opts.Dir, "PATH=" + os.Getenv("PATH")}
+		return cmd
+	}, managerPause)
 	return err
 }
 
