@@ -30,9 +30,10 @@ const (
 	// leaves the API server the time to take in their leases.
 	readFirst = 200 * time.Millisecond
 	readLast  = 4 * time.Second
-	// readPending is how soon a worker looks whether its first report has been answered, and
-	// four times as late each time that it has not.
+	// readPending is how soon a worker looks whether its first report has been answered, later by
+	// pendingPart of the interval where that is more, and twice as late each time that it has not.
 	readPending = 1500 * time.Millisecond
+	pendingPart = 8
 	// readAgainMost bounds the pause after reads that failed or took long.
 	readAgainMost = 5 * time.Second
 	// A worker rests restAfterRead times as long as its last read took, so that a fleet that waits
@@ -176,9 +177,10 @@ func (a *Agent) readInterval(looks int) time.Duration {
 	case a.lease.Spec.ReportInterval.Duration <= 0:
 		return readFirst
 	}
-	pause := protocol.ReadInterval(a.lease.Spec.ReportInterval.Duration)
+	interval := a.lease.Spec.ReportInterval.Duration
+	pause := protocol.ReadInterval(interval)
 	if a.lease.Spec.AcknowledgedInstance != a.options.Instance && a.pending < protocol.ReadsPerReport {
-		pause = min(pause, jittered(readPending<<(2*a.pending)))
+		pause = min(pause, jittered(max(readPending, interval/pendingPart)<<a.pending))
 		a.pending++
 	}
 	return pause
