@@ -34,6 +34,11 @@ demo: build ## Run the whole product on this machine and verify every byte (DEMO
 	@go build -o bin/demo ./hack/demo
 	@exec bin/demo --packing '$(or $(PACKING),objects)' $(if $(DEMO_DATA),--data '$(DEMO_DATA)') $(if $(filter 1 true yes,$(KEEP)),--keep)
 
+.PHONY: playground
+playground: build ## Run CargoShip on this machine with a little data, for docs/tutorial.md, until interrupted.
+	@go build -o bin/playground.program ./hack/playground
+	@exec bin/playground.program
+
 # Where releases go, the version (the chart's by default), the registry to push to, and a key of cosign.
 RELEASES ?= bin/releases
 VERSION ?= $(shell awk '$$1 == "version:" {print $$2}' charts/cargoship/Chart.yaml)
@@ -91,7 +96,7 @@ test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while trans
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/cargoship bin/release bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/cluster bin/s3lab bin/benchtransfer bin/benchrestore bin/benchfleet bin/benchscale bin/benchmemory bin/benchcontrolplane bin/peers bin/uistage bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/cargoship bin/release bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/playground.program bin/playground bin/cluster bin/s3lab bin/benchtransfer bin/benchrestore bin/benchfleet bin/benchscale bin/benchmemory bin/benchcontrolplane bin/peers bin/uistage bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks
@@ -181,6 +186,11 @@ test: build $(TOOLS)/helm $(TOOLS)/promtool ## Run all tests with the race detec
 	@assets=$$(go run ./hack/controlplane | tail -n 1); \
 	echo "test: go test -race $(TESTFLAGS) $(PKG) with KUBEBUILDER_ASSETS=$$assets" >&2; \
 	KUBEBUILDER_ASSETS=$$assets CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
+
+.PHONY: test-docs
+test-docs: ## Follow docs/tutorial.md word by word, and compare what it promises.
+	@go run ./hack/controlplane >/dev/null
+	TUTORIAL=1 go test -count=1 -v -timeout 10m ./test/tutorial
 
 .PHONY: test-integration
 test-integration: ## Run only the tests that start a control plane, with their names.

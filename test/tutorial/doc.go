@@ -1,0 +1,2 @@
+// Package tutorial follows docs/tutorial.md as a newcomer would.
+package tutorial
