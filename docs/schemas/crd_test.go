@@ -66,11 +66,11 @@ func checkSample(t *testing.T, document []byte) {
 		t.Errorf("the sample: %v", err)
 	}
 	spec := object["spec"].(map[string]any) //nolint:forcetypeassert // The sample is valid.
-	spec["destinaton"] = "mistyped"
-	if err := validate(); err == nil || !strings.Contains(err.Error(), "destinaton") {
+	spec["destinations"] = "mistyped"
+	if err := validate(); err == nil || !strings.Contains(err.Error(), "destinations") {
 		t.Errorf("a field that is none: %v", err)
 	}
-	delete(spec, "destinaton")
+	delete(spec, "destinations")
 	object["apiVersion"] = "transfer.cargoship.dev/v1"
 	if err := validate(); err == nil {
 		t.Error("another version is valid")
