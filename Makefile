@@ -190,7 +190,7 @@ test: build $(TOOLS)/helm $(TOOLS)/promtool ## Run all tests with the race detec
 .PHONY: test-docs
 test-docs: ## Follow docs/tutorial.md word by word, and compare what it promises.
 	@go run ./hack/controlplane >/dev/null
-	TUTORIAL=1 go test -count=1 -v -timeout 10m ./test/tutorial
+	go test -tags e2e -count=1 -v -timeout 10m ./test/tutorial
 
 .PHONY: test-integration
 test-integration: ## Run only the tests that start a control plane, with their names.

@@ -1,5 +1,5 @@
 // Package e2e uses CargoShip, installed by its chart, on a real cluster with nodes.
 //
 // Its tests have the build tag e2e: make test-e2e runs them on the cluster that
-// make cluster-up starts.
+// make cluster-up starts, and make test-kueue the one with the label kueue.
 package e2e
