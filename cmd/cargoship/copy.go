@@ -158,9 +158,9 @@ func printSummary(w io.Writer, s copy.Summary, asJSON bool) error {
 	if s.Hedged > 0 {
 		hedged = fmt.Sprintf("; %d late requests sent twice", s.Hedged)
 	}
-	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d skipped, %d failed%s; peak memory %s\n",
+	_, err := fmt.Fprintf(w, "%d files, %s in %v, %s/s, verified with %s; %d unchanged, %d skipped, %d failed%s; peak memory %s\n",
 		s.Files, convert.Bytes(s.Bytes), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond),
-		convert.Bytes(int64(s.Throughput)), s.Checksum, s.Skipped, s.Failed, hedged, convert.Bytes(s.PeakMemory))
+		convert.Bytes(int64(s.Throughput)), s.Checksum, s.Kept, s.Skipped, s.Failed, hedged, convert.Bytes(s.PeakMemory))
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"slices"
 
 	"cargoship.dev/operator/internal/archive"
 )
@@ -97,12 +99,20 @@ func (l *lookup) run(ctx context.Context, ranges []pathRange) error {
 			}
 		}
 	}
-	for _, g := range l.open {
+	for _, g := range l.inOrder() {
 		if err := l.flush(ctx, g); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inOrder are the open archives by prefix: the same selection is handed on in the same order.
+func (l *lookup) inOrder() (open []*gathered) {
+	for _, prefix := range slices.Sorted(maps.Keys(l.open)) {
+		open = append(open, l.open[prefix])
+	}
+	return open
 }
 
 // leading hands on the directories that a range is in.
@@ -167,7 +177,7 @@ func (l *lookup) sameTar(g *gathered, m archive.PathMember) error {
 // relieve hands on the manifest of the archive with the most members gathered, all of it.
 func (l *lookup) relieve(ctx context.Context) error {
 	var most *gathered
-	for _, g := range l.open {
+	for _, g := range l.inOrder() {
 		if most == nil || len(g.manifest.Members) > len(most.manifest.Members) {
 			most = g
 		}

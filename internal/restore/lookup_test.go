@@ -218,3 +218,24 @@ func TestOneFileOfManyTakesFewRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestASelectionComesInOneOrder looks the same up again and again.
+func TestASelectionComesInOneOrder(t *testing.T) {
+	b := indexed(t, branched(t), zstd(), 5)
+	var want []string
+	for range 20 {
+		var got []string
+		for m, err := range catalog(t, b).Select(t.Context(), restore.Selection{"d1/deep*", "d0"}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(m.Prefix, m.Number))
+		}
+		if want == nil {
+			want = got
+		}
+		if len(got) < 4 || !slices.Equal(want, got) {
+			t.Fatalf("first %q, then %q", want, got)
+		}
+	}
+}
