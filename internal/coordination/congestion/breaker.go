@@ -44,6 +44,11 @@ func (r *rateLaw) recover(s Signal) {
 func (r *rateLaw) recovery(s Signal, v pathView) protocol.Reason {
 	switch {
 	case s.Accepted <= 0:
+		if r.starved > recentRounds && s.Throttles == 0 && !v.idle && !r.binds(s) {
+			// What is sent may time out for being more than the path carries, and yet be less than
+			// half a percent of what was good before.
+			r.good *= goodKept
+		}
 		r.perSecond = max(r.lowest(), r.perSecond/2)
 		return ReasonOutagePersists
 	case s.ThrottledShare() > tolerated(v.config):

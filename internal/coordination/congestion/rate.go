@@ -31,7 +31,8 @@ const (
 	// lowestRate per second is the lowest at which an outage is looked for its end.
 	lowestRate = 0.1
 	// goodKept of the good rate stays in each round: the first rounds of an outage without
-	// 503s accept a little, and from that nothing would find out when it is over.
+	// 503s accept a little, and from that nothing would find out when it is over. It is forgotten
+	// as fast where even half a percent of it times out.
 	goodKept = 0.8
 )
 
