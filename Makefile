@@ -180,12 +180,24 @@ verify: $(TOOLS)/kustomize ## Fail when generated files, formatting or module fi
 	$(TOOLS)/kustomize build config/default >/dev/null
 	$(TOOLS)/kustomize build config/samples >/dev/null
 
+# What simulates for hours of its own time runs without the race detector, which takes five times as long. Packages of
+# ONE_THREAD start no goroutine (a test of internal/coordination sees to it); those of SIMULATING run again
+# with the detector, but for their files that have the build tag !race, in which one thread does it all.
+ONE_THREAD := /internal/(coordination|sim/baseline)(/|$$)
+SIMULATING := /internal/(sim|record)$$
+# What takes longest begins first. Of what `go vet` finds, `make lint` finds all.
+LONGEST := /(test/integration|controllers|cmd/cargoship)$$
+GO_TEST = go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
+
 .PHONY: test
-test: build $(TOOLS)/helm $(TOOLS)/promtool ## Run all tests with the race detector, on a real API server.
+test: build $(TOOLS)/helm $(TOOLS)/promtool ## Run all tests on a real API server, with the race detector except for simulations.
 	@echo 'test: finding the control plane' >&2
-	@assets=$$(go run ./hack/controlplane | tail -n 1); \
-	echo "test: go test -race $(TESTFLAGS) $(PKG) with KUBEBUILDER_ASSETS=$$assets" >&2; \
-	KUBEBUILDER_ASSETS=$$assets CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
+	@assets=$$(go run ./hack/controlplane | tail -n 1); export KUBEBUILDER_ASSETS=$$assets; all=$$(go list $(PKG)); \
+	choose() { grep -E "$$@" <<<"$$all" || true; }; \
+	plain=$$(choose '$(ONE_THREAD)|$(SIMULATING)'); race=$$(choose '$(LONGEST)'; choose -v '$(ONE_THREAD)|$(LONGEST)'); \
+	echo "test: $(GO_TEST), with -race or without, with KUBEBUILDER_ASSETS=$$assets" >&2; \
+	if [ -n "$$plain" ]; then $(GO_TEST) $$plain; fi; \
+	if [ -n "$$race" ]; then CGO_ENABLED=1 $(GO_TEST) -race $$race; fi
 
 .PHONY: test-docs
 test-docs: ## Follow docs/tutorial.md word by word, and compare what it promises.
