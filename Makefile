@@ -11,7 +11,7 @@ export CGO_ENABLED := 0
 
 TOOLS := bin/tools
 # How long one test package may take, seconds of real clusters included.
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 40m
 # Packages to test, and further flags for `go test`: make test PKG=./internal/... TESTFLAGS='-run Lease -v'
 PKG ?= ./...
 TESTFLAGS ?=
@@ -79,7 +79,6 @@ cluster-down: ## Stop that cluster and clear what it left.
 	@bin/cluster down
 
 .PHONY: test-e2e
-test-e2e: TEST_TIMEOUT = 40m
 test-e2e: cluster-up bin/release bin/s3lab $(TOOLS)/helm $(TOOLS)/kustomize ## Install the chart and a release on that cluster and use the product as its users do.
 	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color -ginkgo.label-filter '!kueue' $(TESTFLAGS)
 
@@ -202,7 +201,7 @@ test: build $(TOOLS)/helm $(TOOLS)/promtool ## Run all tests on a real API serve
 .PHONY: test-docs
 test-docs: ## Follow docs/tutorial.md word by word, and compare what it promises.
 	@go run ./hack/controlplane >/dev/null
-	go test -tags e2e -count=1 -v -timeout 10m ./test/tutorial
+	go test -tags e2e -count=1 -v -timeout 20m ./test/tutorial
 
 .PHONY: test-integration
 test-integration: ## Run only the tests that start a control plane, with their names.
@@ -290,7 +289,7 @@ N ?= 10000
 test-ui: build $(TOOLS)/prometheus ## Watch a transfer in `cargoship ui` with a headless browser, docs/ui.png (needs chromium).
 	@go run ./hack/controlplane >/dev/null
 	@go build -o bin/uistage ./test/ui/stage
-	cd test/ui/browser && go test -count=1 -v -timeout 10m . -args -picture $(CURDIR)/docs/ui.png
+	cd test/ui/browser && go test -count=1 -v -timeout 20m . -args -picture $(CURDIR)/docs/ui.png
 
 .PHONY: fuzz-coordination
 fuzz-coordination: ## Look for violated invariants in random scenarios full of faults (N=10000, SEED=1).

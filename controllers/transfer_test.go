@@ -175,7 +175,7 @@ var _ = Describe("A transfer", func() {
 		startManager()
 		// From its last report on the worker is silent, and its lease must outlast the test.
 		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) {
-			at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: 12 * time.Second}
+			at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: time.Minute}
 		})
 		a := s.startPuppet(ctx, "w-a")
 		a.plans(6, "Complete")
@@ -210,7 +210,7 @@ var _ = Describe("A transfer", func() {
 		})
 		body := `[{"op":"replace","path":"/spec/prefixes/0/window","value":99998}]`
 		Expect(api.Patch(ctx, edited, client.RawPatch(types.JSONPatchType, []byte(body)))).To(Succeed())
-		Eventually(func() v1alpha1.PrefixLeaseSpec { lease, _ := a.lease(ctx); return lease.Spec }).WithTimeout(2 * time.Second).Should(Equal(before.Spec))
+		Eventually(func() v1alpha1.PrefixLeaseSpec { lease, _ := a.lease(ctx); return lease.Spec }).WithTimeout(10 * time.Second).Should(Equal(before.Spec))
 		silence()
 		talk.Wait()
 

@@ -51,15 +51,15 @@ func TestTimeToBeStoredCountsThrottledAttempts(t *testing.T) {
 	r.wantPut(t, "first", 200)
 	begun := time.Now()
 	r.wantPut(t, "second", 503)
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(time.Second)
 	r.Set(Conditions{})
 	r.wantPut(t, "second", 200)
 	waited := time.Since(begun).Seconds()
 	got := r.Stats().Total
-	if got.StoredP99 < 0.05 || got.StoredP99 > 1.02*waited {
-		t.Errorf("the slower of two objects took %.3f s to be stored, want from 0.05 s to %.3f s", got.StoredP99, waited)
+	if got.StoredP99 < 1 || got.StoredP99 > 1.02*waited {
+		t.Errorf("the slower of two objects took %.3f s to be stored, want from 1 s to %.3f s", got.StoredP99, waited)
 	}
-	if got.P99 >= 0.05 {
+	if got.P99 >= 1 {
 		t.Errorf("its last request alone took %.3f s, want less than the wait before it", got.P99)
 	}
 }
@@ -338,7 +338,7 @@ func TestBandwidth(t *testing.T) {
 			}
 			both.Wait()
 			// 2 MiB at 40 Mb/s.
-			if took := time.Since(begun).Seconds(); took < 0.35 || took > 3 {
+			if took := time.Since(begun).Seconds(); took < 0.35 || took > 20 {
 				t.Errorf("took %.2f s, want about 0.42", took)
 			}
 		})

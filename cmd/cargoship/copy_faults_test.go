@@ -128,7 +128,7 @@ func TestCopyInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a/large", 60<<20)
 	write(t, dir, "b/large", 60<<20)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	p := launch(ctx, t, d.args(dir, "")...)
 	<-begun

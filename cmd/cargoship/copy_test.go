@@ -276,7 +276,7 @@ func TestCopyFailures(t *testing.T) {
 					t.Errorf("error %q lacks %q", r.stderr, want)
 				}
 			}
-			if took := time.Since(begun); took > 15*time.Second {
+			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("it took %v to say so", took)
 			}
 			t.Log(r.stderr)

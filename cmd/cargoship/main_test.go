@@ -87,7 +87,7 @@ func (p *process) wait(tb testing.TB) result {
 // work runs the program to its end.
 func work(tb testing.TB, args ...string) result {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Minute)
 	defer cancel()
 	return launch(ctx, tb, args...).wait(tb)
 }

@@ -28,12 +28,12 @@ func lead(t testing.TB, d *domain, transfer protocol.TransferID, worker protocol
 // has failed.
 func settle(t *testing.T, d *domain) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); d.writes.waiting() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); d.writes.waiting() > 0; time.Sleep(time.Millisecond) {
 		if err := d.writes.failures(); err != nil {
 			t.Fatal(err)
 		}
 		if !time.Now().Before(deadline) {
-			t.Fatalf("%d objects are not written after ten seconds", d.writes.waiting())
+			t.Fatalf("%d objects are not written after a minute", d.writes.waiting())
 		}
 	}
 	if err := d.writes.failures(); err != nil {
@@ -44,9 +44,9 @@ func settle(t *testing.T, d *domain) {
 // eventually waits for something that is about to happen.
 func eventually(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !happened(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(time.Millisecond) {
 		if !time.Now().Before(deadline) {
-			t.Fatalf("not within ten seconds: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

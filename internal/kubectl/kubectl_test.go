@@ -207,7 +207,7 @@ func TestRetryKeepsTheManifest(t *testing.T) {
 func TestWatchInAPipe(t *testing.T) {
 	ns := namespace(t)
 	at := transfer(t, ns, "photos", status(is(v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonPlanning)))
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	go func() {
 		time.Sleep(watchInterval)

@@ -73,7 +73,7 @@ func TestSparseFileTakesAsLongAsItsData(t *testing.T) {
 			if err != nil || v.Files != 3 || v.Wrong != 0 {
 				t.Fatalf("%+v, %v", v, err)
 			}
-			if took := time.Since(begun); took > 5*time.Second {
+			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			wantHollow(t, filepath.Join(target, "lastlog"), size, 0, middle, size-4)
@@ -166,7 +166,7 @@ func TestRestoreEndsWithItsContext(t *testing.T) {
 		begun := time.Now()
 		err := run(ctx)
 		cancel()
-		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
+		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > 10*time.Second {
 			t.Errorf("%s ended after %v with %v", name, took, err)
 		}
 	}

@@ -1,7 +1,9 @@
 package upload
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -16,10 +18,16 @@ import (
 )
 
 // slowAnswer is how long the requests take that are slow.
-const slowAnswer = 5 * time.Second
+const slowAnswer = 30 * time.Second
 
-// slow holds requests back before they are passed on, or until the client has gone.
+// slow holds requests back before they are passed on, or until the client has gone, which a server notices
+// once it has read all of a request.
 func slow(_ http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return true
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	select {
 	case <-time.After(slowAnswer):
 		return false
@@ -80,21 +88,32 @@ func TestWhatIsLateIsSentTwice(t *testing.T) {
 	r.wantStored(t, "late", f.content)
 }
 
+// twice holds the first request of the key "late" back until a second one has come, which is answered otherwise.
+func (r *rig) twice(second s3test.Fault) {
+	var n atomic.Int64
+	came := make(chan struct{})
+	r.proxy.Do(func(w http.ResponseWriter, q *http.Request) bool {
+		switch {
+		case !ofKey("late")(q):
+			return false
+		case n.Add(1) == 2:
+			close(came)
+			return second(w, q)
+		}
+		select {
+		case <-came:
+			time.Sleep(leastLate) // Time for the answer to the second.
+		case <-time.After(slowAnswer):
+		}
+		return false
+	})
+}
+
 // TestALateAnswerIsTaken has the first attempt answer while the second is under way.
 func TestALateAnswerIsTaken(t *testing.T) {
 	r := newRig(t, nil)
 	r.warm(t)
-	var n atomic.Int64
-	r.proxy.Do(func(w http.ResponseWriter, q *http.Request) bool {
-		if !ofKey("late")(q) {
-			return false
-		}
-		if n.Add(1) > 1 {
-			return slow(w, q)
-		}
-		time.Sleep(4 * leastLate)
-		return false
-	})
+	r.twice(slow)
 	f := newFile(1500)
 	begun := time.Now()
 	if _, err := r.Upload(t.Context(), f.file("late")); err != nil || time.Since(begun) > slowAnswer/2 {
@@ -108,17 +127,7 @@ func TestALateAnswerIsTaken(t *testing.T) {
 func TestASecondAttemptThatFails(t *testing.T) {
 	r := newRig(t, nil)
 	r.warm(t)
-	var n atomic.Int64
-	r.proxy.Do(func(w http.ResponseWriter, q *http.Request) bool {
-		switch {
-		case !ofKey("late")(q):
-			return false
-		case n.Add(1) > 1:
-			return s3test.Refuse(http.StatusForbidden, "AccessDenied")(w, q)
-		}
-		time.Sleep(4 * leastLate)
-		return false
-	})
+	r.twice(s3test.Refuse(http.StatusForbidden, "AccessDenied"))
 	f := newFile(1500)
 	if _, err := r.Upload(t.Context(), f.file("late")); err != nil {
 		t.Errorf("Upload: %v", err)
@@ -131,7 +140,8 @@ func TestASecondAttemptThatFails(t *testing.T) {
 
 func TestALatePartIsSentTwice(t *testing.T) {
 	r := newRig(t, nil)
-	r.hedger.recent = known(kind{part: true, size: 4})
+	// Late enough that on a busy machine no other part is.
+	r.hedger.recent = known(kind{part: true, size: 4}, slowAnswer/30)
 	if _, err := r.Upload(t.Context(), newFile(1).file("one")); err != nil { // Tells what ETags are.
 		t.Fatal(err)
 	}
@@ -151,11 +161,11 @@ func TestALatePartIsSentTwice(t *testing.T) {
 	r.wantNoUploads(t)
 }
 
-// known is what a hedger knows of a kind of requests that are answered at once.
-func known(k kind) map[kind]*recent {
+// known is what a hedger knows of a kind of requests that take so long.
+func known(k kind, took time.Duration) map[kind]*recent {
 	r := &recent{fresh: newHistogram(), former: newHistogram()}
 	for range hedgeSamples {
-		r.add(time.Millisecond)
+		r.add(took)
 	}
 	return map[kind]*recent{k: r}
 }
@@ -208,6 +218,7 @@ func TestWhatIsNotSentTwice(t *testing.T) {
 func TestTheBucketIsNotAskedAgainAtOnce(t *testing.T) {
 	r := newRig(t, nil)
 	r.warm(t)
+	r.hedger.recent = known(kind{}, time.Millisecond) // However busy the machine is.
 	ofVersions := func(q *http.Request) bool { return q.URL.Query().Has("versioning") }
 	r.proxy.Do(func(w http.ResponseWriter, q *http.Request) bool {
 		if ofKey("late")(q) {

@@ -208,7 +208,7 @@ func exitCode(t *testing.T, cmd *exec.Cmd) int {
 	select {
 	case <-ended:
 		return cmd.ProcessState.ExitCode()
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the worker does not end")
 		return 0
 	}

@@ -292,7 +292,7 @@ func TestARestoreWithADamagedManifest(t *testing.T) {
 	m := newManager(1, "pod")
 	place := openRestore(t, site)
 	engine := place.Engine("one", 0, false, logTo(t))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	go func() { _ = engine.Run(ctx) }()
 	var reason string

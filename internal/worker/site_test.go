@@ -165,7 +165,7 @@ func openUploads(t *testing.T, s *kit.S3) []string {
 func drive(t *testing.T, e *Engine, m *manager, meanwhile func(v1alpha1.PrefixLeaseStatus)) {
 	t.Helper()
 	ran := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	go func() { ran <- e.Run(ctx) }()
 	for {

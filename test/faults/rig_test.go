@@ -336,9 +336,9 @@ func wantFailed(t *testing.T, o outcome, pattern string) {
 // await waits until something holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited a minute in vain for %s", what)
+			t.Fatalf("waited three minutes in vain for %s", what)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestSparseFileThereAndBack(t *testing.T) {
 					t.Errorf("%s took %d bytes of memory", arguments[0], peak)
 				}
 			}
-			if took := time.Since(begun); took > 10*time.Second {
+			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			wantHollow(t, filepath.Join(restored, "lastlog"), tebi, places...)

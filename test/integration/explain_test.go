@@ -66,7 +66,7 @@ var _ = Describe("What limits a transfer", func() {
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		Expect(c.answer(ctx)()).To(says(explain.Ended))
 		c.expectVerified(ctx)
-	}, SpecTimeout(5*time.Minute))
+	}, SpecTimeout(10*time.Minute))
 })
 
 // suspend sets spec.suspend.

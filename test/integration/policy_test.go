@@ -66,5 +66,5 @@ var _ = Describe("A CoordinationPolicy", func() {
 		tally := c.expectVerified(ctx)
 		took := time.Since(begun) - held
 		Expect(took.Seconds()).To(BeNumerically(">=", float64(tally.Bytes)/limit/1.02), "more was sent than the policy allows")
-	}, SpecTimeout(4*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 })

@@ -123,7 +123,7 @@ var _ = Describe("A restore with three workers", func() {
 			r.expectRestored(ctx, format == v1alpha1.PackingTar)
 			Expect(*r.get(ctx).Status.Workers.Failed).To(BeNumerically(">=", 1))
 			Expect(r.get(ctx).Status.Coordination.Domain).To(HaveSuffix("#read"))
-		}, SpecTimeout(5*time.Minute))
+		}, SpecTimeout(10*time.Minute))
 	}
 
 	It("is suspended and goes on, and outlives its transfer", func(ctx SpecContext) {
@@ -139,7 +139,7 @@ var _ = Describe("A restore with three workers", func() {
 		r.suspend(ctx, false)
 		r.expectRestored(ctx, false)
 		Expect(before).To(BeNumerically("<", r.finished(ctx)), "the restore was over too soon to be suspended")
-	}, SpecTimeout(4*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 
 	It("waits for what is missing, and is deleted without a trace", func(ctx SpecContext) {
 		c := furnish(ctx, "back-waiting", 10)
@@ -155,7 +155,7 @@ var _ = Describe("A restore with three workers", func() {
 		Eventually(func() bool {
 			return apierrors.IsNotFound(ship.Client.Get(ctx, r.key, &v1alpha1.ArchiveRestore{}))
 		}).Should(BeTrue())
-	}, SpecTimeout(3*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 
 	It("loses nothing that was there, and says so", func(ctx SpecContext) {
 		c := furnish(ctx, "back-conflict", 10)
@@ -170,7 +170,7 @@ var _ = Describe("A restore with three workers", func() {
 		Expect(s.Failures).To(HaveLen(1))
 		Expect(s.Failures[0].Message).To(ContainSubstring("file-00001"))
 		Expect(*s.Progress.Failed.Files).To(Equal(int64(1)))
-	}, SpecTimeout(3*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 })
 
 // glacier puts a server in front of the one that pods reach, which has the archives of a cargo in an
@@ -213,7 +213,7 @@ var _ = Describe("A restore from Glacier", func() {
 		Expect(r.finished(ctx)).To(BeZero())
 		g.Thaw(nil)
 		r.expectRestored(ctx, true)
-	}, SpecTimeout(4*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 })
 
 var _ = Describe("A claim that names a restore", func() {
@@ -245,7 +245,7 @@ var _ = Describe("A claim that names a restore", func() {
 		}).Should(BeTrue(), "the claim that was restored into is left over")
 		Expect(ship.Client.Delete(ctx, r.get(ctx))).To(Succeed())
 		Consistently(func() corev1.PersistentVolumeClaimPhase { return claim().Status.Phase }).WithTimeout(2 * time.Second).Should(Equal(corev1.ClaimBound))
-	}, SpecTimeout(4*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 })
 
 var _ = Describe("Restores into one directory", func() {
@@ -277,8 +277,8 @@ var _ = Describe("Restores into one directory", func() {
 				}
 			}
 			return ended
-		}).WithTimeout(4 * time.Minute).WithPolling(50 * time.Millisecond).Should(Equal(len(names)))
-	}, SpecTimeout(5*time.Minute))
+		}).WithTimeout(8 * time.Minute).WithPolling(50 * time.Millisecond).Should(Equal(len(names)))
+	}, SpecTimeout(10*time.Minute))
 })
 
 // leaseholder names a worker of the restore that has archives and runs.

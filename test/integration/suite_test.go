@@ -35,7 +35,7 @@ var _ = AfterEach(func() { failed = failed || CurrentSpecReport().Failed() })
 
 func TestIntegration(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(2 * time.Minute)
+	SetDefaultEventuallyTimeout(4 * time.Minute)
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
 	RunSpecs(t, "The product on one machine")
 }

@@ -56,7 +56,7 @@ var _ = Describe("A transfer with three workers", func() {
 			Expect(*at.Status.Progress.ArchivesFinished).To(Equal(*at.Status.Progress.ArchivesPlanned))
 			Expect(*at.Status.Coordination.Epoch).To(BeNumerically(">", 1), "the second manager did not begin an epoch of its own")
 			Expect(*at.Status.Workers.Failed).To(BeNumerically(">=", 1))
-		}, SpecTimeout(4*time.Minute))
+		}, SpecTimeout(8*time.Minute))
 	}
 
 	It("is held by its budget until that is raised", func(ctx SpecContext) {
@@ -84,7 +84,7 @@ var _ = Describe("A transfer with three workers", func() {
 		Expect(ship.Client.Update(ctx, at)).To(Succeed())
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		c.expectVerified(ctx)
-	}, SpecTimeout(4*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 
 	It("continues a plan that died with its worker", func(ctx SpecContext) {
 		c := furnish(ctx, "planner", 3000)
@@ -93,7 +93,7 @@ var _ = Describe("A transfer with three workers", func() {
 		c.kill(c.workers(ctx)[0])
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		Expect(c.expectVerified(ctx).Files).To(Equal(3000))
-	}, SpecTimeout(3*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 })
 
 // progressing is the reason of the condition Progressing.
@@ -125,13 +125,13 @@ var _ = Describe("What stands in the way", func() {
 	It("is named, and when it is mended the transfer goes on: a missing bucket", func(ctx SpecContext) {
 		c := furnish(ctx, "bucketless", 20)
 		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Destination.Bucket = "not-there-yet" })
-		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).WithTimeout(20 * time.Second).Should(Equal("False/BucketNotFound"))
+		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/BucketNotFound"))
 		Expect(c.answer(ctx)()).To(says(explain.Blocked))
 		makeBucket(ctx, "not-there-yet")
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		c.to.Bucket = "not-there-yet"
 		c.expectVerified(ctx)
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 
 	It("is named, and when it is mended the transfer goes on: wrong credentials", func(ctx SpecContext) {
 		c := furnish(ctx, "mistyped", 20)
@@ -142,13 +142,13 @@ var _ = Describe("What stands in the way", func() {
 		secret.Data[v1alpha1.SecretKeySecretAccessKey] = []byte("wrong")
 		Expect(ship.Client.Update(ctx, secret)).To(Succeed())
 		c.start(ctx, nil)
-		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).WithTimeout(20 * time.Second).Should(Equal("False/CredentialsRejected"))
+		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/CredentialsRejected"))
 		Expect(c.transfer(ctx).Status.Progress.Failed.Files).To(HaveValue(BeZero()), "a wrong key made files fail")
 		secret.Data[v1alpha1.SecretKeySecretAccessKey] = right
 		Expect(ship.Client.Update(ctx, secret)).To(Succeed())
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		c.expectVerified(ctx)
-	}, SpecTimeout(3*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 
 	It("is named: an endpoint that nobody answers at", func(ctx SpecContext) {
 		c := furnish(ctx, "unreachable", 5)
@@ -157,8 +157,8 @@ var _ = Describe("What stands in the way", func() {
 		address := listener.Addr().String()
 		Expect(listener.Close()).To(Succeed())
 		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Destination.Endpoint = "http://" + address })
-		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).WithTimeout(30 * time.Second).Should(Equal("False/EndpointUnreachable"))
-	}, SpecTimeout(time.Minute))
+		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/EndpointUnreachable"))
+	}, SpecTimeout(8*time.Minute))
 })
 
 var _ = Describe("Odd files", func() {
@@ -185,7 +185,7 @@ var _ = Describe("Odd files", func() {
 		By("verifying that exactly the others stand")
 		Expect(os.Remove(at("not-utf8-\xff\xfe"))).To(Succeed())
 		Expect(c.expectVerified(ctx).Files).To(Equal(31))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 
 	It("fail without failing the transfer, as far as they are tolerated", func(ctx SpecContext) {
 		c := furnish(ctx, "tolerant", 10)
@@ -196,7 +196,7 @@ var _ = Describe("Odd files", func() {
 		})
 		Eventually(c.condition(ctx, v1alpha1.ConditionComplete)).Should(Equal("True/Complete"))
 		Expect(c.condition(ctx, v1alpha1.ConditionDegraded)()).To(Equal("True/FilesFailed"))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 })
 
 var _ = Describe("A running transfer", func() {
@@ -211,7 +211,7 @@ var _ = Describe("A running transfer", func() {
 		}).Should(BeTrue())
 		Expect(c.openUploads(ctx)).To(BeEmpty())
 		Eventually(func() []string { return c.workers(ctx) }).Should(BeEmpty())
-	}, SpecTimeout(3*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 
 	It("that is suspended frees the network, and goes on where it was", func(ctx SpecContext) {
 		c := furnish(ctx, "suspended", 200, 60, 60, 60, 60)
@@ -226,5 +226,5 @@ var _ = Describe("A running transfer", func() {
 		Expect(before).To(BeNumerically("<", c.finished(ctx)), "the transfer was over too soon to be suspended")
 		Expect(c.openUploads(ctx)).To(BeEmpty(), "uploads that the suspended workers had begun are still open")
 		c.expectVerified(ctx)
-	}, SpecTimeout(4*time.Minute))
+	}, SpecTimeout(8*time.Minute))
 })

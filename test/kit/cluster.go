@@ -23,7 +23,7 @@ import (
 
 const (
 	// readyTimeout bounds the wait for the controllers' first sign of life.
-	readyTimeout = 60 * time.Second
+	readyTimeout = 3 * time.Minute
 	// stopGrace is how long a process may take to end by itself.
 	stopGrace = 5 * time.Second
 	// pollInterval is the time between two looks at something awaited.

@@ -64,7 +64,7 @@ func rejected(t *testing.T, o outcome) string {
 	t.Helper()
 	lines := strings.Split(o.stderr, "\n")
 	last := lines[len(lines)-1]
-	if o.code == 0 || len(last) < 20 || o.took > 20*time.Second {
+	if o.code == 0 || len(last) < 20 || o.took > time.Minute {
 		t.Errorf("exit code %d after %v, said %q, want an error that says why, soon", o.code, o.took, o.stderr)
 	}
 	return "rejected"
@@ -147,7 +147,7 @@ func interrupted(t *testing.T, r *rig) string {
 
 func wantStopped(t *testing.T, o outcome) {
 	t.Helper()
-	if o.code == 0 || !strings.Contains(o.stderr, "stopped") || o.took > 5*time.Second {
+	if o.code == 0 || !strings.Contains(o.stderr, "stopped") || o.took > 20*time.Second {
 		t.Errorf("exit code %d after %v, said %q, want it stopped at once", o.code, o.took, o.stderr)
 	}
 }

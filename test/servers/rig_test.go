@@ -31,7 +31,7 @@ const (
 	// partSize is what cargoship copy cuts files above 16 MiB into.
 	partSize = 8 * mebi
 	// copyTime bounds one run of the worker.
-	copyTime = 2 * time.Minute
+	copyTime = 5 * time.Minute
 )
 
 // rig is a source, a place of its own in the bucket of a server, and a lab between.
@@ -233,9 +233,9 @@ func (r *rig) sent() int64 { return r.lab.Stats().Total.DataBytesIn }
 
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited a minute in vain for %s", what)
+			t.Fatalf("waited three minutes in vain for %s", what)
 		}
 	}
 }

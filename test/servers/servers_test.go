@@ -24,7 +24,7 @@ import (
 const (
 	bucket    = "bucket"
 	region    = "us-east-1"
-	startTime = time.Minute
+	startTime = 3 * time.Minute
 )
 
 // server is a make of server.

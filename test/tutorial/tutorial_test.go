@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a command may take, a build from nothing included.
-const patience = 8 * time.Minute
+const patience = 15 * time.Minute
 
 // terminal is a shell that somebody types into.
 type terminal struct {

@@ -75,7 +75,7 @@ func TestDisturbancesRefuseWhatIsNotThere(t *testing.T) {
 
 func awaitDaemon(t *testing.T, s *State, is func(pid string) bool) string {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if text, err := os.ReadFile(s.daemonFile("sleeper")); err == nil && is(string(text)) {
 			return string(text)
 		}

@@ -162,14 +162,14 @@ func waitingReason(p *corev1.Pod) string {
 	return p.Status.ContainerStatuses[0].State.Waiting.Reason
 }
 
-// eventually waits up to 30 s for something to hold.
+// eventually waits for something to hold, two minutes at most.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		if holds() {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("waited 30 s in vain for %s", what)
+	t.Fatalf("waited two minutes in vain for %s", what)
 }

@@ -19,7 +19,7 @@ const (
 	// fieldOwner owns what is installed.
 	fieldOwner = "cargoship-kit"
 	// establishTimeout bounds the wait for the API server to serve our types.
-	establishTimeout = 30 * time.Second
+	establishTimeout = 2 * time.Minute
 	establishPoll    = 100 * time.Millisecond
 )
 

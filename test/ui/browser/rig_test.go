@@ -29,7 +29,7 @@ import (
 const root = "../../.."
 
 // patience bounds each thing that is waited for.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // place is where the product runs, as bin/uistage tells it.
 type place struct {
