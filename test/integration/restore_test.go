@@ -100,7 +100,7 @@ func one(ar *v1alpha1.ArchiveRestore) {
 var _ = Describe("A restore with three workers", func() {
 	for _, format := range []v1alpha1.PackingFormat{v1alpha1.PackingTar, v1alpha1.PackingObjects} {
 		It("survives the death of a worker and of the manager ("+string(format)+")", func(ctx SpecContext) {
-			c := furnish(ctx, "back-"+strings.ToLower(string(format)), 3000, 40, 60, 80, 70, 60, 50, 60, 70)
+			c := furnish(ctx, "back-"+strings.ToLower(string(format)), 800, 40, 30, 50, 40)
 			Expect(os.Chmod(filepath.Join(c.dir, "dir-1", "001"), 0o710)).To(Succeed())
 			r := c.archive(ctx, format)
 			r.restore(ctx, one)

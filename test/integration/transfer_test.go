@@ -31,7 +31,7 @@ func slowly(at *v1alpha1.ArchiveTransfer) {
 var _ = Describe("A transfer with three workers", func() {
 	for _, mode := range []v1alpha1.CoordinationMode{v1alpha1.ModeCoordinated, v1alpha1.ModeUncoordinated} {
 		It(fmt.Sprintf("survives the death of a worker and of the manager (%s)", mode), func(ctx SpecContext) {
-			c := furnish(ctx, "killed-"+strings.ToLower(string(mode)), 600, 40, 60, 80, 100, 60, 40)
+			c := furnish(ctx, "killed-"+strings.ToLower(string(mode)), 600, 40, 30, 50, 40, 30, 40)
 			c.start(ctx, func(at *v1alpha1.ArchiveTransfer) {
 				if mode == v1alpha1.ModeUncoordinated {
 					slowly(at)
