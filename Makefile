@@ -8,6 +8,9 @@ MAKEFLAGS += --no-print-directory
 # One way to compile, so that building, linting and running share their work.
 # Only the race detector needs cgo.
 export CGO_ENABLED := 0
+# A busy machine may take longer than the 20 s that envtest gives a control plane to start and to stop.
+export KUBEBUILDER_CONTROLPLANE_START_TIMEOUT := 3m
+export KUBEBUILDER_CONTROLPLANE_STOP_TIMEOUT := 3m
 
 TOOLS := bin/tools
 # How long one test package may take, seconds of real clusters included.
