@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
@@ -80,7 +81,10 @@ var _ = Describe("The counts of a transfer", func() {
 
 	It("hold a plan only of the worker that was given the duty, within bounds", func(ctx SpecContext) {
 		startManager()
-		s := makeStage(ctx, nil)
+		// The duty would be another's if the lease of the one who has it ran out.
+		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) {
+			at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: time.Minute}
+		})
 		a := s.startPuppet(ctx, "w-a")
 		a.report(ctx)
 		Eventually(func() v1alpha1.Duty { return a.take(ctx).Spec.Duty }).Should(Equal(v1alpha1.DutyPlan))

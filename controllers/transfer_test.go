@@ -23,7 +23,7 @@ import (
 func quantity(s string) resource.Quantity { return resource.MustParse(s) }
 
 // workTimeout bounds work. A new leader learns for a whole lease first, which is 30 s.
-const workTimeout = 2 * time.Minute
+const workTimeout = 4 * time.Minute
 
 // work moves a puppet on until the transfer has finished n archives.
 func work(ctx context.Context, s *stage, n int64, fleet ...*puppet) {
