@@ -9,13 +9,43 @@ import (
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // BenchmarkObserve takes in what a thousand workers have reported, of which nothing is new.
 func BenchmarkObserve(b *testing.B) {
+	l := newLedFleet(b)
+	for b.Loop() {
+		if err := l.observe(b.Context(), l.began, l.m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkHandOver hands over what a tick has decided for a thousand workers, of which nothing
+// is new.
+func BenchmarkHandOver(b *testing.B) {
+	l := newLedFleet(b)
+	if err := l.observe(b.Context(), l.began, l.m); err != nil {
+		b.Fatal(err)
+	}
+	plan, snapshot := l.core.Tick(l.began), l.core.Snapshot()
+	for _, g := range plan.Grants { // all have been written
+		lease := l.m.leases[string(g.Worker)]
+		lease.Spec, lease.Generation = convert.Grant(g), int64(1)
+		l.stands.put(l.began, g.Worker, standingOf(lease))
+	}
+	for b.Loop() {
+		l.handOver(l.began, []*member{l.m}, plan, snapshot)
+	}
+}
+
+// newLedFleet is a domain of a thousand workers, all of which have reported.
+func newLedFleet(b *testing.B) *led {
 	l := newLed(b)
-	now := l.Clock.Now()
+	now := l.began
+	l.core.RemoveWorker(now, "pod", true)
 	l.m.pods, l.m.leases = map[string]*corev1.Pod{}, map[string]*v1alpha1.PrefixLease{}
 	for i := range 1000 {
 		uid := fmt.Sprint("pod-", i)
@@ -30,9 +60,5 @@ func BenchmarkObserve(b *testing.B) {
 		}
 		l.m.pods[uid], l.m.leases[uid] = pod, lease
 	}
-	for b.Loop() {
-		if err := l.observe(b.Context(), now, l.m); err != nil {
-			b.Fatal(err)
-		}
-	}
+	return l
 }

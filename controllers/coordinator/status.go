@@ -3,6 +3,7 @@ package coordinator
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -53,8 +54,8 @@ func limitedBy(m *member, s v1alpha1.ArchiveTransferStatus) v1alpha1.Limit {
 	w := *m.transfer
 	w.Status = s // Moving asks for nothing that the coordinator does not write
 	leases := make([]v1alpha1.PrefixLease, 0, len(m.leases))
-	for _, uid := range slices.Sorted(maps.Keys(m.leases)) {
-		leases = append(leases, *m.leases[uid])
+	for _, lease := range m.leases {
+		leases = append(leases, *lease)
 	}
 	return explain.Moving(explain.FromWorkload(&w), leases)
 }
@@ -105,7 +106,7 @@ func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.Archi
 	case c.deniedBy != "":
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonNamespaceDenied, fmt.Sprintf(
 			"CoordinationPolicy %s does not let namespace %s use the destination; nothing is sent or read", c.deniedBy, at.Namespace))
-	case slices.ContainsFunc(slices.Collect(maps.Keys(m.pods)), d.failing):
+	case anyOf(maps.Keys(m.pods), d.failing):
 		set(v1alpha1.ConditionDegraded, true, v1alpha1.ReasonCoordinationParked,
 			"the lease of a worker cannot be written and will be retried; see the transfer's events")
 	case expired != "":
@@ -120,12 +121,23 @@ func (d *domain) conditions(now time.Time, m *member, c *claim, s v1alpha1.Archi
 	return conditions
 }
 
-// expiredLease names a worker that reports an expired lease.
-func expiredLease(m *member) string {
-	for _, uid := range slices.Sorted(maps.Keys(m.leases)) {
-		if lease := m.leases[uid]; meta.IsStatusConditionTrue(lease.Status.Conditions, v1alpha1.LeaseConditionDegraded) {
-			return lease.Name
+// anyOf tells that f holds for one of some.
+func anyOf(all iter.Seq[string], f func(string) bool) bool {
+	for x := range all {
+		if f(x) {
+			return true
 		}
 	}
-	return ""
+	return false
+}
+
+// expiredLease names a worker that reports an expired lease.
+func expiredLease(m *member) string {
+	name := "" // the first of them, so that the condition changes only with what it tells
+	for _, lease := range m.leases {
+		if meta.IsStatusConditionTrue(lease.Status.Conditions, v1alpha1.LeaseConditionDegraded) && (name == "" || lease.Name < name) {
+			name = lease.Name
+		}
+	}
+	return name
 }

@@ -84,6 +84,13 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	return nil
 }
 
+// HasReport tells that a report of a worker's process was processed, or a later one of it: Observe
+// would ignore it as stale.
+func (c *PipelineCoordinator) HasReport(id protocol.WorkerID, instance string, sequence int64) bool {
+	w := c.workers[id]
+	return w != nil && w.lease.Instance() == instance && sequence <= w.lease.LastReport()
+}
+
 // check returns why a report must be ignored.
 func (c *PipelineCoordinator) check(now time.Time, w *worker, r protocol.Report) error {
 	switch {

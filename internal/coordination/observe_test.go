@@ -74,6 +74,10 @@ func TestObserveRejects(t *testing.T) { //nolint:funlen // A table.
 			r := good
 			r.Prefixes = slices.Clone(good.Prefixes)
 			test.change(&r)
+			again := name == "the same again" || name == "an older one"
+			if had := f.c.HasReport(r.Worker, r.Instance, r.Sequence); had != again {
+				t.Errorf("HasReport says %v, want %v", had, again)
+			}
 			if err := f.c.Observe(f.now, r); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
