@@ -175,7 +175,7 @@ var _ = Describe("A transfer", func() {
 		startManager()
 		// From its last report on the worker is silent, and its lease must outlast the test.
 		s := makeStage(ctx, func(at *v1alpha1.ArchiveTransfer) {
-			at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: time.Minute}
+			at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: 12 * time.Second}
 		})
 		a := s.startPuppet(ctx, "w-a")
 		a.plans(6, "Complete")
