@@ -16,7 +16,7 @@ func (c *Holdings) Adopt(assignments []protocol.Assignment) {
 				continue
 			}
 			other.drop(l)
-		} else if !l.backlog.withhold(n) && !l.backlog.heap.drop(n) {
+		} else if !l.backlog.withhold(n) && !l.backlog.queue.drop(n) {
 			continue
 		}
 		c.worker.hold(c, archive{number: n, size: l.backlog.meanSize(), attempts: a.Attempt - 1})

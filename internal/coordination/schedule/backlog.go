@@ -3,7 +3,7 @@ package schedule
 import "cargoship.dev/operator/internal/coordination/protocol"
 
 // backlog holds the archives of a prefix that nobody holds: a range of numbers
-// that were never handed out, and a heap of single ones, which came back or were
+// that were never handed out, and a queue of single ones, which came back or were
 // scheduled one by one. The lowest number goes first.
 type backlog struct {
 	planned protocol.Planned // what the inventory lists
@@ -15,7 +15,7 @@ type backlog struct {
 	apart              protocol.Ranges
 	// begun: archives below it may have been begun under an earlier leader.
 	begun int64
-	heap  archiveHeap
+	queue archiveQueue
 	// reserved are in the reserves of workers; back came back from there, and doubtful are
 	// those of them that a worker may have begun.
 	reserved       int64
@@ -26,7 +26,7 @@ type backlog struct {
 }
 
 // count of the archives that nobody holds.
-func (b *backlog) count() int { return len(b.heap) + int(b.fresh) + int(b.back.Count()) }
+func (b *backlog) count() int { return b.queue.count() + int(b.fresh) + int(b.back.Count()) }
 
 // meanSize in bytes of the planned archives.
 func (b *backlog) meanSize() int64 { return b.planned.Bytes / max(1, b.planned.Archives) }
@@ -55,7 +55,7 @@ func (b *backlog) schedule(u protocol.Upload) (queued bool) {
 	if !b.apart.Add(n) {
 		return false
 	}
-	b.heap.push(archive{number: n, size: u.Bytes})
+	b.queue.push(archive{number: n, size: u.Bytes})
 	return true
 }
 
@@ -124,8 +124,11 @@ func (b *backlog) unreserve(r protocol.Ranges, doubtful bool) {
 // peek gives the archive that is first in turn.
 func (b *backlog) peek(most int64) (archive, bool) {
 	a, ok := b.first(most)
-	if len(b.heap) > 0 && (!ok || b.heap[0].number < a.number) {
-		return b.heap[0], true
+	if b.queue.count() == 0 {
+		return a, ok
+	}
+	if single := b.queue.first(); !ok || single.number < a.number {
+		return single, true
 	}
 	return a, ok
 }
@@ -134,22 +137,23 @@ func (b *backlog) peek(most int64) (archive, bool) {
 // is the first.
 func (b *backlog) take(most int64, longest bool) (a archive, first, ok bool) {
 	front, inRange := b.first(most)
-	if len(b.heap) == 0 {
+	if b.queue.count() == 0 {
 		if inRange {
 			b.draw()
 		}
 		return front, true, inRange
 	}
-	place := 0
+	a = b.queue.first()
+	lowest := a.number
 	if longest {
-		place = b.heap.longest()
+		a = b.queue.longest()
 	}
-	a = b.heap[place]
 	if inRange && (front.number < a.number && !longest || longest && front.longer(a)) {
 		b.draw()
-		return front, front.number < b.heap[0].number, true
+		return front, front.number < lowest, true
 	}
-	return b.heap.remove(place), place == 0 && (!inRange || a.number < front.number), true
+	b.queue.drop(a.number)
+	return a, a.number == lowest && (!inRange || a.number < front.number), true
 }
 
 // draw takes the first archive out of the range.

@@ -66,7 +66,7 @@ func (w *Worker) finishLate(l *Prefix, h *holding, o protocol.Outcome) Result {
 	if h != nil {
 		a = h.archive
 		h.drop(l)
-	} else if !l.backlog.heap.drop(a.number) && !l.backlog.dropBack(a.number) {
+	} else if !l.backlog.queue.drop(a.number) && !l.backlog.dropBack(a.number) {
 		return Ignored // it is in somebody's reserve by now
 	}
 	l.settle(a, o)

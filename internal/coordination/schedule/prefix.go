@@ -149,7 +149,7 @@ func (l *Prefix) take() (archive, bool) {
 }
 
 // putBack queues an archive that a worker gave up.
-func (l *Prefix) putBack(a archive) { l.backlog.heap.push(a) }
+func (l *Prefix) putBack(a archive) { l.backlog.queue.push(a) }
 
 // settle counts an outcome once and for all.
 func (l *Prefix) settle(a archive, o protocol.Outcome) {

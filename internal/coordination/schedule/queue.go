@@ -1,8 +1,69 @@
 package schedule
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// archiveHeap holds archives that wait, the one with the lowest number first.
+// archiveQueue holds archives that wait, the one with the lowest number first.
+type archiveQueue struct {
+	rising []archive   // each came with a higher number than the one before it, as scheduled ones do
+	others archiveHeap // mostly came back
+}
+
+func (q *archiveQueue) count() int { return len(q.rising) + len(q.others) }
+
+func (q *archiveQueue) push(a archive) {
+	if last := len(q.rising) - 1; last >= 0 && a.number < q.rising[last].number {
+		q.others.push(a)
+		return
+	}
+	q.rising = append(q.rising, a)
+}
+
+// first gives the one that is first in turn of a queue that is not empty.
+func (q *archiveQueue) first() archive {
+	if len(q.others) == 0 || len(q.rising) > 0 && q.rising[0].number < q.others[0].number {
+		return q.rising[0]
+	}
+	return q.others[0]
+}
+
+// longest finds the largest archive of a queue that is not empty.
+func (q *archiveQueue) longest() archive {
+	best := q.first()
+	for _, a := range q.rising {
+		if a.longer(best) {
+			best = a
+		}
+	}
+	for _, a := range q.others {
+		if a.longer(best) {
+			best = a
+		}
+	}
+	return best
+}
+
+// drop takes out an archive by its number; false if it is not there.
+func (q *archiveQueue) drop(number int64) bool {
+	switch { // mostly it is one that is first, which is found and taken out at once
+	case len(q.rising) > 0 && q.rising[0].number == number:
+		q.rising = q.rising[1:]
+		return true
+	case len(q.others) > 0 && q.others[0].number == number:
+		q.others.remove(0)
+		return true
+	}
+	i, rising := slices.BinarySearchFunc(q.rising, number, func(a archive, n int64) int { return cmp.Compare(a.number, n) })
+	if !rising {
+		return q.others.drop(number)
+	}
+	q.rising = slices.Delete(q.rising, i, i+1)
+	return true
+}
+
+// archiveHeap is a heap, the archive with the lowest number first.
 type archiveHeap []archive
 
 func (q *archiveHeap) push(a archive) {
@@ -54,17 +115,6 @@ func (q archiveHeap) sink(parent int) {
 		q[parent], q[child] = q[child], q[parent]
 		parent = child
 	}
-}
-
-// longest finds the place of the largest archive.
-func (q archiveHeap) longest() int {
-	best := 0
-	for i := range q {
-		if q[i].longer(q[best]) {
-			best = i
-		}
-	}
-	return best
 }
 
 // longer tells that a is larger than other, or as large and before it in turn.
