@@ -36,10 +36,14 @@ type offer struct {
 // offer rates the prefix for the worker's next archive, if the worker has a window
 // there and room for more, and an archive can be handed out.
 func (c *Holdings) offer() (offer, bool) {
-	if c.Window == 0 || len(c.held) >= c.depth() || !c.prefix.available() {
+	if c.Window == 0 {
 		return offer{}, false
 	}
-	return offer{holdings: c, score: c.score()}, true
+	depth := c.depth()
+	if len(c.held) >= depth || !c.prefix.available() {
+		return offer{}, false
+	}
+	return offer{holdings: c, score: c.score(depth)}, true
 }
 
 // best finds the offer that scores best.
@@ -53,8 +57,9 @@ func best(offers []offer) int {
 	return best
 }
 
-// score rates the prefix for the worker's next archive, from 0 to 1 + spread.
-func (c *Holdings) score() float64 {
+// score rates the prefix for the worker's next archive, from 0 to 1 + spread; depth is how many
+// the worker may hold there.
+func (c *Holdings) score(depth int) float64 {
 	l := c.prefix
 	free := 1 - min(1, float64(c.MaxInFlight)/float64(max(1, c.Window)))
 	drain := 1.0
@@ -65,7 +70,7 @@ func (c *Holdings) score() float64 {
 	if current := l.Latency; current > 0 {
 		latency = min(1, l.BaseLatency/current)
 	}
-	room := 1 - float64(len(c.held))/float64(c.depth())
+	room := 1 - float64(len(c.held))/float64(depth)
 	return windowFactor*free + throughputFactor*drain + latencyFactor*latency +
 		errorFactor*(1-l.Failures) + loadFactor*room + c.jitter
 }

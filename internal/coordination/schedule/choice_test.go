@@ -33,7 +33,7 @@ func TestScore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := base()
 			test.change(c)
-			if got := c.score(); got < test.want-1e-9 || got > test.want+1e-9 {
+			if got := c.score(c.depth()); got < test.want-1e-9 || got > test.want+1e-9 {
 				t.Errorf("score %v, want %v", got, test.want)
 			}
 		})

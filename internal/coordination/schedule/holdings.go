@@ -103,7 +103,7 @@ func (w *Worker) hold(c *Holdings, a archive) {
 	c.held = append(c.held, h)
 	c.prefix.held[a.number] = h
 	w.held++
-	w.load += c.unsent(len(c.held) - 1)
+	w.load += c.unsent(len(c.held)-1, a.size)
 }
 
 // drop takes an archive from the worker that holds it. The holding keeps what it says

@@ -104,17 +104,17 @@ func (w *Worker) measureLoad() {
 
 func (c *Holdings) backlog() float64 {
 	var sum float64
-	for i := range c.held {
-		sum += c.unsent(i)
+	for i, h := range c.held {
+		sum += c.unsent(i, h.size)
 	}
 	return sum
 }
 
 // unsent estimates how many bytes are left of the i-th archive that the worker holds
-// here. Of the one that it sends first, the bytes since the outcome before are taken
-// for its own.
-func (c *Holdings) unsent(i int) float64 {
-	size := float64(c.held[i].size)
+// here, by its size. Of the one that it sends first, the bytes since the outcome before are
+// taken for its own.
+func (c *Holdings) unsent(i int, bytes int64) float64 {
+	size := float64(bytes)
 	if i > 0 {
 		return size
 	}
@@ -240,7 +240,7 @@ func (w *Worker) longest() *Holdings {
 func (c *Holdings) recall() {
 	last := len(c.held) - 1
 	h := c.held[last]
-	c.worker.load -= c.unsent(last)
+	c.worker.load -= c.unsent(last, h.size)
 	c.held = c.held[:last]
 	c.worker.held--
 	if !h.granted { // no grant has named it
