@@ -110,7 +110,7 @@ func (c *PipelineCoordinator) chooseActive(now time.Time) {
 
 // chooseActive chooses those of a transfer: first who holds something, then who was active before.
 func (t *transfer) chooseActive(now time.Time, fewest int, starting bool) {
-	wanted, count, slots := t.activeWanted(now, fewest, starting), 0, 0
+	holders, count, slots := 0, 0, 0
 	choose := func(w *worker) {
 		if count++; !w.blocked {
 			slots += min(w.capacity(), w.share.Demand)
@@ -119,10 +119,13 @@ func (t *transfer) chooseActive(now time.Time, fewest int, starting bool) {
 	}
 	var before, others []*worker
 	for _, w := range t.workers {
-		was := w.active
+		was, serves := w.active, w.serves()
+		if serves && w.ready(now) {
+			holders++
+		}
 		w.active, w.listens = false, false
 		switch {
-		case w.serves() || w.work.Held() > 0:
+		case serves || w.work.Held() > 0:
 			choose(w)
 		case !w.ready(now) || w.blocked:
 		case was:
@@ -130,6 +133,10 @@ func (t *transfer) chooseActive(now time.Time, fewest int, starting bool) {
 		default:
 			others = append(others, w)
 		}
+	}
+	wanted := fewest
+	if !starting {
+		wanted = max(fewest, min(t.share.Window, activeGrowth*holders))
 	}
 	lacks := func(workers int) bool { return count < workers || slots < spareSlots*t.share.Window }
 	for _, w := range before {
@@ -142,18 +149,4 @@ func (t *transfer) chooseActive(now time.Time, fewest int, starting bool) {
 			choose(w)
 		}
 	}
-}
-
-// activeWanted is how many workers should be active.
-func (t *transfer) activeWanted(now time.Time, fewest int, starting bool) int {
-	if starting {
-		return fewest
-	}
-	holders := 0
-	for _, w := range t.workers {
-		if w.serves() && w.ready(now) {
-			holders++
-		}
-	}
-	return max(fewest, min(t.share.Window, activeGrowth*holders))
 }

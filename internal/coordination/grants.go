@@ -21,7 +21,7 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 		t.work.Begin(now)
 	}
 	for _, w := range c.ordered {
-		if !w.ready(now) || !w.due(now) || w.transfer.spec.Suspended {
+		if !w.due || !w.ready(now) || w.transfer.spec.Suspended {
 			continue
 		}
 		w.work.Assign(now)
@@ -35,7 +35,7 @@ func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
 	for _, w := range c.ordered {
 		if c.cutOff(now, w) {
 			c.halve(now, w)
-		} else if w.due(now) {
+		} else if w.due {
 			if c.changed(w) || w.stale(now) || w.waits(now) {
 				c.write(now, w)
 			}
@@ -85,7 +85,7 @@ func (w *worker) termsUnlike(g *protocol.Grant) bool {
 
 // granted tells that the worker's grant names the prefix.
 func (c *workerPrefix) granted() bool {
-	return (c.share.Window > 0 || c.work.Held() > 0 || !c.work.ReservedAs(protocol.Ranges{})) && !c.worker.leaving()
+	return (c.share.Window > 0 || c.work.Held() > 0 || c.work.Reserving()) && !c.worker.leaving()
 }
 
 // rateTolerance is the change of a rate, relative to it, that is not worth a write.

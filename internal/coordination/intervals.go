@@ -66,8 +66,8 @@ const shortestInterval = 500 * time.Millisecond
 // setIntervals sets the intervals at which workers report and grants may change: short
 // while the law moves fast, as far as the size of the fleet allows.
 func (c *PipelineCoordinator) setIntervals() {
-	granted, _ := c.grantedAndCharged()
-	fast := granted > 0 && (c.control.FastReporting(c.now) || c.starved()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
+	granted := slices.ContainsFunc(c.ordered, func(w *worker) bool { return w.transfer.coordinated() && w.window() > 0 })
+	fast := granted && (c.control.FastReporting(c.now) || c.starved()) || !c.control.Begun() && c.wanted() && !c.options.Without.Has(congestion.Haste)
 	fastest := max(shortestInterval, c.fastest())
 	for _, t := range c.transfers {
 		t.terms.Interval = t.terms.BaseInterval

@@ -3,7 +3,6 @@ package coordination
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"cargoship.dev/operator/internal/coordination/fairshare"
 	"cargoship.dev/operator/internal/coordination/protocol"
@@ -71,7 +70,7 @@ func (c *PipelineCoordinator) paceLimits() []limit {
 
 // paceWorkers divides the limits over tenants and transfers by weight, and over the workers of each
 // by their windows.
-func (c *PipelineCoordinator) paceWorkers(now time.Time) {
+func (c *PipelineCoordinator) paceWorkers() {
 	for _, l := range c.paceLimits() {
 		if l.perSecond == 0 {
 			for _, w := range c.ordered {
@@ -82,7 +81,7 @@ func (c *PipelineCoordinator) paceWorkers(now time.Time) {
 		parties := make([]*fairshare.Paced, len(c.ordered))
 		even := l.perSecond / float64(max(1, len(c.ordered)))
 		for i, w := range c.ordered {
-			parties[i] = w.paced(now, l, even)
+			parties[i] = w.paced(l, even)
 		}
 		fairshare.Limit(l.perSecond, parties)
 		for i, w := range c.ordered {
@@ -92,7 +91,7 @@ func (c *PipelineCoordinator) paceWorkers(now time.Time) {
 }
 
 // paced is the worker's claim on a limit.
-func (w *worker) paced(now time.Time, l limit, even float64) *fairshare.Paced {
+func (w *worker) paced(l limit, even float64) *fairshare.Paced {
 	granted, charged := w.lease.Grant().Pace, w.lease.Pace()
 	part := 0.0 // of its transfer
 	if window := w.transfer.window(); window > 0 {
@@ -100,7 +99,7 @@ func (w *worker) paced(now time.Time, l limit, even float64) *fairshare.Paced {
 	}
 	p := &fairshare.Paced{
 		Weight: part * w.transfer.share.Part(), Most: part * w.transfer.tenant.share.Most * l.perSecond, Granted: *l.of(&granted), Charged: *l.of(&charged),
-		Demand: paceHeadroom**l.of(&w.used.Pace) + idlePace*even, Deaf: !w.due(now),
+		Demand: paceHeadroom**l.of(&w.used.Pace) + idlePace*even, Deaf: !w.due,
 	}
 	switch {
 	case w.window() == 0:
@@ -122,20 +121,9 @@ func (t *transfer) window() int {
 
 // policyLimited tells that what was sent in the round was bounded by a policy: most windows
 // belong to workers that it held back, or its limit of requests in flight was in use.
-func (c *PipelineCoordinator) policyLimited(inFlight int) bool {
-	if most := c.limits.Window(); most < c.control.Window() && 5*inFlight >= 4*most {
-		return true
-	}
-	held, windows := 0, 0
-	for _, w := range c.coordinatedWorkers() {
-		if window := w.window(); !w.blocked {
-			windows += window
-			if w.used.held {
-				held += window
-			}
-		}
-	}
-	return windows > 0 && 2*held >= windows
+func (c *PipelineCoordinator) policyLimited(inFlight, windows, held int) bool {
+	most := c.limits.Window()
+	return most < c.control.Window() && 5*inFlight >= 4*most || windows > 0 && 2*held >= windows
 }
 
 // LimitClaim is a domain's claim on limits that several share.

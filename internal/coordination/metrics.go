@@ -171,10 +171,9 @@ func (m *metrics) tick(c *PipelineCoordinator, now time.Time) {
 		return
 	}
 	bound := c.control.Bound()
-	granted, charged := c.grantedAndCharged()
 	m.forget(elapsed)
 	m.elapsed += elapsed.Seconds()
-	m.withheld += elapsed.Seconds() * float64(min(max(0, charged-granted), c.unmet()))
+	m.withheld += elapsed.Seconds() * float64(c.withheld())
 	m.offered += elapsed.Seconds() * float64(bound)
 	if before := m.comparison.bound; before > 0 && bound > 0 {
 		moved := math.Abs(math.Log(float64(bound)/float64(before))) / elapsed.Minutes()
@@ -195,15 +194,16 @@ func (m *metrics) forget(elapsed time.Duration) {
 	}
 }
 
-// unmet is how many slots workers should have that are not theirs yet.
-func (c *PipelineCoordinator) unmet() int {
-	sum := 0
-	for _, w := range c.ordered {
-		if w.transfer.coordinated() {
-			sum += max(0, w.share.Target()-w.window())
-		}
+// withheld is how many slots workers should have that are not theirs yet, as others may still be
+// using them.
+func (c *PipelineCoordinator) withheld() int {
+	charged, unmet := 0, 0 // beyond what is granted
+	for _, w := range c.coordinatedWorkers() {
+		window := w.window()
+		charged += w.lease.Charge() - window
+		unmet += max(0, w.share.Target()-window)
 	}
-	return sum
+	return min(max(0, charged), unmet)
 }
 
 func (m *metrics) countCauses(transitions []protocol.Transition) {

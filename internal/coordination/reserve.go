@@ -6,42 +6,38 @@ import (
 	"cargoship.dev/operator/internal/coordination/congestion"
 )
 
-// chargeFloors gives what the floors of lost workers take of a bound: what the
-// reserve does not hold, but never so much that the others cannot go on.
-func (c *PipelineCoordinator) chargeFloors(bound int) int {
-	floors := 0
-	for _, w := range c.ordered {
-		if w.transfer.coordinated() {
-			floors += w.lease.Charge() - w.lease.Leased()
-		}
-	}
-	return max(0, min(floors-congestion.WindowFloor, bound-congestion.WindowFloor))
+// charges sums what the coordinated workers may be using.
+type charges struct {
+	floors   int // of lost workers
+	coasting int // of workers that may be cut off
+	leased   int // to the others
+	frozen   int // of leased, to those that do not listen
 }
 
-// chargeCoasting gives what workers that may be cut off take of a bound: what they may use,
-// but never so much that the others cannot go on.
-func (c *PipelineCoordinator) chargeCoasting(bound int) int {
-	coasting := 0
+func (c *PipelineCoordinator) charges(now time.Time) (sum charges) {
 	for _, w := range c.ordered {
-		if w.transfer.coordinated() && w.lease.Coasts() {
-			coasting += w.lease.Leased()
+		if !w.transfer.coordinated() {
+			continue
+		}
+		leased := w.lease.Leased()
+		sum.floors += w.lease.Charge() - leased
+		if w.lease.Coasts() {
+			sum.coasting += leased
+			continue
+		}
+		sum.leased += leased
+		if leased > 0 && w.frozen(now) {
+			sum.frozen += leased
 		}
 	}
-	return max(0, min(coasting, bound-congestion.WindowFloor))
+	return sum
 }
 
-// available is the part of the bound that can be divided over the workers
-// that listen: the others keep what is leased to them.
-func (c *PipelineCoordinator) available(now time.Time) int {
-	bound := c.control.Bound()
-	bound -= c.chargeFloors(bound)
-	bound -= c.chargeCoasting(bound)
-	for _, w := range c.ordered {
-		if w.transfer.coordinated() && w.frozen(now) && !w.lease.Coasts() {
-			bound -= w.lease.Leased()
-		}
-	}
-	return max(0, bound)
+// left is what floors and coasting workers leave of a bound to the others: the reserve holds
+// some of the floors, and it is never so little that the others cannot go on.
+func (s charges) left(bound int) int {
+	bound -= max(0, min(s.floors-congestion.WindowFloor, bound-congestion.WindowFloor))
+	return bound - max(0, min(s.coasting, bound-congestion.WindowFloor))
 }
 
 // What the ledger tells of a worker, on its terms.
@@ -50,6 +46,5 @@ func (w *worker) silent(now time.Time) bool  { return w.lease.Silent(now, w.term
 func (w *worker) missed(now time.Time) bool  { return w.lease.Missed(now, w.terms()) }
 func (w *worker) overdue(now time.Time) bool { return w.lease.Overdue(now, w.terms()) }
 func (w *worker) frozen(now time.Time) bool  { return w.lease.Frozen(now, w.terms(), w.leaving()) }
-func (w *worker) due(now time.Time) bool     { return w.lease.Due(now, w.terms(), w.leaving()) }
 func (w *worker) waits(now time.Time) bool   { return w.lease.Waits(now, w.terms()) }
 func (w *worker) stale(now time.Time) bool   { return w.lease.Stale(now) }

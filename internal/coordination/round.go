@@ -111,7 +111,7 @@ func (c *PipelineCoordinator) signal(now time.Time) congestion.Signal {
 			l.member.Begin()
 		}
 	}
-	var windows, limited int
+	var windows, limited, held int
 	for _, w := range c.coordinatedWorkers() {
 		w.endRound(now)
 		if w.blocked {
@@ -123,6 +123,9 @@ func (c *PipelineCoordinator) signal(now time.Time) congestion.Signal {
 		if w.round.limited {
 			limited += window
 		}
+		if w.used.held {
+			held += window
+		}
 		w.round = workerRound{last: w.round.last}
 	}
 	for _, t := range c.transfers {
@@ -131,7 +134,7 @@ func (c *PipelineCoordinator) signal(now time.Time) congestion.Signal {
 		}
 	}
 	s.SenderLimited = windows > 0 && 2*limited >= windows
-	s.PolicyLimited = c.policyLimited(s.InFlight)
+	s.PolicyLimited = c.policyLimited(s.InFlight, windows, held)
 	return s
 }
 

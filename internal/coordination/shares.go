@@ -9,8 +9,8 @@ import (
 )
 
 // distribute sets the target of every worker prefix: window to tenants to transfers to prefixes
-// to workers.
-func (c *PipelineCoordinator) distribute(now time.Time) {
+// to workers. Those that do not listen keep what is leased to them.
+func (c *PipelineCoordinator) distribute(now time.Time, charged charges) {
 	c.shares.tenants, c.shares.transfers = c.shares.tenants[:0], c.shares.transfers[:0]
 	for _, x := range c.tenants {
 		c.shares.tenants = append(c.shares.tenants, &x.share)
@@ -23,7 +23,8 @@ func (c *PipelineCoordinator) distribute(now time.Time) {
 		}
 		c.shares.transfers = append(c.shares.transfers, &t.share)
 	}
-	c.divider.Divide(now, c.shares.tenants, c.shares.transfers, c.available(now))
+	available := max(0, charged.left(c.control.Bound())-charged.frozen)
+	c.divider.Divide(now, c.shares.tenants, c.shares.transfers, available)
 }
 
 // slots is how many slots the rate of a prefix can use.
@@ -84,30 +85,23 @@ func (t *transfer) prepare(now time.Time) {
 // within the bound: what is taken from one worker can be given to another only
 // once the first has acknowledged that, or its lease is over. Within one worker
 // slots move at once, since it acts on one grant at a time.
-func (c *PipelineCoordinator) limitGrants(now time.Time) {
-	free := c.control.Bound()
-	free -= c.chargeFloors(free)
-	free -= c.chargeCoasting(free)
-	for _, w := range c.ordered {
-		if w.transfer.coordinated() && !w.lease.Coasts() {
-			free -= w.lease.Leased()
-		}
-	}
+func (c *PipelineCoordinator) limitGrants(now time.Time, charged charges) {
 	c.growing = c.growing[:0]
 	for _, w := range c.ordered {
-		switch charged := w.lease.Leased(); {
-		case !w.due(now):
+		w.due = w.lease.Due(now, w.terms(), w.leaving())
+		switch leased := w.lease.Leased(); {
+		case !w.due:
 		case !w.transfer.coordinated():
 			w.share.Grow(now, fairshare.Unlimited)
 		default:
-			wanted := max(0, w.share.Target()-charged)
+			wanted := max(0, w.share.Target()-leased)
 			if w.overdue(now) {
 				wanted = 0 // what is leased to a worker that has died helps nobody
 			}
-			c.growing = append(c.growing, fairshare.Growth{Worker: &w.share, Charged: charged, Wanted: wanted})
+			c.growing = append(c.growing, fairshare.Growth{Worker: &w.share, Charged: leased, Wanted: wanted})
 		}
 	}
-	c.divider.Grow(now, free, c.growing)
+	c.divider.Grow(now, charged.left(c.control.Bound())-charged.leased, c.growing)
 	for _, w := range c.ordered {
 		w.share.Serve(now)
 	}

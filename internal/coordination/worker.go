@@ -32,6 +32,7 @@ type worker struct {
 	// active: it sends, or is to; listens: it was seen to report as often as those do. In a small
 	// fleet all do.
 	active, listens bool
+	due             bool // its grant may be written again, in this tick
 
 	pace protocol.Pace // to be granted
 	used usage
@@ -93,7 +94,8 @@ func (w *worker) leaving() bool { return w.draining || w.removing || w.transfer.
 
 // ready tells that the worker can be given work.
 func (w *worker) ready(now time.Time) bool {
-	return !w.leaving() && !w.drained && w.live(now) && !w.silent(now)
+	t := w.terms()
+	return !w.leaving() && !w.drained && w.lease.Live(now, t) && !w.lease.Silent(now, t)
 }
 
 // release gives the worker's archives back to their queues. Those of a worker

@@ -75,8 +75,8 @@ func (l *Ledger) Coasts() bool { return len(l.versions) > 0 && !l.Held() }
 // one before it that it has not left yet.
 func (l *Ledger) Unacknowledged(g protocol.Grant) int {
 	most := newVersion(g, g.Prefixes).window
-	for _, v := range l.versions {
-		most = max(most, v.window)
+	for i := range l.versions {
+		most = max(most, l.versions[i].window)
 	}
 	return most
 }

@@ -134,7 +134,9 @@ func (l *Ledger) End() {
 // Issue records a grant as issued. The lease runs from the last report, so a worker
 // that has not reported for long gets a grant that is over already.
 func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
-	former := l.grant
+	if !g.LimitsAs(l.grant) {
+		l.limited = g.Sequence
+	}
 	l.grant = g
 	l.issued, l.issuedAt, l.basis = true, now, l.reportedAt
 	v := newVersion(g, g.Prefixes)
@@ -151,9 +153,6 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 	v.over = !now.Before(v.expires)
 	if !v.over || v.window > 0 && now.Before(v.floored) {
 		l.versions = append(l.versions, v)
-	}
-	if !g.LimitsAs(former) {
-		l.limited = g.Sequence
 	}
 }
 
@@ -186,7 +185,8 @@ func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixG
 
 func newVersion(g protocol.Grant, prefixes []protocol.PrefixGrant) version {
 	v := version{id: g.ID(), plan: g.Plan, interval: g.ReportInterval}
-	for _, p := range prefixes {
+	for i := range prefixes {
+		p := &prefixes[i]
 		window := max(p.Window, 0)
 		v.window += window
 		v.rate += p.Rate
@@ -199,7 +199,12 @@ func newVersion(g protocol.Grant, prefixes []protocol.PrefixGrant) version {
 
 // Held tells that the lease of some grant is not over.
 func (l *Ledger) Held() bool {
-	return slices.ContainsFunc(l.versions, func(v version) bool { return !v.over })
+	for i := range l.versions { // by index: versions are large, and every tick asks often
+		if !l.versions[i].over {
+			return true
+		}
+	}
+	return false
 }
 
 // MayActOn tells that a grant is one of those.
@@ -232,8 +237,8 @@ func (l *Ledger) Lifetime() time.Duration {
 // Interval is the longest between its reports: by the newest grant, or one that it may act on yet.
 func (l *Ledger) Interval() time.Duration {
 	longest := l.grant.ReportInterval
-	for _, v := range l.versions {
-		longest = max(longest, v.interval)
+	for i := range l.versions {
+		longest = max(longest, l.versions[i].interval)
 	}
 	return longest
 }
@@ -245,8 +250,8 @@ func (l *Ledger) Charge() int { return max(l.Leased(), l.floor) }
 // Leased is the charge without the floor, which comes from the reserve.
 func (l *Ledger) Leased() int {
 	most := 0
-	for _, v := range l.versions {
-		most = max(most, v.charge)
+	for i := range l.versions {
+		most = max(most, l.versions[i].charge)
 	}
 	return most
 }

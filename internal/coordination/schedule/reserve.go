@@ -114,8 +114,8 @@ func (c *Holdings) takeReserved(number int64) bool {
 	return taken
 }
 
-// ReservedAs tells that the reserve is what a grant names.
-func (c *Holdings) ReservedAs(named protocol.Ranges) bool { return c.reserve.Equal(named) }
+// Reserving tells that it has a reserve.
+func (c *Holdings) Reserving() bool { return c.reserve.Spans() > 0 }
 
 // ReserveDue tells that the reserve that a grant names is worth a new grant: it was empty, or
 // some of it is given up, which others wait for. One that grows is in the next grant that is
