@@ -112,3 +112,16 @@ func TestCompleteIsLikeAFile(t *testing.T) {
 		t.Errorf("a link that does not exist gives %v", err)
 	}
 }
+
+// The fleets that constants of large fleets are tried on are large.
+func TestFleetsAreLarge(t *testing.T) {
+	scenarios, err := Load("fleets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scenarios {
+		if workers := s.Transfers[0].Workers[0].Count; workers < 200 {
+			t.Errorf("%s has %d workers, want 200 or more", s.Name, workers)
+		}
+	}
+}
