@@ -18,16 +18,12 @@ const (
 	// is made for, so those of idle workers, which are half as many as it allows, cost this part
 	// of what they count.
 	idleCost = 0.6
-	// activeShare of the reports per second is then left for active workers.
-	activeShare = 1 - idleCost/2
 	// activeGrowth is how many times as many workers become active as hold slots. Slots move to one
 	// when it listens, so a few at a time are idle.
 	activeGrowth = 2
 	// spareSlots times the window is what active workers can use, so that the next doubling finds
 	// workers that listen.
 	spareSlots = 2
-	// A worker stays active while there are no more than activeExcess times as many as are wanted.
-	activeExcess = 1.5
 )
 
 // large tells that the fleet is so large that not all of its workers can report every second.
@@ -86,7 +82,7 @@ func (w *worker) serves() bool { return w.window() > 0 || w.share.Target() > 0 }
 
 // fewest is how many of so many workers are active at least: as many as can report every second.
 func (c *PipelineCoordinator) fewest(workers int) int {
-	return max(1, int(activeShare*float64(c.options.ReportsPerSecond*workers)/float64(len(c.workers))))
+	return max(1, int((1-idleCost/2)*float64(c.options.ReportsPerSecond*workers)/float64(len(c.workers))))
 }
 
 // chooseActive chooses the workers that are active.
@@ -138,14 +134,8 @@ func (t *transfer) chooseActive(now time.Time, fewest int, starting bool) {
 	if !starting {
 		wanted = max(fewest, min(t.share.Window, activeGrowth*holders))
 	}
-	lacks := func(workers int) bool { return count < workers || slots < spareSlots*t.share.Window }
-	for _, w := range before {
-		if lacks(int(activeExcess * float64(wanted))) {
-			choose(w)
-		}
-	}
-	for _, w := range others {
-		if lacks(wanted) {
+	for _, w := range append(before, others...) {
+		if count < wanted || slots < spareSlots*t.share.Window {
 			choose(w)
 		}
 	}
