@@ -45,15 +45,15 @@ func startFleet(server *rest.Config, pods []startedPod) *fleet {
 
 // serve is what `worker run` does in a pod.
 func (f *fleet) serve(ctx context.Context, server *rest.Config, pod startedPod) error {
-	leases, err := worker.NewLeaseClient(actAs(server, pod.token), types.NamespacedName{Namespace: namespace, Name: pod.name})
+	client, err := worker.NewLeaseClient(actAs(server, pod.token), types.NamespacedName{Namespace: namespace, Name: pod.name})
 	if err != nil {
 		return err
 	}
-	instance := pod.uid // one process a pod
+	leases, instance := &counted{Leases: client}, pod.uid // one process a pod
 	err = worker.NewAgent(worker.AgentOptions{
 		Leases: leases, PodUID: types.UID(pod.uid), Instance: instance,
 		NewEngine: func(_ context.Context, after int64, _ bool) (worker.Sender, error) {
-			p := newPuppet(f.path, plan(), instance, after)
+			p := newPuppet(f.path, plan(), leases, instance, after)
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.puppets = append(f.puppets, p)
@@ -78,6 +78,22 @@ func (f *fleet) state() (held int, allowed float64, interval time.Duration) {
 		}
 	}
 	return held, allowed / f.path.capacity, interval
+}
+
+// untilLeased is what the puppets with a lease asked until they had it, on average.
+func (f *fleet) untilLeased() asks {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all asks
+	n := 0
+	for _, p := range f.puppets {
+		p.mu.Lock()
+		if p.untilLeased != nil {
+			all, n = all.plus(*p.untilLeased), n+1
+		}
+		p.mu.Unlock()
+	}
+	return all.over(n)
 }
 
 func (f *fleet) end() {

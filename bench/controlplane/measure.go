@@ -37,7 +37,12 @@ type measurement struct {
 	// Allowed is the part of the capacity that leases allowed at the end, AllowedSteady in the steady phase.
 	Allowed       float64        `json:"allowed"`
 	AllowedSteady figures.Spread `json:"allowedSteady"`
-	Lost          int64          `json:"lost"`
+	// UntilLeased is what a worker asked until it held a lease, on average. LeaseRequests are those of all
+	// about types of this project, from the transfer's creation until nine of ten held one, per worker
+	// and by verb and resource.
+	UntilLeased   asks               `json:"untilLeased"`
+	LeaseRequests map[string]float64 `json:"leaseRequests,omitempty"`
+	Lost          int64              `json:"lost"`
 	// Restarts counts how often the manager ended, as it does when it cannot renew its leadership.
 	Restarts int64 `json:"restarts"`
 	Start    phase `json:"start"`
@@ -103,7 +108,10 @@ func run(ctx context.Context, root string, workers int, length time.Duration) (m
 			_, _ = fmt.Fprintln(os.Stderr, "benchcontrolplane:", err)
 		}
 	}()
-	created := time.Now()
+	created, err := r.read(ctx)
+	if err != nil {
+		return m, err
+	}
 	at, err := r.createTransfer(ctx, workers)
 	if err != nil {
 		return m, err
@@ -112,10 +120,10 @@ func run(ctx context.Context, root string, workers int, length time.Duration) (m
 	if err != nil {
 		return m, err
 	}
-	m.PodsSeconds = time.Since(created).Seconds()
+	m.PodsSeconds = time.Since(created.at).Seconds()
 	f := startFleet(r.cluster.Config, pods)
 	defer f.end()
-	if err := m.watch(ctx, r, f, length); err != nil {
+	if err := m.watch(ctx, r, f, created, length); err != nil {
 		return m, err
 	}
 	m.Lost, m.Restarts = f.lost.Load(), r.keeper.Restarts()
@@ -123,8 +131,8 @@ func run(ctx context.Context, root string, workers int, length time.Duration) (m
 	return m, err
 }
 
-// watch looks at the fleet for a while.
-func (m *measurement) watch(ctx context.Context, r *rig, f *fleet, length time.Duration) error {
+// watch looks at the fleet of a transfer for a while.
+func (m *measurement) watch(ctx context.Context, r *rig, f *fleet, created reading, length time.Duration) error {
 	begun, err := r.read(ctx)
 	if err != nil {
 		return err
@@ -139,6 +147,12 @@ func (m *measurement) watch(ctx context.Context, r *rig, f *fleet, length time.D
 			allowed = append(allowed, m.Allowed)
 		}
 		switch elapsed := time.Since(begun.at); {
+		case m.LeaseRequests == nil && m.LeasedSeconds > 0:
+			now, err := r.read(ctx)
+			if err != nil {
+				return err
+			}
+			m.UntilLeased, m.LeaseRequests = f.untilLeased(), perWorker(created, now, m.Workers)
 		case !started && elapsed >= startPhase:
 			now, err := r.read(ctx)
 			if err != nil {
@@ -211,6 +225,18 @@ func between(a, b reading) phase {
 	p.ServerCPU = per(a.server.value("process_cpu_seconds_total"), b.server.value("process_cpu_seconds_total"))
 	p.GrantWrites = per(a.manager.value("cargoship_api_writes_total"), b.manager.value("cargoship_api_writes_total"))
 	return p
+}
+
+// perWorker is what was asked about types of this project between two readings, for each of so
+// many workers.
+func perWorker(a, b reading, workers int) map[string]float64 {
+	before, all := a.server.requests(), map[string]float64{}
+	for key, n := range b.server.requests() {
+		if isOurs(key) && n > before[key] {
+			all[key] = (n - before[key]) / float64(workers)
+		}
+	}
+	return all
 }
 
 // weigh measures how large the objects are that the fleet has left.

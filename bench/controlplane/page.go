@@ -64,6 +64,23 @@ func rows() []row {
 			}
 			return fmt.Sprintf("%.0f (%.0f to %.0f)", 100*m.AllowedSteady.Median, 100*m.AllowedSteady.Least, 100*m.AllowedSteady.Most)
 		}},
+		{"a worker asks until it holds a lease: reads + reports + failed", "", func(m measurement) string {
+			a := m.UntilLeased
+			if a == (asks{}) {
+				return "not measured"
+			}
+			return fmt.Sprintf("%.1f + %.1f + %.1f", a.Reads+a.Missed, a.Reports, a.Failed)
+		}},
+		{"requests of ours per worker until nine of ten hold one", "", func(m measurement) string {
+			if m.LeaseRequests == nil {
+				return "not measured"
+			}
+			all := 0.0
+			for _, n := range m.LeaseRequests {
+				all += n
+			}
+			return fmt.Sprintf("%.1f", all)
+		}},
 		{"workers that lost their lease", "0", number(0, func(m measurement) float64 { return float64(m.Lost) })},
 		{"times that the manager ended", "0", number(0, func(m measurement) float64 { return float64(m.Restarts) })},
 		{"start: requests of ours per second", "", number(0, func(m measurement) float64 { return m.Start.Ours })},
@@ -125,7 +142,7 @@ Times count from the moment when the last pod has a node; all puppets then start
 that do not say so are of the last %.0f s. Requests *of ours* are those about types of this project, of manager and workers together; watches count when
 they end. The longest tick is told as the bound of a bucket of the manager's histogram. Where the load average below says that the machine did other
 work, times are those of that machine and no more; requests, sizes and the CPU per tick compare nevertheless.
-`, restartPause.Seconds(), perWorker, baseLatency.Milliseconds(), archiveRequests, planPrefixes, startSpread.Seconds(), startPhase.Seconds(), steadyPhase.Seconds())
+`, restartPause.Seconds(), workerSpeed, baseLatency.Milliseconds(), archiveRequests, planPrefixes, startSpread.Seconds(), startPhase.Seconds(), steadyPhase.Seconds())
 	for _, c := range r.Columns {
 		fmt.Fprintf(&b, "\n- **%s**: %s, %s, load average %s at the start of the last run", c.Name, c.Head.Date, c.Head.Machine, c.Head.Load)
 	}

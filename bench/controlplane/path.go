@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// perWorker is what the path carries for each worker, in requests per second.
-	perWorker = 20
+	// workerSpeed is what the path carries for each worker, in requests per second.
+	workerSpeed = 20
 	// baseLatency is that of a request on the idle path.
 	baseLatency = 100 * time.Millisecond
 )
@@ -19,7 +19,7 @@ type path struct {
 	inFlight atomic.Int64
 }
 
-func newPath(workers int) *path { return &path{capacity: perWorker * float64(workers)} }
+func newPath(workers int) *path { return &path{capacity: workerSpeed * float64(workers)} }
 
 // latency is that of a request that starts now.
 func (p *path) latency() time.Duration {

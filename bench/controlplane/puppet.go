@@ -28,6 +28,7 @@ const (
 type puppet struct {
 	path     *path
 	plan     *v1alpha1.PlanReport
+	asked    *counted
 	instance string
 	wake     chan struct{}
 	eager    chan struct{}
@@ -40,6 +41,8 @@ type puppet struct {
 	finished   []ended
 	over       bool
 	conditions []metav1.Condition
+	// untilLeased is what was asked until the first lease, nil before.
+	untilLeased *asks
 }
 
 // ended is an archive that ended, and the first report that said so, 0 for none yet.
@@ -48,10 +51,10 @@ type ended struct {
 	report int64
 }
 
-func newPuppet(p *path, plan *v1alpha1.PlanReport, instance string, after int64) *puppet {
+func newPuppet(p *path, plan *v1alpha1.PlanReport, asked *counted, instance string, after int64) *puppet {
 	now := time.Now()
 	return &puppet{
-		path: p, plan: plan, instance: instance, wake: make(chan struct{}, 1), eager: make(chan struct{}, 1),
+		path: p, plan: plan, asked: asked, instance: instance, wake: make(chan struct{}, 1), eager: make(chan struct{}, 1),
 		holder: lease.NewHolder(now, after), at: now, prefixes: map[string]*prefixWork{},
 	}
 }
@@ -135,6 +138,9 @@ func (p *puppet) obey() {
 		}
 	}
 	held := p.holder.Phase(time.Now()) == lease.Held
+	if held && p.untilLeased == nil {
+		p.untilLeased = new(p.asked.asks())
+	}
 	for name, l := range p.prefixes {
 		g := granted[name]
 		window := int64(ptr.Deref(g.Window, 0))
