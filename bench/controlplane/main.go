@@ -23,6 +23,7 @@ import (
 type options struct {
 	root, sizes, column, out string
 	length                   time.Duration
+	budget                   int
 }
 
 func main() {
@@ -31,6 +32,7 @@ func main() {
 	flag.StringVar(&o.sizes, "sizes", "10,100,1000", "fleets to measure, in workers; empty for only the page anew")
 	flag.StringVar(&o.column, "column", "now", "column of the page that the figures go to")
 	flag.DurationVar(&o.length, "length", 2*time.Minute, "how long a fleet is looked at, once its pods run")
+	flag.IntVar(&o.budget, "api-budget", 0, "the manager's --api-budget, by which a fleet is large; 0 for its default")
 	flag.StringVar(&o.out, "out", "docs/benchmarks", "directory of the page and its data")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard())
@@ -65,7 +67,7 @@ func measureAll(ctx context.Context, o options) error {
 			return fmt.Errorf("--sizes has %q; it must be numbers of workers", text)
 		}
 		head := figures.NewHead()
-		m, err := run(ctx, o.root, workers, o.length)
+		m, err := run(ctx, o, workers)
 		if err != nil {
 			return fmt.Errorf("measure %d workers: %w", workers, err)
 		}

@@ -97,9 +97,9 @@ func (r *rig) read(ctx context.Context) (reading, error) {
 }
 
 // run measures a fleet of a size, on a control plane of its own.
-func run(ctx context.Context, root string, workers int, length time.Duration) (measurement, error) {
+func run(ctx context.Context, o options, workers int) (measurement, error) {
 	m := measurement{Workers: workers}
-	r, err := startRig(ctx, root)
+	r, err := startRig(ctx, o.root, o.budget)
 	if err != nil {
 		return m, err
 	}
@@ -123,7 +123,7 @@ func run(ctx context.Context, root string, workers int, length time.Duration) (m
 	m.PodsSeconds = time.Since(created.at).Seconds()
 	f := startFleet(r.cluster.Config, pods)
 	defer f.end()
-	if err := m.watch(ctx, r, f, created, length); err != nil {
+	if err := m.watch(ctx, r, f, created, o.length); err != nil {
 		return m, err
 	}
 	m.Lost, m.Restarts = f.lost.Load(), r.keeper.Restarts()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,14 +47,15 @@ type rig struct {
 	keeper  *process.Keeper
 	dir     string
 	assets  string
+	budget  int // of the manager, 0 for its default
 }
 
-func startRig(ctx context.Context, root string) (*rig, error) {
+func startRig(ctx context.Context, root string, budget int) (*rig, error) {
 	dir, err := os.MkdirTemp("", "bench-controlplane-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	r := &rig{dir: dir}
+	r := &rig{dir: dir, budget: budget}
 	if err := r.start(ctx, root); err != nil {
 		return nil, errors.Join(err, r.stop())
 	}
@@ -129,6 +131,9 @@ func (r *rig) command(program, kubeconfig string) *exec.Cmd {
 		"--leader-elect", "--leader-election-namespace="+systemNamespace,
 		"--metrics-secure=false", "--metrics-bind-address="+r.metrics, "--health-probe-bind-address=0",
 		"--worker-image=worker:bench", "--log-format=text")
+	if r.budget > 0 {
+		cmd.Args = append(cmd.Args, "--api-budget="+strconv.Itoa(r.budget))
+	}
 	cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "HOME=" + r.dir, "PATH=" + os.Getenv("PATH")}
 	return cmd
 }
