@@ -65,6 +65,10 @@ type ArchiveTransferStatus struct {
 	// +optional
 	Coordination *CoordinationStatus `json:"coordination,omitempty"`
 
+	// sending is what the workers of a transfer have sent over time; absent for a restore.
+	// +optional
+	Sending *SendingStatus `json:"sending,omitempty"`
+
 	// workers counts the worker pods.
 	// +optional
 	Workers *WorkersStatus `json:"workers,omitempty"`

@@ -44,12 +44,14 @@ func newReportCommand(in place) *cobra.Command {
 				return cli.UsageError{Err: err}
 			}
 			var fleet *report.Fleet
+			var sending *report.Sending
 			if in.ended != nil {
 				at, err := in.ended(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
 				fleet, class = fleetOf(at.Status), cmp.Or(class, at.Spec.Destination.StorageClass)
+				sending = report.ByWorkers(at.Status.Sending)
 				if terms.sse == "" {
 					known := estimate.Terms(at.Spec.Destination, t.Months)
 					t.KMS, t.BucketKey = known.KMS, known.BucketKey
@@ -62,7 +64,7 @@ func newReportCommand(in place) *cobra.Command {
 					return err
 				}
 				if fleet != nil && (f.uid == "" || f.uid == r.Run) {
-					r.Fleet = fleet
+					r.Fleet, r.Sending = fleet, cmp.Or(r.Sending, sending)
 				}
 				return printReport(cmd, r, format)
 			})

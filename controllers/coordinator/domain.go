@@ -48,6 +48,8 @@ type claim struct {
 	checksum string
 	// lastReports are the workers', by the UID of their pod.
 	lastReports map[string]lastReport
+	// sending is what the workers have sent over time; nil for a restore.
+	sending *sending
 	// failures are those recorded before.
 	failures []v1alpha1.ArchiveFailure
 	// recorded is the status last written, to write only changes.
@@ -168,6 +170,9 @@ func (d *domain) adopt(now time.Time, m *member) {
 	for _, lease := range m.leases {
 		d.core.AdoptGrant(now, convert.LeaseGrant(id, lease))
 		d.claims[id].remember(now, lease) // another manager has counted it
+	}
+	if m.transfer.Restore == nil {
+		d.claims[id].sending = takeUp(now, m.transfer.Status.Sending, d.claims[id].reported(m))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/curve"
 	"cargoship.dev/operator/internal/metrics"
 )
 
@@ -17,6 +18,8 @@ type lastReport struct {
 	at       time.Time
 	// counters are those of the last report, by prefix.
 	counters map[string]metrics.Requests
+	// started counts the requests begun, of all prefixes.
+	started int64
 }
 
 // remember remembers a report, and returns the one before.
@@ -29,6 +32,7 @@ func (c *claim) remember(now time.Time, lease *v1alpha1.PrefixLease) (before, ne
 			Accepted: ptr.Deref(p.Accepted, 0), Throttled: ptr.Deref(p.Throttled, 0),
 			Failed: ptr.Deref(p.Failed, 0), Hedged: ptr.Deref(p.Hedged, 0), Bytes: ptr.Deref(p.Bytes, 0),
 		}
+		next.started = curve.Plus(next.started, ptr.Deref(p.Started, 0))
 	}
 	c.lastReports[lease.Spec.PodUID] = next
 	return before, next
@@ -41,6 +45,11 @@ func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.Prefi
 		return
 	}
 	before, next := c.remember(now, lease)
+	started := next.started
+	if before.instance == next.instance {
+		started -= before.started
+	}
+	c.sending.start(started)
 	for prefix, sum := range next.counters {
 		if before.instance == next.instance {
 			last := before.counters[prefix]
@@ -50,9 +59,11 @@ func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.Prefi
 			sum.Hedged -= last.Hedged
 			sum.Bytes -= last.Bytes
 		}
-		if d.core.HasPrefix(protocol.TransferID(m.transfer.UID), prefix) {
+		planned := d.core.HasPrefix(protocol.TransferID(m.transfer.UID), prefix)
+		if planned {
 			d.Metrics.Reported(m.transfer, prefix, sum)
 		}
+		c.sending.add(now, prefix, planned, sum)
 	}
 }
 

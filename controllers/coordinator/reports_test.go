@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -51,6 +52,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	m := &member{transfer: workload.Of(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "at", UID: "1"}})}
 	m.leases = map[string]*v1alpha1.PrefixLease{"old": nil, "new": nil}
 	now := time.Unix(1000, 0)
+	c.sending = takeUp(now, nil, sentCounters{})
 	tell := func(after time.Duration, lease *v1alpha1.PrefixLease) {
 		m.leases[lease.Spec.PodUID] = lease
 		d.count(now.Add(after), m, c, lease)
@@ -83,6 +85,11 @@ cargoship_prefix_sent_bytes_total{namespace="ns",prefix="p0",transfer="at",uid="
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "cargoship_lease_report_age_seconds",
 		"cargoship_prefix_requests_total", "cargoship_prefix_hedged_requests_total", "cargoship_prefix_sent_bytes_total"); err != nil {
 		t.Error(err)
+	}
+	// The curve has what was never planned, too, and when it came.
+	if s := c.sending.status(c.reported(m)); fmt.Sprint(s.Bytes, s.Throttled) != "[0 1000 0 400 300 900] [0 1 0 0 0 0]" ||
+		len(s.ThrottledPrefixes) != 1 || *s.ThrottledPrefixes[0].Throttled != 1 {
+		t.Errorf("bytes %v, throttled %v, by prefix %v", s.Bytes, s.Throttled, s.ThrottledPrefixes)
 	}
 	delete(m.leases, "old")
 	d.showReportAge(now.Add(9*time.Second), m, c)

@@ -36,6 +36,7 @@ func (d *domain) status(now time.Time, m *member, c *claim, snapshot protocol.Sn
 		s.Prefixes = append(s.Prefixes, convert.PrefixStatus(p))
 	}
 	s.Failures = failures(c, progress)
+	s.Sending = c.sending.status(c.reported(m))
 	if left, known := convert.Remaining(s.Progress); known {
 		// Rounded, so that an estimate that holds is not a change.
 		eta := metav1.NewTime(now.Add(left).Round(10 * time.Second))

@@ -51,6 +51,11 @@ func finalRecord(s v1alpha1.ArchiveTransferStatus) v1alpha1.ArchiveTransferStatu
 		p.ServiceP50Microseconds, p.ServiceP99Microseconds, p.ThrottledPerMille = nil, nil, nil
 		out.Prefixes = append(out.Prefixes, p)
 	}
+	if s.Sending != nil {
+		sent := *s.Sending
+		sent.Reported = nil
+		out.Sending = &sent
+	}
 	if c := s.Coordination; c != nil {
 		final := *c
 		final.State, final.Window, final.MilliRequestsPerSecond = "", nil, nil

@@ -322,10 +322,11 @@ func trimmedTransfer(at *workload.Workload) v1alpha1.ArchiveTransfer {
 	spec := at.Transfer.Spec
 	t := v1alpha1.ArchiveTransfer{ObjectMeta: nameOf(at), Spec: v1alpha1.ArchiveTransferSpec{
 		Source: spec.Source, Destination: spec.Destination, Packing: spec.Packing, Sync: spec.Sync, Budget: spec.Budget}}
-	// The finish pod reports when the transfer began, and by how many workers it was.
+	// The finish pod reports when the transfer began, by how many workers it was, and what they sent.
 	if w := at.Status.Workers; at.Status.StartTime != nil && w != nil {
 		t.Status.StartTime = at.Status.StartTime
 		t.Status.Workers = &v1alpha1.WorkersStatus{Desired: w.Desired, Failed: w.Failed}
+		t.Status.Sending = at.Status.Sending
 	}
 	return t
 }

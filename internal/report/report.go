@@ -46,7 +46,8 @@ type Report struct {
 	// Billed is what the costs depend on beside prices.
 	Billed *Billed `json:"billed,omitempty"`
 	Fleet  *Fleet  `json:"fleet,omitempty"`
-	// Sending is what the sender measured: of a run of cargoship copy, in the report that it left.
+	// Sending is what was measured of the requests: by cargoship copy, or by the workers as far as
+	// the manager saw.
 	Sending *Sending `json:"sending,omitempty"`
 	// From says what the report was made from.
 	From string `json:"-"`

@@ -169,6 +169,7 @@ func (f finisher) commit(ctx context.Context, plan archive.Plan) error {
 func (f finisher) write(ctx context.Context, index archive.Index, finished []archive.FinishedPrefix, done archive.Count) error {
 	terms := estimate.Terms(f.site.Transfer.Spec.Destination, 0)
 	draft := report.NewDraft(report.StoredAs(f.site.Transfer.Spec.Destination.StorageClass, terms.KMS, terms.BucketKey))
+	draft.Sending = report.ByWorkers(f.site.Transfer.Status.Sending)
 	draft.Fleet = fleetAt(f.site.Transfer.Status, index.Written, done)
 	without := func(err error) { f.logger.Warn(NoPathIndex, "error", err.Error()) }
 	store := func(ctx context.Context, whole archive.Index) {

@@ -27,7 +27,7 @@ var errNoPlan = errors.New("the transfer has no plan yet")
 // Site is what a worker pod was given: the transfer, and where things are mounted.
 type Site struct {
 	// Transfer holds name, namespace, UID, source, destination and packing, and once it runs when
-	// it began and by how many workers it is.
+	// it began, by how many workers it is and what they have sent.
 	Transfer v1alpha1.ArchiveTransfer
 	// SourceDir is where the source volume is mounted.
 	SourceDir string
