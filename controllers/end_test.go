@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/report"
 )
 
 // eventsOf counts the events of a transfer with a reason, repetitions included.
@@ -109,6 +111,34 @@ var _ = Describe("A transfer that has ended", func() {
 			}
 		}
 		Eventually(eventsOf(ctx, s, v1alpha1.ReasonCountsDiffer)).Should(Equal(1))
+	})
+
+	It("has the last pod told what was sent, through a change of managers", func(ctx SpecContext) {
+		stop := startManager()
+		s := makeStage(ctx, nil)
+		a := s.startPlanner(ctx, 8)
+		a.sends = true
+		work(ctx, s, 3, a)
+		stop()
+		By("sending on while there is no manager")
+		a.take(ctx)
+		a.finish(1)
+		a.report(ctx)
+		startManager()
+		work(ctx, s, 8, a)
+		a.end(ctx, corev1.PodSucceeded)
+		s.completeJob(ctx, "-workers")
+		var told v1alpha1.ArchiveTransfer
+		for _, e := range s.awaitJob(ctx, "-finish").Spec.Template.Spec.Containers[0].Env {
+			if e.Name == v1alpha1.WorkerConfigEnv {
+				Expect(json.Unmarshal([]byte(e.Value), &told)).To(Succeed())
+			}
+		}
+		sent := report.ByWorkers(told.Status.Sending)
+		Expect(sent).NotTo(BeNil())
+		n := int64(len(a.ended)) // some twice: a puppet takes up what it has ended, but is still assigned
+		Expect([]int64{sent.Bytes, sent.Requests, sent.Throttled, sent.Failed}).To(Equal([]int64{1000 * n, n + 1, 1, 0}))
+		Expect(sent.ThrottledPrefixes).To(Equal([]report.ThrottledPrefix{{Name: "a", Throttled: 1}}))
 	})
 
 	DescribeTable("says when nothing was selected",

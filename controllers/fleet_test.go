@@ -155,6 +155,7 @@ type puppet struct {
 	told     bool // the plan
 	blocked  string
 	drained  bool
+	sends    bool // its reports count a request for each archive
 }
 
 // startPuppet plays kubelet and Job controller: a worker pod that runs.
@@ -257,6 +258,10 @@ func (p *puppet) report(ctx context.Context) {
 			ObservedEpoch: ptr.To(lease.Spec.Epoch), ObservedSequence: ptr.To(lease.Spec.Sequence),
 			MaxInFlight: ptr.To(int32(16)), ChecksumAlgorithm: "CRC64NVME",
 			Finished: p.finished, Plan: plan,
+		}
+		if n := int64(len(p.ended)); p.sends && n > 0 {
+			lease.Status.Prefixes = []v1alpha1.PrefixReport{{
+				Name: "a", Started: ptr.To(n + 1), Accepted: ptr.To(n), Throttled: ptr.To(int64(1)), Bytes: ptr.To(1000 * n)}}
 		}
 		p.condition(lease, v1alpha1.LeaseConditionBlocked, p.blocked != "", p.blocked)
 		p.condition(lease, v1alpha1.LeaseConditionDrained, p.drained, "Drained")

@@ -40,9 +40,11 @@ type finishedArchive struct {
 }
 
 // Report returns the next report, to be sent at once: the lease is counted from
-// now. Archives that ended are in every report until one is acknowledged.
+// now. Archives that ended are in every report until one is acknowledged. No report tells of an
+// archive whose requests it does not count: those that end while it is made are in the next.
 func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 	e.mu.Lock()
+	counted := len(e.finished)
 	kept := reportInterval(&e.grant) * 4 / 5 // intervals scatter, and ticks do
 	e.mu.Unlock()
 	stats := e.options.Meter.Snapshot(kept)
@@ -65,7 +67,7 @@ func (e *Engine) Report() v1alpha1.PrefixLeaseStatus {
 		MilliCPU:           e.processors.since(now),
 		ChecksumAlgorithm:  e.options.Destination.ChecksumAlgorithm(),
 		Prefixes:           e.reportPrefixes(stats),
-		Finished:           e.reportFinished(sequence),
+		Finished:           e.reportFinished(sequence, counted),
 		Plan:               e.reportPlan(),
 		Conditions:         slices.Clone(e.conditions),
 	}
@@ -107,9 +109,11 @@ func (e *Engine) window(prefix string) int64 {
 // reportFinished lists the archives that ended. Those begun under a grant that is
 // not yet obeyed wait: the manager takes an outcome in a report that acts on an
 // older grant for that of an earlier attempt, and would never hear of it again.
-func (e *Engine) reportFinished(sequence int64) []v1alpha1.FinishedArchive {
-	list := make([]v1alpha1.FinishedArchive, 0, len(e.finished))
-	for i := range e.finished {
+// Only the first most are told.
+func (e *Engine) reportFinished(sequence int64, most int) []v1alpha1.FinishedArchive {
+	most = min(most, len(e.finished))
+	list := make([]v1alpha1.FinishedArchive, 0, most)
+	for i := range most {
 		f := &e.finished[i]
 		if e.obeyed.Before(f.begun) {
 			continue
