@@ -64,6 +64,9 @@ func newReportCommand(in place) *cobra.Command {
 					return err
 				}
 				if fleet != nil && (f.uid == "" || f.uid == r.Run) {
+					if r.Fleet != nil { // When a transfer has ended, no worker is desired any more.
+						fleet.Workers = cmp.Or(fleet.Workers, r.Fleet.Workers)
+					}
 					r.Fleet, r.Sending = fleet, cmp.Or(r.Sending, sending)
 				}
 				return printReport(cmd, r, format)

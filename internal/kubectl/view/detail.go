@@ -18,7 +18,7 @@ import (
 // maxFailures is how many failed archives are shown.
 const maxFailures = 5
 
-// Detail shows one run: progress, what limits it, prefixes, workers, what is wrong.
+// Detail shows one run: progress, what limits it, what is wrong, prefixes, workers.
 func Detail(item Item, now time.Time, t Terminal) string {
 	r := item.Run
 	var out strings.Builder
@@ -39,7 +39,8 @@ func Detail(item Item, now time.Time, t Terminal) string {
 		}
 	}
 	out.WriteString(said(item.Answer, t))
-	for _, section := range []string{prefixes(r, t), fleet(item, t), conditions(r, now, t), failures(r, t)} {
+	// What is wrong comes before the tables, which may be longer than the screen.
+	for _, section := range []string{conditions(r, now, t), failures(r, t), prefixes(r, t), fleet(item, t)} {
 		if section != "" {
 			out.WriteString("\n" + section)
 		}
@@ -83,7 +84,11 @@ func control(r explain.Run) string {
 // said is the answer in a sentence and what to do.
 func said(a explain.Answer, t Terminal) string {
 	var out strings.Builder
-	for _, text := range []string{"limited by " + string(a.LimitedBy) + ": " + a.Sentence, a.Advice} {
+	first := "limited by " + string(a.LimitedBy) + ": " + a.Sentence
+	if a.LimitedBy == explain.Ended {
+		first = a.Sentence
+	}
+	for _, text := range []string{first, a.Advice} {
 		if text == "" || a.LimitedBy == "" {
 			continue
 		}
@@ -200,8 +205,11 @@ func size(t *v1alpha1.Tally) string {
 }
 
 func millis(us *int64) string {
-	if us == nil {
-		return "-"
+	if ptr.Deref(us, 0) == 0 {
+		return "-" // nothing was measured
+	}
+	if *us < 1000 {
+		return "<1ms"
 	}
 	return fmt.Sprintf("%.0fms", float64(*us)/1000)
 }

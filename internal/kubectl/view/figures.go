@@ -66,7 +66,7 @@ func ForPrefixes(r explain.Run, t Terminal) []PrefixFigures {
 	all := make([]PrefixFigures, len(r.Prefixes))
 	for i, p := range r.Prefixes {
 		all[i] = PrefixFigures{Name: t.safe(p.Name), Done: size(p.Done), Planned: size(p.Planned), Throughput: speed(p.BytesPerSecond),
-			Window: number(p.Window), Rate: rate(p.MilliRequestsPerSecond), Throttled: perMille(ptr.Deref(p.ThrottledPerMille, 0)),
+			Window: number(p.Window), Rate: rate(p.MilliRequestsPerSecond), Throttled: share(p.ThrottledPerMille),
 			P50: millis(p.ServiceP50Microseconds), P99: millis(p.ServiceP99Microseconds)}
 	}
 	return all
@@ -115,6 +115,14 @@ func Tone(r explain.Run) string {
 		return "warn"
 	}
 	return ""
+}
+
+// share is one in thousandths, "-" for none.
+func share(perThousand *int32) string {
+	if perThousand == nil {
+		return "-"
+	}
+	return perMille(*perThousand)
 }
 
 // speed is a throughput, "-" for none.

@@ -156,7 +156,7 @@ func percent(r explain.Run) string {
 }
 
 func workers(r explain.Run) string {
-	if r.Workers.Desired == nil {
+	if r.Workers.Desired == nil || r.Ended() {
 		return "-"
 	}
 	return fmt.Sprintf("%d/%d", ptr.Deref(r.Workers.Leased, 0), ptr.Deref(r.Workers.Desired, 0))

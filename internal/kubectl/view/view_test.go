@@ -59,6 +59,21 @@ func moving() Item {
 	return itemOf(at, lease("photos-workers-0-x7k2p", v1alpha1.LimitedByRate), lease("photos-workers-1-9q4zt", v1alpha1.LimitedByRate))
 }
 
+// ended is that transfer after its end, as its status is settled then.
+func ended() Item {
+	at := &v1alpha1.ArchiveTransfer{}
+	at.Name, at.Namespace, at.CreationTimestamp = "photos", "media", ago(13*time.Minute)
+	at.Spec.Destination.Bucket = "archive"
+	at.Status = v1alpha1.ArchiveTransferStatus{
+		ObservedGeneration: ptr.To(int64(1)), StartTime: ptr.To(ago(12 * time.Minute)), CompletionTime: ptr.To(ago(2 * time.Minute)),
+		Conditions: []metav1.Condition{is(v1alpha1.ConditionComplete, metav1.ConditionTrue, v1alpha1.ReasonComplete, "all files uploaded and verified")},
+		Progress:   &v1alpha1.Progress{Percent: ptr.To(int32(100)), Summary: "4.00 GiB/4.00 GiB", Throughput: "6.83 MiB/s", Done: tally(8000, 4<<30)},
+		Workers:    &v1alpha1.WorkersStatus{Desired: ptr.To(int32(0)), Leased: ptr.To(int32(0))},
+		Prefixes:   []v1alpha1.PrefixStatus{{Name: "2024", Done: tally(8000, 4<<30), Planned: tally(8000, 4<<30)}},
+	}
+	return itemOf(at)
+}
+
 func lease(name string, by v1alpha1.Bottleneck) v1alpha1.PrefixLease {
 	l := v1alpha1.PrefixLease{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	l.Spec.Prefixes = []v1alpha1.PrefixGrant{{Name: "2024", Window: ptr.To(int32(16))}, {Name: "2025", Window: ptr.To(int32(8))}}
@@ -110,6 +125,7 @@ func TestPictures(t *testing.T) {
 		"detail-pipe":     Detail(moving(), now(), pipe),
 		"detail-40":       Detail(moving(), now(), screen(40)),
 		"detail-80":       Detail(moving(), now(), screen(80)),
+		"detail-ended":    Detail(ended(), now(), screen(80)),
 		"detail-blocked":  Detail(all()[1], now(), screen(80)),
 		"detail-hostile":  Detail(hostile, now(), Terminal{Width: 60}),
 		"explain-80":      Answer(moving(), screen(80)),
