@@ -18,7 +18,7 @@ type SendingStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
-	SecondsEach *int64 `json:"secondsEach,omitempty"`
+	SecondsEach int64 `json:"secondsEach,omitempty"`
 
 	// bytes is the payload of accepted requests in each interval since startTime.
 	// +optional

@@ -1884,11 +1884,6 @@ func (in *SendingStatus) DeepCopyInto(out *SendingStatus) {
 		in, out := &in.LastTime, &out.LastTime
 		*out = (*in).DeepCopy()
 	}
-	if in.SecondsEach != nil {
-		in, out := &in.SecondsEach, &out.SecondsEach
-		*out = new(int64)
-		**out = **in
-	}
 	if in.Bytes != nil {
 		in, out := &in.Bytes, &out.Bytes
 		*out = make([]int64, len(*in))

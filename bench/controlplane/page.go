@@ -58,29 +58,9 @@ func rows() []row {
 		{"nine of ten workers hold a lease, s", "≤ 10", reached(func(m measurement) float64 { return m.LeasedSeconds })},
 		{"leases allow 90 % of the capacity, s", "≤ 20", reached(func(m measurement) float64 { return m.CapacitySeconds })},
 		{"allowed at the end, % of the capacity", "", number(0, func(m measurement) float64 { return 100 * m.Allowed })},
-		{"allowed, median (least to most), % of the capacity", "", func(m measurement) string {
-			if m.AllowedSteady.Most == 0 {
-				return "not measured"
-			}
-			return fmt.Sprintf("%.0f (%.0f to %.0f)", 100*m.AllowedSteady.Median, 100*m.AllowedSteady.Least, 100*m.AllowedSteady.Most)
-		}},
-		{"a worker asks until it holds a lease: reads + reports + failed", "", func(m measurement) string {
-			a := m.UntilLeased
-			if a == (asks{}) {
-				return "not measured"
-			}
-			return fmt.Sprintf("%.1f + %.1f + %.1f", a.Reads+a.Missed, a.Reports, a.Failed)
-		}},
-		{"requests of ours per worker until nine of ten hold one", "", func(m measurement) string {
-			if m.LeaseRequests == nil {
-				return "not measured"
-			}
-			all := 0.0
-			for _, n := range m.LeaseRequests {
-				all += n
-			}
-			return fmt.Sprintf("%.1f", all)
-		}},
+		{"allowed, median (least to most), % of the capacity", "", allowedSteadily},
+		{"a worker asks until it holds a lease: reads + reports + failed", "", askedUntilLeased},
+		{"requests of ours per worker until nine of ten hold one", "", requestsUntilLeased},
 		{"workers that lost their lease", "0", number(0, func(m measurement) float64 { return float64(m.Lost) })},
 		{"times that the manager ended", "0", number(0, func(m measurement) float64 { return float64(m.Restarts) })},
 		{"start: requests of ours per second", "", number(0, func(m measurement) float64 { return m.Start.Ours })},
@@ -108,6 +88,35 @@ func rows() []row {
 		{"API server, processors", "", number(2, func(m measurement) float64 { return m.Steady.ServerCPU })},
 		{"manager, largest resident MiB", "≤ 256", number(0, func(m measurement) float64 { return m.ManagerBytes / (1 << 20) })},
 	}
+}
+
+// allowedSteadily is what leases allowed while it was steady.
+func allowedSteadily(m measurement) string {
+	if m.AllowedSteady.Most == 0 {
+		return "not measured"
+	}
+	return fmt.Sprintf("%.0f (%.0f to %.0f)", 100*m.AllowedSteady.Median, 100*m.AllowedSteady.Least, 100*m.AllowedSteady.Most)
+}
+
+// askedUntilLeased is what a worker asked of the API server until it held a lease.
+func askedUntilLeased(m measurement) string {
+	a := m.UntilLeased
+	if a == (asks{}) {
+		return "not measured"
+	}
+	return fmt.Sprintf("%.1f + %.1f + %.1f", a.Reads+a.Missed, a.Reports, a.Failed)
+}
+
+// requestsUntilLeased are those about our types.
+func requestsUntilLeased(m measurement) string {
+	if m.LeaseRequests == nil {
+		return "not measured"
+	}
+	all := 0.0
+	for _, n := range m.LeaseRequests {
+		all += n
+	}
+	return fmt.Sprintf("%.1f", all)
 }
 
 // bounded gives the bound of a bucket, which is unknown for what is longer than all bounds.

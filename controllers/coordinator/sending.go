@@ -45,7 +45,7 @@ func takeUp(now time.Time, s *v1alpha1.SendingStatus, reported sentCounters) *se
 		return out
 	}
 	out.curve.Begun, out.curve.Last = s.StartTime.Time, ptr.Deref(s.LastTime, *s.StartTime).Time
-	out.curve.Each = time.Duration(max(1, ptr.Deref(s.SecondsEach, 1))) * time.Second
+	out.curve.Each = time.Duration(max(1, s.SecondsEach)) * time.Second
 	out.curve.Bytes, out.curve.Throttled = slices.Clone(s.Bytes), slices.Clone(s.Throttled)
 	out.requests, out.failed = ptr.Deref(s.Requests, 0), ptr.Deref(s.Failed, 0)
 	out.unwatched = time.Duration(ptr.Deref(s.UnwatchedSeconds, 0)) * time.Second
@@ -122,7 +122,7 @@ func (s *sending) status(reported sentCounters) *v1alpha1.SendingStatus {
 	}
 	out := &v1alpha1.SendingStatus{
 		StartTime: ptr.To(metav1.NewTime(s.curve.Begun)), LastTime: ptr.To(metav1.NewTime(s.curve.Last.Truncate(time.Second))),
-		SecondsEach: ptr.To(int64(s.curve.Each / time.Second)),
+		SecondsEach: int64(s.curve.Each / time.Second),
 		Bytes:       slices.Clone(s.curve.Bytes), Throttled: slices.Clone(s.curve.Throttled),
 		Requests: ptr.To(s.requests), Failed: ptr.To(s.failed), UnwatchedSeconds: ptr.To(int64(s.unwatched / time.Second)),
 		Reported: &v1alpha1.SentCounters{

@@ -93,7 +93,7 @@ func ByWorkers(s *v1alpha1.SendingStatus) *Sending {
 		By: "the workers", Started: s.StartTime.UTC(), Seconds: max(0, last.Sub(s.StartTime.Time).Seconds()),
 		Requests: ptr.Deref(s.Requests, 0), Failed: ptr.Deref(s.Failed, 0), UnwatchedSeconds: ptr.Deref(s.UnwatchedSeconds, 0),
 		Curve: Curve{
-			SecondsEach: float64(ptr.Deref(s.SecondsEach, 1)),
+			SecondsEach: float64(max(1, s.SecondsEach)),
 			Bytes:       append([]int64{}, s.Bytes...), Throttled: append([]int64{}, s.Throttled...),
 		},
 	}
