@@ -22,13 +22,7 @@ func TestPrune(t *testing.T) {
 	if r := work(t, args...); r.code != 0 {
 		t.Fatal(r.stderr)
 	}
-	for o := range d.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: "base/.cargoship/", Recursive: true}) {
-		if strings.HasSuffix(o.Key, "/index.json") {
-			if err := d.client.RemoveObject(t.Context(), bucket, o.Key, minio.RemoveObjectOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	d.removeIndexes(t, "base/")
 	abandoned := len(d.digests(t, "base/"))
 	// The same source from elsewhere: not the unfinished run, but one of its own.
 	if r := work(t, append(args, "--prefixes", "3")...); r.code != 0 {
@@ -75,4 +69,17 @@ func TestPrune(t *testing.T) {
 		t.Errorf("verify: exit code %d: %s", r.code, r.stderr)
 	}
 	d.wantNoUploads(t)
+}
+
+// removeIndexes makes the finished runs below a base unfinished ones.
+func (d *destination) removeIndexes(t *testing.T, base string) {
+	t.Helper()
+	for o := range d.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: base + ".cargoship/", Recursive: true}) {
+		if !strings.HasSuffix(o.Key, "/index.json") {
+			continue
+		}
+		if err := d.client.RemoveObject(t.Context(), bucket, o.Key, minio.RemoveObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

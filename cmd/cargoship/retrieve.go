@@ -81,7 +81,8 @@ func newListCommand(in place) *cobra.Command {
 		Use:   "ls " + in.arg + " [PATTERN...]",
 		Short: "List archived files",
 		Long: "List the files archived by a packed copy or an ArchiveTransfer, or those that match a pattern, as recorded in\n" +
-			"its manifests: mode, size in bytes, time and path, in the order of the archives. Names with special characters are quoted as ls does.\n\n" + aboutPatterns,
+			"its manifests: mode, size in bytes, time and path, in the order of the archives. Names with special characters\n" +
+			"are quoted as ls does.\n\n" + aboutPatterns,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.use(cmd.Context(), args[0], func(c *restore.Catalog) error {

@@ -17,7 +17,6 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/protocol"
-	"cargoship.dev/operator/internal/metrics"
 )
 
 // The cluster is looked at when a domain is due, and now and then for new ones: a look costs
@@ -38,10 +37,7 @@ func TestTheClusterIsLookedAtWhenItIsDue(t *testing.T) {
 			return c.List(ctx, list, opts...)
 		},
 	})
-	shown, err := metrics.New(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	shown := newMetrics(t, prometheus.NewRegistry())
 	clock := testingclock.NewFakeClock(time.Unix(1000, 0))
 	c := &Coordinator{Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
 	c.domains, c.retries = map[string]*domain{}, c.newRetries()

@@ -15,7 +15,6 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
-	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -33,10 +32,7 @@ func TestTheGraceOfForeignGrantsBeginsAnew(t *testing.T) {
 	at := &v1alpha1.ArchiveTransfer{}
 	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
 	cluster, clock := fake.NewClientBuilder().WithScheme(scheme).WithObjects(lease, at).WithStatusSubresource(at).Build(), testingclock.NewFakeClock(time.Unix(1000, 0))
-	shown, err := metrics.New(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	shown := newMetrics(t, prometheus.NewRegistry())
 	c := &Coordinator{Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
 	c.retries = c.newRetries()
 	d, err := newDomain(t.Context(), c, "d", protocol.Snapshot{})

@@ -24,7 +24,6 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
-	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -80,15 +79,14 @@ func newLed(t testing.TB) *led {
 				return err
 			},
 		})
-	shown, err := metrics.New(prometheus.NewRegistry())
+	shown := newMetrics(t, prometheus.NewRegistry())
+	c := &Coordinator{Client: l.cluster, APIReader: l.cluster, Clock: clock.RealClock{}, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
+	c.retries = c.newRetries()
+	d, err := newDomain(t.Context(), c, "d", protocol.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Coordinator{Client: l.cluster, APIReader: l.cluster, Clock: clock.RealClock{}, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
-	c.retries = c.newRetries()
-	if l.domain, err = newDomain(t.Context(), c, "d", protocol.Snapshot{}); err != nil {
-		t.Fatal(err)
-	}
+	l.domain = d
 	lead(t, l.domain, "1", "pod")
 	l.claims["1"] = newClaim(v1alpha1.ArchiveTransferStatus{})
 	l.m = &member{transfer: workload.Of(at), leases: map[string]*v1alpha1.PrefixLease{"pod": l.stored()}}

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -29,10 +28,7 @@ func TestAPanicParksOneDestination(t *testing.T) {
 	at := &v1alpha1.ArchiveTransfer{}
 	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
 	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(at).WithStatusSubresource(at, &v1alpha1.DestinationProfile{}).Build()
-	shown, err := metrics.New(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	shown := newMetrics(t, prometheus.NewRegistry())
 	recorder, clock := events.NewFakeRecorder(10), testingclock.NewFakeClock(time.Unix(1000, 0))
 	c := &Coordinator{
 		Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Recorder: recorder,

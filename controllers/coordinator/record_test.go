@@ -16,7 +16,6 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
-	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -34,10 +33,7 @@ func TestTheStatusIsOfTheLatestLeader(t *testing.T) {
 	lease := &v1alpha1.PrefixLease{Spec: convert.Grant(grant)}
 	lease.Name, lease.Namespace, lease.UID = "w", "ns", "l"
 	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(at, lease).WithStatusSubresource(at).Build()
-	shown, err := metrics.New(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	shown := newMetrics(t, prometheus.NewRegistry())
 	clock, random := testingclock.NewFakeClock(time.Unix(1000, 0)), rand.New(rand.NewPCG(1, 2))
 	c := &Coordinator{Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Rand: random, epoch: 7}
 	c.retries = c.newRetries()

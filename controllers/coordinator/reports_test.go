@@ -32,12 +32,37 @@ func reportOf(name, instance string, sequence, accepted, throttled int64, prefix
 	}
 }
 
-func TestReportsAreCountedOnce(t *testing.T) {
-	registry := prometheus.NewRegistry()
+// wantCounted is what TestReportsAreCountedOnce comes to.
+const wantCounted = `
+# HELP cargoship_lease_report_age_seconds Age of the oldest last report among a transfer's workers.
+# TYPE cargoship_lease_report_age_seconds gauge
+cargoship_lease_report_age_seconds{namespace="ns",transfer="at",uid="1"} 5
+# HELP cargoship_prefix_hedged_requests_total Second attempts at late requests on a prefix, as reported by workers; cargoship_prefix_requests_total includes them.
+# TYPE cargoship_prefix_hedged_requests_total counter
+cargoship_prefix_hedged_requests_total{namespace="ns",prefix="p0",transfer="at",uid="1"} 1
+# HELP cargoship_prefix_requests_total Requests reported by workers on a prefix, by outcome: accepted, throttled or failed.
+# TYPE cargoship_prefix_requests_total counter
+cargoship_prefix_requests_total{namespace="ns",outcome="accepted",prefix="p0",transfer="at",uid="1"} 17
+cargoship_prefix_requests_total{namespace="ns",outcome="failed",prefix="p0",transfer="at",uid="1"} 0
+cargoship_prefix_requests_total{namespace="ns",outcome="throttled",prefix="p0",transfer="at",uid="1"} 1
+# HELP cargoship_prefix_sent_bytes_total Payload of the accepted requests reported by workers on a prefix.
+# TYPE cargoship_prefix_sent_bytes_total counter
+cargoship_prefix_sent_bytes_total{namespace="ns",prefix="p0",transfer="at",uid="1"} 1700
+`
+
+// newMetrics are those of a manager, in a registry of their own.
+func newMetrics(t testing.TB, registry *prometheus.Registry) *metrics.Metrics {
+	t.Helper()
 	shown, err := metrics.New(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return shown
+}
+
+func TestReportsAreCountedOnce(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	shown := newMetrics(t, registry)
 	d, err := newDomain(t.Context(), &Coordinator{Metrics: shown, Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(1, 1)), epoch: 1}, "d", protocol.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
@@ -66,23 +91,7 @@ func TestReportsAreCountedOnce(t *testing.T) {
 	tell(5*time.Second, reportOf("new", "b", 2, 9, 0, "invented")) // never planned
 	d.showReportAge(now.Add(9*time.Second), m, c)
 
-	want := `
-# HELP cargoship_lease_report_age_seconds Age of the oldest last report among a transfer's workers.
-# TYPE cargoship_lease_report_age_seconds gauge
-cargoship_lease_report_age_seconds{namespace="ns",transfer="at",uid="1"} 5
-# HELP cargoship_prefix_hedged_requests_total Second attempts at late requests on a prefix, as reported by workers; cargoship_prefix_requests_total includes them.
-# TYPE cargoship_prefix_hedged_requests_total counter
-cargoship_prefix_hedged_requests_total{namespace="ns",prefix="p0",transfer="at",uid="1"} 1
-# HELP cargoship_prefix_requests_total Requests reported by workers on a prefix, by outcome: accepted, throttled or failed.
-# TYPE cargoship_prefix_requests_total counter
-cargoship_prefix_requests_total{namespace="ns",outcome="accepted",prefix="p0",transfer="at",uid="1"} 17
-cargoship_prefix_requests_total{namespace="ns",outcome="failed",prefix="p0",transfer="at",uid="1"} 0
-cargoship_prefix_requests_total{namespace="ns",outcome="throttled",prefix="p0",transfer="at",uid="1"} 1
-# HELP cargoship_prefix_sent_bytes_total Payload of the accepted requests reported by workers on a prefix.
-# TYPE cargoship_prefix_sent_bytes_total counter
-cargoship_prefix_sent_bytes_total{namespace="ns",prefix="p0",transfer="at",uid="1"} 1700
-`
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "cargoship_lease_report_age_seconds",
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(wantCounted), "cargoship_lease_report_age_seconds",
 		"cargoship_prefix_requests_total", "cargoship_prefix_hedged_requests_total", "cargoship_prefix_sent_bytes_total"); err != nil {
 		t.Error(err)
 	}

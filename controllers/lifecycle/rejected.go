@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -28,7 +30,9 @@ const (
 // admission policy. Kubernetes reports that only in an event. Once there is a pod, its
 // status says what is wrong.
 func (r *Reconciler) rejectedPods(ctx context.Context, in input) (*violation, error) {
-	for role, job := range map[string]*batchv1.Job{v1alpha1.RoleWorker: in.workers, v1alpha1.RoleFinisher: in.finish} {
+	jobs := map[string]*batchv1.Job{v1alpha1.RoleWorker: in.workers, v1alpha1.RoleFinisher: in.finish}
+	for _, role := range slices.Sorted(maps.Keys(jobs)) { // of two, the same is told each time
+		job := jobs[role]
 		if job == nil || !active(job) || ptr.Deref(job.Spec.Suspend, false) || podsLeft(in.pods, role) {
 			continue
 		}

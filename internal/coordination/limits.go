@@ -120,7 +120,8 @@ func (t *transfer) window() int {
 }
 
 // policyLimited tells that what was sent in the round was bounded by a policy: most windows
-// belong to workers that it held back, or its limit of requests in flight was in use.
+// belong to workers that it held back, or its limit of requests in flight was in use. Of all windows,
+// held are those of such workers.
 func (c *PipelineCoordinator) policyLimited(inFlight, windows, held int) bool {
 	most := c.limits.Window()
 	return most < c.control.Window() && 5*inFlight >= 4*most || windows > 0 && 2*held >= windows

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +89,7 @@ func (l *lines) show(items []view.Item, now time.Time, err error) error {
 			}
 		}
 	}
-	for key := range l.before {
+	for _, key := range slices.Sorted(maps.Keys(l.before)) {
 		if _, there := is[key]; !there {
 			if _, err := fmt.Fprintln(l.out, at, key, "is gone"); err != nil {
 				return err

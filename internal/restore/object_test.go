@@ -49,17 +49,13 @@ func TestLargeObjectsAreReadByRanges(t *testing.T) {
 		if s := run(t, b, restore.Options{Dir: dir}); s.Failed > 0 || b.gets != tc.reads {
 			t.Errorf("%+v: %+v %v, %d reads", tc, s, s.Failures, b.gets)
 		}
-		if got, err := os.ReadFile(filepath.Join(dir, "large")); err != nil || !bytes.Equal(got, content) {
-			t.Errorf("%+v: %d bytes, %v", tc, len(got), err)
-		}
+		wantFile(t, filepath.Join(dir, "large"), content)
 		b.breaks = tc.reads
 		again := t.TempDir()
 		if s := run(t, b, restore.Options{Dir: again}); s.Failed > 0 {
 			t.Errorf("%+v, with reads that break off: %+v %v", tc, s, s.Failures)
 		}
-		if got, err := os.ReadFile(filepath.Join(again, "large")); err != nil || !bytes.Equal(got, content) {
-			t.Errorf("%+v, with reads that break off: %d bytes, %v", tc, len(got), err)
-		}
+		wantFile(t, filepath.Join(again, "large"), content)
 		for at := 0; at < tc.size && tc.algorithm != ""; at += 5<<20 + 7 {
 			content[at] ^= 1
 			damaged := t.TempDir()
@@ -71,6 +67,13 @@ func TestLargeObjectsAreReadByRanges(t *testing.T) {
 			}
 			content[at] ^= 1
 		}
+	}
+}
+
+func wantFile(t *testing.T, path string, want []byte) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s: %d bytes, want %d, or others: %v", path, len(got), len(want), err)
 	}
 }
 

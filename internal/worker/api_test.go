@@ -269,12 +269,7 @@ func TestWorkerProcesses(t *testing.T) {
 	if err := site.Finish(t.Context(), FinishOptions{}, logTo(t)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, objects(t, s)); diff != "" {
-		t.Errorf("objects (-want +got):\n%s", diff)
-	}
-	if keys := openUploads(t, s); len(keys) > 0 {
-		t.Errorf("open uploads: %q", keys)
-	}
+	wantStored(t, s, want)
 	if done, failed, _ := m.totals(); done.files != int64(len(want)) || failed.files != 1 {
 		t.Errorf("%d files done and %d failed, want %d and 1", done.files, failed.files, len(want))
 	}

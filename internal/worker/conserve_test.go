@@ -190,15 +190,21 @@ func TestFinishRefusesWhatDoesNotAddUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := m.Tally(); found.Failed != lost || found.Done.Files != 0 {
-			t.Errorf("the manifest of the lost archive counts %+v, want %v failed", found, lost)
-		}
-		for _, member := range m.Members {
-			if member.Outcome == archive.Failed && member.Reason != reasonAttemptsExhausted {
-				t.Errorf("%s failed for %q", member.Path, member.Reason)
-			}
-		}
+		wantLost(t, m, lost)
 	})
+}
+
+// wantLost compares the manifest of an archive that was lost with what it was to hold.
+func wantLost(t *testing.T, m archive.Manifest, lost archive.Count) {
+	t.Helper()
+	if found := m.Tally(); found.Failed != lost || found.Done.Files != 0 {
+		t.Errorf("the manifest of the lost archive counts %+v, want %v failed", found, lost)
+	}
+	for _, member := range m.Members {
+		if member.Outcome == archive.Failed && member.Reason != reasonAttemptsExhausted {
+			t.Errorf("%s failed for %q", member.Path, member.Reason)
+		}
+	}
 }
 
 func TestFinishOfAnIncompletePlan(t *testing.T) {

@@ -149,6 +149,17 @@ func objects(t *testing.T, s *kit.S3) map[string]string {
 	return got
 }
 
+// wantStored compares the objects in the bucket; no upload may be left open.
+func wantStored(t *testing.T, s *kit.S3, want map[string]string) {
+	t.Helper()
+	if diff := cmp.Diff(want, objects(t, s)); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	if keys := openUploads(t, s); len(keys) > 0 {
+		t.Errorf("open uploads: %q", keys)
+	}
+}
+
 func openUploads(t *testing.T, s *kit.S3) []string {
 	var keys []string
 	for u := range s3Client(t, s).ListIncompleteUploads(t.Context(), testBucket, "", true) {
@@ -197,9 +208,7 @@ func TestEngineMovesATree(t *testing.T) {
 
 	place.client.Close()
 	goleak.VerifyNone(t, before)
-	if diff := cmp.Diff(want, objects(t, s)); diff != "" {
-		t.Errorf("objects (-want +got):\n%s", diff)
-	}
+	wantStored(t, s, want)
 	done, failed, skipped := m.totals()
 	if got, want := [3]int64{done.files, failed.files, skipped.files}, [3]int64{int64(len(want)), 1, 2}; got != want {
 		t.Errorf("done, failed, skipped: %v, want %v", got, want)
@@ -267,9 +276,7 @@ func TestEngineOutlastsAServerThatGoesAway(t *testing.T) {
 	if !blocked {
 		t.Errorf("never blocked (killed: %v)", killed)
 	}
-	if diff := cmp.Diff(want, objects(t, s)); diff != "" {
-		t.Errorf("objects (-want +got):\n%s", diff)
-	}
+	wantStored(t, s, want)
 	if _, failed, _ := m.totals(); failed.files != 1 {
 		t.Errorf("%d files failed, want only the one whose name is not UTF-8", failed.files)
 	}
