@@ -36,6 +36,8 @@ type member struct {
 	others []string
 	// sparse: holes are left out.
 	sparse bool
+	// rests: the file is closed for now.
+	rests bool
 	// fault is why unreadable content was replaced with zeros; a *FileError.
 	fault error
 }
@@ -74,7 +76,7 @@ func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 
 // open opens the file and finds its holes and extended attributes.
 func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
-	err = whenScarce(ctx, func() (err error) {
+	err = WhenScarce(ctx, func() (err error) {
 		m.file, err = s.Open(m.entry)
 		return err
 	})
@@ -124,7 +126,7 @@ func (s *Source) keptAttributes(ctx context.Context, e Entry) (kept []Xattr, err
 		return kept, err
 	}
 	var file *SourceFile
-	err = whenScarce(ctx, func() (err error) {
+	err = WhenScarce(ctx, func() (err error) {
 		file, err = s.Open(e)
 		return err
 	})
@@ -151,9 +153,37 @@ func (s *Source) directoryAttributes(ctx context.Context, e Entry) (kept []Xattr
 
 // close releases the file.
 func (m *member) close() {
-	if m.file != nil {
+	if m.file != nil && !m.rests {
 		release(m.file)
 	}
+}
+
+// rest closes the file, if there is any, until wake.
+func (m *member) rest() {
+	if m != nil {
+		m.close()
+		m.rests = true
+	}
+}
+
+// wake opens the file again after rest. Where it is no longer the same, its content is read
+// as zeros, and the fault tells why; the error says that it can't be opened now.
+func (m *member) wake(ctx context.Context, s *Source) error {
+	if m.file == nil || !m.rests || m.fault != nil {
+		return nil
+	}
+	err := WhenScarce(ctx, func() error {
+		again, err := s.Reopen(m.file)
+		if err == nil {
+			m.file, m.rests = again, false
+		}
+		return err
+	})
+	if _, ok := errors.AsType[*FileError](err); ok && !scarce(err) {
+		m.fault = err
+		return nil
+	}
+	return err
 }
 
 // length is what the member takes of the tar.
@@ -214,6 +244,10 @@ func skipTo(d *FileDigest, offset int64) { _ = d.Hole(context.Background(), offs
 
 // readFile fills p from the file, with zeros where there is nothing to be had.
 func (m *member) readFile(p []byte, off int64) {
+	if m.rests {
+		clear(p) // The fault tells why.
+		return
+	}
 	n, err := m.file.ReadAt(p, off)
 	if n == len(p) {
 		return

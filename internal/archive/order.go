@@ -71,7 +71,7 @@ func page(ctx context.Context, root *os.Root, dir, after string, limit int) (nam
 // openDirectory fails, rather than block, when something else has taken the
 // directory's place.
 func openDirectory(ctx context.Context, root *os.Root, dir string) (f *os.File, err error) {
-	err = whenScarce(ctx, func() (err error) {
+	err = WhenScarce(ctx, func() (err error) {
 		f, err = root.OpenFile(dir, os.O_RDONLY|directoryOnly, 0)
 		return err
 	})

@@ -194,6 +194,9 @@ func (p *Packer) advance(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if p.current != nil {
+		return p.current.wake(ctx, p.source)
+	}
 	for p.current == nil && !p.ended {
 		if p.next == len(p.entries) {
 			p.ended = true
@@ -376,6 +379,13 @@ func (p *Packer) Size() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sent
+}
+
+// Rest closes what is open, until Fill needs it again.
+func (p *Packer) Rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current.rest()
 }
 
 // Close releases what is open. The packer must not be used afterwards.

@@ -168,14 +168,62 @@ func TestPackingIsDeterministic(t *testing.T) {
 	}
 }
 
-// packWhile packs an object, and calls change before it packs one of its parts.
-func packWhile(t *testing.T, p *Packer, part int, change func() error) (object []byte) {
+// TestAPackerThatRestsMakesTheSame closes its files between any two parts.
+func TestAPackerThatRestsMakesTheSame(t *testing.T) {
+	dir := motley(t)
+	writeContent(t, dir, "long", bytes.Repeat([]byte("long"), 5<<20))
+	s := openSource(t, dir)
+	for _, c := range []Compression{Plain, Zstd} {
+		l := tarLayout(c)
+		a := one(t, s, l)
+		want, packed := pack(t, s, l, a)
+		p := newPacker(t, s, l, a)
+		t.Cleanup(func() { release(p) })
+		got := packWhile(t, p, func(int) error { p.Rest(); return nil })
+		if !bytes.Equal(got, want) {
+			t.Errorf("%v: other bytes", c)
+		}
+		if diff := cmp.Diff(packed, p.Packed()); diff != "" {
+			t.Errorf("%v: (-want +got):\n%s", c, diff)
+		}
+	}
+}
+
+// TestAFileReplacedDuringARestIsNotTaken has another file in its place, with its size and time.
+func TestAFileReplacedDuringARestIsNotTaken(t *testing.T) {
+	dir := t.TempDir()
+	writeContent(t, dir, "a", bytes.Repeat([]byte("a"), 20<<20))
+	s := openSource(t, dir)
+	l := tarLayout(Plain)
+	a := one(t, s, l)
+	p := newPacker(t, s, l, a)
+	defer release(p)
+	object := packWhile(t, p, func(part int) error {
+		if part != 1 {
+			return nil
+		}
+		p.Rest()
+		other, file := filepath.Join(t.TempDir(), "other"), filepath.Join(dir, "a")
+		writeContent(t, filepath.Dir(other), "other", bytes.Repeat([]byte("b"), 20<<20))
+		if err := os.Chtimes(other, time.Time{}, a.Entries[0].ModTime); err != nil {
+			return err
+		}
+		return os.Rename(other, file)
+	})
+	if err := p.Packed()[0].Err; err == nil || !strings.Contains(err.Error(), ErrChanged.Error()) {
+		t.Errorf("the file is archived with the error %v, want %v", err, ErrChanged)
+	}
+	if diff := cmp.Diff([]string{"a"}, memberNames(t, object)); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+}
+
+// packWhile packs an object, and calls change before it packs each of its parts.
+func packWhile(t *testing.T, p *Packer, change func(part int) error) (object []byte) {
 	t.Helper()
 	for n, last := 0, false; !last; n++ {
-		if n == part {
-			if err := change(); err != nil {
-				t.Fatal(err)
-			}
+		if err := change(n); err != nil {
+			t.Fatal(err)
 		}
 		buf := make([]byte, testPart)
 		length, end, err := p.Fill(t.Context(), n, buf)
@@ -233,7 +281,12 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 			if tc.while {
 				at = 3
 			}
-			object := packWhile(t, p, at, func() error { return tc.change(filepath.Join(dir, "b")) })
+			object := packWhile(t, p, func(part int) error {
+				if part != at {
+					return nil
+				}
+				return tc.change(filepath.Join(dir, "b"))
+			})
 			packed := p.Packed()
 			for i, want := range []error{nil, tc.want, nil, ErrVanished} {
 				if err := packed[i].Err; (err == nil) != (want == nil) || err != nil && !strings.Contains(err.Error(), want.Error()) {

@@ -13,9 +13,9 @@ const (
 	scarcePause    = 20 * time.Millisecond
 )
 
-// whenScarce opens something, retrying while no descriptors are left: that
+// WhenScarce opens something, retrying while no descriptors are left: that
 // says nothing about the file.
-func whenScarce(ctx context.Context, open func() error) error {
+func WhenScarce(ctx context.Context, open func() error) error {
 	deadline := time.Now().Add(scarcePatience)
 	for {
 		err := open()

@@ -14,7 +14,7 @@ func TestWhenScarce(t *testing.T) {
 	full := &fs.PathError{Op: "open", Path: "file", Err: syscall.EMFILE}
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		err := whenScarce(t.Context(), func() error {
+		err := WhenScarce(t.Context(), func() error {
 			if tries++; tries < 5 {
 				return full
 			}
@@ -24,16 +24,16 @@ func TestWhenScarce(t *testing.T) {
 			t.Errorf("%d tries, %v", tries, err)
 		}
 		begun := time.Now()
-		err = whenScarce(t.Context(), func() error { return full })
+		err = WhenScarce(t.Context(), func() error { return full })
 		if took := time.Since(begun); !errors.Is(err, syscall.EMFILE) || took < scarcePatience {
 			t.Errorf("gave up after %v with %v", took, err)
 		}
-		if err := whenScarce(t.Context(), func() error { return fs.ErrNotExist }); !errors.Is(err, fs.ErrNotExist) {
+		if err := WhenScarce(t.Context(), func() error { return fs.ErrNotExist }); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("another error: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := whenScarce(ctx, func() error { return full }); !errors.Is(err, context.DeadlineExceeded) {
+		if err := WhenScarce(ctx, func() error { return full }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with its context ended: %v", err)
 		}
 	})

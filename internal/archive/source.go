@@ -151,11 +151,24 @@ func (s *Source) Open(e Entry) (*SourceFile, error) {
 	file := &SourceFile{entry: e, file: f}
 	err = s.allowFile(e, f)
 	if err == nil {
-		err = file.Unchanged()
+		file.info, err = file.stat()
 	}
 	if err != nil {
 		release(f)
 		return nil, err
+	}
+	return file, nil
+}
+
+// Reopen opens a file again that was open, and is to be the same.
+func (s *Source) Reopen(before *SourceFile) (*SourceFile, error) {
+	file, err := s.Open(before.entry)
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(before.info, file.info) {
+		release(file)
+		return nil, &FileError{before.entry.Path, ErrChanged, errors.New("another has taken its place")}
 	}
 	return file, nil
 }
@@ -172,6 +185,8 @@ func openError(path string, err error) *FileError {
 type SourceFile struct {
 	entry Entry
 	file  *os.File
+	// info is what the file was when it was opened.
+	info fs.FileInfo
 }
 
 // ReadAt implements io.ReaderAt; an error other than io.EOF is a *FileError.
@@ -194,9 +209,15 @@ func (f *SourceFile) Xattrs() (kept []Xattr, others []string, err error) {
 // Unchanged returns nil while the file has the size and modification time with
 // which it was planned, else a *FileError.
 func (f *SourceFile) Unchanged() error {
+	_, err := f.stat()
+	return err
+}
+
+// stat returns what the file is unless that has changed.
+func (f *SourceFile) stat() (fs.FileInfo, error) {
 	info, err := f.file.Stat()
 	if err != nil {
-		return &FileError{f.entry.Path, ErrUnreadable, cause(err)}
+		return nil, &FileError{f.entry.Path, ErrUnreadable, cause(err)}
 	}
 	switch planned := f.entry; {
 	case !info.Mode().IsRegular():
@@ -206,9 +227,9 @@ func (f *SourceFile) Unchanged() error {
 	case !info.ModTime().Equal(planned.ModTime):
 		err = fmt.Errorf("it was modified at %s", info.ModTime().UTC().Format(time.RFC3339Nano))
 	default:
-		return nil
+		return info, nil
 	}
-	return &FileError{f.entry.Path, ErrChanged, err}
+	return nil, &FileError{f.entry.Path, ErrChanged, err}
 }
 
 // Close closes the file.

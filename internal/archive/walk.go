@@ -115,7 +115,7 @@ func (w *walker) page(ctx context.Context, dir string, names []string, included 
 			return fmt.Errorf("walk source: %w", context.Cause(ctx))
 		}
 		if at == nil {
-			err := whenScarce(ctx, func() (err error) {
+			err := WhenScarce(ctx, func() (err error) {
 				at, err = w.source.root.OpenRoot(orDot(dir))
 				return err
 			})
@@ -205,7 +205,7 @@ func (w *walker) tar() bool { return w.options.Layout.Tar != nil }
 // symlink records a symbolic link as a member of a tar.
 func (w *walker) symlink(ctx context.Context, p string, info fs.FileInfo) error {
 	f := w.found(p, info)
-	err := whenScarce(ctx, func() (err error) {
+	err := WhenScarce(ctx, func() (err error) {
 		f.Link, err = w.source.root.Readlink(p)
 		return err
 	})
@@ -218,7 +218,7 @@ func (w *walker) symlink(ctx context.Context, p string, info fs.FileInfo) error 
 // link records a symbolic link as what it leads to.
 func (w *walker) link(ctx context.Context, p string) error {
 	var info fs.FileInfo
-	err := whenScarce(ctx, func() (err error) {
+	err := WhenScarce(ctx, func() (err error) {
 		info, err = w.source.root.Stat(p)
 		return err
 	})

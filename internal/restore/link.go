@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,7 @@ import (
 )
 
 // links makes the links of an archive, after the files that hard links are other names of.
-func (r *restorer) links(m archive.Manifest, links []archive.Member) error {
+func (r *restorer) links(ctx context.Context, m archive.Manifest, links []archive.Member) error {
 	targets := map[string]archive.Member{}
 	for _, f := range m.Members {
 		if f.Kind == archive.File && f.Outcome == archive.Done {
@@ -19,7 +20,7 @@ func (r *restorer) links(m archive.Manifest, links []archive.Member) error {
 		}
 	}
 	for _, l := range links {
-		err := r.link(l, targets)
+		err := archive.WhenScarce(ctx, func() error { return r.link(l, targets) })
 		if errors.Is(err, errKept) {
 			continue // which is noted
 		}

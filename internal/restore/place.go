@@ -17,21 +17,18 @@ import (
 
 // place writes a file under a temporary name and gives it its own once its content is known to
 // be right. Attributes that could not be set are counted, and are not an error.
-func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(*writer) error) (err error) {
-	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
+func (r *restorer) place(ctx context.Context, m archive.Member, xattrs []archive.Xattr, fill func(*writer) error) (err error) {
+	name, temporary := path.Base(m.Path), path.Base(temporaryName(m.Path))
+	var dir *os.Root
+	var f *os.File
+	err = archive.WhenScarce(ctx, func() (err error) {
+		dir, f, err = r.create(path.Dir(m.Path), temporary)
 		return err
-	}
-	// Names within it are looked up once, and not from the top for each step.
-	dir, err := r.root.OpenRoot(path.Dir(m.Path))
+	})
 	if err != nil {
-		return localError("open directory", err)
+		return err
 	}
 	defer func() { _ = dir.Close() }()
-	name, temporary := path.Base(m.Path), path.Base(temporaryName(m.Path))
-	f, err := createNew(dir, temporary)
-	if err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil {
 			_ = dir.Remove(temporary)
@@ -57,6 +54,22 @@ func (r *restorer) place(m archive.Member, xattrs []archive.Xattr, fill func(*wr
 	r.leftOut(d)
 	r.attributeFailure(m, trouble)
 	return nil
+}
+
+// create creates a file in a directory, which it opens.
+func (r *restorer) create(in, temporary string) (dir *os.Root, f *os.File, err error) {
+	if err := r.directories.prepare(in); err != nil {
+		return nil, nil, err
+	}
+	// Names within it are looked up once, and not from the top for each step.
+	if dir, err = r.root.OpenRoot(in); err != nil {
+		return nil, nil, localError("open directory", err)
+	}
+	if f, err = createNew(dir, temporary); err != nil {
+		_ = dir.Close()
+		return nil, nil, err
+	}
+	return dir, f, nil
 }
 
 // createNew creates a file, in place of what an interrupted restore may have left.

@@ -152,7 +152,7 @@ func (r *restorer) work(ctx context.Context, m archive.Manifest, j job) error {
 	if len(j.links) == 0 {
 		return ctx.Err()
 	}
-	return r.links(m, j.links)
+	return r.links(ctx, m, j.links)
 }
 
 // job is what is to be done for one archive.
@@ -300,7 +300,7 @@ func (r *restorer) member(ctx context.Context, m archive.Member, h *tar.Header, 
 		r.directories.want(directory{m, xattrs})
 		return nil
 	}
-	return r.place(m, xattrs, func(w *writer) error { return c.copyTo(ctx, w) })
+	return r.place(ctx, m, xattrs, func(w *writer) error { return c.copyTo(ctx, w) })
 }
 
 // failMember records that a member of a tar can't be had. A directory is there nevertheless.
@@ -316,7 +316,7 @@ func (r *restorer) failMember(m archive.Member, err error) {
 // object restores a file that is an object of its own. Its error ends the run.
 func (r *restorer) object(ctx context.Context, m archive.Member) error {
 	err := twice(func() error {
-		return r.place(m, m.Xattrs, func(w *writer) error { return fetchObject(ctx, r.options.Catalog.bucket, r.slots, m, w) })
+		return r.place(ctx, m, m.Xattrs, func(w *writer) error { return fetchObject(ctx, r.options.Catalog.bucket, r.slots, m, w) })
 	})
 	if err != nil && scopeOf(ctx, err) == ofRun {
 		return ending(m.Path, err)

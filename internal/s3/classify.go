@@ -61,7 +61,9 @@ func verdictOf(err error) verdict {
 	switch {
 	case err == nil:
 		return verdict{}
-	// First, for credentials may come from services that answer with codes of their own.
+	case scarce(err):
+		return judged(Transient, ReasonTooManyOpenFiles, scarceAdvice(err))
+	// Early, for credentials may come from services that answer with codes of their own.
 	case errors.As(err, &credentials):
 		return judged(Credentials, ReasonCredentialsMissing, "provide credentials")
 	case errors.Is(err, context.Canceled):
@@ -91,8 +93,6 @@ func unanswered(err error) verdict {
 		return judged(Configuration, ReasonCertificateNotTrusted, "trust the certificate's issuer with a CA bundle, or correct the endpoint's name")
 	case answersTLS(err):
 		return judged(Configuration, ReasonEndpointUnreachable, "use https in the endpoint")
-	case scarce(err):
-		return judged(Transient, ReasonTooManyOpenFiles, scarceAdvice(err))
 	case errors.As(err, new(proxyError)):
 		return judged(Configuration, ReasonEndpointUnreachable, "correct HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or start the proxy")
 	case errors.Is(err, http.ErrSchemeMismatch):

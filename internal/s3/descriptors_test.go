@@ -13,6 +13,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	for name, err := range map[string]error{
 		"a file":             &fs.PathError{Op: "open", Path: "file", Err: syscall.EMFILE},
 		"all files":          &fs.PathError{Op: "open", Path: "file", Err: syscall.ENFILE},
+		"a credential":       credentialsError{&fs.PathError{Op: "open", Path: "file", Err: syscall.EMFILE}},
 		"a connection":       &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)},
 		"a lookup of a name": &net.DNSError{Err: "too many open files", UnwrapErr: os.NewSyscallError("socket", syscall.EMFILE)},
 	} {

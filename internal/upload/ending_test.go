@@ -21,7 +21,7 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	const size = 4 << 40
 	algorithm := s3.ChecksumCRC64NVME
 	u := &Uploader{client: new(s3.Client), memory: newMemory(0, nil)}
-	f := &fileSource{bodies: u.bodies("huge", algorithm), file: endless{}, size: size, partSize: size}
+	f := &fileSource{bodies: u.bodies("huge", algorithm), file: &lentFile{file: endless{}, uses: 1}, size: size, partSize: size}
 	for name, read := range map[string]func(context.Context) error{
 		"for a part":       func(ctx context.Context) error { _, err := f.now(ctx, part{}); return err },
 		"for its checksum": func(ctx context.Context) error { _, err := f.sum(ctx, 0); return err },

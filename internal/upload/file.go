@@ -9,7 +9,7 @@ import (
 // fileSource is a file whose parts can be read at any time.
 type fileSource struct {
 	bodies
-	file SourceFile
+	file *lentFile
 	// size of the file and of all parts but the last, in bytes.
 	size, partSize int64
 }
@@ -29,6 +29,9 @@ func (f *fileSource) section(p part) s3.Section {
 }
 
 func (f *fileSource) ahead(ctx context.Context, p part) (*s3.Body, func(), error) {
+	if !f.file.stays {
+		return nil, nil, nil
+	}
 	s := f.section(p)
 	cost := max(s.Length, s3.BodyMemory(s.Length))
 	if !f.memory.ahead.TryAcquire(cost) {
@@ -51,11 +54,17 @@ func (f *fileSource) now(ctx context.Context, p part) (*s3.Body, error) {
 
 // read reads a section and makes sure that the file was still the planned one afterwards.
 func (f *fileSource) read(ctx context.Context, s s3.Section) (*s3.Body, error) {
+	if err := f.file.use(); err != nil {
+		s.Release()
+		return nil, err
+	}
+	free := s.Release
+	s.Release = func() { f.file.done(); free() }
 	b, err := f.client.ReadBody(ctx, f.algorithm, s)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.file.Unchanged(); err != nil {
+	if err := f.file.unchanged(); err != nil {
 		b.Free()
 		return nil, err
 	}
@@ -63,12 +72,16 @@ func (f *fileSource) read(ctx context.Context, s s3.Section) (*s3.Body, error) {
 }
 
 func (f *fileSource) sum(ctx context.Context, n int) (*s3.Body, error) {
+	if err := f.file.use(); err != nil {
+		return nil, err
+	}
+	defer f.file.done()
 	s := f.section(part{n: n})
 	s.Sent = nil
 	return s3.SumBody(ctx, f.algorithm, s)
 }
 
-func (f *fileSource) unchanged() error { return f.file.Unchanged() }
+func (f *fileSource) unchanged() error { return f.file.unchanged() }
 
 // recognize takes parts for those of the file if they lie as with its own part size or with
 // the largest of their lengths, and the first or the last holds what the file holds there.

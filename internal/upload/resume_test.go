@@ -254,12 +254,13 @@ func (p partsOf) Fill(_ context.Context, n int, buf []byte) (int, bool, error) {
 	return length, length == len(rest), nil
 }
 
+func (partsOf) Rest()        {}
 func (partsOf) Close() error { return nil }
 
 func TestStreamGoesOnWhereAnEarlierAttemptWasKilled(t *testing.T) {
 	r := newRig(t, nil)
 	content := newFile(36 * mebi).content
-	stream := Stream{Prefix: "prefix", Key: "stream", Size: 36 * mebi, Open: func() (Parts, error) { return partsOf{content}, nil }}
+	stream := Stream{Prefix: "prefix", Key: "stream", Size: 36 * mebi, Parts: partsOf{content}}
 	foreign := r.left(t, stream.Key, newFile(36*mebi+1).content, 8*mebi, 1, 2, 3)
 	stream.ResumableUploads = []s3.OpenUpload{foreign, r.left(t, stream.Key, content, 8*mebi, 1, 3), r.left(t, stream.Key, nil, 0)}
 	before := r.proxy.Requests(s3test.Every)

@@ -19,8 +19,8 @@ type Stream struct {
 	Size int64
 	// Metadata is stored with the object; names and values are ASCII.
 	Metadata map[string]string
-	// Open opens what makes the object.
-	Open func() (Parts, error)
+	// Parts makes the object. It is closed in the end.
+	Parts Parts
 	// ResumableUploads are uploads found open at the key, as in File.
 	ResumableUploads []s3.OpenUpload
 }
@@ -32,6 +32,8 @@ type Parts interface {
 	// asked for in order the first time, and may be asked for again.
 	// An error may be ctx's.
 	Fill(ctx context.Context, n int, buf []byte) (length int, last bool, err error)
+	// Rest closes the files that are open, until Fill needs them again.
+	Rest()
 	Close() error
 }
 
@@ -42,6 +44,7 @@ var errLonger = errors.New("the object is larger than expected")
 type streamSource struct {
 	bodies
 	parts Parts
+	lent  lending
 	// size is that of the buffers, in bytes: what a part may have.
 	size int64
 	// grown tells that a part was made for the first time.
@@ -58,8 +61,8 @@ type madePart struct {
 	last   bool
 }
 
-func newStreamSource(b bodies, parts Parts, size int64) *streamSource {
-	return &streamSource{bodies: b, parts: parts, size: size, grown: make(chan struct{}, 1)}
+func newStreamSource(b bodies, parts Parts, lent lending, size int64) *streamSource {
+	return &streamSource{bodies: b, parts: parts, lent: lent, size: size, grown: make(chan struct{}, 1)}
 }
 
 func (s *streamSource) more(ctx context.Context, n int) (bool, error) {
@@ -95,7 +98,7 @@ func (s *streamSource) madeBefore(n int) (m madePart, made bool) {
 // ahead holds the part's share of what may be ready until its request has started.
 func (s *streamSource) ahead(ctx context.Context, p part) (*s3.Body, func(), error) {
 	ready, cost := min(s.size, readyMemory), s.cost()
-	if !s.ready.TryAcquire(ready) {
+	if !s.lent.stays || !s.ready.TryAcquire(ready) {
 		return nil, nil, nil
 	}
 	if !s.memory.ahead.TryAcquire(cost) {
@@ -148,7 +151,7 @@ func (s *streamSource) cut(int64) {}
 func (s *streamSource) make(ctx context.Context, p part, release func()) (*s3.Body, error) {
 	buffer := s.memory.parts.get(s.size)
 	giveBack := func() { s.memory.parts.put(buffer); release() }
-	length, last, err := s.parts.Fill(ctx, p.n, (*buffer)[:s.size])
+	length, last, err := s.fill(ctx, p.n, (*buffer)[:s.size])
 	if err != nil {
 		giveBack()
 		return nil, err
@@ -163,6 +166,18 @@ func (s *streamSource) make(ctx context.Context, p part, release func()) (*s3.Bo
 		return nil, err
 	}
 	return b, nil
+}
+
+// fill makes a part in a buffer. Nothing stays open that there is no descriptor for.
+func (s *streamSource) fill(ctx context.Context, n int, buffer []byte) (length int, last bool, err error) {
+	if err := s.lent.begin(ctx); err != nil {
+		return 0, false, err
+	}
+	defer s.lent.finish()
+	if !s.lent.stays {
+		defer s.parts.Rest()
+	}
+	return s.parts.Fill(ctx, n, buffer)
 }
 
 // remember makes sure that a part that was made before has come out the same.

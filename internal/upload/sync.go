@@ -28,7 +28,7 @@ const (
 const MetadataTime = "mtime"
 
 // keep returns the receipt of the existing object, if it may be kept.
-func (u *Uploader) keep(ctx context.Context, f File, file SourceFile) (Receipt, bool, error) {
+func (u *Uploader) keep(ctx context.Context, f File, file *lentFile) (Receipt, bool, error) {
 	source := &fileSource{bodies: u.bodies(f.Key, s3.ChecksumMD5), file: file, size: f.Size}
 	o := &object{Uploader: u, file: f, source: source, bodies: &source.bodies}
 	info, found, err := o.lookUp(ctx, cmp.Or(f.Earlier, f.Key))

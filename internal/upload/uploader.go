@@ -25,7 +25,8 @@ type File struct {
 	// Earlier is the key of the object that Sync may keep, if that is not Key: it is then
 	// referred to where it is.
 	Earlier string
-	// Open opens the file. It may be called several times, never concurrently.
+	// Open opens the file. It may be called several times, never concurrently, and is to
+	// fail if the file is no longer the one that it opened before.
 	Open func() (SourceFile, error)
 	// ResumableUploads are uploads found open at the key. One with parts of the file is
 	// resumed; one that is somebody else's is left alone.
@@ -119,16 +120,16 @@ func (u *Uploader) Upload(ctx context.Context, f File) (Receipt, error) {
 	if err := f.validate(); err != nil {
 		return Receipt{}, err
 	}
-	var file SourceFile
-	release, err := u.open(ctx, f.Key, func() (err error) {
-		file, err = f.Open()
-		return err
-	})
-	if err != nil {
+	file := &lentFile{lending: u.lend(), ctx: ctx, retrier: u.retrier, key: f.Key, open: f.Open}
+	defer file.end()
+	if err := file.use(); err != nil {
 		return Receipt{}, err
 	}
-	defer release()
-	defer file.Close() //nolint:errcheck // Nothing was written to it.
+	if file.stays {
+		defer file.done()
+	} else {
+		file.done()
+	}
 	if f.Sync != "" && f.Sync != SyncNone {
 		if receipt, kept, err := u.keep(ctx, f, file); kept || err != nil {
 			return receipt, err
@@ -157,19 +158,12 @@ func (u *Uploader) UploadStream(ctx context.Context, s Stream) (Receipt, error) 
 	if err := f.validate(); err != nil {
 		return Receipt{}, err
 	}
-	var parts Parts
-	release, err := u.open(ctx, f.Key, func() (err error) {
-		parts, err = s.Open()
-		return err
-	})
-	if err != nil {
-		return Receipt{}, err
-	}
-	defer release()
-	defer parts.Close() //nolint:errcheck // Nothing was written to it.
+	lent := u.lend()
+	defer lent.end()
+	defer s.Parts.Close() //nolint:errcheck // Nothing was written to it.
 	size := partSize(s.Size)
 	return u.store(ctx, f, func(algorithm string) *object {
-		source := newStreamSource(u.bodies(f.Key, algorithm), parts, size)
+		source := newStreamSource(u.bodies(f.Key, algorithm), s.Parts, lent, size)
 		return &object{Uploader: u, file: f, bodies: &source.bodies, source: source, whole: s.Size <= size}
 	})
 }

@@ -99,7 +99,7 @@ func TestStreamsTakeWhatTheWindowTakes(t *testing.T) {
 			content := newFile(60 * mebi).content
 			_, err := r.UploadStream(t.Context(), Stream{
 				Prefix: "prefix", Key: fmt.Sprint("stream/", i), Size: int64(len(content)),
-				Open: func() (Parts, error) { return partsOf{content}, nil },
+				Parts: partsOf{content},
 			})
 			if err != nil {
 				t.Errorf("UploadStream: %v", err)

@@ -208,6 +208,7 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 	}
 	var kept []archive.Xattr
 	var others []string
+	open := e.options.Source.Open
 	receipt, err := e.options.Uploader.Upload(a.ctx, upload.File{
 		Prefix:   a.prefix,
 		Key:      key,
@@ -216,10 +217,11 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 		Sync:     sync,
 		Earlier:  earlier,
 		Open: func() (upload.SourceFile, error) {
-			file, err := e.options.Source.Open(entry)
+			file, err := open(entry)
 			if err != nil {
 				return nil, err
 			}
+			open = func(archive.Entry) (*archive.SourceFile, error) { return e.options.Source.Reopen(file) }
 			// The object holds none of them, its member in the manifest does.
 			if kept, others, err = file.Xattrs(); err != nil {
 				_ = file.Close() // Nothing was read of it.

@@ -80,16 +80,13 @@ func (d *destination) Upload(ctx context.Context, f upload.File) (upload.Receipt
 
 // UploadStream makes all parts and sends them as one file.
 func (d *destination) UploadStream(ctx context.Context, s upload.Stream) (upload.Receipt, error) {
-	parts, err := s.Open()
-	if err != nil {
-		return upload.Receipt{}, err
-	}
-	defer func() { _ = parts.Close() }()
+	defer func() { _ = s.Parts.Close() }()
 	var size int64
 	buf := make([]byte, 8<<20)
 	for n, last := 0, false; !last; n++ {
 		var length int
-		if length, last, err = parts.Fill(ctx, n, buf); err != nil {
+		var err error
+		if length, last, err = s.Parts.Fill(ctx, n, buf); err != nil {
 			return upload.Receipt{}, err
 		}
 		size += int64(length)

@@ -35,7 +35,7 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 	packer := archive.NewPacker(e.options.Source, compressor, a.layout.Tar.DigestAlgorithm(), a.content)
 	receipt, err := e.options.Uploader.UploadStream(a.ctx, upload.Stream{
 		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
-		Open:             func() (upload.Parts, error) { return packer, nil },
+		Parts:            packer,
 		ResumableUploads: e.left.take(key),
 	})
 	if err != nil {
