@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,7 +29,7 @@ type copyFlags struct {
 	asked   askedFlags
 	limits  limitFlags
 	forget  bool
-	asJSON  bool
+	output  outputFlags
 }
 
 func newCopyCommand() *cobra.Command {
@@ -46,7 +45,7 @@ func newCopyCommand() *cobra.Command {
 			if err := f.complete(args); err != nil {
 				return cli.UsageError{Err: err}
 			}
-			return runCopy(cmd, f.Options, f.asJSON)
+			return runCopy(cmd, f.Options, f.output)
 		},
 	}
 	f.add(cmd)
@@ -66,7 +65,7 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	flags.Var(choice(&f.Sync, upload.SyncNone, upload.SyncSizeAndTime, upload.SyncChecksum), "sync", "skip files that exist with the same size and time, or checksum: None, SizeAndTime or Checksum")
 	flags.BoolVar(&f.Destination.NoOverwrite, "no-overwrite", false, "never overwrite; report existing objects as failed")
 	flags.BoolVar(&f.Uncoordinated, "uncoordinated", false, "use fixed windows instead of congestion control")
-	flags.BoolVar(&f.asJSON, "json", false, "print a summary object on the last line of standard output")
+	f.output.add(flags, "print a summary object on the last line of standard output")
 }
 
 // complete parses the arguments and checks combinations of flags.
@@ -107,7 +106,7 @@ func memoryDirectory() string {
 	return filepath.Join(cache, "cargoship", "destinations")
 }
 
-func runCopy(cmd *cobra.Command, o copy.Options, asJSON bool) error {
+func runCopy(cmd *cobra.Command, o copy.Options, output outputFlags) error {
 	stderr := cmd.ErrOrStderr()
 	printer := copy.NewPrinter(stderr, isTerminal(stderr), o.Uncoordinated)
 	o.Progress = printer.Show
@@ -116,7 +115,7 @@ func runCopy(cmd *cobra.Command, o copy.Options, asJSON bool) error {
 	printer.Clear()
 	listFailures(stderr, summary)
 	if summary.Seconds > 0 {
-		if printErr := printSummary(cmd.OutOrStdout(), summary, asJSON); err == nil {
+		if printErr := printSummary(cmd.OutOrStdout(), summary, output); err == nil {
 			err = printErr
 		}
 	}
@@ -150,9 +149,9 @@ func listFailures(w io.Writer, s copy.Summary) {
 	}
 }
 
-func printSummary(w io.Writer, s copy.Summary, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(s)
+func printSummary(w io.Writer, s copy.Summary, output outputFlags) error {
+	if !output.forPeople() {
+		return output.print(w, s)
 	}
 	hedged := ""
 	if s.Hedged > 0 {

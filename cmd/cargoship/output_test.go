@@ -24,6 +24,7 @@ func TestOutputForPrograms(t *testing.T) {
 		"estimate": {"estimate", dir, "--packing", "tar"},
 		"ls":       d.reported("ls", target),
 		"verify":   d.reported("verify", target),
+		"prune":    d.reported("prune", target, "--unreferenced"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			printed := func(o ...string) string {
@@ -56,6 +57,11 @@ func TestOutputForPrograms(t *testing.T) {
 				t.Errorf("(-JSON +YAML)\n%s", diff)
 			}
 		})
+	}
+	copied := work(t, d.args(dir, "again", "-o", "yaml")...)
+	var summary struct{ Files int }
+	if err := yaml.UnmarshalStrict([]byte(copied.stdout), new(map[string]any)); err != nil || yaml.Unmarshal([]byte(copied.stdout), &summary) != nil || summary.Files != 3 {
+		t.Errorf("copy -o yaml: %v, exit code %d in\n%s", err, copied.code, copied.stdout)
 	}
 	if r := work(t, "estimate", dir, "-o", "xml"); r.code != 2 || !strings.Contains(r.stderr, "json, yaml") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)

@@ -24,7 +24,8 @@ const (
 
 func newPruneCommand() *cobra.Command {
 	var destination s3.Options
-	var unreferenced, yes, asJSON bool
+	var unreferenced, yes bool
+	var output outputFlags
 	var age time.Duration
 	var keepLast int
 	cmd := &cobra.Command{
@@ -60,7 +61,7 @@ func newPruneCommand() *cobra.Command {
 			p, err := restore.Prune(cmd.Context(), restore.PruneOptions{
 				Bucket: client, Base: base, Before: time.Now().Add(-age), KeepLast: keepLast, Remove: yes,
 			})
-			if printErr := printResult(cmd.OutOrStdout(), p, describePruned(p, yes), outputFlags{asJSON: asJSON}); err == nil {
+			if printErr := printResult(cmd.OutOrStdout(), p, describePruned(p, yes), output); err == nil {
 				err = printErr
 			}
 			return err
@@ -72,7 +73,7 @@ func newPruneCommand() *cobra.Command {
 	flags.IntVar(&keepLast, "keep-last", 0, "also remove finished packed runs, except the last `N` of each source")
 	flags.BoolVar(&yes, "yes", false, "remove; otherwise only report")
 	flags.DurationVar(&age, "older-than", safetyAge, "keep whatever is younger")
-	flags.BoolVar(&asJSON, "json", false, "print a summary object on the last line of standard output")
+	output.add(flags, "print a summary object on the last line of standard output")
 	return cmd
 }
 
