@@ -41,12 +41,12 @@ func newCopyCommand() *cobra.Command {
 			"all checksums. Manifests are stored for ls, restore and verify.\n" +
 			"Credentials come from --credentials-dir or, as with the AWS CLI, from the environment.",
 		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: cli.Traced(service, func(cmd *cobra.Command, args []string) error {
 			if err := f.complete(args); err != nil {
 				return cli.UsageError{Err: err}
 			}
 			return runCopy(cmd, f.Options, f.output)
-		},
+		}),
 	}
 	f.add(cmd)
 	return cmd

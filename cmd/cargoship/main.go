@@ -11,6 +11,9 @@ import (
 	"cargoship.dev/operator/internal/cli"
 )
 
+// service is the program's name in traces.
+const service = "cargoship"
+
 // exitAttributes is the exit code if all files are restored, and some lack attributes.
 const exitAttributes = 4
 

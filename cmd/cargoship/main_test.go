@@ -59,15 +59,21 @@ type process struct {
 // launch starts the program. The environment holds no credentials and no way to find any.
 func launch(ctx context.Context, tb testing.TB, args ...string) *process {
 	tb.Helper()
+	return launchIn(ctx, tb, nil, args...)
+}
+
+// launchIn is launch with more in the environment.
+func launchIn(ctx context.Context, tb testing.TB, env []string, args ...string) *process {
+	tb.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	p := &process{cmd: exec.CommandContext(ctx, self, args...)}
-	p.cmd.Env = []string{
+	p.cmd.Env = append([]string{
 		envBeProgram + "=1", "HOME=" + tb.TempDir(), "AWS_EC2_METADATA_DISABLED=true",
 		"GOCOVERDIR=" + os.Getenv("GOCOVERDIR"), "PATH=" + os.Getenv("PATH"),
-	}
+	}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		tb.Fatal(err)

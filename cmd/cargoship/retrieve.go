@@ -223,7 +223,7 @@ func newRestoreCommand(in place) *cobra.Command {
 			"Exit code 1 means that files were not restored, 4 that all were, some without all of their attributes, 5 that\n" +
 			"the others are being thawed.",
 		Args: cobra.MinimumNArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: cli.Traced(service, func(cmd *cobra.Command, args []string) error {
 			if err := f.thaw.check(cmd); err != nil {
 				return err
 			}
@@ -234,7 +234,7 @@ func newRestoreCommand(in place) *cobra.Command {
 				}
 				return f.run(cmd)
 			})
-		},
+		}),
 	}
 	f.add(cmd, "print a summary object on the last line of standard output")
 	flags := cmd.Flags()

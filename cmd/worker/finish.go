@@ -32,7 +32,7 @@ func newFinishCommand() *cobra.Command {
 			"directories their attributes, and check the target against the run and the expected counts. Exit code 3 means\n" +
 			"that the counts differ; no index is written, and rerunning does not help.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: cli.Traced(service, func(cmd *cobra.Command, _ []string) error {
 			given := 0
 			for name := range counts {
 				if cmd.Flags().Changed("expect-" + name) {
@@ -53,7 +53,7 @@ func newFinishCommand() *cobra.Command {
 				leaveMessage(terminationLog, err)
 			}
 			return err
-		},
+		}),
 	}
 	f.add(cmd)
 	flags := cmd.Flags()

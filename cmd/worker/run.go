@@ -12,8 +12,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/worker"
 )
+
+// service is the worker's name in traces.
+const service = "cargoship-worker"
 
 // runFlags are the flags of `worker run`; the manager sets them in the pods it creates.
 type runFlags struct {
@@ -41,7 +45,7 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Move archives under a lease, in a pod of an ArchiveTransfer or ArchiveRestore",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), f) },
+		RunE:  cli.Traced(service, func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), f) }),
 	}
 	f.site.add(cmd)
 	flags := cmd.Flags()

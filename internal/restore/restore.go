@@ -100,12 +100,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 			group.Go(func() error { return err })
 			break
 		}
-		group.Go(func() error {
-			if ready, err := r.thawed(working, m); err != nil || !ready {
-				return err
-			}
-			return r.archive(working, m)
-		})
+		group.Go(func() error { return r.traced(working, m) })
 	}
 	err = group.Wait()
 	// Directories come last, since creating files in them changes their times.

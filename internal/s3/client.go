@@ -76,8 +76,8 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 		clock:       new(serverClock),
 		tags:        encodeTags(o.Tags),
 	}
-	sending := httpClient(o.around(quick), c.clock)
-	c.patient = httpClient(slow, c.clock)
+	sending := httpClient(o.around(tracedTransport{quick}), c.clock)
+	c.patient = httpClient(tracedTransport{slow}, c.clock)
 	c.s3 = s3.NewFromConfig(base.Config, func(s *s3.Options) {
 		s.Credentials = c.credentials
 		s.HTTPClient = sending

@@ -10,6 +10,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
+	"cargoship.dev/operator/internal/tracing"
 	"cargoship.dev/operator/internal/upload"
 )
 
@@ -50,6 +51,7 @@ type attempt struct {
 	begun  protocol.GrantID
 	ctx    context.Context
 	cancel context.CancelFunc
+	span   tracing.Span
 	// withdrawn attempts are canceled and wait for what is running.
 	withdrawn bool
 	stage     stage
@@ -82,6 +84,7 @@ func (a *attempt) unsent() bool {
 func (e *Engine) begin(as assignment) *attempt {
 	a := &attempt{assignment: as, begun: grantID(e.grant)}
 	a.ctx, a.cancel = context.WithCancel(e.ctx)
+	a.trace()
 	e.attempts[as.archiveID] = a
 	return a
 }
@@ -122,6 +125,7 @@ func (e *Engine) launch(w *prefixWork, a *attempt, files int, work func(*attempt
 // retire lets go of a withdrawn attempt once nothing runs for it.
 func (e *Engine) retire(a *attempt) {
 	if a.withdrawn && a.running == 0 {
+		a.traced(outcomeWithdrawn)
 		delete(e.attempts, a.archiveID)
 		notify(e.wake)
 	}
@@ -331,7 +335,9 @@ func (e *Engine) finish(a *attempt) {
 	a.cancel()
 	delete(e.attempts, a.archiveID)
 	e.ended[a.archiveID] = a.attempt
-	e.finished = append(e.finished, finishedArchive{FinishedArchive: a.result(), attempt: a.attempt, begun: a.begun})
+	result := a.result()
+	a.traced(string(result.Result))
+	e.finished = append(e.finished, finishedArchive{FinishedArchive: result, attempt: a.attempt, begun: a.begun})
 	if a.trouble != nil {
 		e.options.Logger.Warn("archive not finished", "prefix", a.prefix, "number", a.number,
 			"attempt", a.attempt, "reason", a.trouble.reason, "error", a.trouble.message)

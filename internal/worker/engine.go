@@ -221,6 +221,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ctx, e.over = nil, true
+	for _, a := range e.attempts {
+		a.traced(outcomeWithdrawn)
+	}
 	clear(e.attempts)
 	e.options.Gate.Set(e.limited, nil)
 	return err
