@@ -32,7 +32,8 @@ func everything() []string {
 	return []string{
 		"priorityClass.create=true", "priorityClass.name=cargoship", "flowSchema.enabled=true", "allowHostPathSources=true", "allowNFSSources=true",
 		"metrics.serviceMonitor.enabled=true", "metrics.rules.enabled=true", "metrics.dashboard.enabled=true",
-		"podLabels.team=data", "apiBudget=500", "logLevel=debug", "volumePopulator.enabled=true", "notifications.url=https://receiver.test/hook", "notifications.secretName=notifications", "imagePullSecrets[0].name=registry",
+		"podLabels.team=data", "apiBudget=500", "logLevel=debug", "volumePopulator.enabled=true", "notifications.url=https://receiver.test/hook", "notifications.secretName=notifications",
+		"tracing.endpoint=http://collector.test:4318", "tracing.headersSecret=collector", "tracing.samplingRatio=0.1", "imagePullSecrets[0].name=registry",
 	}
 }
 
@@ -74,11 +75,27 @@ func TestSwitchesMakeTheirObjects(t *testing.T) {
 			t.Errorf("the manager's arguments %s lack %s", args, flag)
 		}
 	}
+	wantTraced(t, containers[0].(map[string]any))
 	none := byName(t, template(t, "crds.install=false", "podDisruptionBudget.enabled=false", "networkPolicy.enabled=false"))
 	for name := range none {
 		if kind, _, _ := strings.Cut(name, "/"); slices.Contains([]string{"CustomResourceDefinition", "PodDisruptionBudget", "NetworkPolicy"}, kind) {
 			t.Errorf("%s is made although it is switched off", name)
 		}
+	}
+}
+
+// wantTraced fails unless the environment of the manager has what everything sets of tracing.
+func wantTraced(t *testing.T, manager map[string]any) {
+	t.Helper()
+	want := []any{
+		map[string]any{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector.test:4318"},
+		map[string]any{"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": map[string]any{
+			"secretKeyRef": map[string]any{"name": "collector", "key": "headers"}}},
+		map[string]any{"name": "OTEL_TRACES_SAMPLER", "value": "parentbased_traceidratio"},
+		map[string]any{"name": "OTEL_TRACES_SAMPLER_ARG", "value": "0.1"},
+	}
+	if diff := cmp.Diff(want, manager["env"]); diff != "" {
+		t.Errorf("the manager's environment (-want +got):\n%s", diff)
 	}
 }
 
@@ -108,7 +125,7 @@ func TestTypesOutliveTheRelease(t *testing.T) {
 func TestWrongValuesAreRefused(t *testing.T) {
 	for _, value := range []string{
 		"replica=3", "replicas=many", "replicas=0", "image.tag=a b", "image.digest=sha256:short", "workerImage.digest=latest", "image.pullPolicy=Sometimes", "logLevel=loud",
-		"crds.install=maybe", "metrics.serviceMonitor.interval=soon", "flowSchema.matchingPrecedence=0", "apiBudget=10", "priorityClass.create=true",
+		"crds.install=maybe", "metrics.serviceMonitor.interval=soon", "flowSchema.matchingPrecedence=0", "apiBudget=10", "tracing.endpoint=collector:4318", "tracing.endpoint=http://user:password@collector", "tracing.samplingRatio=2", "tracing.samplingRatio=1.5", "priorityClass.create=true",
 	} {
 		if _, err := helm(t, "template", chart, chart, "--set", value); err == nil {
 			t.Errorf("--set %s is taken, want an error", value)

@@ -37,6 +37,7 @@ import (
 	"cargoship.dev/operator/internal/metrics"
 	"cargoship.dev/operator/internal/notify"
 	"cargoship.dev/operator/internal/schema"
+	"cargoship.dev/operator/internal/tracing"
 )
 
 const (
@@ -95,6 +96,11 @@ func command() *cobra.Command {
 				return usageError{err}
 			}
 			ctrl.SetLogger(logger)
+			stop, err := tracing.Start(cmd.Context(), "cargoship-manager", slog.New(logr.ToSlogHandler(logger)))
+			if err != nil {
+				return usageError{err}
+			}
+			defer func() { _ = stop(context.WithoutCancel(cmd.Context())) }() // The log says what it lacked.
 			mgr, err := newManager(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -211,6 +217,7 @@ func setup(mgr ctrl.Manager, o options) error {
 	reconciler := &lifecycle.Reconciler{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: recorder,
 		Clock: clock.RealClock{}, Metrics: m, WorkerImage: o.workerImage, Allowed: o.allowed, Populates: o.populates,
+		WorkerEnv: tracing.Handed(),
 	}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("register the lifecycle reconciler: %w", err)

@@ -16,6 +16,7 @@ import (
 	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination"
 	"cargoship.dev/operator/internal/coordination/protocol"
+	"cargoship.dev/operator/internal/tracing"
 )
 
 // domain is one endpoint and bucket under control.
@@ -96,6 +97,8 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	if now.Before(d.due) {
 		return nil
 	}
+	ctx, span := tracing.Begin(ctx, "tick")
+	defer span.End()
 	began := now
 	var errs []error
 	d.governing = convert.Governing(convert.Destination(d.name), d.policies)
@@ -128,8 +131,29 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	whole := d.Clock.Since(began)
 	d.due = now.Add(max(d.core.Interval(), min(restAfterTick*whole, longestRest)))
 	d.Metrics.Tick(d.name, decided.Sub(began), whole)
-	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(d.core.Metrics(now)))
+	measured := d.core.Metrics(now)
+	d.Metrics.Coordination(d.name, convert.CoordinationMetrics(measured))
+	d.trace(span, len(members), measured, plan.Decision)
 	return errors.Join(errs...)
+}
+
+// trace notes in the span of a tick what was there and what was decided.
+func (d *domain) trace(span tracing.Span, transfers int, m coordination.CoordinationMetrics, decided protocol.Decision) {
+	if !span.Recording() {
+		return
+	}
+	prefixes, granted := 0, 0
+	for _, g := range m.Groups {
+		prefixes += g.Prefixes
+		granted += g.Granted
+	}
+	span.Text("cargoship.domain", d.name)
+	span.Number("cargoship.transfers", int64(transfers))
+	span.Number("cargoship.workers", int64(m.Workers))
+	span.Number("cargoship.prefixes", int64(prefixes))
+	span.Number("cargoship.window", int64(m.Window))
+	span.Number("cargoship.granted", int64(granted))
+	span.Text("cargoship.reason", string(decided.Window.Reason))
 }
 
 // admit tells the core of a transfer, or of a change of its spec. One that the core rejects

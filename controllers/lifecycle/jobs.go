@@ -3,8 +3,10 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -33,6 +35,7 @@ func (r *rejection) Error() string { return r.message }
 // createJob creates a Job. What the cluster rejects, such as a quota does,
 // becomes a rejection.
 func (r *Reconciler) createJob(ctx context.Context, at *workload.Workload, job *batchv1.Job) error {
+	addEnv(job, r.WorkerEnv)
 	err := r.Client.Create(ctx, job)
 	switch {
 	case err == nil:
@@ -43,6 +46,17 @@ func (r *Reconciler) createJob(ctx context.Context, at *workload.Workload, job *
 		return &rejection{string(apierrors.ReasonForError(err)), fmt.Sprintf("create Job %s: %v", job.Name, err)}
 	default:
 		return fmt.Errorf("create Job %s: %w", client.ObjectKeyFromObject(job), err)
+	}
+}
+
+// addEnv adds variables, as NAME=VALUE, to a Job's containers.
+func addEnv(job *batchv1.Job, env []string) {
+	for i := range job.Spec.Template.Spec.Containers {
+		container := &job.Spec.Template.Spec.Containers[i]
+		for _, pair := range env {
+			name, value, _ := strings.Cut(pair, "=")
+			container.Env = append(container.Env, corev1.EnvVar{Name: name, Value: literal(value)})
+		}
 	}
 }
 

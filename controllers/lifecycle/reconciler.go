@@ -31,6 +31,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/metrics"
+	"cargoship.dev/operator/internal/tracing"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -51,6 +52,8 @@ type Reconciler struct {
 	Metrics   *metrics.Metrics
 	// WorkerImage is the image of worker pods whose transfer names none.
 	WorkerImage string
+	// WorkerEnv are further environment variables of worker pods, as NAME=VALUE.
+	WorkerEnv []string
 	// Allowed are the types of sources that the administrator allows besides claims.
 	Allowed AllowedSources
 
@@ -112,9 +115,29 @@ func leaseChangedState() predicate.Predicate {
 	}}
 }
 
-// reconcile brings one workload a step further: gather, decide, act, and write
-// the status once.
+// reconcile is advance with a span.
 func (r *Reconciler) reconcile(ctx context.Context, kind string, req ctrl.Request) (ctrl.Result, error) {
+	ctx, span := tracing.Begin(ctx, "reconcile")
+	defer span.End()
+	span.Text("cargoship.kind", kind)
+	span.Text("k8s.namespace.name", req.Namespace)
+	span.Text("cargoship.name", req.Name)
+	result, err := r.advance(ctx, span, kind, req)
+	switch {
+	case err != nil:
+		span.Text("cargoship.outcome", "Failed")
+		span.Fail(string(apierrors.ReasonForError(err)))
+	case result.RequeueAfter > 0:
+		span.Text("cargoship.outcome", "Requeued")
+	default:
+		span.Text("cargoship.outcome", "Done")
+	}
+	return result, err
+}
+
+// advance brings one workload a step further: gather, decide, act, and write
+// the status once.
+func (r *Reconciler) advance(ctx context.Context, span tracing.Span, kind string, req ctrl.Request) (ctrl.Result, error) {
 	at, err := objects.ReadWorkload(ctx, r.Client, kind, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
 		r.Metrics.Gone(kind, req.Namespace, req.Name)
@@ -148,6 +171,8 @@ func (r *Reconciler) reconcile(ctx context.Context, kind string, req ctrl.Reques
 		}
 		d = decision{action: actHold, reason: v.reason, message: v.message, again: backoff(in)}
 	}
+	span.Text("cargoship.action", string(d.action))
+	span.Text("cargoship.reason", d.reason)
 	err = r.report(ctx, in, d)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: cacheDelay}, nil

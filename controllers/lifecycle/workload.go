@@ -310,9 +310,12 @@ func workerConfig(at *workload.Workload) (corev1.EnvVar, error) {
 	if err != nil {
 		return corev1.EnvVar{}, fmt.Errorf("write the workers' configuration of %s: %w", at, err)
 	}
-	// Kubernetes expands $(NAME) in the values of environment variables; $$ is a $.
-	return corev1.EnvVar{Name: name, Value: strings.ReplaceAll(string(b), "$", "$$")}, nil
+	return corev1.EnvVar{Name: name, Value: literal(string(b))}, nil
 }
+
+// literal is the value of an environment variable that is to be this text: Kubernetes expands
+// $(NAME) there, and $$ is a $.
+func literal(text string) string { return strings.ReplaceAll(text, "$", "$$") }
 
 func nameOf(at *workload.Workload) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: at.Name, Namespace: at.Namespace, UID: at.UID}
