@@ -1,6 +1,7 @@
 package fairshare
 
 import (
+	"math"
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/protocol"
@@ -57,7 +58,11 @@ func (t *Transfer) findEligible(now time.Time) {
 // listHolders puts the workers that hold archives of a closed prefix on its list.
 func (t *Transfer) listHolders() {
 	for _, w := range t.Ready {
+		w.holding = 0
 		for _, part := range w.Parts {
+			if part.Held > 0 {
+				w.holding++
+			}
 			if l := part.Prefix; part.Held > 0 && !l.open && !w.Blocked {
 				l.eligible = append(l.eligible, w)
 			}
@@ -67,25 +72,59 @@ func (t *Transfer) listHolders() {
 
 // admitOthers lets as many further workers onto a prefix as it has archives queued, and
 // slots for, where some wait for one; those that have a window on it already come first.
+// Where some wait, those that have nothing anywhere come before a further archive of one that
+// has some.
 func (t *Transfer) admitOthers(now time.Time, l *Prefix) {
-	free := l.Queued
+	free, idle := l.Queued, 0
 	if l.waiting {
-		free = min(free, max(1, min(l.Slots, l.Window)-len(l.eligible)))
+		slots := min(l.Slots, l.Window)
+		free = min(l.Queued, max(1, slots-len(l.eligible)))
+		idle = max(free, min(l.Queued, slots-l.holders()))
 	}
-	for _, wanted := range []bool{true, false} {
+	most := [...]int{hasWindow: free, hasNothing: idle, hasOthers: free}
+	before := len(l.eligible)
+	for has, most := range most {
 		for _, w := range t.Free {
-			if free == 0 {
-				return
+			if len(l.eligible)-before >= most {
+				break
 			}
 			part := w.part(l)
-			has := part != nil && part.Window > 0
-			if has != wanted || part != nil && part.Held > 0 || !w.Accepts(now, l) {
+			if w.has(part, l) != has || part != nil && part.Held > 0 || !w.Accepts(now, l) {
 				continue
 			}
 			l.eligible = append(l.eligible, w)
-			free--
+			w.holding = max(w.holding, 1)
 		}
 	}
+}
+
+// What a worker has that could be let onto a prefix: a window there, nothing at all where
+// others wait, or anything else.
+const (
+	hasWindow = iota
+	hasNothing
+	hasOthers
+)
+
+func (w *Worker) has(there *Part, l *Prefix) int {
+	switch {
+	case there != nil && there.Window > 0:
+		return hasWindow
+	case l.waiting && w.holding == 0 && !w.serving:
+		return hasNothing
+	default:
+		return hasOthers
+	}
+}
+
+// holders is how many workers the eligible ones of a prefix count for, which hold archives
+// of it: one that holds archives of several prefixes counts in part on each.
+func (l *Prefix) holders() int {
+	sum := 0.0
+	for _, w := range l.eligible {
+		sum += 1 / float64(w.holding)
+	}
+	return int(math.Ceil(sum))
 }
 
 // measure sums the demand of the eligible workers.

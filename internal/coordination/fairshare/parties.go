@@ -103,6 +103,7 @@ type Worker struct {
 
 	used    int       // slots given in this tick
 	room    int       // slots still to be placed in this tick
+	holding int       // prefixes of which it holds archives, or is to, in this tick
 	serving bool      // it has slots
 	since   time.Time // of its last change between some slots and none
 }
