@@ -31,8 +31,9 @@ type Span struct {
 // Collector takes spans as OTLP over HTTP.
 type Collector struct {
 	URL string
-	// Answer, if set, may answer a request in place of the collector, and says whether it has.
-	Answer func(w http.ResponseWriter, r *http.Request) bool
+
+	// answer, if set, may answer a request in place of the collector, and says whether it has.
+	answer func(w http.ResponseWriter, r *http.Request) bool
 
 	mu       sync.Mutex
 	spans    []Span
@@ -43,7 +44,13 @@ type Collector struct {
 // Start starts a collector.
 func Start(tb testing.TB) *Collector {
 	tb.Helper()
-	c := &Collector{}
+	return StartAnswering(tb, nil)
+}
+
+// StartAnswering starts a collector in whose place answer may answer; it says whether it has.
+func StartAnswering(tb testing.TB, answer func(w http.ResponseWriter, r *http.Request) bool) *Collector {
+	tb.Helper()
+	c := &Collector{answer: answer}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.take(tb, w, r) }))
 	tb.Cleanup(server.Close)
 	c.URL = server.URL
@@ -52,7 +59,7 @@ func Start(tb testing.TB) *Collector {
 
 func (c *Collector) take(tb testing.TB, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	if err != nil || c.Answer != nil && c.Answer(w, r) {
+	if err != nil || c.answer != nil && c.answer(w, r) {
 		return
 	}
 	var data tracepb.TracesData
