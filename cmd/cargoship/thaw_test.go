@@ -16,7 +16,7 @@ import (
 // restores the rest when it is run again.
 func TestARestoreFromGlacierIsBegunAndRunAgain(t *testing.T) {
 	t.Parallel()
-	d, dir, g := inGlacier(t)
+	d, dir, g := inGlacier(t, 0)
 	to := t.TempDir()
 	restore := func(more ...string) result {
 		return work(t, d.reach(append([]string{"restore", "s3://" + bucket + "/base", to}, more...)...)...)
@@ -47,8 +47,7 @@ func TestARestoreFromGlacierIsBegunAndRunAgain(t *testing.T) {
 
 func TestARestoreWaitsForAThaw(t *testing.T) {
 	t.Parallel()
-	d, dir, g := inGlacier(t)
-	g.Takes = 1500 * time.Millisecond
+	d, dir, _ := inGlacier(t, 1500*time.Millisecond)
 	to := t.TempDir()
 	r := work(t, d.reach("restore", "s3://"+bucket+"/base", to, "--thaw", "bulk", "--max-cost", "1", "--wait")...)
 	if r.code != 0 {
@@ -59,11 +58,12 @@ func TestARestoreWaitsForAThaw(t *testing.T) {
 	}
 }
 
-// inGlacier is a packed copy of a directory whose archives are in Glacier.
-func inGlacier(t *testing.T) (*destination, string, *lab.Glacier) {
+// inGlacier is a packed copy of a directory whose archives are in Glacier, and readable some
+// time after they were asked for; 0 stands for not until Thaw.
+func inGlacier(t *testing.T, takes time.Duration) (*destination, string, *lab.Glacier) {
 	t.Helper()
 	d := newDestination(t)
-	g := &lab.Glacier{Class: "GLACIER", Archived: func(_, key string) bool { return strings.Contains(key, ".tar") }}
+	g := &lab.Glacier{Class: "GLACIER", Takes: takes, Archived: func(_, key string) bool { return strings.Contains(key, ".tar") }}
 	d.Endpoint = labtest.NewGlacier(t, d.Endpoint, g)
 	dir := t.TempDir()
 	manyFiles(t, dir, 40)
