@@ -104,14 +104,15 @@ clean: ## Remove what was built here, except the cached control plane (CONTROLPL
 ##@ Benchmarks
 
 # Rounds, and which SCENARIO:CLIENT to run: make bench-transfer RUNS=1 ONLY='http/big:(cargoship|s5cmd)';
-# with AGAIN=1 in place of what the page says of them.
+# with AGAIN=1 in place of what the page says of them. With BUILDS='NAME=PATH …' other builds of cargoship in place of other clients.
 RUNS ?= 5
 ONLY ?=
+BUILDS ?=
 
 .PHONY: bench-transfer
 bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship copy against other S3 clients (RUNS=5, ONLY=regexp).
 	@go build -o bin/benchtransfer ./bench/transfer
-	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(if $(AGAIN),--again) --out $(if $(AGAIN),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
+	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(foreach build,$(BUILDS),--build '$(build)') $(if $(AGAIN),--again) --out $(if $(AGAIN)$(BUILDS),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
 
 # Fleets to measure, and the column of the page that their figures go to: make bench-control-plane SIZES=1000 COLUMN=now
 SIZES ?= 10,100,1000

@@ -25,8 +25,10 @@ type bench struct {
 	runs              int
 	only              *regexp.Regexp
 	again             bool
-	tools             []tool
-	report            report
+	// builds are other builds of ours to compare with in place of other clients.
+	builds builds
+	tools  []tool
+	report report
 }
 
 // tooSlow is how many times as long as ours a tool may take and be run again. The peer is
@@ -44,6 +46,7 @@ func main() {
 	flag.IntVar(&b.runs, "runs", 5, "rounds")
 	flag.DurationVar(&b.limit, "limit", time.Minute, "the most that one copy may take")
 	flag.BoolVar(&b.again, "again", false, "measure what --only matches again, and keep the other results of the transfer.json that is there")
+	flag.Var(&b.builds, "build", "NAME=PATH of another build of cargoship to compare with, in place of other clients; may be repeated")
 	render := flag.Bool("render", false, "run nothing: write page and plot of the transfer.json that is there")
 	flag.Parse()
 	var err error
@@ -65,12 +68,13 @@ func main() {
 }
 
 func (b *bench) run(ctx context.Context) (err error) {
-	if b.tools, err = findTools(b.bin); err != nil {
+	if b.tools, err = findTools(b.bin, b.builds); err != nil {
 		return err
 	}
 	b.report = newReport(b.runs, b.limit)
+	b.report.Builds = len(b.builds) > 0
 	if b.again {
-		if err := figures.ReadData(filepath.Join(b.out, data), &b.report); err != nil {
+		if err := figures.ReadData(b.path(".json"), &b.report); err != nil {
 			return err
 		}
 		b.report.forget(b.only)
@@ -158,27 +162,36 @@ func (b *bench) add(scenario, tool string, m measure) {
 
 // write writes page, data and plot.
 func (b *bench) write() error {
-	if err := figures.WriteData(filepath.Join(b.out, data), b.report); err != nil {
+	if err := figures.WriteData(b.path(".json"), b.report); err != nil {
 		return err
 	}
 	return b.publish()
 }
 
-// data is the file that holds all runs.
-const data = "transfer.json"
+// path returns that of the file with all runs, of the page, or of the plot.
+func (b *bench) path(extension string) string {
+	name := "transfer"
+	if len(b.builds) > 0 {
+		name = "transfer-builds"
+	}
+	return filepath.Join(b.out, name+extension)
+}
 
 // render takes the runs from the data.
 func (b *bench) render() error {
-	if err := figures.ReadData(filepath.Join(b.out, data), &b.report); err != nil {
+	if err := figures.ReadData(b.path(".json"), &b.report); err != nil {
 		return err
 	}
 	return b.publish()
 }
 
-// publish writes page and plot.
+// publish writes the page, and the plot where there are other clients.
 func (b *bench) publish() error {
-	if err := figures.WritePage(filepath.Join(b.out, "transfer.md"), b.report.writePage); err != nil {
+	if err := figures.WritePage(b.path(".md"), b.report.writePage); err != nil {
 		return err
 	}
-	return b.report.writePlot(filepath.Join(b.out, "transfer.svg"))
+	if b.report.Builds {
+		return nil
+	}
+	return b.report.writePlot(b.path(".svg"))
 }

@@ -17,6 +17,8 @@ type report struct {
 	Versions map[string]string `json:"versions"`
 	Commands map[string]string `json:"commands"`
 	Results  []result          `json:"results"`
+	// Builds says that ours is compared with other builds of it.
+	Builds bool `json:"builds,omitempty"`
 	// Again are those parts that were measured again, and when.
 	Again []again `json:"again,omitempty"`
 }

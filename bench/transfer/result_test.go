@@ -76,6 +76,29 @@ func TestAgainKeepsTheOthers(t *testing.T) {
 	}
 }
 
+func TestOtherBuildsAreComparedWithOursThatPacksLikeThem(t *testing.T) {
+	r := newReport(1, 60e9)
+	r.Builds = true
+	r.Results = []result{
+		{"http/big", ours, runs(1)}, {"http/big", oursPacked, runs(3)},
+		{"http/big", ours + " v1", runs(2)}, {"http/big", ours + " v1" + packed, runs(2)},
+	}
+	var page strings.Builder
+	if err := r.writePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	for tool, want := range map[string]string{ours + " v1": "| 0.50 (0.50–0.50) |", ours + " v1" + packed: "| 1.50 (1.50–1.50) |"} {
+		_, row, _ := strings.Cut(page.String(), "| "+tool+" |")
+		row, _, _ = strings.Cut(row, "\n")
+		if !strings.Contains(row, want) {
+			t.Errorf("the row of %s is %q, want it to have %q", tool, row, want)
+		}
+	}
+	if strings.Contains(page.String(), "policer") {
+		t.Error("the page has a table of what was not measured")
+	}
+}
+
 func TestPlot(t *testing.T) {
 	r := sample()
 	if got := r.relative("policer/small", "s5cmd"); got != 2 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,8 @@ import (
 // The names of our own rows.
 const (
 	ours       = "cargoship"
-	oursPacked = "cargoship, packed"
+	packed     = ", packed"
+	oursPacked = ours + packed
 )
 
 const (
@@ -59,11 +61,47 @@ func (j job) when(arguments ...string) []string {
 	return arguments
 }
 
-// findTools returns the programs that are there. Ours and those built from Go modules are
+// builds are paths of other builds of ours by the names that they are told by. It is a flag.Value.
+type builds []struct{ name, path string }
+
+// String implements flag.Value.
+func (b *builds) String() string { return "" }
+
+// Set implements flag.Value.
+func (b *builds) Set(value string) error {
+	name, path, found := strings.Cut(value, "=")
+	if !found || name == "" || path == "" {
+		return errors.New("want NAME=PATH")
+	}
+	*b = append(*b, struct{ name, path string }{name, path})
+	return nil
+}
+
+// tools returns each build as a client that packs and as one that does not.
+func (b *builds) tools() []tool {
+	var all []tool
+	for _, build := range *b {
+		for _, packs := range []bool{false, true} {
+			t := cargoship("", packs)
+			t.name = strings.Replace(t.name, ours, ours+" "+build.name, 1)
+			t.path = build.path
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// findTools returns the programs that are there, and other builds of ours or else other clients. Ours and those built from Go modules are
 // in bin, the others on PATH or where a distribution puts them.
-func findTools(bin string) ([]tool, error) {
+func findTools(bin string, others builds) ([]tool, error) {
 	var found []tool
-	for _, t := range []tool{cargoship(bin, false), cargoship(bin, true), s5cmd(bin), rclone(bin), awsCLI(), s3cmd()} {
+	all := []tool{cargoship(bin, false), cargoship(bin, true)}
+	if len(others) > 0 {
+		all = append(all, others.tools()...)
+	} else {
+		all = append(all, s5cmd(bin), rclone(bin), awsCLI(), s3cmd())
+	}
+	for _, t := range all {
 		path, err := exec.LookPath(t.path)
 		if err != nil && strings.HasPrefix(t.name, ours) {
 			return nil, fmt.Errorf("find %s: %w: run make build", t.name, err)
