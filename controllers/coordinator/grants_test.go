@@ -1,19 +1,12 @@
 package coordinator
 
 import (
-	"math/rand/v2"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
-	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/workload"
 )
@@ -22,23 +15,10 @@ import (
 // grace, not for one that was put right long ago; and nothing is remembered of leases that
 // are gone.
 func TestTheGraceOfForeignGrantsBeginsAnew(t *testing.T) {
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	grant := protocol.Grant{Worker: "pod", Transfer: "1", Epoch: 7, Sequence: 1}
-	lease := &v1alpha1.PrefixLease{Spec: convert.Grant(grant)}
-	lease.Name, lease.Namespace, lease.UID, lease.Spec.TransferName = "w", "ns", "l", "photos"
-	at := &v1alpha1.ArchiveTransfer{}
-	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
-	cluster, clock := fake.NewClientBuilder().WithScheme(scheme).WithObjects(lease, at).WithStatusSubresource(at).Build(), testingclock.NewFakeClock(time.Unix(1000, 0))
-	shown := newMetrics(t, prometheus.NewRegistry())
-	c := &Coordinator{Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
-	c.retries = c.newRetries()
-	d, err := newDomain(t.Context(), c, "d", protocol.Snapshot{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	at, grant := photos(), firstGrant()
+	lease := leaseOf(grant)
+	cluster, clock := newCluster(t, lease, at), newClock()
+	d := newDomainOf(t, newLeader(t, cluster, clock))
 	lead(t, d, "1", "pod")
 	d.claims["1"] = newClaim(v1alpha1.ArchiveTransferStatus{})
 	m := &member{transfer: workload.Of(at), leases: map[string]*v1alpha1.PrefixLease{"pod": lease}}

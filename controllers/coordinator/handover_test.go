@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,11 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/workload"
 )
@@ -32,7 +28,7 @@ import (
 type led struct {
 	*domain
 	t       testing.TB
-	cluster client.Client
+	cluster client.WithWatch
 	m       *member
 	grant   protocol.Grant
 	began   time.Time // what the ticks take for now, so that a second that ends changes no status
@@ -44,17 +40,10 @@ type led struct {
 
 func newLed(t testing.TB) *led {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	l := &led{t: t, began: time.Now(), grant: protocol.Grant{Worker: "pod", Transfer: "1", Epoch: 7, Sequence: 1}}
-	lease := &v1alpha1.PrefixLease{Spec: convert.Grant(l.grant)}
-	lease.Name, lease.Namespace, lease.UID = "w", "ns", "l"
-	at := &v1alpha1.ArchiveTransfer{}
-	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
+	l := &led{t: t, began: time.Now(), grant: firstGrant()}
+	at := photos()
 	l.cluster = interceptor.NewClient(
-		fake.NewClientBuilder().WithScheme(scheme).WithObjects(at, lease).WithStatusSubresource(at).Build(), interceptor.Funcs{
+		newCluster(t, at, leaseOf(l.grant)), interceptor.Funcs{
 			SubResourceApply: func(ctx context.Context, c client.Client, name string, o runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
 				l.applied.Add(1)
 				if err := held(ctx, l.statuses); err != nil {
@@ -79,14 +68,7 @@ func newLed(t testing.TB) *led {
 				return err
 			},
 		})
-	shown := newMetrics(t, prometheus.NewRegistry())
-	c := &Coordinator{Client: l.cluster, APIReader: l.cluster, Clock: clock.RealClock{}, Metrics: shown, Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7}
-	c.retries = c.newRetries()
-	d, err := newDomain(t.Context(), c, "d", protocol.Snapshot{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.domain = d
+	l.domain = newDomainOf(t, newLeader(t, l.cluster, clock.RealClock{}))
 	lead(t, l.domain, "1", "pod")
 	l.claims["1"] = newClaim(v1alpha1.ArchiveTransferStatus{})
 	l.m = &member{transfer: workload.Of(at), leases: map[string]*v1alpha1.PrefixLease{"pod": l.stored()}}

@@ -1,18 +1,12 @@
 package coordinator
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
-	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/workload"
@@ -21,20 +15,11 @@ import (
 // A panic in one destination parks that one: the manager lives, the transfers that wait are
 // told, and after a pause its controller is begun anew with grants above all of before.
 func TestAPanicParksOneDestination(t *testing.T) {
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	at := &v1alpha1.ArchiveTransfer{}
-	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
-	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(at).WithStatusSubresource(at, &v1alpha1.DestinationProfile{}).Build()
-	shown := newMetrics(t, prometheus.NewRegistry())
-	recorder, clock := events.NewFakeRecorder(10), testingclock.NewFakeClock(time.Unix(1000, 0))
-	c := &Coordinator{
-		Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Recorder: recorder,
-		Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7,
-	}
-	c.domains, c.retries = map[string]*domain{}, c.newRetries()
+	at := photos()
+	cluster := newCluster(t, at)
+	recorder, clock := events.NewFakeRecorder(10), newClock()
+	c := newLeader(t, cluster, clock)
+	c.Recorder = recorder
 	c.domains["bad"] = &domain{Coordinator: c, name: "bad"} // it has no core
 	members := []*member{{transfer: workload.Of(at)}}
 

@@ -2,13 +2,9 @@ package coordinator
 
 import (
 	"testing"
-	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/convert"
@@ -18,12 +14,7 @@ import (
 // neither in a profile that it knew nor in one that it is the first to write. What somebody
 // wrote by hand is overwritten after the grace.
 func TestALaterLeadersProfileIsLeftAlone(t *testing.T) {
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	cluster := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.DestinationProfile{}).Build()
-	clock := testingclock.NewFakeClock(time.Unix(1000, 0))
+	cluster, clock := newCluster(t), newClock()
 	leader := func(epoch int64) *domain {
 		return &domain{Coordinator: &Coordinator{Client: cluster, APIReader: cluster, Clock: clock}, name: "d", epoch: epoch}
 	}

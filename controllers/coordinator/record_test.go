@@ -2,19 +2,13 @@ package coordinator
 
 import (
 	"errors"
-	"math/rand/v2"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/runtime"
-	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/workload"
 )
@@ -23,24 +17,10 @@ import (
 // meanwhile; what a former leader or somebody by hand has written it writes over, though
 // nothing has changed since it wrote itself.
 func TestTheStatusIsOfTheLatestLeader(t *testing.T) {
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	at := &v1alpha1.ArchiveTransfer{}
-	at.Name, at.Namespace, at.UID = "photos", "ns", "1"
-	grant := protocol.Grant{Worker: "pod", Transfer: "1", Epoch: 7, Sequence: 1}
-	lease := &v1alpha1.PrefixLease{Spec: convert.Grant(grant)}
-	lease.Name, lease.Namespace, lease.UID = "w", "ns", "l"
-	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(at, lease).WithStatusSubresource(at).Build()
-	shown := newMetrics(t, prometheus.NewRegistry())
-	clock, random := testingclock.NewFakeClock(time.Unix(1000, 0)), rand.New(rand.NewPCG(1, 2))
-	c := &Coordinator{Client: cluster, APIReader: cluster, Clock: clock, Metrics: shown, Rand: random, epoch: 7}
-	c.retries = c.newRetries()
-	d, err := newDomain(t.Context(), c, "d", protocol.Snapshot{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	at, grant := photos(), firstGrant()
+	lease := leaseOf(grant)
+	cluster, clock := newCluster(t, at, lease), newClock()
+	d := newDomainOf(t, newLeader(t, cluster, clock))
 	lead(t, d, "1", "pod")
 	d.claims["1"] = newClaim(at.Status)
 	acknowledged := false // the lease holds the grant that was decided
