@@ -15,6 +15,7 @@ func (r report) writePage(w io.Writer) error {
 	for _, c := range conditions() {
 		r.table(&b, c)
 	}
+	r.recordings(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -139,6 +140,30 @@ func (r report) row(b *strings.Builder, c condition, one result) {
 		one.Workers, one.Fleet, one.Alone.BytesPerSecond/1e6, 100*one.Alone.BytesPerSecond/c.capacity, found, 100*one.Alone.throttledShare(),
 		duration(one.Alone.ServiceP50), duration(one.Alone.ServiceP99), duration(one.Alone.StoredP50), duration(one.Alone.StoredP99), jain,
 		one.Neighbor.Stored*objectBytes/1e6, math.Round(-100*r.loss(one))+0, 100*one.Shared.BytesPerSecond/c.capacity)
+}
+
+// recordings shows how near the scenarios that were recorded come.
+func (r report) recordings(b *strings.Builder) {
+	fmt.Fprintf(b, `
+## What kubectl cargoship record makes of them
+
+Each transfer of the coordinated fleets was recorded while its fleet was measured by itself, and the scenario was simulated with three seeds. The median should
+be within %.0f %% of the goodput, as the workers told it, and within %.0f point of the share that was throttled, as the server counted it for the whole fleet.
+
+| run, workers | transfer | goodput | simulated | off | throttled | simulated | |
+|---|---|---|---|---|---|---|---|
+`, 100*mostGoodputOff, 100*mostThrottledOff)
+	for _, one := range r.Results {
+		for _, x := range one.Recordings {
+			verdict := "met"
+			if !x.near() {
+				verdict = "**missed**"
+			}
+			goodput, _ := x.off()
+			fmt.Fprintf(b, "| %s, %d | %s | %.2f MB/s | %.2f MB/s | %+.1f %% | %.2f %% | %.2f %% | %s |\n", one.Condition, one.Workers, x.Transfer,
+				x.Measured.Goodput/1e6, x.Simulated.Goodput/1e6, 100*goodput, 100*x.Measured.Throttled, 100*x.Simulated.Throttled, verdict)
+		}
+	}
 }
 
 // duration writes seconds so that they can be read.

@@ -34,6 +34,8 @@ type result struct {
 	Alone    phase   `json:"alone"`
 	Shared   phase   `json:"shared"`
 	Neighbor traffic `json:"neighbor"`
+	// Recordings are those of the transfers of a coordinated fleet.
+	Recordings []recording `json:"recordings,omitempty"`
 }
 
 // phase is what the lab has seen for a while.

@@ -9,6 +9,7 @@ import (
 
 	"cargoship.dev/operator/bench/figures"
 	"cargoship.dev/operator/lab"
+	"cargoship.dev/operator/test/simulated"
 )
 
 func TestJainWeighsByPriority(t *testing.T) {
@@ -67,6 +68,12 @@ func sample() report {
 		if s.workers == 12 {
 			one.Alone.StoredP50 = 0.1 // the service time alone
 		}
+		if s.fleet.name == coordinated && s.workers == 1 {
+			one.Recordings = []recording{
+				{"weight-1", simulated.Figures{Goodput: 10e6, Throttled: 0.01}, simulated.Figures{Goodput: 9.6e6, Throttled: 0.018}, ""},
+				{"weight-2", simulated.Figures{Goodput: 10e6, Throttled: 0.01}, simulated.Figures{Goodput: 10e6, Throttled: 0.03}, ""},
+			}
+		}
 		r.Results = append(r.Results, one)
 	}
 	return r
@@ -85,6 +92,8 @@ func TestPageTellsWhatWasMissed(t *testing.T) {
 		"| policed: median time to be stored at least 30 % below that of uncoordinated-64 | 1 | 90 % of at most 90 % | met |",
 		"| policed: median time to be stored at least 30 % below that of uncoordinated-64 | 12 | 0 % of at most 0 % | out of reach |",
 		"| 13.1 MB/s, -75 % |",
+		"| link, 1 | weight-1 | 10.00 MB/s | 9.60 MB/s | -4.0 % | 1.00 % | 1.80 % | met |",
+		"| link, 1 | weight-2 | 10.00 MB/s | 10.00 MB/s | +0.0 % | 1.00 % | 3.00 % | **missed** |",
 	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %q:\n%s", want, page.String())

@@ -45,7 +45,7 @@ func (r *rig) measure(ctx context.Context, s scenario) (one result, err error) {
 	if one.Search, err = r.window(ctx, s.condition, transfers, r.search); err != nil {
 		return one, err
 	}
-	if one.Alone, err = r.window(ctx, s.condition, transfers, r.alone); err != nil {
+	if err := r.measureAlone(ctx, s, transfers, &one); err != nil {
 		return one, err
 	}
 	n := startNeighbor(ctx, r.Store.Endpoint, r.bucket())
@@ -59,7 +59,22 @@ func (r *rig) measure(ctx context.Context, s scenario) (one result, err error) {
 	}
 	one.Neighbor = n.sent().since(before, one.Shared.Seconds)
 	r.spans[s.name()] = span{begun, time.Now()}
-	return one, nil
+	one.Recordings, err = compare(one.Recordings, one.Alone)
+	return one, err
+}
+
+// measureAlone measures a fleet by itself, and records it if it is coordinated.
+func (r *rig) measureAlone(ctx context.Context, s scenario, transfers []*v1alpha1.ArchiveTransfer, one *result) error {
+	recorded := func() ([]recording, error) { return nil, nil }
+	if s.fleet.name == coordinated {
+		recorded = r.record(ctx, transfers, r.alone)
+	}
+	var err error
+	if one.Alone, err = r.window(ctx, s.condition, transfers, r.alone); err != nil {
+		return err
+	}
+	one.Recordings, err = recorded()
+	return err
 }
 
 // neighborAlone measures what the neighbor sends where nobody else does.

@@ -14,49 +14,22 @@ import (
 	"cargoship.dev/operator/test/simulated"
 )
 
-// What is true of a run between two times.
-type truth struct {
-	goodput   float64 // bytes per second
-	throttled float64 // share of the requests that ended
-}
-
 // watch runs a scenario and returns what is true of it between two times, and what record would
 // have seen there.
-func watch(t *testing.T, s *sim.Scenario, seed uint64, from, to time.Duration) (truth, []record.Sight) {
+func watch(t *testing.T, s *sim.Scenario, seed uint64, from, to time.Duration) (simulated.Figures, []record.Sight) {
 	t.Helper()
 	var sights []record.Sight
-	var first, last simulated.Run
+	var seen []simulated.Run
 	err := simulated.Watch(s, "adaptive", seed, record.Every, func(r simulated.Run) {
-		if r.At < from || r.At > to {
-			return
+		if r.At >= from && r.At <= to {
+			seen = append(seen, r)
+			sights = append(sights, record.Sight{Run: r.View(), Leases: r.Leases})
 		}
-		if len(sights) == 0 {
-			first = r
-		}
-		last = r
-		sights = append(sights, record.Sight{Run: r.View(), Leases: r.Leases})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := float64(last.Accepted + last.Throttled + last.Failed - first.Accepted - first.Throttled - first.Failed)
-	return truth{
-		goodput:   (last.Bytes - first.Bytes) / (last.At - first.At).Seconds(),
-		throttled: float64(last.Throttled-first.Throttled) / max(1, ended),
-	}, sights
-}
-
-// medianOf is the median of runs with other seeds, as the simulator tells it.
-func medianOf(t *testing.T, s *sim.Scenario) truth {
-	t.Helper()
-	var goodput, throttled []float64
-	for seed := uint64(101); seed <= 103; seed++ {
-		x, _ := watch(t, s, seed, begin, 138*time.Second)
-		goodput, throttled = append(goodput, x.goodput), append(throttled, x.throttled)
-	}
-	slices.Sort(goodput)
-	slices.Sort(throttled)
-	return truth{goodput[1], throttled[1]}
+	return simulated.Between(seen[0], seen[len(seen)-1]), sights
 }
 
 // A run is looked at for the half a minute that the command takes by default, once it has settled.
@@ -146,10 +119,13 @@ func TestWhatIsRecordedIsTrue(t *testing.T) {
 				t.Fatalf("%v in\n%s", err, text)
 			}
 			again.Duration = sim.Duration(140 * time.Second)
-			simulated := medianOf(t, again)
-			off, points := simulated.goodput/known.goodput-1, simulated.throttled-known.throttled
+			got, err := simulated.Median(again, begin, 138*time.Second, 101, 102, 103)
+			if err != nil {
+				t.Fatal(err)
+			}
+			off, points := got.Goodput/known.Goodput-1, got.Throttled-known.Throttled
 			t.Logf("%-32s goodput %8.2f MB/s, simulated %8.2f (%+.1f %%), throttled %.2f %%, simulated %.2f %%",
-				name, known.goodput/1e6, simulated.goodput/1e6, 100*off, 100*known.throttled, 100*simulated.throttled)
+				name, known.Goodput/1e6, got.Goodput/1e6, 100*off, 100*known.Throttled, 100*got.Throttled)
 			if math.Abs(off) > 0.05 || math.Abs(points) > 0.01 {
 				t.Errorf("simulated, the goodput is %+.1f %% and the share of throttled requests %+.2f points off:\n%s", 100*off, 100*points, text)
 			}

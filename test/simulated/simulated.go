@@ -4,6 +4,8 @@ package simulated
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +37,48 @@ func Watch(s *sim.Scenario, controller string, seed uint64, every time.Duration,
 		return err
 	}
 	return sim.Watch(s, c, seed, every, func(x sim.Sight) { see(objects(s, x)) })
+}
+
+// Figures are what the transfer of a scenario came to for a while.
+type Figures struct {
+	// Goodput is in bytes per second.
+	Goodput float64 `json:"goodput"`
+	// Throttled is the share of the requests that ended.
+	Throttled float64 `json:"throttled"`
+}
+
+// Between returns what is true of a run between the first and the last of some sights of it.
+func Between(first, last Run) Figures {
+	ended := float64(last.Accepted + last.Throttled + last.Failed - first.Accepted - first.Throttled - first.Failed)
+	return Figures{
+		Goodput:   (last.Bytes - first.Bytes) / (last.At - first.At).Seconds(),
+		Throttled: float64(last.Throttled-first.Throttled) / max(1, ended),
+	}
+}
+
+// Median runs a scenario with the product's controller and some seeds, and returns the medians of what it came to
+// between two times.
+func Median(s *sim.Scenario, from, to time.Duration, seeds ...uint64) (Figures, error) {
+	var goodput, throttled []float64
+	for _, seed := range seeds {
+		var seen []Run
+		err := Watch(s, "adaptive", seed, time.Second, func(r Run) {
+			if r.At >= from && r.At <= to {
+				seen = append(seen, r)
+			}
+		})
+		if err != nil {
+			return Figures{}, err
+		}
+		if len(seen) < 2 {
+			return Figures{}, fmt.Errorf("the scenario ends before %v", to)
+		}
+		x := Between(seen[0], seen[len(seen)-1])
+		goodput, throttled = append(goodput, x.Goodput), append(throttled, x.Throttled)
+	}
+	slices.Sort(goodput)
+	slices.Sort(throttled)
+	return Figures{goodput[len(goodput)/2], throttled[len(throttled)/2]}, nil
 }
 
 // objects writes what the manager and the workers would have written.
