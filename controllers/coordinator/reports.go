@@ -51,8 +51,10 @@ func (d *domain) count(now time.Time, m *member, c *claim, lease *v1alpha1.Prefi
 	}
 	c.sending.start(started)
 	for prefix, sum := range next.counters {
-		if before.instance == next.instance {
-			last := before.counters[prefix]
+		if last, known := before.counters[prefix]; known && before.instance == next.instance {
+			if sum == last {
+				continue // most prefixes that a worker ever had are at rest
+			}
 			sum.Accepted -= last.Accepted
 			sum.Throttled -= last.Throttled
 			sum.Failed -= last.Failed

@@ -54,11 +54,7 @@ func (d *domain) status(now time.Time, m *member, c *claim, snapshot protocol.Sn
 func limitedBy(m *member, s v1alpha1.ArchiveTransferStatus) v1alpha1.Limit {
 	w := *m.transfer
 	w.Status = s // Moving asks for nothing that the coordinator does not write
-	leases := make([]v1alpha1.PrefixLease, 0, len(m.leases))
-	for _, lease := range m.leases {
-		leases = append(leases, *lease)
-	}
-	return explain.Moving(explain.FromWorkload(&w), leases)
+	return explain.Moving(explain.FromWorkload(&w), maps.Values(m.leases))
 }
 
 func (d *domain) coordinationStatus(now time.Time, id protocol.TransferID, snapshot protocol.Snapshot) *v1alpha1.CoordinationStatus {

@@ -68,6 +68,7 @@ type PipelineCoordinator struct {
 	controlled []*worker
 	growing    []fairshare.Growth
 	evidence   []*congestion.Evidence
+	grown      []protocol.PrefixCounters // of Observe
 }
 
 // NewPipelineCoordinator returns a coordinator that does nothing until Start.

@@ -40,6 +40,7 @@ type loop struct {
 
 type loopWorker struct {
 	sent   map[string]int64 // by prefix, in benchmarks
+	due    time.Time        // of its next report, likewise
 	report protocol.Report
 	sums   struct{ started, accepted, throttled, bytes, busy float64 }
 	grant  protocol.Grant

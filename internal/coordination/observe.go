@@ -53,7 +53,11 @@ func (c *PipelineCoordinator) Observe(now time.Time, r protocol.Report) error {
 	c.hear(now, w)
 	restarted := w.lease.Instance() != r.Instance
 	first := restarted || !w.lease.Reported()
-	b := w.lease.Believe(now, r, w.grown(r, first))
+	c.grown = c.grown[:0]
+	if !first {
+		c.grown = w.grown(c.grown, r)
+	}
+	b := w.lease.Believe(now, r, c.grown)
 	elapsed := b.Elapsed
 	w.acknowledge(now, r)
 	for i := range r.Prefixes {
@@ -161,18 +165,16 @@ func (w *worker) checkCounters(r protocol.Report, elapsed time.Duration) error {
 	return nil
 }
 
-// grown gives by how much the counters of each prefix that is known have grown; nothing
-// for the first report of a process, whose time is unknown.
-func (w *worker) grown(r protocol.Report, first bool) (grown []protocol.PrefixCounters) {
-	if first {
-		return nil
-	}
-	for _, p := range r.Prefixes {
+// grown adds by how much the counters of each prefix that is known have grown; nobody asks for the
+// first report of a process, whose time is unknown.
+func (w *worker) grown(all []protocol.PrefixCounters, r protocol.Report) []protocol.PrefixCounters {
+	for i := range r.Prefixes {
+		p := &r.Prefixes[i]
 		if l := w.transfer.byName[p.Prefix]; l != nil {
-			grown = append(grown, p.Since(w.ensure(l).counters))
+			all = append(all, p.Since(w.ensure(l).counters))
 		}
 	}
-	return grown
+	return all
 }
 
 // acknowledge takes in what the report says of the worker itself.

@@ -28,7 +28,7 @@ type Fact struct {
 // Explain says what limits a run now. The leases are those of its workers.
 func Explain(r Run, leases []v1alpha1.PrefixLease) Answer {
 	a := Answer{LimitedBy: Limit(r, leases)}
-	v := survey(r, leases)
+	v := survey(r, Each(leases))
 	a.Sentence, a.Advice = v.words(r, a.LimitedBy)
 	if !r.Ended() {
 		a.Evidence = v.evidence(r)

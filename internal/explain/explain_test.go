@@ -168,7 +168,7 @@ func checkAnswer(t *testing.T, run Run, leases []v1alpha1.PrefixLease, want v1al
 	if a.Advice == "" && !run.Is(v1alpha1.ConditionComplete) {
 		t.Error("no advice")
 	}
-	if moving := Moving(run, leases); moving != "" && a.LimitedBy != moving && holds(run) == "" && a.LimitedBy != NoLeader {
+	if moving := Moving(run, Each(leases)); moving != "" && a.LimitedBy != moving && holds(run) == "" && a.LimitedBy != NoLeader {
 		t.Errorf("the coordinator records %s, the command says %s", moving, a.LimitedBy)
 	}
 }

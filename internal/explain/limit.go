@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"iter"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -51,7 +52,7 @@ func Limit(r Run, leases []v1alpha1.PrefixLease) v1alpha1.Limit {
 	if held := holds(r); held != "" {
 		return held
 	}
-	v := survey(r, leases)
+	v := survey(r, Each(leases))
 	switch {
 	case v.reporting > 0 && v.expired == v.reporting:
 		return NoLeader
@@ -62,11 +63,22 @@ func Limit(r Run, leases []v1alpha1.PrefixLease) v1alpha1.Limit {
 }
 
 // Moving says what limits a run that moves, for the leading manager; empty if no report tells.
-func Moving(r Run, leases []v1alpha1.PrefixLease) v1alpha1.Limit {
+func Moving(r Run, leases iter.Seq[*v1alpha1.PrefixLease]) v1alpha1.Limit {
 	if limit := survey(r, leases).limit(r); limit != Unknown {
 		return limit
 	}
 	return ""
+}
+
+// Each gives the leases of a list.
+func Each(leases []v1alpha1.PrefixLease) iter.Seq[*v1alpha1.PrefixLease] {
+	return func(yield func(*v1alpha1.PrefixLease) bool) {
+		for i := range leases {
+			if !yield(&leases[i]) {
+				return
+			}
+		}
+	}
 }
 
 // holds is what keeps a run from moving, by its conditions.
@@ -110,10 +122,9 @@ type view struct {
 	cpu int64
 }
 
-func survey(r Run, leases []v1alpha1.PrefixLease) view {
+func survey(r Run, leases iter.Seq[*v1alpha1.PrefixLease]) view {
 	v := view{by: map[v1alpha1.Bottleneck]int64{}}
-	for i := range leases {
-		lease := &leases[i]
+	for lease := range leases {
 		if lease.Status.Instance == "" || lease.Spec.Mode == v1alpha1.LeaseDrain {
 			continue
 		}
@@ -128,14 +139,11 @@ func survey(r Run, leases []v1alpha1.PrefixLease) view {
 
 // add counts the slots of one worker.
 func (v *view) add(r Run, lease *v1alpha1.PrefixLease) {
-	said := map[string]v1alpha1.Bottleneck{}
-	for _, p := range lease.Status.Prefixes {
-		said[p.Name] = p.LimitedBy
-	}
 	var slots int64
-	for _, g := range lease.Spec.Prefixes {
+	for i := range lease.Spec.Prefixes {
+		g := &lease.Spec.Prefixes[i]
 		n := int64(ptr.Deref(g.Window, 0))
-		if by := said[g.Name]; by != "" {
+		if by := said(lease, g.Name); by != "" {
 			v.by[by] += n
 			slots += n
 		}
@@ -149,6 +157,16 @@ func (v *view) add(r Run, lease *v1alpha1.PrefixLease) {
 	if r.CPULimit > 0 && float64(cpu) >= cpuUsed*float64(r.CPULimit) {
 		v.busy += slots
 	}
+}
+
+// said is what limits a prefix by a worker's report. It has few, those granted first.
+func said(lease *v1alpha1.PrefixLease, prefix string) v1alpha1.Bottleneck {
+	for i := range lease.Status.Prefixes {
+		if p := &lease.Status.Prefixes[i]; p.Name == prefix {
+			return p.LimitedBy
+		}
+	}
+	return ""
 }
 
 // limit is what limits most of the granted requests in flight.

@@ -111,7 +111,7 @@ func objects(s *sim.Scenario, x sim.Sight) Run {
 		}
 	}
 	if c := status.Coordination; c != nil {
-		c.LimitedBy = cmp.Or(explain.Moving(r.View(), r.Leases), c.LimitedBy)
+		c.LimitedBy = cmp.Or(explain.Moving(r.View(), explain.Each(r.Leases)), c.LimitedBy)
 	}
 	status.Workers = &v1alpha1.WorkersStatus{Desired: ptr.To(int32(len(r.Leases)))}
 	return r
