@@ -61,7 +61,8 @@ type PrefixLeaseSpec struct {
 
 	// acknowledgedInstance is the worker process that sent acknowledgedReport. The grant
 	// is a lease for that process only: a report of the previous process may arrive after
-	// the next one has begun.
+	// the next one has begun. Where acknowledgedReport is 1 and no process is named, it is a lease
+	// for whichever process sends the first report; it then grants nothing else.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64

@@ -103,13 +103,12 @@ func (p *puppet) Apply(g v1alpha1.PrefixLeaseSpec) {
 		return
 	}
 	p.advance(time.Now())
-	p.grant = g
-	var report int64
-	if g.AcknowledgedInstance == p.instance {
-		report = ptr.Deref(g.AcknowledgedReport, 0)
+	if g.Duty == v1alpha1.DutyPlan && p.grant.Duty != v1alpha1.DutyPlan {
+		notify(p.eager) // the plan is there
 	}
+	p.grant = g
 	// The manager leads all the time: a puppet does not coast.
-	acknowledged := p.holder.Acknowledge(report, g.LeaseDuration.Duration, 0)
+	acknowledged := p.holder.Take(p.instance, g.AcknowledgedInstance, ptr.Deref(g.AcknowledgedReport, 0), g.LeaseDuration.Duration, 0)
 	kept := p.finished[:0]
 	for _, f := range p.finished {
 		if f.report == 0 || f.report > acknowledged {

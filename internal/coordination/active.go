@@ -24,6 +24,9 @@ const (
 	// spareSlots times the window is what active workers can use, so that the next doubling finds
 	// workers that listen.
 	spareSlots = 2
+	// awaitedFor is how long, from the first report of a transfer's workers on, nobody who does not listen
+	// takes the place of those that are to be active and were not heard yet.
+	awaitedFor = 5 * time.Second
 )
 
 // large tells that the fleet is so large that not all of its workers can report every second.
@@ -62,7 +65,7 @@ func (c *PipelineCoordinator) stretched() time.Duration {
 // what it is told now.
 func (w *worker) terms() lease.Terms {
 	t := w.transfer.terms
-	if idle := max(w.transfer.idle, t.BaseInterval); !w.active && w.transfer.idle > 0 {
+	if idle := max(w.transfer.idle, t.BaseInterval); !w.active && !w.awaited && w.transfer.idle > 0 {
 		t.Interval, t.BaseInterval = idle, idle
 	}
 	if t.BaseInterval = max(t.BaseInterval, w.lease.Interval()); t.BaseInterval > w.transfer.terms.BaseInterval {
@@ -93,7 +96,7 @@ func (c *PipelineCoordinator) chooseActive(now time.Time) {
 			t.chooseActive(now, c.fewest(len(t.workers)), c.control.Starting())
 		} else {
 			for _, w := range t.workers {
-				w.active, w.listens = true, true
+				w.active, w.listens, w.awaited = true, true, false
 			}
 		}
 		for _, w := range t.workers {
@@ -104,39 +107,104 @@ func (c *PipelineCoordinator) chooseActive(now time.Time) {
 	}
 }
 
-// chooseActive chooses those of a transfer: first who holds something, then who was active before.
+// chooseActive chooses those of a transfer: first who holds something, then who listens, and of
+// these who was active before.
 func (t *transfer) chooseActive(now time.Time, fewest int, starting bool) {
-	holders, count, slots := 0, 0, 0
+	awaited, count, slots := t.await(now, fewest), 0, 0
 	choose := func(w *worker) {
 		if count++; !w.blocked {
 			slots += min(w.capacity(), w.share.Demand)
 		}
-		w.active, w.listens = true, !w.lease.Held() || w.lease.Interval() < max(t.idle, t.terms.BaseInterval+1)
+		w.active, w.listens = true, w.hearsSoon()
 	}
-	var before, others []*worker
+	holders := 0
+	for i := range t.candidates {
+		t.candidates[i] = t.candidates[i][:0]
+	}
 	for _, w := range t.workers {
-		was, serves := w.active, w.serves()
-		if serves && w.ready(now) {
+		was, serves, ready := w.active, w.serves(), w.ready(now)
+		if serves && ready {
 			holders++
 		}
 		w.active, w.listens = false, false
 		switch {
 		case serves || w.work.Held() > 0:
 			choose(w)
-		case !w.ready(now) || w.blocked:
-		case was:
-			before = append(before, w)
-		default:
-			others = append(others, w)
+		case ready && !w.blocked:
+			turn := turn(was, w.hearsSoon())
+			t.candidates[turn] = append(t.candidates[turn], w)
 		}
 	}
 	wanted := fewest
 	if !starting {
 		wanted = max(fewest, min(t.share.Window, activeGrowth*holders))
 	}
-	for _, w := range append(before, others...) {
-		if count < wanted || slots < spareSlots*t.share.Window {
-			choose(w)
+	for turn, candidates := range t.candidates {
+		if turn == len(t.candidates)/2 { // these and the next do not listen
+			count += awaited
+		}
+		for _, w := range candidates {
+			if count < wanted || slots < spareSlots*t.share.Window {
+				choose(w)
+			}
 		}
 	}
+}
+
+// turn orders the candidates: who listens, and of these and of the others who was active before.
+func turn(was, listens bool) int {
+	n := 0
+	if !listens {
+		n += 2
+	}
+	if !was {
+		n++
+	}
+	return n
+}
+
+// hearsSoon tells that the worker looks at its lease as often as active ones do: it waits for its first
+// grant, or acts on one of theirs. A lease may have been opened with the interval of a smaller fleet.
+func (w *worker) hearsSoon() bool {
+	t := w.transfer
+	most := t.terms.BaseInterval + 1
+	if !w.lease.Opened() {
+		most = max(most, t.idle)
+	}
+	return !w.lease.Held() || w.lease.Interval() < most
+}
+
+// await chooses who of those that were never heard is to be active, where too few are: their leases
+// are not opened before, so that they look for a grant as soon as they have reported. It gives how
+// many of them to wait for.
+func (t *transfer) await(now time.Time, fewest int) int {
+	missing, awaited, heard := fewest, 0, false
+	for _, w := range t.workers {
+		if w.awaited || w.active && w.ready(now) {
+			missing--
+		}
+		w.awaited = w.awaited && w.unheard()
+		heard = heard || w.lease.Reported()
+	}
+	for _, w := range t.workers {
+		if missing > 0 && !w.awaited && w.unheard() && !w.lease.Grant().Opens() {
+			w.awaited = true
+			missing--
+		}
+		if w.awaited {
+			awaited++
+		}
+	}
+	if heard && t.heard.IsZero() {
+		t.heard = now
+	}
+	if now.Sub(t.heard) >= awaitedFor {
+		return 0
+	}
+	return awaited
+}
+
+// unheard tells that no report of the worker was ever taken in, by this leader or one before.
+func (w *worker) unheard() bool {
+	return !w.lease.Reported() && w.lease.Instance() == "" && !w.leaving()
 }

@@ -2,6 +2,7 @@ package coordination
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,5 +73,84 @@ func TestALargeFleetComesToSendWithAll(t *testing.T) {
 	l.run(3 * time.Minute)
 	if n, window := serving(grants()), l.c.control.Window(); n < 3*min(200, window)/4 {
 		t.Errorf("%d workers have slots of a window of %d, want most that can", n, window)
+	}
+}
+
+// In a large fleet nothing is written for a worker that has reported and is not to send: its lease was
+// opened before. Those that are to send first look for a grant, and one of them is given the plan.
+func TestALargeFleetIsLeasedByItsFirstReports(t *testing.T) {
+	f := newFixture(t, protocol.DefaultConfig())
+	f.c.SetPlanning("t", true)
+	soon := func() {
+		f.now = f.now.Add(shortestInterval / 2)
+		for _, g := range f.c.Tick(f.now).Grants {
+			f.grants[g.Worker] = g
+		}
+	}
+	var ids []protocol.WorkerID
+	for i := range 1000 {
+		id := protocol.WorkerID(fmt.Sprintf("%04d", (i*7)%1000)) // who comes first is not first by name
+		ids = append(ids, id)
+		f.c.AddWorker(f.now, id, "t", 100)
+		f.reports[id] = &protocol.Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 100}
+		if i%25 == 24 {
+			soon()
+		}
+	}
+	before := map[protocol.WorkerID]protocol.Grant{}
+	for i := range ids {
+		id := ids[(i*13)%1000] // nor is who reports first
+		before[id] = f.grants[id]
+		f.report(id)
+		if i%60 == 59 {
+			soon()
+		}
+	}
+	soon()
+	written, opened, planners := 0, 0, 0
+	for _, id := range ids {
+		g, first := f.grants[id], before[id]
+		if first.Opens() {
+			opened++
+			if g.Plan || g.ReportInterval < protocol.LargeInterval {
+				t.Errorf("worker %s, whose lease was opened, is to act at once; it looks in half a minute", id)
+			}
+		}
+		if g.Sequence != first.Sequence {
+			written++
+		}
+		if g.Plan {
+			planners++
+		}
+	}
+	if opened < 900 || opened == 1000 || planners != 1 {
+		t.Errorf("the leases of %d workers were opened, and %d plan, want those of all but some, and one", opened, planners)
+	}
+	if written > 150 {
+		t.Errorf("%d grants were written for 1,000 workers that have reported, want some of those whose intervals were short", written)
+	}
+	if m := f.c.Metrics(f.now); m.LiveWorkers != 1000 {
+		t.Errorf("%d workers hold a lease, want all", m.LiveWorkers)
+	}
+}
+
+// Where those that are awaited do not come, others send.
+func TestAwaitedWorkersThatDoNotComeAreReplaced(t *testing.T) {
+	f := newFixture(t, protocol.DefaultConfig())
+	f.schedule("t", "a", 20_000)
+	var ids []protocol.WorkerID
+	for i := range 200 {
+		id := protocol.WorkerID(fmt.Sprintf("%04d", i))
+		ids = append(ids, id)
+		f.c.AddWorker(f.now, id, "t", 100)
+		f.reports[id] = &protocol.Report{Worker: id, Transfer: "t", Instance: "1", MaxInFlight: 100}
+	}
+	f.tick()
+	came := slices.DeleteFunc(ids, func(id protocol.WorkerID) bool { return !f.grants[id].Opens() })
+	for range 15 {
+		f.round(came...)
+	}
+	if n := serving(f.grants); n < 30 {
+		t.Errorf("%d workers have slots, want others in place of those that did not come", n)
 	}
 }

@@ -308,16 +308,16 @@ func TestBlockedWorker(t *testing.T) {
 	}
 }
 
-// A worker that was not heard yet is told the interval of those that send nothing.
+// A worker that was not heard yet, and is not awaited, is told the interval of those that send nothing.
 func TestReportIntervalGrowsWithTheFleet(t *testing.T) {
 	for workers, want := range map[int]time.Duration{50: time.Second, 51: protocol.LargeInterval, 175: 7 * time.Second, 1000: 40 * time.Second} {
 		f := newFixture(t, protocol.DefaultConfig())
 		f.schedule("t", "a", 5)
 		for i := range workers {
-			f.c.AddWorker(f.now, protocol.WorkerID(fmt.Sprint(i)), "t", 1)
+			f.c.AddWorker(f.now, protocol.WorkerID(fmt.Sprintf("%04d", i)), "t", 1)
 		}
 		f.tick()
-		if g := f.grants["0"]; g.ReportInterval != want || g.Duration < 3*want {
+		if g := f.grants[protocol.WorkerID(fmt.Sprintf("%04d", workers-1))]; g.ReportInterval != want || g.Duration < 3*want {
 			t.Errorf("%d workers report every %v and hold leases of %v when they begin, want %v and several times that", workers, g.ReportInterval, g.Duration, want)
 		}
 	}
@@ -338,12 +338,15 @@ func TestAFleetThatComesUpIsNotWrittenAnewAllTheTime(t *testing.T) {
 		f.now = f.now.Add(time.Second)
 		f.tick()
 	}
-	writes := int64(0)
+	writes, often := int64(0), 0
 	for _, g := range f.grants {
 		writes += g.Sequence
 		if g.ReportInterval < 10*time.Second {
-			t.Fatalf("a worker is to report every %v, where 40 s are in force", g.ReportInterval)
+			often++
 		}
+	}
+	if often > 35 {
+		t.Errorf("%d workers are to report more often than every 10 s, where 40 s are in force, want the 35 that are awaited", often)
 	}
 	if writes > 4*1000 {
 		t.Errorf("%d grants were written for 1,000 workers of which none was heard", writes)

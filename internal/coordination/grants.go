@@ -77,8 +77,11 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 // write, since the intervals of all change while a fleet comes up.
 func (w *worker) termsUnlike(g *protocol.Grant) bool {
 	t := w.terms()
-	if w.lease.Instance() == "" && g.Instance == "" && len(g.Prefixes) == 0 {
+	switch {
+	case w.unheard() && g.Instance == "" && len(g.Prefixes) == 0:
 		return g.ReportInterval < t.Interval/2
+	case g.Opens(): // and it is renewed before long
+		return g.ReportInterval < t.Interval/2 || t.Interval < g.ReportInterval/2
 	}
 	return g.Duration != t.Duration || g.Coasting != t.Coasting || g.ReportInterval != t.Interval
 }
@@ -125,8 +128,17 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		}
 		wp.work.Withhold(g.ID())
 	}
+	if c.opens(w, &g) {
+		g.AcknowledgedReport = protocol.FirstReport
+	}
 	g.Charged = l.Unacknowledged(g)
 	l.Issue(now, g, terms)
+}
+
+// opens tells that a grant of a worker that was never heard shall open its lease: in a large
+// fleet, where a further grant for each worker that is not to send yet would cost too much.
+func (c *PipelineCoordinator) opens(w *worker, g *protocol.Grant) bool {
+	return c.large() && w.unheard() && !w.active && !w.awaited && len(g.Prefixes) == 0 && !g.Plan
 }
 
 // granted counts the prefixes and the archives that the worker's grant names.

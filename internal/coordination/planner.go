@@ -24,7 +24,7 @@ func (t *transfer) choosePlanner(now time.Time) {
 		return
 	}
 	for _, w := range t.workers {
-		if fit(w) && !w.blocked {
+		if fit(w) && !w.blocked && w.listens { // else it would learn of it late
 			t.planner = w
 			return
 		}

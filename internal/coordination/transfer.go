@@ -24,6 +24,9 @@ type transfer struct {
 	planning bool
 	planner  *worker
 
+	heard      time.Time    // when a worker was heard first, as far as this leader knows
+	candidates [4][]*worker // scratch of chooseActive
+
 	terms lease.Terms   // of the leases of its active workers
 	idle  time.Duration // between the reports of the others; 0 where all are active
 	share fairshare.Transfer

@@ -32,7 +32,9 @@ type worker struct {
 	// active: it sends, or is to; listens: it was seen to report as often as those do. In a small
 	// fleet all do.
 	active, listens bool
-	due             bool // its grant may be written again, in this tick
+	// awaited: it was never heard, and is to be active once it is.
+	awaited bool
+	due     bool // its grant may be written again, in this tick
 
 	pace protocol.Pace // to be granted
 	used usage

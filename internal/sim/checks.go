@@ -155,9 +155,16 @@ func (c *checks) observed(x *worker, r protocol.Report) {
 }
 
 // leased holds the end of a worker's lease against what the manager believes (I2):
-// it counts the lifetime from when it took in the report that the grant acknowledges.
+// it counts the lifetime from when it took in the report that the grant acknowledges. A grant
+// that opens the lease before allows nothing.
 func (c *checks) leased(x *worker) {
-	if x.lease.acked() == 0 {
+	switch g := x.grant; {
+	case x.lease.acked() == 0:
+		return
+	case g.Opens():
+		if g.Plan || len(g.Prefixes) > 0 {
+			c.violation("I2", "%s may send by a grant that acknowledges what no manager has taken in", x.id)
+		}
 		return
 	}
 	at, ok := c.heard[heardReport{x.id, fmt.Sprint(x.instance), x.lease.acked()}]

@@ -112,7 +112,11 @@ func (p *pod) restart(after time.Duration) {
 	x.end()
 	p.fleet.after(max(after, time.Second), func() {
 		if p.worker == x && !x.alive && !x.dead {
-			x.begin(max(p.fleet.api.reports[x.id].Sequence, p.fleet.api.grants[x.id].AcknowledgedReport))
+			after := p.fleet.api.reports[x.id].Sequence
+			if g := p.fleet.api.grants[x.id]; !g.Opens() {
+				after = max(after, g.AcknowledgedReport)
+			}
+			x.begin(after)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/lease"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 // workerLease is a worker's half of its lease, in virtual time by the worker's clock.
@@ -18,8 +19,8 @@ func newLease(epoch time.Time, now time.Duration, after int64) workerLease {
 
 func (l *workerLease) send(now time.Duration) int64 { return l.holder.Send(l.epoch.Add(now)) }
 
-func (l *workerLease) acknowledge(sequence int64, duration, coasting time.Duration) {
-	l.holder.Acknowledge(sequence, duration, coasting)
+func (l *workerLease) acknowledge(g protocol.Grant, instance string) {
+	l.holder.Take(instance, g.Instance, g.AcknowledgedReport, g.Duration, g.Coasting)
 }
 
 func (l *workerLease) confirm(sent time.Duration) { l.holder.Confirm(l.epoch.Add(sent)) }

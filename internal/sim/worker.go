@@ -215,11 +215,7 @@ func (x *worker) take(g protocol.Grant) {
 	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
 		x.fleet.set(&x.reporting, max(x.fleet.now, due))
 	}
-	acknowledged := int64(0)
-	if g.Instance == fmt.Sprint(x.instance) {
-		acknowledged = g.AcknowledgedReport
-	}
-	x.lease.acknowledge(acknowledged, g.Duration, g.Coasting)
+	x.lease.acknowledge(g, fmt.Sprint(x.instance))
 	x.fleet.check.leased(x)
 	x.forget()
 	x.assign()

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/protocol"
@@ -34,6 +35,10 @@ const (
 	// pendingPart of the interval where that is more, and twice as late each time that it has not.
 	readPending = 1500 * time.Millisecond
 	pendingPart = 8
+	// The first report into a lease that it opens is spread over openingPart of the interval, and
+	// openingMost at most: a thousand workers that begin together then send 200 a second.
+	openingPart = 8
+	openingMost = 5 * time.Second
 	// readAgainMost bounds the pause after reads that failed or took long.
 	readAgainMost = 5 * time.Second
 	// A worker rests restAfterRead times as long as its last read took, so that a fleet that waits
@@ -86,6 +91,7 @@ type Agent struct {
 
 	mu     sync.Mutex
 	lease  *v1alpha1.PrefixLease // the newest; nil until found
+	first  bool                  // no process has reported into it before this one
 	isGone bool
 	engine Sender
 	// pending counts the looks for the answer to the first report.
@@ -179,7 +185,7 @@ func (a *Agent) readInterval(looks int) time.Duration {
 	}
 	interval := a.lease.Spec.ReportInterval.Duration
 	pause := protocol.ReadInterval(interval)
-	if a.lease.Spec.AcknowledgedInstance != a.options.Instance && a.pending < protocol.ReadsPerReport {
+	if a.lease.Spec.AcknowledgedInstance != a.options.Instance && !a.opens() && a.pending < protocol.ReadsPerReport {
 		pause = min(pause, jittered(max(readPending, interval/pendingPart)<<a.pending))
 		a.pending++
 	}
@@ -197,7 +203,7 @@ func (a *Agent) take(lease *v1alpha1.PrefixLease) {
 	switch {
 	case a.isGone:
 	case a.lease == nil && own:
-		a.lease = lease
+		a.lease, a.first = lease, lease.Status.Instance == ""
 		close(a.found)
 	case a.lease == nil:
 	case !own || lease.UID != a.lease.UID:
@@ -220,11 +226,9 @@ func (a *Agent) makeEngine(ctx context.Context) (Sender, error) {
 	lease := a.lease
 	a.mu.Unlock()
 	restarted := lease.Status.Instance != ""
-	var after int64
-	for _, known := range []*int64{lease.Status.ReportSequence, lease.Spec.AcknowledgedReport} {
-		if known != nil {
-			after = max(after, *known)
-		}
+	after := ptr.Deref(lease.Status.ReportSequence, 0)
+	if !opens(&lease.Spec) {
+		after = max(after, ptr.Deref(lease.Spec.AcknowledgedReport, 0))
 	}
 	for {
 		engine, err := a.options.NewEngine(ctx, after, restarted)
@@ -257,7 +261,7 @@ func (a *Agent) employ(engine Sender) {
 
 // serve reports until the engine has ended, and once more then.
 func (a *Agent) serve(engine Sender, ended <-chan error, stop func()) error {
-	due := time.NewTimer(0)
+	due := time.NewTimer(a.firstReport())
 	defer due.Stop()
 	var sent time.Time
 	for {
@@ -285,6 +289,20 @@ func (a *Agent) serve(engine Sender, ended <-chan error, stop func()) error {
 		due.Reset(next)
 	}
 }
+
+// firstReport is how long to wait with the first report: where the lease is opened by it nothing is
+// granted yet, so it can leave those the API server that are waited for.
+func (a *Agent) firstReport() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.opens() {
+		return 0
+	}
+	return rand.N(min(reportInterval(&a.lease.Spec)/openingPart, openingMost) + 1)
+}
+
+// opens tells that the lease is held from the first report on. The caller holds the lock.
+func (a *Agent) opens() bool { return a.first && opens(&a.lease.Spec) }
 
 // conclude sends the last report and returns what the end of the engine means.
 func (a *Agent) conclude(engine Sender, err error) error {

@@ -3,6 +3,8 @@ package worker
 import (
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/coordination/protocol"
@@ -15,6 +17,11 @@ func coastingTime(grant *v1alpha1.PrefixLeaseSpec) time.Duration {
 		return 0
 	}
 	return grant.CoastingDuration.Duration
+}
+
+// opens tells that a grant holds for whoever sends the first report into the lease.
+func opens(grant *v1alpha1.PrefixLeaseSpec) bool {
+	return protocol.OpensLease(grant.AcknowledgedInstance, ptr.Deref(grant.AcknowledgedReport, 0))
 }
 
 // coasts tells that the engine goes on without a manager.

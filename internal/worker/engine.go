@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
@@ -193,11 +194,8 @@ func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 		e.limited = upload.Grant(grantID(grant))
 	}
 	e.grant = grant
-	var report int64
-	if grant.AcknowledgedReport != nil && grant.AcknowledgedInstance == e.options.Instance {
-		report = *grant.AcknowledgedReport
-	}
-	e.forget(e.lease.Acknowledge(report, grant.LeaseDuration.Duration, coastingTime(&grant)))
+	e.forget(e.lease.Take(e.options.Instance, grant.AcknowledgedInstance, ptr.Deref(grant.AcknowledgedReport, 0),
+		grant.LeaseDuration.Duration, coastingTime(&grant)))
 	e.assign()
 	e.withdraw()
 	// The pace outlives the lease: a limit holds while nobody leads.

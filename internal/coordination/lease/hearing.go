@@ -55,9 +55,13 @@ func (l *Ledger) endsDuty() bool { return l.grant.Plan && !l.Held() }
 
 // Stale tells that the issued grant should be renewed with the last report.
 func (l *Ledger) Stale(now time.Time) bool {
-	if l.report == l.grant.AcknowledgedReport && l.instance == l.grant.Instance {
+	process := l.grant.Instance
+	if l.grant.Opens() {
+		process = l.opened
+	}
+	if l.report == l.grant.AcknowledgedReport && l.instance == process || l.grant.Opens() && !l.reported {
 		return false
 	}
-	return l.instance != l.grant.Instance ||
+	return l.instance != process ||
 		now.Sub(l.basis) > time.Duration(renewAfter*float64(l.grant.Duration))
 }

@@ -40,6 +40,8 @@ type Holder struct {
 	// sent holds, oldest first, the reports that could still prolong the lease.
 	sent  []sentReport
 	acked int64
+	// opened: the lease was opened by a grant that acknowledges whatever is sent first.
+	opened bool
 	// since is when the acknowledged report was sent; duration and coasting are those of
 	// the newest grant, less the drift.
 	since              time.Time
@@ -80,7 +82,10 @@ func (h *Holder) Send(now time.Time) int64 {
 // Acknowledge takes in a grant's acknowledgment, its duration and its coasting time. It
 // returns the sequence up to which reports of this process are acknowledged; 0 for none.
 func (h *Holder) Acknowledge(sequence int64, duration, coasting time.Duration) int64 {
-	h.duration, h.coasting = duration-duration/driftDivisor, coasting-coasting/driftDivisor
+	h.hold(duration, coasting)
+	if h.opened { // which holds for that grant alone
+		h.opened, h.acked, h.since = false, 0, time.Time{}
+	}
 	if sequence < h.first || sequence > h.last {
 		return h.acked
 	}
@@ -90,6 +95,34 @@ func (h *Holder) Acknowledge(sequence int64, duration, coasting time.Duration) i
 		h.sent = h.sent[1:]
 	}
 	return h.acked
+}
+
+// Take takes in a grant that acknowledges a report of a process; own is the process that holds the
+// lease. It returns the sequence as Acknowledge does.
+func (h *Holder) Take(own, process string, report int64, duration, coasting time.Duration) int64 {
+	switch {
+	case protocol.OpensLease(process, report):
+		return h.open(duration, coasting)
+	case process != own:
+		return h.Acknowledge(0, duration, coasting)
+	}
+	return h.Acknowledge(report, duration, coasting)
+}
+
+// open takes in a grant that acknowledges the first report sent into the lease, by whichever
+// process. It is a lease for the process that knows of none before it, from when it sent that
+// report on, until another grant comes.
+func (h *Holder) open(duration, coasting time.Duration) int64 {
+	h.hold(duration, coasting)
+	if h.acked == 0 && len(h.sent) > 0 && h.sent[0].sequence == protocol.FirstReport {
+		h.opened, h.acked, h.since = true, protocol.FirstReport, h.sent[0].at
+	}
+	return h.acked
+}
+
+// hold takes over the times of the newest grant.
+func (h *Holder) hold(duration, coasting time.Duration) {
+	h.duration, h.coasting = duration-duration/driftDivisor, coasting-coasting/driftDivisor
 }
 
 // Confirm tells that a request which was sent then found the newest grant in the API.

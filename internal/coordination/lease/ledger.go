@@ -46,6 +46,10 @@ type Ledger struct {
 	limited  int64 // sequence of the first grant with its windows and rates
 	issued   bool
 	issuedAt time.Time
+	// opened is the process for which the issued grant has opened the lease, empty for none; opening is
+	// the last grant that did so for any.
+	opened  string
+	opening protocol.GrantID
 	// adoptedAt is when a grant of an earlier leader was taken over; zero for none.
 	adoptedAt time.Time
 	basis     time.Time // when the report that the grant acknowledges was taken in
@@ -106,10 +110,26 @@ func (l *Ledger) Uptime() time.Duration { return l.uptime }
 
 // Take takes in a report: the worker acts on its grant, and never goes back behind it.
 func (l *Ledger) Take(now time.Time, r protocol.Report) {
+	first := !l.reported && r.Sequence == protocol.FirstReport
 	l.instance, l.report, l.reportedAt, l.reported = r.Instance, r.Sequence, now, true
 	l.uptime = r.Uptime
 	l.acknowledge(r.ActsOn())
+	if first && l.grant.Opens() && !r.Blocked {
+		l.open(now)
+	}
 }
+
+// open begins the lease of a grant that acknowledges the report which was taken in now.
+func (l *Ledger) open(now time.Time) {
+	v := newVersion(l.grant, l.grant.Prefixes)
+	v.lifetime = protocol.Lifetime(l.grant.Duration)
+	v.expires = now.Add(v.lifetime)
+	v.floored = v.expires.Add(protocol.Lifetime(l.grant.Coasting))
+	l.opened, l.opening, l.basis, l.versions = l.instance, v.id, now, append(l.versions, v)
+}
+
+// Opened tells that the worker acts on no grant after one that has opened its lease.
+func (l *Ledger) Opened() bool { return l.opening.Sequence > 0 && !l.opening.Before(l.acts) }
 
 // acknowledge drops the grants before the one that the worker acts on: it never
 // goes back.
@@ -137,7 +157,7 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 	if !g.LimitsAs(l.grant) {
 		l.limited = g.Sequence
 	}
-	l.grant = g
+	l.grant, l.opened = g, ""
 	l.issued, l.issuedAt, l.basis = true, now, l.reportedAt
 	v := newVersion(g, g.Prefixes)
 	// The worker may hold a lease by what an earlier leader has heard until the adoption.
@@ -168,7 +188,9 @@ func later(a, b time.Time) time.Time {
 // one before it.
 func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixGrant, t Terms) {
 	l.grant, l.issued, l.issuedAt, l.adoptedAt = g, true, now, now
-	l.report, l.instance = max(g.AcknowledgedReport, 0), g.Instance
+	if !g.Opens() { // else it isn't known whether the report was sent
+		l.report, l.instance = max(g.AcknowledgedReport, 0), g.Instance
+	}
 	l.floor = 1 // the worker may be on the floor of a grant before this one
 	v := newVersion(g, known)
 	v.expires, v.lifetime = now.Add(t.Lifetime), t.Lifetime

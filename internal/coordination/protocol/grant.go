@@ -56,7 +56,7 @@ type Grant struct {
 	// Duration from the moment the worker sent it.
 	AcknowledgedReport int64
 	// Instance is the worker process that sent that report. Any other holds no
-	// lease by this grant: sequences of two processes do not compare.
+	// lease by this grant: sequences of two processes do not compare. A grant that Opens names none.
 	Instance string
 	Duration time.Duration
 	// Coasting is for how long after the lease the worker may go on without a manager.
@@ -76,6 +76,17 @@ type Grant struct {
 
 // ID gives the grant's place in the order of the grants of its worker.
 func (g Grant) ID() GrantID { return GrantID{g.Epoch, g.Sequence} }
+
+// FirstReport is the sequence of the first report that is ever sent into a lease.
+const FirstReport = 1
+
+// Opens tells that the grant acknowledges the first report of its worker before that has sent
+// it, whichever process that will be. Such a grant allows nothing but to hold a lease, so that
+// nothing has to be written for a worker that is given nothing yet.
+func (g Grant) Opens() bool { return OpensLease(g.Instance, g.AcknowledgedReport) }
+
+// OpensLease tells the same by the process and the report that a grant acknowledges.
+func OpensLease(instance string, report int64) bool { return instance == "" && report == FirstReport }
 
 // Window sums the windows.
 func (g Grant) Window() int {
