@@ -100,8 +100,8 @@ type Summary struct {
 	// Throughput in bytes per second, over all of Seconds.
 	Throughput float64 `json:"throughput"`
 	// PeakMemory is the largest resident set of the process so far in bytes, 0 where the
-	// system does not tell. MemoryBound is what the collector keeps it within:
-	// worker.Allowance and what the bodies of requests in flight took at most.
+	// system does not tell. MemoryBound is what it keeps within: worker.CommandBound of
+	// what the bodies of requests in flight took at most.
 	PeakMemory  int64 `json:"peakMemory"`
 	MemoryBound int64 `json:"memoryBound"`
 
@@ -173,7 +173,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	}
 	summary := s.summary(time.Since(begun))
 	summary.Hedged = s.meter.Hedges()
-	summary.PeakMemory, summary.MemoryBound = worker.PeakMemory(), worker.Allowance+s.bodies.Load()
+	summary.PeakMemory, summary.MemoryBound = worker.PeakMemory(), worker.CommandBound(s.bodies.Load())
 	return summary, err
 }
 

@@ -81,7 +81,7 @@ func newSession(o Options, source *archive.Source, client *s3.Client, gate *uplo
 	s.outcomes.store, s.outcomes.layout = client, o.Layout
 	s.outcomes.warn = func(text string, err error) { o.Logger.Warn(text, "error", err.Error()) }
 	s.meter = upload.NewMeter(gate)
-	bound := worker.BoundHeap(0)
+	bound := worker.BoundCommand()
 	uploader := upload.NewUploader(upload.UploaderOptions{
 		Client: client, Gate: gate, Meter: s.meter,
 		Taken: func(most int64) {

@@ -252,7 +252,7 @@ func (p *Place) Engine(instance string, afterReport int64, restarted bool, logge
 	return NewEngine(EngineOptions{
 		Uploader: upload.NewUploader(upload.UploaderOptions{
 			Client: p.client, Gate: gate, Meter: meter,
-			MemoryLimit: p.site.MemoryLimit / 100 * bodyShare, Taken: BoundHeap(p.site.MemoryLimit),
+			MemoryLimit: p.site.MemoryLimit / 100 * bodyShare, Taken: BoundWorker(p.site.MemoryLimit),
 			KeepOpen: true, // The next attempt resumes it, or the finish pod aborts it.
 		}),
 		Gate: gate, Meter: meter, Destination: p.client, Source: p.source,
