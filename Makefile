@@ -67,9 +67,9 @@ bench-memory: ## Measure the manager's memory with 1,000 workers, 64 prefixes an
 	@exec bin/benchmemory --out docs/benchmarks/manager-memory.md
 
 .PHONY: bench-scale
-bench-scale: build ## Measure plan, packed copy and verify with many files (FILES=1000000).
+bench-scale: build bin/s3lab ## Measure what grows with the number of files (FILES=10000,100000,1000000, SCALE_DIR=/dev/shm).
 	@go build -o bin/benchscale ./bench/scale
-	@exec bin/benchscale --files $(or $(FILES),1000000) --out $(if $(FILES),bin/scale.md,docs/benchmarks/scale.md)
+	@exec bin/benchscale $(if $(FILES),--files '$(FILES)') $(if $(SCALE_DIR),--dir '$(SCALE_DIR)') --out $(if $(FILES),bin/bench,docs/benchmarks)
 
 .PHONY: cluster-up
 cluster-up: build ## Start a Kubernetes cluster of three nodes on this machine, with our images (root, Linux).
