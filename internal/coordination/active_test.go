@@ -154,3 +154,34 @@ func TestAwaitedWorkersThatDoNotComeAreReplaced(t *testing.T) {
 		t.Errorf("%d workers have slots, want others in place of those that did not come", n)
 	}
 }
+
+// In slow start a large fleet, whose workers report every second, ticks four times as often, and what is
+// decided is granted in that tick, though other grants were written a moment before.
+func TestALargeFleetIsToldOfADecisionAtOnce(t *testing.T) {
+	l := newLoop(t, 100, protocol.DefaultConfig())
+	const step = shortestInterval / 2
+	decided := 0
+	for k := 0; k < 100 && decided < 5; k++ {
+		l.send(step)
+		l.now = l.now.Add(step)
+		for i, w := range l.workers {
+			if (i+k)%int(time.Second/step) == 0 {
+				w.report.Sequence++
+				must(t, l.c.Observe(l.now, w.report))
+			}
+		}
+		plan, sum := l.c.Tick(l.now), 0
+		for i, g := range plan.Grants {
+			l.workers[i].grant = g
+			sum += g.Window()
+		}
+		if d := plan.Decision; d.Made() && d.Window.Window > d.Window.Before {
+			if decided++; sum != d.Window.Window {
+				t.Errorf("windows of %d are granted when %d is decided", sum, d.Window.Window)
+			}
+		}
+	}
+	if next := l.c.Interval(); next > step || decided < 5 {
+		t.Errorf("the next tick is to come after %v, and there were %d decisions, want %v, and five", next, decided, step)
+	}
+}

@@ -91,6 +91,9 @@ func (c *PipelineCoordinator) starved() bool {
 	})
 }
 
+// ticksPerReport is how many ticks come in a report interval of a large fleet in slow start.
+const ticksPerReport = 4
+
 // Interval is how long after a Tick the next should come: soon while a worker has
 // no lease yet, since nothing is sent until then.
 func (c *PipelineCoordinator) Interval() time.Duration {
@@ -105,6 +108,10 @@ func (c *PipelineCoordinator) Interval() time.Duration {
 		if !live || t.counts(c.now) {
 			shortest = min(shortest, t.terms.Interval, t.spec.Config.UpdateInterval)
 		}
+	}
+	if c.large() && c.control.Starting() {
+		// A round waits for the last of many reports, and what it decides for a tick.
+		shortest = max(shortest/ticksPerReport, shortestInterval/2)
 	}
 	return shortest
 }

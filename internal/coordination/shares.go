@@ -88,7 +88,7 @@ func (t *transfer) prepare(now time.Time) {
 func (c *PipelineCoordinator) limitGrants(now time.Time, charged charges) {
 	c.growing = c.growing[:0]
 	for _, w := range c.ordered {
-		w.due = w.lease.Due(now, w.terms(), w.leaving())
+		w.due = w.lease.Due(now, w.terms(), w.leaving()) || c.hastens(now, w)
 		switch leased := w.lease.Leased(); {
 		case !w.due:
 		case !w.transfer.coordinated():
@@ -105,6 +105,12 @@ func (c *PipelineCoordinator) limitGrants(now time.Time, charged charges) {
 	for _, w := range c.ordered {
 		w.share.Serve(now)
 	}
+}
+
+// hastens tells that a decision was made that an active worker of a large fleet is told at once. Ticks
+// come more often there than its grants.
+func (c *PipelineCoordinator) hastens(now time.Time, w *worker) bool {
+	return c.decision.Made() && c.large() && w.active && w.listens && w.lease.Issued() && !w.frozen(now)
 }
 
 // paceGrants divides the rate of each group that has one over the worker prefixes with windows.

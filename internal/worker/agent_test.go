@@ -166,7 +166,8 @@ func TestAgentAsksEverLessOftenForALeaseThatIsNotThere(t *testing.T) {
 			after(d)
 			return int(a.leases.reads.Load() - before)
 		}
-		if n := reads(time.Second); n < 3 || n > 6 {
+		after(time.Second)
+		if n := a.leases.reads.Load(); n < 3 || n > 6 { // the first of them maybe before this goroutine ran
 			t.Errorf("asked %d times in the first second", n)
 		}
 		after(10 * time.Second)

@@ -24,7 +24,7 @@ func TestAgentOpensItsLease(t *testing.T) {
 		if phase := a.Engine.lease.Phase(time.Now()); phase != lease.Held {
 			t.Errorf("phase %d after the first report, want a lease that is held", phase)
 		}
-		after(14 * time.Second)
+		after(11 * time.Second)
 		if n := a.leases.reads.Load() - before; n > 0 {
 			t.Errorf("looked %d times for an answer within %v", n, time.Since(began))
 		}
