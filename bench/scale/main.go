@@ -69,6 +69,7 @@ func start(o options) error {
 		return plan(ctx, o)
 	}
 	r := report{Size: o.size}
+	var problems []error
 	if o.add {
 		if err := figures.ReadData(filepath.Join(o.out, dataFile), &r); err != nil {
 			return err
@@ -79,13 +80,14 @@ func start(o options) error {
 		if err != nil {
 			return fmt.Errorf("%d files: %w", files, err)
 		}
+		problems = append(problems, column.check())
 		r.put(column)
 		// What is measured stays, also when a later one is interrupted.
 		if err := r.write(o.out); err != nil {
 			return err
 		}
 	}
-	return r.check()
+	return errors.Join(problems...)
 }
 
 // measure makes a tree and a bucket, and runs all steps. Nothing is left of them.

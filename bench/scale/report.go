@@ -51,14 +51,6 @@ func (r report) write(dir string) error {
 }
 
 // check returns an error if something took more than it may.
-func (r report) check() error {
-	var problems []error
-	for _, c := range r.Columns {
-		problems = append(problems, c.check())
-	}
-	return errors.Join(problems...)
-}
-
 func (c column) check() error {
 	var problems []error
 	for _, s := range c.Steps {
