@@ -45,6 +45,8 @@ type Catalog struct {
 	mu     sync.Mutex
 	// digests are those of the manifests, by prefix, once they are read.
 	digests map[string]digestList
+	// blocks are those of the path index; nil until it is used.
+	blocks *blocks
 }
 
 // Open reads the index of a run below a base prefix: the one that is named, or else the

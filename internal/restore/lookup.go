@@ -279,13 +279,20 @@ func after(m archive.Manifest, last string) archive.Manifest {
 
 // pathReader returns a reader of the path index, which there must be.
 func (c *Catalog) pathReader() *archive.PathReader {
-	return archive.NewPathReader(c.Index.Layout, *c.Index.Paths, func(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-		data, err := readRange(ctx, c.bucket, key, offset, length)
-		if err != nil && scopeOf(ctx, err) == ofObject {
-			err = &archive.PathIndexError{Key: key, Err: err}
-		}
-		return data, err
-	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.blocks == nil {
+		c.blocks = &blocks{read: c.readBlock}
+	}
+	return archive.NewPathReader(c.Index.Layout, *c.Index.Paths, c.blocks.get)
+}
+
+func (c *Catalog) readBlock(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	data, err := readRange(ctx, c.bucket, key, offset, length)
+	if err != nil && scopeOf(ctx, err) == ofObject {
+		err = &archive.PathIndexError{Key: key, Err: err}
+	}
+	return data, err
 }
 
 // readRange reads a small part of an object, again where a read breaks off.

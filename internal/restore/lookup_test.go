@@ -219,6 +219,41 @@ func TestOneFileOfManyTakesFewRequests(t *testing.T) {
 	}
 }
 
+// TestASelectionIsLookedUpOnce has it looked up as a command does: for a path that looks like a pattern, for the
+// room there is, and for what it takes.
+func TestASelectionIsLookedUpOnce(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 5000 {
+		write(t, dir, fmt.Sprintf("d%02d/some/file-%05d", i/100, i), 40)
+	}
+	b := indexed(t, dir, zstd(), 4)
+	c := catalog(t, b)
+	b.gets, b.read = 0, nil
+	for range 3 {
+		s, err := c.Resolve(t.Context(), restore.Selection{"d17/some/*23"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for m, err := range c.Select(t.Context(), s) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range m.Members {
+				if f.Kind == archive.File {
+					found++
+				}
+			}
+		}
+		if found == 0 {
+			t.Error("nothing was found")
+		}
+	}
+	if b.gets > 3 { // one of the upper level and two below it, where the directory is in two
+		t.Errorf("%d ranges were read for what is looked up six times", b.gets)
+	}
+}
+
 // TestASelectionComesInOneOrder looks the same up again and again.
 func TestASelectionComesInOneOrder(t *testing.T) {
 	b := indexed(t, branched(t), zstd(), 5)
