@@ -115,7 +115,7 @@ func (s *stage) restore(ctx context.Context, t tool) (m measure, measured bool, 
 	if err := errors.Join(ctx.Err(), os.RemoveAll(s.target()), os.Mkdir(s.target(), 0o755)); err != nil {
 		return m, false, err
 	}
-	lab, err := s.startLab()
+	lab, err := s.startLab(t.schemePort)
 	if err != nil {
 		return m, false, err
 	}
@@ -136,8 +136,11 @@ func (s *stage) restore(ctx context.Context, t tool) (m measure, measured bool, 
 	return m, true, errors.Join(stopErr, s.compare())
 }
 
-func (s *stage) startLab() (*figures.Lab, error) {
+func (s *stage) startLab(schemePort bool) (*figures.Lab, error) {
 	arguments := []string{"--backend", s.server.Endpoint}
+	if schemePort {
+		arguments = append(arguments, "--listen", figures.CRTAddress(false))
+	}
 	if s.conditions != "" {
 		file := filepath.Join(s.scratch, "conditions.yaml")
 		if err := os.WriteFile(file, []byte(s.conditions), 0o600); err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"cargoship.dev/operator/bench/figures"
 	"cargoship.dev/operator/test/kit"
 )
 
@@ -28,8 +29,10 @@ func (c column) plainAt() string  { return "plain/" + c.data.name }
 
 // tool is a program under test. Its command is nil where it has no part in a column.
 type tool struct {
-	name    string
-	command func(j job) *exec.Cmd
+	name string
+	// schemePort: it knows servers at the port of their scheme only.
+	schemePort bool
+	command    func(j job) *exec.Cmd
 }
 
 // tools returns those that are there; s5cmd and rclone in the versions that are pinned below
@@ -40,17 +43,36 @@ func tools(bin string) ([]tool, error) {
 		tool
 		path string
 	}{
-		{tool{ours, cargoship(bin)}, filepath.Join(bin, "cargoship")},
-		{tool{"s5cmd", s5cmd(bin)}, filepath.Join(bin, "peers", "s5cmd")},
-		{tool{"rclone", rclone(bin)}, filepath.Join(bin, "peers", "rclone")},
-		{tool{"tar", tarCommand}, "tar"},
+		{tool{name: ours, command: cargoship(bin)}, filepath.Join(bin, "cargoship")},
+		{tool{name: "s5cmd", command: s5cmd(bin)}, filepath.Join(bin, "peers", "s5cmd")},
+		{tool{name: "rclone", command: rclone(bin)}, filepath.Join(bin, "peers", "rclone")},
+		{tool{name: "tar", command: tarCommand}, "tar"},
 	} {
 		if _, err := exec.LookPath(t.path); err != nil {
 			return nil, fmt.Errorf("find %s: %w: run make bench-restore", t.name, err)
 		}
 		found = append(found, t.tool)
 	}
+	if python, _ := figures.FindCRT(); python != "" {
+		found = append(found, tool{figures.CRTName, true, awsCRT(python)})
+	}
 	return found, nil
+}
+
+// awsCRT is told the files, since it lists nothing.
+func awsCRT(python string) func(j job) *exec.Cmd {
+	return func(j job) *exec.Cmd {
+		if j.one {
+			return nil
+		}
+		cmd := exec.Command(python, figures.CRTScript, "get", j.endpoint, bucket+"/"+j.plainAt(), j.target)
+		var keys strings.Builder
+		for i := range j.data.files {
+			keys.WriteString(filepath.ToSlash(j.data.path(i)) + "\n")
+		}
+		cmd.Stdin = strings.NewReader(keys.String())
+		return cmd
+	}
 }
 
 func cargoship(bin string) func(j job) *exec.Cmd {

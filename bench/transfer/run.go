@@ -30,10 +30,13 @@ type server struct {
 }
 
 // startServer starts a lab for one copy.
-func startServer(program, scratch string, c condition) (*server, error) {
+func startServer(program, scratch string, c condition, schemePort bool) (*server, error) {
 	s := &server{}
 	// A packed run reads its plan again before it is committed.
 	arguments := []string{"--backend", "discard", "--keep", "data/.cargoship/"}
+	if schemePort {
+		arguments = append(arguments, "--listen", figures.CRTAddress(c.tls))
+	}
 	if c.text != "" {
 		file := filepath.Join(scratch, "conditions.yaml")
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
@@ -52,7 +55,7 @@ func startServer(program, scratch string, c condition) (*server, error) {
 
 // copyOnce has one tool do one scenario, for at most limit.
 func (b *bench) copyOnce(ctx context.Context, t tool, s scenario) (measure, error) {
-	server, err := startServer(filepath.Join(b.bin, "s3lab"), b.scratch, s.condition)
+	server, err := startServer(filepath.Join(b.bin, "s3lab"), b.scratch, s.condition, t.schemePort)
 	if err != nil {
 		return measure{}, err
 	}

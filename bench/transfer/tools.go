@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cargoship.dev/operator/bench/figures"
 )
 
 // The names of our own rows.
@@ -36,6 +38,8 @@ type tool struct {
 	version []string
 	// module is what it was built from, if its version is not in what it says.
 	module string
+	// schemePort: it knows servers at the port of their scheme only.
+	schemePort bool
 	// arguments to copy a directory to the bucket; environment besides the keys.
 	arguments   func(j job) []string
 	environment func(j job) []string
@@ -99,7 +103,7 @@ func findTools(bin string, others builds) ([]tool, error) {
 	if len(others) > 0 {
 		all = append(all, others.tools()...)
 	} else {
-		all = append(all, s5cmd(bin), rclone(bin), awsCLI(), s3cmd())
+		all = append(all, s5cmd(bin), rclone(bin), awsCRT(), awsCLI(), s3cmd())
 	}
 	for _, t := range all {
 		path, err := exec.LookPath(t.path)
@@ -184,6 +188,17 @@ func rclone(bin string) tool {
 				"RCLONE_CONFIG_BENCH_ENDPOINT=" + j.endpoint, "RCLONE_CONFIG_BENCH_REGION=" + region,
 			}
 		},
+	}
+}
+
+func awsCRT() tool {
+	python, version := figures.FindCRT()
+	return tool{
+		name: figures.CRTName, path: python, version: []string{"-c", fmt.Sprintf("print('awscrt %s')", version)}, schemePort: true,
+		arguments: func(j job) []string {
+			return []string{figures.CRTScript, "put", j.endpoint, bucket + "/data", j.dir}
+		},
+		environment: func(j job) []string { return j.when("AWS_CA_BUNDLE=" + j.certificate) },
 	}
 }
 
