@@ -16,7 +16,6 @@ import (
 
 	"cargoship.dev/operator/bench/figures"
 	"cargoship.dev/operator/test/kit"
-	"cargoship.dev/operator/test/kit/assets"
 )
 
 // measure is what one restore took.
@@ -57,17 +56,11 @@ func (s *stage) prepare(ctx context.Context) error {
 	if err := s.data.write(s.source()); err != nil {
 		return err
 	}
-	programs, err := assets.Ensure(ctx, assets.Options{Log: os.Stderr})
-	if err != nil {
-		return err
-	}
-	if s.server, err = kit.StartS3(ctx, kit.Options{Dir: s.scratch, Assets: programs}); err != nil {
+	var err error
+	if s.server, err = figures.StartS3(ctx, s.scratch, bucket); err != nil {
 		return err
 	}
 	store, err := s.server.Client()
-	if err == nil {
-		err = store.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
-	}
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func measure(ctx context.Context, o options, files int) (c column, err error) {
 	if err := s.makeTree(ctx); err != nil {
 		return c, err
 	}
-	if err := s.startServer(ctx); err != nil {
+	if s.server, err = figures.StartS3(ctx, s.scratch, bucket); err != nil {
 		return c, err
 	}
 	defer func() { err = errors.Join(err, s.server.Stop()) }()

@@ -17,7 +17,6 @@ import (
 
 	"cargoship.dev/operator/bench/figures"
 	"cargoship.dev/operator/test/kit"
-	"cargoship.dev/operator/test/kit/assets"
 )
 
 const (
@@ -71,24 +70,6 @@ type column struct {
 	// IndexBytes and IndexObjects are what the path index takes in the bucket.
 	IndexBytes   int64 `json:"indexBytes"`
 	IndexObjects int   `json:"indexObjects"`
-}
-
-func (s *stage) startServer(ctx context.Context) error {
-	programs, err := assets.Ensure(ctx, assets.Options{Log: os.Stderr})
-	if err != nil {
-		return err
-	}
-	if s.server, err = kit.StartS3(ctx, kit.Options{Dir: s.scratch, Assets: programs}); err != nil {
-		return err
-	}
-	store, err := s.server.Client()
-	if err == nil {
-		err = store.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
-	}
-	if err != nil {
-		return errors.Join(err, s.server.Stop())
-	}
-	return nil
 }
 
 // run measures each step in a process of its own.

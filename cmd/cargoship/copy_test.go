@@ -46,7 +46,7 @@ func TestCopyMirrorsADirectory(t *testing.T) {
 	if s.Files != int64(len(want)) || s.Bytes != wantBytes || s.Failed != 0 || s.Skipped != 0 {
 		t.Errorf("%d files, %d bytes, %d failed, %d skipped; want %d, %d, 0, 0", s.Files, s.Bytes, s.Failed, s.Skipped, len(want), wantBytes)
 	}
-	if s.Requests < s.Files || s.Archives < 7 || s.Throughput <= 0 || s.P50 <= 0 || s.P99 < s.P50 || s.PeakMemory == 0 || s.MemoryBound <= s.PeakMemory/4 {
+	if s.Requests < s.Files || s.Archives < 7 || s.Throughput <= 0 || s.P50 <= 0 || s.P99 < s.P50 || s.PeakMemory == 0 || s.MemoryBound <= 60<<20 { // the heap alone, and what bodies and the program take
 		t.Errorf("summary %+v", s)
 	}
 	if s.Checksum != "CRC64NVME" && s.Checksum != "CRC32C" {

@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// Allowance is what a worker may take of memory, in bytes, beside the bodies of
+	// allowance is what a worker may take of memory, in bytes, beside the bodies of
 	// requests: 64 MiB, of which codeShare is for the program itself, which the
 	// collector doesn't count, and slack for what is allocated while it works.
-	Allowance = 64 << 20
+	allowance = 64 << 20
 	codeShare = 18 << 20
 	slack     = 8 << 20 // a part of a tar
 	// workerHeap is what the heap of a worker may take beside the bodies; commandHeap is that of a command,
 	// which nothing holds to a limit of a pod.
-	workerHeap  = Allowance - codeShare - slack
+	workerHeap  = allowance - codeShare - slack
 	commandHeap = 52 << 20
 	// limitShare is the part of a memory limit, in percent, that the heap may fill.
 	limitShare = 90
