@@ -3,6 +3,8 @@ package upload
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,7 +12,7 @@ import (
 	"time"
 )
 
-// path is a model of one: what parts in flight get of it, every ten milliseconds.
+// path is a model of one: what parts in flight get of it, in each step.
 type path struct {
 	// bytes per second, of all together and of each connection; 0 for no bound. buffer is
 	// what a connection takes at once.
@@ -18,64 +20,89 @@ type path struct {
 }
 
 // run sends parts of an object over the path for a while, and returns how many are done
-// after each second, and how many were in flight at most.
+// after each second, and how many were in flight at most. What happens at one instant
+// happens one after the other, each with all that follows from it.
 func (p path) run(t *testing.T, window, count int, length int64, until time.Duration) (done []int, most int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), until)
+	ctx, cancel := context.WithTimeout(t.Context(), until+time.Second)
 	defer cancel()
 	s := newSpread(func() int { return window })
-	var mu sync.Mutex
+	f := &airborne{left: map[int]float64{}, arrived: map[int]chan struct{}{}}
 	var finished, inFlight atomic.Int64
-	flying := map[int]float64{} // what is left of parts, by number
-	waiting := map[int]chan struct{}{}
 	go func() {
-		for range int(until / (10 * time.Millisecond)) {
-			time.Sleep(10 * time.Millisecond)
-			mu.Lock()
-			share := p.shared / float64(max(1, len(flying))) / 100
-			for n := range flying {
-				get := share
-				if p.each > 0 && (p.shared == 0 || p.each/100 < get) {
-					get = p.each / 100
-				}
-				s.sent.Add(int64(get))
-				if flying[n] -= get; flying[n] <= 0 {
-					close(waiting[n])
-					delete(flying, n)
-				}
+		for n := range count {
+			if s.begin(ctx) != nil {
+				return
 			}
-			mu.Unlock()
+			begun, arrived := time.Now(), f.begin(n, length)
+			most = max(most, int(inFlight.Add(1)))
+			s.sent.Add(int64(p.buffer))
+			go func() {
+				select {
+				case <-arrived:
+					finished.Add(1)
+				case <-ctx.Done():
+				}
+				inFlight.Add(-1)
+				s.end(length, time.Since(begun))
+			}()
 		}
 	}()
-	var work sync.WaitGroup
-	work.Go(func() {
-		for range int(until / time.Second) {
-			time.Sleep(time.Second)
+	for n := range int(until / step) {
+		time.Sleep(step)
+		synctest.Wait()
+		sent, arrived := f.move(p)
+		s.sent.Add(sent)
+		for _, c := range arrived {
+			close(c)
+			synctest.Wait()
+		}
+		if (n+1)%int(time.Second/step) == 0 {
 			done = append(done, int(finished.Load()))
 		}
-	})
-	for n := range count {
-		if s.begin(ctx) != nil {
-			break
-		}
-		begun, arrived := time.Now(), make(chan struct{})
-		most = max(most, int(inFlight.Add(1)))
-		mu.Lock()
-		flying[n], waiting[n] = float64(length), arrived
-		s.sent.Add(int64(p.buffer))
-		mu.Unlock()
-		go func() {
-			select {
-			case <-arrived:
-				finished.Add(1)
-			case <-ctx.Done():
-			}
-			inFlight.Add(-1)
-			s.end(length, time.Since(begun))
-		}()
 	}
-	work.Wait()
+	cancel()
+	synctest.Wait()
 	return done, most
+}
+
+// step is how often a path moves what is in flight.
+const step = 10 * time.Millisecond
+
+// airborne is what is in flight: by the number of a part, what is left of it in bytes, and
+// what is closed when it has arrived.
+type airborne struct {
+	mu      sync.Mutex
+	left    map[int]float64
+	arrived map[int]chan struct{}
+}
+
+func (f *airborne) begin(n int, length int64) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left[n], f.arrived[n] = float64(length), make(chan struct{})
+	return f.arrived[n]
+}
+
+// move carries what the path carries in one step, and returns how many bytes that was, and
+// what to close for the parts that have arrived, in their order.
+func (f *airborne) move(p path) (sent int64, arrived []chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	get := p.shared / float64(max(1, len(f.left)))
+	if p.each > 0 && (p.shared == 0 || p.each < get) {
+		get = p.each
+	}
+	get *= step.Seconds()
+	for _, n := range slices.Sorted(maps.Keys(f.left)) {
+		sent += int64(get)
+		if f.left[n] -= get; f.left[n] <= 0 {
+			arrived = append(arrived, f.arrived[n])
+			delete(f.left, n)
+			delete(f.arrived, n)
+		}
+	}
+	return sent, arrived
 }
 
 func TestSpread(t *testing.T) {
