@@ -72,9 +72,10 @@ func fuzzOne(seed uint64, outages bool) (violation string) {
 	return r.check.first
 }
 
-// atRest tells that the faults are over, all work has ended and no lease is held.
+// atRest tells that the faults are over, all work has ended, no lease is held and the
+// manager was told of every pod that has ended.
 func (f *fleet) atRest() bool {
-	if f.now < fuzzFaulty || f.manager.core == nil || f.record.inFlight > 0 {
+	if f.now < fuzzFaulty || f.manager.core == nil || f.record.inFlight > 0 || len(f.manager.gone) > 0 {
 		return false
 	}
 	for _, p := range f.pods {
