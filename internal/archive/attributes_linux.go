@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,12 +68,9 @@ func sized(get func([]byte) (int, error)) ([]byte, error) {
 
 // dataExtents returns where a file has content, and whether it has holes. A
 // file that fills the space it takes is not asked about them.
-func dataExtents(ctx context.Context, f *os.File, size int64) ([]Extent, bool, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, false, err
-	}
-	if st.Blocks*statBlock >= size {
+func dataExtents(ctx context.Context, f *os.File, info fs.FileInfo) ([]Extent, bool, error) {
+	size := info.Size()
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Blocks*statBlock >= size {
 		return wholeFile(size), false, nil
 	}
 	list := extentList{size: size}

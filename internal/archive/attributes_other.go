@@ -4,6 +4,7 @@ package archive
 
 import (
 	"context"
+	"io/fs"
 	"os"
 )
 
@@ -11,6 +12,6 @@ import (
 func attributes(*os.File) (kept []Xattr, others []string, err error) { return nil, nil, nil }
 
 // dataExtents returns the whole file: holes are found on Linux only.
-func dataExtents(_ context.Context, _ *os.File, size int64) ([]Extent, bool, error) {
-	return wholeFile(size), false, nil
+func dataExtents(_ context.Context, _ *os.File, info fs.FileInfo) ([]Extent, bool, error) {
+	return wholeFile(info.Size()), false, nil
 }

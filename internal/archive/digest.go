@@ -167,12 +167,16 @@ func (d *FileDigest) Sum() ContentDigest {
 }
 
 // DigestFile returns the digest of an open file, taken as another one was. It passes over holes.
-func DigestFile(ctx context.Context, f *os.File, size int64, like ContentDigest) (ContentDigest, error) {
+func DigestFile(ctx context.Context, f *os.File, like ContentDigest) (ContentDigest, error) {
 	digest, err := NewFileDigest(like)
 	if err != nil {
 		return ContentDigest{}, err
 	}
-	extents, _, err := dataExtents(ctx, f, size)
+	info, err := f.Stat()
+	if err != nil {
+		return ContentDigest{}, err
+	}
+	extents, _, err := dataExtents(ctx, f, info)
 	if err != nil {
 		return ContentDigest{}, err
 	}
@@ -190,7 +194,7 @@ func DigestFile(ctx context.Context, f *os.File, size int64, like ContentDigest)
 			}
 		}
 	}
-	if err := digest.Hole(ctx, size-digest.Size()); err != nil {
+	if err := digest.Hole(ctx, info.Size()-digest.Size()); err != nil {
 		return ContentDigest{}, err
 	}
 	return digest.Sum(), nil

@@ -167,6 +167,10 @@ func toWireMember(m Member) wireMember {
 	}
 }
 
+// recordLevel is that of zstd for JSON records. The next level makes lists of files no smaller,
+// and manifests, of which much is digests, larger; it takes twice the time.
+const recordLevel = zstd.SpeedFastest
+
 // manifestWindow is how far back, in bytes, the compressor looks: those who read the manifests of
 // all prefixes at once keep as much of each.
 const manifestWindow = 256 << 10
@@ -175,7 +179,8 @@ const manifestWindow = 256 << 10
 // as a whole it would take several times its size.
 func (m Manifest) Encode() ([]byte, error) {
 	var out bytes.Buffer
-	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(manifestWindow), zstd.WithLowerEncoderMem(true))
+	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(recordLevel),
+		zstd.WithWindowSize(manifestWindow), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd encoder: %w", err)
 	}

@@ -42,9 +42,9 @@ type member struct {
 	fault error
 }
 
-// openMember opens what the entry planned and lays it out. Its error is a
+// openMember opens what the entry planned, files by open, and lays it out. Its error is a
 // *FileError or ctx's. The same entry and the same file always give the same bytes.
-func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
+func (s *Source) openMember(ctx context.Context, e Entry, open openFile) (*member, error) {
 	if err := s.allow(e); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 		h.typeflag = typeHardLink
 	default:
 		h.typeflag = typeFile
-		if err := m.open(ctx, s, &h); err != nil {
+		if err := m.open(ctx, open, &h); err != nil {
 			return nil, err
 		}
 	}
@@ -74,16 +74,19 @@ func (s *Source) openMember(ctx context.Context, e Entry) (*member, error) {
 	return m, nil
 }
 
+// openFile is Source.Open, or does the same.
+type openFile func(Entry) (*SourceFile, error)
+
 // open opens the file and finds its holes and extended attributes.
-func (m *member) open(ctx context.Context, s *Source, h *header) (err error) {
+func (m *member) open(ctx context.Context, open openFile, h *header) (err error) {
 	err = WhenScarce(ctx, func() (err error) {
-		m.file, err = s.Open(m.entry)
+		m.file, err = open(m.entry)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if m.extents, m.sparse, err = dataExtents(ctx, m.file.file, m.entry.Size); err == nil {
+	if m.extents, m.sparse, err = dataExtents(ctx, m.file.file, m.file.info); err == nil {
 		m.xattrs, m.others, err = attributes(m.file.file)
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 // failed if it changes while it is read. It is safe for concurrent use.
 type Packer struct {
 	source  *Source
+	files   opener
 	entries []Entry
 	// compressor is nil for a plain tar.
 	compressor *Compressor
@@ -66,7 +67,7 @@ type part struct {
 // NewPacker returns a packer of an archive that makes a tar, compressed unless the
 // compressor is nil, and takes digests of its files. It opens nothing yet.
 func NewPacker(s *Source, c *Compressor, d DigestAlgorithm, a Archive) *Packer {
-	return &Packer{source: s, entries: a.Entries, compressor: c, algorithm: d, packed: make([]Packed, len(a.Entries))}
+	return &Packer{source: s, files: opener{source: s}, entries: a.Entries, compressor: c, algorithm: d, packed: make([]Packed, len(a.Entries))}
 }
 
 // maxFileRatio bounds how many times larger than on disk a file without holes is
@@ -100,6 +101,7 @@ func PlannedSize(a Archive) int64 {
 func (p *Packer) Fill(ctx context.Context, n int, buf []byte) (length int, last bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.files.Close()
 	switch {
 	case p.broken != nil:
 		return 0, false, p.broken
@@ -232,7 +234,7 @@ func (p *Packer) open(ctx context.Context, e Entry) (*member, error) {
 			return nil, &FileError{e.Path, ErrVanished, fmt.Errorf("its hard link target %q is not in the archive", e.Link)}
 		}
 	}
-	return p.source.openMember(ctx, e)
+	return p.source.openMember(ctx, e, p.files.Open)
 }
 
 // step reads what buf takes of the current member, and finishes it at its end.
@@ -333,7 +335,7 @@ func (p *Packer) offsetFrom(k int) int64 {
 }
 
 func (p *Packer) reread(ctx context.Context, e Entry, packed Packed, buf []byte, off int64) error {
-	m, err := p.source.openMember(ctx, e)
+	m, err := p.source.openMember(ctx, e, p.files.Open)
 	if err != nil {
 		return err
 	}

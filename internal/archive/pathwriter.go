@@ -67,7 +67,7 @@ type pathLevel struct {
 }
 
 func newPathWriter(s Store, l Layout, sizes pathSizes) (*pathWriter, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(pathBlock))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(recordLevel), zstd.WithWindowSize(pathBlock))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd encoder: %w", err)
 	}

@@ -185,7 +185,7 @@ type pendingShard struct {
 
 // openWriter resumes after the shards that an earlier run has written.
 func (p *Planner) openWriter(ctx context.Context, l Layout) (*shardWriter, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(recordLevel))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd encoder: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// resolveFiles bounds the walk that measures a source.
+	// resolveFiles bounds the files of a source that is measured by a walk.
 	resolveFiles = 100_000
 
 	minAutomaticCount = 4
@@ -49,24 +49,40 @@ func automaticCount(size int64) int {
 	return n
 }
 
-var errMeasured = errors.New("enough is known")
-
-// measure sums the sizes of the files, or, where they are many, returns what
-// is in use on their file system, in bytes.
+// measure sums the sizes of the files in bytes, or returns what is in use on their file
+// system: where files are many, or that is too little to make a difference.
 func (s *Source) measure(ctx context.Context, include, exclude []string) (int64, error) {
-	var files, size int64
+	used, unknown := s.usedSpace(ctx)
+	// File systems that keep no account say that nothing is in use.
+	if unknown == nil && used > 0 && automaticCount(used) == minAutomaticCount {
+		return used, nil
+	}
+	size, err := s.sumSizes(ctx, include, exclude, resolveFiles)
+	if errors.Is(err, errTooMany) {
+		return used, unknown
+	}
+	return size, err
+}
+
+var errTooMany = errors.New("the source has too many files to be measured")
+
+// sumSizes sums the sizes of the files in bytes. The error is errTooMany above most files.
+func (s *Source) sumSizes(ctx context.Context, include, exclude []string, most int64) (size int64, err error) {
+	var files int64
 	o := WalkOptions{Include: include, Exclude: exclude, Layout: Layout{Pattern: Hash, Count: 1}}
-	_, err := s.Walk(ctx, o, func(a Archive) error {
+	_, err = s.Walk(ctx, o, func(a Archive) error {
 		files += a.Files()
 		size += a.Bytes()
-		if files > resolveFiles {
-			return errMeasured
+		if files > most {
+			return errTooMany
 		}
 		return nil
 	})
-	if !errors.Is(err, errMeasured) {
-		return size, err
-	}
+	return size, err
+}
+
+// usedSpace is how many bytes of the source's file system are in use.
+func (s *Source) usedSpace(ctx context.Context) (int64, error) {
 	dir, err := openDirectory(ctx, s.root, ".")
 	if err != nil {
 		return 0, fmt.Errorf("open source: %w", err)

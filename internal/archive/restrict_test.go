@@ -29,6 +29,8 @@ func TestSendersOpenNothingExcluded(t *testing.T) {
 	if err := s.Restrict([]string{"in"}, []string{"**/secret"}); err != nil {
 		t.Fatal(err)
 	}
+	near := opener{source: s}
+	defer near.Close()
 	for name, want := range map[string]error{
 		"in/file": nil, "in/same": nil,
 		"in/secret": ErrExcluded, "out/file": ErrExcluded, "in/deep/secret/file": ErrExcluded,
@@ -38,15 +40,18 @@ func TestSendersOpenNothingExcluded(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			e.ModTime = info.ModTime()
 		}
-		f, err := s.Open(e)
-		if err == nil {
-			release(f)
+		// The second time its directory is open already.
+		for _, open := range []openFile{s.Open, near.Open, near.Open} {
+			f, err := open(e)
+			if err == nil {
+				release(f)
+			}
+			fileError, _ := errors.AsType[*FileError](err)
+			if !errors.Is(err, want) || want != nil && fileError.Reason() != ReasonExcluded {
+				t.Errorf("Open(%q): %v, want %v", name, err, want)
+			}
 		}
-		fileError, _ := errors.AsType[*FileError](err)
-		if !errors.Is(err, want) || want != nil && fileError.Reason() != ReasonExcluded {
-			t.Errorf("Open(%q): %v, want %v", name, err, want)
-		}
-		m, err := s.openMember(t.Context(), e)
+		m, err := s.openMember(t.Context(), e, s.Open)
 		if err == nil {
 			m.close()
 		}
@@ -54,7 +59,7 @@ func TestSendersOpenNothingExcluded(t *testing.T) {
 			t.Errorf("openMember(%q): %v, want %v", name, err, want)
 		}
 	}
-	if _, err := s.openMember(t.Context(), Entry{Path: "out", Kind: Directory}); !errors.Is(err, ErrExcluded) {
+	if _, err := s.openMember(t.Context(), Entry{Path: "out", Kind: Directory}, s.Open); !errors.Is(err, ErrExcluded) {
 		t.Errorf("a directory that is left out: %v", err)
 	}
 }

@@ -143,13 +143,22 @@ func (s *Source) Open(e Entry) (*SourceFile, error) {
 	if err := s.allow(e); err != nil {
 		return nil, err
 	}
-	// Without O_NONBLOCK, opening would block on a pipe that has replaced the file.
-	f, err := s.root.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := openIn(s.root, e.Path)
 	if err != nil {
 		return nil, openError(e.Path, err)
 	}
+	return s.accept(e, f)
+}
+
+// openIn opens a file without blocking, as it would on a pipe that has replaced it.
+func openIn(dir *os.Root, path string) (*os.File, error) {
+	return dir.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// accept takes over an open file, unless it is not what was planned.
+func (s *Source) accept(e Entry, f *os.File) (*SourceFile, error) {
 	file := &SourceFile{entry: e, file: f}
-	err = s.allowFile(e, f)
+	err := s.allowFile(e, f)
 	if err == nil {
 		file.info, err = file.stat()
 	}

@@ -343,6 +343,17 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+func TestSumSizes(t *testing.T) {
+	_, s := tree(t, map[string]int64{"a": 1, "b/c": 20, "b/d": 300, "e": 4000})
+	size, err := s.sumSizes(t.Context(), []string{"b"}, []string{"**/d"}, 2)
+	if err != nil || size != 20 {
+		t.Errorf("%d bytes, %v; want 20", size, err)
+	}
+	if _, err := s.sumSizes(t.Context(), nil, nil, 3); !errors.Is(err, errTooMany) {
+		t.Errorf("four files, of three at most: %v", err)
+	}
+}
+
 func TestMirrorNeverHasTooManyPrefixes(t *testing.T) {
 	files := map[string]int64{}
 	for i := range 100 {

@@ -70,7 +70,7 @@ func namesIn(f *os.File, names []string) bool {
 // none that a file can be compared with, it says no.
 func sameContent(ctx context.Context, f *os.File, m archive.Member) bool {
 	if m.Tar != nil {
-		sum, err := archive.DigestFile(ctx, f, m.Size, m.Tar.Digest)
+		sum, err := archive.DigestFile(ctx, f, m.Tar.Digest)
 		return err == nil && sum == m.Tar.Digest
 	}
 	sum := s3.Checksum(m.ChecksumAlgorithm)
