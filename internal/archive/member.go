@@ -20,6 +20,29 @@ func memberSize(e Entry, stored int64) int64 {
 	return headerReserve + padded(stored)
 }
 
+// maxFileRatio bounds how many times larger than on disk a file without holes is
+// expected to be, on a file system that compresses.
+const maxFileRatio = 4
+
+// PlannedSize bounds the object of an archive in bytes, unless extended
+// attributes make headers larger than they commonly are.
+func PlannedSize(a Archive) int64 {
+	size := int64(trailerSize)
+	for _, e := range a.Entries {
+		if !e.Packable() {
+			continue
+		}
+		stored := e.Size
+		if e.Stored > 0 {
+			// A file system that compresses keeps less than there is to be read.
+			stored = min(e.Size, maxFileRatio*e.Stored)
+		}
+		size += memberSize(e, stored)
+	}
+	// Frames of content that does not compress are a little larger than it.
+	return size + size/1024 + blockSize
+}
+
 // member is an entry laid out as part of a tar: header blocks, content, and
 // zeros up to a whole block. Its bytes can be read from any place on.
 type member struct {

@@ -70,29 +70,6 @@ func NewPacker(s *Source, c *Compressor, d DigestAlgorithm, a Archive) *Packer {
 	return &Packer{source: s, files: opener{source: s}, entries: a.Entries, compressor: c, algorithm: d, packed: make([]Packed, len(a.Entries))}
 }
 
-// maxFileRatio bounds how many times larger than on disk a file without holes is
-// expected to be, on a file system that compresses.
-const maxFileRatio = 4
-
-// PlannedSize bounds the object of an archive in bytes, unless extended
-// attributes make headers larger than they commonly are.
-func PlannedSize(a Archive) int64 {
-	size := int64(trailerSize)
-	for _, e := range a.Entries {
-		if !e.Packable() {
-			continue
-		}
-		stored := e.Size
-		if e.Stored > 0 {
-			// A file system that compresses keeps less than there is to be read.
-			stored = min(e.Size, maxFileRatio*e.Stored)
-		}
-		size += memberSize(e, stored)
-	}
-	// Frames of content that does not compress are a little larger than it.
-	return size + size/1024 + blockSize
-}
-
 // Fill makes part n, counted from 0, of the object in buf and returns its
 // length, and whether it is the last. Parts are made in order the first time;
 // a part made before can be made again and is the same, or else the error says
