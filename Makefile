@@ -188,9 +188,11 @@ verify: $(TOOLS)/kustomize ## Fail when generated files, formatting or module fi
 # with the detector, but for their files that have the build tag !race, in which one thread does it all.
 ONE_THREAD := /internal/(coordination|sim/baseline)(/|$$)
 SIMULATING := /internal/(sim|record)$$
-# What takes longest begins first. Of what `go vet` finds, `make lint` finds all.
+# What takes longest begins first. Of what `go vet` finds, `make lint` finds all. Tests of packages that run a control plane
+# or servers mostly wait, so there are at least four at once.
 LONGEST := /(test/integration|controllers|cmd/cargoship)$$
-GO_TEST = go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
+AT_ONCE = $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n : 4)))
+GO_TEST = go test -vet=off -p $(AT_ONCE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 .PHONY: test
 test: build $(TOOLS)/helm $(TOOLS)/promtool ## Run all tests on a real API server, with the race detector except for simulations.
