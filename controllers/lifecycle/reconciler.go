@@ -227,8 +227,21 @@ func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
 		return fmt.Errorf("list the leases of %s: %w", at, err)
 	}
 	in.leases = slices.DeleteFunc(leases.Items, func(l v1alpha1.PrefixLease) bool { return !metav1.IsControlledBy(&l, at) })
+	if err := gatherPods(ctx, r.Client, in); err != nil {
+		return err
+	}
+	if in.finish != nil && countsDiffer(in.finish) && lastWords(*in) == "" {
+		// The cache may know of the Job's end before that of its pod, and nobody asks again.
+		return gatherPods(ctx, r.APIReader, in)
+	}
+	return nil
+}
+
+func gatherPods(ctx context.Context, reader client.Reader, in *input) error {
+	at := in.transfer
 	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
+	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
+	if err := reader.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
 		return fmt.Errorf("list the pods of %s: %w", at, err)
 	}
 	in.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !ownPod(*in, &p) })

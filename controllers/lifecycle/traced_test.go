@@ -21,8 +21,8 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// newTracedReconciler returns one of a cluster with these objects.
-func newTracedReconciler(t *testing.T, objects ...client.Object) *Reconciler {
+// newReconciler returns one of a cluster with these objects.
+func newReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, batchv1.AddToScheme} {
@@ -44,7 +44,7 @@ func newTracedReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 // The first reconcile adds the finalizer, the second decides; the claim is missing.
 func TestAReconcileIsTraced(t *testing.T) {
 	at := transferFrom(v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: "c"}}, v1alpha1.Credentials{})
-	r := newTracedReconciler(t, at.Object)
+	r := newReconciler(t, at.Object)
 	c, flush := tracingtest.Trace(t)
 	for range 2 {
 		request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(at.Object)}
@@ -70,7 +70,7 @@ func TestAReconcileIsTraced(t *testing.T) {
 func TestWorkersAreHandedTheEnvironment(t *testing.T) {
 	at := transferFrom(v1alpha1.Source{PersistentVolumeClaim: &v1alpha1.ClaimSource{ClaimName: "c"}}, v1alpha1.Credentials{})
 	for name, job := range jobsOf(t, at, AllowedSources{}) {
-		r := newTracedReconciler(t)
+		r := newReconciler(t)
 		r.WorkerEnv = []string{"A=b=c", "D=$(E)"}
 		if err := r.createJob(t.Context(), at, job); err != nil {
 			t.Fatal(err)
