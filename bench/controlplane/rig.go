@@ -22,6 +22,7 @@ import (
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/test/kit"
 	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/loopback"
 	"cargoship.dev/operator/test/kit/process"
 	"cargoship.dev/operator/test/kit/product"
 )
@@ -43,7 +44,8 @@ type rig struct {
 	cluster *kit.Cluster
 	admin   client.Client
 	raw     kubernetes.Interface
-	metrics string // address of the manager's
+	metrics string // address of the manager's, reserved until release
+	release func()
 	keeper  *process.Keeper
 	dir     string
 	assets  string
@@ -116,7 +118,7 @@ func (r *rig) startManager(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	if r.metrics, err = freeAddress(ctx); err != nil {
+	if r.metrics, r.release, err = loopback.Reserve(); err != nil {
 		return err
 	}
 	command := func() *exec.Cmd { return r.command(filepath.Join(root, "bin", "manager"), kubeconfig) }
@@ -138,20 +140,11 @@ func (r *rig) command(program, kubeconfig string) *exec.Cmd {
 	return cmd
 }
 
-// freeAddress is one of loopback that nobody listens on.
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
 func (r *rig) stop() error {
 	var errs []error
 	if r.keeper != nil {
 		errs = append(errs, r.keeper.Stop(stopTime))
+		r.release()
 	}
 	if r.cluster != nil {
 		errs = append(errs, r.cluster.Stop())

@@ -16,6 +16,7 @@ import (
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/s3/s3test"
+	"cargoship.dev/operator/test/kit/loopback"
 )
 
 func TestCopyMirrorsADirectory(t *testing.T) {
@@ -243,12 +244,12 @@ func TestCopyFailures(t *testing.T) {
 		}
 		return args
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := loopback.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := "http://" + listener.Addr().String()
-	_ = listener.Close()
+	defer release()
+	nobody := "http://" + address
 	for name, tc := range map[string]struct {
 		args []string
 		want []string

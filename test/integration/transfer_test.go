@@ -20,6 +20,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/explain"
+	"cargoship.dev/operator/test/kit/loopback"
 )
 
 // slowly keeps a transfer busy long enough to be disturbed.
@@ -152,10 +153,9 @@ var _ = Describe("What stands in the way", func() {
 
 	It("is named: an endpoint that nobody answers at", func(ctx SpecContext) {
 		c := furnish(ctx, "unreachable", 5)
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		address, release, err := loopback.Reserve()
 		Expect(err).NotTo(HaveOccurred())
-		address := listener.Addr().String()
-		Expect(listener.Close()).To(Succeed())
+		defer release()
 		c.start(ctx, func(at *v1alpha1.ArchiveTransfer) { at.Spec.Destination.Endpoint = "http://" + address })
 		Eventually(c.condition(ctx, v1alpha1.ConditionProgressing)).Should(Equal("False/EndpointUnreachable"))
 	}, SpecTimeout(8*time.Minute))

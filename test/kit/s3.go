@@ -15,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/loopback"
 	"cargoship.dev/operator/test/kit/process"
 )
 
@@ -46,6 +47,8 @@ type S3 struct {
 	data  string
 	log   *os.File
 	child *process.Process
+	// release gives the address back.
+	release func()
 }
 
 // StartS3 starts an S3 server, on a free loopback port or at opts.Address, with its
@@ -64,12 +67,13 @@ func StartS3(ctx context.Context, opts Options) (*S3, error) {
 		return nil, fmt.Errorf("create the S3 server's directory: %w", err)
 	}
 	var err error
-	if s.Address, err = opts.s3Address(); err != nil {
+	if s.Address, s.release, err = opts.s3Address(); err != nil {
 		return nil, err
 	}
 	s.Endpoint = "http://" + s.Address
 	s.log, err = os.OpenFile(filepath.Join(opts.Dir, "versitygw.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
+		s.release()
 		return nil, fmt.Errorf("open the S3 server's log: %w", err)
 	}
 	if err := s.Restart(ctx); err != nil {
@@ -133,6 +137,7 @@ func (s *S3) Kill() error { return s.child.Stop(0) }
 
 // Stop ends the server. Its objects stay.
 func (s *S3) Stop() error {
+	defer s.release()
 	var err error
 	if s.child != nil {
 		err = s.child.Stop(stopGrace)
@@ -153,23 +158,10 @@ func (a S3Access) Client() (*minio.Client, error) {
 	return client, nil
 }
 
-// s3Address is where the S3 server listens.
-func (o Options) s3Address() (string, error) {
+// s3Address is where the S3 server listens, and what to call when it has ended for good.
+func (o Options) s3Address() (address string, release func(), err error) {
 	if o.Address != "" {
-		return net.JoinHostPort(o.Address, S3Port), nil
+		return net.JoinHostPort(o.Address, S3Port), func() {}, nil
 	}
-	return freeAddress()
-}
-
-// freeAddress finds a loopback port that nobody listens on.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		return "", fmt.Errorf("release the port %s: %w", address, err)
-	}
-	return address, nil
+	return loopback.Reserve()
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/loopback"
 	"cargoship.dev/operator/test/kit/process"
 )
 
@@ -55,13 +56,17 @@ func StartTLS(tb testing.TB, certFile, keyFile string) *Server {
 
 func start(tb testing.TB, scheme string, arguments ...string) *Server {
 	tb.Helper()
-	address := freeAddress(tb)
+	address, release, err := loopback.Reserve()
+	if err != nil {
+		tb.Fatal(err)
+	}
 	s := &Server{
 		Endpoint: scheme + "://" + address, AccessKey: "test" + rand.Text()[:12], SecretKey: rand.Text(), Region: region,
 		program: program(tb), address: address, dir: tb.TempDir(), arguments: arguments,
 	}
 	tb.Cleanup(func() {
 		s.Stop()
+		release()
 		if tb.Failed() {
 			tb.Logf("versitygw said: %s", s.log.tail())
 		}
@@ -174,17 +179,6 @@ func program(tb testing.TB) string {
 		tb.Fatalf("find or build versitygw, or set %s: %v", EnvServer, err)
 	}
 	return filepath.Join(dir, assets.S3Server)
-}
-
-// freeAddress finds a loopback port that nobody listens on.
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("find a free port: %v", err)
-	}
-	defer listener.Close() //nolint:errcheck // A listener that nobody has connected to.
-	return listener.Addr().String()
 }
 
 // lockedBuffer collects output while it is being read.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"cargoship.dev/operator/test/kit/loopback"
 )
 
 // Keys.
@@ -47,10 +48,9 @@ func (p place) prometheus(t *testing.T) string {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
 	must(t, os.WriteFile(config, []byte("scrape_configs:\n- job_name: manager\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs: [{targets: ['"+p.Metrics+"']}]\n"), 0o600))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := loopback.Reserve()
 	must(t, err)
-	address := l.Addr().String()
-	must(t, l.Close())
+	t.Cleanup(release)
 	start(t, false, filepath.Join(root, "bin", "tools", "prometheus"), "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
 	return "http://" + address
 }

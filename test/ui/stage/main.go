@@ -22,6 +22,7 @@ import (
 
 	"cargoship.dev/operator/lab"
 	"cargoship.dev/operator/test/kit/assets"
+	"cargoship.dev/operator/test/kit/loopback"
 	"cargoship.dev/operator/test/kit/product"
 )
 
@@ -85,10 +86,11 @@ func run(ctx context.Context, until io.Reader, out io.Writer) (err error) {
 	if err := errors.Join(fill(data), os.Mkdir(target, 0o755)); err != nil {
 		return err
 	}
-	metrics, err := freeAddress()
+	metrics, release, err := loopback.Reserve()
 	if err != nil {
 		return err
 	}
+	defer release()
 	p, err := product.Start(ctx, product.Options{Root: root, Dir: dir, Log: os.Stderr,
 		ManagerArgs: []string{"--metrics-bind-address=" + metrics, "--metrics-secure=false"}})
 	if err != nil {
@@ -148,13 +150,4 @@ func fill(dir string) error {
 		}
 	}
 	return nil
-}
-
-// freeAddress is one on loopback that was free a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }
