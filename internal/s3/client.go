@@ -163,7 +163,7 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 // getVersion is Get with the object's ETag, quotes and all.
 func (c *Client) getVersion(ctx context.Context, key string) (body []byte, etag string, err error) {
 	const op = "get object"
-	err = c.retry(ctx, op, key, func() error {
+	err = c.retry(ctx, op, key, func(ctx context.Context) error {
 		body, etag, err = c.getObject(ctx, op, key)
 		return err
 	})
@@ -262,7 +262,7 @@ func (c *Client) uploadsPage(ctx context.Context, prefix, after string) (uploads
 		in.KeyMarker = &after
 	}
 	var page *s3.ListMultipartUploadsOutput
-	err = c.retry(ctx, op, prefix, func() (err error) {
+	err = c.retry(ctx, op, prefix, func(ctx context.Context) (err error) {
 		page, err = c.s3.ListMultipartUploads(ctx, in)
 		return err
 	})
@@ -289,7 +289,7 @@ func (c *Client) uploadsPage(ctx context.Context, prefix, after string) (uploads
 // aborts it.
 func (c *Client) FindsUploads(ctx context.Context, prefix, key string) (bool, error) {
 	var own OpenUpload
-	err := c.retry(ctx, "create multipart upload", key, func() (err error) {
+	err := c.retry(ctx, "create multipart upload", key, func(ctx context.Context) (err error) {
 		own, err = c.CreateUpload(ctx, Object{Key: key}, ChecksumMD5)
 		return err
 	})
@@ -303,7 +303,7 @@ func (c *Client) FindsUploads(ctx context.Context, prefix, key string) (bool, er
 
 // AbortUpload aborts a multipart upload; one that is gone already is no error.
 func (c *Client) AbortUpload(ctx context.Context, u OpenUpload) error {
-	return c.retry(ctx, "abort multipart upload", u.Key, func() error { return c.AbortOnce(ctx, u) })
+	return c.retry(ctx, "abort multipart upload", u.Key, func(ctx context.Context) error { return c.AbortOnce(ctx, u) })
 }
 
 // AbortOnce is one attempt of AbortUpload.
@@ -318,9 +318,9 @@ func (c *Client) AbortOnce(ctx context.Context, u OpenUpload) error {
 }
 
 // retry repeats attempt within the client's own budget.
-func (c *Client) retry(ctx context.Context, op, key string, attempt func() error) error {
-	return c.retrier.Do(ctx, func() *Error {
-		if err := attempt(); err != nil {
+func (c *Client) retry(ctx context.Context, op, key string, attempt func(context.Context) error) error {
+	return c.retrier.Do(ctx, func(ctx context.Context) *Error {
+		if err := attempt(ctx); err != nil {
 			return c.Judge(ctx, op, key, err)
 		}
 		return nil

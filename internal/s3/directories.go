@@ -41,7 +41,7 @@ func (c *Client) pages(ctx context.Context, prefix, delimiter string) iter.Seq2[
 		}
 		for seen := map[string]bool{}; ; {
 			var page *s3.ListObjectsV2Output
-			err := c.retry(ctx, opList, prefix, func() (err error) {
+			err := c.retry(ctx, opList, prefix, func(ctx context.Context) (err error) {
 				page, err = c.s3.ListObjectsV2(ctx, request)
 				return err
 			})

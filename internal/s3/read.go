@@ -37,7 +37,7 @@ type ObjectInfo struct {
 func (c *Client) Stat(ctx context.Context, key string) (ObjectInfo, error) {
 	const op = "look up object"
 	var info ObjectInfo
-	err := c.retry(ctx, op, key, func() (err error) {
+	err := c.retry(ctx, op, key, func(ctx context.Context) (err error) {
 		info, err = c.StatOnce(ctx, key)
 		return err
 	})
@@ -91,7 +91,7 @@ func (c *Client) OpenRange(ctx context.Context, key, etag string, offset, length
 		in.IfMatch = aws.String(`"` + etag + `"`)
 	}
 	var body io.ReadCloser
-	err := c.retry(ctx, op, key, func() error {
+	err := c.retry(ctx, op, key, func(ctx context.Context) error {
 		out, err := c.s3.GetObject(ctx, in)
 		if status := Status(err); status == http.StatusPreconditionFailed || status == http.StatusRequestedRangeNotSatisfiable {
 			return &Error{Class: Source, Reason: ReasonObjectReplaced, Op: op, Key: key, Err: errReplaced}

@@ -39,7 +39,7 @@ func (c *Client) Objects(ctx context.Context, prefix string) iter.Seq2[Stored, e
 
 // Delete removes an object; one that is gone already is no error.
 func (c *Client) Delete(ctx context.Context, key string) error {
-	return c.retry(ctx, "delete object", key, func() error {
+	return c.retry(ctx, "delete object", key, func(ctx context.Context) error {
 		_, err := c.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &c.options.Bucket, Key: &key})
 		return err
 	})

@@ -38,11 +38,12 @@ func NewRetrier() *Retrier {
 }
 
 // Do runs attempt until it succeeds, must not or need not be repeated, or ctx ends;
-// the error is that of the last attempt.
-func (r *Retrier) Do(ctx context.Context, attempt func() *Error) error {
+// the error is that of the last attempt. Each attempt gets a context that tells the spans of
+// its requests how often they were sent before.
+func (r *Retrier) Do(ctx context.Context, attempt func(context.Context) *Error) error {
 	r.deposit(retryTokensPerStart)
 	for n := 1; ; n++ {
-		err := attempt()
+		err := attempt(resent(ctx, n-1))
 		if err == nil {
 			if n > 1 {
 				r.deposit(1)

@@ -24,7 +24,7 @@ func TestRetrierRepeatsWhatMayHelp(t *testing.T) {
 		t.Run(string(c.class), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				attempts := 0
-				err := NewRetrier().Do(t.Context(), func() *Error {
+				err := NewRetrier().Do(t.Context(), func(context.Context) *Error {
 					attempts++
 					return &Error{Class: c.class}
 				})
@@ -39,7 +39,7 @@ func TestRetrierRepeatsWhatMayHelp(t *testing.T) {
 func TestRetrierReturnsNilAfterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0
-		err := NewRetrier().Do(t.Context(), func() *Error {
+		err := NewRetrier().Do(t.Context(), func(context.Context) *Error {
 			if attempts++; attempts < 4 {
 				return &Error{Class: Transient}
 			}
@@ -57,7 +57,7 @@ func TestRetrierEndsWithTheContext(t *testing.T) {
 		defer cancel()
 		begun := time.Now()
 		cause := errors.New("down")
-		err := NewRetrier().Do(ctx, func() *Error {
+		err := NewRetrier().Do(ctx, func(context.Context) *Error {
 			return &Error{Class: Throttled, Err: errors.Join(cause, afterSeconds("30"))}
 		})
 		if !errors.Is(err, cause) || time.Since(begun) != 50*time.Millisecond {
@@ -83,7 +83,7 @@ func TestRetrierHonoursRetryAfter(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		begun, attempts := time.Now(), 0
-		_ = NewRetrier().Do(t.Context(), func() *Error {
+		_ = NewRetrier().Do(t.Context(), func(context.Context) *Error {
 			if attempts++; attempts > 1 {
 				return nil
 			}
@@ -106,7 +106,7 @@ func TestRetrierNeverMultipliesTheLoad(t *testing.T) {
 			var all sync.WaitGroup
 			for range requests {
 				all.Go(func() {
-					_ = r.Do(ctx, func() *Error { attempts.Add(1); return &Error{Class: Throttled} })
+					_ = r.Do(ctx, func(context.Context) *Error { attempts.Add(1); return &Error{Class: Throttled} })
 				})
 			}
 			all.Wait()
@@ -126,7 +126,7 @@ func TestRetrierRecovers(t *testing.T) {
 		var all sync.WaitGroup
 		for range 300 {
 			all.Go(func() {
-				err := r.Do(t.Context(), func() *Error {
+				err := r.Do(t.Context(), func(context.Context) *Error {
 					if time.Since(begun) < 20*time.Second {
 						return &Error{Class: Throttled}
 					}

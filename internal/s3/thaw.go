@@ -68,7 +68,7 @@ func (c *Client) Thaw(ctx context.Context, key string, storage Storage, r ThawRe
 	if storage.Class == string(types.StorageClassIntelligentTiering) {
 		in.RestoreRequest.Days = nil
 	}
-	return c.retry(ctx, op, key, func() error {
+	return c.retry(ctx, op, key, func(ctx context.Context) error {
 		_, err := c.s3.RestoreObject(ctx, in)
 		var api smithy.APIError
 		switch {

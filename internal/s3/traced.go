@@ -23,6 +23,9 @@ func (t tracedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	span.Text("http.request.method", r.Method)
 	span.Text("server.address", r.URL.Hostname())
 	span.Number("http.request.body.size", max(0, r.ContentLength))
+	if n := resends(ctx); n > 0 {
+		span.Number("http.request.resend_count", n)
+	}
 	response, err := t.RoundTripper.RoundTrip(r)
 	if err != nil {
 		// The error's own text may hold the URL.
@@ -36,6 +39,22 @@ func (t tracedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response.Body = &tracedBody{ReadCloser: response.Body, span: span}
 	return response, nil
+}
+
+// resendsKey is the key of a context's value: how often its request was sent before.
+type resendsKey struct{}
+
+// resent returns the context of a request that was sent some times before.
+func resent(ctx context.Context, times int) context.Context {
+	if times == 0 {
+		return ctx
+	}
+	return context.WithValue(ctx, resendsKey{}, int64(times))
+}
+
+func resends(ctx context.Context) int64 {
+	times, _ := ctx.Value(resendsKey{}).(int64)
+	return times
 }
 
 // failure is one word on why a request got no answer.

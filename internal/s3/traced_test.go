@@ -58,12 +58,12 @@ func TestEachRequestHasASpanWithoutItsKey(t *testing.T) {
 		if text := fmt.Sprint(s.Attributes, s.Reason); strings.Contains(text, "hidden") || strings.Contains(text, "Signature") {
 			t.Errorf("%s tells too much", text)
 		}
-		got = append(got, fmt.Sprint(s.Attributes["http.request.method"], " sends ", s.Attributes["http.request.body.size"],
+		got = append(got, fmt.Sprint(s.Attributes["http.request.method"], " after ", s.Attributes["http.request.resend_count"], " sends ", s.Attributes["http.request.body.size"],
 			", gets ", s.Attributes["http.response.body.size"], " with ", s.Attributes["http.response.status_code"], " ", s.Failed, s.Reason))
 	}
 	want := []string{
-		"PUT sends 7, gets 75 with 503 true", "PUT sends 7, gets 0 with 200 false",
-		"GET sends 0, gets <nil> with <nil> trueconnection", "GET sends 0, gets 7 with 200 false",
+		"PUT after <nil> sends 7, gets 75 with 503 true", "PUT after 1 sends 7, gets 0 with 200 false",
+		"GET after <nil> sends 0, gets <nil> with <nil> trueconnection", "GET after 1 sends 0, gets 7 with 200 false",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)

@@ -30,7 +30,7 @@ func (c *Client) Put(ctx context.Context, key string, content []byte) error {
 func (c *Client) putBookkeeping(ctx context.Context, key string, content []byte, a attributes) error {
 	return c.WithChecksum(func(algorithm string) error {
 		b := ContentBody(algorithm, content, Section{})
-		return c.retry(ctx, "put object", key, func() error {
+		return c.retry(ctx, "put object", key, func(ctx context.Context) error {
 			_, err := c.putObject(ctx, key, a, algorithm, b)
 			return err
 		})

@@ -102,7 +102,7 @@ func (f *lentFile) use() error {
 		if err := f.begin(f.ctx); err != nil {
 			return s3.Classify("open", f.key, err)
 		}
-		err := f.retrier.Do(f.ctx, func() *s3.Error {
+		err := f.retrier.Do(f.ctx, func(context.Context) *s3.Error {
 			var err error
 			if f.file, err = f.open(); err != nil {
 				return s3.SourceError("open", f.key, err)

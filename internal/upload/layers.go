@@ -49,7 +49,7 @@ type outcome struct {
 //	measure  counts the request and takes its time
 //	attempt  sends it, and classifies the error
 func (u *Uploader) do(ctx context.Context, r *request) error {
-	return u.retrier.Do(ctx, func() *s3.Error { return u.prepare(ctx, r) })
+	return u.retrier.Do(ctx, func(ctx context.Context) *s3.Error { return u.prepare(ctx, r) })
 }
 
 func (u *Uploader) prepare(ctx context.Context, r *request) *s3.Error {
