@@ -39,7 +39,7 @@ func TestReservedAddressesDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer release()
+		t.Cleanup(release)
 		if seen[address] {
 			t.Fatalf("%s was reserved twice", address)
 		}
