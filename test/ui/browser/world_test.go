@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,6 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-
-	"cargoship.dev/operator/test/kit/loopback"
 )
 
 // Keys.
@@ -48,9 +47,10 @@ func (p place) prometheus(t *testing.T) string {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
 	must(t, os.WriteFile(config, []byte("scrape_configs:\n- job_name: manager\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs: [{targets: ['"+p.Metrics+"']}]\n"), 0o600))
-	address, release, err := loopback.Reserve()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	t.Cleanup(release)
+	address := l.Addr().String()
+	must(t, l.Close())
 	start(t, false, filepath.Join(root, "bin", "tools", "prometheus"), "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
 	return "http://" + address
 }
