@@ -89,7 +89,7 @@ type Fleet struct {
 // +kubebuilder:printcolumn:name="Throughput",type=string,JSONPath=`.status.progress.throughput`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.coordination.state`
 // +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.leased`
-// +kubebuilder:printcolumn:name="ETA",type=date,JSONPath=`.status.estimatedCompletionTime`
+// +kubebuilder:printcolumn:name="ETA",type=string,JSONPath=`.status.estimatedCompletionTime`
 // +kubebuilder:printcolumn:name="Duration",type=string,JSONPath=`.status.duration`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.progress.failed.files`,priority=1
 // +kubebuilder:printcolumn:name="Limited By",type=string,JSONPath=`.status.coordination.limitedBy`,priority=1

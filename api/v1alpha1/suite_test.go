@@ -7,14 +7,18 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"cargoship.dev/operator/api/v1alpha1"
 )
 
-// api is a client of a real API server with our CRDs.
-var api client.Client
+// api is a client of a real API server with our CRDs, which config describes.
+var (
+	api    client.Client
+	config *rest.Config
+)
 
 func TestValidation(t *testing.T) {
 	RegisterFailHandler(Fail)
@@ -24,7 +28,8 @@ func TestValidation(t *testing.T) {
 var _ = BeforeSuite(func() {
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true}
 	DeferCleanup(env.Stop) // also of one that has come up in part
-	config, err := env.Start()
+	var err error
+	config, err = env.Start()
 	Expect(err).NotTo(HaveOccurred(), "starting an API server; `make test` sets KUBEBUILDER_ASSETS to its programs")
 	scheme := runtime.NewScheme()
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
