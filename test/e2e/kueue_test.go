@@ -132,7 +132,9 @@ func installKueue(ctx context.Context) {
 		for _, kind := range []string{"localqueues", "workloads", "clusterqueues", "resourceflavors", "workloadpriorityclasses"} {
 			mustRun(ctx, it.Kubectl, "delete", kind+".kueue.x-k8s.io", "--all", "--all-namespaces", "--ignore-not-found", "--timeout=60s")
 		}
-		mustRun(ctx, it.Helm, "uninstall", "kueue", "--namespace", kueueNamespace, "--wait")
+		mustRun(ctx, it.Helm, "uninstall", "kueue", "--namespace", kueueNamespace)
+		// What aggregates ClusterRoles may apply these once more while they are deleted, so that to wait for their end is in vain.
+		mustRun(ctx, it.Kubectl, "delete", "clusterroles", "kueue-batch-admin-role", "kueue-batch-user-role", "--ignore-not-found")
 	})
 	mustRun(ctx, it.Helm, "upgrade", "--install", "kueue", filepath.Join(dir, "chart"),
 		"--namespace", kueueNamespace, "--create-namespace", "--wait", "--timeout", "3m", "--values", values)
