@@ -56,9 +56,8 @@ func (r *Reconciler) gather(ctx context.Context, at *workload.Workload) (input, 
 // anybody may set labels: ownership is decided by the controller reference.
 func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
 	at := in.transfer
-	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
 	var leases v1alpha1.PrefixLeaseList
-	if err := r.Client.List(ctx, &leases, client.InNamespace(at.Namespace), mine); err != nil {
+	if err := r.Client.List(ctx, &leases, dependentsOf(at)...); err != nil {
 		return fmt.Errorf("list the leases of %s: %w", at, err)
 	}
 	in.leases = slices.DeleteFunc(leases.Items, func(l v1alpha1.PrefixLease) bool { return !metav1.IsControlledBy(&l, at) })
@@ -72,11 +71,15 @@ func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
 	return nil
 }
 
+// dependentsOf selects what has the label of the transfer.
+func dependentsOf(at *workload.Workload) []client.ListOption {
+	return []client.ListOption{client.InNamespace(at.Namespace), client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}}
+}
+
 func gatherPods(ctx context.Context, reader client.Reader, in *input) error {
 	at := in.transfer
 	var pods corev1.PodList
-	mine := client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}
-	if err := reader.List(ctx, &pods, client.InNamespace(at.Namespace), mine); err != nil {
+	if err := reader.List(ctx, &pods, dependentsOf(at)...); err != nil {
 		return fmt.Errorf("list the pods of %s: %w", at, err)
 	}
 	in.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !ownPod(*in, &p) })

@@ -141,11 +141,12 @@ func TestPathIndexFindsWhatThereIs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newPathRun(t, trees(t), rapid.IntRange(1, 4).Draw(t, "prefixes"), rapid.IntRange(1, 9).Draw(t, "each"))
 		sizes := pathSizes{rapid.SampledFrom([]int{1, 500, 5000}).Draw(t, "block"), rapid.SampledFrom([]int{1, 2000, pathObject}).Draw(t, "object")}
-		if err := r.index.addPaths(context.Background(), r, r.digests, sizes, mergeHooks{}); err != nil && !errors.Is(err, ErrNoPathIndex) {
-			t.Fatal(err)
+		err := r.index.addPaths(context.Background(), r, r.digests, sizes, mergeHooks{})
+		if errors.Is(err, ErrNoPathIndex) && sizes.block == 1 {
+			return // With a line to a block the tree may be deeper than an index is.
 		}
-		if r.index.Paths == nil {
-			t.Skip("deeper than an index is") // Blocks of one line each.
+		if err != nil {
+			t.Fatal(err)
 		}
 		reader := r.reader()
 		for _, start := range append(rapid.SliceOfN(rapid.SampledFrom(trees(t)), 1, 5).Draw(t, "starts"), "", "a", "zz", "zzz") {

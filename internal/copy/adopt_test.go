@@ -100,6 +100,9 @@ func (b *bookkeeper) begin(t *testing.T, source, lock string) (plan archive.Plan
 // begun, with all that names the source the same.
 func TestOnlyARunThatIsDeadIsGoneOnWith(t *testing.T) {
 	const long = 2 * quietTime
+	marked := func(name string) func(b *bookkeeper, l archive.Layout) {
+		return func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.BookkeepingPrefix()+name, nil) }
+	}
 	for name, tc := range map[string]struct {
 		first, second string
 		// after is how long after the first the second begins, last what the first has done
@@ -121,20 +124,12 @@ func TestOnlyARunThatIsDeadIsGoneOnWith(t *testing.T) {
 		"uploading since who knows when": {"", "", long, func(b *bookkeeper, l archive.Layout) {
 			b.uploads = append(b.uploads, s3.OpenUpload{Key: l.ArchiveKey("00", 0)})
 		}, false},
-		"being claimed": {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) {
-			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"claims/other", nil)
-		}, false},
-		"claimed by a process that was killed": {"boot 1", "boot 1", time.Second, func(b *bookkeeper, l archive.Layout) {
-			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"claims/boot 1/other", nil)
-		}, true},
-		"being claimed under another lock": {"boot 1", "boot 1", time.Second, func(b *bookkeeper, l archive.Layout) {
-			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"claims/boot 2/other", nil)
-		}, false},
-		"being removed": {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) {
-			_ = b.Put(t.Context(), l.BookkeepingPrefix()+"pruned/other", nil)
-		}, false},
-		"finished, its index is lost": {"boot 1", "boot 1", 0, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.DigestsKey(0), nil) }, false},
-		"finished":                    {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.IndexKey(), nil) }, false},
+		"being claimed":                        {"boot 1", "boot 1", long, marked("claims/other"), false},
+		"claimed by a process that was killed": {"boot 1", "boot 1", time.Second, marked("claims/boot 1/other"), true},
+		"being claimed under another lock":     {"boot 1", "boot 1", time.Second, marked("claims/boot 2/other"), false},
+		"being removed":                        {"boot 1", "boot 1", long, marked("pruned/other"), false},
+		"finished, its index is lost":          {"boot 1", "boot 1", 0, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.DigestsKey(0), nil) }, false},
+		"finished":                             {"boot 1", "boot 1", long, func(b *bookkeeper, l archive.Layout) { _ = b.Put(t.Context(), l.IndexKey(), nil) }, false},
 	} {
 		for _, ahead := range []time.Duration{0, -1000 * time.Hour, 1000 * time.Hour} {
 			synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ func (p path) run(t *testing.T, window, count int, length int64, until time.Dura
 	ctx, cancel := context.WithTimeout(t.Context(), until+time.Second)
 	defer cancel()
 	s := newSpread(func() int { return window })
-	f := &airborne{left: map[int]float64{}, arrived: map[int]chan struct{}{}}
+	f := &transit{left: map[int]float64{}, arrived: map[int]chan struct{}{}}
 	var finished, inFlight atomic.Int64
 	go func() {
 		for n := range count {
@@ -69,15 +69,15 @@ func (p path) run(t *testing.T, window, count int, length int64, until time.Dura
 // step is how often a path moves what is in flight.
 const step = 10 * time.Millisecond
 
-// airborne is what is in flight: by the number of a part, what is left of it in bytes, and
+// transit is what is in flight: by the number of a part, what is left of it in bytes, and
 // what is closed when it has arrived.
-type airborne struct {
+type transit struct {
 	mu      sync.Mutex
 	left    map[int]float64
 	arrived map[int]chan struct{}
 }
 
-func (f *airborne) begin(n int, length int64) <-chan struct{} {
+func (f *transit) begin(n int, length int64) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.left[n], f.arrived[n] = float64(length), make(chan struct{})
@@ -86,7 +86,7 @@ func (f *airborne) begin(n int, length int64) <-chan struct{} {
 
 // move carries what the path carries in one step, and returns how many bytes that was, and
 // what to close for the parts that have arrived, in their order.
-func (f *airborne) move(p path) (sent int64, arrived []chan struct{}) {
+func (f *transit) move(p path) (sent int64, arrived []chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	get := p.shared / float64(max(1, len(f.left)))
