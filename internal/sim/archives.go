@@ -1,14 +1,14 @@
 package sim
 
-import "math/bits"
-
 // archive is what is true of one archive.
 type archive struct {
 	transfer *work
 	prefix   *prefix
 	number   int64
+	partSize int64    // once it is cut
+	parts    int      // that it is cut into; 0 for not yet
 	stored   []uint64 // a bit for each part that was accepted
-	count    int      // of those bits
+	bytes    int64    // of those parts
 	done     bool     // a client has sent it whole
 	failed   bool     // for good
 	holder   *worker  // of ours that began it last
@@ -33,6 +33,7 @@ type work struct {
 	index    int
 	prefixes []*prefix
 	byName   map[string]*prefix
+	partSize int64 // of archives that begin now
 	endless  bool
 	appeared int
 	awaited  int // arrivals that are to come, or come again
@@ -71,27 +72,43 @@ func (p *prefix) archive(number int64) *archive {
 	return p.archives[number]
 }
 
+// cut divides the archive into parts, once: whoever sends it later sends the same ones.
+func (a *archive) cut() {
+	if a.parts == 0 {
+		a.partSize = a.transfer.partSize
+		a.parts = partsOf(a.transfer.spec.archiveSize(), a.partSize)
+	}
+}
+
+// partsOf is how many parts of a size an archive has; the last may be smaller.
+func partsOf(archive, part int64) int { return int((archive + part - 1) / part) }
+
+// partBytes is the size of one of its parts.
+func (a *archive) partBytes(part int) int64 {
+	return min(a.partSize, a.transfer.spec.archiveSize()-int64(part)*a.partSize)
+}
+
 // accept records that a part is stored, once.
 func (a *archive) accept(part int) {
 	if a.stored == nil {
-		a.stored = make([]uint64, (a.transfer.spec.ArchiveParts+63)/64)
+		a.stored = make([]uint64, (a.parts+63)/64)
 	}
 	bit := uint64(1) << (part % 64)
 	if a.stored[part/64]&bit != 0 {
 		return
 	}
 	a.stored[part/64] |= bit
-	a.count++
+	bytes := a.partBytes(part)
+	a.bytes += bytes
 	if !a.failed {
-		a.credit(1)
+		a.credit(bytes)
 	}
 }
 
-// credit counts so many parts as useful.
-func (a *archive) credit(parts int) {
-	bytes := float64(parts) * float64(a.transfer.spec.PartSize)
-	a.prefix.bytes += bytes
-	a.transfer.bytes += bytes
+// credit counts bytes as useful.
+func (a *archive) credit(bytes int64) {
+	a.prefix.bytes += float64(bytes)
+	a.transfer.bytes += float64(bytes)
 }
 
 // finish records that a client has sent the archive whole.
@@ -111,11 +128,7 @@ func (a *archive) fail() {
 	a.failed = true
 	a.transfer.failed++
 	a.prefix.ended++
-	stored := 0
-	for _, w := range a.stored {
-		stored += bits.OnesCount64(w)
-	}
-	a.credit(-stored)
+	a.credit(-a.bytes)
 }
 
 // size in bytes.

@@ -9,9 +9,10 @@ import (
 
 // Bounds that keep a run finite.
 const (
-	maxWorkers  = 10_000
-	maxPrefixes = 1_000
-	longest     = Duration(24 * time.Hour)
+	maxWorkers      = 10_000
+	maxPrefixes     = 1_000
+	maxArchiveParts = 10_000
+	longest         = Duration(24 * time.Hour)
 )
 
 func seconds(n float64) Duration { return Duration(n * float64(time.Second)) }
@@ -25,7 +26,9 @@ func (c *checker) scenario(s *Scenario) {
 	positive(c, p, "requestTimeout", s.RequestTimeout)
 	defaults(c, p, "connectionRate", &s.ConnectionRate, 85e6)
 	positive(c, p, "connectionRate", s.ConnectionRate)
-	c.service(&s.Service)
+	c.service(place{"service"}, &s.Service, Service{
+		Median: seconds(0.12), Sigma: 0.35, SlowShare: 0.001, SlowTime: seconds(5), ThrottleMin: seconds(0.020), ThrottleMax: seconds(0.030),
+	})
 	c.messages(&s.Messages)
 	c.links(s)
 	c.partitions(s)
@@ -41,14 +44,15 @@ func (c *checker) scenario(s *Scenario) {
 	}
 }
 
-func (c *checker) service(s *Service) {
-	p := place{"service"}
-	defaults(c, p, "median", &s.Median, seconds(0.12))
-	defaults(c, p, "sigma", &s.Sigma, 0.35)
-	defaults(c, p, "slowShare", &s.SlowShare, 0.001)
-	defaults(c, p, "slowTime", &s.SlowTime, seconds(5))
-	defaults(c, p, "throttleMin", &s.ThrottleMin, seconds(0.020))
-	defaults(c, p, "throttleMax", &s.ThrottleMax, seconds(0.030))
+// service fills in what is left out of a service.
+func (c *checker) service(p place, s *Service, otherwise Service) {
+	defaults(c, p, "median", &s.Median, otherwise.Median)
+	defaults(c, p, "sigma", &s.Sigma, otherwise.Sigma)
+	defaults(c, p, "slowShare", &s.SlowShare, otherwise.SlowShare)
+	defaults(c, p, "slowTime", &s.SlowTime, otherwise.SlowTime)
+	defaults(c, p, "errorShare", &s.ErrorShare, otherwise.ErrorShare)
+	defaults(c, p, "throttleMin", &s.ThrottleMin, otherwise.ThrottleMin)
+	defaults(c, p, "throttleMax", &s.ThrottleMax, otherwise.ThrottleMax)
 	positive(c, p, "median", s.Median)
 	within(c, p, "sigma", s.Sigma, 0, 3)
 	within(c, p, "slowShare", s.SlowShare, 0, 1)
@@ -158,7 +162,7 @@ func (c *checker) transfers(s *Scenario) {
 		within(c, p, "tenantWeight", t.TenantWeight, 0, 1000)
 		within(c, p, "tenantMost", t.TenantMost, 0, 1)
 		positive(c, p, "partSize", t.PartSize)
-		within(c, p, "archiveParts", t.ArchiveParts, 1, 10_000)
+		within(c, p, "archiveParts", t.ArchiveParts, 1, maxArchiveParts)
 		notNegative(c, p, "archives", t.Archives)
 		c.arrivals(s, t, p)
 		c.prefixes(s, t, p)
@@ -258,38 +262,6 @@ func (c *checker) tenants(s *Scenario) {
 	}
 }
 
-func (c *checker) changes(s *Scenario) {
-	for i := range s.Changes {
-		x, p := &s.Changes[i], place{"changes", i}
-		notNegative(c, p, "at", x.At)
-		named := 0
-		for _, target := range []struct {
-			key, name, field string
-			known            bool
-			value            float64
-		}{
-			{"link", x.Link, "bandwidth", s.hasLink(x.Link), float64(x.Bandwidth)},
-			{"partition", x.Partition, "rate", s.hasPartition(x.Partition), float64(x.Rate)},
-			{"workers", x.Workers, "nic", s.hasWorkers(x.Workers), float64(x.NIC)},
-		} {
-			if target.name == "" {
-				if target.value != 0 {
-					c.fail(p.with(target.field), "is a change of a %s, which is not named", target.key)
-				}
-				continue
-			}
-			named++
-			if !target.known {
-				c.fail(p.with(target.key), "nothing is named %q", target.name)
-			}
-			positive(c, p, target.field, target.value)
-		}
-		if named != 1 {
-			c.fail(p, "needs one of link, partition and workers")
-		}
-	}
-}
-
 func (c *checker) limits(s *Scenario) {
 	before := Duration(-1)
 	for i := range s.Limits {
@@ -333,6 +305,10 @@ func (s *Scenario) hasLink(name string) bool {
 
 func (s *Scenario) hasPartition(name string) bool {
 	return slices.ContainsFunc(s.Partitions, func(p Partition) bool { return p.Name == name })
+}
+
+func (s *Scenario) hasTransfer(name string) bool {
+	return slices.ContainsFunc(s.Transfers, func(t Transfer) bool { return t.Name == name })
 }
 
 func (s *Scenario) hasWorkers(name string) bool {

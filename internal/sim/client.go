@@ -172,10 +172,11 @@ func (c *client) takeFrom(l *clientPrefix) *call {
 		}
 		l.number += int64(c.shares)
 		l.sending, l.part = a, 0
-		l.open[a] = c.work.spec.ArchiveParts
+		a.cut()
+		l.open[a] = a.parts
 	}
 	k := c.newCall(l, l.sending, l.part)
-	if l.part++; l.part == c.work.spec.ArchiveParts {
+	if l.part++; l.part == l.sending.parts {
 		l.sending = nil
 	}
 	return k
@@ -193,7 +194,7 @@ func (c *client) newCall(l *clientPrefix, a *archive, part int) *call {
 	}
 	k.prefixWork, k.archive, k.part, k.tries = l, a, part, 0
 	k.request.partition, k.request.prefix = l.prefix.partition, l.prefix.place
-	k.request.size = float64(c.work.spec.PartSize)
+	k.request.size = float64(a.partBytes(part))
 	return k
 }
 
@@ -239,7 +240,7 @@ func (k *call) ended(r *request) {
 func (c *client) fail(k *call) {
 	k.archive.fail()
 	if l := k.prefixWork; l.sending == k.archive {
-		l.open[k.archive] -= c.work.spec.ArchiveParts - l.part
+		l.open[k.archive] -= k.archive.parts - l.part
 		l.sending = nil
 	}
 	c.settle(k)

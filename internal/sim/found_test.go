@@ -2,7 +2,11 @@
 
 package sim
 
-import "testing"
+import (
+	"testing"
+
+	"cargoship.dev/operator/internal/coordination/protocol"
+)
 
 // What these seeds found once, when there were no outages of the control plane yet: an archive recalled for ever from a worker that had been
 // restarted; thin links on which requests only timed out; a record without the window
@@ -14,7 +18,7 @@ import "testing"
 // which an outage never ended; another's, by which a rate grew beyond any integer.
 func TestRandomScenariosThatFailed(t *testing.T) {
 	for _, seed := range []uint64{80, 131, 373, 2203, 3835, 5890, 6460, 106, 244, 2745, 3384, 1457, 9490} {
-		if violation := fuzzOne(seed, false); violation != "" {
+		if violation := fuzzOne(seed, func(*Scenario, *protocol.Config) {}); violation != "" {
 			t.Errorf("seed %d: %s", seed, violation)
 		}
 	}

@@ -41,24 +41,24 @@ func Fuzz(first uint64, count, parallel int, told func(seed uint64, violation st
 }
 
 // FuzzOne runs the random scenario of a seed, and gives its first violation.
-func FuzzOne(seed uint64) (violation string) { return fuzzOne(seed, true) }
+func FuzzOne(seed uint64) (violation string) {
+	return fuzzOne(seed, func(s *Scenario, config *protocol.Config) { randomOutages(stream(seed, "outages"), s, config) })
+}
 
-// fuzzOne does so with or without outages of the control plane.
-func fuzzOne(seed uint64, outages bool) (violation string) {
+// fuzzOne does so with whatever is to happen beside.
+func fuzzOne(seed uint64, beside func(*Scenario, *protocol.Config)) (violation string) {
 	random := stream(seed, "scenario")
 	s := randomScenario(random)
 	randomLies(stream(seed, "lies"), s)
+	config := randomConfig(random)
+	randomBudget(stream(seed, "budget"), s)
+	beside(s, &config)
 	r := newRun(s, seed)
 	defer func() {
 		if p := recover(); p != nil {
 			violation = fmt.Sprintf("panic at %.3f s: %v", r.now.Seconds(), p)
 		}
 	}()
-	config := randomConfig(random)
-	randomBudget(stream(seed, "budget"), s)
-	if outages {
-		randomOutages(stream(seed, "outages"), s, &config)
-	}
 	f := newFleet(r, Controller{Name: "random", config: &config})
 	r.record.watch(r)
 	r.every(time.Second, func() { r.over = f.atRest() })

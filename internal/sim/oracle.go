@@ -37,6 +37,7 @@ type oracle struct {
 	flows      []*flow
 	backlog    []float64 // bytes by transfer; infinite where there is more than can be sent
 	due        [][]Arrival
+	phase      phase
 }
 
 // solve gives the optimum of a scenario.
@@ -149,6 +150,10 @@ func (o *oracle) advance(now time.Duration) {
 	for i := range o.scenario.Transfers {
 		o.arrive(now, i)
 	}
+	o.phase = o.scenario.phaseAt(now)
+	for _, f := range o.flows {
+		f.costs[0] = 1 / float64(o.phase.partSizes[f.transfer])
+	}
 	at := o.capacities(now)
 	for name, b := range o.bounds {
 		b.capacity = at(name)
@@ -190,7 +195,7 @@ func (o *oracle) capacities(now time.Duration) func(name string) float64 {
 		case c.Partition != "":
 			values["partition "+c.Partition] = float64(c.Rate)
 			o.partitions[c.Partition].rate = float64(c.Rate)
-		default:
+		case c.Workers != "":
 			nics[c.Workers] = float64(c.NIC)
 		}
 	}
@@ -198,7 +203,7 @@ func (o *oracle) capacities(now time.Duration) func(name string) float64 {
 		values["partition "+name] *= float64(p.parts)
 	}
 	for _, t := range s.Tenants {
-		s.takeTenant(now, t, values)
+		o.takeTenant(now, t, values)
 	}
 	for _, f := range s.Faults {
 		if s.faulty(now, f) && (f.Kind == FaultThrottling || f.Kind == FaultTimeouts || f.Kind == FaultErrors) {
@@ -213,7 +218,7 @@ func (o *oracle) capacities(now time.Duration) func(name string) float64 {
 		t := &s.Transfers[i]
 		values["backlog "+t.Name] = o.backlog[i] / binWidth.Seconds()
 		for _, g := range t.Workers {
-			values["workers "+t.Name+" "+g.Link] += s.groupCapacity(now, t, g, nics)
+			values["workers "+t.Name+" "+g.Link] += o.groupCapacity(now, i, g, nics)
 		}
 	}
 	return func(name string) float64 { return values[name] }
@@ -221,13 +226,13 @@ func (o *oracle) capacities(now time.Duration) func(name string) float64 {
 
 // takeTenant leaves what a tenant does not take: its demand, but never more than
 // half of a capacity, which is what two alike would share.
-func (s *Scenario) takeTenant(now time.Duration, t Tenant, values map[string]float64) {
+func (o *oracle) takeTenant(now time.Duration, t Tenant, values map[string]float64) {
 	if now < time.Duration(t.From) || now >= time.Duration(t.Until) {
 		return
 	}
 	demand := float64(t.Rate)
 	if t.InFlight > 0 {
-		demand = float64(t.InFlight) / s.idleMean(float64(t.PartSize), float64(s.ConnectionRate))
+		demand = float64(t.InFlight) / o.phase.service.idleMean(float64(t.PartSize), float64(o.scenario.ConnectionRate))
 	}
 	take := func(name string, amount float64) {
 		values[name] -= min(amount, values[name]/2)
@@ -237,12 +242,13 @@ func (s *Scenario) takeTenant(now time.Duration, t Tenant, values map[string]flo
 }
 
 // groupCapacity is what the workers of a group that are well can send.
-func (s *Scenario) groupCapacity(now time.Duration, t *Transfer, g WorkerGroup, nics map[string]float64) float64 {
+func (o *oracle) groupCapacity(now time.Duration, transfer int, g WorkerGroup, nics map[string]float64) float64 {
+	s, size := o.scenario, float64(o.phase.partSizes[transfer])
 	nic := float64(g.NIC)
 	if changed, ok := nics[g.Name]; ok {
 		nic = changed
 	}
-	memory := float64(g.MaxInFlight) * float64(t.PartSize) / s.idleMean(float64(t.PartSize), min(float64(s.ConnectionRate), nic))
+	memory := float64(g.MaxInFlight) * size / o.phase.service.idleMean(size, min(float64(s.ConnectionRate), nic))
 	ill := 0
 	for _, f := range s.Faults {
 		isIll := f.Kind == FaultHang || f.Kind == FaultCrash || f.Kind == FaultRestart
@@ -333,37 +339,4 @@ func (o *oracle) press(now time.Duration) {
 		}
 		p.judge(now, offered)
 	}
-}
-
-// idleMean is the mean time of a request that waits for nobody, in seconds.
-func (s *Scenario) idleMean(bytes, rate float64) float64 {
-	mean := s.Service.Median.seconds() * math.Exp(s.Service.Sigma*s.Service.Sigma/2)
-	slow := float64(s.Service.SlowShare)
-	return bytes/rate + (1-slow)*mean + slow*s.Service.SlowTime.seconds()
-}
-
-func (d Duration) seconds() float64 { return time.Duration(d).Seconds() }
-
-// idleQuantile is a quantile of the time of a request that waits for nobody, in
-// seconds.
-func (s *Scenario) idleQuantile(q, bytes, rate float64) float64 {
-	below := func(t float64) float64 {
-		slow := 0.0
-		if t >= s.Service.SlowTime.seconds() {
-			slow = 1
-		}
-		z := math.Log(t/s.Service.Median.seconds()) / max(s.Service.Sigma, 1e-9)
-		share := float64(s.Service.SlowShare)
-		return share*slow + (1-share)*0.5*math.Erfc(-z/math.Sqrt2)
-	}
-	low, high := 1e-6, 1e6
-	for range 100 {
-		middle := math.Sqrt(low * high)
-		if below(middle) < q {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	return bytes/rate + high
 }

@@ -17,6 +17,7 @@ type path struct {
 	links      map[string]*link
 	partitions map[string]*partition
 	order      []*partition
+	answers    Service // in force
 	service    *rand.Rand
 	throttle   *rand.Rand
 	failure    *rand.Rand
@@ -33,7 +34,7 @@ func stream(seed uint64, purpose string) *rand.Rand {
 
 func newPath(s *Scenario, seed uint64) *path {
 	p := &path{
-		scenario: s, links: map[string]*link{}, partitions: map[string]*partition{},
+		scenario: s, links: map[string]*link{}, partitions: map[string]*partition{}, answers: s.Service,
 		service: stream(seed, "service"), throttle: stream(seed, "refusal"), failure: stream(seed, "failure"),
 	}
 	p.deadlines = newDeadlines(&p.agenda, time.Duration(s.RequestTimeout))
@@ -104,7 +105,7 @@ func (r *request) start() {
 
 // throttle answers 503.
 func (r *request) throttle() {
-	s := &r.path.scenario.Service
+	s := &r.path.answers
 	r.outcome = baseline.Throttled
 	spread := float64(s.ThrottleMax - s.ThrottleMin)
 	r.path.set(&r.answer, r.path.now+time.Duration(float64(s.ThrottleMin)+spread*r.path.throttle.Float64()))
@@ -122,10 +123,10 @@ func (r *request) serve() {
 	case FaultErrors:
 		r.outcome = baseline.Failed
 	}
-	if share := float64(p.scenario.Service.ErrorShare); share > 0 && p.failure.Float64() < share {
+	if share := float64(p.answers.ErrorShare); share > 0 && p.failure.Float64() < share {
 		r.outcome = baseline.Failed
 	}
-	r.served = p.scenario.Service.draw(p.service)
+	r.served = p.answers.draw(p.service)
 	p.set(&r.answer, p.now+r.served)
 }
 

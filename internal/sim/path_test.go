@@ -99,7 +99,7 @@ transfers: [{partSize: 1MiB, workers: [{count: 2, nic: 1000Gbps}]}]
 func TestClosedLoopKeepsLittlesLaw(t *testing.T) {
 	s := parse(t, idlePath)
 	result := runOne(t, s, "fixed-16")
-	mean := s.idleMean(1<<20, 85e6)
+	mean := s.Service.idleMean(1<<20, 85e6)
 	if got, wanted := result["requestsPerGB"], 1e9/(1<<20); !near(got, wanted, 0.01) {
 		t.Errorf("%.1f requests per GB, want %.1f", got, wanted)
 	}
@@ -154,6 +154,19 @@ duration: 100s
 links: [{bandwidth: 1000Gbps}]
 partitions: [{rate: 100/s, split: {after: 30s, limit: 400/s}}]
 transfers: [{partSize: 1MB, workers: [{count: 1}]}]`, 1e6 * (100*30 + 200*30 + 400*40)},
+		"a service that slows down": {`
+duration: 100s
+service: {sigma: 0, slowShare: 0, median: 120ms}
+connectionRate: 100MB/s
+links: [{bandwidth: 1000Gbps}]
+changes: [{at: 30s, service: {median: 490ms}}]
+transfers: [{partSize: 1MB, workers: [{count: 2, maxInFlight: 3}]}]`, 2 * 3 * 1e6 * (30/0.13 + 70/0.5)},
+		"parts that shrink": {`
+duration: 100s
+links: [{bandwidth: 1000Gbps}]
+partitions: [{rate: 100/s}]
+changes: [{at: 30s, transfer: t, partSize: 250kB}]
+transfers: [{name: t, partSize: 1MB, workers: [{count: 1}]}]`, 1e6 * (100*30 + 25*70)},
 		"work that ends": {`
 duration: 100s
 links: [{bandwidth: 100MB/s}]
@@ -235,6 +248,15 @@ transfers:
 		"target of no sense": {good + "targets: {jain: fast}\n", []string{"test.yaml:6:", `"fast"`}},
 		"unknown fault":      {good + "faults:\n- {kind: flood}\n", []string{"test.yaml:7:", "faults[0].kind"}},
 		"change of nothing":  {good + "changes:\n- {at: 3s}\n", []string{"test.yaml:7:", "changes[0]"}},
+		"change of two":      {good + "changes:\n- {at: 3s, link: l, bandwidth: 1Gbps, service: {median: 1s}}\n", []string{"test.yaml:7:", "changes[0]", "needs one of"}},
+		"same service":       {good + "changes:\n- {at: 3s, service: {median: 120ms}}\n", []string{"test.yaml:7:", "changes[0].service", "changes nothing"}},
+		"service of no time": {good + "changes:\n- {at: 3s, service: {median: 0s}}\n", []string{"test.yaml:7:", "changes[0].service.median", "above 0"}},
+		"error share of two": {good + "changes:\n- {at: 3s, service: {errorShare: 2}}\n", []string{"test.yaml:7:", "changes[0].service.errorShare", "between 0 and 1"}},
+		"parts of nobody":    {good + "changes:\n- {at: 3s, partSize: 1MiB}\n", []string{"test.yaml:7:", "changes[0].partSize", "transfer, which is not named"}},
+		"parts of whom":      {good + "changes:\n- {at: 3s, transfer: x, partSize: 1MiB}\n", []string{"test.yaml:7:", "changes[0].transfer", `"x"`}},
+		"part of no size":    {good + "changes:\n- {at: 3s, transfer: transfer1}\n", []string{"test.yaml:7:", "changes[0].partSize", "missing"}},
+		"part too large":     {good + "changes:\n- {at: 3s, transfer: transfer1, partSize: 1GiB}\n", []string{"test.yaml:7:", "changes[0].partSize", "838860800 bytes of an archive"}},
+		"parts too many":     {good + "changes:\n- {at: 3s, transfer: transfer1, partSize: 1kB}\n", []string{"test.yaml:7:", "changes[0].partSize", "838861 parts"}},
 		"share above one":    {good + "messages: {loss: 150%}\n", []string{"test.yaml:6:", "messages.loss"}},
 		"duplicate names":    {good + "partitions: [{name: a}, {name: a}]\n", []string{"test.yaml:6:", "partitions[1].name", "twice"}},
 	}

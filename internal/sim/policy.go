@@ -50,7 +50,7 @@ func (p *policyPace) set(x *worker, to protocol.Pace) {
 		first = func() float64 { return 0 } // draws nothing where there is no policy
 	}
 	p.requests.Set(now, to.Requests, first())
-	p.bodies.Set(now, to.Bytes, first()*float64(x.work.spec.PartSize))
+	p.bodies.Set(now, to.Bytes, first()*float64(x.work.partSize))
 	x.pumpWaiting()
 }
 

@@ -146,6 +146,7 @@ func (l *prefixWork) begin(as *assigned) {
 	if archive == nil {
 		panic(fmt.Sprintf("archive %d of prefix %s was assigned before it appeared", as.number, l.prefix.name))
 	}
+	archive.cut()
 	as.run = &attempt{prefixWork: l, archive: archive, number: as.number, attempt: as.attempt, begun: x.grant.ID()}
 	x.attempts++
 	x.fleet.check.begins(x, as.run)
@@ -161,7 +162,7 @@ func (l *prefixWork) send(a *attempt) {
 	}
 }
 
-func (a *attempt) parts() int { return a.archive.transfer.spec.ArchiveParts }
+func (a *attempt) parts() int { return a.archive.parts }
 
 // unsent says that there are parts that the attempt has yet to begin.
 func (a *attempt) unsent() bool { return a.next < a.parts() }

@@ -169,14 +169,14 @@ func (r *run) latencies(result Result) {
 		return
 	}
 	s := r.scenario
+	phases := r.phases()
 	var p50, p99, weight float64
 	for i := range s.Transfers {
-		t := &s.Transfers[i]
-		for _, g := range t.Workers {
-			rate := min(float64(s.ConnectionRate), float64(g.NIC))
+		for _, g := range s.Transfers[i].Workers {
+			requests := idleRequests(phases, i, min(float64(s.ConnectionRate), float64(g.NIC)))
 			n := float64(g.Count)
-			p50 += n * s.idleQuantile(0.5, float64(t.PartSize), rate)
-			p99 += n * s.idleQuantile(0.99, float64(t.PartSize), rate)
+			p50 += n * requests.quantile(0.5)
+			p99 += n * requests.quantile(0.99)
 			weight += n
 		}
 	}

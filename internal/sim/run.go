@@ -51,7 +51,7 @@ func newRun(s *Scenario, seed uint64) *run {
 	r.check = newChecks(r)
 	places := map[*partition]int{}
 	for i := range s.Transfers {
-		w := &work{spec: &s.Transfers[i], index: i, byName: map[string]*prefix{}}
+		w := &work{spec: &s.Transfers[i], index: i, partSize: int64(s.Transfers[i].PartSize), byName: map[string]*prefix{}}
 		w.endless = w.spec.Archives == 0 && len(w.spec.Arrivals) == 0
 		for _, spec := range w.spec.Prefixes {
 			for n := range spec.Count {
@@ -142,22 +142,6 @@ func (r *run) repeat(at, every, until Duration, act func()) {
 		}
 	}
 	r.set(e, time.Duration(at))
-}
-
-func (r *run) change(c Change) {
-	r.record.disturbance(r.now)
-	switch {
-	case c.Link != "":
-		r.links[c.Link].setCapacity(float64(c.Bandwidth))
-	case c.Partition != "":
-		r.partitions[c.Partition].setRate(r.now, float64(c.Rate))
-	default:
-		for _, p := range r.hosts {
-			if p.group.Name == c.Workers {
-				p.host.setNIC(float64(c.NIC))
-			}
-		}
-	}
 }
 
 func (r *run) fault(f Fault) {

@@ -145,10 +145,15 @@ type Change struct {
 	Link      string `yaml:"link"`
 	Partition string `yaml:"partition"`
 	Workers   string `yaml:"workers"`
+	Transfer  string `yaml:"transfer"`
 	// What it becomes.
 	Bandwidth Bandwidth `yaml:"bandwidth"`
 	Rate      Rate      `yaml:"rate"`
 	NIC       Bandwidth `yaml:"nic"`
+	// PartSize is that of archives that begin from then on; they stay as large as before.
+	PartSize Size `yaml:"partSize"`
+	// Service takes the place of names: what it leaves out stays as it was.
+	Service *Service `yaml:"service"`
 }
 
 // Known is a profile of the destination.

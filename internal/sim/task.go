@@ -39,7 +39,7 @@ func (x *worker) newTask(a *attempt, part int) *task {
 	l := a.prefixWork
 	t.prefixWork, t.attempt, t.part, t.tries, t.waits, t.broken = l, a, part, 0, false, false
 	t.request.partition, t.request.prefix = l.prefix.partition, l.prefix.place
-	t.request.size = float64(x.work.spec.PartSize)
+	t.request.size = float64(a.archive.partBytes(part))
 	a.tasks = append(a.tasks, t)
 	return t
 }
