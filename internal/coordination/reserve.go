@@ -40,8 +40,9 @@ func (s charges) left(bound int) int {
 	return bound - max(0, min(s.coasting, bound-congestion.WindowFloor))
 }
 
-// What the ledger tells of a worker, on its terms.
-func (w *worker) live(now time.Time) bool    { return w.lease.Live(now, w.terms()) }
+// What the ledger tells of a worker, on its terms. Each worker that is added to a fleet has all others looked at
+// for one that is live; terms are worked out only for those that have reported.
+func (w *worker) live(now time.Time) bool    { return w.lease.Reported() && w.lease.Live(now, w.terms()) }
 func (w *worker) silent(now time.Time) bool  { return w.lease.Silent(now, w.terms()) }
 func (w *worker) missed(now time.Time) bool  { return w.lease.Missed(now, w.terms()) }
 func (w *worker) overdue(now time.Time) bool { return w.lease.Overdue(now, w.terms()) }

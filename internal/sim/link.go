@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -12,7 +14,8 @@ import (
 type link struct {
 	agenda   *agenda
 	capacity float64 // bytes per second
-	hosts    []*host
+	hosts    int
+	busy     []*host // that have bodies under way, in the order of their numbers
 	updated  time.Duration
 	ends     event
 }
@@ -20,6 +23,7 @@ type link struct {
 // host is one machine on a link.
 type host struct {
 	link       *link
+	number     int
 	nic        float64 // bytes per second
 	connection float64 // bytes per second of one body
 	bodies     []*body // a heap by tag
@@ -42,14 +46,16 @@ func newLink(a *agenda, capacity float64) *link {
 }
 
 func (l *link) host(nic, connection float64) *host {
-	h := &host{link: l, nic: nic, connection: connection}
-	l.hosts = append(l.hosts, h)
-	return h
+	l.hosts++
+	return &host{link: l, number: l.hosts, nic: nic, connection: connection}
 }
 
 // send begins a body; done is called when all of it has left.
 func (h *host) send(b *body, bytes float64) {
 	h.link.advance()
+	if len(h.bodies) == 0 {
+		h.link.busy = slices.Insert(h.link.busy, h.place(), h)
+	}
 	b.host, b.tag = h, h.sent+bytes
 	h.bodies = append(h.bodies, b)
 	b.place = len(h.bodies)
@@ -62,8 +68,18 @@ func (b *body) stop() {
 	if b.place > 0 {
 		b.host.link.advance()
 		b.host.remove(b)
+		if len(b.host.bodies) == 0 {
+			at := b.host.place()
+			b.host.link.busy = slices.Delete(b.host.link.busy, at, at+1)
+		}
 		b.host.link.divide()
 	}
+}
+
+// place is where the host is, or would be, among those that have bodies under way.
+func (h *host) place() int {
+	at, _ := slices.BinarySearchFunc(h.link.busy, h, func(a, b *host) int { return cmp.Compare(a.number, b.number) })
+	return at
 }
 
 // setCapacity and setNIC change the bandwidths, in bytes per second.
@@ -86,10 +102,8 @@ func (l *link) advance() {
 	if elapsed == 0 {
 		return
 	}
-	for _, h := range l.hosts {
-		if len(h.bodies) > 0 {
-			h.sent += h.rate * elapsed
-		}
+	for _, h := range l.busy {
+		h.sent += h.rate * elapsed
 	}
 }
 
@@ -99,21 +113,18 @@ func (h *host) bound() float64 { return min(h.connection, h.nic/float64(len(h.bo
 // divide sets the rates, and when the next body ends.
 func (l *link) divide() {
 	var demand, bodies float64
-	for _, h := range l.hosts {
-		if n := float64(len(h.bodies)); n > 0 {
-			h.rate = h.bound()
-			demand += n * h.rate
-			bodies += n
-		}
+	for _, h := range l.busy {
+		n := float64(len(h.bodies))
+		h.rate = h.bound()
+		demand += n * h.rate
+		bodies += n
 	}
 	if demand > l.capacity {
 		l.bind(bodies)
 	}
 	soonest := math.Inf(1)
-	for _, h := range l.hosts {
-		if len(h.bodies) > 0 {
-			soonest = min(soonest, (h.bodies[0].tag-h.sent)/h.rate)
-		}
+	for _, h := range l.busy {
+		soonest = min(soonest, (h.bodies[0].tag-h.sent)/h.rate)
 	}
 	if math.IsInf(soonest, 1) {
 		l.agenda.cancel(&l.ends)
@@ -129,9 +140,9 @@ func (l *link) bind(bodies float64) {
 	for settled := false; !settled; {
 		settled = true
 		left, bodies := l.capacity, 0.0
-		for _, h := range l.hosts {
+		for _, h := range l.busy {
 			n := float64(len(h.bodies))
-			if n > 0 && h.rate <= level {
+			if h.rate <= level {
 				left -= n * h.rate
 			} else {
 				bodies += n
@@ -142,7 +153,7 @@ func (l *link) bind(bodies float64) {
 			settled = false
 		}
 	}
-	for _, h := range l.hosts {
+	for _, h := range l.busy {
 		h.rate = min(h.rate, level)
 	}
 }
@@ -151,13 +162,14 @@ func (l *link) bind(bodies float64) {
 func (l *link) end() {
 	l.advance()
 	var ended []*body
-	for _, h := range l.hosts {
+	for _, h := range l.busy {
 		for len(h.bodies) > 0 && h.bodies[0].tag <= h.sent+1e-3 {
 			b := h.bodies[0]
 			h.remove(b)
 			ended = append(ended, b)
 		}
 	}
+	l.busy = slices.DeleteFunc(l.busy, func(h *host) bool { return len(h.bodies) == 0 })
 	l.divide()
 	for _, b := range ended {
 		b.done()

@@ -181,6 +181,11 @@ func (m *manager) countHung(window int) {
 // work: enough for their reserves.
 const endlessPlan = 256
 
+// largestPlan is how many archives of each prefix a transfer may plan.
+func (w *work) largestPlan() int64 {
+	return min(protocol.MaxPlannedArchives, protocol.MaxPlannedBytes/w.spec.archiveSize()) / int64(len(w.prefixes))
+}
+
 // schedule queues what has appeared; of endless work, so much that every worker
 // can be given its share.
 func (m *manager) schedule(w *work) {
@@ -191,7 +196,7 @@ func (m *manager) schedule(w *work) {
 	for _, p := range w.prefixes {
 		want := int64(len(p.archives))
 		if w.endless {
-			want = p.ended + int64(endlessPlan*workers*m.fleet.config.PipelineDepth)
+			want = min(p.ended+int64(endlessPlan*workers*m.fleet.config.PipelineDepth), w.largestPlan())
 		}
 		if want <= m.scheduled[p] {
 			continue
