@@ -19,7 +19,7 @@ TEST_TIMEOUT ?= 40m
 PKG ?= ./...
 TESTFLAGS ?=
 # The modules of this repository; those of hack/ only pin what is built from elsewhere.
-MODULES := . hack/release hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns bench/transfer/rclone bench/transfer/s5cmd hack/servers/gofakes3 hack/servers/rclone hack/servers/minio hack/servers/seaweedfs test/ui/browser
+MODULES := . hack/release hack/tools hack/tools/charts hack/tools/prometheus hack/tools/vulncheck hack/tools/golangci-lint hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/versitygw hack/controlplane/node hack/controlplane/coredns bench/transfer/rclone bench/transfer/s5cmd bench/transfer/mc bench/transfer/juicefs hack/servers/gofakes3 hack/servers/rclone hack/servers/minio hack/servers/seaweedfs test/ui/browser
 
 ##@ Everyday
 
@@ -108,9 +108,10 @@ clean: ## Remove what was built here, except the cached control plane (CONTROLPL
 RUNS ?= 5
 ONLY ?=
 BUILDS ?=
+PEERS := $(addprefix bin/peers/,rclone s5cmd mc juicefs)
 
 .PHONY: bench-transfer
-bench-transfer: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship copy against other S3 clients (RUNS=5, ONLY=regexp).
+bench-transfer: build bin/s3lab $(PEERS) ## Measure cargoship copy against other S3 clients (RUNS=5, ONLY=regexp).
 	@go build -o bin/benchtransfer ./bench/transfer
 	@exec bin/benchtransfer --runs $(RUNS) --only '$(ONLY)' $(foreach build,$(BUILDS),--build '$(build)') $(if $(AGAIN),--again) --out $(if $(AGAIN)$(BUILDS),docs/benchmarks,$(if $(ONLY),bin/bench,docs/benchmarks))
 
@@ -123,7 +124,7 @@ bench-control-plane: build ## Measure what fleets of puppets ask of API server a
 	@exec bin/benchcontrolplane --sizes '$(SIZES)' --column '$(COLUMN)' --out $(if $(OUT),'$(OUT)',docs/benchmarks)
 
 .PHONY: bench-restore
-bench-restore: build bin/s3lab bin/peers/rclone bin/peers/s5cmd ## Measure cargoship restore against other S3 clients and tar (RUNS=5, ONLY=regexp, FILES=200000).
+bench-restore: build bin/s3lab $(PEERS) ## Measure cargoship restore against other S3 clients and tar (RUNS=5, ONLY=regexp, FILES=200000).
 	@go build -o bin/benchrestore ./bench/restore
 	@exec bin/benchrestore --runs $(RUNS) --only '$(ONLY)' $(if $(FILES),--files $(FILES)) --out $(if $(ONLY)$(FILES),bin/bench,docs/benchmarks)
 
@@ -142,6 +143,19 @@ bin/peers/rclone: bench/transfer/rclone/go.mod bench/transfer/rclone/go.sum benc
 bin/peers/s5cmd: bench/transfer/s5cmd/go.mod bench/transfer/s5cmd/go.sum
 	@echo 'building s5cmd' >&2
 	@cd bench/transfer/s5cmd && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/peak/s5cmd/v2
+	@touch $@
+
+bin/peers/mc: bench/transfer/mc/go.mod bench/transfer/mc/go.sum
+	@echo 'building mc' >&2
+	@cd bench/transfer/mc && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/minio/mc
+	@touch $@
+
+# Of the stores that JuiceFS knows, only files and S3 take part.
+JUICEFS_TAGS := noazure,nob2,nobos,nocos,nodragonfly,noetcd,nogs,nohdfs,noibmcos,nomysql,nonfs,noobs,nooss,nopg,noqingstore,noqiniu,noredis,nosftp,nosqlite,noswift,notikv,noufile,nowebdav,tos
+
+bin/peers/juicefs: bench/transfer/juicefs/go.mod bench/transfer/juicefs/go.sum bench/transfer/juicefs/main.go
+	@echo 'building juicefs sync' >&2
+	@cd bench/transfer/juicefs && go build -tags $(JUICEFS_TAGS) -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ .
 	@touch $@
 
 bin/s3lab: FORCE

@@ -92,7 +92,7 @@ func measureColumn(ctx context.Context, o options, c column, chosen []tool, r *r
 			if !measured {
 				continue
 			}
-			fmt.Fprintf(os.Stderr, "benchrestore: round %d of %d: %-10s %-10s %7.2f s %6.2f CPU-s %5.0f MiB %6d requests\n",
+			fmt.Fprintf(os.Stderr, "benchrestore: round %d of %d: %-10s %-12s %7.2f s %6.2f CPU-s %5.0f MiB %6d requests\n",
 				round+1, o.runs, c.name, t.name, m.Seconds, m.CPU, float64(m.PeakBytes)/mebi, m.Requests)
 			r.add(c, t.name, m)
 		}

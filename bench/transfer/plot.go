@@ -51,12 +51,13 @@ func barTools() []barTool {
 		{oursPacked, color.RGBA{0x7f, 0xb3, 0xe6, 0xff}},
 		{"s5cmd", color.RGBA{0xe0, 0x8a, 0x1e, 0xff}},
 		{"rclone", color.RGBA{0x8a, 0x8a, 0x8a, 0xff}},
+		{"juicefs sync", color.RGBA{0x3f, 0x9e, 0x5a, 0xff}},
 	}
 }
 
 // bars adds a tool's bars; those of tools that are many times slower would hide the rest.
 func (r report) bars(p *plot.Plot, t barTool, i int) error {
-	const width = 0.15 * vg.Inch
+	const width = 0.13 * vg.Inch
 	var values plotter.Values
 	for _, s := range scenarios() {
 		values = append(values, r.relative(s.name(), t.name))
@@ -66,7 +67,7 @@ func (r report) bars(p *plot.Plot, t barTool, i int) error {
 		return err
 	}
 	bars.Color, bars.LineStyle.Width = t.color, 0
-	bars.Offset = vg.Length(i)*width - 1.5*width
+	bars.Offset = vg.Length(i)*width - vg.Length(len(barTools())-1)/2*width
 	p.Add(bars)
 	p.Legend.Add(t.name, bars)
 	return nil

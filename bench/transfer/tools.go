@@ -103,7 +103,7 @@ func findTools(bin string, others builds) ([]tool, error) {
 	if len(others) > 0 {
 		all = append(all, others.tools()...)
 	} else {
-		all = append(all, s5cmd(bin), rclone(bin), awsCRT(), awsCLI(), s3cmd())
+		all = append(all, s5cmd(bin), rclone(bin), mc(bin), juicefs(bin), awsCRT(), awsCLI(), s3cmd())
 	}
 	for _, t := range all {
 		path, err := exec.LookPath(t.path)
@@ -188,6 +188,34 @@ func rclone(bin string) tool {
 				"RCLONE_CONFIG_BENCH_ENDPOINT=" + j.endpoint, "RCLONE_CONFIG_BENCH_REGION=" + region,
 			}
 		},
+	}
+}
+
+// mc cannot be told how many files to send at once.
+func mc(bin string) tool {
+	return tool{
+		name: "mc", path: filepath.Join(bin, "peers", "mc"), version: []string{"--version"}, module: "github.com/minio/mc",
+		arguments: func(j job) []string {
+			return []string{"--quiet", "mirror", j.dir + "/", "bench/" + bucket + "/data/"}
+		},
+		environment: func(j job) []string {
+			return append(j.when("SSL_CERT_FILE="+j.certificate), figures.MCHost("bench", j.endpoint, accessKey, secretKey))
+		},
+	}
+}
+
+// juicefs gets as many threads as rclone has transfers; by default it has ten.
+func juicefs(bin string) tool {
+	return tool{
+		name: "juicefs sync", path: filepath.Join(bin, "peers", "juicefs"), module: "github.com/juicedata/juicefs",
+		arguments: func(j job) []string {
+			arguments := []string{"sync", "--threads", "32"}
+			if j.certificate == "" {
+				arguments = append(arguments, "--no-https")
+			}
+			return append(arguments, j.dir+"/", "s3://"+j.host()+"/"+bucket+"/data/")
+		},
+		environment: func(j job) []string { return j.when("SSL_CERT_FILE=" + j.certificate) },
 	}
 }
 
