@@ -207,6 +207,9 @@ func (f *SourceFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// File is the open file, which stays the source's.
+func (f *SourceFile) File() *os.File { return f.file }
+
 // Xattrs returns the extended attributes that are kept, and the names of the others.
 func (f *SourceFile) Xattrs() (kept []Xattr, others []string, err error) {
 	if kept, others, err = attributes(f.file); err != nil {

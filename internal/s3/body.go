@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"math/bits"
+	"os"
 	"sync"
 	"sync/atomic"
 )
@@ -27,9 +28,18 @@ type Section struct {
 	Release func()
 }
 
+// Lender is a source that is a file, from which the kernel can send.
+type Lender interface {
+	io.ReaderAt
+	// Lend returns the file, and what must be called once it is no longer used; nil if there is
+	// none, or it can't be opened, of which ReadAt then tells.
+	Lend() (file *os.File, giveBack func())
+}
+
 // Body is what one request sends, and its checksum. A small one is kept in memory. A
 // larger one is read twice, for the checksum and to be sent, in pieces that stay in the
-// processor's cache: that is cheaper than to keep it, and leaves it to the page cache.
+// processor's cache: that is cheaper than to keep it, and leaves it to the page cache. Over plain
+// HTTP, the kernel does the second reading where the source is a Lender.
 // Should it read otherwise the second time, the server rejects it.
 type Body struct {
 	Section
@@ -271,7 +281,7 @@ func (r *bodyReader) Seek(offset int64, whence int) (int64, error) {
 // pieces.
 func (r *bodyReader) WriteTo(w io.Writer) (written int64, err error) {
 	var piece *[]byte
-	if r.content == nil && r.Length > 0 {
+	if r.content == nil && r.done < r.Length {
 		piece = r.Buffers.get(pieceSize)
 		defer r.Buffers.put(piece)
 	}

@@ -101,14 +101,20 @@ func (c stallConn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.Conn.Write(p)
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		time.Sleep(answerGrace)
-	}
+	c.awaitAnswer(err)
 	return n, err
 }
 
+// awaitAnswer gives the answer to a request time to be read once a write of it has failed.
+func (stallConn) awaitAnswer(err error) {
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		time.Sleep(answerGrace)
+	}
+}
+
 // ReadFrom implements io.ReaderFrom, which the transport uses for what follows the first
-// bytes of a body. A body is written in pieces as large as they come.
+// bytes of a body. The kernel sends what it can, and the rest is written in pieces as large as
+// they come.
 func (c stallConn) ReadFrom(r io.Reader) (int64, error) {
 	limited, ok := r.(*io.LimitedReader)
 	if !ok {
@@ -118,9 +124,14 @@ func (c stallConn) ReadFrom(r io.Reader) (int64, error) {
 	if !ok {
 		return io.Copy(struct{ io.Writer }{c}, r)
 	}
-	n, err := body.WriteTo(c)
-	limited.N -= n
-	return n, err
+	sent, err := c.sendFile(body)
+	if err == nil {
+		var n int64
+		n, err = body.WriteTo(c)
+		sent += n
+	}
+	limited.N -= sent
+	return sent, err
 }
 
 // Timing measures how long the server took to answer one request.

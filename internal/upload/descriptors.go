@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"os"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -135,6 +136,18 @@ func (f *lentFile) ReadAt(p []byte, off int64) (int, error) {
 	}
 	defer f.done()
 	return f.file.ReadAt(p, off)
+}
+
+// Lend implements s3.Lender.
+func (f *lentFile) Lend() (file *os.File, giveBack func()) {
+	if f.use() != nil {
+		return nil, nil
+	}
+	if open, ok := f.file.(interface{ File() *os.File }); ok {
+		return open.File(), f.done
+	}
+	f.done()
+	return nil, nil
 }
 
 // unchanged is SourceFile's.
