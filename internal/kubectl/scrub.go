@@ -103,7 +103,7 @@ func wordFields() []string {
 	return []string{
 		"apiVersion", "kind", "type", "status", "reason", "state", "mode", "duty", "phase", "cause", "planning", "summary", "throughput", "duration",
 		"limitedBy", "result", "format", "compression", "sync", "strategy", "bandwidthStrategy", "pattern", "advancedFlowControl", "onFailure",
-		"onNothingSelected", "addressingStyle", "storageClass", "algorithm", "checksumAlgorithm", "finishedArchives", "cpu", "memory", "targetSize",
+		"onNothingSelected", "addressingStyle", "payloadSigning", "storageClass", "algorithm", "checksumAlgorithm", "finishedArchives", "cpu", "memory", "targetSize",
 		"largeFileThreshold", "leaseDuration", "reportInterval", "updateInterval", "creationTimestamp", "deletionTimestamp", "startTime", "startedAt", "finishedAt",
 		"completionTime", "estimatedCompletionTime", "lastTransitionTime", "lastProbeTime", "updateTime", "resourceVersion", "qosClass", "restartPolicy",
 		"firstTimestamp", "lastTimestamp", "eventTime",

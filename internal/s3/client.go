@@ -94,7 +94,7 @@ func NewClient(ctx context.Context, o Options) (*Client, error) {
 			return nil, err
 		}
 	}
-	if c.wire, err = newWire(ctx, c.s3.Options(), o.Bucket, sending.Transport); err != nil {
+	if c.wire, err = newWire(ctx, c.s3.Options(), o, sending.Transport); err != nil {
 		return nil, misconfigured(op, o.Bucket, ReasonConfigurationRejected, err)
 	}
 	return c, nil

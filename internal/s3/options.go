@@ -61,6 +61,9 @@ type Options struct {
 	// Checksum is what must be proof. Empty: the first of ChecksumCRC64NVME, ChecksumCRC32C
 	// and ChecksumMD5 that the server confirms.
 	Checksum string
+	// UnsignedPayload leaves content out of signatures over plain HTTP, too, as it always is over TLS:
+	// whoever can change it on the way can then make it fit its checksum.
+	UnsignedPayload bool
 	// Around is put around what sends every request, its retries included; nil for nothing.
 	Around func(http.RoundTripper) http.RoundTripper
 	// Pass waits until some of the next bytes of a body that is sent may pass, and returns how

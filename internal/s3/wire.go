@@ -41,7 +41,8 @@ const (
 	// maxAnswer is how much of an answer to a request with data is read, in bytes.
 	maxAnswer = 64 << 10
 	// unsignedPayload leaves the body out of the signature: TLS protects it. Without TLS a
-	// checksum would not: whoever can change a body can make it fit any CRC.
+	// checksum would not: whoever can change a body can make it fit any CRC. Hence
+	// Options.UnsignedPayload.
 	unsignedPayload = "UNSIGNED-PAYLOAD"
 	// signatureV4 is the scheme of all endpoints but those that have sessions or many
 	// regions, as the endpoint's rules name it.
@@ -50,9 +51,9 @@ const (
 
 // newWire returns nil for an endpoint that takes other signatures than version 4, such
 // as those of directory buckets and multi-region access points.
-func newWire(ctx context.Context, o s3.Options, bucket string, transport http.RoundTripper) (*wire, error) {
+func newWire(ctx context.Context, o s3.Options, ours Options, transport http.RoundTripper) (*wire, error) {
 	endpoint, err := s3.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, s3.EndpointParameters{
-		Bucket: &bucket, Region: &o.Region, Endpoint: o.BaseEndpoint, ForcePathStyle: &o.UsePathStyle,
+		Bucket: &ours.Bucket, Region: &o.Region, Endpoint: o.BaseEndpoint, ForcePathStyle: &o.UsePathStyle,
 		UseFIPS:                        aws.Bool(o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled),
 		UseDualStack:                   aws.Bool(o.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
 		Accelerate:                     &o.UseAccelerate,
@@ -65,7 +66,7 @@ func newWire(ctx context.Context, o s3.Options, bucket string, transport http.Ro
 	}
 	w := &wire{
 		bucket: endpoint.URI, credentials: o.Credentials, signer: o.HTTPSignerV4, transport: transport,
-		signsBody: endpoint.URI.Scheme != "https",
+		signsBody: endpoint.URI.Scheme != "https" && !ours.UnsignedPayload,
 	}
 	schemes, _ := auth.GetAuthOptions(&endpoint.Properties)
 	for _, scheme := range schemes {

@@ -84,6 +84,32 @@ func TestDamageIsFoundByTheMD5(t *testing.T) {
 	r.wantStored(t, "damaged", f.content)
 }
 
+func isUnsigned(q *http.Request) bool {
+	return q.Method == http.MethodPut && len(q.Header.Get("X-Amz-Content-Sha256")) != 64
+}
+
+// Where the network is trusted, checksums find what is damaged on the way.
+func TestBodiesAreUnsignedWhereTheNetworkIsTrusted(t *testing.T) {
+	r := newRig(t, func(o *s3.Options) { o.UnsignedPayload = true })
+	for _, size := range []int{5, 17 * mebi} {
+		before := r.proxy.Requests(isUnsigned)
+		f := newFile(size)
+		if _, err := r.Upload(t.Context(), f.file("unsigned")); err != nil {
+			t.Fatal(err)
+		}
+		if r.proxy.Requests(isUnsigned) == before {
+			t.Errorf("all bodies of a file of %d bytes were signed", size)
+		}
+		r.wantStored(t, "unsigned", f.content)
+	}
+	r.proxy.Times(1, s3test.IsPut, s3test.Damage)
+	f := newFile(100)
+	if _, err := r.Upload(t.Context(), f.file("damaged")); err != nil {
+		t.Fatal(err)
+	}
+	r.wantStored(t, "damaged", f.content)
+}
+
 // A server that lists parts without checksums has them recognized by their ETags.
 func TestPartsAreRecognisedByTheirMD5(t *testing.T) {
 	r := newRig(t, nil)
@@ -111,10 +137,7 @@ func TestBodiesAreSignedWithoutTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	unsigned := func(q *http.Request) bool {
-		return q.Method == http.MethodPut && len(q.Header.Get("X-Amz-Content-Sha256")) != 64
-	}
-	if n := r.proxy.Requests(unsigned); n > 0 {
+	if n := r.proxy.Requests(isUnsigned); n > 0 {
 		t.Errorf("%d bodies were sent unsigned over http", n)
 	}
 	r.proxy.Times(1, s3test.IsPut, s3test.Damage)

@@ -91,6 +91,7 @@ func (s Site) client(ctx context.Context, gate *upload.Gate) (*s3.Client, error)
 		gate.Bound(&o)
 	}
 	o.StorageClass = d.StorageClass
+	o.UnsignedPayload = d.PayloadSigning == v1alpha1.PayloadSigningNever
 	if sse := d.ServerSideEncryption; sse != nil {
 		o.SSE, o.KMSKeyID, o.Asked.BucketKey = sse.Algorithm, sse.KMSKeyID, sse.BucketKey == "Enabled"
 	}
