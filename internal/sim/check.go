@@ -30,6 +30,7 @@ func (c *checker) scenario(s *Scenario) {
 		Median: seconds(0.12), Sigma: 0.35, SlowShare: 0.001, SlowTime: seconds(5), ThrottleMin: seconds(0.020), ThrottleMax: seconds(0.030),
 	})
 	c.messages(&s.Messages)
+	c.api(s)
 	c.links(s)
 	c.partitions(s)
 	c.transfers(s)
@@ -75,6 +76,25 @@ func (c *checker) messages(m *Messages) {
 	within(c, p, "late", m.Late, 0, 1)
 	within(c, p, "drift", m.Drift, 0, 0.01)
 	within(c, p, "reportsPerSecond", m.ReportsPerSecond, 0, 10_000)
+}
+
+func (c *checker) api(s *Scenario) {
+	if s.API == nil {
+		return
+	}
+	p := place{"api"}
+	defaults(c, p, "latency", &s.API.Latency, seconds(0.020))
+	defaults(c, p, "queue", &s.API.Queue, 500)
+	positive(c, p, "requests", s.API.Requests)
+	within(c, p, "requests", s.API.Requests, 0, 1e6)
+	within(c, p, "latency", s.API.Latency, 0, seconds(60))
+	within(c, p, "queue", s.API.Queue, 1, 1_000_000)
+	m := &s.Messages
+	for key, given := range map[string]bool{"loss": m.Loss > 0, "duplicates": m.Duplicates > 0, "late": m.Late > 0} {
+		if given {
+			c.fail(place{"messages", key}, "is of messages that nobody waits for, must be 0 where there is an api")
+		}
+	}
 }
 
 func (c *checker) links(s *Scenario) {

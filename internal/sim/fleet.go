@@ -35,7 +35,8 @@ type pod struct {
 // api is what the API server holds, and the way to it.
 type api struct {
 	fleet   *fleet
-	outages int // that go on; while there are any nobody reaches it
+	server  *apiServer // nil where it takes no time
+	outages int        // that go on; while there are any nobody reaches it
 	grants  map[protocol.WorkerID]protocol.Grant
 	reports map[protocol.WorkerID]protocol.Report
 	spoken  map[protocol.WorkerID]spoken // with these reports; nil unless somebody watches
@@ -45,6 +46,10 @@ func newFleet(r *run, c Controller) *fleet {
 	f := &fleet{run: r, config: *c.config, without: c.without, messages: stream(r.seed, "messages"), byID: map[protocol.WorkerID]*worker{}}
 	f.api = api{
 		fleet: f, grants: map[protocol.WorkerID]protocol.Grant{}, reports: map[protocol.WorkerID]protocol.Report{},
+	}
+	if spec := r.scenario.API; spec != nil {
+		f.api.server = &apiServer{fleet: f, spec: spec}
+		r.record.api = f.api.server
 	}
 	f.manager = &manager{
 		fleet: f, random: stream(r.seed, "manager"),
@@ -166,18 +171,12 @@ func (a *api) putReport(x *worker, r protocol.Report) {
 		return
 	}
 	sent, instance := x.clock(), x.instance
-	var words spoken
-	if a.spoken != nil {
-		words = x.speak()
-	}
+	words := a.listen(x)
 	a.fleet.send(func() {
 		if a.outages > 0 || a.fleet.manager.removed[r.Worker] {
 			return
 		}
-		a.reports[r.Worker] = r
-		if a.spoken != nil {
-			a.spoken[r.Worker] = words
-		}
+		a.keep(r, words)
 		if g, ok := a.grants[r.Worker]; ok {
 			a.answer(x, func() {
 				x.take(g)
@@ -187,6 +186,22 @@ func (a *api) putReport(x *worker, r protocol.Report) {
 			})
 		}
 	})
+}
+
+// listen takes in what a worker says beside its report, if somebody watches.
+func (a *api) listen(x *worker) (words spoken) {
+	if a.spoken != nil {
+		words = x.speak()
+	}
+	return words
+}
+
+// keep holds the newest report of a worker.
+func (a *api) keep(r protocol.Report, words spoken) {
+	a.reports[r.Worker] = r
+	if a.spoken != nil {
+		a.spoken[r.Worker] = words
+	}
 }
 
 // tell lets a worker know its grant.

@@ -18,8 +18,9 @@ type manager struct {
 	epoch  int64
 	drift  float64
 	tick   event
-	dying  bool // it dies in the middle of its next writes
-	waits  bool // another is to begin when the API is back
+	dying  bool    // it dies in the middle of its next writes
+	waits  bool    // another is to begin when the API is back
+	writer *writer // nil where the API server takes no time
 
 	saved     protocol.Snapshot
 	decision  protocol.Decision                       // of the last round
@@ -53,6 +54,9 @@ func (m *manager) start() {
 	})
 	must(err)
 	m.core, m.dying, m.cuts = core, false, 0
+	if f.api.server != nil {
+		m.writer = newWriter(f)
+	}
 	m.epoch++
 	m.drift = (2*m.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
 	m.observed, m.scheduled = map[protocol.WorkerID]observation{}, map[*prefix]int64{}
@@ -262,9 +266,12 @@ func (m *manager) write(plan protocol.Plan) {
 	f := m.fleet
 	for i, g := range plan.Grants {
 		if m.dying && i >= len(plan.Grants)/2 {
-			m.core = nil
-			f.cancel(&m.tick)
+			m.end()
 			return
+		}
+		if m.writer != nil {
+			m.writer.put(g)
+			continue
 		}
 		old, known := f.api.grants[g.Worker]
 		next := g.ID()
@@ -291,8 +298,7 @@ func (m *manager) kill(after time.Duration) {
 	if m.random.IntN(2) == 0 {
 		m.dying = true
 	} else {
-		m.core = nil
-		f.cancel(&m.tick)
+		m.end()
 	}
 	f.after(max(after, 2*f.config.UpdateInterval), m.start)
 }
@@ -303,6 +309,13 @@ func (m *manager) depose() {
 	if m.core == nil || m.fleet.api.outages == 0 {
 		return
 	}
-	m.core, m.waits = nil, true
+	m.waits = true
+	m.end()
+}
+
+// end ends the process.
+func (m *manager) end() {
+	m.core = nil
 	m.fleet.cancel(&m.tick)
+	m.writer.end()
 }

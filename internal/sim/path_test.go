@@ -257,6 +257,10 @@ transfers:
 		"part of no size":    {good + "changes:\n- {at: 3s, transfer: transfer1}\n", []string{"test.yaml:7:", "changes[0].partSize", "missing"}},
 		"part too large":     {good + "changes:\n- {at: 3s, transfer: transfer1, partSize: 1GiB}\n", []string{"test.yaml:7:", "changes[0].partSize", "838860800 bytes of an archive"}},
 		"parts too many":     {good + "changes:\n- {at: 3s, transfer: transfer1, partSize: 1kB}\n", []string{"test.yaml:7:", "changes[0].partSize", "838861 parts"}},
+		"api of no rate":     {good + "api: {latency: 1s}\n", []string{"test.yaml:6:", "api.requests", "missing"}},
+		"api without queue":  {good + "api: {requests: 10/s, queue: 0}\n", []string{"test.yaml:6:", "api.queue", "between 1"}},
+		"api of an hour":     {good + "api: {requests: 10/s, latency: 1h}\n", []string{"test.yaml:6:", "api.latency", "between 0"}},
+		"api and loss":       {good + "api: {requests: 10/s}\nmessages: {loss: 1%}\n", []string{"test.yaml:7:", "messages.loss", "where there is an api"}},
 		"share above one":    {good + "messages: {loss: 150%}\n", []string{"test.yaml:6:", "messages.loss"}},
 		"duplicate names":    {good + "partitions: [{name: a}, {name: a}]\n", []string{"test.yaml:6:", "partitions[1].name", "twice"}},
 	}

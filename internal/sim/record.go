@@ -29,6 +29,7 @@ type recorder struct {
 	faultManager, faultAPI func(time.Duration)
 
 	path *path
+	api  *apiServer // nil where it takes no time
 }
 
 // bin is what happened in one width of time; the window, the rate and the requests

@@ -155,6 +155,10 @@ func (x *worker) reportInterval() time.Duration {
 // report sends the next report, and sets when the one after it is due.
 func (x *worker) report() {
 	x.eager = false
+	if x.fleet.api.server != nil {
+		x.agent.report(x.nextReport())
+		return
+	}
 	x.fleet.set(&x.reporting, x.fleet.now+x.interval())
 	r := x.nextReport()
 	x.fleet.api.putReport(x, r)

@@ -38,6 +38,8 @@ func Metrics() []Metric {
 		{"serviceP50", "s", "median service time"},
 		{"cutsPerHour", "1/h", "cuts and recoveries of the coordinator"},
 		{"reuseSeconds", "s", "from when workers hang until the others are granted nine tenths of the window again; the longest"},
+		{"apiRequests", "1/s", "requests to the API server per second, retries included"},
+		{"apiRejected", "1", "those of them that it answered 429"},
 		{"violations", "1", "violations of I1 to I7"},
 	}
 }
@@ -141,6 +143,10 @@ func (r *run) results(best *optimum) Result {
 	}
 	if r.conclude != nil {
 		result["cutsPerHour"] = float64(c.cuts) / end.Hours()
+	}
+	if c.api != nil {
+		result["apiRequests"] = float64(c.api.calls) / end.Seconds()
+		result["apiRejected"] = float64(c.api.rejected) / float64(max(1, c.api.calls))
 	}
 	if c.reused >= 0 {
 		result["reuseSeconds"] = c.reused.Seconds()

@@ -22,6 +22,8 @@ type Scenario struct {
 	// Limits are those of a policy, each in force until the next one is.
 	Limits   []Limit  `yaml:"limits"`
 	Messages Messages `yaml:"messages"`
+	// API is the API server, if what it carries is part of the scenario.
+	API *APIServer `yaml:"api"`
 	// Targets are conditions on results of the adaptive controller, such as
 	// goodputOfOracle: ">= 0.97".
 	Targets map[string]Target `yaml:"targets"`
@@ -207,6 +209,16 @@ const (
 	// A manager that cannot renew its leadership ends; another begins when the API is back.
 	FaultAPI = "api"
 )
+
+// APIServer carries the requests of workers and manager one after another.
+type APIServer struct {
+	// Requests per second.
+	Requests Rate `yaml:"requests"`
+	// Latency of each, besides the time that it waits for its turn.
+	Latency Duration `yaml:"latency"`
+	// Queue is how many may wait; a request beyond it is answered 429.
+	Queue int `yaml:"queue"`
+}
 
 // Messages is what the messages between workers, API and manager suffer.
 type Messages struct {

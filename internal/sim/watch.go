@@ -28,6 +28,8 @@ type Sight struct {
 	// parts of archives that were not given up.
 	Accepted, Throttled, Failed int64
 	Bytes                       float64
+	// AttemptP50 is the median time of an accepted request since the run began.
+	AttemptP50 time.Duration
 }
 
 // SeenLease is the grant of a worker and its last report that has arrived.
@@ -76,6 +78,7 @@ func (f *fleet) sight(last Sight) Sight {
 	for _, w := range f.works {
 		s.Bytes += w.bytes
 	}
+	s.AttemptP50 = c.attempt.quantile(0.5)
 	s.Limits = f.limits()
 	if m := f.manager; m.core != nil {
 		s.Progress = nil

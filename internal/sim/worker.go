@@ -60,6 +60,7 @@ type worker struct {
 	floored               int // requests in flight that were started after the lease had ended
 	free                  []*task
 
+	agent              agent // where the API server takes its time
 	reporting, turning event
 	eager              bool
 }
@@ -101,6 +102,10 @@ func (x *worker) begin(after int64) {
 	x.fiction = fiction{kind: x.fiction.kind, at: x.fleet.now}
 	x.retries = newRetryBudget(x.fleet.now)
 	x.policy.begin()
+	if x.fleet.api.server != nil {
+		x.agent.begin(x)
+		return
+	}
 	x.fleet.set(&x.reporting, x.fleet.now)
 }
 
@@ -113,6 +118,7 @@ func (x *worker) end() {
 	}
 	x.broken = 0
 	x.fleet.cancel(&x.reporting)
+	x.fleet.cancel(&x.agent.reading)
 	x.fleet.cancel(&x.turning)
 	x.fleet.cancel(&x.policy.due)
 	for _, l := range x.prefixes {
@@ -338,6 +344,9 @@ func (x *worker) pump() {
 func (x *worker) hurry() {
 	if soon := x.fleet.now + reportSpacing; !x.eager {
 		x.eager = true
+		if x.agent.calling {
+			return // what is under way ends first
+		}
 		if x.reporting.place == 0 || x.reporting.at > soon {
 			x.fleet.set(&x.reporting, soon)
 		}
