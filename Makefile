@@ -98,7 +98,7 @@ test-chaos: cluster-up $(TOOLS)/helm ## Break that cluster at random while trans
 
 .PHONY: clean
 clean: ## Remove what was built here, except the cached control plane (CONTROLPLANE=1 removes that too).
-	rm -rf bin/manager bin/worker bin/cargoship bin/release bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/playground.program bin/playground bin/cluster bin/s3lab bin/benchtransfer bin/benchrestore bin/benchfleet bin/benchscale bin/benchmemory bin/benchcontrolplane bin/peers bin/uistage bin/verify $(TOOLS)
+	rm -rf bin/manager bin/worker bin/cargoship bin/release bin/kubectl-cargoship bin/kubectl_complete-cargoship bin/demo bin/playground.program bin/playground bin/cluster bin/s3lab bin/benchtransfer bin/benchrestore bin/benchfleet bin/benchscale bin/benchmemory bin/benchcontrolplane bin/benchvalidation bin/peers bin/uistage bin/verify $(TOOLS)
 	$(if $(filter 1 true yes,$(CONTROLPLANE)),rm -rf bin/k8s)
 
 ##@ Benchmarks
@@ -122,6 +122,11 @@ COLUMN ?= now
 bench-control-plane: build ## Measure what fleets of puppets ask of API server and manager (SIZES=10,100,1000, COLUMN=now).
 	@go build -o bin/benchcontrolplane ./bench/controlplane
 	@exec bin/benchcontrolplane --sizes '$(SIZES)' --column '$(COLUMN)' --out $(if $(OUT),'$(OUT)',docs/benchmarks)
+
+.PHONY: bench-validation
+bench-validation: build ## Run scenarios in the simulator and over real HTTP (RUNS=5, ONLY=regexp).
+	@go build -o bin/benchvalidation ./bench/validation
+	@exec bin/benchvalidation --runs $(RUNS) --only '$(ONLY)'
 
 .PHONY: bench-restore
 bench-restore: build bin/s3lab $(PEERS) ## Measure cargoship restore against other S3 clients and tar (RUNS=5, ONLY=regexp, FILES=200000).
