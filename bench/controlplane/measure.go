@@ -19,7 +19,7 @@ const (
 	// startPhase is what counts as the start; the steady phase is the last steadyPhase.
 	startPhase  = 20 * time.Second
 	steadyPhase = 60 * time.Second
-	// askManager is how often the manager's gauges are read.
+	// askManager is how often the manager's gauges and the transfer are read.
 	askManager = 2 * time.Second
 	// restartTime is how long the manager may take to be there again.
 	restartTime = time.Minute
@@ -50,9 +50,11 @@ type measurement struct {
 	// IntervalSeconds is between reports at the end, AgeSeconds those of the oldest last report.
 	IntervalSeconds float64        `json:"intervalSeconds"`
 	AgeSeconds      figures.Spread `json:"ageSeconds"`
-	StatusBytes     int            `json:"statusBytes"`
-	LeaseBytes      figures.Spread `json:"leaseBytes"`
-	ManagerBytes    float64        `json:"managerBytes"`
+	// StatusBytes is of the transfer's status at the end, StatusMost of the largest that was seen.
+	StatusBytes  int            `json:"statusBytes"`
+	StatusMost   int            `json:"statusMost,omitempty"`
+	LeaseBytes   figures.Spread `json:"leaseBytes"`
+	ManagerBytes float64        `json:"managerBytes"`
 }
 
 // phase is what one stretch of time took.
@@ -123,7 +125,7 @@ func run(ctx context.Context, o options, workers int) (measurement, error) {
 	m.PodsSeconds = time.Since(created.at).Seconds()
 	f := startFleet(r.cluster.Config, pods)
 	defer f.end()
-	if err := m.watch(ctx, r, f, created, o.length); err != nil {
+	if err := m.watch(ctx, r, at, f, created, o.length); err != nil {
 		return m, err
 	}
 	m.Lost, m.Restarts = f.lost.Load(), r.keeper.Restarts()
@@ -132,7 +134,7 @@ func run(ctx context.Context, o options, workers int) (measurement, error) {
 }
 
 // watch looks at the fleet of a transfer for a while.
-func (m *measurement) watch(ctx context.Context, r *rig, f *fleet, created reading, length time.Duration) error {
+func (m *measurement) watch(ctx context.Context, r *rig, at *v1alpha1.ArchiveTransfer, f *fleet, created reading, length time.Duration) error {
 	begun, err := r.read(ctx)
 	if err != nil {
 		return err
@@ -167,6 +169,9 @@ func (m *measurement) watch(ctx context.Context, r *rig, f *fleet, created readi
 			steady = &now
 		case time.Since(asked) >= askManager:
 			asked = time.Now()
+			if err := m.weighStatus(ctx, r, at); err != nil {
+				return err
+			}
 			gauges, err := scrapeManager(ctx, r.metrics)
 			if err != nil {
 				continue // it is being started again
@@ -241,14 +246,9 @@ func perWorker(a, b reading, workers int) map[string]float64 {
 
 // weigh measures how large the objects are that the fleet has left.
 func (m *measurement) weigh(ctx context.Context, r *rig, at *v1alpha1.ArchiveTransfer) error {
-	if err := r.admin.Get(ctx, client.ObjectKeyFromObject(at), at); err != nil {
-		return fmt.Errorf("read the transfer: %w", err)
+	if err := m.weighStatus(ctx, r, at); err != nil {
+		return err
 	}
-	status, err := json.Marshal(at.Status)
-	if err != nil {
-		return fmt.Errorf("encode the transfer's status: %w", err)
-	}
-	m.StatusBytes = len(status)
 	var leases v1alpha1.PrefixLeaseList
 	if err := r.admin.List(ctx, &leases, client.InNamespace(at.Namespace)); err != nil {
 		return fmt.Errorf("list the leases: %w", err)
@@ -262,5 +262,18 @@ func (m *measurement) weigh(ctx context.Context, r *rig, at *v1alpha1.ArchiveTra
 		sizes = append(sizes, float64(len(text)))
 	}
 	m.LeaseBytes = figures.NewSpread(sizes)
+	return nil
+}
+
+// weighStatus measures how large the transfer's status is now.
+func (m *measurement) weighStatus(ctx context.Context, r *rig, at *v1alpha1.ArchiveTransfer) error {
+	if err := r.admin.Get(ctx, client.ObjectKeyFromObject(at), at); err != nil {
+		return fmt.Errorf("read the transfer: %w", err)
+	}
+	status, err := json.Marshal(at.Status)
+	if err != nil {
+		return fmt.Errorf("encode the transfer's status: %w", err)
+	}
+	m.StatusBytes, m.StatusMost = len(status), max(m.StatusMost, len(status))
 	return nil
 }
