@@ -56,6 +56,7 @@ func Transfer(at *workload.Workload) (protocol.Transfer, error) {
 		Tenant:    at.Namespace,
 		Weight:    int(max(1, at.Spec.Weight)),
 		Config:    Config(at.Spec),
+		Workers:   int(at.Spec.Workers.Count),
 		Suspended: ptr.Deref(at.Spec.Suspend, false),
 		Recorded:  map[string]protocol.Recorded{},
 	}

@@ -32,13 +32,29 @@ const (
 // large tells that the fleet is so large that not all of its workers can report every second.
 func (c *PipelineCoordinator) large() bool { return len(c.workers) > c.options.ReportsPerSecond }
 
-// idleInterval is between the reports of idle workers, 0 where there are none: in steps of half a
-// second, so that the coming of a worker does not rewrite the grant of every other.
+// idleInterval is between the reports of idle workers, 0 where there are none.
 func (c *PipelineCoordinator) idleInterval() time.Duration {
 	if !c.large() {
 		return 0
 	}
-	return max(protocol.LargeInterval, time.Duration(len(c.workers)*4/c.options.ReportsPerSecond)*time.Second/2)
+	return c.idleOf(len(c.workers))
+}
+
+// idleOf is the same of so many workers: in steps of half a second, so that the coming of a worker
+// does not rewrite the grant of every other.
+func (c *PipelineCoordinator) idleOf(workers int) time.Duration {
+	return max(protocol.LargeInterval, time.Duration(workers*4/c.options.ReportsPerSecond)*time.Second/2)
+}
+
+// expected counts the workers of all transfers once those are there that they are to have.
+func (c *PipelineCoordinator) expected() int {
+	n := 0
+	for _, t := range c.transfers {
+		if n += len(t.workers); !t.removed && !t.spec.Suspended {
+			n += max(0, t.spec.Workers-len(t.workers))
+		}
+	}
+	return n
 }
 
 // fastest is between the reports of active workers where they report as often as the budget allows.
@@ -66,6 +82,9 @@ func (c *PipelineCoordinator) stretched() time.Duration {
 func (w *worker) terms() lease.Terms {
 	t := w.transfer.terms
 	if idle := max(w.transfer.idle, t.BaseInterval); !w.active && !w.awaited && w.transfer.idle > 0 {
+		if w.unheard() { // its lease may be opened with it, long before the last of them has come
+			idle = max(idle, w.transfer.opening)
+		}
 		t.Interval, t.BaseInterval = idle, idle
 	}
 	if t.BaseInterval = max(t.BaseInterval, w.lease.Interval()); t.BaseInterval > w.transfer.terms.BaseInterval {

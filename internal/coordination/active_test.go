@@ -134,6 +134,37 @@ func TestALargeFleetIsLeasedByItsFirstReports(t *testing.T) {
 	}
 }
 
+// The leases of a large fleet are opened with the interval that its idle workers will have, whoever comes
+// first, so that none is written anew when the others come, and none of them reports sooner.
+func TestLeasesAreOpenedForTheWholeFleet(t *testing.T) {
+	f := newFixture(t, protocol.DefaultConfig())
+	spec := f.c.transfers[0].spec
+	spec.Workers = 1000
+	must(t, f.c.PutTransfer(f.now, spec))
+	opened := map[protocol.WorkerID]int64{}
+	for i := range 1000 {
+		f.c.AddWorker(f.now, protocol.WorkerID(fmt.Sprintf("%04d", i)), "t", 100)
+		if i%100 != 99 {
+			continue
+		}
+		f.tick()
+		for id, g := range f.grants {
+			if !g.Opens() {
+				continue
+			}
+			if first, known := opened[id]; known && g.Sequence != first {
+				t.Fatalf("with %d workers the grant of %s is written anew", i+1, id)
+			}
+			if opened[id] = g.Sequence; g.ReportInterval != 40*time.Second {
+				t.Fatalf("with %d workers the lease of %s is opened for reports every %v, want 40 s", i+1, id, g.ReportInterval)
+			}
+		}
+	}
+	if len(opened) < 900 {
+		t.Errorf("the leases of %d workers were opened, want those of all but some", len(opened))
+	}
+}
+
 // Where those that are awaited do not come, others send.
 func TestAwaitedWorkersThatDoNotComeAreReplaced(t *testing.T) {
 	f := newFixture(t, protocol.DefaultConfig())

@@ -14,10 +14,10 @@ import (
 // transfers that hold leases counts. Those without, whatever they ask for, count for
 // nothing.
 func (c *PipelineCoordinator) configure() {
-	idle, stretched := c.idleInterval(), c.stretched()
+	idle, opening, stretched := c.idleInterval(), c.idleOf(c.expected()), c.stretched()
 	law, live := c.law()
 	for _, t := range c.transfers {
-		t.idle = idle
+		t.idle, t.opening = idle, opening
 		t.terms.BaseInterval, t.terms.Duration = t.spec.Config.UpdateInterval, t.spec.Config.LeaseDuration
 		if live {
 			t.terms.BaseInterval, t.terms.Duration = min(t.terms.BaseInterval, law.UpdateInterval), min(t.terms.Duration, law.LeaseDuration)

@@ -29,8 +29,10 @@ type transfer struct {
 
 	terms lease.Terms   // of the leases of its active workers
 	idle  time.Duration // between the reports of the others; 0 where all are active
-	share fairshare.Transfer
-	work  *schedule.TransferScheduler
+	// opening is what idle will be once all workers are there that the transfers are to have.
+	opening time.Duration
+	share   fairshare.Transfer
+	work    *schedule.TransferScheduler
 }
 
 // register finds or makes a prefix.

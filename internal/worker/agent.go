@@ -36,10 +36,10 @@ const (
 	readPending = 1500 * time.Millisecond
 	pendingPart = 8
 	// The first report into a lease that it opens is spread over openingPart of the interval, and
-	// openingMost at most: a thousand workers that begin together then send 125 a second, and those that
+	// openingMost at most: a thousand workers that begin together then send 143 a second, and those that
 	// are waited for are answered soon.
 	openingPart = 5
-	openingMost = 8 * time.Second
+	openingMost = 7 * time.Second
 	// readAgainMost bounds the pause after reads that failed or took long.
 	readAgainMost = 5 * time.Second
 	// A worker rests restAfterRead times as long as its last read took, so that a fleet that waits

@@ -32,6 +32,8 @@ type Transfer struct {
 	// Share is what a policy gives the tenant.
 	Share  TenantShare
 	Config Config
+	// Workers is how many it is to have, 0 where that is not known.
+	Workers int
 	// Suspended transfers hold no windows and are assigned nothing.
 	Suspended bool
 	// Recorded is what an earlier leader has recorded, by prefix. It is used when the
