@@ -2,6 +2,8 @@ package v1alpha1
 
 // CoordinationStatus is the state of the destination's congestion control, which all
 // transfers to the same bucket share.
+//
+// +structType=atomic
 type CoordinationStatus struct {
 	// domain is the endpoint and bucket that are controlled together.
 	// +optional

@@ -3,6 +3,8 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // SendingStatus is what the workers have sent over time. It becomes part of the report of the run.
+//
+// +structType=atomic
 type SendingStatus struct {
 	// startTime is when counting began: soon after the workers were asked for, later where an
 	// earlier release had begun the transfer.

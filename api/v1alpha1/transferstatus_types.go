@@ -80,6 +80,8 @@ type ArchiveTransferStatus struct {
 }
 
 // Progress counts planned, archived, failed and skipped files.
+//
+// +structType=atomic
 type Progress struct {
 	// planning is Running while the source is still being listed, then Complete.
 	// +optional
@@ -142,6 +144,8 @@ type Progress struct {
 }
 
 // PrefixStatus is the progress and performance of one prefix.
+//
+// +structType=atomic
 type PrefixStatus struct {
 	// name of the prefix, without the destination's base prefix.
 	// +required
@@ -156,13 +160,17 @@ type PrefixStatus struct {
 	Archives *int64 `json:"archives,omitempty"`
 
 	// finishedArchives lists the numbers of the finished archives as ranges, such as
-	// "0-41,43-99".
+	// "0-41,43-99". Where those of all prefixes would take more than 4 KiB it is "packed,"
+	// and digits of base64 for URLs, six bits each: one bit that is 1 if archive 0 is
+	// finished, then the lengths of the runs of finished and of other archives, by turns, up to
+	// the last finished one, each as an Elias gamma code, and zeros that fill the last digit.
+	// "packed,gqg5" is "0-41,43-99".
 	// +optional
 	// +kubebuilder:validation:MaxLength=65536
 	FinishedArchives *string `json:"finishedArchives,omitempty"`
 
 	// exhaustedArchives counts the finished archives that used up their attempts. Their
-	// files count as failed once everything else of the prefix has finished.
+	// files count as failed once everything else of the prefix has finished. Absent for none.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100000000
@@ -176,11 +184,11 @@ type PrefixStatus struct {
 	// +optional
 	Done *Tally `json:"done,omitempty"`
 
-	// failed counts the files that could not be archived.
+	// failed counts the files that could not be archived. Absent for none.
 	// +optional
 	Failed *Tally `json:"failed,omitempty"`
 
-	// skipped counts the entries that are not archived.
+	// skipped counts the entries that are not archived. Absent for none.
 	// +optional
 	Skipped *Tally `json:"skipped,omitempty"`
 

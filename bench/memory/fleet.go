@@ -116,10 +116,7 @@ func (f *fleet) work(lease *v1alpha1.PrefixLease) {
 // record writes the status of the transfer, as it comes back from the API.
 func (f *fleet) record() error {
 	progress := f.core.Progress(f.id())
-	f.transfer.Status.Progress, f.transfer.Status.Prefixes = convert.Progress(progress), nil
-	for _, p := range progress.Prefixes {
-		f.transfer.Status.Prefixes = append(f.transfer.Status.Prefixes, convert.PrefixStatus(p))
-	}
+	f.transfer.Status.Progress, f.transfer.Status.Prefixes = convert.Progress(progress), convert.PrefixStatuses(progress.Prefixes)
 	f.copies = append(f.copies, f.transfer.DeepCopy())
 	return decoded(f.transfer)
 }

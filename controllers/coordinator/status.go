@@ -31,9 +31,8 @@ const (
 func (d *domain) status(now time.Time, m *member, c *claim, snapshot protocol.Snapshot) v1alpha1.ArchiveTransferStatus {
 	id := protocol.TransferID(m.transfer.UID)
 	progress := d.core.Progress(id)
-	s := v1alpha1.ArchiveTransferStatus{ChecksumAlgorithm: c.checksum, Progress: convert.Progress(progress)}
-	for _, p := range progress.Prefixes {
-		s.Prefixes = append(s.Prefixes, convert.PrefixStatus(p))
+	s := v1alpha1.ArchiveTransferStatus{
+		ChecksumAlgorithm: c.checksum, Progress: convert.Progress(progress), Prefixes: convert.PrefixStatuses(progress.Prefixes),
 	}
 	s.Failures = failures(c, progress)
 	s.Sending = c.sending.status(c.reported(m))

@@ -120,7 +120,7 @@ func prefixes(archives int64, finished protocol.Ranges, done int64) []protocol.P
 // A manager that starts anew must count on from what the one before recorded.
 func TestRecordedSurvivesTheAPI(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		count := rapid.Int64Range(0, protocol.MaxPlannedBytes)
+		count := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, protocol.MaxPlannedBytes))
 		want := protocol.PrefixProgress{
 			Prefix:  "a",
 			Planned: protocol.Planned{Archives: count.Draw(t, "archives"), Files: count.Draw(t, "files"), Bytes: count.Draw(t, "bytes")},
@@ -131,13 +131,15 @@ func TestRecordedSurvivesTheAPI(t *testing.T) {
 		for range rapid.IntRange(0, 20).Draw(t, "finished") {
 			want.Finished.Add(rapid.Int64Range(0, 40).Draw(t, "number"))
 		}
+		for i := range rapid.SampledFrom([]int64{0, 1000}).Draw(t, "finished of many") {
+			want.Finished.Add(100_000 + 2*i)
+		}
 		at := &v1alpha1.ArchiveTransfer{}
-		encoded, err := json.Marshal(PrefixStatus(want))
+		encoded, err := json.Marshal(PrefixStatuses([]protocol.PrefixProgress{want}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		at.Status.Prefixes = make([]v1alpha1.PrefixStatus, 1)
-		if err := json.Unmarshal(encoded, &at.Status.Prefixes[0]); err != nil {
+		if err := json.Unmarshal(encoded, &at.Status.Prefixes); err != nil {
 			t.Fatal(err)
 		}
 		got, err := Transfer(workload.Of(at))
@@ -149,6 +151,24 @@ func TestRecordedSurvivesTheAPI(t *testing.T) {
 			t.Errorf("what is recorded changed on its way through the API (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// What the ranges of all prefixes take together says which form is written: few as every release reads
+// them, many in fewer bytes.
+func TestManyRangesArePacked(t *testing.T) {
+	for _, ranges := range []int64{1, 250, 400} {
+		prefixes := make([]protocol.PrefixProgress, 2)
+		for i := range ranges {
+			prefixes[0].Finished.Add(100_000 + 2*i)
+			prefixes[1].Finished.Add(100_000 + 2*i)
+		}
+		for _, p := range PrefixStatuses(prefixes) {
+			_, err := protocol.ParseRanges(*p.FinishedArchives)
+			if packed := err != nil; packed != (ranges > 250) {
+				t.Errorf("twice %d ranges are written as %.40s: packed %t", ranges, *p.FinishedArchives, packed)
+			}
+		}
+	}
 }
 
 // What was not measured is absent, not 0.

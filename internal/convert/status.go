@@ -14,17 +14,36 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// PrefixStatus writes the progress of a prefix. Transfer reads it back, for a new leader.
-func PrefixStatus(p protocol.PrefixProgress) v1alpha1.PrefixStatus {
+// plainRecord is how long the finished archives of a transfer may be as plain ranges, in bytes.
+// Those of fleets of a hundred workers are shorter, and a release that knows no others reads them.
+const plainRecord = 4 << 10
+
+// PrefixStatuses writes the progress of the prefixes. Transfer reads it back, for a new leader.
+func PrefixStatuses(prefixes []protocol.PrefixProgress) []v1alpha1.PrefixStatus {
+	out, plain := make([]v1alpha1.PrefixStatus, 0, len(prefixes)), 0
+	for _, p := range prefixes {
+		finished := p.Finished.String()
+		plain += len(finished)
+		out = append(out, prefixStatus(p, finished))
+	}
+	if plain > plainRecord {
+		for i, p := range prefixes {
+			out[i].FinishedArchives = ptr.To(p.Finished.Packed())
+		}
+	}
+	return out
+}
+
+func prefixStatus(p protocol.PrefixProgress, finished string) v1alpha1.PrefixStatus {
 	return v1alpha1.PrefixStatus{
 		Name:                   p.Prefix,
 		Archives:               ptr.To(p.Planned.Archives),
-		FinishedArchives:       ptr.To(p.Finished.String()),
-		ExhaustedArchives:      ptr.To(p.Exhausted),
+		FinishedArchives:       &finished,
+		ExhaustedArchives:      optional(p.Exhausted),
 		Planned:                Tally(protocol.Tally{Files: p.Planned.Files, Bytes: p.Planned.Bytes}),
 		Done:                   Tally(p.Done),
-		Failed:                 Tally(p.Failed),
-		Skipped:                Tally(p.Skipped),
+		Failed:                 optionalTally(p.Failed),
+		Skipped:                optionalTally(p.Skipped),
 		Window:                 ptr.To(int32Of(p.Window)),
 		MilliRequestsPerSecond: ptr.To(milli(p.Rate)),
 		BytesPerSecond:         ptr.To(whole(p.Throughput)),
@@ -32,6 +51,23 @@ func PrefixStatus(p protocol.PrefixProgress) v1alpha1.PrefixStatus {
 		ServiceP99Microseconds: ptr.To(p.ServiceP99.Microseconds()),
 		ThrottledPerMille:      ptr.To(int32Of(int(whole(math.Min(p.ThrottledShare, 1) * 1000)))),
 	}
+}
+
+// optional leaves out a zero, for which an absent value stands.
+func optional[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// optionalTally likewise.
+func optionalTally(t protocol.Tally) *v1alpha1.Tally {
+	if t == (protocol.Tally{}) {
+		return nil
+	}
+	return Tally(t)
 }
 
 // Values of status.progress.planning.

@@ -79,9 +79,9 @@ func Validate(at *workload.Workload) error {
 	return t.Validate()
 }
 
-// recorded reads what PrefixStatus has written of a prefix.
+// recorded reads what PrefixStatuses has written of a prefix.
 func recorded(p v1alpha1.PrefixStatus) (protocol.Recorded, error) {
-	finished, err := protocol.ParseRanges(ptr.Deref(p.FinishedArchives, ""))
+	finished, err := protocol.ParseRecord(ptr.Deref(p.FinishedArchives, ""))
 	planned := TallyFrom(p.Planned)
 	return protocol.Recorded{
 		Planned: protocol.Planned{

@@ -92,9 +92,7 @@ func objects(s *sim.Scenario, x sim.Sight) Run {
 		// Where there is more than can be sent, the plan is made as it is sent.
 		progress.Planned = true
 		status.Progress = convert.Progress(progress)
-		for _, p := range progress.Prefixes {
-			status.Prefixes = append(status.Prefixes, convert.PrefixStatus(p))
-		}
+		status.Prefixes = convert.PrefixStatuses(progress.Prefixes)
 		status.Coordination = convert.Coordination(progress, x.Snapshot, x.Metrics, x.Decision)
 		if x.Limits.Suspended {
 			status.Coordination.LimitedBy, status.Coordination.Reason = v1alpha1.LimitPolicy, v1alpha1.ReasonPolicySuspended

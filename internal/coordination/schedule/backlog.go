@@ -20,6 +20,8 @@ type backlog struct {
 	// those of them that a worker may have begun.
 	reserved       int64
 	back, doubtful protocol.Ranges
+	// untouched are those in reserves and those that came back from there.
+	untouched protocol.Ranges
 
 	// frontier is above every number that was ever handed out, of which ended are finished.
 	frontier, ended int64
@@ -72,9 +74,9 @@ func (b *backlog) withhold(n int64) bool {
 	return true
 }
 
-// first gives the first of the range that may be handed out: beyond the frontier no
-// more than most archives are under way at once.
-func (b *backlog) first(most int64) (archive, bool) {
+// first gives the first of the range that may be handed out: beyond the frontier only where
+// one more may be under way.
+func (b *backlog) first(oneMore bool) (archive, bool) {
 	n, ok := b.back.First()
 	if !ok {
 		if b.fresh == 0 {
@@ -82,7 +84,7 @@ func (b *backlog) first(most int64) (archive, bool) {
 		}
 		b.next = b.apart.AbsentFrom(b.next)
 		n = b.next
-		if n >= b.frontier && b.underWay() >= most {
+		if n >= b.frontier && !oneMore {
 			return archive{}, false
 		}
 	}
@@ -97,16 +99,17 @@ func (b *backlog) first(most int64) (archive, bool) {
 func (b *backlog) underWay() int64 { return b.frontier - b.ended - b.reserved - b.back.Count() }
 
 // reserve takes at most so many archives out of the range, consecutive and never begun.
-func (b *backlog) reserve(most, count int64) (first, last int64, ok bool) {
+func (b *backlog) reserve(count int64) (first, last int64, ok bool) {
 	b.next = b.apart.AbsentFrom(b.next)
 	first = b.next
 	last = min(first+count, b.limit, b.apart.PresentFrom(first)) - 1
-	if b.fresh == 0 || first < b.begun || last < first || b.underWay() >= most/2 {
+	if b.fresh == 0 || first < b.begun || last < first {
 		return 0, 0, false
 	}
 	n := last - first + 1
 	b.next, b.fresh, b.reserved = last+1, b.fresh-n, b.reserved+n
 	b.frontier = max(b.frontier, b.next)
+	b.untouched.AddRange(first, last)
 	return first, last, true
 }
 
@@ -122,8 +125,8 @@ func (b *backlog) unreserve(r protocol.Ranges, doubtful bool) {
 }
 
 // peek gives the archive that is first in turn.
-func (b *backlog) peek(most int64) (archive, bool) {
-	a, ok := b.first(most)
+func (b *backlog) peek(oneMore bool) (archive, bool) {
+	a, ok := b.first(oneMore)
 	if b.queue.count() == 0 {
 		return a, ok
 	}
@@ -135,8 +138,8 @@ func (b *backlog) peek(most int64) (archive, bool) {
 
 // take removes the archive that is first in turn, or the longest, and tells whether it
 // is the first.
-func (b *backlog) take(most int64, longest bool) (a archive, first, ok bool) {
-	front, inRange := b.first(most)
+func (b *backlog) take(oneMore, longest bool) (a archive, first, ok bool) {
+	front, inRange := b.first(oneMore)
 	if b.queue.count() == 0 {
 		if inRange {
 			b.draw()
@@ -159,8 +162,7 @@ func (b *backlog) take(most int64, longest bool) (a archive, first, ok bool) {
 // draw takes the first archive out of the range.
 func (b *backlog) draw() {
 	if n, ok := b.back.First(); ok {
-		b.back.Remove(n)
-		b.doubtful.Remove(n)
+		b.dropBack(n)
 		return
 	}
 	b.next++
@@ -171,5 +173,5 @@ func (b *backlog) draw() {
 // dropBack takes out an archive that came back from a reserve; false if it is not there.
 func (b *backlog) dropBack(number int64) bool {
 	b.doubtful.Remove(number)
-	return b.back.Remove(number)
+	return b.back.Remove(number) && b.untouched.Remove(number)
 }

@@ -11,7 +11,7 @@ import (
 // Each factor decides where the others are alike, and the best of all scores 1.
 func TestScore(t *testing.T) {
 	base := func() *Holdings {
-		tr := &TransferScheduler{Config: protocol.DefaultConfig(), drain: 100}
+		tr := &TransferScheduler{Config: protocol.DefaultConfig(), drain: 100, sharing: 1, record: record{underWay: 1000}}
 		l := &Prefix{transfer: tr, drain: 100, sharing: 1}
 		l.backlog.plan(protocol.Planned{Archives: 100, Files: 100, Bytes: 100})
 		return &Holdings{prefix: l, Window: 10, worker: &Worker{transfer: tr, serves: 1, granting: 10}}

@@ -69,7 +69,7 @@ func (c *Holdings) depth() int {
 		workers = 1 // nobody to leave any to
 	}
 	fair := (c.prefix.Remaining() + workers - 1) / workers
-	most := int(c.prefix.transfer.mostUnfinished()) / c.prefix.sharing
+	most := c.prefix.transfer.record.underWay / c.prefix.transfer.sharing
 	return min(c.ahead(), max(1, min(fair, most)))
 }
 

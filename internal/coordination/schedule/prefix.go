@@ -116,7 +116,7 @@ type holding struct {
 func (l *Prefix) Queued() int { return l.backlog.count() }
 
 // next gives the archive that is first in turn, if one can be handed out now.
-func (l *Prefix) next() (archive, bool) { return l.backlog.peek(l.transfer.mostUnfinished()) }
+func (l *Prefix) next() (archive, bool) { return l.backlog.peek(l.admits()) }
 
 func (l *Prefix) available() bool {
 	_, ok := l.next()
@@ -140,7 +140,9 @@ func (l *Prefix) Restore(r protocol.Recorded) {
 // among the last few, the longest.
 func (l *Prefix) take() (archive, bool) {
 	tail := l.Queued() <= l.transfer.tail() && l.passed < maxTail
-	a, first, ok := l.backlog.take(l.transfer.mostUnfinished(), tail)
+	before := l.backlog.underWay()
+	a, first, ok := l.backlog.take(l.admits(), tail)
+	l.transfer.record.free -= archiveBits * (l.backlog.underWay() - before)
 	l.passed++
 	if first {
 		l.passed = 0

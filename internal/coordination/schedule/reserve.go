@@ -13,6 +13,8 @@ const (
 	largestReserve = 1 << 20
 	// reserveRuns bounds the runs of consecutive numbers of one reserve.
 	reserveRuns = 4
+	// reserveBits is what a run of largestReserve takes in the record.
+	reserveBits = 41
 )
 
 // returned are archives that no grant names any more as a worker's reserve, since recall; it
@@ -37,14 +39,14 @@ func (c *Holdings) sizeReserve() {
 	l := c.prefix
 	have := c.reserve.Count()
 	fair := (l.backlog.fresh + l.backlog.reserved) / int64(2*max(1, l.sharing))
-	if c.Window == 0 || fair < 2*int64(l.transfer.Config.PipelineDepth) {
+	if c.Window == 0 || fair < 2*int64(l.transfer.Config.PipelineDepth) || l.transfer.record.free < 0 {
 		fair = 0
 	}
 	switch want := min(fair*3/4, c.hourly()); {
 	case have > fair: // it was less than three quarters, and the rest has been sent
 		c.giveUp(c.reserve.CutLast(fair / 2))
 	case 2*have < want && c.reserve.Spans() < reserveRuns:
-		if first, last, ok := l.backlog.reserve(l.transfer.mostUnfinished(), want-have); ok {
+		if first, last, ok := l.reserve(want - have); ok {
 			c.reserve.AddRange(first, last)
 		}
 	}
@@ -110,6 +112,7 @@ func (c *Holdings) takeReserved(number int64) bool {
 	if taken {
 		c.coasted = true
 		c.prefix.backlog.reserved--
+		c.prefix.backlog.untouched.Remove(number)
 	}
 	return taken
 }
@@ -141,6 +144,7 @@ func (c *Holdings) AdoptReserve(numbers protocol.Ranges) {
 			if !c.prefix.finished.Contains(n) && c.prefix.held[n] == nil && c.prefix.backlog.withhold(n) {
 				c.reserve.Add(n)
 				c.prefix.backlog.reserved++
+				c.prefix.backlog.untouched.Add(n)
 			}
 		}
 	}

@@ -90,7 +90,10 @@ func TestReservesAreGivenBack(t *testing.T) {
 		if got := l.backlog.back.Count(); got != reserved || l.backlog.reserved != 0 {
 			t.Errorf("%d archives are queued, %d reserved, want %d and 0", got, l.backlog.reserved, reserved)
 		}
-		if a, ok := l.backlog.first(1000); !ok || a.attempts > 0 != coasted {
+		if got := l.backlog.untouched.Count(); got != reserved {
+			t.Errorf("%d archives count as runs that nobody began, want %d", got, reserved)
+		}
+		if a, ok := l.backlog.first(true); !ok || a.attempts > 0 != coasted {
 			t.Errorf("the next archive is %+v after a worker had it as a reserve, coasting %v", a, coasted)
 		}
 	}
@@ -113,6 +116,9 @@ func TestReservesAreAdopted(t *testing.T) {
 	}
 	if all[0].reserve.Count() != 0 || l.Remaining() != 99 {
 		t.Errorf("%d adopted twice, %d remain, want 0 and 99", all[0].reserve.Count(), l.Remaining())
+	}
+	if got := l.backlog.untouched.String(); got != "10-11,14-19,95-99" {
+		t.Errorf("the runs that nobody began are %q", got)
 	}
 	all[1].worker.Release(false)
 	if a, ok := l.next(); !ok || a.number != 10 || a.attempts != 1 || l.Remaining() != 99 {

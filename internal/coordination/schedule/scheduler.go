@@ -9,14 +9,6 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// What is recorded of the finished archives stays within these bounds, in bytes: the
-// ranges of one prefix, those of all, and one range, two numbers of eight digits.
-const (
-	maxRecordedPrefix = 64 << 10
-	maxRecordedAll    = 512 << 10
-	recordedRange     = 2*8 + 2
-)
-
 // TransferScheduler schedules one transfer: its prefixes, its queues, and its workers. The
 // caller sets the exported fields as they change.
 type TransferScheduler struct {
@@ -39,6 +31,9 @@ type TransferScheduler struct {
 	// forecast of this tick.
 	forecast forecast
 	drain    float64 // seconds until its slowest prefix is empty; 0 unknown
+
+	record  record // in this tick
+	sharing int    // windows that workers have on prefixes, likewise
 }
 
 // New gives the scheduler of a transfer.
@@ -76,6 +71,7 @@ func (t *TransferScheduler) Prepare() {
 			t.free = append(t.free, w)
 		}
 	}
+	t.measureRecord()
 	t.activate()
 	t.forecast = t.look()
 }
@@ -83,6 +79,7 @@ func (t *TransferScheduler) Prepare() {
 // Begin begins to assign: the holdings know their windows.
 func (t *TransferScheduler) Begin(now time.Time) {
 	t.measureDrains()
+	t.sharing = 0
 	for _, l := range t.prefixes {
 		l.sharing = 0
 		if !l.available() {
@@ -96,6 +93,7 @@ func (t *TransferScheduler) Begin(now time.Time) {
 			if c.Window > 0 {
 				c.prefix.sharing++
 				w.serves++
+				t.sharing++
 			}
 		}
 	}
@@ -146,13 +144,6 @@ func (t *TransferScheduler) activate() {
 			active++
 		}
 	}
-}
-
-// mostUnfinished is how many archives of a prefix may be under way at once: between two
-// ranges of finished archives there is an unfinished one, so that there are no more
-// ranges than can be recorded, in whatever order archives end.
-func (t *TransferScheduler) mostUnfinished() int64 {
-	return int64(min(maxRecordedPrefix, maxRecordedAll/max(1, len(t.prefixes)))/recordedRange - 1)
 }
 
 // CheckPlan returns why a plan cannot follow the one that is known.
