@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,7 +30,9 @@ type Lab struct {
 	ledger  *ledger
 	link    *link
 	dice    *dice
-	current atomic.Pointer[setting]
+	// changing is held by who changes the conditions.
+	changing sync.Mutex
+	current  atomic.Pointer[setting]
 }
 
 // setting is the conditions in force.
@@ -49,9 +52,21 @@ func New(o Options) *Lab {
 	return l
 }
 
-// Set replaces all conditions for requests to come. Blackouts end at once. It must not be
-// called by several goroutines at a time.
+// Set replaces all conditions for requests to come. Blackouts end at once.
 func (l *Lab) Set(c Conditions) {
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	l.set(c)
+}
+
+// Change replaces those conditions that are named; the others stay.
+func (l *Lab) Change(by Conditions) {
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	l.set(l.conditions().changed(by))
+}
+
+func (l *Lab) set(c Conditions) {
 	l.ledger.police(c.Partitions)
 	l.link.set(c.Bandwidth)
 	l.dice.arm(c.Faults)
@@ -65,8 +80,9 @@ func (l *Lab) Set(c Conditions) {
 // Stats returns what has been seen so far.
 func (l *Lab) Stats() Stats { return l.ledger.stats() }
 
-// Reset begins the statistics anew. Uploads that are open stay counted.
-func (l *Lab) Reset() { l.ledger.reset() }
+// Reset begins the statistics anew, and returns what has been seen until then. Uploads that are
+// open stay counted.
+func (l *Lab) Reset() Stats { return l.ledger.reset() }
 
 func (l *Lab) conditions() Conditions { return l.current.Load().Conditions }
 

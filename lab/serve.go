@@ -52,7 +52,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 
 // run changes the conditions by the schedule and returns when ctx or the server ends.
 func (l *Lab) run(ctx context.Context, served chan error) {
-	begun, conditions := time.Now(), l.plan.Conditions
+	begun := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for _, step := range l.plan.Schedule {
@@ -65,8 +65,7 @@ func (l *Lab) run(ctx context.Context, served chan error) {
 			served <- err
 			return
 		}
-		conditions = conditions.changed(step.Conditions)
-		l.Set(conditions)
+		l.Change(step.Conditions)
 	}
 	select {
 	case <-ctx.Done():

@@ -94,20 +94,25 @@ type partition struct {
 }
 
 func newLedger() *ledger {
-	l := &ledger{}
-	l.reset()
+	l := &ledger{uploads: map[string]string{}, waiting: map[string]time.Time{}}
+	l.start()
 	return l
 }
 
-func (l *ledger) reset() {
+// reset begins anew, and returns what has been seen until then.
+func (l *ledger) reset() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	seen := l.snapshot()
+	l.start()
+	return seen
+}
+
+// start begins to count. Requests in flight and open uploads stay counted.
+func (l *ledger) start() {
 	old := l.partitions
 	l.begun, l.changes = time.Now(), 0
 	l.partitions, l.operations, l.faults = map[string]*partition{}, map[string]int64{}, map[FaultKind]int64{}
-	if l.uploads == nil {
-		l.uploads, l.waiting = map[string]string{}, map[string]time.Time{}
-	}
 	for name, p := range old {
 		fresh := newPartition(name)
 		fresh.limiter, fresh.InFlight, fresh.MostInFlight = p.limiter, p.InFlight, p.InFlight
@@ -268,6 +273,10 @@ func (l *ledger) strike(kind FaultKind) {
 func (l *ledger) stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.snapshot()
+}
+
+func (l *ledger) snapshot() Stats {
 	s := Stats{
 		Seconds:    time.Since(l.begun).Seconds(),
 		Operations: maps.Clone(l.operations), Faults: maps.Clone(l.faults), Changes: l.changes,

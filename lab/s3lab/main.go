@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -50,7 +49,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("s3lab", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "address to serve on")
-	flags.StringVar(&o.stats, "stats", "", "address to serve statistics on, at /; POST /reset begins them anew")
+	flags.StringVar(&o.stats, "stats", "", "address to serve statistics on, or unix:PATH for a socket: GET /, POST /reset, POST /conditions")
 	flags.StringVar(&o.backend, "backend", "", "URL of the S3 server, or discard to take everything and keep nothing")
 	flags.StringVar(&o.keep, "keep", "", "pattern of the keys whose contents --backend discard keeps, such as data/.cargoship/")
 	flags.DurationVar(&o.glacier, "glacier", 0, "have all objects outside .cargoship/ in the class GLACIER: RestoreObject takes this long")
@@ -76,25 +75,6 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return 0
-}
-
-// bench is a lab and, if it is the server as well, that.
-type bench struct {
-	*lab.Lab
-	discard *lab.Discard
-}
-
-// stats adds to those of the lab what stands at the server, if it is ours.
-func (b bench) stats() any {
-	if b.discard == nil {
-		return b.Stats()
-	}
-	objects, bytes := b.discard.Objects()
-	return struct {
-		lab.Stats
-		Objects     int   `json:"objects"`
-		ObjectBytes int64 `json:"objectBytes"`
-	}{b.Stats(), objects, bytes}
 }
 
 // configure makes a lab of the options, which it finds all faults in that need no network.
@@ -162,11 +142,11 @@ func serve(ctx context.Context, o options, b bench, stdout, stderr io.Writer) er
 	}
 	group, running := errgroup.WithContext(ctx)
 	if o.stats != "" {
-		side, err := net.Listen("tcp", o.stats)
+		side, err := listenForStats(o.stats)
 		if err != nil {
 			return errors.Join(fmt.Errorf("listen for statistics: %w", err), on.Close())
 		}
-		_, _ = fmt.Fprintf(stderr, "s3lab: statistics at http://%s/\n", side.Addr())
+		_, _ = fmt.Fprintf(stderr, "s3lab: statistics at %s\n", urlOf(side.Addr()))
 		group.Go(func() error { return serveStats(running, side, b) })
 	}
 	_, _ = fmt.Fprintf(stderr, "s3lab: serving at %s://%s\n", scheme, on.Addr())
@@ -174,7 +154,7 @@ func serve(ctx context.Context, o options, b bench, stdout, stderr io.Writer) er
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return printStats(stdout, b)
+	return write(stdout, b.told(b.Stats()))
 }
 
 // secure returns the TLS configuration, nil for none.
@@ -192,30 +172,4 @@ func secure(o options) (*tls.Config, error) {
 		}
 	}
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
-}
-
-// serveStats serves statistics until ctx ends.
-func serveStats(ctx context.Context, on net.Listener, b bench) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = printStats(w, b) // A client that has gone away needs no answer.
-	})
-	mux.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) { b.Reset() })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // Serve returns whatever Close says.
-	defer stop()
-	if err := server.Serve(on); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve statistics: %w", err)
-	}
-	return nil
-}
-
-func printStats(w io.Writer, b bench) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(b.stats()); err != nil {
-		return fmt.Errorf("print the statistics: %w", err)
-	}
-	return nil
 }
