@@ -7,26 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
-	"cargoship.dev/operator/test/cluster/release"
 	"cargoship.dev/operator/test/cluster/sandbox"
 )
 
-const (
-	// leaderLease is what the managers' election is held by.
-	leaderLease = "cargoship-manager"
-	// Faults follow one another after between leastGap and mostGap.
-	leastGap, mostGap = 4 * time.Second, 12 * time.Second
-)
+// Faults follow one another after between leastGap and mostGap.
+const leastGap, mostGap = 4 * time.Second, 12 * time.Second
 
 // errNothing is the error of a fault that found nothing to hit.
 var errNothing = errors.New("there is none")
@@ -176,17 +168,9 @@ func (r *run) deleteWorker(ctx context.Context, _ string, pick int) error {
 
 // killLeader kills the manager that leads.
 func (r *run) killLeader(ctx context.Context, _ string, _ int) error {
-	var lease coordinationv1.Lease
-	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: release.System, Name: leaderLease}, &lease); err != nil {
+	leader, err := r.Leader(ctx)
+	if err != nil {
 		return err
 	}
-	name, _, _ := strings.Cut(ptr.Deref(lease.Spec.HolderIdentity, ""), "_")
-	if name == "" {
-		return fmt.Errorf("find the leader: %w", errNothing)
-	}
-	var pod corev1.Pod
-	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: release.System, Name: name}, &pod); err != nil {
-		return err
-	}
-	return r.Cluster.KillPod(string(pod.UID))
+	return r.Cluster.KillPod(string(leader.UID))
 }

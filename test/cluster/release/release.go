@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/test/cluster/sandbox"
 	"cargoship.dev/operator/test/kit/assets"
@@ -23,6 +28,8 @@ import (
 const (
 	// Release and System are the chart's release, and the namespace it is in.
 	Release, System = "cargoship", "cargoship-system"
+	// leaderLease is what the managers' election is held by.
+	leaderLease = "cargoship-manager"
 	// EnvCluster names another run directory than that of make cluster-up.
 	EnvCluster = "CARGOSHIP_CLUSTER"
 )
@@ -79,6 +86,23 @@ func (l *Deployment) Install(ctx context.Context, tag string, more ...string) er
 		"--set-string", fmt.Sprintf("podAnnotations.program=%x", sha256.Sum256(program))}
 	_, err = l.Run(ctx, append(args, more...)...)
 	return err
+}
+
+// Leader is the pod of the manager that leads, or led last.
+func (l *Deployment) Leader(ctx context.Context) (*corev1.Pod, error) {
+	var lease coordinationv1.Lease
+	if err := l.Client.Get(ctx, client.ObjectKey{Namespace: System, Name: leaderLease}, &lease); err != nil {
+		return nil, fmt.Errorf("find the leader: %w", err)
+	}
+	name, _, _ := strings.Cut(ptr.Deref(lease.Spec.HolderIdentity, ""), "_")
+	if name == "" {
+		return nil, errors.New("find the leader: nobody leads")
+	}
+	pod := &corev1.Pod{}
+	if err := l.Client.Get(ctx, client.ObjectKey{Namespace: System, Name: name}, pod); err != nil {
+		return nil, fmt.Errorf("find the leader: %w", err)
+	}
+	return pod, nil
 }
 
 // Run runs a command as the administrator of cluster and S3 server, and returns its
