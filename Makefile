@@ -83,11 +83,15 @@ cluster-down: ## Stop that cluster and clear what it left.
 
 .PHONY: test-e2e
 test-e2e: cluster-up bin/release bin/s3lab $(TOOLS)/helm $(TOOLS)/kustomize ## Install the chart and a release on that cluster and use the product as its users do.
-	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color -ginkgo.label-filter '!kueue' $(TESTFLAGS)
+	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color -ginkgo.label-filter '!kueue && !outage' $(TESTFLAGS)
 
 .PHONY: test-kueue
 test-kueue: cluster-up bin/release bin/s3lab $(TOOLS)/helm $(TOOLS)/kustomize $(TOOLS)/kueue/manager ## Have Kueue queue, admit and preempt transfers on that cluster.
 	cd test/e2e && go test -tags e2e -count=1 -timeout $(TEST_TIMEOUT) -ginkgo.v -ginkgo.no-color -ginkgo.label-filter kueue $(TESTFLAGS)
+
+.PHONY: test-outages
+test-outages: cluster-up bin/s3lab $(TOOLS)/helm ## Stop managers and API server for minutes while transfers run there, switch limits, docs/benchmarks/outages.md.
+	cd test/e2e && go test -tags e2e -count=1 -timeout 120m -ginkgo.v -ginkgo.no-color -ginkgo.label-filter outage $(TESTFLAGS) -args -page $(CURDIR)/docs/benchmarks/outages.md
 
 # How long to break things, after shares are compared, and what the faults are drawn from: make test-chaos MINUTES=3 SEED=7
 MINUTES ?= 10

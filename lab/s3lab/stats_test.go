@@ -57,9 +57,8 @@ func TestASocketServesStatisticsAndTakesConditions(t *testing.T) {
 	if got := put("open"); got != http.StatusServiceUnavailable {
 		t.Errorf("PUT beyond the rate: %d", got)
 	}
-	wantTwo := post("reset", "", http.StatusOK)
-	if !strings.Contains(wantTwo, `"requests": 2,`) || !strings.Contains(wantTwo, `"throttled": 1,`) {
-		t.Errorf("statistics until they were reset: %s", wantTwo)
+	if seen := post("reset", "", http.StatusOK); !strings.Contains(seen, `"requests": 2,`) || !strings.Contains(seen, `"throttled": 1,`) {
+		t.Errorf("statistics until they were reset: %s", seen)
 	}
 	for text, want := range map[string]string{"partitons: []": "no such field", "seed: 7": "no seed", "schedule: [{at: 1s}]": "no schedule"} {
 		if got := post("conditions", text, http.StatusBadRequest); !strings.Contains(got, want) {

@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,7 +29,9 @@ func (s *sum) add(o sum) {
 func (r *run) check(ctx context.Context, s *stream) (total sum) {
 	for _, at := range s.transfers {
 		tally, err := r.VerifyTransfer(ctx, at, s.dir, s.location(at))
-		if err != nil {
+		// The worker's own verification reads everything once more.
+		_, again := r.Read(ctx, "verify", s.location(at), "--read-back")
+		if err := errors.Join(err, again); err != nil {
 			r.t.Errorf("%s: %v", client.ObjectKeyFromObject(at), err)
 			continue
 		}

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -87,7 +86,8 @@ var _ = Describe("A claim that names a restore from Glacier", func() {
 		r := c.restoration()
 		ar := it.Restore(c.key.Namespace, c.key.Name, c.key.Name)
 		location := c.transfer(ctx).Spec.Destination.Location
-		location.Endpoint = glacier(ctx)
+		// A server that has all that is archived in an archive storage class.
+		location.Endpoint = startLab("--glacier", thawing.String()).endpoint
 		ar.Spec.From = v1alpha1.RestoreSource{Location: &location}
 		ar.Spec.To = v1alpha1.RestoreTarget{Populator: &v1alpha1.Populator{}}
 		ar.Spec.Thaw = &v1alpha1.Thaw{Tier: v1alpha1.ThawExpedited, Days: 1, MaxCost: ptr.To(resource.MustParse("5"))}
@@ -111,22 +111,6 @@ var _ = Describe("A claim that names a restore from Glacier", func() {
 		}).Should(BeTrue(), "the claim that was restored into is left over")
 	}, SpecTimeout(4*time.Minute))
 })
-
-// glacier puts a server in front of the one that pods reach, in the network of the cluster, which has all that
-// is archived in an archive storage class. It returns the URL that pods reach it by.
-func glacier(ctx SpecContext) string {
-	GinkgoHelper()
-	const address = "192.0.2.1:7072"
-	lab := exec.Command("nsenter", "--target", strconv.Itoa(it.Cluster.PID), "--net", "--", filepath.Join(it.Root, "bin", "s3lab"),
-		"--backend", "http://192.0.2.1:7070", "--listen", address, "--glacier", thawing.String())
-	lab.Stdout, lab.Stderr = GinkgoWriter, GinkgoWriter
-	Expect(lab.Start()).To(Succeed())
-	DeferCleanup(func() error {
-		_ = lab.Process.Signal(os.Interrupt) // Wait tells how it ended.
-		return lab.Wait()
-	})
-	return "http://" + address
-}
 
 // restoration makes the directory that a restore of the cargo is to write into.
 func (c *cargo) restoration() *restoration {
