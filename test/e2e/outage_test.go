@@ -87,7 +87,9 @@ var _ = Describe("A transfer of four workers", Label("outage"), func() {
 		By("stopping the API server")
 		DeferCleanup(func(ctx SpecContext) error { return it.Cluster.HealAll(ctx) })
 		Expect(it.Cluster.Stop(ctx, "kube-apiserver")).To(Succeed())
+		w.gone = time.Now()
 		away := w.during("without an API server", outageLength)
+		w.gone = time.Time{}
 		Expect(it.Cluster.Start("kube-apiserver")).To(Succeed())
 		// The one that led has ended and is started again by its kubelet, the other one has waited.
 		Eventually(func() int64 { return c.epoch(ctx) }).WithTimeout(6*time.Minute).Should(BeNumerically(">", epoch), "nobody leads")

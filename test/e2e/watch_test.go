@@ -39,6 +39,7 @@ type watch struct {
 	seen   []interval
 	grants map[string][]*granted // by lease, in order
 	last   time.Time             // when the last look at the leases began
+	gone   time.Time             // when the API server was stopped, zero if it was not
 }
 
 // interval is what the lab has seen from one look to the next.
@@ -52,8 +53,8 @@ type granted struct {
 	epoch, sequence int64
 	// window is how many requests it allows in flight.
 	window int64
-	// from and until bound the time in which the API held it; left is when its worker was known to act
-	// on a later one, zero if it was not.
+	// from and until bound the time in which the API held it, until being zero for the newest; left is when its
+	// worker was known to act on a later one, zero if it was not.
 	from, until, left time.Time
 }
 
@@ -117,11 +118,11 @@ func (w *watch) take(lease v1alpha1.PrefixLease, now time.Time) {
 	for _, p := range lease.Spec.Prefixes {
 		newest.window += int64(ptr.Deref(p.Window, 0))
 	}
-	if len(all) > 0 {
+	switch {
+	case len(all) == 0:
+		all = append(all, newest)
+	case all[len(all)-1].before(newest.epoch, newest.sequence):
 		all[len(all)-1].until = now
-	}
-	if len(all) == 0 || all[len(all)-1].before(newest.epoch, newest.sequence) {
-		newest.until = now
 		all = append(all, newest)
 	}
 	for _, g := range all {
@@ -139,11 +140,15 @@ func (g *granted) before(epoch, sequence int64) bool {
 // allows is the most that its worker might have in flight under the grant at some time of an interval: all of it
 // while the API held it within the last lease duration; then half, as the worker may be cut off; nothing once it acts on a
 // later one.
-func (g *granted) allows(from, to time.Time) int64 {
+func (g *granted) allows(from, to, gone time.Time) int64 {
+	until := g.until
+	if until.IsZero() {
+		until = gone
+	}
 	switch {
 	case to.Before(g.from), !g.left.IsZero() && from.After(g.left.Add(ending)):
 		return 0
-	case from.After(g.until.Add(leaseDuration + ending)):
+	case !until.IsZero() && from.After(until.Add(leaseDuration+ending)):
 		return max(g.window/2, min(g.window, 1))
 	}
 	return g.window
@@ -154,7 +159,7 @@ func (w *watch) allowed(from, to time.Time) (sum int64) {
 	for _, all := range w.grants {
 		most := int64(0)
 		for _, g := range all {
-			most = max(most, g.allows(from, to))
+			most = max(most, g.allows(from, to, w.gone))
 		}
 		sum += most
 	}
@@ -216,6 +221,9 @@ func (w *watch) measure(name, partition string, from, to time.Time) phase {
 		w.mu.Lock()
 		allowed := w.allowed(i.from, i.to)
 		w.mu.Unlock()
+		if over := of.MostInFlight - allowed; over > 0 {
+			GinkgoWriter.Printf("%s, after %.1f s: %d in flight, %d allowed\n", name, i.from.Sub(from).Seconds(), of.MostInFlight, allowed)
+		}
 		p.InFlight, p.Allowed, p.Over = max(p.InFlight, of.MostInFlight), min(p.Allowed, allowed), max(p.Over, of.MostInFlight-allowed)
 	}
 	p.Service = figures.NewSpread(service).Median
