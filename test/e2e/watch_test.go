@@ -22,8 +22,6 @@ import (
 const (
 	// lookEvery is the time between two looks at the lab, and at the leases.
 	lookEvery = 250 * time.Millisecond
-	// leaseDuration is how long a lease lasts by default.
-	leaseDuration = 20 * time.Second
 	// ending is how long requests may take to end that were in flight when a grant shrank.
 	ending = 2 * time.Second
 )
@@ -51,8 +49,9 @@ type interval struct {
 // granted is a grant of a worker.
 type granted struct {
 	epoch, sequence int64
-	// window is how many requests it allows in flight.
+	// window is how many requests it allows in flight, lease how long it holds.
 	window int64
+	lease  time.Duration
 	// from and until bound the time in which the API held it, until being zero for the newest; left is when its
 	// worker was known to act on a later one, zero if it was not.
 	from, until, left time.Time
@@ -114,7 +113,7 @@ func (w *watch) lookAtLeases(ctx context.Context) {
 // take takes in a lease that the API held now.
 func (w *watch) take(lease v1alpha1.PrefixLease, now time.Time) {
 	all := w.grants[lease.Name]
-	newest := &granted{epoch: lease.Spec.Epoch, sequence: lease.Spec.Sequence, from: w.last}
+	newest := &granted{epoch: lease.Spec.Epoch, sequence: lease.Spec.Sequence, lease: lease.Spec.LeaseDuration.Duration, from: w.last}
 	for _, p := range lease.Spec.Prefixes {
 		newest.window += int64(ptr.Deref(p.Window, 0))
 	}
@@ -148,7 +147,7 @@ func (g *granted) allows(from, to, gone time.Time) int64 {
 	switch {
 	case to.Before(g.from), !g.left.IsZero() && from.After(g.left.Add(ending)):
 		return 0
-	case !until.IsZero() && from.After(until.Add(leaseDuration+ending)):
+	case !until.IsZero() && from.After(until.Add(g.lease+ending)):
 		return max(g.window/2, min(g.window, 1))
 	}
 	return g.window
