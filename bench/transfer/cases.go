@@ -10,9 +10,12 @@ type condition struct {
 	requestsPerSecond float64
 }
 
+// plainHTTP is the condition in which nothing limits and nothing is encrypted.
+const plainHTTP = "http"
+
 func conditions() []condition {
 	return []condition{
-		{name: "http", about: "plain HTTP to a server that only counts; cargoship signs each body by its SHA-256"},
+		{name: plainHTTP, about: "plain HTTP to a server that only counts; cargoship signs each body by its SHA-256, but for the row *unsigned*"},
 		{name: "tls", about: "the same over TLS", tls: true},
 		{
 			name: "policer", about: "400 requests/s, 100 ms service time; medium is 1.3 s of work, about what finding that costs, 503s included",

@@ -124,7 +124,7 @@ func memory() string {
 func (b *bench) round(ctx context.Context, round int, s scenario) error {
 	for i := range b.tools {
 		t := b.tools[(i+round)%len(b.tools)]
-		if !b.only.MatchString(s.name()+":"+t.name) || round > 0 && b.excused(s, t) {
+		if t.only != "" && t.only != s.condition.name || !b.only.MatchString(s.name()+":"+t.name) || round > 0 && b.excused(s, t) {
 			continue
 		}
 		m, err := b.copyOnce(ctx, t, s)

@@ -84,6 +84,19 @@ func (r report) table(b *strings.Builder, s scenario) {
 			fmt.Fprintf(b, "| %s |\n", strings.Join(row(s, one, r.reference(one)), " | "))
 		}
 	}
+	r.likeForLike(b, s)
+}
+
+// likeForLike compares ours that signs no bodies with the AWS CRT, which signs none either.
+func (r report) likeForLike(b *strings.Builder, s scenario) {
+	unsigned, _ := r.find(s.name(), oursUnsigned)
+	crt, _ := r.find(s.name(), figures.CRTName)
+	if len(unsigned.Runs) == 0 || len(crt.Runs) == 0 || unsigned.problem() != "" || crt.problem() != "" {
+		return
+	}
+	wall, work := ratio(unsigned, crt, seconds), ratio(unsigned, crt, cpu)
+	fmt.Fprintf(b, "\nThe AWS CRT signs no body here. *%s* to it: wall %.2f (%.2f–%.2f), CPU %.2f (%.2f–%.2f).\n",
+		oursUnsigned, wall.Median, wall.Least, wall.Most, work.Median, work.Least, work.Most)
 }
 
 // reference returns what a result is compared with: ours, or where another build of it packs, ours that packs.

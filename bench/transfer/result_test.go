@@ -99,6 +99,21 @@ func TestOtherBuildsAreComparedWithOursThatPacksLikeThem(t *testing.T) {
 	}
 }
 
+func TestOursIsComparedUnsignedWithWhoSignsNothing(t *testing.T) {
+	r := newReport(1, 60e9)
+	r.Results = []result{
+		{"http/big", ours, runs(4)}, {"http/big", oursUnsigned, runs(1)}, {"http/big", figures.CRTName, runs(2)},
+		{"tls/big", ours, runs(4)}, {"tls/big", figures.CRTName, runs(2)},
+	}
+	var page strings.Builder
+	if err := r.writePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(page.String(), "to it: wall 0.50 (0.50–0.50)"); got != 1 {
+		t.Errorf("the page says it %d times, want once", got)
+	}
+}
+
 func TestPlot(t *testing.T) {
 	r := sample()
 	if got := r.relative("policer/small", "s5cmd"); got != 2 {

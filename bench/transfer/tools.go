@@ -20,6 +20,8 @@ const (
 	ours       = "cargoship"
 	packed     = ", packed"
 	oursPacked = ours + packed
+	// oursUnsigned leaves bodies out of signatures, as the AWS CRT does.
+	oursUnsigned = ours + ", unsigned"
 )
 
 const (
@@ -34,6 +36,8 @@ type tool struct {
 	name, path string
 	// packs: many files become one object.
 	packs bool
+	// only is the condition that it runs in; "" for all.
+	only string
 	// version prints what it says of itself.
 	version []string
 	// module is what it was built from, if its version is not in what it says.
@@ -103,7 +107,7 @@ func findTools(bin string, others builds) ([]tool, error) {
 	if len(others) > 0 {
 		all = append(all, others.tools()...)
 	} else {
-		all = append(all, s5cmd(bin), rclone(bin), mc(bin), juicefs(bin), awsCRT(), awsCLI(), s3cmd())
+		all = append(all, unsigned(cargoship(bin, false)), s5cmd(bin), rclone(bin), mc(bin), juicefs(bin), awsCRT(), awsCLI(), s3cmd())
 	}
 	for _, t := range all {
 		path, err := exec.LookPath(t.path)
@@ -158,6 +162,14 @@ func cargoship(bin string, packs bool) tool {
 		single := t.arguments
 		t.arguments = func(j job) []string { return append(single(j), "--packing", "tar") }
 	}
+	return t
+}
+
+// unsigned leaves bodies out of the signatures of ours, which makes a difference without TLS.
+func unsigned(t tool) tool {
+	signed := t.arguments
+	t.name, t.only = oursUnsigned, plainHTTP
+	t.arguments = func(j job) []string { return append(signed(j), "--unsigned-payload") }
 	return t
 }
 
