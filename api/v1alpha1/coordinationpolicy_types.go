@@ -14,8 +14,18 @@ type CoordinationPolicySpec struct {
 	// +optional
 	Match DestinationMatch `json:"match,omitzero"`
 
-	// limits bound what all transfers and restores do together at each destination. Where
-	// several are in force, the lowest of each kind holds.
+	// quotaKey names a quota above the bucket that the destinations use, such as that of a KMS
+	// key, an account or a link. All destinations with one key, of however many policies, are
+	// controlled as one: limits, shares and parameters of these policies then hold for all of
+	// them together. Absent means that each destination is controlled by itself.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be lower-case letters, digits and '-'"
+	QuotaKey string `json:"quotaKey,omitempty"`
+
+	// limits bound what all transfers and restores do together at each destination, or at all
+	// with the quota key. Where several are in force, the lowest of each kind holds.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -223,7 +233,8 @@ type CoordinationPolicyStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 
-	// inForce are the limits that hold now at each destination that the policy governs.
+	// inForce are the limits of the policy that hold now, at each destination that it governs or
+	// at all with its quota key together.
 	// +optional
 	InForce *LimitsInForce `json:"inForce,omitempty"`
 
@@ -234,6 +245,15 @@ type CoordinationPolicyStatus struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=640
 	Destinations []string `json:"destinations,omitempty"`
+
+	// controlledTogether lists the destinations in use that are controlled as one by the
+	// policy's quota key, also those that other policies with it govern, 64 at most.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=640
+	ControlledTogether []string `json:"controlledTogether,omitempty"`
 
 	// conditions are Ready, true while the policy is in force as it is written, and Suspended, true while
 	// a limit of zero is in force.
@@ -285,6 +305,7 @@ type LimitsInForce struct {
 // +kubebuilder:resource:scope=Cluster,shortName=cpol,categories=cargoship
 // +kubebuilder:printcolumn:name="Endpoint",type=string,JSONPath=`.spec.match.endpoint`
 // +kubebuilder:printcolumn:name="Bucket",type=string,JSONPath=`.spec.match.bucket`
+// +kubebuilder:printcolumn:name="Quota key",type=string,JSONPath=`.spec.quotaKey`
 // +kubebuilder:printcolumn:name="Bytes/s",type=string,JSONPath=`.status.inForce.bytesPerSecond`
 // +kubebuilder:printcolumn:name="Requests/s",type=integer,JSONPath=`.status.inForce.requestsPerSecond`
 // +kubebuilder:printcolumn:name="In flight",type=integer,JSONPath=`.status.inForce.requestsInFlight`

@@ -1,11 +1,12 @@
 package v1alpha1
 
 // CoordinationStatus is the state of the destination's congestion control, which all
-// transfers to the same bucket share.
+// transfers to the same bucket, or with the same quota key, share.
 //
 // +structType=atomic
 type CoordinationStatus struct {
-	// domain is the endpoint and bucket that are controlled together.
+	// domain is what is controlled together: an endpoint and bucket, or quota: and a quota key,
+	// with #read for what is read from there.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=640

@@ -6,7 +6,8 @@ import (
 
 // DestinationProfileSpec names the destination of a profile.
 type DestinationProfileSpec struct {
-	// domain is the endpoint and bucket that are controlled together.
+	// domain is what is controlled together: an endpoint and bucket, or quota: and a quota key,
+	// with #read for what is read from there.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=640
@@ -77,8 +78,8 @@ type DestinationProfileStatus struct {
 	UpdateTime *metav1.Time `json:"updateTime,omitempty"`
 }
 
-// DestinationProfile is what the manager has learned about one endpoint and bucket. Only
-// the manager creates and writes it. If it is deleted, it is created again while a transfer
+// DestinationProfile is what the manager has learned about one endpoint and bucket, or all
+// with one quota key. Only the manager creates and writes it. If it is deleted, it is created again while a transfer
 // runs, and the next leader starts learning from scratch.
 //
 // +kubebuilder:object:root=true

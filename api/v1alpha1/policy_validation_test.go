@@ -1,6 +1,8 @@
 package v1alpha1_test
 
 import (
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,6 +33,7 @@ var _ = Describe("CoordinationPolicy", func() {
 		"a whole day":                `{limits: [{name: day, requestsPerSecond: 5, schedule: {from: "00:00", to: "24:00"}}]}`,
 		"a zone that nobody knows":   `{limits: [{name: day, requestsPerSecond: 5, schedule: {from: "00:00", to: "24:00", timeZone: Europe/Atlantis}}]}`,
 		"a policy that only matches": `{match: {bucket: archive}}`,
+		"a quota key alone":          `{quotaKey: office-link}`,
 		"shares of namespaces":       `{namespaces: [{name: team-a, weight: 3}, {name: team-b, maxSharePercent: 10}, {name: guests, access: Denied}]}`,
 		"parameters of the law":      `{coordination: {updateInterval: 1s, leaseDuration: 30s, congestionSensitivityPercent: 0}}`,
 	} {
@@ -60,6 +63,10 @@ var _ = Describe("CoordinationPolicy", func() {
 		"more than all":          {`{namespaces: [{name: a, maxSharePercent: 101}]}`, "less than or equal to 100"},
 		"no parameter":           {`{coordination: {}}`, "should have at least 1 properties"},
 		"a lease of one report":  {`{coordination: {updateInterval: 5s, leaseDuration: 5s}}`, "at least three times"},
+		"an empty quota key":     {`{quotaKey: ""}`, "should be at least 1 chars long"},
+		"a domain as quota key":  {`{quotaKey: "s3.example.com/archive"}`, "must be lower-case letters"},
+		"a direction as a key":   {`{quotaKey: "link#read"}`, "must be lower-case letters"},
+		"an endless quota key":   {`{quotaKey: "` + strings.Repeat("k", 64) + `"}`, "may not be more than 63"},
 		"a path as a bucket":     {`{match: {bucket: "archive/photos"}}`, "must be a bucket name"},
 	} {
 		It("may not have "+name, func(ctx SpecContext) {

@@ -599,6 +599,11 @@ func (in *CoordinationPolicyStatus) DeepCopyInto(out *CoordinationPolicyStatus) 
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.ControlledTogether != nil {
+		in, out := &in.ControlledTogether, &out.ControlledTogether
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"k8s.io/client-go/tools/events"
@@ -17,8 +16,8 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/metrics"
-	"cargoship.dev/operator/internal/workload"
 )
 
 // heartbeat is how often the coordinator looks for domains that are due. It
@@ -61,7 +60,11 @@ type Coordinator struct {
 	// gathered is when the cluster was looked at last.
 	gathered time.Time
 	// policies are those of the last tick.
-	policies []v1alpha1.CoordinationPolicy
+	policies *convert.Policies
+	// led names the domain that led each destination in the last tick, by its own domain.
+	led map[string]string
+	// regrouped tells when domains were ended because destinations had moved to or from them.
+	regrouped map[string]time.Time
 	// retries is when what failed is tried again.
 	retries *flowcontrol.Backoff
 }
@@ -111,6 +114,7 @@ func (c *Coordinator) endDomains() {
 // grant of a former leader outlives this one's first.
 func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	c.domains, c.retries = map[string]*domain{}, c.newRetries()
+	c.led, c.regrouped = nil, map[string]time.Time{}
 	workloads, err := objects.ListWorkloads(ctx, c.APIReader)
 	if err != nil {
 		return fmt.Errorf("begin an epoch: %w", err)
@@ -150,13 +154,14 @@ func (c *Coordinator) Tick(ctx context.Context) error {
 		return nil
 	}
 	c.gathered = now
+	if err := c.gatherPolicies(ctx); err != nil {
+		return err
+	}
 	world, err := c.gather(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.gatherPolicies(ctx); err != nil {
-		return err
-	}
+	c.regroup(ctx, world)
 	var errs []error
 	for name, members := range world {
 		errs = append(errs, c.tickDomain(ctx, name, members))
@@ -165,6 +170,7 @@ func (c *Coordinator) Tick(ctx context.Context) error {
 		if _, there := world[name]; !there {
 			errs = append(errs, safely(func() error { c.close(name, d); return nil }))
 			delete(c.domains, name)
+			delete(c.regrouped, name)
 		}
 	}
 	c.retries.GC()
@@ -189,7 +195,7 @@ func (c *Coordinator) isDue(now time.Time) bool {
 // the API holds.
 func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*member) error {
 	key := "domain/" + name
-	if c.parked(key) {
+	if c.parked(key) || c.settling(name) {
 		return nil
 	}
 	var d *domain
@@ -206,10 +212,7 @@ func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*me
 	}
 	c.domains[name].end() // its successor adopts what stands, so nothing may come after
 	c.domains[name] = nil
-	waiting := make([]*workload.Workload, 0, len(members))
-	for _, m := range members {
-		waiting = append(waiting, m.transfer)
-	}
+	waiting := workloadsOf(members)
 	c.parkTransfers(ctx, key, "the coordination of "+name, err, waiting...)
 	c.Metrics.Parked(name, len(waiting))
 	return nil
@@ -231,8 +234,7 @@ func (c *Coordinator) domain(ctx context.Context, name string, members []*member
 	if d := c.domains[name]; d != nil {
 		return d, nil
 	}
-	atRest := !slices.ContainsFunc(members, func(m *member) bool { return len(m.leases) > 0 })
-	snapshot, err := c.readProfile(ctx, name, atRest)
+	snapshot, err := c.readProfile(ctx, name, members)
 	if err != nil {
 		return nil, fmt.Errorf("take control of %s: %w", name, err)
 	}

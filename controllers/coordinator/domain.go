@@ -19,7 +19,7 @@ import (
 	"cargoship.dev/operator/internal/tracing"
 )
 
-// domain is one endpoint and bucket under control.
+// domain is one endpoint and bucket under control, or all with one quota key, in one direction.
 type domain struct {
 	*Coordinator
 
@@ -38,8 +38,8 @@ type domain struct {
 	profile               profile
 	// limited is what a policy allows it.
 	limited protocol.Limits
-	// governing are the policies of its destination.
-	governing []*v1alpha1.CoordinationPolicy
+	// holding are the policies of its destination.
+	holding []*v1alpha1.CoordinationPolicy
 	// decision is that of the last round.
 	decision protocol.Decision
 }
@@ -101,7 +101,7 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 	defer span.End()
 	began := now
 	var errs []error
-	d.governing = convert.Governing(convert.Destination(d.name), d.policies)
+	d.holding = d.policies.Holding(workloadsOf(members))
 	for _, m := range members {
 		d.admit(ctx, now, m)
 		errs = append(errs, d.observe(ctx, now, m))

@@ -12,7 +12,6 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
-	"cargoship.dev/operator/internal/convert"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -24,6 +23,15 @@ type member struct {
 	leases   map[string]*v1alpha1.PrefixLease // by the UID of their pod
 	pods     map[string]*corev1.Pod           // workers only, by UID
 	stopped  bool                             // by the failure policy
+}
+
+// workloadsOf are the transfers of members.
+func workloadsOf(members []*member) []*workload.Workload {
+	all := make([]*workload.Workload, 0, len(members))
+	for _, m := range members {
+		all = append(all, m.transfer)
+	}
+	return all
 }
 
 // owners are transfers by the UID of what controls their objects.
@@ -43,7 +51,7 @@ func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) 
 		}
 		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
 		all[at.UID] = m
-		name := convert.DomainOf(at)
+		name := c.policies.Domain(at)
 		world[name] = append(world[name], m)
 	}
 	of, err := c.gatherPods(ctx, all)

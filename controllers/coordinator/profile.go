@@ -49,7 +49,9 @@ type profile struct {
 //
 // Where nobody holds a lease any more, nothing has to be learned of what others may be sending: a
 // leader begins anew, with what the destination is known for, as far as that can be trusted at its age.
-func (c *Coordinator) readProfile(ctx context.Context, domain string, atRest bool) (protocol.Snapshot, error) {
+// So it does where all leases are of later leaders than the one that left it: these led the destination
+// together with others.
+func (c *Coordinator) readProfile(ctx context.Context, domain string, members []*member) (protocol.Snapshot, error) {
 	p, err := objects.GetOrNil(ctx, c.APIReader, "", convert.ProfileName(domain), &v1alpha1.DestinationProfile{})
 	if err != nil || p == nil || p.Status.Snapshot == "" {
 		return protocol.Snapshot{}, err
@@ -73,10 +75,22 @@ func (c *Coordinator) readProfile(ctx context.Context, domain string, atRest boo
 		}
 		s.Known = ptr.To(s.Known.Aged(age))
 	}
-	if atRest {
+	if !holdGrantOf(members, ptr.Deref(p.Status.Epoch, 0)) {
 		s = s.AtRest()
 	}
 	return s, nil
+}
+
+// holdGrantOf tells that some worker holds a grant of the leader with that epoch, or one before.
+func holdGrantOf(members []*member, epoch int64) bool {
+	for _, m := range members {
+		for _, lease := range m.leases {
+			if lease.Spec.Epoch <= epoch {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // showKnown shows what a destination is known for.

@@ -62,7 +62,7 @@ func (r *Reconciler) gatherPrerequisites(ctx context.Context, at *workload.Workl
 	if err := r.Client.List(ctx, &policies); err != nil {
 		return p, fmt.Errorf("list CoordinationPolicies: %w", err)
 	}
-	_, p.deniedBy = convert.NamespaceShare(at.Namespace, convert.Governing(convert.Domain(at.Location), policies.Items))
+	p.deniedBy = convert.NewPolicies(policies.Items).DeniedBy(at)
 	err = gatherAccess(ctx, r.APIReader, at, &p)
 	return p, err
 }

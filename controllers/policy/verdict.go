@@ -28,7 +28,9 @@ type verdict struct {
 	policy       *v1alpha1.CoordinationPolicy
 	inForce      policy.InForce
 	destinations []string
+	together     []string // destinations that are controlled as one by its quota key
 	rivals       []string // that are as specific
+	disagreement string   // with another policy that has its quota key
 	invalid      error    // of a schedule
 }
 
@@ -38,6 +40,7 @@ func judge(now time.Time, policies []v1alpha1.CoordinationPolicy, destinations [
 	named := make([]policy.Named, len(policies))
 	index := map[string]int{}
 	alike := map[policy.Match][]string{}
+	together := map[string][]string{}
 	for i := range policies {
 		p := &policies[i]
 		named[i] = convert.PolicyMatch(p)
@@ -61,7 +64,14 @@ func judge(now time.Time, policies []v1alpha1.CoordinationPolicy, destinations [
 				v.contradict(rival.Name)
 			}
 		}
+		if key := policy.QuotaKey(chosen); key != "" {
+			together[key] = append(together[key], d)
+		}
 	}
+	for i := range all {
+		all[i].together = together[named[i].QuotaKey]
+	}
+	compare(all)
 	return all
 }
 
@@ -75,8 +85,9 @@ func (v *verdict) contradict(rival string) {
 func (v *verdict) status(now time.Time) v1alpha1.CoordinationPolicyStatus {
 	s := v1alpha1.CoordinationPolicyStatus{
 		ObservedGeneration: ptr.To(v.policy.Generation), InForce: v.limits(),
-		Destinations: v.destinations[:min(len(v.destinations), maxDestinations)],
-		Conditions:   slices.Clone(v.policy.Status.Conditions),
+		Destinations:       v.destinations[:min(len(v.destinations), maxDestinations)],
+		ControlledTogether: v.together[:min(len(v.together), maxDestinations)],
+		Conditions:         slices.Clone(v.policy.Status.Conditions),
 	}
 	second := metav1.NewTime(now.Truncate(time.Second))
 	s.InForce.Since = &second
@@ -92,6 +103,8 @@ func (v *verdict) status(now time.Time) v1alpha1.CoordinationPolicyStatus {
 		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonPoliciesContradict, fmt.Sprintf(
 			"as specific as %s: the lowest limits of all hold; name an endpoint or a bucket in one, or merge them",
 			strings.Join(v.rivals[:min(len(v.rivals), maxRivals)], ", ")))
+	case v.disagreement != "":
+		set(v1alpha1.ConditionReady, false, v1alpha1.ReasonPoliciesContradict, v.disagreement)
 	default:
 		set(v1alpha1.ConditionReady, true, v1alpha1.ReasonInForce, "the policy is in force as it is written")
 	}

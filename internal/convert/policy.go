@@ -12,7 +12,9 @@ import (
 
 // PolicyMatch reads which destinations a policy governs.
 func PolicyMatch(p *v1alpha1.CoordinationPolicy) policy.Named {
-	return policy.Named{Name: p.Name, Match: policy.Match{Endpoint: p.Spec.Match.Endpoint, Bucket: p.Spec.Match.Bucket}}
+	return policy.Named{
+		Name: p.Name, Match: policy.Match{Endpoint: p.Spec.Match.Endpoint, Bucket: p.Spec.Match.Bucket}, QuotaKey: p.Spec.QuotaKey,
+	}
 }
 
 // PolicyLimits reads the limits of a policy, in their order. One whose schedule cannot be read
@@ -60,40 +62,23 @@ func limitSchedule(s v1alpha1.LimitSchedule) (out policy.Schedule, err error) {
 	return out, err
 }
 
-// Governing gives the policies that govern a destination, by name.
-func Governing(destination string, all []v1alpha1.CoordinationPolicy) (governing []*v1alpha1.CoordinationPolicy) {
-	named, byName := make([]policy.Named, len(all)), map[string]*v1alpha1.CoordinationPolicy{}
-	for i := range all {
-		named[i] = PolicyMatch(&all[i])
-		byName[all[i].Name] = &all[i]
-	}
-	for _, p := range policy.Choose(destination, named) {
-		governing = append(governing, byName[p.Name])
-	}
-	return governing
-}
-
-// NamespaceShare finds what policies give a namespace, of those that govern a destination, the
-// first of which that names it counts.
-func NamespaceShare(namespace string, governing []*v1alpha1.CoordinationPolicy) (share protocol.TenantShare, deniedBy string) {
-	for _, p := range governing {
+// NamespaceShare finds what policies give a namespace, of those that hold for it: the first that
+// gives it any counts.
+func NamespaceShare(namespace string, holding []*v1alpha1.CoordinationPolicy) protocol.TenantShare {
+	for _, p := range holding {
 		for _, n := range p.Spec.Namespaces {
-			if n.Name != namespace {
-				continue
+			if n.Name == namespace && (n.Weight != 0 || n.MaxSharePercent != 0) {
+				return protocol.TenantShare{Weight: int(n.Weight), Most: float64(n.MaxSharePercent) / 100}
 			}
-			if n.Access == v1alpha1.AccessDenied {
-				deniedBy = p.Name
-			}
-			return protocol.TenantShare{Weight: int(n.Weight), Most: float64(n.MaxSharePercent) / 100}, deniedBy
 		}
 	}
-	return share, ""
+	return protocol.TenantShare{}
 }
 
 // ApplyLaw replaces the parameters of the law by those of the first policy that sets any. The
 // windows of a transfer that a policy governs are always controlled: fixed ones keep to no limit.
-func ApplyLaw(c *protocol.Config, governing []*v1alpha1.CoordinationPolicy) {
-	for _, p := range governing {
+func ApplyLaw(c *protocol.Config, holding []*v1alpha1.CoordinationPolicy) {
+	for _, p := range holding {
 		c.Uncoordinated = false
 		in := p.Spec.Coordination
 		if in == nil {

@@ -13,24 +13,34 @@ import (
 	"cargoship.dev/operator/internal/workload"
 )
 
-// Domain names what is controlled together beyond one transfer: a bucket of a server.
+// Domain names a bucket of a server, which is controlled by itself where no policy says otherwise.
 func Domain(l v1alpha1.Location) string { return endpoint.Domain(l.Endpoint, l.Region, l.Bucket) }
 
-// readDomain marks the domain of what reads: S3 limits reads and writes by rates of their
-// own, and they take different ways through the network, so each has its own controller. No
-// name of a bucket holds a '#'.
-const readDomain = "#read"
+const (
+	// readDomain marks the domain of what reads: S3 limits reads and writes by rates of their
+	// own, and they take different ways through the network, so each has its own controller. No
+	// name of a bucket holds a '#', nor does a quota key.
+	readDomain = "#read"
+	// quotaDomain begins the name of the domain of a quota key. Every name of a destination
+	// holds a '/', and no quota key does.
+	quotaDomain = "quota:"
+)
 
-// Destination is the bucket of a server that a domain reads from or writes to.
-func Destination(domain string) string { return strings.TrimSuffix(domain, readDomain) }
+// OwnDomain names the bucket that a workload writes to or reads from, in that direction: its domain
+// where no policy gives the bucket a quota key.
+func OwnDomain(w *workload.Workload) string { return directed(Domain(w.Location), w) }
 
-// DomainOf is the domain that a workload belongs to, by its bucket and direction.
-func DomainOf(w *workload.Workload) string {
+// directed names the domain of one direction.
+func directed(destination string, w *workload.Workload) string {
 	if w.Restore != nil {
-		return Domain(w.Location) + readDomain
+		return destination + readDomain
 	}
-	return Domain(w.Location)
+	return destination
 }
+
+// Destination is what a domain reads from or writes to: a bucket of a server, or all destinations
+// with one quota key.
+func Destination(domain string) string { return strings.TrimSuffix(domain, readDomain) }
 
 // ProfileName names the DestinationProfile of a domain: a readable beginning and a hash of
 // all of it.

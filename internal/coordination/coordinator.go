@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // PipelineCoordinator controls all transfers into one domain: an endpoint and a
-// bucket. It is not safe for concurrent use.
+// bucket, or several that share a quota. It is not safe for concurrent use.
 //
 // Observe processes reports as they come. Tick, called once per UpdateInterval, decides the
 // grants. The caller must record the finished archives that Progress returns before it

@@ -40,6 +40,8 @@ func (m Match) specificity() int {
 type Named struct {
 	Name string
 	Match
+	// QuotaKey is common to the destinations that are controlled as one; "" stands for none.
+	QuotaKey string
 }
 
 // Choose gives the policies that govern a destination as the most specific ones, by name. Where
@@ -59,6 +61,17 @@ func Choose(domain string, policies []Named) []Named {
 	}
 	slices.SortFunc(chosen, func(a, b Named) int { return cmp.Compare(a.Name, b.Name) })
 	return chosen
+}
+
+// QuotaKey is that of a destination by the policies that Choose gives for it: the first that has
+// one counts.
+func QuotaKey(chosen []Named) string {
+	for _, p := range chosen {
+		if p.QuotaKey != "" {
+			return p.QuotaKey
+		}
+	}
+	return ""
 }
 
 // Canonical is the same for matches of the same destinations, however their endpoints are
