@@ -40,7 +40,7 @@ const (
 
 var _ = Describe("A CoordinationPolicy", func() {
 	It("keeps its limits through a switch, with the next manager and without any", Label("outage"), func(ctx SpecContext) {
-		f := labWith("{}")
+		f := labWith(fmt.Sprintf("partitions: [{keys: %q, requestsPerSecond: 10000}]\n", filesPart))
 		c := furnish(ctx, 0, 0, 0)
 		c.fill(24_000, limitedSize)
 		begin := time.Now().Add(80 * time.Second).Truncate(time.Minute).Add(time.Minute)
@@ -90,7 +90,7 @@ var _ = Describe("A CoordinationPolicy", func() {
 		}
 		ended := time.Now()
 		expectLimited(kept)
-		all := w.measure("all", "", always, time.Now())
+		all := w.measure("all", filesPart, always, time.Now()) // A manifest is beside the window.
 		Expect(all.InFlight).To(BeNumerically("<=", inFlightLimit))
 		Expect(all.Over).To(BeZero(), "%v", all)
 
