@@ -61,6 +61,7 @@ func (x *worker) embellish(r *protocol.Report) {
 	}
 	if f.told == nil {
 		f.ever, f.told, elapsed = true, map[string]*protocol.PrefixCounters{}, 0
+		x.liars[r.Instance] = true
 	}
 	for i := range r.Prefixes {
 		p := &r.Prefixes[i]

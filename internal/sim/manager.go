@@ -231,7 +231,7 @@ func (m *manager) observe(now time.Time, p *pod) {
 	if err == nil {
 		m.fleet.check.observed(p.worker, r)
 	}
-	if err != nil && !errors.Is(err, coordination.ErrStaleReport) && !p.worker.fiction.ever {
+	if err != nil && !errors.Is(err, coordination.ErrStaleReport) && !p.worker.liars[r.Instance] {
 		m.fleet.check.violation("I3", "report %d of %s was refused: %v", r.Sequence, id, err)
 	}
 }

@@ -54,8 +54,9 @@ type worker struct {
 	drained               time.Duration // when it first reported that it is drained; 0 for not yet
 	retries               retryBudget
 	fiction               fiction
-	inForce               int         // windows in force while the lease holds
-	floorOn               *prefixWork // where the floor is; nil while the lease holds
+	liars                 map[string]bool // the processes that have lied, by instance
+	inForce               int             // windows in force while the lease holds
+	floorOn               *prefixWork     // where the floor is; nil while the lease holds
 	policy                policyPace
 	floored               int // requests in flight that were started after the lease had ended
 	free                  []*task
@@ -76,7 +77,7 @@ type finishedArchive struct {
 func newWorker(f *fleet, w *work, group *WorkerGroup, machine *host, name string) *worker {
 	x := &worker{
 		fleet: f, id: protocol.WorkerID(name), work: w, group: group,
-		host: machine, random: stream(f.seed, "worker "+name),
+		host: machine, random: stream(f.seed, "worker "+name), liars: map[string]bool{},
 	}
 	x.drift = (2*x.random.Float64() - 1) * float64(f.scenario.Messages.Drift)
 	x.reporting.act = func() { x.unlessHung(x.report) }
