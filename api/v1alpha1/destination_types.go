@@ -107,7 +107,7 @@ type Destination struct {
 
 	// payloadSigning says when the signature of a request covers the content of objects, for which
 	// each is read by SHA-256: WithoutTLS, where nothing else protects it on the way, or Never, which about
-	// halves the CPU of a transfer over plain HTTP and leaves it to the network that nobody alters what is sent.
+	// halves the CPU that large files take over plain HTTP and leaves it to the network that nobody alters what is sent.
 	// +optional
 	// +kubebuilder:default=WithoutTLS
 	PayloadSigning PayloadSigning `json:"payloadSigning,omitempty"`

@@ -41,7 +41,7 @@ func (a *askedFlags) add(flags *pflag.FlagSet, d *s3.Options) {
 	flags.StringVar(&d.KMSKeyID, "sse-kms-key-id", "", "key for aws:kms; the account's default otherwise")
 	flags.BoolVar(&d.Asked.BucketKey, "bucket-key", false, "use an S3 Bucket Key with aws:kms, for fewer requests to the KMS")
 	flags.StringToStringVar(&d.Tags, "tags", nil, "object tags, as KEY=VALUE,KEY=VALUE")
-	flags.BoolVar(&d.UnsignedPayload, "unsigned-payload", false, "leave content out of signatures over plain HTTP, too: about half the CPU, but only for networks on which nobody can alter it")
+	flags.BoolVar(&d.UnsignedPayload, "unsigned-payload", false, "leave content out of signatures over plain HTTP, too: half the CPU for large files, but only for networks on which nobody can alter it")
 	flags.StringVar(&d.Asked.ACL, "acl", "", "canned ACL of all objects, such as bucket-owner-full-control")
 	flags.StringVar(&d.Asked.ObjectLock.Mode, "object-lock-mode", "", "GOVERNANCE or COMPLIANCE; requires --object-lock-retain-until")
 	flags.StringVar(&a.until, "object-lock-retain-until", "", "when the lock on the files' objects ends, such as 2036-01-31T00:00:00Z")

@@ -265,18 +265,24 @@ transfers:
 		"duplicate names":    {good + "partitions: [{name: a}, {name: a}]\n", []string{"test.yaml:6:", "partitions[1].name", "twice"}},
 	}
 	for name, test := range tests {
-		_, err := Parse("test.yaml", []byte(test.text))
-		if err == nil {
-			t.Errorf("%s: no error", name)
-			continue
+		wantRejected(t, name, test.text, test.want)
+	}
+}
+
+// wantRejected wants a scenario to be an error that says all of it, in the words of the file.
+func wantRejected(t *testing.T, name, text string, want []string) {
+	t.Helper()
+	_, err := Parse("test.yaml", []byte(text))
+	if err == nil {
+		t.Errorf("%s: no error", name)
+		return
+	}
+	for _, part := range want {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: the error does not say %q: %v", name, part, err)
 		}
-		for _, part := range test.want {
-			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%s: the error does not say %q: %v", name, part, err)
-			}
-		}
-		if strings.Contains(err.Error(), "sim.") || strings.Contains(err.Error(), "yaml:") && !strings.Contains(err.Error(), "test.yaml:") {
-			t.Errorf("%s: the error speaks of the code: %v", name, err)
-		}
+	}
+	if strings.Contains(err.Error(), "sim.") || strings.Contains(err.Error(), "yaml:") && !strings.Contains(err.Error(), "test.yaml:") {
+		t.Errorf("%s: the error speaks of the code: %v", name, err)
 	}
 }

@@ -40,7 +40,7 @@ func Metrics() []Metric {
 		{"reuseSeconds", "s", "from when workers hang until the others are granted nine tenths of the window again; the longest"},
 		{"apiRequests", "1/s", "requests to the API server per second, retries included"},
 		{"apiRejected", "1", "those of them that it answered 429"},
-		{"violations", "1", "violations of I1 to I7"},
+		{"violations", "1", "violations of I1 to I9"},
 	}
 }
 

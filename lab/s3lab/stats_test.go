@@ -13,6 +13,20 @@ import (
 	"cargoship.dev/operator/lab"
 )
 
+// post returns the answer, which must have the status that is wanted.
+func post(t *testing.T, client *http.Client, path, text string, want int) string {
+	t.Helper()
+	response, err := client.Post("http://lab/"+path, "application/yaml", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.Body.Close() != nil || response.StatusCode != want {
+		t.Errorf("POST %s %q: %s %q, error %v, want %d", path, text, response.Status, body, err, want)
+	}
+	return string(body)
+}
+
 // TestASocketServesStatisticsAndTakesConditions has conditions changed while the lab serves.
 func TestASocketServesStatisticsAndTakesConditions(t *testing.T) {
 	b := bench{Lab: lab.New(lab.Options{Backend: lab.NewDiscard(), Plan: lab.Plan{Conditions: lab.Conditions{
@@ -35,18 +49,7 @@ func TestASocketServesStatisticsAndTakesConditions(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
-	post := func(path, text string, want int) string {
-		t.Helper()
-		response, err := client.Post("http://lab/"+path, "application/yaml", strings.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(response.Body)
-		if err != nil || response.Body.Close() != nil || response.StatusCode != want {
-			t.Errorf("POST %s %q: %s %q, error %v, want %d", path, text, response.Status, body, err, want)
-		}
-		return string(body)
-	}
+	post := func(path, text string, want int) string { return post(t, client, path, text, want) }
 	put := func(bucket string) int {
 		answer := httptest.NewRecorder()
 		b.ServeHTTP(answer, httptest.NewRequest(http.MethodPut, "/"+bucket+"/key", strings.NewReader("four")))
