@@ -14,7 +14,7 @@ const (
 	readPending    = 1500 * time.Millisecond
 	pendingPart    = 8
 	openingPart    = 5
-	openingMost    = 8 * time.Second
+	openingMost    = 7 * time.Second
 	readAgainMost  = 5 * time.Second
 	restAfterRead  = 4
 )
