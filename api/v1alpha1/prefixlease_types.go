@@ -118,11 +118,12 @@ type PrefixLeaseSpec struct {
 	// +optional
 	Duty Duty `json:"duty,omitempty"`
 
-	// prefixes are the windows, rates and archives granted on each prefix.
+	// prefixes are the windows, rates and archives granted on each prefix, of which there are 64 at most,
+	// and what is taken back on these and on others.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=128
 	Prefixes []PrefixGrant `json:"prefixes,omitempty"`
 }
 
@@ -159,9 +160,24 @@ type PrefixGrant struct {
 	// when its lease is over and it has begun all of archives. Nobody else is given them.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:MaxLength=4096
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,8}(-[0-9]{1,8})?(,[0-9]{1,8}(-[0-9]{1,8})?)*$`
 	Reserve string `json:"reserve,omitempty"`
+
+	// recalled are archives that an earlier grant assigned to the worker, and that this one does
+	// not: until the worker acts on it they are nobody else's.
+	// +optional
+	// +listType=map
+	// +listMapKey=number
+	// +kubebuilder:validation:MaxItems=128
+	Recalled []ArchiveAssignment `json:"recalled,omitempty"`
+
+	// withdrawn are the numbers of archives that an earlier grant had in reserve, likewise.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,8}(-[0-9]{1,8})?(,[0-9]{1,8}(-[0-9]{1,8})?)*$`
+	Withdrawn string `json:"withdrawn,omitempty"`
 }
 
 // ArchiveAssignment hands one archive to a worker.

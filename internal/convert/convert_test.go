@@ -38,6 +38,9 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 			for n := range rapid.IntRange(0, 4).Draw(t, "archives") {
 				p.Assignments = append(p.Assignments, protocol.Assignment{
 					Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n)}, Attempt: n + 1})
+				p.Recalled = append(p.Recalled, protocol.Assignment{
+					Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n + 10)}, Attempt: n + 1})
+				p.Withdrawn.Add(int64(100 + 2*n))
 			}
 			for _, n := range rapid.SliceOfN(rapid.Int64Range(0, 40), 0, 8).Draw(t, "reserve") {
 				p.Reserve.Add(n)

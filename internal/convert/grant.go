@@ -69,14 +69,20 @@ func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 }
 
 func prefixGrant(p protocol.PrefixGrant) v1alpha1.PrefixGrant {
-	out := v1alpha1.PrefixGrant{Name: p.Prefix, Window: ptr.To(int32Of(p.Window)), Reserve: p.Reserve.String()}
+	out := v1alpha1.PrefixGrant{
+		Name: p.Prefix, Window: ptr.To(int32Of(p.Window)), Reserve: p.Reserve.String(), Withdrawn: p.Withdrawn.String(),
+		Archives: assignments(p.Assignments), Recalled: assignments(p.Recalled),
+	}
 	if p.Rate > 0 {
 		out.MilliRequestsPerSecond = ptr.To(max(1, milli(p.Rate)))
 	}
-	for _, a := range p.Assignments {
-		out.Archives = append(out.Archives, v1alpha1.ArchiveAssignment{
-			Number: ptr.To(a.Archive.Number), Attempt: int32Of(a.Attempt),
-		})
+	return out
+}
+
+func assignments(all []protocol.Assignment) []v1alpha1.ArchiveAssignment {
+	var out []v1alpha1.ArchiveAssignment
+	for _, a := range all {
+		out = append(out, v1alpha1.ArchiveAssignment{Number: ptr.To(a.Archive.Number), Attempt: int32Of(a.Attempt)})
 	}
 	return out
 }
@@ -101,16 +107,13 @@ func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) proto
 	for _, p := range spec.Prefixes {
 		pg := protocol.PrefixGrant{
 			Prefix: p.Name, Window: int(ptr.Deref(p.Window, 0)),
-			Rate: float64(ptr.Deref(p.MilliRequestsPerSecond, 0)) / 1000,
+			Rate:        float64(ptr.Deref(p.MilliRequestsPerSecond, 0)) / 1000,
+			Assignments: assigned(transfer, p.Name, p.Archives),
+			Recalled:    assigned(transfer, p.Name, p.Recalled),
 		}
 		// One that somebody has edited is nobody's reserve: its archives are queued.
 		pg.Reserve, _ = protocol.ParseRanges(p.Reserve)
-		for _, a := range p.Archives {
-			pg.Assignments = append(pg.Assignments, protocol.Assignment{
-				Archive: protocol.ArchiveID{Transfer: transfer, Prefix: p.Name, Number: ptr.Deref(a.Number, 0)},
-				Attempt: int(a.Attempt),
-			})
-		}
+		pg.Withdrawn, _ = protocol.ParseRanges(p.Withdrawn)
 		g.Prefixes = append(g.Prefixes, pg)
 	}
 	if spec.CoastingDuration != nil {
@@ -118,6 +121,16 @@ func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) proto
 	}
 	g.Charged = max(g.Window(), int(spec.ChargedWindow))
 	return g
+}
+
+func assigned(transfer protocol.TransferID, prefix string, all []v1alpha1.ArchiveAssignment) []protocol.Assignment {
+	var out []protocol.Assignment
+	for _, a := range all {
+		out = append(out, protocol.Assignment{
+			Archive: protocol.ArchiveID{Transfer: transfer, Prefix: prefix, Number: ptr.Deref(a.Number, 0)}, Attempt: int(a.Attempt),
+		})
+	}
+	return out
 }
 
 // Report reads a worker's report from the status of its lease.

@@ -59,17 +59,26 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 	if !w.lease.Issued() || g.Epoch != c.epoch || g.Drain != w.leaving() || g.Plan != (t.planner == w) || w.termsUnlike(g) || w.pacesUnlike(g.Pace) {
 		return true
 	}
-	i := 0
+	next := g.Prefixes
 	for _, wp := range w.prefixes {
-		if !wp.granted() {
+		if !wp.given() {
 			continue
 		}
-		if i == len(g.Prefixes) || wp.differs(&g.Prefixes[i]) {
+		if next = giving(next); len(next) == 0 || wp.differs(&next[0]) {
 			return true
 		}
-		i++
+		next = next[1:]
 	}
-	return i != len(g.Prefixes)
+	return len(giving(next)) > 0
+}
+
+// giving leaves out the first prefixes, as far as the grant gives nothing there: what it recalls is
+// worth no write of its own.
+func giving(prefixes []protocol.PrefixGrant) []protocol.PrefixGrant {
+	for len(prefixes) > 0 && !prefixes[0].Gives() {
+		prefixes = prefixes[1:]
+	}
+	return prefixes
 }
 
 // termsUnlike tells that the times of a grant differ from those in force. A worker that was never
@@ -86,10 +95,13 @@ func (w *worker) termsUnlike(g *protocol.Grant) bool {
 	return g.Duration != t.Duration || g.Coasting != t.Coasting || g.ReportInterval != t.Interval
 }
 
-// granted tells that the worker's grant names the prefix.
-func (c *workerPrefix) granted() bool {
+// given tells that the worker may do something on the prefix.
+func (c *workerPrefix) given() bool {
 	return (c.share.Window > 0 || c.work.Held() > 0 || c.work.Reserving()) && !c.worker.leaving()
 }
+
+// named tells that the worker's grant names the prefix.
+func (c *workerPrefix) named() bool { return c.given() || c.work.Outstanding() }
 
 // rateTolerance is the change of a rate, relative to it, that is not worth a write.
 const rateTolerance = 0.01
@@ -117,13 +129,15 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		Duration: terms.Duration, Coasting: terms.Coasting, ReportInterval: terms.Interval,
 		Drain: w.leaving(), Plan: t.planner == w, Pace: w.pace,
 	}
-	prefixes, archives := w.granted()
+	prefixes, archives := w.named()
 	g.Prefixes = slices.Grow(g.Prefixes, prefixes)
 	assignments := make([]protocol.Assignment, 0, archives)
 	for _, wp := range w.prefixes {
-		if wp.granted() {
-			wp.entitled = true
+		if wp.named() {
 			g.Prefixes, assignments = wp.grant(&g, assignments)
+		}
+		if wp.given() {
+			wp.entitled = true
 			c.lent = c.lent || wp.share.Window > 0
 		}
 		wp.work.Withhold(g.ID())
@@ -141,10 +155,10 @@ func (c *PipelineCoordinator) opens(w *worker, g *protocol.Grant) bool {
 	return c.large() && w.unheard() && !w.active && !w.awaited && len(g.Prefixes) == 0 && !g.Plan
 }
 
-// granted counts the prefixes and the archives that the worker's grant names.
-func (w *worker) granted() (prefixes, archives int) {
+// named counts the prefixes and the archives that the worker's grant names.
+func (w *worker) named() (prefixes, archives int) {
 	for _, wp := range w.prefixes {
-		if wp.granted() {
+		if wp.named() {
 			prefixes++
 			archives += wp.work.Held()
 		}
@@ -155,7 +169,12 @@ func (w *worker) granted() (prefixes, archives int) {
 // grant writes the part of a grant, its assignments behind those of the prefixes
 // before, and notes in which grant each archive first stands.
 func (c *workerPrefix) grant(g *protocol.Grant, all []protocol.Assignment) ([]protocol.PrefixGrant, []protocol.Assignment) {
+	if c.worker.leaving() {
+		recalled, withdrawn := c.work.Recall()
+		return append(g.Prefixes, protocol.PrefixGrant{Prefix: c.prefix.name, Recalled: recalled, Withdrawn: withdrawn}), all
+	}
 	p := protocol.PrefixGrant{Prefix: c.prefix.name, Window: c.share.Window, Rate: c.share.Rate, Reserve: c.work.Reserved()}
+	p.Recalled, p.Withdrawn = c.work.Recalled()
 	before := len(all)
 	all = c.work.Grant(g.ID(), all)
 	if len(all) > before {

@@ -185,3 +185,64 @@ func TestPlannersDoNotOverlap(t *testing.T) {
 		t.Error("w does not plan after v has let go")
 	}
 }
+
+// What an earlier leader has recalled, or withdrawn from a reserve, is nobody else's until the
+// worker acts on a grant that says so: it may be sending it meanwhile.
+func TestWhatWasRecalledIsNobodyElses(t *testing.T) {
+	f := newFixture(t, protocol.DefaultConfig())
+	must(t, f.c.PlanPrefix(f.now, "t", protocol.PlannedPrefix{Prefix: "a", Planned: protocol.Planned{Archives: 4, Files: 4, Bytes: 400}}))
+	withdrawn, err := protocol.ParseRanges("1-2")
+	must(t, err)
+	recalled := []protocol.Assignment{{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a"}, Attempt: 1}}
+	f.grants["w"] = protocol.Grant{
+		Worker: "w", Transfer: "t", Epoch: 2, Sequence: 9, Instance: "1", Duration: 30 * time.Second, Coasting: time.Hour,
+		Prefixes: []protocol.PrefixGrant{{Prefix: "a", Recalled: recalled, Withdrawn: withdrawn}},
+	}
+	f.c.AdoptGrant(f.now, f.grants["w"])
+	f.start("t", "v")
+	deaf := protocol.Report{Worker: "w", Transfer: "t", Instance: "1", MaxInFlight: 100, Epoch: 2, GrantSequence: 8}
+	for range 3 {
+		deaf.Sequence++
+		must(t, f.c.Observe(f.now, deaf))
+		f.round("v")
+	}
+	if got := f.assigned("v", "a"); !slices.Equal(got, []int64{3}) {
+		t.Fatalf("v was given %v, want 3 alone: w may be sending the others", got)
+	}
+	if p := f.prefix("a"); p.Assigned != 2 || p.Queued != 2 {
+		t.Errorf("%d assigned, %d queued, want 2 and 2", p.Assigned, p.Queued)
+	}
+	hearing := deaf
+	hearing.Sequence, hearing.GrantSequence = deaf.Sequence+1, 9
+	must(t, f.c.Observe(f.now, hearing))
+	f.round("v")
+	if held := len(f.assigned("v", "a")) + len(f.assigned("w", "a")); held != 4 {
+		t.Errorf("v was given %v and w %v after w has let go, want all", f.assigned("v", "a"), f.assigned("w", "a"))
+	}
+}
+
+// A grant names what it recalls, also from a worker that shall end, until the worker acts on it;
+// to name it no longer is worth no write.
+func TestGrantsNameWhatTheyRecall(t *testing.T) {
+	f := newFixture(t, protocol.DefaultConfig())
+	f.schedule("t", "a", 40)
+	f.start("t", "v")
+	f.round("v")
+	held := f.assigned("v", "a")
+	f.c.Drain(f.now, "t")
+	f.tick()
+	var recalled []int64
+	for _, p := range f.grants["v"].Prefixes {
+		for _, a := range p.Recalled {
+			recalled = append(recalled, a.Archive.Number)
+		}
+	}
+	if !slices.Equal(recalled, held) || f.window("v") != 0 || len(f.assigned("v", "a")) != 0 {
+		t.Errorf("the grant recalls %v of %v, with a window of %d", recalled, held, f.window("v"))
+	}
+	before := f.grants["v"].Sequence
+	f.round("v")
+	if g := f.grants["v"]; g.Sequence != before {
+		t.Errorf("it was written again: %+v", g)
+	}
+}

@@ -103,7 +103,7 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 		if l, err := c.register(t, p.Prefix); err == nil {
 			known = append(known, p)
 			c.lent = c.lent || p.Window > 0
-			w.adopt(l, p)
+			w.adopt(l, g.ID(), p)
 		}
 	}
 	w.lease.Adopt(now, g, known, terms)
@@ -120,12 +120,14 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 
 // adopt takes over the windows and archives of one prefix. Of two workers that
 // were given the same archive the later one holds it.
-func (w *worker) adopt(l *prefix, p protocol.PrefixGrant) {
+func (w *worker) adopt(l *prefix, grant protocol.GrantID, p protocol.PrefixGrant) {
 	wp := w.ensure(l)
 	wp.share.Window, wp.entitled = max(p.Window, 0), true
 	if w.leaving() {
 		return
 	}
 	wp.work.Adopt(p.Assignments)
+	wp.work.AdoptRecalled(p.Recalled, grant)
 	wp.work.AdoptReserve(p.Reserve)
+	wp.work.AdoptWithdrawn(p.Withdrawn, grant)
 }

@@ -84,7 +84,7 @@ type Config struct {
 // Bounds that hold whatever the configuration. A lease stays below 13 kB in the
 // API because of the first three.
 const (
-	// MaxPrefixesPerWorker is the most prefixes that one grant names.
+	// MaxPrefixesPerWorker is the most prefixes that one grant gives anything on.
 	MaxPrefixesPerWorker = 64
 	// MaxPipelineDepth is the most archives assigned to one worker on one prefix, as
 	// many as a grant can list.

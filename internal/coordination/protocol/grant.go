@@ -42,6 +42,17 @@ type PrefixGrant struct {
 	// Reserve are the numbers of further archives, which the worker begins only if the grant is
 	// not renewed and it has begun all that is assigned to it.
 	Reserve Ranges
+	// Recalled were assignments under a grant before, Withdrawn were in a reserve, and the worker
+	// may not have learned that they are no longer: the next leader gives them to nobody else
+	// until it has.
+	Recalled  []Assignment
+	Withdrawn Ranges
+}
+
+// Gives tells that the grant allows anything on the prefix. One that does not only tells what it
+// no longer allows.
+func (p PrefixGrant) Gives() bool {
+	return p.Window > 0 || len(p.Assignments) > 0 || p.Reserve.Spans() > 0
 }
 
 // Grant is what a worker may do. A worker acts on one grant at a time: it starts

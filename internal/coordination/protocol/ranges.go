@@ -175,6 +175,13 @@ func (r *Ranges) AddRange(first, last int64) {
 	}
 }
 
+// AddAll adds the numbers of another one.
+func (r *Ranges) AddAll(o Ranges) {
+	for first, last := range o.Runs() {
+		r.AddRange(first, last)
+	}
+}
+
 // Runs yields the first and the last of each run of consecutive members, ascending.
 func (r Ranges) Runs() iter.Seq2[int64, int64] {
 	return func(yield func(first, last int64) bool) {

@@ -43,7 +43,7 @@ func (w *Worker) refill(now time.Time) {
 		}
 	}
 	w.transfer.offers = offers
-	for w.held < protocol.MaxOutstanding && len(offers) > 0 {
+	for most := protocol.MaxOutstanding - w.recalled(); w.held < most && len(offers) > 0; {
 		i := best(offers)
 		c := offers[i].holdings
 		again := false

@@ -92,6 +92,15 @@ func (w *Worker) find(l *Prefix) (int, bool) {
 // Held counts the archives that the worker holds in all.
 func (w *Worker) Held() int { return w.held }
 
+// recalled counts those that it has yet to give back.
+func (w *Worker) recalled() int {
+	sum := 0
+	for _, c := range w.holdings {
+		sum += len(c.recalled)
+	}
+	return sum
+}
+
 // Held counts those of one prefix.
 func (c *Holdings) Held() int { return len(c.held) }
 

@@ -11,7 +11,8 @@ const (
 	reserveTime = time.Hour
 	// largestReserve is the most archives in one.
 	largestReserve = 1 << 20
-	// reserveRuns bounds the runs of consecutive numbers of one reserve.
+	// reserveRuns bounds the runs of consecutive numbers of one reserve, and what is withdrawn of it
+	// at a time.
 	reserveRuns = 4
 	// reserveBits is what a run of largestReserve takes in the record.
 	reserveBits = 41
@@ -43,7 +44,7 @@ func (c *Holdings) sizeReserve() {
 		fair = 0
 	}
 	switch want := min(fair*3/4, c.hourly()); {
-	case have > fair: // it was less than three quarters, and the rest has been sent
+	case have > fair && len(c.returned) < reserveRuns: // it was less than three quarters, and the rest has been sent
 		c.giveUp(c.reserve.CutLast(fair / 2))
 	case 2*have < want && c.reserve.Spans() < reserveRuns:
 		if first, last, ok := l.reserve(want - have); ok {
@@ -137,12 +138,23 @@ func (c *Holdings) Reserved() protocol.Ranges { return c.reserve.Clone() }
 
 // AdoptReserve takes over a reserve that an earlier leader has granted. The worker may have
 // begun some of it.
-func (c *Holdings) AdoptReserve(numbers protocol.Ranges) {
+func (c *Holdings) AdoptReserve(numbers protocol.Ranges) { c.adoptReserve(numbers, &c.reserve) }
+
+// AdoptWithdrawn takes over what that leader has withdrawn from its reserve, by a grant before this
+// one or by it.
+func (c *Holdings) AdoptWithdrawn(numbers protocol.Ranges, named protocol.GrantID) {
+	r := returned{recall: named}
+	if c.adoptReserve(numbers, &r.numbers); r.numbers.Count() > 0 {
+		c.returned = append(c.returned, r)
+	}
+}
+
+func (c *Holdings) adoptReserve(numbers protocol.Ranges, into *protocol.Ranges) {
 	c.coasted = true
 	for first, last := range numbers.Runs() {
 		for n := first; n <= min(last, first+largestReserve, c.prefix.backlog.limit-1); n++ {
 			if !c.prefix.finished.Contains(n) && c.prefix.held[n] == nil && c.prefix.backlog.withhold(n) {
-				c.reserve.Add(n)
+				into.Add(n)
 				c.prefix.backlog.reserved++
 				c.prefix.backlog.untouched.Add(n)
 			}

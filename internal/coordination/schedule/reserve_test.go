@@ -155,3 +155,46 @@ func TestAReserveThatGrowsIsWorthNoGrant(t *testing.T) {
 		t.Error("a reserve is due that the last grant does not name any more")
 	}
 }
+
+// Assigned archives are in no reserve, whatever an older grant of another worker says, and of two
+// workers that an archive was recalled from the later one holds it.
+func TestLaterGrantsCount(t *testing.T) {
+	numbers := func(text string) protocol.Ranges {
+		r, err := protocol.ParseRanges(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	g := protocol.GrantID{Epoch: 1, Sequence: 1}
+	for _, order := range [][]int{{0, 1}, {1, 0}} {
+		_, l, all := reserving(t, 10, 2)
+		adopt := []func(){
+			func() {
+				all[0].AdoptRecalled([]protocol.Assignment{{Archive: protocol.ArchiveID{Number: 4}, Attempt: 1}}, g)
+				all[0].AdoptReserve(numbers("0-1"))
+				all[0].AdoptWithdrawn(numbers("2-3"), g)
+			},
+			func() {
+				for _, n := range []int64{0, 2} {
+					all[1].Adopt([]protocol.Assignment{{Archive: protocol.ArchiveID{Number: n}, Attempt: 1}})
+				}
+				all[1].AdoptRecalled([]protocol.Assignment{{Archive: protocol.ArchiveID{Number: 4}, Attempt: 2}}, g)
+			},
+		}
+		for _, i := range order {
+			adopt[i]()
+		}
+		for _, n := range []int64{0, 2, 4} {
+			if h := l.held[n]; h == nil || h.worker != all[1].worker {
+				t.Errorf("order %v: archive %d is held as %+v", order, n, h)
+			}
+		}
+		if reserve, withdrawn := all[0].reserve.String(), all[0].returned[0].numbers.String(); reserve != "1" || withdrawn != "3" || len(all[0].recalled) != 0 {
+			t.Errorf("order %v: the other keeps %q and %q, and %v", order, reserve, withdrawn, all[0].recalled)
+		}
+		if l.Remaining() != 10 {
+			t.Errorf("order %v: %d of 10 archives remain", order, l.Remaining())
+		}
+	}
+}
