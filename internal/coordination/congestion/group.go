@@ -153,7 +153,7 @@ func (c *GlobalCongestionController) part(now time.Time, g *group, hot []*Member
 			state: protocol.CongestionAvoidance, good: (1 - share) * g.rate.good, events: g.rate.events,
 			perSecond: max((1-share)*g.rate.perSecond, g.rate.lowest()),
 			binding:   g.rate.binding,
-			probe:     probe{due: now, won: 2},
+			probe:     probe{due: now, won: stepsSkipped},
 		}
 	}
 }

@@ -26,8 +26,8 @@ const (
 	// probeGrowth multiplies the step of a probe that goes on.
 	probeGrowth = 4
 	// stepsSkipped is how many steps a probe skips that begins where next to nothing is
-	// known: the first one then nearly doubles the rate.
-	stepsSkipped = 3
+	// known: the first one is then of a fifth.
+	stepsSkipped = 2
 	// lowestRate per second is the lowest at which an outage is looked for its end.
 	lowestRate = 0.1
 	// goodKept of the good rate stays in each round: the first rounds of an outage without
@@ -169,7 +169,7 @@ func (r *rateLaw) follow(now time.Time, s Signal, v pathView) protocol.Reason {
 	switch {
 	case r.perSecond == 0:
 		return ReasonUnpaced
-	case !binds && v.queued:
+	case !binds && v.queued && s.Failed <= exceptions*s.Accepted:
 		r.free()
 		return ReasonPathLimited
 	case r.probe.active:
@@ -192,12 +192,12 @@ func (r *rateLaw) follow(now time.Time, s Signal, v pathView) protocol.Reason {
 // the edge it keeps what was accepted.
 func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) protocol.Reason {
 	if s.Judged.Throttled > 0 {
-		r.perSecond = min(r.perSecond, max(r.probe.from, s.Accepted*cutShare))
+		r.perSecond = min(r.perSecond, max(r.probe.from, s.admitted()*cutShare))
 		r.endProbe(now, s, v)
 		return ReasonProbeEnded
 	}
 	r.probe.cost += s.Throttles
-	grown := s.Accepted-r.probe.settled >= r.probe.from*r.probe.step/2
+	grown := s.admitted()-r.probe.settled >= r.probe.from*r.probe.step/2
 	if followed := grown || r.binds(s) && 2*s.Judged.ended() >= s.Completions; !followed {
 		return ReasonProbePending
 	}
@@ -210,7 +210,7 @@ func (r *rateLaw) judgeProbe(now time.Time, s Signal, v pathView) protocol.Reaso
 // raise begins the next step of a probe. The first two are alike, as a policer lets
 // a short burst through; then they grow.
 func (r *rateLaw) raise(s Signal, v pathView) {
-	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.Accepted
+	r.probe.active, r.probe.from, r.probe.settled = true, r.perSecond, s.admitted()
 	step := v.config.BandwidthProbingRate * math.Pow(probeGrowth, float64(max(r.probe.won-1, 0)))
 	r.probe.step = min(step, 1) // a doubling, as slow start's
 	r.perSecond *= 1 + r.probe.step
@@ -278,9 +278,9 @@ func (r *rateLaw) cut(s Signal) {
 // limited, the part of it that was not throttled tells as much, and scatters less.
 func (r *rateLaw) carried(s Signal, rate float64) float64 {
 	if r.perSecond == 0 || !r.binds(s) {
-		return s.Accepted
+		return s.admitted()
 	}
-	return max(s.Accepted, rate*(1-s.Judged.throttledShare()))
+	return max(s.admitted(), rate*(1-s.Judged.throttledShare()))
 }
 
 func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Reason {
@@ -293,10 +293,9 @@ func (r *rateLaw) fastRecovery(now time.Time, s Signal, v pathView) protocol.Rea
 	case !s.congested(v.config):
 		r.state = protocol.CongestionAvoidance
 		r.scheduleProbe(now, 1, v)
-		if r.prior == 0 && r.events.cuts == 1 {
-			// What was accepted before the first cut of all is less than what would be: 503s come
-			// back at once and successes after the service time, and what was throttled was the
-			// first burst of senders that then held back.
+		if r.perSecond < r.prior/2 || r.prior == 0 {
+			// Of the capacity is known, after a first cut and after a deep one, that it is below what
+			// was sent, and what went through is less than what would have: senders held back.
 			r.probe = probe{due: now, won: stepsSkipped}
 			r.binding = !v.without.Has(Probing)
 		}

@@ -88,6 +88,10 @@ func (s *Signal) Add(t Signal) {
 	s.Judged.add(t.Judged)
 }
 
+// admitted is what was let through per second: what was started and not refused. Of that the successes
+// come a service time later, and refusals at once.
+func (s Signal) admitted() float64 { return max(s.Accepted, s.Started-s.Throttled-s.Failed) }
+
 // acceptances is about how many of the completed requests were accepted.
 func (s Signal) acceptances() float64 {
 	return float64(s.Completions) * ratio(s.Accepted, s.Accepted+s.Throttled+s.Failed)
