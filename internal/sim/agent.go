@@ -6,19 +6,6 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// What internal/worker does; the names are the same there.
-const (
-	callTimeout    = 5 * time.Second
-	longestTimeout = 20 * time.Second
-	readLast       = 4 * time.Second
-	readPending    = 1500 * time.Millisecond
-	pendingPart    = 8
-	openingPart    = 5
-	openingMost    = 7 * time.Second
-	readAgainMost  = 5 * time.Second
-	restAfterRead  = 4
-)
-
 // agent is what a worker's process does at an API server that takes its time: it reads its lease again and again,
 // and reports one report at a time, as internal/worker's.
 type agent struct {
@@ -28,9 +15,7 @@ type agent struct {
 	found     bool // the lease is there
 	pause     time.Duration
 	answered  time.Duration // when a report was
-	looks     int
-	failures  int
-	pending   int
+	reads     protocol.Reads
 	timeoutBy time.Duration // the interval of the newest lease that was seen; 0 for none
 }
 
@@ -45,13 +30,9 @@ func (a *agent) begin(x *worker) {
 func (a *agent) call(served func(), ended func(ok, found bool)) {
 	x := a.worker
 	f, instance, sent := x.fleet, x.instance, x.clock()
-	timeout := longestTimeout
-	if a.timeoutBy > 0 {
-		timeout = min(max(callTimeout, a.timeoutBy/2), longestTimeout)
-	}
 	var seen protocol.Grant
 	var found bool
-	f.api.server.call(timeout, func() bool { return f.api.reached(x) }, func() {
+	f.api.server.call(protocol.CallTimeout(a.timeoutBy), func() bool { return f.api.reached(x) }, func() {
 		if seen, found = f.api.grants[x.id]; found {
 			served()
 		}
@@ -80,7 +61,7 @@ func (a *agent) take(g protocol.Grant, sent time.Duration) {
 	a.found = true
 	wait := time.Duration(0)
 	if g.Opens() {
-		wait = time.Duration(x.random.Int64N(int64(min(g.ReportInterval/openingPart, openingMost)) + 1))
+		wait = protocol.OpeningWait(g.ReportInterval, x.random.Int64N)
 	}
 	x.fleet.set(&x.reporting, x.fleet.now+wait)
 }
@@ -95,38 +76,13 @@ func (a *agent) look() {
 	}
 	sent := f.now
 	a.call(func() {}, func(ok, _ bool) {
-		if a.failures++; ok {
-			a.failures = 0
-		}
-		a.pause = max(a.readInterval(), min(restAfterRead*(f.now-sent), readAgainMost))
-		if a.failures > 0 {
-			a.pause = min(a.pause<<min(a.failures, 10), readAgainMost)
-		}
-		a.looks++
+		g := &x.grant
+		a.pause = a.reads.Next(protocol.Read{
+			Took: f.now - sent, Failed: !ok,
+			Lease: a.found, Awaited: x.lease.acked() == 0 && !g.Opens(), Interval: g.ReportInterval,
+		}, x.random.Int64N)
 		f.set(&a.reading, f.now+a.pause)
 	})
-}
-
-// readInterval is how long to wait before the next look.
-func (a *agent) readInterval() time.Duration {
-	g := &a.worker.grant
-	if !a.found {
-		return a.jittered(min(readFirst<<min(a.looks, 10), readLast))
-	}
-	if g.ReportInterval <= 0 {
-		return readFirst
-	}
-	pause := protocol.ReadInterval(g.ReportInterval)
-	if a.worker.lease.acked() == 0 && !g.Opens() && a.pending < protocol.ReadsPerReport {
-		pause = min(pause, a.jittered(max(readPending, g.ReportInterval/pendingPart)<<a.pending))
-		a.pending++
-	}
-	return pause
-}
-
-// jittered is a pause of which up to half is left out.
-func (a *agent) jittered(pause time.Duration) time.Duration {
-	return pause - time.Duration(a.worker.random.Int64N(int64(pause/2)))
 }
 
 // report sends a report; the next is due once it has ended.
@@ -146,10 +102,10 @@ func (a *agent) report(r protocol.Report) {
 		case ok:
 			a.answered = f.now
 		default:
-			next = min(next, a.jittered(readAgainMost))
+			next = protocol.AfterFailure(next, x.random.Int64N)
 		}
 		if x.eager {
-			next = min(next, reportSpacing)
+			next = min(next, protocol.ReportSpacing)
 		}
 		f.set(&x.reporting, f.now+next)
 		if r.Drained {

@@ -95,7 +95,7 @@ func (l *prefixWork) pump() {
 	ahead := 0
 	for i := range l.assigned {
 		as := &l.assigned[i]
-		if as.run == nil && ahead < archivesAhead && l.worker.unfinished(*as) {
+		if as.run == nil && ahead < protocol.ArchivesAhead && l.worker.unfinished(*as) {
 			l.begin(as)
 		}
 		a := as.run
@@ -109,11 +109,11 @@ func (l *prefixWork) pump() {
 		if a.unsent() {
 			ahead++
 		}
-		if ahead == archivesAhead {
+		if ahead == protocol.ArchivesAhead {
 			return
 		}
 	}
-	for ahead < archivesAhead && l.takeReserved() {
+	for ahead < protocol.ArchivesAhead && l.takeReserved() {
 		as := &l.assigned[len(l.assigned)-1]
 		l.begin(as)
 		if ahead == 0 {
@@ -201,7 +201,7 @@ func (a *attempt) vanish() {
 func (a *attempt) settle(ok bool) {
 	l := a.prefixWork
 	if !ok {
-		if a.troubles++; a.troubles >= maxTroubles {
+		if a.troubles++; a.troubles >= protocol.MaxTroubles {
 			a.next = a.parts() // the destination is unwell: no more parts begin
 		}
 	}

@@ -149,7 +149,7 @@ func (x *worker) reportInterval() time.Duration {
 	if x.grant.ReportInterval > 0 {
 		return x.grant.ReportInterval
 	}
-	return firstInterval
+	return protocol.FirstInterval
 }
 
 // report sends the next report, and sets when the one after it is due.

@@ -11,17 +11,6 @@ import (
 	"cargoship.dev/operator/internal/sim/baseline"
 )
 
-// What internal/worker does; the names are the same there.
-const (
-	maxFinished   = 256
-	filesAhead    = 2
-	archivesAhead = 2
-	maxTroubles   = 3
-	reportSpacing = 200 * time.Millisecond
-	firstInterval = 2 * time.Second
-	readFirst     = 200 * time.Millisecond
-)
-
 // worker is a worker pod of ours: agent, engine, gate, meter and uploader of
 // internal/worker and internal/upload, with archives of parts.
 type worker struct {
@@ -193,7 +182,7 @@ func (x *worker) thaw() {
 
 // untilRead returns how long it takes until the worker next reads its lease.
 func (x *worker) untilRead() time.Duration {
-	every := readFirst
+	every := protocol.FirstRead
 	if x.grant.ReportInterval > 0 {
 		every = protocol.ReadInterval(x.grant.ReportInterval)
 	}
@@ -305,7 +294,7 @@ func (x *worker) setLimits(renewed bool) {
 		force += next.Window
 		l.limit = 0
 		if next.Window > 0 {
-			l.limit = next.Window + filesAhead
+			l.limit = next.Window + protocol.FilesAhead
 		}
 		if renewed || next != l.limits || coasting != x.coasting {
 			l.limits = next
@@ -331,7 +320,7 @@ func (x *worker) unfinished(as assigned) bool {
 	return as.run != nil || !as.ended && x.room()
 }
 
-func (x *worker) room() bool { return len(x.finished)+x.attempts < maxFinished }
+func (x *worker) room() bool { return len(x.finished)+x.attempts < protocol.MaxFinished }
 
 func (x *worker) pump() {
 	for _, l := range x.prefixes {
@@ -343,7 +332,7 @@ func (x *worker) pump() {
 
 // hurry lets the next report go soon.
 func (x *worker) hurry() {
-	if soon := x.fleet.now + reportSpacing; !x.eager {
+	if soon := x.fleet.now + protocol.ReportSpacing; !x.eager {
 		x.eager = true
 		if x.agent.calling {
 			return // what is under way ends first

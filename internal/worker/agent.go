@@ -18,33 +18,10 @@ import (
 )
 
 const (
-	// reportSpacing is the least time between reports that are worth more than usual.
-	reportSpacing = 200 * time.Millisecond
-	// firstInterval is how often to report before a grant has said so.
-	firstInterval = 2 * time.Second
 	// finalReportTimeout is how long the last report is retried for.
 	finalReportTimeout = 10 * time.Second
 	// againAfter is the pause before the engine is made again.
 	againAfter = 5 * time.Second
-	// readFirst is how soon a lease that is not there yet is looked for again, and readLast
-	// how seldom at last: a thousand workers that wait ask some 300 times a second, which
-	// leaves the API server the time to take in their leases.
-	readFirst = 200 * time.Millisecond
-	readLast  = 4 * time.Second
-	// readPending is how soon a worker looks whether its first report has been answered, later by
-	// pendingPart of the interval where that is more, and twice as late each time that it has not.
-	readPending = 1500 * time.Millisecond
-	pendingPart = 8
-	// The first report into a lease that it opens is spread over openingPart of the interval, and
-	// openingMost at most: a thousand workers that begin together then send 143 a second, and those that
-	// are waited for are answered soon.
-	openingPart = 5
-	openingMost = 7 * time.Second
-	// readAgainMost bounds the pause after reads that failed or took long.
-	readAgainMost = 5 * time.Second
-	// A worker rests restAfterRead times as long as its last read took, so that a fleet that waits
-	// for its leases leaves the API server the time to take in their grants.
-	restAfterRead = 4
 )
 
 var (
@@ -95,8 +72,6 @@ type Agent struct {
 	first  bool                  // no process has reported into it before this one
 	isGone bool
 	engine Sender
-	// pending counts the looks for the answer to the first report.
-	pending int
 	// answered is when the API server answered a report last: with the lease, so that need
 	// not be read at once.
 	answered time.Time
@@ -139,27 +114,34 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // follow reads the lease until ctx ends.
 func (a *Agent) follow(ctx context.Context) {
-	for looks, failures := 0, 0; ctx.Err() == nil; looks++ {
+	var reads protocol.Reads
+	for ctx.Err() == nil {
 		sent := time.Now()
 		lease, err := a.options.Leases.Read(ctx)
-		took := time.Since(sent)
+		failed := false
 		switch {
 		case err == nil:
 			a.takeNewer(lease, sent)
-			failures = 0
 		case apierrors.IsNotFound(err):
 			a.take(nil)
-			failures = 0
 		case ctx.Err() == nil:
-			failures++
+			failed = true
 			a.options.Logger.Warn("lease not read", "error", err.Error())
 		}
-		pause := max(a.readInterval(looks), min(restAfterRead*took, readAgainMost))
-		if failures > 0 {
-			pause = min(pause<<min(failures, 10), readAgainMost)
-		}
-		a.rest(ctx, pause)
+		a.rest(ctx, reads.Next(a.read(time.Since(sent), failed), rand.Int64N))
 	}
+}
+
+// read tells of a read of the lease, by what is known since.
+func (a *Agent) read(took time.Duration, failed bool) protocol.Read {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := protocol.Read{Took: took, Failed: failed, Lease: a.lease != nil}
+	if r.Lease {
+		r.Interval = a.lease.Spec.ReportInterval.Duration
+		r.Awaited = a.lease.Spec.AcknowledgedInstance != a.options.Instance && !a.opens()
+	}
+	return r
 }
 
 // rest waits until ctx ends, or until the lease was seen neither by a read nor by a report for a
@@ -172,29 +154,6 @@ func (a *Agent) rest(ctx context.Context, pause time.Duration) {
 		a.mu.Unlock()
 	}
 }
-
-// readInterval returns how long to wait after so many reads and before the next.
-func (a *Agent) readInterval(looks int) time.Duration {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case a.lease == nil:
-		// Workers that began together shall not ask together.
-		return jittered(min(readFirst<<min(looks, 10), readLast))
-	case a.lease.Spec.ReportInterval.Duration <= 0:
-		return readFirst
-	}
-	interval := a.lease.Spec.ReportInterval.Duration
-	pause := protocol.ReadInterval(interval)
-	if a.lease.Spec.AcknowledgedInstance != a.options.Instance && !a.opens() && a.pending < protocol.ReadsPerReport {
-		pause = min(pause, jittered(max(readPending, interval/pendingPart)<<a.pending))
-		a.pending++
-	}
-	return pause
-}
-
-// jittered is a pause of which up to half is left out.
-func jittered(pause time.Duration) time.Duration { return pause - rand.N(pause/2) }
 
 // take takes in the lease as the API server has it; nil when it was deleted.
 func (a *Agent) take(lease *v1alpha1.PrefixLease) {
@@ -272,7 +231,7 @@ func (a *Agent) serve(engine Sender, ended <-chan error, stop func()) error {
 			due.Reset(time.Until(sent.Add(a.interval())))
 			continue
 		case <-engine.Eager():
-			time.Sleep(reportSpacing)
+			time.Sleep(protocol.ReportSpacing)
 		case <-a.gone:
 			stop()
 			a.options.Logger.Warn("stopped without a lease", "cause", <-ended)
@@ -285,7 +244,7 @@ func (a *Agent) serve(engine Sender, ended <-chan error, stop func()) error {
 		next := a.interval()
 		if err != nil {
 			a.options.Logger.Warn("report not written", "error", err.Error())
-			next = min(next, jittered(readAgainMost)) // one that reports rarely has no lease yet, or loses it
+			next = protocol.AfterFailure(next, rand.Int64N)
 		}
 		due.Reset(next)
 	}
@@ -299,7 +258,7 @@ func (a *Agent) firstReport() time.Duration {
 	if !a.opens() {
 		return 0
 	}
-	return rand.N(min(reportInterval(&a.lease.Spec)/openingPart, openingMost) + 1)
+	return protocol.OpeningWait(reportInterval(&a.lease.Spec), rand.Int64N)
 }
 
 // opens tells that the lease is held from the first report on. The caller holds the lock.
@@ -307,7 +266,7 @@ func (a *Agent) opens() bool { return a.first && opens(&a.lease.Spec) }
 
 // conclude sends the last report and returns what the end of the engine means.
 func (a *Agent) conclude(engine Sender, err error) error {
-	for deadline := time.Now().Add(finalReportTimeout); ; time.Sleep(reportSpacing) {
+	for deadline := time.Now().Add(finalReportTimeout); ; time.Sleep(protocol.ReportSpacing) {
 		reportErr := a.report(engine)
 		if reportErr == nil || apierrors.IsNotFound(reportErr) || !time.Now().Before(deadline) {
 			break
@@ -334,7 +293,7 @@ func reportInterval(grant *v1alpha1.PrefixLeaseSpec) time.Duration {
 	if interval := grant.ReportInterval.Duration; interval > 0 {
 		return interval
 	}
-	return firstInterval
+	return protocol.FirstInterval
 }
 
 // report writes one report. Reports go on while a terminated engine winds down.

@@ -31,6 +31,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/internal/upload"
 )
@@ -360,7 +361,7 @@ func fullReport() v1alpha1.PrefixLeaseStatus {
 		{Outcome: archive.Failed, Size: 2, Reason: "Changed", Path: strings.Repeat("\xff", 4000)},
 		{Outcome: archive.Skipped, Reason: "Socket"},
 	}}
-	for i := range int64(maxFinished) {
+	for i := range int64(protocol.MaxFinished) {
 		a.prefix, a.number = "prefix", i
 		r.Finished = append(r.Finished, a.result())
 	}

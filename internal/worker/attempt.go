@@ -15,9 +15,6 @@ import (
 )
 
 const (
-	// maxTroubles is after how many failures that another attempt may get over an
-	// attempt begins no more files: the destination is plainly unwell.
-	maxTroubles = 3
 	// mayBeMultipart is a size in bytes below which no file is sent in parts.
 	mayBeMultipart = 8 << 20
 
@@ -265,7 +262,7 @@ func (e *Engine) sent(a *attempt, i int, receipt upload.Receipt, err error) {
 		return
 	}
 	a.trouble = cmp.Or(a.trouble, &v)
-	if a.troubles++; a.troubles >= maxTroubles {
+	if a.troubles++; a.troubles >= protocol.MaxTroubles {
 		a.giveUp()
 	}
 }

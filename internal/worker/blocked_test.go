@@ -12,6 +12,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/s3"
 )
 
@@ -65,8 +66,8 @@ func TestBlockedAndFixed(t *testing.T) {
 		}
 		keys, _ := b.dest.sinceLast()
 		// Files that are under way may slip through the gate before the first refusal is read.
-		if len(keys) > 2+filesAhead || b.dest.probes < 4 || b.dest.probes > 7 {
-			t.Errorf("%d files and %d probes while blocked for 30 s, want at most %d and 4 to 7", len(keys), b.dest.probes, 2+filesAhead)
+		if len(keys) > 2+protocol.FilesAhead || b.dest.probes < 4 || b.dest.probes > 7 {
+			t.Errorf("%d files and %d probes while blocked for 30 s, want at most %d and 4 to 7", len(keys), b.dest.probes, 2+protocol.FilesAhead)
 		}
 		if s, reason := condition(b.Report(), v1alpha1.LeaseConditionBlocked); s != metav1.ConditionTrue || reason != s3.ReasonCredentialsRejected {
 			t.Errorf("Blocked is %s %s", s, reason)
@@ -105,7 +106,7 @@ func TestBlockedThoughProbesSucceed(t *testing.T) {
 			b.renew()
 		}
 		// Nine probes, and after each the files that are under way before the next refusal is read.
-		if keys, _ := b.dest.sinceLast(); len(keys) > 9*(2+filesAhead) {
+		if keys, _ := b.dest.sinceLast(); len(keys) > 9*(2+protocol.FilesAhead) {
 			t.Errorf("%d requests in a minute of rejections", len(keys))
 		}
 	})
@@ -126,7 +127,7 @@ func TestTroubleAsksForAnotherAttempt(t *testing.T) {
 		if f.Result != v1alpha1.ArchiveRetry || f.Reason != s3.ReasonServerError || *f.Failed.Files != 100 {
 			t.Errorf("reported %+v", f)
 		}
-		if keys, _ := b.dest.sinceLast(); len(keys) > maxTroubles+2+filesAhead {
+		if keys, _ := b.dest.sinceLast(); len(keys) > protocol.MaxTroubles+2+protocol.FilesAhead {
 			t.Errorf("%d files begun at a destination that is plainly unwell", len(keys))
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 func TestDrain(t *testing.T) {
@@ -64,7 +65,7 @@ func TestReportStaysBounded(t *testing.T) {
 		b.files = 1
 		b.run()
 		r := b.Report()
-		for n := int64(0); n < 3*maxFinished; n += 64 {
+		for n := int64(0); n < 3*protocol.MaxFinished; n += 64 {
 			var all []int64
 			for i := range int64(64) {
 				all = append(all, n+i)
@@ -75,11 +76,11 @@ func TestReportStaysBounded(t *testing.T) {
 			b.send()
 			after(10 * time.Second)
 		}
-		if got := len(b.Report().Finished); got != maxFinished {
-			t.Errorf("a report of %d archives, want %d", got, maxFinished)
+		if got := len(b.Report().Finished); got != protocol.MaxFinished {
+			t.Errorf("a report of %d archives, want %d", got, protocol.MaxFinished)
 		}
-		if keys, _ := b.dest.sinceLast(); len(keys) != maxFinished {
-			t.Errorf("%d archives sent, of which %d can be reported", len(keys), maxFinished)
+		if keys, _ := b.dest.sinceLast(); len(keys) != protocol.MaxFinished {
+			t.Errorf("%d archives sent, of which %d can be reported", len(keys), protocol.MaxFinished)
 		}
 	})
 }

@@ -20,15 +20,6 @@ import (
 )
 
 const (
-	// maxFinished is how many ended archives a report can hold. A worker whose
-	// reports nobody takes in begins no archive that would not fit.
-	maxFinished = 256
-	// filesAhead is how many files beyond the window are under way on a prefix, so
-	// that one is open and read when a request ends.
-	filesAhead = 2
-	// archivesAhead is how many archives of a prefix have files yet to begin: one
-	// whose files are begun, and one that is fetched meanwhile.
-	archivesAhead = 2
 	// maxMembers is how many entries the archives under way may have before another is
 	// begun on a prefix that has one: names and digests of that many take some 20 MiB.
 	maxMembers = 32 << 10

@@ -14,17 +14,12 @@ import (
 	"k8s.io/client-go/rest"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
 const (
 	fieldOwner    = "cargoship-worker"
 	leaseResource = "prefixleases"
-	// callTimeout bounds a call to the API server, in time for the next report.
-	callTimeout = 5 * time.Second
-	// longestTimeout bounds the calls where reports are rare, and those before one was answered: where
-	// a thousand workers begin together the last is answered late, and asking again would only make it
-	// later.
-	longestTimeout = 20 * time.Second
 )
 
 // Leases is the worker's own lease at the API server; *LeaseClient is one.
@@ -42,8 +37,8 @@ type Leases interface {
 type LeaseClient struct {
 	rest rest.Interface
 	key  types.NamespacedName
-	// interval is between reports by the last answer, nil before the first one.
-	interval atomic.Pointer[time.Duration]
+	// interval is between reports by the last answer, 0 before the first one.
+	interval atomic.Int64
 }
 
 // NewLeaseClient returns a client for the lease of that name.
@@ -91,7 +86,7 @@ func (c *LeaseClient) Report(ctx context.Context, status v1alpha1.PrefixLeaseSta
 }
 
 func (c *LeaseClient) patch(ctx context.Context, kind types.PatchType, body []byte) (*v1alpha1.PrefixLease, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout(c.interval.Load()))
+	ctx, cancel := context.WithTimeout(ctx, protocol.CallTimeout(time.Duration(c.interval.Load())))
 	defer cancel()
 	request := c.rest.Patch(kind).Namespace(c.key.Namespace).Resource(leaseResource).
 		Name(c.key.Name).SubResource("status").Param("fieldManager", fieldOwner).Body(body)
@@ -101,17 +96,9 @@ func (c *LeaseClient) patch(ctx context.Context, kind types.PatchType, body []by
 	lease := &v1alpha1.PrefixLease{}
 	err := request.Do(ctx).Into(lease)
 	if err == nil {
-		c.interval.Store(&lease.Spec.ReportInterval.Duration)
+		c.interval.Store(int64(lease.Spec.ReportInterval.Duration))
 	}
 	return lease, err
-}
-
-// timeout is that of a call where reports come at an interval, nil while that is unknown.
-func timeout(interval *time.Duration) time.Duration {
-	if interval == nil {
-		return longestTimeout
-	}
-	return min(max(callTimeout, *interval/2), longestTimeout)
 }
 
 // appliedStatus is what the worker owns of its lease.

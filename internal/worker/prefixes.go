@@ -97,7 +97,7 @@ func (e *Engine) setLimits(renewed bool) {
 	}
 	for _, limit := range limits {
 		if limit.Window > 0 {
-			e.prefix(limit.Prefix).limit = limit.Window + filesAhead
+			e.prefix(limit.Prefix).limit = limit.Window + protocol.FilesAhead
 		}
 	}
 	coasting := coasts(e.lease.Phase(time.Now()))
@@ -202,7 +202,7 @@ func (e *Engine) unfinished(a assignment) bool {
 }
 
 // room says that one more archive can end and still fit into a report.
-func (e *Engine) room() bool { return len(e.finished)+len(e.attempts) < maxFinished }
+func (e *Engine) room() bool { return len(e.finished)+len(e.attempts) < protocol.MaxFinished }
 
 // pump begins on a prefix whatever may begin now.
 func (e *Engine) pump(w *prefixWork) {
@@ -210,10 +210,10 @@ func (e *Engine) pump(w *prefixWork) {
 		return
 	}
 	ahead := 0
-	for i := 0; i < len(w.assigned) || ahead < archivesAhead && e.takeReserved(w); i++ {
+	for i := 0; i < len(w.assigned) || ahead < protocol.ArchivesAhead && e.takeReserved(w); i++ {
 		as := w.assigned[i]
 		a := e.attempts[as.archiveID]
-		if a == nil && ahead < archivesAhead && e.unfinished(as) && (e.members() < maxMembers || w.files == 0 && ahead == 0) {
+		if a == nil && ahead < protocol.ArchivesAhead && e.unfinished(as) && (e.members() < maxMembers || w.files == 0 && ahead == 0) {
 			a = e.begin(as)
 		}
 		if a == nil || a.withdrawn {
