@@ -65,9 +65,9 @@ func narrows() (policer, link narrow) {
 var _ = Describe("A transfer of four workers", Label("outage"), func() {
 	policer, link := narrows()
 
-	It("keeps its pace for five minutes without a manager", func(ctx SpecContext) {
+	DescribeTable("keeps its pace for five minutes without a manager", func(ctx SpecContext, n narrow) {
 		// So much more than is sent that reserves, which hold at most half of the rest, last.
-		c, w := startNarrowed(ctx, link, 26_000)
+		c, w := startNarrowed(ctx, n, 26_000)
 		before := w.settled(ctx)
 		epoch := c.epoch(ctx)
 
@@ -76,8 +76,11 @@ var _ = Describe("A transfer of four workers", Label("outage"), func() {
 		away := w.during("without a manager", outageLength)
 		scaleManagers(ctx, managers)
 		Eventually(func() int64 { return c.epoch(ctx) }).Should(BeNumerically(">", epoch), "nobody leads")
-		w.conclude(ctx, c, managersAway+link.name, 0.95, before, away, w.during("with the next one", settledFor))
-	}, SpecTimeout(30*time.Minute))
+		w.conclude(ctx, c, managersAway+n.name, 0.95, before, away, w.during("with the next one", settledFor))
+	},
+		Entry("behind a link", SpecTimeout(30*time.Minute), link),
+		Entry("behind a policer", SpecTimeout(30*time.Minute), policer),
+	)
 
 	It("keeps half of its pace for five minutes without an API server", func(ctx SpecContext) {
 		c, w := startNarrowed(ctx, link, 26_000)

@@ -67,7 +67,7 @@ type recorded struct {
 // order is that of the page.
 func order() []string {
 	policer, link := narrows()
-	return []string{managersAway + link.name, apiAway + link.name, nodeCut + policer.name, limitsKept}
+	return []string{managersAway + link.name, managersAway + policer.name, apiAway + link.name, nodeCut + policer.name, limitsKept}
 }
 
 // bySecond is what was stored in each second of a time.
