@@ -159,7 +159,10 @@ func paceOf(g v1alpha1.PrefixLeaseSpec) upload.Pace {
 
 // limitsAs tells that two grants of one leader differ in archives at most.
 func limitsAs(g, h v1alpha1.PrefixLeaseSpec) bool {
-	return g.Epoch == h.Epoch && slices.Equal(granted(g.Prefixes), granted(h.Prefixes))
+	open := func(prefixes []v1alpha1.PrefixGrant) []upload.PrefixLimit {
+		return slices.DeleteFunc(granted(prefixes), func(limit upload.PrefixLimit) bool { return limit.Window == 0 })
+	}
+	return g.Epoch == h.Epoch && slices.Equal(open(g.Prefixes), open(h.Prefixes))
 }
 
 func windowOf(p v1alpha1.PrefixGrant) int {

@@ -110,9 +110,15 @@ func (g Grant) Window() int {
 
 // LimitsAs tells whether two grants differ in archives at most.
 func (g Grant) LimitsAs(h Grant) bool {
-	return g.Epoch == h.Epoch && slices.EqualFunc(g.Prefixes, h.Prefixes, func(p, q PrefixGrant) bool {
+	return g.Epoch == h.Epoch && slices.EqualFunc(open(g.Prefixes), open(h.Prefixes), func(p, q PrefixGrant) bool {
 		return p.Prefix == q.Prefix && p.Window == q.Window && p.Rate == q.Rate
 	})
+}
+
+// open are the prefixes on which requests may start: one without a window is limited as one that is not
+// named.
+func open(prefixes []PrefixGrant) []PrefixGrant {
+	return slices.DeleteFunc(slices.Clone(prefixes), func(p PrefixGrant) bool { return p.Window == 0 })
 }
 
 // Plan is the result of a tick: the desired state of all grants, and the decision that they
