@@ -89,6 +89,14 @@ type PrefixLeaseSpec struct {
 	// +kubebuilder:validation:Maximum=100000
 	ChargedWindow int32 `json:"chargedWindow,omitempty"`
 
+	// coastingWindow is the largest number of requests that the worker may have in flight when it goes on
+	// without a manager, where that is more than the windows of prefixes sum to: those are lowered for
+	// a moment. Absent means their sum.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	CoastingWindow int32 `json:"coastingWindow,omitempty"`
+
 	// reportInterval is how often the worker reports.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('10m')",message="must be between 100ms and 10m"

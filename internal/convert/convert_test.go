@@ -48,6 +48,9 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 			want.Prefixes = append(want.Prefixes, p)
 		}
 		want.Coasting = time.Duration(rapid.IntRange(0, 7200).Draw(t, "coasting")) * time.Second
+		if more := rapid.IntRange(0, 100).Draw(t, "coasting"); more > 0 {
+			want.CoastingWindow = want.Window() + more
+		}
 		want.Charged = want.Window() + rapid.IntRange(0, 100).Draw(t, "charged")
 		encoded, err := json.Marshal(Grant(want))
 		if err != nil {

@@ -56,6 +56,9 @@ func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 	if g.Charged > g.Window() {
 		spec.ChargedWindow = int32Of(g.Charged)
 	}
+	if g.CoastingWindow > g.Window() {
+		spec.CoastingWindow = int32Of(g.CoastingWindow)
+	}
 	if g.Drain {
 		spec.Mode = v1alpha1.LeaseDrain
 	}
@@ -119,6 +122,7 @@ func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) proto
 	if spec.CoastingDuration != nil {
 		g.Coasting = spec.CoastingDuration.Duration
 	}
+	g.CoastingWindow = int(spec.CoastingWindow)
 	g.Charged = max(g.Window(), int(spec.ChargedWindow))
 	return g
 }

@@ -56,7 +56,7 @@ func (w *worker) follow() {
 // changed tells that what the worker should be granted differs from what is.
 func (c *PipelineCoordinator) changed(w *worker) bool {
 	g, t := w.lease.Grant(), w.transfer
-	if !w.lease.Issued() || g.Epoch != c.epoch || g.Drain != w.leaving() || g.Plan != (t.planner == w) || w.termsUnlike(g) || w.pacesUnlike(g.Pace) {
+	if !w.lease.Issued() || g.Epoch != c.epoch || g.Drain != w.leaving() || g.CoastingWindow != c.coastingWindow(w) || g.Plan != (t.planner == w) || w.termsUnlike(g) || w.pacesUnlike(g.Pace) {
 		return true
 	}
 	next := g.Prefixes
@@ -70,6 +70,15 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 		next = next[1:]
 	}
 	return len(giving(next)) > 0
+}
+
+// coastingWindow is what the worker may use where it coasts, 0 for its windows.
+func (c *PipelineCoordinator) coastingWindow(w *worker) int {
+	window := w.window()
+	if undrained := c.control.Undrained(); undrained > 1 && window > 0 && w.transfer.coordinated() && !w.leaving() {
+		return int(math.Round(undrained * float64(window)))
+	}
+	return 0
 }
 
 // giving leaves out the first prefixes, as far as the grant gives nothing there: what it recalls is
@@ -127,7 +136,7 @@ func (c *PipelineCoordinator) write(now time.Time, w *worker) {
 		Epoch: c.epoch, Sequence: l.Grant().Sequence + 1,
 		AcknowledgedReport: l.LastReport(), Instance: l.Instance(),
 		Duration: terms.Duration, Coasting: terms.Coasting, ReportInterval: terms.Interval,
-		Drain: w.leaving(), Plan: t.planner == w, Pace: w.pace,
+		Drain: w.leaving(), Plan: t.planner == w, Pace: w.pace, CoastingWindow: c.coastingWindow(w),
 	}
 	prefixes, archives := w.named()
 	g.Prefixes = slices.Grow(g.Prefixes, prefixes)

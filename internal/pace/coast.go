@@ -30,10 +30,11 @@ type Coast struct {
 	doubts  int     // latencies that smaller windows did not shorten, less those that they did
 }
 
-// Steered takes in the latency of requests under a grant that is renewed.
-func (c *Coast) Steered(latency time.Duration) {
+// Steered takes in the latency of requests under a grant that is renewed. That of windows which are
+// lowered for a moment is not the usual one.
+func (c *Coast) Steered(latency time.Duration, lowered bool) {
 	*c = Coast{usual: c.usual}
-	if latency <= 0 {
+	if latency <= 0 || lowered {
 		return
 	}
 	if c.usual == 0 {

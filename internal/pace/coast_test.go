@@ -21,7 +21,7 @@ func TestCoastFollowsALink(t *testing.T) {
 		}
 	}
 	for range 10 {
-		c.Steered(latency(1000))
+		c.Steered(latency(1000), false)
 	}
 	for _, capacity := range []float64{333, 100, 1000} {
 		run(30, capacity)
@@ -47,7 +47,7 @@ func TestCoastBearsASlowerPath(t *testing.T) {
 		}
 		var c Coast
 		for range 10 {
-			c.Steered(scattered(0.1))
+			c.Steered(scattered(0.1), false)
 		}
 		for i, times := range slower {
 			for step := range steps {
@@ -77,13 +77,13 @@ func TestCoastNeedsToKnowWhatIsUsual(t *testing.T) {
 	if c.Part() != 1 {
 		t.Errorf("it keeps to %v of its windows, and cannot know why", c.Part())
 	}
-	c.Steered(time.Second)
+	c.Steered(time.Second, false)
 	c.Alone(0)
 	c.Alone(time.Minute)
 	if part := c.Part(); part >= 1 || part <= 0 {
 		t.Errorf("it keeps to %v of its windows when requests take a minute", part)
 	}
-	c.Steered(0)
+	c.Steered(0, false)
 	if c.Part() != 1 {
 		t.Errorf("it keeps to %v of its windows under a manager", c.Part())
 	}

@@ -19,8 +19,8 @@ func newLease(epoch time.Time, now time.Duration, after int64) workerLease {
 
 func (l *workerLease) send(now time.Duration) int64 { return l.holder.Send(l.epoch.Add(now)) }
 
-func (l *workerLease) acknowledge(g protocol.Grant, instance string) {
-	l.holder.Take(instance, g.Instance, g.AcknowledgedReport, g.Duration, g.Coasting)
+func (l *workerLease) acknowledge(now time.Duration, g protocol.Grant, instance string) {
+	l.holder.Take(l.epoch.Add(now), instance, g.Instance, g.AcknowledgedReport, g.Duration, g.Coasting)
 }
 
 func (l *workerLease) confirm(sent time.Duration) { l.holder.Confirm(l.epoch.Add(sent)) }
@@ -32,6 +32,11 @@ func (l *workerLease) acked() int64 { return l.holder.Acked() }
 func (l *workerLease) end() time.Duration { return max(0, l.holder.End().Sub(l.epoch)) }
 
 func (l *workerLease) phase(now time.Duration) lease.Phase { return l.holder.Phase(l.epoch.Add(now)) }
+
+// window is the sum of the windows of a worker that coasts by a grant.
+func (l *workerLease) window(now time.Duration, g protocol.Grant) int {
+	return l.holder.Window(l.epoch.Add(now), g.Window(), g.CoastingWindow)
+}
 
 func (l *workerLease) held(now time.Duration) bool { return l.phase(now) == lease.Held }
 

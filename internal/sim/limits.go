@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"time"
 
 	"cargoship.dev/operator/internal/coordination/lease"
 	"cargoship.dev/operator/internal/pace"
@@ -13,36 +14,33 @@ func (x *worker) allowed() map[int]pace.Limit {
 	switch now := x.clock(); {
 	case x.grant.Drain || x.grant.Epoch == 0:
 	case x.lease.held(now):
-		x.granted(limits, 1, false)
+		x.granted(limits, x.grant.Window(), 1)
 	case x.lease.phase(now) == lease.Coasting:
-		x.granted(limits, x.coast.Part(), false)
+		x.granted(limits, x.coasted(now, false), 1)
 	case x.lease.phase(now) == lease.Isolated:
-		x.granted(limits, x.coast.Part(), true)
+		x.granted(limits, x.coasted(now, true), 0.5)
 	case x.lease.expired(now):
 		x.floor(limits)
 	}
 	return limits
 }
 
-// granted is what the grant allows, or the part of it that a coasting worker keeps to, half
-// at most of one that may be cut off.
-func (x *worker) granted(limits map[int]pace.Limit, part float64, half bool) {
-	windows, sum := make([]int, len(x.grant.Prefixes)), 0
+// coasted is the sum of its windows for a worker that coasts, half at most if it may be cut off.
+func (x *worker) coasted(now time.Duration, half bool) int {
+	return lease.Coasted(x.lease.window(now, x.grant), x.coast.Part(), half)
+}
+
+// granted is what the grant allows with windows that sum to a total, and a part of its rates.
+func (x *worker) granted(limits map[int]pace.Limit, total int, rates float64) {
+	windows := make([]int, len(x.grant.Prefixes))
 	for i, p := range x.grant.Prefixes {
 		windows[i] = p.Window
-		sum += p.Window
 	}
-	lease.Narrow(windows, lease.Coasted(sum, part, half))
+	lease.Scale(windows, total)
 	for i, p := range x.grant.Prefixes {
-		l := x.prefixWork(p.Prefix)
-		if l == nil {
-			continue
+		if l := x.prefixWork(p.Prefix); l != nil {
+			limits[l.prefix.index] = pace.Limit{Window: windows[i], Rate: rates * p.Rate}
 		}
-		rate := p.Rate
-		if half {
-			rate /= 2
-		}
-		limits[l.prefix.index] = pace.Limit{Window: windows[i], Rate: rate}
 	}
 }
 

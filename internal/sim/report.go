@@ -248,7 +248,7 @@ func (x *worker) steer(prefixes []protocol.PrefixCounters) {
 		latency = time.Duration(sum / weight * float64(time.Second))
 	}
 	if !x.lease.coasts(x.clock()) {
-		x.coast.Steered(latency)
+		x.coast.Steered(latency, x.grant.CoastingWindow > 0)
 		return
 	}
 	x.coast.Alone(latency)

@@ -211,7 +211,7 @@ func (x *worker) take(g protocol.Grant) {
 	if due := x.lastReport + x.interval(); sooner && x.reporting.place > 0 && x.reporting.at > due {
 		x.fleet.set(&x.reporting, max(x.fleet.now, due))
 	}
-	x.lease.acknowledge(g, fmt.Sprint(x.instance))
+	x.lease.acknowledge(x.clock(), g, fmt.Sprint(x.instance))
 	x.fleet.check.leased(x)
 	x.forget()
 	x.assign()

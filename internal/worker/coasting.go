@@ -51,7 +51,8 @@ func (e *Engine) coasted(half bool) []upload.PrefixLimit {
 		windows[i] = l.Window
 		sum += l.Window
 	}
-	lease.Narrow(windows, lease.Coasted(sum, e.coast.Part(), half))
+	sum = e.lease.Window(time.Now(), sum, int(e.grant.CoastingWindow))
+	lease.Scale(windows, lease.Coasted(sum, e.coast.Part(), half))
 	for i := range limits {
 		limits[i].Window = windows[i]
 		if half {
@@ -74,7 +75,7 @@ func (e *Engine) steer(stats []upload.PrefixStats) {
 		latency = sum / measured
 	}
 	if !coasts(e.lease.Phase(time.Now())) {
-		e.coast.Steered(latency)
+		e.coast.Steered(latency, e.grant.CoastingWindow > 0)
 		return
 	}
 	e.coast.Alone(latency)

@@ -185,7 +185,7 @@ func (e *Engine) Apply(grant v1alpha1.PrefixLeaseSpec) {
 		e.limited = upload.Grant(grantID(grant))
 	}
 	e.grant = grant
-	e.forget(e.lease.Take(e.options.Instance, grant.AcknowledgedInstance, ptr.Deref(grant.AcknowledgedReport, 0),
+	e.forget(e.lease.Take(time.Now(), e.options.Instance, grant.AcknowledgedInstance, ptr.Deref(grant.AcknowledgedReport, 0),
 		grant.LeaseDuration.Duration, coastingTime(&grant)))
 	e.assign()
 	e.withdraw()

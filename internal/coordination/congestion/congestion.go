@@ -106,6 +106,16 @@ func (c *GlobalCongestionController) Limit(window int) { c.limit = window }
 // Window is what the law has found.
 func (c *GlobalCongestionController) Window() int { return int(c.window.size) }
 
+// Undrained is by how much Bound would be larger if no drain went on: 1 where none does.
+func (c *GlobalCongestionController) Undrained() float64 {
+	w := &c.window
+	if !w.draining || c.learning {
+		return 1
+	}
+	before := min(w.drained, 2*w.size, float64(c.limit))
+	return max(1, before/w.size)
+}
+
 // Bound is the largest sum of windows that may be granted. While the coordinator learns what an
 // earlier one granted, workers that appear share a window's floor.
 func (c *GlobalCongestionController) Bound() int {

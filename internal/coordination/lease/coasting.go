@@ -39,15 +39,18 @@ func (l *Ledger) Expire(now time.Time) Ended {
 		if over && v.window > 0 {
 			l.floor = 1
 			l.kept = l.kept.atMost(v.pace)
-			l.lapsed, l.over = max(l.lapsed, v.window), v.id
+			l.lapsed, l.over = max(l.lapsed, v.coasted), v.id
 		}
 		return over
 	})
 	for i := range l.versions {
 		v := &l.versions[i]
 		v.over = v.over || !now.Before(v.expires)
+		if !now.Before(v.widened) {
+			v.charge = v.coasted
+		}
 		if v.over && !v.superseded.IsZero() && !now.Before(v.superseded.Add(v.lifetime)) {
-			v.charge = Half(v.window)
+			v.charge = Half(v.coasted)
 		}
 	}
 	switch {
@@ -74,9 +77,9 @@ func (l *Ledger) Coasts() bool { return len(l.versions) > 0 && !l.Held() }
 // Unacknowledged is the most that the worker may have in flight under a grant, or under
 // one before it that it has not left yet.
 func (l *Ledger) Unacknowledged(g protocol.Grant) int {
-	most := newVersion(g, g.Prefixes).window
+	most := newVersion(g, g.Prefixes).coasted
 	for i := range l.versions {
-		most = max(most, l.versions[i].window)
+		most = max(most, l.versions[i].coasted)
 	}
 	return most
 }
@@ -85,15 +88,15 @@ func (l *Ledger) Unacknowledged(g protocol.Grant) int {
 // and half of the windows and rates. The API then no longer holds what the worker has, which
 // it learns if it is not cut off.
 func Halve(g protocol.Grant) protocol.Grant {
+	half := Half(g.Coasted())
 	g.Sequence++
-	g.Plan = false
+	g.Plan, g.CoastingWindow = false, 0
 	g.Prefixes = slices.Clone(g.Prefixes)
-	windows, sum := make([]int, len(g.Prefixes)), 0
+	windows := make([]int, len(g.Prefixes))
 	for i, p := range g.Prefixes {
 		windows[i] = p.Window
-		sum += p.Window
 	}
-	Narrow(windows, Half(sum))
+	Scale(windows, half)
 	for i := range g.Prefixes {
 		g.Prefixes[i].Window = windows[i]
 		g.Prefixes[i].Rate /= 2
@@ -111,9 +114,8 @@ func Coasted(window int, part float64, half bool) int {
 	return kept
 }
 
-// Narrow narrows windows in proportion until they sum to a total, which is no more than
-// they sum to now.
-func Narrow(windows []int, total int) {
+// Scale changes windows in proportion until they sum to a total.
+func Scale(windows []int, total int) {
 	sum := 0
 	for _, w := range windows {
 		sum += w

@@ -27,6 +27,8 @@ type pair struct {
 	holder Holder
 	acts   protocol.Grant
 	cutOff bool
+	// widened: it had more coasting than under its lease.
+	widened bool
 }
 
 func newPair(t *rapid.T) *pair {
@@ -36,7 +38,7 @@ func newPair(t *rapid.T) *pair {
 	p.terms.Lifetime = protocol.Lifetime(p.terms.Duration)
 	p.holder = NewHolder(p.clock(p.workerDrift), 0)
 	p.send()
-	p.issue(16)
+	p.issue(16, 0)
 	p.write()
 	p.send()
 	return p
@@ -50,7 +52,7 @@ func (p *pair) clock(drift float64) time.Time {
 func (p *pair) write() { p.api = p.decided }
 
 // issue decides a grant with so large a window.
-func (p *pair) issue(window int) {
+func (p *pair) issue(window, coasting int) {
 	now := p.clock(p.managerDrift)
 	if p.report != nil {
 		p.ledger.Take(now, *p.report)
@@ -58,7 +60,7 @@ func (p *pair) issue(window int) {
 	}
 	g := protocol.Grant{
 		Epoch: 1, Sequence: p.decided.Sequence + 1, AcknowledgedReport: p.ledger.LastReport(), Instance: "i",
-		Duration: p.terms.Duration, Coasting: p.terms.Coasting, Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: window}},
+		Duration: p.terms.Duration, Coasting: p.terms.Coasting, Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: window}}, CoastingWindow: coasting,
 	}
 	g.Charged = p.ledger.Unacknowledged(g)
 	p.ledger.Issue(now, g, p.terms)
@@ -74,18 +76,22 @@ func (p *pair) send() {
 	}
 	p.report = &protocol.Report{Instance: "i", Sequence: sequence, Epoch: p.acts.Epoch, GrantSequence: p.acts.Sequence}
 	p.acts = p.api
-	p.holder.Acknowledge(p.api.AcknowledgedReport, p.api.Duration, p.api.Coasting)
+	p.holder.Acknowledge(now, p.api.AcknowledgedReport, p.api.Duration, p.api.Coasting)
 	p.holder.Confirm(now)
 }
 
 // using is how much the worker may have in flight.
 func (p *pair) using() int {
 	window := p.acts.Window()
+	coasted := p.holder.Window(p.clock(p.workerDrift), window, p.acts.CoastingWindow)
+	p.widened = p.widened || coasted > window
 	switch p.holder.Phase(p.clock(p.workerDrift)) {
-	case Held, Coasting:
+	case Held:
 		return window
+	case Coasting:
+		return coasted
 	case Isolated:
-		return Half(window)
+		return Half(coasted)
 	case Expired:
 		return min(window, 1)
 	default:
@@ -111,6 +117,7 @@ func (p *pair) lead() {
 // leader begins: it is charged.
 func TestWhatAWorkerUsesIsCharged(t *testing.T) {
 	var seen []Phase
+	widened := false
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPair(t)
 		leads := true
@@ -137,7 +144,7 @@ func TestWhatAWorkerUsesIsCharged(t *testing.T) {
 			case 3, 4:
 				if leads {
 					p.tick()
-					p.issue(rapid.IntRange(0, 20).Draw(t, "window"))
+					p.issue(rapid.IntRange(0, 20).Draw(t, "window"), rapid.IntRange(0, 40).Draw(t, "coasting"))
 				}
 			case 6, 7:
 				if leads {
@@ -154,7 +161,11 @@ func TestWhatAWorkerUsesIsCharged(t *testing.T) {
 				t.Fatalf("%d may be in flight in phase %d, %d are charged", p.using(), seen[len(seen)-1], charged)
 			}
 		}
+		widened = widened || p.widened
 	})
+	if !widened {
+		t.Error("no worker ever had more coasting than under its lease")
+	}
 	for _, phase := range []Phase{Held, Coasting, Isolated, Expired} {
 		if !slices.Contains(seen, phase) {
 			t.Errorf("no worker was ever in phase %d", phase)

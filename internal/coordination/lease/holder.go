@@ -10,6 +10,10 @@ import (
 // may run slower than the manager's by the drift bound.
 const driftDivisor = 1 / protocol.DriftBound
 
+// widenDivisor is of how many parts of a lease a worker that coasts waits for one more before it uses
+// its coasting window: the drift of both clocks, and what passes between two looks of the manager.
+const widenDivisor = 4
+
 // Phase says what a lease lets the worker do.
 type Phase int
 
@@ -48,6 +52,9 @@ type Holder struct {
 	duration, coasting time.Duration
 	// confirmed is when the last request was sent that found that grant in the API.
 	confirmed time.Time
+	// widened is from when on the manager charges a worker for what it may do coasting, and no longer
+	// for what it may do under its lease.
+	widened time.Time
 }
 
 type sentReport struct {
@@ -79,17 +86,20 @@ func (h *Holder) Send(now time.Time) int64 {
 	return h.last
 }
 
-// Acknowledge takes in a grant's acknowledgment, its duration and its coasting time. It
+// Acknowledge takes in now a grant's acknowledgment, its duration and its coasting time. It
 // returns the sequence up to which reports of this process are acknowledged; 0 for none.
-func (h *Holder) Acknowledge(sequence int64, duration, coasting time.Duration) int64 {
-	h.hold(duration, coasting)
+func (h *Holder) Acknowledge(now time.Time, sequence int64, duration, coasting time.Duration) int64 {
+	h.hold(now, duration, coasting)
 	if h.opened { // which holds for that grant alone
 		h.opened, h.acked, h.since = false, 0, time.Time{}
 	}
 	if sequence < h.first || sequence > h.last {
 		return h.acked
 	}
-	h.acked = max(h.acked, sequence)
+	if sequence > h.acked {
+		h.acked = sequence
+		h.widen(now)
+	}
 	for len(h.sent) > 0 && h.sent[0].sequence <= sequence {
 		h.since = h.sent[0].at
 		h.sent = h.sent[1:]
@@ -97,33 +107,41 @@ func (h *Holder) Acknowledge(sequence int64, duration, coasting time.Duration) i
 	return h.acked
 }
 
-// Take takes in a grant that acknowledges a report of a process; own is the process that holds the
+// Take takes in now a grant that acknowledges a report of a process; own is the process that holds the
 // lease. It returns the sequence as Acknowledge does.
-func (h *Holder) Take(own, process string, report int64, duration, coasting time.Duration) int64 {
+func (h *Holder) Take(now time.Time, own, process string, report int64, duration, coasting time.Duration) int64 {
 	switch {
 	case protocol.OpensLease(process, report):
-		return h.open(duration, coasting)
+		return h.open(now, duration, coasting)
 	case process != own:
-		return h.Acknowledge(0, duration, coasting)
+		return h.Acknowledge(now, 0, duration, coasting)
 	}
-	return h.Acknowledge(report, duration, coasting)
+	return h.Acknowledge(now, report, duration, coasting)
 }
 
 // open takes in a grant that acknowledges the first report sent into the lease, by whichever
 // process. It is a lease for the process that knows of none before it, from when it sent that
 // report on, until another grant comes.
-func (h *Holder) open(duration, coasting time.Duration) int64 {
-	h.hold(duration, coasting)
+func (h *Holder) open(now time.Time, duration, coasting time.Duration) int64 {
+	h.hold(now, duration, coasting)
 	if h.acked == 0 && len(h.sent) > 0 && h.sent[0].sequence == protocol.FirstReport {
 		h.opened, h.acked, h.since = true, protocol.FirstReport, h.sent[0].at
+		h.widen(now)
 	}
 	return h.acked
 }
 
 // hold takes over the times of the newest grant.
-func (h *Holder) hold(duration, coasting time.Duration) {
+func (h *Holder) hold(now time.Time, duration, coasting time.Duration) {
+	longer := duration-duration/driftDivisor > h.duration
 	h.duration, h.coasting = duration-duration/driftDivisor, coasting-coasting/driftDivisor
+	if longer {
+		h.widen(now)
+	}
 }
+
+// widen takes in a grant for the first time: what it acknowledges was taken in before now.
+func (h *Holder) widen(now time.Time) { h.widened = later(h.widened, now.Add(h.duration+h.duration/widenDivisor)) }
 
 // Confirm tells that a request which was sent then found the newest grant in the API.
 func (h *Holder) Confirm(sent time.Time) {
@@ -166,11 +184,20 @@ func (h *Holder) floored() time.Time {
 	return h.End().Add(h.coasting)
 }
 
+// Window is the sum of the windows by which the worker goes on coasting, where those of its grant sum to
+// one number and are to sum to another one then.
+func (h *Holder) Window(now time.Time, granted, coasting int) int {
+	if granted == 0 || now.Before(h.widened) {
+		return granted
+	}
+	return max(granted, coasting)
+}
+
 // Remaining returns how long the phase lasts if nothing is heard, and 0 when it
 // lasts until something is.
 func (h *Holder) Remaining(now time.Time) time.Duration {
 	left := h.floored().Sub(now)
-	for _, end := range []time.Time{h.End(), h.confirmed.Add(h.duration)} {
+	for _, end := range []time.Time{h.End(), h.confirmed.Add(h.duration), h.widened} {
 		if next := end.Sub(now); next > 0 && !end.Before(h.End()) {
 			left = min(left, next)
 		}

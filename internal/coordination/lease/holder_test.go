@@ -45,7 +45,7 @@ func TestLeaseEndsBeforeTheManagerBelievesSo(t *testing.T) {
 				}
 				// Grants are fenced, so none is taken in before one that it follows.
 				i := rapid.IntRange(0, len(answers)-1).Draw(t, "arrives")
-				l.Acknowledge(answers[i].sequence, answers[i].duration, 0)
+				l.Acknowledge(now, answers[i].sequence, answers[i].duration, 0)
 				answers = answers[i:]
 			}
 			if l.Phase(now) == Held && !now.Before(believed) {
@@ -59,7 +59,7 @@ func TestLeasePhases(t *testing.T) {
 	start := time.Unix(1000, 0)
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
 	l := NewHolder(start, 0)
-	l.Acknowledge(0, 10*time.Second, 0)
+	l.Acknowledge(start, 0, 10*time.Second, 0)
 	first := l.Send(at(1))
 	steps := []struct {
 		at   float64
@@ -73,7 +73,7 @@ func TestLeasePhases(t *testing.T) {
 		{11, first + 1, Expired}, // never sent: another process's
 	}
 	for _, s := range steps {
-		l.Acknowledge(s.ack, 10*time.Second, 0)
+		l.Acknowledge(at(s.at), s.ack, 10*time.Second, 0)
 		if got := l.Phase(at(s.at)); got != s.want {
 			t.Errorf("at %v s: phase %d, want %d", s.at, got, s.want)
 		}
@@ -82,7 +82,7 @@ func TestLeasePhases(t *testing.T) {
 
 func TestLeaseForgetsReportsThatCannotProlongIt(t *testing.T) {
 	l := NewHolder(time.Unix(0, 0), 0)
-	l.Acknowledge(0, 10*time.Second, 0)
+	l.Acknowledge(time.Unix(0, 0), 0, 10*time.Second, 0)
 	for i := range 1000 {
 		l.Send(time.Unix(int64(i), 0))
 	}

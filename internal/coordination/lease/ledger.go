@@ -79,6 +79,8 @@ type version struct {
 	superseded       time.Time // when a later grant stood in the API; zero while none did
 	charge           int       // of the window, as of the last Expire
 	window           int       // summed over prefixes
+	coasted          int       // the same for a worker that coasts
+	widened          time.Time // from when on it may do so by this grant
 	rate             float64   // likewise, in requests per second
 	unpaced          bool      // some prefix has no rate
 	lifetime         time.Duration
@@ -166,6 +168,7 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 		from = l.adoptedAt
 	}
 	v.expires, v.lifetime = from.Add(t.Lifetime), t.Lifetime
+	v.widened = v.expires
 	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
 	for _, earlier := range l.versions { // which may be longer, and the worker act on it yet
 		v.expires, v.floored = later(v.expires, earlier.expires), later(v.floored, earlier.floored)
@@ -194,11 +197,12 @@ func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixG
 	l.floor = 1 // the worker may be on the floor of a grant before this one
 	v := newVersion(g, known)
 	v.expires, v.lifetime = now.Add(t.Lifetime), t.Lifetime
+	v.widened = now
 	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
-	if g.Charged > v.window {
+	if charged := max(g.Charged, v.coasted); charged > v.window {
 		earlier := v
 		earlier.id.Sequence--
-		earlier.window, earlier.charge, earlier.unpaced, earlier.plan = g.Charged, g.Charged, true, false
+		earlier.window, earlier.coasted, earlier.charge, earlier.unpaced, earlier.plan = charged, charged, charged, true, false
 		earlier.superseded = now
 		l.versions = append(l.versions, earlier)
 	}
@@ -215,7 +219,10 @@ func newVersion(g protocol.Grant, prefixes []protocol.PrefixGrant) version {
 		v.unpaced = v.unpaced || window > 0 && p.Rate == 0
 	}
 	v.pace = chargeOf(v.window, g.Pace)
-	v.charge = v.window
+	v.charge, v.coasted = v.window, v.window
+	if v.window > 0 {
+		v.coasted = max(v.window, g.CoastingWindow)
+	}
 	return v
 }
 

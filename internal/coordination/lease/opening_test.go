@@ -62,7 +62,7 @@ func (o *opened) send(late bool) {
 func (o *opened) read() {
 	if g := o.grant; !g.ID().Before(o.acts.ID()) {
 		o.acts = g
-		o.holder.Take(o.instance(), g.Instance, g.AcknowledgedReport, g.Duration, g.Coasting)
+		o.holder.Take(o.clock(o.workerDrift), o.instance(), g.Instance, g.AcknowledgedReport, g.Duration, g.Coasting)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestALeaseIsOpenedByItsFirstReport(t *testing.T) {
 	}
 	at := start.Add(time.Minute)
 	h := NewHolder(at, 0)
-	take := func() { h.Take("a", grant.Instance, grant.AcknowledgedReport, grant.Duration, 0) }
+	take := func() { h.Take(at, "a", grant.Instance, grant.AcknowledgedReport, grant.Duration, 0) }
 	take()
 	if h.Phase(at) != Pending {
 		t.Errorf("phase %d before the first report, want Pending", h.Phase(at))
@@ -184,7 +184,7 @@ func TestALeaseIsOpenedByItsFirstReport(t *testing.T) {
 	if end := at.Add(40 * time.Second); h.Phase(end) == Held || !l.Held() {
 		t.Error("the worker's lease does not end before the manager's")
 	}
-	h.Take("a", "", 0, terms.Duration, 0)
+	h.Take(at, "a", "", 0, terms.Duration, 0)
 	if h.Acked() != 0 {
 		t.Error("another grant, which acknowledges nothing, left the lease open")
 	}
@@ -208,7 +208,7 @@ func TestWhatOpensNoLease(t *testing.T) {
 	}
 	h := NewHolder(start, 1)
 	h.Send(start)
-	if h.Take("b", "", protocol.FirstReport, terms.Duration, 0); h.Phase(start) != Pending {
+	if h.Take(start, "b", "", protocol.FirstReport, terms.Duration, 0); h.Phase(start) != Pending {
 		t.Error("a process that follows another holds a lease by a grant that acknowledges the first report")
 	}
 }

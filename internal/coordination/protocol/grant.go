@@ -76,6 +76,9 @@ type Grant struct {
 	// it that it had not left when this one was given; for the next leader.
 	Charged        int
 	ReportInterval time.Duration
+	// CoastingWindow is the sum of the windows for a worker that coasts, where that is more than what they
+	// sum to: they are lowered for a moment, to see how fast the path is when nothing waits.
+	CoastingWindow int
 	// Drain: stop sending and exit.
 	Drain bool
 	// Plan: this worker walks the source and writes the inventory.
@@ -107,6 +110,9 @@ func (g Grant) Window() int {
 	}
 	return sum
 }
+
+// Coasted is the sum of the windows for a worker that coasts.
+func (g Grant) Coasted() int { return max(g.Window(), g.CoastingWindow) }
 
 // LimitsAs tells whether two grants differ in archives at most.
 func (g Grant) LimitsAs(h Grant) bool {
