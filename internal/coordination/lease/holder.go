@@ -141,7 +141,9 @@ func (h *Holder) hold(now time.Time, duration, coasting time.Duration) {
 }
 
 // widen takes in a grant for the first time: what it acknowledges was taken in before now.
-func (h *Holder) widen(now time.Time) { h.widened = later(h.widened, now.Add(h.duration+h.duration/widenDivisor)) }
+func (h *Holder) widen(now time.Time) {
+	h.widened = later(h.widened, now.Add(h.duration+h.duration/widenDivisor))
+}
 
 // Confirm tells that a request which was sent then found the newest grant in the API.
 func (h *Holder) Confirm(sent time.Time) {
