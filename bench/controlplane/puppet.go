@@ -108,7 +108,7 @@ func (p *puppet) Apply(g v1alpha1.PrefixLeaseSpec) {
 	}
 	p.grant = g
 	// The manager leads all the time: a puppet does not coast.
-	acknowledged := p.holder.Take(p.instance, g.AcknowledgedInstance, ptr.Deref(g.AcknowledgedReport, 0), g.LeaseDuration.Duration, 0)
+	acknowledged := p.holder.Take(time.Now(), p.instance, g.AcknowledgedInstance, ptr.Deref(g.AcknowledgedReport, 0), g.LeaseDuration.Duration, 0)
 	kept := p.finished[:0]
 	for _, f := range p.finished {
 		if f.report == 0 || f.report > acknowledged {
