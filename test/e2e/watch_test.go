@@ -49,9 +49,10 @@ type interval struct {
 // granted is a grant of a worker.
 type granted struct {
 	epoch, sequence int64
-	// window is how many requests it allows in flight, lease how long it holds.
-	window int64
-	lease  time.Duration
+	// window is how many requests it allows in flight, coasting as many when nobody renews it, lease how long it
+	// holds.
+	window, coasting int64
+	lease            time.Duration
 	// from and until bound the time in which the API held it, until being zero for the newest; left is when its
 	// worker was known to act on a later one, zero if it was not.
 	from, until, left time.Time
@@ -117,6 +118,7 @@ func (w *watch) take(lease v1alpha1.PrefixLease, now time.Time) {
 	for _, p := range lease.Spec.Prefixes {
 		newest.window += int64(ptr.Deref(p.Window, 0))
 	}
+	newest.coasting = max(newest.window, int64(lease.Spec.CoastingWindow))
 	switch {
 	case len(all) == 0:
 		all = append(all, newest)
@@ -144,13 +146,17 @@ func (g *granted) allows(from, to, gone time.Time) int64 {
 	if until.IsZero() {
 		until = gone
 	}
+	window := g.window
+	if to.After(g.from.Add(g.lease)) {
+		window = g.coasting
+	}
 	switch {
 	case to.Before(g.from), !g.left.IsZero() && from.After(g.left.Add(ending)):
 		return 0
 	case !until.IsZero() && from.After(until.Add(g.lease+ending)):
-		return max(g.window/2, min(g.window, 1))
+		return max(window/2, min(window, 1))
 	}
-	return g.window
+	return window
 }
 
 // allowed is the most that all workers might have in flight at some time of an interval.
