@@ -76,7 +76,7 @@ func (c *PipelineCoordinator) changed(w *worker) bool {
 func (c *PipelineCoordinator) coastingWindow(w *worker) int {
 	window := w.window()
 	if undrained := c.control.Undrained(); undrained > 1 && window > 0 && w.transfer.coordinated() && !w.leaving() {
-		return int(math.Round(undrained * float64(window)))
+		return int(undrained * float64(window))
 	}
 	return 0
 }

@@ -157,7 +157,7 @@ func (w *world) deliver() {
 		case m.at > w.now:
 		case m.grant != nil:
 			if p := w.workers[m.grant.Worker]; p != nil && p.alive && !p.cutOff {
-				p.take(*m.grant)
+				p.take(w.now, *m.grant)
 			}
 		case w.manager != nil:
 			w.observe(*m.report)

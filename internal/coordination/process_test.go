@@ -25,6 +25,10 @@ type process struct {
 	cutOff    bool // from the API
 	finished  map[protocol.ArchiveID]finishedAt
 	alive     bool
+	// widened is from when on it may use its coasting window, by its clock; acked is the last of
+	// its reports that was acknowledged.
+	widened time.Duration
+	acked   int64
 }
 
 type finishedAt struct {
@@ -41,18 +45,26 @@ func (p *process) start(now time.Duration, sequence int64) {
 	p.sentAt = map[int64]time.Duration{}
 	p.finished = map[protocol.ArchiveID]finishedAt{}
 	p.grant, p.leased, p.confirmed, p.next = protocol.Grant{}, 0, 0, now
+	p.widened, p.acked = 0, 0
 }
 
 // take accepts a grant that is newer and meant for this process.
-func (p *process) take(g protocol.Grant) {
+func (p *process) take(now time.Duration, g protocol.Grant) {
 	if !p.grant.ID().Before(g.ID()) {
 		return
+	}
+	if g.Duration > p.grant.Duration {
+		p.widen(now, g)
 	}
 	p.grant = g
 	p.report.Epoch, p.report.GrantSequence = g.Epoch, g.Sequence
 	p.leased = 0
 	if sent, ok := p.sentAt[g.AcknowledgedReport]; ok && g.Instance == p.report.Instance {
 		p.leased = sent + g.Duration
+		if g.AcknowledgedReport > p.acked {
+			p.acked = g.AcknowledgedReport
+			p.widen(now, g)
+		}
 		for a, f := range p.finished {
 			if f.report > 0 && f.report <= g.AcknowledgedReport {
 				delete(p.finished, a)
@@ -70,11 +82,15 @@ func (p *process) using(now time.Duration) int {
 	for _, g := range p.grant.Prefixes {
 		sum += g.Window
 	}
-	switch own := clock(now, p.drift); {
+	own, granted := clock(now, p.drift), sum
+	if sum > 0 && own >= p.widened {
+		sum = max(sum, p.grant.CoastingWindow)
+	}
+	switch {
 	case p.leased == 0:
 		return 0
 	case own < p.leased:
-		return sum
+		return granted
 	case own >= p.leased+p.grant.Coasting:
 		return min(sum, 1)
 	case p.confirmed > 0 && own < p.confirmed+p.grant.Duration:
@@ -97,9 +113,14 @@ func (p *process) reserved(now time.Duration, g protocol.PrefixGrant) (archives 
 	return archives
 }
 
+// widen takes in a grant that tells something new.
+func (p *process) widen(now time.Duration, g protocol.Grant) {
+	p.widened = max(p.widened, clock(now, p.drift)+g.Duration+g.Duration/4)
+}
+
 // ask lets the process ask for its grant.
 func (p *process) ask(now time.Duration, stored protocol.Grant) {
-	if p.take(stored); p.grant.ID() == stored.ID() {
+	if p.take(now, stored); p.grant.ID() == stored.ID() {
 		p.confirmed = clock(now, p.drift)
 	}
 }

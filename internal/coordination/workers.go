@@ -108,7 +108,7 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	}
 	w.lease.Adopt(now, g, known, terms)
 	if t.coordinated() {
-		c.control.Adopt(w.window())
+		c.control.Adopt(max(w.window(), g.CoastingWindow))
 	}
 	if g.Plan && t.planner == nil && !t.removed {
 		t.planner = w

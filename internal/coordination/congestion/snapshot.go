@@ -7,11 +7,11 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-// Snapshot records the window and the rates.
+// Snapshot records the window, that of before while a drain goes on, and the rates.
 func (c *GlobalCongestionController) Snapshot() (*protocol.PathSnapshot, []protocol.GroupSnapshot) {
 	w := &c.window
 	path := &protocol.PathSnapshot{
-		Window: int(w.size), State: w.state, Threshold: int(w.threshold), GoodWindow: int(w.good),
+		Window: int(w.size * c.Undrained()), State: w.state, Threshold: int(w.threshold), GoodWindow: int(w.good),
 		Profile: c.path.NetworkProfile,
 	}
 	var groups []protocol.GroupSnapshot

@@ -187,3 +187,24 @@ func TestHalveAndNarrow(t *testing.T) {
 		}
 	}
 }
+
+// What a worker may use coasting is charged from the moment a grant is adopted, or given to one that
+// coasts already.
+func TestTheCoastingWindowIsChargedAtOnce(t *testing.T) {
+	at := func(s float64) time.Time { return time.Unix(1000, 0).Add(time.Duration(s * float64(time.Second))) }
+	terms := Terms{Interval: 2 * time.Second, BaseInterval: 2 * time.Second, Duration: 30 * time.Second, Coasting: time.Hour}
+	terms.Lifetime = protocol.Lifetime(terms.Duration)
+	g := protocol.Grant{Epoch: 1, Sequence: 1, AcknowledgedReport: 1, Instance: "i", Duration: terms.Duration, Coasting: terms.Coasting,
+		Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 8}}, CoastingWindow: 16}
+	var l Ledger
+	l.Adopt(at(0), g, g.Prefixes, terms)
+	if got := l.Charge(); got != 16 {
+		t.Errorf("%d are charged for an adopted grant of 8, and 16 coasting", got)
+	}
+	l.Expire(at(36))
+	g.Sequence, g.CoastingWindow = 2, 20
+	l.Issue(at(40), g, terms)
+	if got := l.Charge(); got != 20 {
+		t.Errorf("%d are charged for a grant of 8, and 20 coasting, of a worker that coasts", got)
+	}
+}

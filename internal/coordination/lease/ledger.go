@@ -174,6 +174,9 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 		v.expires, v.floored = later(v.expires, earlier.expires), later(v.floored, earlier.floored)
 	}
 	v.over = !now.Before(v.expires)
+	if !now.Before(v.widened) {
+		v.charge = v.coasted
+	}
 	if !v.over || v.window > 0 && now.Before(v.floored) {
 		l.versions = append(l.versions, v)
 	}
@@ -197,7 +200,7 @@ func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixG
 	l.floor = 1 // the worker may be on the floor of a grant before this one
 	v := newVersion(g, known)
 	v.expires, v.lifetime = now.Add(t.Lifetime), t.Lifetime
-	v.widened = now
+	v.widened, v.charge = now, v.coasted
 	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
 	if charged := max(g.Charged, v.coasted); charged > v.window {
 		earlier := v

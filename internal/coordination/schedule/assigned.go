@@ -20,7 +20,8 @@ func (c *Holdings) AdoptRecalled(assignments []protocol.Assignment, named protoc
 	for _, a := range assignments {
 		if c.adopt(a) {
 			c.recall()
-			c.recalled[len(c.recalled)-1].recall = named
+			h := c.recalled[len(c.recalled)-1]
+			h.recall, h.moves = named, h.attempts-1 // how many of its attempts have failed isn't known
 		}
 	}
 }
