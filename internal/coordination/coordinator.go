@@ -137,9 +137,10 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 
 // expire takes back what workers hold whose leases are over.
 func (c *PipelineCoordinator) expire(now time.Time) {
+	drains := c.control.Undrained() > 1
 	for _, w := range slices.Clone(c.ordered) {
 		held := w.lease.Held()
-		ended := w.lease.Expire(now)
+		ended := w.lease.Expire(now, drains)
 		if held && ended != lease.Nothing && !w.leaving() {
 			c.metrics.LeasesExpired++
 		}

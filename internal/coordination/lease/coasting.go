@@ -31,8 +31,10 @@ const (
 
 // Expire finds out what is over by now. A lease that is over leaves its grant to coast on:
 // as a whole for as long as the worker may have found it in the API a lease ago, and then by
-// half, until the coasting time is over. What is left then is the floor.
-func (l *Ledger) Expire(now time.Time) Ended {
+// half, until the coasting time is over. What is left then is the floor. While a drain goes on, what
+// grants allow more to a worker that coasts is charged from when on it may use that; else at once, as
+// the window before the drain may have been given to others since.
+func (l *Ledger) Expire(now time.Time, drains bool) Ended {
 	held, charged := l.Held(), len(l.versions) > 0
 	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
 		over := !now.Before(v.expires) && (v.window == 0 || !now.Before(v.floored))
@@ -46,7 +48,7 @@ func (l *Ledger) Expire(now time.Time) Ended {
 	for i := range l.versions {
 		v := &l.versions[i]
 		v.over = v.over || !now.Before(v.expires)
-		if !now.Before(v.widened) {
+		if !drains || !now.Before(v.widened) {
 			v.charge = v.coasted
 		}
 		if v.over && !v.superseded.IsZero() && !now.Before(v.superseded.Add(v.lifetime)) {

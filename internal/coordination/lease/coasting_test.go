@@ -102,7 +102,7 @@ func (p *pair) using() int {
 // tick is the manager's: it finds out what is over, and what stands in the API.
 func (p *pair) tick() {
 	now := p.clock(p.managerDrift)
-	p.ledger.Expire(now)
+	p.ledger.Expire(now, true)
 	p.ledger.Stored(now, p.api.ID())
 }
 
@@ -201,10 +201,28 @@ func TestTheCoastingWindowIsChargedAtOnce(t *testing.T) {
 	if got := l.Charge(); got != 16 {
 		t.Errorf("%d are charged for an adopted grant of 8, and 16 coasting", got)
 	}
-	l.Expire(at(36))
+	l.Expire(at(36), true)
 	g.Sequence, g.CoastingWindow = 2, 20
 	l.Issue(at(40), g, terms)
 	if got := l.Charge(); got != 20 {
 		t.Errorf("%d are charged for a grant of 8, and 20 coasting, of a worker that coasts", got)
+	}
+}
+
+// Once no drain goes on, what a grant of one allows coasting is charged before its worker may use it:
+// the others may have been given the rest.
+func TestTheCoastingWindowIsChargedAfterTheDrain(t *testing.T) {
+	now := time.Unix(1000, 0)
+	terms := Terms{Interval: 2 * time.Second, BaseInterval: 2 * time.Second, Duration: 30 * time.Second, Coasting: time.Hour}
+	terms.Lifetime = protocol.Lifetime(terms.Duration)
+	var l Ledger
+	l.Take(now, protocol.Report{Instance: "i", Sequence: 1})
+	l.Issue(now, protocol.Grant{Epoch: 1, Sequence: 1, AcknowledgedReport: 1, Instance: "i", Duration: terms.Duration, Coasting: terms.Coasting,
+		Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 8}}, CoastingWindow: 16}, terms)
+	if l.Expire(now, true); l.Charge() != 8 {
+		t.Errorf("%d are charged in the drain, want 8", l.Charge())
+	}
+	if l.Expire(now, false); l.Charge() != 16 {
+		t.Errorf("%d are charged after it, want 16", l.Charge())
 	}
 }

@@ -72,7 +72,7 @@ func (o *opened) tick(write bool, window int) {
 	if r := o.report; r.Sequence > 0 && r.Sequence > o.ledger.LastReport() {
 		o.ledger.Take(now, r)
 	}
-	o.ledger.Expire(now)
+	o.ledger.Expire(now, true)
 	heard := o.ledger.Reported()
 	if !write || heard && !o.ledger.Due(now, o.terms, false) {
 		return
@@ -93,7 +93,7 @@ func (o *opened) tick(write bool, window int) {
 
 // check finds what the worker may do, and the manager does not charge.
 func (o *opened) check() {
-	o.ledger.Expire(o.clock(o.managerDrift))
+	o.ledger.Expire(o.clock(o.managerDrift), true)
 	using := 0
 	switch o.holder.Phase(o.clock(o.workerDrift)) {
 	case Held, Coasting:
