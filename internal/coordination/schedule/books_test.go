@@ -62,6 +62,18 @@ func balanced(t *rapid.T, l *Prefix, all []*Holdings) {
 	}
 }
 
+// join adds workers that have windows on the prefix.
+func join(s *TransferScheduler, l *Prefix, ids ...protocol.WorkerID) (all []*Holdings) {
+	for _, id := range ids {
+		w := s.AddWorker(id)
+		w.Ready, w.Capacity, w.speed, w.tried = true, 10, 1000, true
+		c := w.Join(l)
+		c.Window = 10
+		all = append(all, c)
+	}
+	return all
+}
+
 // Whatever a leader adopts, in whatever order, and whatever comes then: each archive is in one place.
 func TestBooksBalance(t *testing.T) {
 	const archives = 60
@@ -78,14 +90,7 @@ func TestBooksBalance(t *testing.T) {
 			finished.Add(n)
 		}
 		l.Restore(protocol.Recorded{Planned: protocol.Planned{Archives: archives, Files: archives, Bytes: 10 * archives}, Finished: finished})
-		var all []*Holdings
-		for _, id := range []protocol.WorkerID{"a", "b", "c"} {
-			w := s.AddWorker(id)
-			w.Ready, w.Capacity, w.speed, w.tried = true, 10, 1000, true
-			c := w.Join(l)
-			c.Window = 10
-			all = append(all, c)
-		}
+		all := join(s, l, "a", "b", "c")
 		g := protocol.GrantID{Epoch: 1, Sequence: 5}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			c := rapid.SampledFrom(all).Draw(t, "worker")

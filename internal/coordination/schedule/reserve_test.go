@@ -18,15 +18,11 @@ func reserving(t *testing.T, archives int64, workers int) (*TransferScheduler, *
 		t.Fatal(err)
 	}
 	l.Plan(protocol.Planned{Archives: archives, Files: archives, Bytes: 100 * archives})
-	var all []*Holdings
+	var ids []protocol.WorkerID
 	for i := range workers {
-		w := s.AddWorker(protocol.WorkerID(rune('a' + i)))
-		w.Ready, w.Capacity, w.speed, w.tried = true, 10, 1000, true
-		c := w.Join(l)
-		c.Window = 10
-		all = append(all, c)
+		ids = append(ids, protocol.WorkerID(rune('a'+i)))
 	}
-	return s, l, all
+	return s, l, join(s, l, ids...)
 }
 
 func assign(s *TransferScheduler, all []*Holdings, g protocol.GrantID) {
