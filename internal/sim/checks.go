@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/protocol"
@@ -22,6 +23,7 @@ type checks struct {
 	first      string // the first violation
 
 	bounds   []boundAt // the windows of all groups, oldest first
+	before   int       // the window at the last tick without a drain
 	recorded int       // sum of the windows in the snapshot that the manager began with
 	inForce  int       // sum of the windows in force under leases that hold
 	forces   map[*worker]int
@@ -78,7 +80,7 @@ func (c *checks) ticked(m *manager, plan protocol.Plan) {
 	if c.inForce > metrics.Charged {
 		c.violation("I9", "windows of %d are in force, %d are charged", c.inForce, metrics.Charged)
 	}
-	c.bounds = append(c.bounds, boundAt{c.run.now, metrics.Window})
+	c.bounds = append(c.bounds, boundAt{c.run.now, c.undrained(plan.Grants, metrics.Window)})
 	sum := 0
 	for _, g := range plan.Grants {
 		if g.Epoch != m.epoch {
@@ -116,6 +118,14 @@ func (c *checks) decided(d protocol.Decision) {
 			c.violation("Decision", "group %s went from %s to %s for no reason", t.Group, t.From, t.To)
 		}
 	}
+}
+
+// undrained is the window, or that of before where the grants of a drain allow coasting on it.
+func (c *checks) undrained(grants []protocol.Grant, window int) int {
+	if !slices.ContainsFunc(grants, func(g protocol.Grant) bool { return g.CoastingWindow > g.Window() }) {
+		c.before = window
+	}
+	return max(window, c.before)
 }
 
 // forget drops the bounds that no grant in force can be from any more.
