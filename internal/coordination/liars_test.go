@@ -79,89 +79,72 @@ func (s *shared) observeLie(w *loopWorker, step time.Duration) {
 }
 
 // lies are what a worker can say that hurts others, at so many requests per second.
-func lies(perSecond float64) map[string]func(*protocol.Report, time.Duration) { //nolint:funlen // A table.
-	count := func(elapsed time.Duration) int64 { return int64(perSecond * elapsed.Seconds()) }
-	return map[string]func(*protocol.Report, time.Duration){
-		"all throttled": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
-			p.Started += count(elapsed)
-			p.Throttled += count(elapsed)
-			p.Busy += elapsed
+func lies(perSecond float64) map[string]func(*protocol.Report, time.Duration) {
+	all := map[string]func(*protocol.Report, time.Duration){}
+	for name, tell := range lieKinds() {
+		all[name] = func(r *protocol.Report, elapsed time.Duration) {
+			n, p := int64(perSecond*elapsed.Seconds()), &r.Prefixes[0]
+			p.Started += n
 			p.MaxInFlight = 1
+			tell(r, p, n, elapsed)
+		}
+	}
+	return all
+}
+
+// lieKinds say what became of n requests that were started in a time, one at once.
+func lieKinds() map[string]func(r *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+	accepted := func(p *protocol.PrefixCounters, n int64, busy, latency time.Duration) {
+		p.Accepted += n
+		p.Busy += busy
+		p.AttemptP50 = latency
+	}
+	return map[string]func(*protocol.Report, *protocol.PrefixCounters, int64, time.Duration){
+		"all throttled": func(_ *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+			p.Throttled += n
+			p.Busy += elapsed
 		},
-		"all failed, and long": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
-			p.Started += count(elapsed)
-			p.Failed += count(elapsed)
+		"all failed, and long": func(_ *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+			p.Failed += n
 			p.Busy += 1000 * elapsed
-			p.MaxInFlight = 1
 		},
-		"a latency of 1 µs": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
-			p.Started += count(elapsed)
-			p.Accepted += count(elapsed)
-			p.Bytes += count(elapsed) * 8 << 20
-			p.Busy += elapsed
-			p.AttemptP50 = time.Microsecond
-			p.MaxInFlight = 1
+		"a latency of 1 µs": func(_ *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+			accepted(p, n, elapsed, time.Microsecond)
+			p.Bytes += n * 8 << 20
 		},
-		"a latency of a minute": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
-			p.Started += count(elapsed)
-			p.Accepted += count(elapsed)
-			p.Bytes += count(elapsed) * 8 << 20
-			p.Busy += elapsed
-			p.AttemptP50 = time.Minute
-			p.MaxInFlight = 1
+		"a latency of a minute": func(_ *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+			accepted(p, n, elapsed, time.Minute)
+			p.Bytes += n * 8 << 20
 		},
-		"all in flight": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
-			p.Started += count(elapsed)
-			p.Accepted += count(elapsed)
-			p.Busy += 100_000 * elapsed
-			p.AttemptP50 = time.Second
-			p.MaxInFlight = 1 << 30
-			r.MaxInFlight = 1 << 30
+		"all in flight": func(r *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+			accepted(p, n, 100_000*elapsed, time.Second)
+			p.MaxInFlight, r.MaxInFlight = 1<<30, 1<<30
 		},
-		"time flies": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
+		"time flies": func(r *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
 			r.Uptime += time.Hour
-			p.Started += 3600 * count(time.Second)
-			p.Throttled += 3600 * count(time.Second)
-			p.MaxInFlight = 1
+			hour := int64(float64(n) * time.Hour.Seconds() / elapsed.Seconds())
+			p.Started += hour - n
+			p.Throttled += hour
 		},
-		"time stands still": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
+		"time stands still": func(r *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
 			r.Uptime -= elapsed - time.Millisecond
-			p.Started += count(elapsed)
-			p.Throttled += count(elapsed) / 2
-			p.Accepted += count(elapsed) / 2
-			p.AttemptP50 = time.Millisecond
-			p.MaxInFlight = 1
+			accepted(p, n/2, 0, time.Millisecond)
+			p.Throttled += n / 2
 		},
-		"now throttled, now failed": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
-			p.Started += count(elapsed)
+		"now throttled, now failed": func(r *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+			p.Busy += 50 * elapsed
 			switch r.Sequence / 20 % 3 {
 			case 0:
-				p.Throttled += count(elapsed)
+				p.Throttled += n
 			case 1:
-				p.Failed += count(elapsed)
+				p.Failed += n
 			default:
-				p.Accepted += count(elapsed)
-				p.AttemptP50 = 10 * time.Microsecond
+				accepted(p, n, 0, 10*time.Microsecond)
 			}
-			p.Busy += 50 * elapsed
-			p.MaxInFlight = 1
 		},
-		"huge bodies": func(r *protocol.Report, elapsed time.Duration) {
-			p := &r.Prefixes[0]
-			p.Started += count(elapsed)
-			p.Accepted += count(elapsed)
+		"huge bodies": func(_ *protocol.Report, p *protocol.PrefixCounters, n int64, elapsed time.Duration) {
+			accepted(p, n, elapsed, 10*time.Microsecond)
 			p.Bytes += int64(9e10 * elapsed.Seconds())
-			p.Busy += elapsed
-			p.AttemptP50 = 10 * time.Microsecond
-			p.MaxInFlight = 1
 		},
 	}
 }

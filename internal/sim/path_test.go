@@ -117,11 +117,14 @@ func TestClosedLoopKeepsLittlesLaw(t *testing.T) {
 	}
 }
 
+// oracleTest is a scenario, and the bytes that the oracle sends in it.
+type oracleTest struct {
+	text  string
+	total float64
+}
+
 func TestOracle(t *testing.T) {
-	tests := map[string]struct {
-		text  string
-		total float64 // bytes
-	}{
+	tests := map[string]oracleTest{
 		"link": {`
 duration: 100s
 links: [{bandwidth: 100MB/s}]

@@ -186,8 +186,8 @@ func (h *Holder) floored() time.Time {
 	return h.End().Add(h.coasting)
 }
 
-// Window is the sum of the windows by which the worker goes on coasting, where those of its grant sum to
-// one number and are to sum to another one then.
+// Window is what a worker that coasts may have in flight now: the sum of its granted windows, and from
+// widened on the coasting window of its grant, if that is more.
 func (h *Holder) Window(now time.Time, granted, coasting int) int {
 	if granted == 0 || now.Before(h.widened) {
 		return granted

@@ -8,13 +8,13 @@ const (
 	// acknowledged begins nothing beyond that.
 	MaxFinished = 256
 	// FilesAhead is how many files beyond the window are under way on a prefix, so that one is
-	// open when a slot is free.
+	// open and read when a request ends.
 	FilesAhead = 2
-	// ArchivesAhead is how many archives of a prefix have files yet to begin: one that is sent, and
-	// one whose first files are opened meanwhile.
+	// ArchivesAhead is how many archives of a prefix have files yet to begin: one whose files are
+	// begun, and one that is fetched meanwhile.
 	ArchivesAhead = 2
-	// MaxTroubles is after how many failures that another attempt may get over an archive is given
-	// back.
+	// MaxTroubles is after how many failures that another attempt may get over an attempt begins no
+	// more files: the destination is plainly unwell.
 	MaxTroubles = 3
 	// ReportSpacing is the least time between reports that are worth more than usual.
 	ReportSpacing = 200 * time.Millisecond
