@@ -238,36 +238,49 @@ func (p *puppet) finish(n int) {
 	}
 }
 
-// report writes the worker's report. A plan waits for the duty to plan.
+// report writes the worker's report. Where there is a plan to tell of it reports, as a worker does, until it
+// has been given the duty to plan: one that is silent for as long as its lease would be dead to the manager.
 func (p *puppet) report(ctx context.Context) {
 	GinkgoHelper()
 	Eventually(func() error {
-		lease, err := p.lease(ctx)
-		if err != nil {
+		if err := p.write(ctx); err != nil {
 			return err
 		}
-		var plan *v1alpha1.PlanReport
-		switch duty := lease.Spec.Duty == v1alpha1.DutyPlan; {
-		case duty:
-			plan, p.told = p.plan, p.plan != nil
-		case p.plan != nil && !p.told && p.sequence > 0:
+		if p.plan != nil && !p.told && p.sequence > 1 {
 			return errors.New("the planning duty is not given yet")
 		}
-		lease.Status = v1alpha1.PrefixLeaseStatus{
-			Instance: p.name, ReportSequence: ptr.To(p.sequence + 1),
-			ObservedEpoch: ptr.To(lease.Spec.Epoch), ObservedSequence: ptr.To(lease.Spec.Sequence),
-			MaxInFlight: ptr.To(int32(16)), ChecksumAlgorithm: "CRC64NVME",
-			Finished: p.finished, Plan: plan,
-		}
-		if n := int64(len(p.ended)); p.sends && n > 0 {
-			lease.Status.Prefixes = []v1alpha1.PrefixReport{{
-				Name: "a", Started: ptr.To(n + 1), Accepted: ptr.To(n), Throttled: ptr.To(int64(1)), Bytes: ptr.To(1000 * n)}}
-		}
-		p.condition(lease, v1alpha1.LeaseConditionBlocked, p.blocked != "", p.blocked)
-		p.condition(lease, v1alpha1.LeaseConditionDrained, p.drained, "Drained")
-		return api.Status().Update(ctx, lease)
+		return nil
 	}).Should(Succeed())
+}
+
+// write writes one report, with the plan if the worker has the duty to plan.
+func (p *puppet) write(ctx context.Context) error {
+	lease, err := p.lease(ctx)
+	if err != nil {
+		return err
+	}
+	var plan *v1alpha1.PlanReport
+	if lease.Spec.Duty == v1alpha1.DutyPlan {
+		plan = p.plan
+	}
+	lease.Status = v1alpha1.PrefixLeaseStatus{
+		Instance: p.name, ReportSequence: ptr.To(p.sequence + 1),
+		ObservedEpoch: ptr.To(lease.Spec.Epoch), ObservedSequence: ptr.To(lease.Spec.Sequence),
+		MaxInFlight: ptr.To(int32(16)), ChecksumAlgorithm: "CRC64NVME",
+		Finished: p.finished, Plan: plan,
+	}
+	if n := int64(len(p.ended)); p.sends && n > 0 {
+		lease.Status.Prefixes = []v1alpha1.PrefixReport{{
+			Name: "a", Started: ptr.To(n + 1), Accepted: ptr.To(n), Throttled: ptr.To(int64(1)), Bytes: ptr.To(1000 * n)}}
+	}
+	p.condition(lease, v1alpha1.LeaseConditionBlocked, p.blocked != "", p.blocked)
+	p.condition(lease, v1alpha1.LeaseConditionDrained, p.drained, "Drained")
+	if err := api.Status().Update(ctx, lease); err != nil {
+		return err
+	}
 	p.sequence++
+	p.told = p.told || plan != nil
+	return nil
 }
 
 func (*puppet) condition(lease *v1alpha1.PrefixLease, kind string, is bool, reason string) {
