@@ -86,8 +86,7 @@ var _ = Describe("The counts of a transfer", func() {
 			at.Spec.Coordination.LeaseDuration = metav1.Duration{Duration: time.Minute}
 		})
 		a := s.startPuppet(ctx, "w-a")
-		a.report(ctx)
-		Eventually(func() v1alpha1.Duty { return a.take(ctx).Spec.Duty }).Should(Equal(v1alpha1.DutyPlan))
+		Eventually(func() v1alpha1.Duty { a.report(ctx); return a.take(ctx).Spec.Duty }).Should(Equal(v1alpha1.DutyPlan))
 		b := s.startPuppet(ctx, "w-b")
 		b.report(ctx)
 		planning := func() string {
