@@ -39,9 +39,7 @@ func (l *Ledger) Expire(now time.Time, drains bool) Ended {
 	l.versions = slices.DeleteFunc(l.versions, func(v version) bool {
 		over := !now.Before(v.expires) && (v.window == 0 || !now.Before(v.floored))
 		if over && v.window > 0 {
-			l.floor = 1
-			l.kept = l.kept.atMost(v.pace)
-			l.lapsed, l.over = max(l.lapsed, v.coasted), v.id
+			l.leave(v)
 		}
 		return over
 	})
@@ -62,6 +60,13 @@ func (l *Ledger) Expire(now time.Time, drains bool) Ended {
 		return Lapsed
 	}
 	return Nothing
+}
+
+// leave leaves the worker the floor of a grant on which it may coast no more.
+func (l *Ledger) leave(v version) {
+	l.floor = 1
+	l.kept = l.kept.atMost(v.pace)
+	l.lapsed, l.over = max(l.lapsed, v.coasted), v.id
 }
 
 // Stored tells that the API holds a grant, or a later one: nobody finds an earlier one there.

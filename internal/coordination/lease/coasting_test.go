@@ -226,3 +226,34 @@ func TestTheCoastingWindowIsChargedAfterTheDrain(t *testing.T) {
 		t.Errorf("%d are charged after it, want 16", l.Charge())
 	}
 }
+
+// A worker that coasted before a leader adopted its grant uses the next one's coasting window as soon as it has
+// that grant: it acknowledges no report that would have the worker wait.
+func TestTheCoastingWindowIsChargedBeforeAReport(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(1000+s), 0) }
+	terms := Terms{Interval: time.Second, BaseInterval: time.Second, Duration: 10 * time.Second, Coasting: 40 * time.Second}
+	terms.Lifetime = protocol.Lifetime(terms.Duration)
+	g := protocol.Grant{Epoch: 1, Sequence: 1, AcknowledgedReport: 1, Instance: "i", Duration: terms.Duration, Coasting: terms.Coasting,
+		Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 8}}}
+	var l Ledger
+	l.Adopt(at(30), g, g.Prefixes, terms)
+	g.Sequence, g.CoastingWindow = 2, 16
+	l.Issue(at(31), g, terms)
+	if l.Expire(at(31), true); l.Charge() != 16 {
+		t.Errorf("%d are charged in the drain, want 16", l.Charge())
+	}
+}
+
+// A worker that takes in a grant on which it may coast no more has its floor.
+func TestAGrantThatIsOverLeavesTheFloor(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(1000+s), 0) }
+	terms := Terms{Interval: time.Second, BaseInterval: time.Second, Duration: 10 * time.Second, Coasting: 40 * time.Second}
+	terms.Lifetime = protocol.Lifetime(terms.Duration)
+	var l Ledger
+	l.Take(at(0), protocol.Report{Instance: "i", Sequence: 1})
+	l.Issue(at(60), protocol.Grant{Epoch: 1, Sequence: 1, AcknowledgedReport: 1, Instance: "i", Duration: terms.Duration, Coasting: terms.Coasting,
+		Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: 8}}}, terms)
+	if l.Expire(at(60), false); l.Charge() != 1 {
+		t.Errorf("%d are charged, want 1", l.Charge())
+	}
+}

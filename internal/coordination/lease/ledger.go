@@ -168,7 +168,7 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 		from = l.adoptedAt
 	}
 	v.expires, v.lifetime = from.Add(t.Lifetime), t.Lifetime
-	v.widened = v.expires
+	v.widened = l.reportedAt.Add(t.Lifetime) // at once before any report: the worker may coast already
 	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
 	for _, earlier := range l.versions { // which may be longer, and the worker act on it yet
 		v.expires, v.floored = later(v.expires, earlier.expires), later(v.floored, earlier.floored)
@@ -177,8 +177,11 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 	if !now.Before(v.widened) {
 		v.charge = v.coasted
 	}
-	if !v.over || v.window > 0 && now.Before(v.floored) {
+	switch {
+	case !v.over || v.window > 0 && now.Before(v.floored):
 		l.versions = append(l.versions, v)
+	case v.window > 0:
+		l.leave(v)
 	}
 }
 
