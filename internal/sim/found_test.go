@@ -26,9 +26,10 @@ func TestRandomScenariosThatFailed(t *testing.T) {
 	// three requests at once timed one another out, one or two did not, and the window grew back
 	// to three for ever; what exceeded the window was granted anew; an archive that had ended, and whose
 	// end did not count, was granted to the same worker for ever; half a percent of what a liar had called
-	// good filled a thin link with requests that all timed out; a drain that waited for its workers longer
-	// than the bound of before it was remembered here.
-	for _, seed := range []uint64{40978, 2745, 8835, 21860, 24749, 38544, 2907} {
+	// good filled a thin link with requests that all timed out, and once more while their senders, which waited
+	// to try again, seemed to have nothing to send; a drain that waited for its workers longer than the bound
+	// of before it was remembered here.
+	for _, seed := range []uint64{40978, 2745, 8835, 21860, 24749, 38544, 2907, 90140} {
 		if violation := FuzzOne(seed); violation != "" {
 			t.Errorf("seed %d: %s", seed, violation)
 		}

@@ -44,10 +44,8 @@ func (r *rateLaw) recover(s Signal) {
 func (r *rateLaw) recovery(s Signal, v pathView) protocol.Reason {
 	switch {
 	case s.Accepted <= 0:
-		if r.starved > recentRounds && s.Throttles == 0 && !v.idle && !r.binds(s) {
-			// What is sent may time out for being more than the path carries, and yet be less than
-			// half a percent of what was good before.
-			r.good *= goodKept
+		if s.Throttles == 0 {
+			r.forget(s, v)
 		}
 		r.perSecond = max(r.lowest(), r.perSecond/2)
 		return ReasonOutagePersists
@@ -58,6 +56,16 @@ func (r *rateLaw) recovery(s Signal, v pathView) protocol.Reason {
 	r.state = protocol.SlowStart
 	r.perSecond = max(r.ramp(v)*r.perSecond, firstStep*r.goal)
 	return ReasonClean
+}
+
+// forget ages what was good in an outage without 503s: what is sent may time out for being more than the path
+// carries, and yet be less than half a percent of that. Soon where the senders have more to send than they do.
+func (r *rateLaw) forget(s Signal, v pathView) {
+	kept := outageKept
+	if r.starved > recentRounds && !v.idle && !r.binds(s) {
+		kept = goodKept
+	}
+	r.good *= kept
 }
 
 // ramp is the growth per clean round on the way back from an outage.

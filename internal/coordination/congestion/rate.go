@@ -34,6 +34,9 @@ const (
 	// 503s accept a little, and from that nothing would find out when it is over. It is forgotten
 	// as fast where even half a percent of it times out.
 	goodKept = 0.8
+	// outageKept of it stays in each round of such an outage where that isn't sure: of two minutes a third, which
+	// finds the end nearly as soon. A rate that was a lie comes down to what a thin path carries in minutes.
+	outageKept = 0.99
 )
 
 // rateLaw keeps what a group of prefixes starts per second below a policer.
