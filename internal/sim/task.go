@@ -137,13 +137,13 @@ func (t *task) retry() {
 	x.fleet.set(&t.timer, x.fleet.now+time.Duration(x.random.Int64N(int64(pause)))+time.Millisecond)
 }
 
-// again tries again once the budget of retries allows.
+// again tries again once the budget of retries allows, which 503s need none of: the gate slows down.
 func (t *task) again() {
 	x := t.prefixWork.worker
 	if !t.waits {
 		return // it was canceled while the process hung
 	}
-	if !x.retries.take(x.fleet.now) {
+	if t.request.outcome != baseline.Throttled && !x.retries.take(x.fleet.now) {
 		pause := 500*time.Millisecond + time.Duration(x.random.Int64N(int64(500*time.Millisecond)))
 		x.fleet.set(&t.timer, x.fleet.now+pause)
 		return

@@ -10,8 +10,9 @@ import (
 // What a report says beyond the following is not believed. It is taken in all the same:
 // archives that have ended have ended.
 const (
-	// reportDelay is how late reports may come: by so much in all the time that they
-	// say to have spanned may differ from that between their being heard. The difference
+	// reportDelay is how much more time reports may say to have spanned than passed between their being heard,
+	// all in all: by how late the first came. They may say so much less as the last came late, and a worker sends
+	// one when the one before is written, so that is the time since then and an interval at most. The difference
 	// is forgotten with a time constant of delayMemory, since clocks drift.
 	reportDelay = 30 * time.Second
 	delayMemory = 10 * time.Minute
@@ -81,7 +82,7 @@ func (l *Ledger) Elapsed(now time.Time, r protocol.Report) time.Duration {
 		return heard
 	}
 	said := r.Uptime - l.uptime
-	return max(0, min(max(said, heard-reportDelay-l.ahead), heard+reportDelay-l.ahead))
+	return max(0, min(max(said, -l.Interval()-l.ahead), heard+reportDelay-l.ahead))
 }
 
 // Growth is what is believed of the growth of counters.
