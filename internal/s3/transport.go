@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	dialTimeout      = 5 * time.Second
+	// dialTimeout covers the loss of a datagram or two: the resolver asks again after 5 s, and TCP after 1, 3 and 7 s.
+	dialTimeout      = 15 * time.Second
 	handshakeTimeout = 10 * time.Second
 	// answerTimeout runs from the last byte of a request to the headers of the answer.
 	answerTimeout = 60 * time.Second

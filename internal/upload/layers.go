@@ -13,6 +13,8 @@ type request struct {
 	// from is what the body is a part of; nil for a request without data.
 	from source
 	part part
+	// begins ends when nothing may begin any more that has not; nil where that is with its own context.
+	begins context.Context
 	// clears: it cleans up, and must not wait for the gate for long.
 	clears bool
 	// send is one attempt; of a request with data it is store, which returns the ETag. Two
@@ -104,6 +106,9 @@ const abortPatience = time.Second
 // window.
 func (u *Uploader) acquire(ctx context.Context, r *request) (release func(), err error) {
 	if !r.clears {
+		if r.begins != nil {
+			ctx = r.begins
+		}
 		a, err := u.gate.admit(ctx, r.prefix)
 		r.grant, r.charge = a.from, a.charge
 		return a.release, err

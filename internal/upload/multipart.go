@@ -6,8 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"cargoship.dev/operator/internal/s3"
 )
 
@@ -119,22 +117,23 @@ func (o *object) fill(ctx context.Context, upload s3.OpenUpload) (Receipt, error
 
 // sendParts returns the parts once all are stored.
 func (o *object) sendParts(ctx context.Context, upload s3.OpenUpload) (parts []*s3.Part, err error) {
-	group, sending := errgroup.WithContext(ctx)
+	g := newPartGroup(ctx)
+	defer g.end()
 	defer o.spreadParts()()
 	var more bool
 	for n := 0; ; n++ {
-		if more, err = o.source.more(sending, n); !more || o.spread.begin(sending) != nil {
+		if more, err = o.source.more(g.beginning, n); !more || o.spread.begin(g.beginning) != nil {
 			break
 		}
 		begun, p := time.Now(), &s3.Part{Number: int32(n + 1)}
 		parts = append(parts, p)
-		group.Go(func() error {
-			err := o.putPart(sending, upload, p)
+		g.start(func() error {
+			err := o.putPart(g, upload, p)
 			o.spread.end(p.Length, time.Since(begun))
 			return err
 		})
 	}
-	return parts, cmp.Or(group.Wait(), ctx.Err(), err)
+	return parts, cmp.Or(g.wait(), ctx.Err(), err)
 }
 
 // spreadParts begins to bound the parts of the object; leave is to be called when all are
@@ -154,12 +153,13 @@ func (o *object) spreadParts() (leave func()) {
 const partsAhead = 2
 
 // putPart sends a part unless it is stored already.
-func (o *object) putPart(ctx context.Context, upload s3.OpenUpload, p *s3.Part) error {
-	if stored, err := o.isStored(ctx, p); stored || err != nil {
+func (o *object) putPart(g *partGroup, upload s3.OpenUpload, p *s3.Part) error {
+	if stored, err := o.isStored(g.sending, p); stored || err != nil {
 		return err
 	}
 	sent := request{
 		op: "upload part", key: o.file.Key, prefix: o.file.Prefix, from: o.source, part: part{n: int(p.Number - 1)},
+		begins: g.beginning,
 		store: func(ctx context.Context, b *s3.Body) (etag string, err error) {
 			etag, err = o.client.UploadPart(ctx, upload, p.Number, o.bodies.algorithm, b)
 			if err != nil && s3.Status(err) == 0 {
@@ -168,7 +168,7 @@ func (o *object) putPart(ctx context.Context, upload s3.OpenUpload, p *s3.Part) 
 			return etag, err
 		},
 	}
-	err := o.do(ctx, &sent)
+	err := o.do(g.sending, &sent)
 	p.ETag, p.Sum, p.Length = sent.stored.etag, sent.stored.sum, sent.stored.length
 	return err
 }

@@ -54,7 +54,7 @@ func (s storedParts) holds(ctx context.Context, number int32, algorithm string, 
 func (o *object) resume(ctx context.Context) (best s3.OpenUpload, err error) {
 	for _, u := range o.file.ResumableUploads {
 		found, err := o.listParts(ctx, u)
-		if e := (*s3.Error)(nil); errors.As(err, &e) && !e.Class.Retryable() {
+		if e, ok := errors.AsType[*s3.Error](err); ok && e.AboutObject() && !e.Class.Retryable() {
 			continue
 		}
 		if err != nil {

@@ -160,9 +160,9 @@ func (e *Engine) fetch(a *attempt) (archive.Layout, archive.Archive, error) {
 		return layout, content, err
 	}
 	if e.again(a) || e.options.AskLeft {
-		e.findLeft(a.ctx, layout, content)
+		err = e.findLeft(a.ctx, layout, content)
 	}
-	return layout, content, nil
+	return layout, content, err
 }
 
 // again says that there may have been an attempt before this one.
@@ -209,7 +209,7 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 	}
 	var kept []archive.Xattr
 	var others []string
-	open := e.options.Source.Open
+	open, taken := e.options.Source.Open, e.left.take(key)
 	receipt, err := e.options.Uploader.Upload(a.ctx, upload.File{
 		Prefix:   a.prefix,
 		Key:      key,
@@ -230,10 +230,10 @@ func (e *Engine) sendFile(a *attempt, i int) func() {
 			}
 			return file, nil
 		},
-		ResumableUploads: e.left.take(key),
+		ResumableUploads: taken,
 		MayExist:         e.again(a),
 	})
-	e.leave(err)
+	e.leave(err, taken)
 	return func() {
 		a.members[i].Xattrs, a.members[i].NotKept = kept, others
 		e.sent(a, i, receipt, err)

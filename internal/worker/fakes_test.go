@@ -33,9 +33,10 @@ type destination struct {
 	// answer decides what becomes of a file; nil for success.
 	answer func(key string) error
 	// linger is how long a request goes on after it was canceled.
-	linger time.Duration
-	probe  func() error
-	open   []s3.OpenUpload
+	linger   time.Duration
+	probe    func() error
+	open     []s3.OpenUpload
+	unlisted error // what listing them meets
 
 	mu       sync.Mutex
 	stats    map[string]*upload.PrefixStats
@@ -166,7 +167,7 @@ func (d *destination) Probe(context.Context) error {
 func (d *destination) ChecksumAlgorithm() string { return s3.ChecksumCRC64NVME }
 
 func (d *destination) OpenUploads(_ context.Context, prefix string) ([]s3.OpenUpload, error) {
-	return slices.Clone(d.open), nil
+	return slices.Clone(d.open), d.unlisted
 }
 
 // manifests keeps what is put, so that *destination is an archive.Store too.

@@ -44,26 +44,35 @@ func (l *leftovers) take(key string) []s3.OpenUpload {
 }
 
 // findLeft finds the uploads that an earlier attempt at an archive has left open. It asks
-// for each key, since some servers find nothing by the beginning of one. Where that fails
-// the archive is sent whole, which is no worse than if there were none.
-func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content archive.Archive) {
+// for each key, since some servers find nothing by the beginning of one. Where the server lists none
+// the archive is sent whole, which is no worse than if there were none. The error is one that blocks.
+func (e *Engine) findLeft(ctx context.Context, layout archive.Layout, content archive.Archive) error {
 	for _, key := range multipartKeys(layout, content) {
 		if e.left.unlisted.Load() {
-			return
+			return nil
 		}
 		uploads, err := e.options.Destination.OpenUploads(ctx, key)
-		if te, ok := errors.AsType[*s3.Error](err); ok && !te.Class.Retryable() && !e.left.unlisted.Swap(true) {
-			e.options.Logger.Warn("uploads that an earlier run left open are not resumed", "reason", te.Reason, "error", te.Error())
-		}
-		if err == nil {
+		switch te, ok := errors.AsType[*s3.Error](err); {
+		case err == nil:
 			e.left.add(slices.DeleteFunc(uploads, func(u s3.OpenUpload) bool { return u.Key != key })...)
+		case ok && te.AboutObject() && !te.Class.Retryable():
+			if !e.left.unlisted.Swap(true) {
+				e.options.Logger.Warn("uploads that an earlier run left open are not resumed", "reason", te.Reason, "error", te.Error())
+			}
+		case blocking(err) != nil:
+			return err
 		}
 	}
+	return nil
 }
 
-// leave keeps an upload that an error has left open for the next attempt in this process.
-// Of another, findLeft does.
-func (e *Engine) leave(err error) {
+// leave keeps an upload that an error has left open for the next attempt in this process, and those that it was to
+// resume, which it may not have come to. Of another, findLeft does.
+func (e *Engine) leave(err error, taken []s3.OpenUpload) {
+	if err == nil {
+		return
+	}
+	e.left.add(taken...)
 	if te, ok := errors.AsType[*s3.Error](err); ok && te.LeftOpen != nil {
 		e.left.add(*te.LeftOpen)
 		e.options.Logger.Warn("multipart upload left open", "key", te.LeftOpen.Key, "uploadID", te.LeftOpen.UploadID, "reason", te.Reason)

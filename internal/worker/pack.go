@@ -32,14 +32,15 @@ func (e *Engine) sendTar(a *attempt, i int) func() {
 	if err != nil {
 		return func() { e.tarFailed(a, i, err) }
 	}
+	taken := e.left.take(key)
 	packer := archive.NewPacker(e.options.Source, compressor, a.layout.Tar.DigestAlgorithm(), a.content)
 	receipt, err := e.options.Uploader.UploadStream(a.ctx, upload.Stream{
 		Prefix: a.prefix, Key: key, Size: archive.PlannedSize(a.content),
 		Parts:            packer,
-		ResumableUploads: e.left.take(key),
+		ResumableUploads: taken,
 	})
 	if err != nil {
-		e.leave(err)
+		e.leave(err, taken)
 		return func() { e.tarFailed(a, i, err) }
 	}
 	object := &archive.Object{
