@@ -61,6 +61,8 @@ type Coordinator struct {
 	gathered time.Time
 	// policies are those of the last tick.
 	policies *convert.Policies
+	// leaving are, by domain, the transfers that have ended or are being deleted, and whose workers may still run.
+	leaving map[string][]*member
 	// led names the domain that led each destination in the last tick, by its own domain.
 	led map[string]string
 	// regrouped tells when domains were ended because destinations had moved to or from them.

@@ -107,6 +107,7 @@ func (d *domain) tick(ctx context.Context, members []*member) error {
 		errs = append(errs, d.observe(ctx, now, m))
 	}
 	d.dropAbsent(now, members)
+	d.seeOff(now)
 	errs = append(errs, d.core.Limit(d.limits(now)))
 	deciding := d.Clock.Now()
 	plan := d.core.Tick(now)
@@ -281,13 +282,16 @@ func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, wor
 // expire first.
 func (d *domain) removeGone(now time.Time, m *member) {
 	for uid := range m.leases {
-		pod := m.pods[uid]
-		switch {
-		case pod == nil:
-			d.core.RemoveWorker(now, protocol.WorkerID(uid), false)
-		case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
-			d.core.RemoveWorker(now, protocol.WorkerID(uid), true)
-		}
+		d.removeWorker(now, protocol.WorkerID(uid), m.pods[uid])
+	}
+}
+
+func (d *domain) removeWorker(now time.Time, worker protocol.WorkerID, pod *corev1.Pod) {
+	switch {
+	case pod == nil:
+		d.core.RemoveWorker(now, worker, false)
+	case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+		d.core.RemoveWorker(now, worker, true)
 	}
 }
 
@@ -303,6 +307,23 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 			d.writes.drop(id)
 			delete(d.claims, id)
 			d.Metrics.Forget(string(id))
+		}
+	}
+}
+
+// seeOff tells the core of workers whose transfers leave, until they are gone: what they were granted is
+// charged to the others meanwhile.
+func (d *domain) seeOff(now time.Time) {
+	for _, m := range d.leaving[d.name] {
+		for uid, lease := range m.leases {
+			worker, s := protocol.WorkerID(uid), lease.Status
+			if d.core.HasWorker(worker) && s.Instance != "" && !d.core.HasReport(worker, s.Instance, ptr.Deref(s.ReportSequence, 0)) {
+				// Only how it goes on matters; what it says besides counts no more.
+				_ = d.core.Observe(now, convert.Report(worker, protocol.TransferID(m.transfer.UID), s))
+			}
+		}
+		for _, worker := range d.core.Workers(protocol.TransferID(m.transfer.UID)) {
+			d.removeWorker(now, worker, m.pods[string(worker)])
 		}
 	}
 }

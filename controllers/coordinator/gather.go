@@ -12,6 +12,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/objects"
+	"cargoship.dev/operator/internal/coordination/protocol"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -38,21 +39,30 @@ func workloadsOf(members []*member) []*workload.Workload {
 type owners map[types.UID]*member
 
 // gather reads all transfers under control, by domain: those whose workers
-// have been asked for and which have not ended.
+// have been asked for and which have not ended. Those that have, or are being deleted, are leaving: their workers
+// may go on for a moment.
 func (c *Coordinator) gather(ctx context.Context) (map[string][]*member, error) {
 	workloads, err := objects.ListWorkloads(ctx, c.Client)
 	if err != nil {
 		return nil, err
 	}
 	world, all := map[string][]*member{}, owners{}
+	c.leaving = map[string][]*member{}
 	for _, at := range workloads {
-		if at.Status.StartTime == nil || at.DeletionTimestamp != nil || objects.Ended(at) {
+		if at.Status.StartTime == nil {
 			continue
 		}
-		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
-		all[at.UID] = m
 		name := c.policies.Domain(at)
-		world[name] = append(world[name], m)
+		m := &member{transfer: at, leases: map[string]*v1alpha1.PrefixLease{}, pods: map[string]*corev1.Pod{}}
+		switch d := c.domains[name]; {
+		case at.DeletionTimestamp == nil && !objects.Ended(at):
+			world[name] = append(world[name], m)
+		case d != nil && len(d.core.Workers(protocol.TransferID(at.UID))) > 0:
+			c.leaving[name] = append(c.leaving[name], m)
+		default:
+			continue
+		}
+		all[at.UID] = m
 	}
 	of, err := c.gatherPods(ctx, all)
 	if err != nil {

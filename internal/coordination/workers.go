@@ -44,6 +44,19 @@ func (c *PipelineCoordinator) addWorker(now time.Time, id protocol.WorkerID, t *
 // been neither removed nor, after an unconfirmed removal, outlived by its lease.
 func (c *PipelineCoordinator) HasWorker(id protocol.WorkerID) bool { return c.workers[id] != nil }
 
+// Workers are those of a transfer that may still send, also of one that was removed.
+func (c *PipelineCoordinator) Workers(id protocol.TransferID) []protocol.WorkerID {
+	t := c.transfer(id)
+	if t == nil {
+		return nil
+	}
+	all := make([]protocol.WorkerID, 0, len(t.workers))
+	for _, w := range t.workers {
+		all = append(all, w.id)
+	}
+	return all
+}
+
 // Drain asks the present workers of a transfer to end.
 func (c *PipelineCoordinator) Drain(now time.Time, id protocol.TransferID) {
 	c.now = now
