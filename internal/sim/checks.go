@@ -251,6 +251,9 @@ func (c *checks) starts(x *worker, t *task) {
 	if l.law.InFlight() > l.limits.Window {
 		c.violation("I1", "%s has %d in flight on %s, its window is %d", x.id, l.law.InFlight(), l.prefix.name, l.limits.Window)
 	}
+	if x.inFlight > x.windows {
+		c.violation("I1", "%s has %d in flight, its windows sum to %d", x.id, x.inFlight, x.windows)
+	}
 	t.floor = x.lease.expired(x.clock())
 	if t.floor {
 		if x.floored++; x.floored > 1 {

@@ -45,8 +45,11 @@ func (x *worker) granted(limits map[int]pace.Limit, total int, rates float64) {
 }
 
 // floor is one request at a time, on the first prefix that has archives left: the one
-// that it has been on before, as long as that has.
+// that it has been on before, as long as that has. A grant without any window leaves none.
 func (x *worker) floor(limits map[int]pace.Limit) {
+	if x.grant.Window() == 0 {
+		return
+	}
 	if l := x.floorOn; l != nil && slices.ContainsFunc(l.assigned, x.unfinished) {
 		limits[l.prefix.index] = pace.Floor()
 		return

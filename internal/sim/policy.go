@@ -89,8 +89,8 @@ func (x *worker) pumpWaiting() {
 	for len(p.waiting) > 0 {
 		l, now := p.waiting[0], f.time(f.now)
 		ok, again := l.law.Ready(now)
-		if len(l.queue) == 0 || !ok {
-			if len(l.queue) > 0 && again > 0 {
+		if len(l.queue) == 0 || !ok || x.inFlight >= x.windows {
+			if len(l.queue) > 0 && !ok && again > 0 {
 				f.set(&l.paced, f.now+again)
 			}
 			p.waiting = p.waiting[1:]

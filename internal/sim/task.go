@@ -57,7 +57,7 @@ func (t *task) enqueue() {
 // pumpGate lets through what may start now.
 func (l *prefixWork) pumpGate() {
 	f := l.worker.fleet
-	for len(l.queue) > 0 {
+	for len(l.queue) > 0 && l.worker.inFlight < l.worker.windows {
 		now := f.time(f.now)
 		ok, wait := l.law.Ready(now)
 		if !ok {
@@ -80,6 +80,7 @@ func (l *prefixWork) start(now time.Time) {
 	l.queue = l.queue[1:]
 	l.worker.policy.take(now, t.request.size)
 	l.law.Start(now)
+	l.worker.inFlight++
 	t.grant = l.worker.limited
 	l.meter.begin(t.grant)
 	t.tries++
@@ -92,7 +93,7 @@ func (l *prefixWork) start(now time.Time) {
 func (t *task) ended(r *request) {
 	l := t.prefixWork
 	f := l.worker.fleet
-	l.law.End()
+	l.endRequest()
 	l.meter.end(t.grant, f.now-r.started, r)
 	f.check.ends(l.worker, t)
 	f.record.ended(r)
@@ -110,7 +111,26 @@ func (t *task) ended(r *request) {
 	default:
 		t.retry()
 	}
+	l.pumpGates()
+}
+
+// endRequest counts one that has ended.
+func (l *prefixWork) endRequest() {
+	l.law.End()
+	l.worker.inFlight--
+}
+
+// pumpGates lets through what may start now that a request has ended: of its own prefix first, and of the
+// others where all windows together had been full.
+func (l *prefixWork) pumpGates() {
+	x := l.worker
+	full := x.inFlight+1 >= x.windows
 	l.pumpGate()
+	for i := 0; full && i < len(x.prefixes) && x.inFlight < x.windows; i++ {
+		if other := x.prefixes[(l.prefix.index+1+i)%len(x.prefixes)]; other != nil {
+			other.pumpGate()
+		}
+	}
 }
 
 // breaks sees that the connection broke.
@@ -184,11 +204,11 @@ func (t *task) cancel() {
 		t.broken = false
 		t.request.drop()
 		t.request.outcome, t.request.served = baseline.Failed, 0
-		l.law.End()
+		l.endRequest()
 		l.meter.end(t.grant, f.now-t.request.started, t.request)
 		f.check.ends(l.worker, t)
 		f.record.ended(t.request)
-		l.pumpGate()
+		l.pumpGates()
 	}
 }
 

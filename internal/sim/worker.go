@@ -36,6 +36,7 @@ type worker struct {
 	coast                 pace.Coast
 	coasting              bool
 	prefixes              []*prefixWork // by prefix, nil before the first use
+	windows, inFlight     int           // of all prefixes
 	finished              []finishedArchive
 	attempts              int
 	lastReport            time.Duration
@@ -84,6 +85,7 @@ func (x *worker) begin(after int64) {
 	x.alive, x.hung, x.eager = true, false, false
 	x.limited = protocol.GrantID{}
 	x.grant, x.obeyed, x.inForce, x.floored, x.floorOn = protocol.Grant{}, protocol.GrantID{}, 0, 0, nil
+	x.windows, x.inFlight = 0, 0
 	x.began = x.clock()
 	x.coast = pace.Coast{}
 	x.lease = newLease(x.fleet.epoch, x.began, after)
@@ -285,13 +287,15 @@ func (x *worker) assign() {
 func (x *worker) setLimits(renewed bool) {
 	now := x.fleet.time(x.fleet.now)
 	allowed, coasting := x.allowed(), x.lease.coasts(x.clock())
-	force := 0
+	x.windows = 0
+	for _, limit := range allowed {
+		x.windows += limit.Window
+	}
 	for _, l := range x.prefixes {
 		if l == nil {
 			continue
 		}
 		next := allowed[l.prefix.index]
-		force += next.Window
 		l.limit = 0
 		if next.Window > 0 {
 			l.limit = next.Window + protocol.FilesAhead
@@ -306,6 +310,7 @@ func (x *worker) setLimits(renewed bool) {
 			l.pumpGate()
 		}
 	}
+	force := x.windows
 	if x.lease.expired(x.clock()) {
 		force = 0
 	} else if x.grant.Epoch > 0 {

@@ -28,14 +28,17 @@ func (g Grant) before(o Grant) bool {
 }
 
 // Gate lets requests start as internal/pace has it for their prefix, first come,
-// first served. It is safe for concurrent use.
+// first served. It is safe for concurrent use. Slots that a grant moves from one prefix to another are free
+// there once the requests on the first have ended: none starts while all windows together are full.
 //
 // Beyond that the whole worker may have a pace, which a policy sets.
 type Gate struct {
 	mu      sync.Mutex
 	queues  map[string]*prefixQueue
 	granted Grant
-	policy  policyPace
+	// windows and inFlight are those of all prefixes together.
+	windows, inFlight int
+	policy            policyPace
 }
 
 // NewGate returns a gate that lets nothing through until Set.
@@ -61,8 +64,10 @@ func (g *Gate) replace(from Grant, limits []PrefixLimit, replace func(*pace.Pace
 	g.granted = from
 	now := time.Now()
 	granted := make(map[string]PrefixLimit, len(limits))
+	g.windows = 0
 	for _, l := range limits {
 		granted[l.Prefix] = l
+		g.windows += l.Window
 		g.queue(l.Prefix)
 	}
 	for prefix, q := range g.queues {
@@ -132,7 +137,7 @@ func (g *Gate) spare(prefix string) (admission, bool) {
 	if q == nil || len(q.waiting) > 0 || len(g.policy.waiting) > 0 || g.policy.wait(now) > 0 {
 		return admission{}, false
 	}
-	if ok, _ := q.pacer.Ready(now); !ok {
+	if ok, _ := q.pacer.Ready(now); !ok || g.inFlight >= g.windows {
 		return admission{}, false
 	}
 	w := &waiter{start: make(chan struct{})}
@@ -199,8 +204,19 @@ func (g *Gate) pump(q *prefixQueue) {
 func (g *Gate) release(q *prefixQueue) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	now, full := time.Now(), g.inFlight >= g.windows
+	g.inFlight--
 	q.pacer.End()
-	g.pumpQueue(q, time.Now())
+	g.pumpQueue(q, now)
+	if !full {
+		return
+	}
+	for _, other := range g.queues {
+		if g.inFlight >= g.windows {
+			return
+		}
+		g.pumpQueue(other, now)
+	}
 }
 
 // withdraw takes w out of the queue; false means that it has just been let through.
@@ -241,13 +257,16 @@ func (q *prefixQueue) idle(now time.Time) bool {
 // pumpQueue lets through what may start now, and sets the timer for the next.
 func (g *Gate) pumpQueue(q *prefixQueue, now time.Time) {
 	q.timer.Stop()
-	for q.due(now) {
+	for g.due(q, now) {
 		if g.policy.holds(now, q) {
 			return
 		}
 		g.start(q, now)
 	}
 }
+
+// due tells that a request of the queue may start now.
+func (g *Gate) due(q *prefixQueue, now time.Time) bool { return g.inFlight < g.windows && q.due(now) }
 
 // due tells that a request waits which the pacer lets start; else the timer is set for when that
 // may be so.
@@ -270,4 +289,5 @@ func (g *Gate) start(q *prefixQueue, now time.Time) {
 	q.waiting[0] = nil
 	q.waiting = q.waiting[1:]
 	q.pacer.Start(now)
+	g.inFlight++
 }

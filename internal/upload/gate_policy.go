@@ -111,7 +111,7 @@ func (g *Gate) pumpWaiting(now time.Time) {
 	p.timer.Stop()
 	for len(p.waiting) > 0 {
 		q := p.waiting[0]
-		if !q.due(now) {
+		if !g.due(q, now) {
 			p.waiting = p.waiting[1:]
 			continue
 		}

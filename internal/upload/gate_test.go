@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,15 +110,64 @@ func (m *gateModel) check(t *rapid.T) {
 		if m.inFlight[f.prefix] > m.windows[f.prefix] {
 			t.Fatalf("%d in flight on prefix %d whose window is %d", m.inFlight[f.prefix], f.prefix, m.windows[f.prefix])
 		}
+		if inFlight, windows := m.sums(); inFlight > windows {
+			t.Fatalf("%d in flight in all, of windows that sum to %d", inFlight, windows)
+		}
 	}
 	for len(m.gone) > 0 {
 		m.waiting[<-m.gone]--
 	}
+	inFlight, windows := m.sums()
 	for i := range modelPrefixes {
-		if m.waiting[i] > 0 && m.inFlight[i] < m.windows[i] {
+		if m.waiting[i] > 0 && m.inFlight[i] < m.windows[i] && inFlight < windows {
 			t.Fatalf("%d wait on prefix %d with %d in flight of %d", m.waiting[i], i, m.inFlight[i], m.windows[i])
 		}
 	}
+}
+
+// sums are what is in flight on all prefixes, and their windows.
+func (m *gateModel) sums() (inFlight, windows int) {
+	for i := range modelPrefixes {
+		inFlight, windows = inFlight+m.inFlight[i], windows+m.windows[i]
+	}
+	return inFlight, windows
+}
+
+// Slots that move to another prefix are free there once the requests on the first have ended, however many queues
+// wait for them.
+func TestGateMovesSlotsOnceTheyAreFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Set(Grant{}, []PrefixLimit{{Prefix: "a", Window: 8}})
+		var releases []func()
+		for range 8 {
+			release, _, err := g.Acquire(t.Context(), "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			releases = append(releases, release)
+		}
+		g.Set(Grant{}, []PrefixLimit{{Prefix: "b", Window: 6}, {Prefix: "c", Window: 2}})
+		var moved atomic.Int64
+		for i := range 8 {
+			go func() {
+				if _, _, err := g.Acquire(t.Context(), []string{"b", "b", "b", "c"}[i%4]); err == nil {
+					moved.Add(1)
+				}
+			}()
+		}
+		for i, release := range releases {
+			synctest.Wait()
+			if got := moved.Load(); got != int64(i) {
+				t.Errorf("%d have begun on other prefixes once %d have ended on the first", got, i)
+			}
+			release()
+		}
+		synctest.Wait()
+		if got := moved.Load(); got != 8 {
+			t.Errorf("%d have begun in the end, want 8", got)
+		}
+	})
 }
 
 func TestGateIsFirstComeFirstServed(t *testing.T) {

@@ -221,6 +221,20 @@ func TestReserve(t *testing.T) {
 	})
 }
 
+// A grant without any window, of which the manager charges nothing, leaves no floor.
+func TestNoFloorWithoutAWindow(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.run()
+		b.on("a", 0, 0)
+		b.renew()
+		b.renew()
+		after(2 * testLease)
+		if keys, _ := b.dest.sinceLast(); len(keys) > 0 {
+			t.Errorf("it sent %v", keys)
+		}
+	})
+}
+
 func TestFloorEndsEveryArchiveHeld(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.run()

@@ -176,8 +176,11 @@ func windowOf(p v1alpha1.PrefixGrant) int {
 // of the grant that has archives left. Prefixes without a window come last, lest
 // archives held there never end. It stays on a prefix as long as that has archives
 // left, through leases in between, since one request in flight there and one
-// elsewhere would be two.
+// elsewhere would be two. A grant without any window leaves none.
 func (e *Engine) floor() []upload.PrefixLimit {
+	if !slices.ContainsFunc(e.grant.Prefixes, func(p v1alpha1.PrefixGrant) bool { return windowOf(p) > 0 }) {
+		return nil
+	}
 	prefixes := slices.Clone(e.grant.Prefixes)
 	rank := func(p v1alpha1.PrefixGrant) int {
 		if p.Name == e.floorOn {
