@@ -33,9 +33,12 @@ func (c *PipelineCoordinator) assign(now time.Time) {
 func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
 	grants := make([]protocol.Grant, 0, len(c.ordered))
 	for _, w := range c.ordered {
-		if c.cutOff(now, w) {
+		switch {
+		case c.cutOff(now, w):
 			c.halve(now, w)
-		} else if w.due {
+		case w.due && w.frozen(now):
+			c.endDuty(now, w)
+		case w.due:
 			if c.changed(w) || w.stale(now) || w.waits(now) {
 				c.write(now, w)
 			}
@@ -44,6 +47,16 @@ func (c *PipelineCoordinator) issue(now time.Time) []protocol.Grant {
 		grants = append(grants, *w.lease.Grant())
 	}
 	return grants
+}
+
+// endDuty takes the planning duty, which ended with the lease, from a worker that is not heard. It keeps what it was
+// granted besides.
+func (c *PipelineCoordinator) endDuty(now time.Time, w *worker) {
+	g := *w.lease.Grant()
+	g.Epoch, g.Plan = c.epoch, false
+	g.Sequence++
+	g.Charged = w.lease.Unacknowledged(g)
+	w.lease.Issue(now, g, w.terms())
 }
 
 // follow tells that the worker's grant is what the last decision allows.

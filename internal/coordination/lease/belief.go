@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"math"
 	"time"
 
 	"cargoship.dev/operator/internal/coordination/protocol"
@@ -13,9 +12,8 @@ const (
 	// reportDelay is how much more time reports may say to have spanned than passed between their being heard,
 	// all in all: by how late the first came. They may say so much less as the last came late, and a worker sends
 	// one when the one before is written, so that is the time since then and an interval at most. The difference
-	// is forgotten with a time constant of delayMemory, since clocks drift.
+	// is forgotten as fast as two clocks may drift apart.
 	reportDelay = 30 * time.Second
-	delayMemory = 10 * time.Minute
 	// fastestRequest is a quarter of what a server on the same machine takes to store a
 	// few bytes; longestRequest is the longest that a client waits.
 	fastestRequest = 50 * time.Microsecond
@@ -42,11 +40,12 @@ func (l *Ledger) Believe(now time.Time, r protocol.Report, grown []protocol.Pref
 	b := Belief{Elapsed: l.Elapsed(now, r), Most: l.most(), ended: 1}
 	heard := now.Sub(l.reportedAt)
 	if !l.reported || l.instance != r.Instance {
-		l.owed = float64(b.Most) * longestRequest.Seconds()
+		l.owed, l.ahead = float64(b.Most)*longestRequest.Seconds(), 0
 		return b
 	}
+	drift := time.Duration(2 * protocol.DriftBound * float64(heard))
 	l.ahead += b.Elapsed - heard
-	l.ahead = time.Duration(float64(l.ahead) * math.Exp(-heard.Seconds()/delayMemory.Seconds()))
+	l.ahead -= min(max(l.ahead, -drift), drift)
 	var all protocol.PrefixCounters
 	took := 0.0 // at least: half of what was accepted took the median or longer
 	for _, growth := range grown {

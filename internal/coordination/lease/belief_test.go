@@ -62,3 +62,16 @@ func TestAReportThatComesLate(t *testing.T) {
 		}
 	}
 }
+
+// However long its intervals are, a clock that stands still is believed to have stood still for one of them, and for
+// what drift may explain.
+func TestAClockThatStandsStillForLong(t *testing.T) {
+	const reports, gap = 90, 40 * time.Second
+	sum := time.Duration(0)
+	for _, d := range believed(reports, always(time.Millisecond), always(gap)) {
+		sum += d
+	}
+	if want := time.Duration(0.95 * reports * float64(gap)); sum < want {
+		t.Errorf("%d reports of 40 s each are believed to span %v, want %v", reports, sum, want)
+	}
+}
