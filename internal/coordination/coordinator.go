@@ -113,10 +113,14 @@ func (c *PipelineCoordinator) Tick(now time.Time) protocol.Plan {
 		return protocol.Plan{}
 	}
 	c.now = now
+	drained := c.control.Undrained()
 	c.expire(now)
 	c.control.EndLearning(now)
 	c.decision = protocol.Decision{}
 	c.endRounds(now)
+	if c.control.Undrained() < drained {
+		c.expire(now) // what may be used coasting is not given to others from now on
+	}
 	c.chooseActive(now)
 	c.configure()
 	charged := c.charges(now)

@@ -23,6 +23,9 @@ func (t *transfer) choosePlanner(now time.Time) {
 		}
 		return
 	}
+	if slices.ContainsFunc(t.workers, func(w *worker) bool { return w.lease.MayPlanUnseen(now, w.terms()) }) {
+		return // so may that
+	}
 	for _, w := range t.workers {
 		if fit(w) && !w.blocked && w.listens { // else it would learn of it late
 			t.planner = w

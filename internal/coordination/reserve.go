@@ -21,7 +21,7 @@ func (c *PipelineCoordinator) charges(now time.Time) (sum charges) {
 		}
 		leased := w.lease.Leased()
 		sum.floors += w.lease.Charge() - leased
-		if w.lease.Coasts() {
+		if w.lease.Coasts() && !w.waits(now) { // else it is given a lease in this tick
 			sum.coasting += leased
 			continue
 		}

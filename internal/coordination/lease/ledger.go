@@ -50,8 +50,9 @@ type Ledger struct {
 	// the last grant that did so for any.
 	opened  string
 	opening protocol.GrantID
-	// adoptedAt is when a grant of an earlier leader was taken over; zero for none.
+	// adoptedAt is when a grant of an earlier leader was taken over, adopted; zero for none.
 	adoptedAt time.Time
+	adopted   protocol.GrantID
 	basis     time.Time // when the report that the grant acknowledges was taken in
 	versions  []version
 	// floor is the window that a worker keeps in all once the grant that it acts
@@ -196,7 +197,7 @@ func later(a, b time.Time) time.Time {
 // of its prefixes those that are known count. The worker may not have seen it, and coast on
 // one before it.
 func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixGrant, t Terms) {
-	l.grant, l.issued, l.issuedAt, l.adoptedAt = g, true, now, now
+	l.grant, l.issued, l.issuedAt, l.adoptedAt, l.adopted = g, true, now, now, g.ID()
 	if !g.Opens() { // else it isn't known whether the report was sent
 		l.report, l.instance = max(g.AcknowledgedReport, 0), g.Instance
 	}
@@ -251,6 +252,12 @@ func (l *Ledger) MayActOn(id protocol.GrantID) bool {
 // with its lease.
 func (l *Ledger) MayPlan() bool {
 	return slices.ContainsFunc(l.versions, func(v version) bool { return v.plan && !v.over })
+}
+
+// MayPlanUnseen tells that the worker may act on a grant before the one that was adopted, which may have named
+// the planning duty.
+func (l *Ledger) MayPlanUnseen(now time.Time, t Terms) bool {
+	return l.acts.Before(l.adopted) && now.Before(l.adoptedAt.Add(t.Lifetime))
 }
 
 // Settled tells that the sender of a report acts on its newest limits.
