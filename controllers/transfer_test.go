@@ -119,7 +119,7 @@ var _ = Describe("A transfer", func() {
 		stop()
 		repeated := a.finished
 		startManager()
-		Eventually(func() int64 { return a.take(ctx).Spec.Epoch }).Should(BeNumerically(">", epoch))
+		Eventually(func() int64 { a.report(ctx); return a.take(ctx).Spec.Epoch }).Should(BeNumerically(">", epoch))
 		a.finished = append(repeated, v1alpha1.FinishedArchive{
 			Result: v1alpha1.ArchiveFinished,
 			Prefix: "a", Number: ptr.To(a.ended[0]), Done: &v1alpha1.Tally{Files: ptr.To(int64(10)), Bytes: ptr.To(int64(1000))}})
