@@ -44,6 +44,13 @@ func (c *PipelineCoordinator) halve(now time.Time, w *worker) {
 			}
 		}
 	}
+	w.issueAgain(now, g)
+}
+
+// issueAgain records a grant with the times of the one before it.
+func (w *worker) issueAgain(now time.Time, g protocol.Grant) {
+	terms := w.terms()
+	terms.Lifetime, terms.Coasting = protocol.Lifetime(g.Duration), g.Coasting
 	g.Charged = w.lease.Unacknowledged(g)
-	w.lease.Issue(now, g, w.terms())
+	w.lease.Issue(now, g, terms)
 }

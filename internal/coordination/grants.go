@@ -55,8 +55,7 @@ func (c *PipelineCoordinator) endDuty(now time.Time, w *worker) {
 	g := *w.lease.Grant()
 	g.Epoch, g.Plan = c.epoch, false
 	g.Sequence++
-	g.Charged = w.lease.Unacknowledged(g)
-	w.lease.Issue(now, g, w.terms())
+	w.issueAgain(now, g)
 }
 
 // follow tells that the worker's grant is what the last decision allows.
