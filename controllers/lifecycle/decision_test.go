@@ -29,141 +29,142 @@ type want struct {
 	again       time.Duration
 }
 
-func TestDecide(t *testing.T) { //nolint:funlen // A table.
-	const planned = planningComplete
-	tests := map[string]struct {
-		in   *scenario
-		want want
-	}{
-		"nothing in the way": {makeScenario(),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending, again: 2 * time.Second}},
-		"a quota that rejects the workers": {makeScenario().workersJob().rejects("exceeded quota").
-			saidFor(time.Minute, v1alpha1.ReasonPodsRejected, metav1.ConditionFalse),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonPodsRejected, again: 30 * time.Second}},
-		"a quota that rejects the finish pod": {makeScenario().progress(planned, 2, 2, 0).finishJob().rejects("exceeded quota"),
-			want{action: actFinish, reason: v1alpha1.ReasonPodsRejected, again: 2 * time.Second}},
-		"a precondition that does not hold": {makeScenario().violates(v1alpha1.ReasonSecretNotFound),
-			want{action: actHold, reason: v1alpha1.ReasonSecretNotFound, again: 2 * time.Second}},
-		"a precondition that has not held for long": {
-			makeScenario().violates("X").saidFor(20*time.Second, "X", metav1.ConditionFalse),
-			want{action: actHold, reason: "X", again: 10 * time.Second}},
-		"a precondition that has not held for an hour": {
-			makeScenario().violates("X").saidFor(time.Hour, "X", metav1.ConditionFalse),
-			want{action: actHold, reason: "X", again: time.Minute}},
-		"a precondition broken while workers run": {
-			makeScenario().workersJob().lease("").violates("X").progress(planned, 2, 1, 0),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
-		"planning": {makeScenario().workersJob().lease("").progress("Running", 1, 1, 0),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonPlanning}},
-		"transferring": {makeScenario().workersJob().lease("").progress(planned, 2, 1, 0),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
-		"suspended": {makeScenario().workersJob().lease("").progress(planned, 2, 1, 0).suspend(),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
-		"a worker is blocked": {makeScenario().workersJob().lease("").lease(v1alpha1.ReasonBucketNotFound).progress(planned, 2, 1, 0),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
-		"too expensive": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("5", 12).startedFor("5", 12),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonBudgetExceeded}},
-		"too expensive, and the budget is raised": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("6", 12).startedFor("5", 12),
-			want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
-		"too expensive, and fewer months count": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("5", 6).startedFor("5", 12),
-			want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
-		"too expensive, and the budget is removed": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).startedFor("5", 12),
-			want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
-		"too expensive, the budget is raised, and the workers are suspended": {
-			makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("6", 12).startedFor("5", 12).suspend(),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
-		"within the budget, which is changed": {makeScenario().workersJob().lease("").budget("6", 12).startedFor("5", 12).progress(planned, 2, 1, 0),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
-		"blocked, and the budget is raised": {makeScenario().workersJob().lease(v1alpha1.ReasonBucketNotFound).budget("6", 12).startedFor("5", 12),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
-		"a pod can't start": {makeScenario().workersJob().waitingPod("ErrImagePull"),
-			want{action: actRunWorkers, reason: "ErrImagePull"}},
-		"a pod is being created": {makeScenario().workersJob().waitingPod("ContainerCreating"),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
-		"the workers' Job has failed": {makeScenario().workersJob(batchv1.JobFailed).progress(planned, 2, 1, 0),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
-		"all archives have ended, workers have not": {makeScenario().workersJob().lease("").progress(planned, 2, 2, 0),
-			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
-		"workers have had a moment to exit": {
-			makeScenario().workersJob().progress(planned, 2, 2, 0).drainingFor(drainGrace-time.Second).
-				saidFor(time.Hour, v1alpha1.ReasonFinishing, metav1.ConditionTrue),
-			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
-		"workers linger": {
-			makeScenario().workersJob().progress(planned, 2, 2, 0).drainingFor(drainGrace),
-			want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing}},
-		"workers have ended": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
-			want{action: actFinish, progressing: true, reason: v1alpha1.ReasonFinishing}},
-		"nothing to archive": {makeScenario().workersJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
-			want{action: actFinish, progressing: true, reason: v1alpha1.ReasonFinishing}},
-		"finished": {makeScenario().workersJob(batchv1.JobComplete).finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0),
-			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
-		"the finish Job has failed": {makeScenario().workersJob(batchv1.JobComplete).finishJob(batchv1.JobFailed).progress(planned, 2, 2, 0),
-			want{action: actRetryFinish, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
-		"finished with failed files": {makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 3),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
-		"finished with tolerated failures": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 3).onFailure(v1alpha1.FailureContinue, 3),
-			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
-		"finished with skipped files": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(5)),
-			want{action: actEnd, reason: v1alpha1.ReasonComplete}},
-		"finished with files that nobody accounted for": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).counts(files(15), nil, files(4)),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"finished with bytes that nobody accounted for": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).
-				counts(&v1alpha1.Tally{Files: ptr.To(int64(20)), Bytes: ptr.To(int64(1999))}, nil, nil),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"finished with more files than planned, failures tolerated": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 2, 0).onFailure(v1alpha1.FailureContinue, 3).
-				counts(files(20), files(3), nil),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"finished before all archives have ended": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 2, 1, 0).counts(files(20), nil, nil),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"finished while the source is being listed": {
-			makeScenario().finishJob(batchv1.JobComplete).progress("Running", 2, 2, 0),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"a plan that was never recorded": {makeScenario().workersJob().lease("").planless(),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
-		"finished without a recorded plan": {makeScenario().finishJob(batchv1.JobComplete).planless(),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"the last pod has counted something else": {
-			makeScenario().finishJob().finishFails(batchv1.JobReasonPodFailurePolicy).progress(planned, 2, 2, 0),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
-		"the last pod has failed too often": {
-			makeScenario().finishJob().finishFails(batchv1.JobReasonBackoffLimitExceeded).progress(planned, 2, 2, 0),
-			want{action: actRetryFinish, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
-		"an empty source": {makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0),
-			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
-		"an empty source that must not be": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0).onNothing(v1alpha1.NothingSelectedFails),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
-		"patterns that select nothing": {makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg"),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
-		"patterns that may select nothing": {
-			makeScenario().finishJob(batchv1.JobComplete).progress(planned, 0, 0, 0).include("*.jpgg").onNothing(v1alpha1.NothingSelectedCompletes),
-			want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
-		"a worker whose reason is one of the manager's": {
-			makeScenario().workersJob().lease(v1alpha1.ReasonComplete).progress(planned, 2, 1, 0),
-			want{action: actRunWorkers, reason: v1alpha1.ReasonWorkerBlocked}},
-		"a source that is no longer allowed": {
-			makeScenario().workersJob().lease("").progress(planned, 2, 1, 0).disallows("X"),
-			want{action: actHold, reason: "X", again: time.Minute}},
-		"a failure, and others go on": {
-			makeScenario().workersJob().lease("").progress(planned, 9, 1, 1).onFailure(v1alpha1.FailureContinue, 0),
-			want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
-		"a failure stops all": {
-			makeScenario().workersJob().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 0),
-			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
-		"more failures are tolerated once the workers are drained": {
-			makeScenario().workersJob().stop().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
-			want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
-		"more failures are tolerated once the run is finished": {
-			makeScenario().finishJob(batchv1.JobComplete).stop().progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
-			want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
-	}
-	for name, tc := range tests {
+// decisions are what is to be done where, by what is special about it.
+var decisions = map[string]struct {
+	in   *scenario
+	want want
+}{
+	"nothing in the way": {makeScenario(),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending, again: 2 * time.Second}},
+	"a quota that rejects the workers": {makeScenario().workersJob().rejects("exceeded quota").
+		saidFor(time.Minute, v1alpha1.ReasonPodsRejected, metav1.ConditionFalse),
+		want{action: actRunWorkers, reason: v1alpha1.ReasonPodsRejected, again: 30 * time.Second}},
+	"a quota that rejects the finish pod": {makeScenario().progress(planningComplete, 2, 2, 0).finishJob().rejects("exceeded quota"),
+		want{action: actFinish, reason: v1alpha1.ReasonPodsRejected, again: 2 * time.Second}},
+	"a precondition that does not hold": {makeScenario().violates(v1alpha1.ReasonSecretNotFound),
+		want{action: actHold, reason: v1alpha1.ReasonSecretNotFound, again: 2 * time.Second}},
+	"a precondition that has not held for long": {
+		makeScenario().violates("X").saidFor(20*time.Second, "X", metav1.ConditionFalse),
+		want{action: actHold, reason: "X", again: 10 * time.Second}},
+	"a precondition that has not held for an hour": {
+		makeScenario().violates("X").saidFor(time.Hour, "X", metav1.ConditionFalse),
+		want{action: actHold, reason: "X", again: time.Minute}},
+	"a precondition broken while workers run": {
+		makeScenario().workersJob().lease("").violates("X").progress(planningComplete, 2, 1, 0),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+	"planning": {makeScenario().workersJob().lease("").progress("Running", 1, 1, 0),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonPlanning}},
+	"transferring": {makeScenario().workersJob().lease("").progress(planningComplete, 2, 1, 0),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+	"suspended": {makeScenario().workersJob().lease("").progress(planningComplete, 2, 1, 0).suspend(),
+		want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
+	"a worker is blocked": {makeScenario().workersJob().lease("").lease(v1alpha1.ReasonBucketNotFound).progress(planningComplete, 2, 1, 0),
+		want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
+	"too expensive": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("5", 12).startedFor("5", 12),
+		want{action: actRunWorkers, reason: v1alpha1.ReasonBudgetExceeded}},
+	"too expensive, and the budget is raised": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("6", 12).startedFor("5", 12),
+		want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+	"too expensive, and fewer months count": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("5", 6).startedFor("5", 12),
+		want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+	"too expensive, and the budget is removed": {makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).startedFor("5", 12),
+		want{action: actRenewWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+	"too expensive, the budget is raised, and the workers are suspended": {
+		makeScenario().workersJob().lease(v1alpha1.ReasonBudgetExceeded).budget("6", 12).startedFor("5", 12).suspend(),
+		want{action: actRunWorkers, reason: v1alpha1.ReasonSuspended}},
+	"within the budget, which is changed": {makeScenario().workersJob().lease("").budget("6", 12).startedFor("5", 12).progress(planningComplete, 2, 1, 0),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+	"blocked, and the budget is raised": {makeScenario().workersJob().lease(v1alpha1.ReasonBucketNotFound).budget("6", 12).startedFor("5", 12),
+		want{action: actRunWorkers, reason: v1alpha1.ReasonBucketNotFound}},
+	"a pod can't start": {makeScenario().workersJob().waitingPod("ErrImagePull"),
+		want{action: actRunWorkers, reason: "ErrImagePull"}},
+	"a pod is being created": {makeScenario().workersJob().waitingPod("ContainerCreating"),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
+	"the workers' Job has failed": {makeScenario().workersJob(batchv1.JobFailed).progress(planningComplete, 2, 1, 0),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
+	"all archives have ended, workers have not": {makeScenario().workersJob().lease("").progress(planningComplete, 2, 2, 0),
+		want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+	"workers have had a moment to exit": {
+		makeScenario().workersJob().progress(planningComplete, 2, 2, 0).drainingFor(drainGrace-time.Second).
+			saidFor(time.Hour, v1alpha1.ReasonFinishing, metav1.ConditionTrue),
+		want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+	"workers linger": {
+		makeScenario().workersJob().progress(planningComplete, 2, 2, 0).drainingFor(drainGrace),
+		want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing}},
+	"workers have ended": {makeScenario().workersJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0),
+		want{action: actFinish, progressing: true, reason: v1alpha1.ReasonFinishing}},
+	"nothing to archive": {makeScenario().workersJob(batchv1.JobComplete).progress(planningComplete, 0, 0, 0),
+		want{action: actFinish, progressing: true, reason: v1alpha1.ReasonFinishing}},
+	"finished": {makeScenario().workersJob(batchv1.JobComplete).finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0),
+		want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+	"the finish Job has failed": {makeScenario().workersJob(batchv1.JobComplete).finishJob(batchv1.JobFailed).progress(planningComplete, 2, 2, 0),
+		want{action: actRetryFinish, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+	"finished with failed files": {makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 3),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
+	"finished with tolerated failures": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 3).onFailure(v1alpha1.FailureContinue, 3),
+		want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+	"finished with skipped files": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0).counts(files(15), nil, files(5)),
+		want{action: actEnd, reason: v1alpha1.ReasonComplete}},
+	"finished with files that nobody accounted for": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0).counts(files(15), nil, files(4)),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+	"finished with bytes that nobody accounted for": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0).
+			counts(&v1alpha1.Tally{Files: ptr.To(int64(20)), Bytes: ptr.To(int64(1999))}, nil, nil),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+	"finished with more files than planningComplete, failures tolerated": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0).onFailure(v1alpha1.FailureContinue, 3).
+			counts(files(20), files(3), nil),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+	"finished before all archives have ended": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 2, 1, 0).counts(files(20), nil, nil),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+	"finished while the source is being listed": {
+		makeScenario().finishJob(batchv1.JobComplete).progress("Running", 2, 2, 0),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+	"a plan that was never recorded": {makeScenario().workersJob().lease("").planless(),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+	"finished without a recorded plan": {makeScenario().finishJob(batchv1.JobComplete).planless(),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+	"the last pod has counted something else": {
+		makeScenario().finishJob().finishFails(batchv1.JobReasonPodFailurePolicy).progress(planningComplete, 2, 2, 0),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonCountsDiffer}},
+	"the last pod has failed too often": {
+		makeScenario().finishJob().finishFails(batchv1.JobReasonBackoffLimitExceeded).progress(planningComplete, 2, 2, 0),
+		want{action: actRetryFinish, reason: v1alpha1.ReasonFinishFailed, again: 2 * time.Second}},
+	"an empty source": {makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 0, 0, 0),
+		want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
+	"an empty source that must not be": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 0, 0, 0).onNothing(v1alpha1.NothingSelectedFails),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
+	"patterns that select nothing": {makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 0, 0, 0).include("*.jpgg"),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonNothingSelected}},
+	"patterns that may select nothing": {
+		makeScenario().finishJob(batchv1.JobComplete).progress(planningComplete, 0, 0, 0).include("*.jpgg").onNothing(v1alpha1.NothingSelectedCompletes),
+		want{action: actEnd, reason: v1alpha1.ReasonNothingSelected}},
+	"a worker whose reason is one of the manager's": {
+		makeScenario().workersJob().lease(v1alpha1.ReasonComplete).progress(planningComplete, 2, 1, 0),
+		want{action: actRunWorkers, reason: v1alpha1.ReasonWorkerBlocked}},
+	"a source that is no longer allowed": {
+		makeScenario().workersJob().lease("").progress(planningComplete, 2, 1, 0).disallows("X"),
+		want{action: actHold, reason: "X", again: time.Minute}},
+	"a failure, and others go on": {
+		makeScenario().workersJob().lease("").progress(planningComplete, 9, 1, 1).onFailure(v1alpha1.FailureContinue, 0),
+		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonTransferring}},
+	"a failure stops all": {
+		makeScenario().workersJob().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 0),
+		want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+	"more failures are tolerated once the workers are drained": {
+		makeScenario().workersJob().stop().lease("").progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
+		want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
+	"more failures are tolerated once the run is finished": {
+		makeScenario().finishJob(batchv1.JobComplete).stop().progress("Running", 9, 1, 1).onFailure(v1alpha1.FailureStop, 5),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonFilesFailed}},
+}
+
+func TestDecide(t *testing.T) {
+	for name, tc := range decisions {
 		t.Run(name, func(t *testing.T) {
 			d := decide(tc.in.input)
 			got := want{d.action, d.progressing, d.reason, d.failed, d.again}

@@ -9,54 +9,56 @@ import (
 	"cargoship.dev/operator/internal/coordination/protocol"
 )
 
-func TestObserveRejects(t *testing.T) { //nolint:funlen // A table.
+// rejected are changes of a good report, and the errors that they bring about; nil for none.
+var rejected = map[string]struct {
+	change func(*protocol.Report)
+	want   error
+}{
+	"unknown worker":                {func(r *protocol.Report) { r.Worker = "x" }, ErrUnknownWorker},
+	"another transfer":              {func(r *protocol.Report) { r.Transfer = "x" }, ErrImpossibleReport},
+	"a later epoch":                 {func(r *protocol.Report) { r.Epoch = 4 }, ErrNewerEpoch},
+	"an earlier epoch":              {func(r *protocol.Report) { r.Epoch = 2 }, ErrStaleReport},
+	"an older grant":                {func(r *protocol.Report) { r.GrantSequence = 1 }, ErrStaleReport},
+	"a grant not given":             {func(r *protocol.Report) { r.GrantSequence = 99 }, ErrImpossibleReport},
+	"the same again":                {func(r *protocol.Report) { r.Sequence = 5 }, ErrStaleReport},
+	"an older one":                  {func(r *protocol.Report) { r.Sequence = 4 }, ErrStaleReport},
+	"no instance":                   {func(r *protocol.Report) { r.Instance = "" }, ErrImpossibleReport},
+	"an old instance":               {func(r *protocol.Report) { r.Instance, r.Sequence, r.Epoch, r.GrantSequence = "0", 6, 0, 0 }, ErrStaleReport},
+	"counters go back":              {func(r *protocol.Report) { r.Prefixes[0].Accepted = 1 }, ErrImpossibleReport},
+	"more than started":             {func(r *protocol.Report) { r.Prefixes[0].Accepted = 99 }, ErrImpossibleReport},
+	"negative counter":              {func(r *protocol.Report) { r.Prefixes[0].Failed = -1 }, ErrImpossibleReport},
+	"negative duration":             {func(r *protocol.Report) { r.Prefixes[0].AttemptP50 = -1 }, ErrImpossibleReport},
+	"too many requests":             {func(r *protocol.Report) { r.Prefixes[0].Started = 1e8 }, ErrImpossibleReport},
+	"too many bytes":                {func(r *protocol.Report) { r.Prefixes[0].Bytes = 1e13 }, ErrImpossibleReport},
+	"overflow":                      {func(r *protocol.Report) { r.Prefixes[0].Started = math.MaxInt64 }, ErrImpossibleReport},
+	"a prefix twice":                {func(r *protocol.Report) { r.Prefixes = append(r.Prefixes, r.Prefixes[0]) }, ErrImpossibleReport},
+	"a sample of a grant not given": {func(r *protocol.Report) { r.Prefixes[0].Newest.Grant = protocol.GrantID{Epoch: 3, Sequence: 99} }, ErrImpossibleReport},
+	"a negative sample":             {func(r *protocol.Report) { r.Prefixes[0].Newest.Throttled = -1 }, ErrImpossibleReport},
+	"a sample of more than started": {func(r *protocol.Report) { r.Prefixes[0].Newest.Accepted = 9 }, ErrImpossibleReport},
+	"samples of more than all": {func(r *protocol.Report) {
+		p := &r.Prefixes[0]
+		p.Newest, p.Before = protocol.Sample{Grant: r.ActsOn(), Started: 6}, protocol.Sample{Started: 6}
+	}, ErrImpossibleReport},
+	"a sample that grew by more than all": {func(r *protocol.Report) {
+		r.Prefixes[0].Newest = protocol.Sample{Grant: r.ActsOn(), Started: 9}
+	}, ErrImpossibleReport},
+	"samples in the wrong order": {func(r *protocol.Report) { r.Prefixes[0].Before.Grant = r.ActsOn() }, ErrImpossibleReport},
+	"samples of two grants": {func(r *protocol.Report) {
+		p := &r.Prefixes[0]
+		p.Newest, p.Before = protocol.Sample{Grant: r.ActsOn(), Started: 3, Accepted: 2}, protocol.Sample{Started: 2, Accepted: 2}
+	}, nil},
+	"negative tally": {func(r *protocol.Report) {
+		r.Finished = []protocol.Outcome{{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: 0}, Done: protocol.Tally{Files: -1}}}
+	}, ErrImpossibleReport},
+	"nothing wrong": {func(*protocol.Report) {}, nil},
+}
+
+func TestObserveRejects(t *testing.T) {
 	good := protocol.Report{
 		Worker: "w", Transfer: "t", Instance: "1", Sequence: 10, Epoch: 3, GrantSequence: 2,
 		Prefixes: []protocol.PrefixCounters{{Prefix: "a", Started: 10, Accepted: 9, Bytes: 9}},
 	}
-	tests := map[string]struct {
-		change func(*protocol.Report)
-		want   error
-	}{
-		"unknown worker":                {func(r *protocol.Report) { r.Worker = "x" }, ErrUnknownWorker},
-		"another transfer":              {func(r *protocol.Report) { r.Transfer = "x" }, ErrImpossibleReport},
-		"a later epoch":                 {func(r *protocol.Report) { r.Epoch = 4 }, ErrNewerEpoch},
-		"an earlier epoch":              {func(r *protocol.Report) { r.Epoch = 2 }, ErrStaleReport},
-		"an older grant":                {func(r *protocol.Report) { r.GrantSequence = 1 }, ErrStaleReport},
-		"a grant not given":             {func(r *protocol.Report) { r.GrantSequence = 99 }, ErrImpossibleReport},
-		"the same again":                {func(r *protocol.Report) { r.Sequence = 5 }, ErrStaleReport},
-		"an older one":                  {func(r *protocol.Report) { r.Sequence = 4 }, ErrStaleReport},
-		"no instance":                   {func(r *protocol.Report) { r.Instance = "" }, ErrImpossibleReport},
-		"an old instance":               {func(r *protocol.Report) { r.Instance, r.Sequence, r.Epoch, r.GrantSequence = "0", 6, 0, 0 }, ErrStaleReport},
-		"counters go back":              {func(r *protocol.Report) { r.Prefixes[0].Accepted = 1 }, ErrImpossibleReport},
-		"more than started":             {func(r *protocol.Report) { r.Prefixes[0].Accepted = 99 }, ErrImpossibleReport},
-		"negative counter":              {func(r *protocol.Report) { r.Prefixes[0].Failed = -1 }, ErrImpossibleReport},
-		"negative duration":             {func(r *protocol.Report) { r.Prefixes[0].AttemptP50 = -1 }, ErrImpossibleReport},
-		"too many requests":             {func(r *protocol.Report) { r.Prefixes[0].Started = 1e8 }, ErrImpossibleReport},
-		"too many bytes":                {func(r *protocol.Report) { r.Prefixes[0].Bytes = 1e13 }, ErrImpossibleReport},
-		"overflow":                      {func(r *protocol.Report) { r.Prefixes[0].Started = math.MaxInt64 }, ErrImpossibleReport},
-		"a prefix twice":                {func(r *protocol.Report) { r.Prefixes = append(r.Prefixes, r.Prefixes[0]) }, ErrImpossibleReport},
-		"a sample of a grant not given": {func(r *protocol.Report) { r.Prefixes[0].Newest.Grant = protocol.GrantID{Epoch: 3, Sequence: 99} }, ErrImpossibleReport},
-		"a negative sample":             {func(r *protocol.Report) { r.Prefixes[0].Newest.Throttled = -1 }, ErrImpossibleReport},
-		"a sample of more than started": {func(r *protocol.Report) { r.Prefixes[0].Newest.Accepted = 9 }, ErrImpossibleReport},
-		"samples of more than all": {func(r *protocol.Report) {
-			p := &r.Prefixes[0]
-			p.Newest, p.Before = protocol.Sample{Grant: r.ActsOn(), Started: 6}, protocol.Sample{Started: 6}
-		}, ErrImpossibleReport},
-		"a sample that grew by more than all": {func(r *protocol.Report) {
-			r.Prefixes[0].Newest = protocol.Sample{Grant: r.ActsOn(), Started: 9}
-		}, ErrImpossibleReport},
-		"samples in the wrong order": {func(r *protocol.Report) { r.Prefixes[0].Before.Grant = r.ActsOn() }, ErrImpossibleReport},
-		"samples of two grants": {func(r *protocol.Report) {
-			p := &r.Prefixes[0]
-			p.Newest, p.Before = protocol.Sample{Grant: r.ActsOn(), Started: 3, Accepted: 2}, protocol.Sample{Started: 2, Accepted: 2}
-		}, nil},
-		"negative tally": {func(r *protocol.Report) {
-			r.Finished = []protocol.Outcome{{Archive: protocol.ArchiveID{Transfer: "t", Prefix: "a", Number: 0}, Done: protocol.Tally{Files: -1}}}
-		}, ErrImpossibleReport},
-		"nothing wrong": {func(*protocol.Report) {}, nil},
-	}
-	for name, test := range tests {
+	for name, test := range rejected {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, protocol.DefaultConfig())
 			f.schedule("t", "a", 50)

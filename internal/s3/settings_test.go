@@ -52,52 +52,55 @@ func awsHome(t *testing.T, files map[string]string) string {
 
 const amazon = "https://bucket.s3.us-east-1.amazonaws.com"
 
+// knownSettings are what the AWS tools take, and where requests go by it.
+var knownSettings = map[string]struct {
+	env    map[string]string
+	config string
+	change func(*Options)
+	// bucket and region are what requests go to.
+	bucket, region string
+}{
+	"nothing":               {nil, "", nil, amazon, "us-east-1"},
+	"AWS_REGION":            {map[string]string{"AWS_REGION": "eu-west-1"}, "", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
+	"AWS_DEFAULT_REGION":    {map[string]string{"AWS_DEFAULT_REGION": "eu-west-1"}, "", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
+	"region of the profile": {nil, "[default]\nregion = eu-west-1\n", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
+	"AWS_PROFILE":           {map[string]string{"AWS_PROFILE": "dev"}, "[profile dev]\nregion = eu-west-1\n", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
+	"AWS_DEFAULT_PROFILE":   {map[string]string{"AWS_DEFAULT_PROFILE": "dev"}, "[profile dev]\nregion = eu-west-1\n", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
+	"environment before profile": {map[string]string{"AWS_REGION": "eu-west-2"}, "[default]\nregion = eu-west-1\n", nil,
+		"https://bucket.s3.eu-west-2.amazonaws.com", "eu-west-2"},
+	"--region": {map[string]string{"AWS_REGION": "eu-west-1"}, "", func(o *Options) { o.Region = "eu-west-3" },
+		"https://bucket.s3.eu-west-3.amazonaws.com", "eu-west-3"},
+	"AWS_ENDPOINT_URL":                    {map[string]string{"AWS_ENDPOINT_URL": "http://all.test:1"}, "", nil, "http://bucket.all.test:1", "us-east-1"},
+	"AWS_ENDPOINT_URL_S3":                 {map[string]string{"AWS_ENDPOINT_URL": "http://all.test:1", "AWS_ENDPOINT_URL_S3": "http://s3.test:1"}, "", nil, "http://bucket.s3.test:1", "us-east-1"},
+	"endpoint_url":                        {nil, "[default]\nendpoint_url = http://s3.test:1\n", nil, "http://bucket.s3.test:1", "us-east-1"},
+	"services":                            {nil, "[default]\nservices = here\n[services here]\ns3 =\n  endpoint_url = http://s3.test:1\n", nil, "http://bucket.s3.test:1", "us-east-1"},
+	"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": {map[string]string{"AWS_ENDPOINT_URL": "http://all.test:1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "", nil, amazon, "us-east-1"},
+	"ignore_configured_endpoint_urls":     {nil, "[default]\nendpoint_url = http://s3.test:1\nignore_configured_endpoint_urls = true\n", nil, amazon, "us-east-1"},
+	"--endpoint-url": {map[string]string{"AWS_ENDPOINT_URL_S3": "http://s3.test:1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "",
+		func(o *Options) { o.Endpoint = "http://flag.test:1" }, "http://bucket.flag.test:1", "us-east-1"},
+	"AWS_USE_DUALSTACK_ENDPOINT":   {map[string]string{"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "", nil, "https://bucket.s3.dualstack.us-east-1.amazonaws.com", "us-east-1"},
+	"use_dualstack_endpoint":       {nil, "[default]\nuse_dualstack_endpoint = true\n", nil, "https://bucket.s3.dualstack.us-east-1.amazonaws.com", "us-east-1"},
+	"use_dualstack_endpoint of s3": {nil, "[default]\ns3 =\n  use_dualstack_endpoint = true\n", nil, "https://bucket.s3.dualstack.us-east-1.amazonaws.com", "us-east-1"},
+	"AWS_USE_FIPS_ENDPOINT":        {map[string]string{"AWS_USE_FIPS_ENDPOINT": "true"}, "", nil, "https://bucket.s3-fips.us-east-1.amazonaws.com", "us-east-1"},
+	"use_fips_endpoint":            {nil, "[default]\nuse_fips_endpoint = true\n", nil, "https://bucket.s3-fips.us-east-1.amazonaws.com", "us-east-1"},
+	"use_accelerate_endpoint":      {nil, "[default]\ns3 =\n  use_accelerate_endpoint = true\n", nil, "https://bucket.s3-accelerate.amazonaws.com", "us-east-1"},
+	"addressing_style":             {nil, "[default]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 3\n  addressing_style = path\noutput = json\n", nil, "https://s3.eu-west-1.amazonaws.com/bucket", "eu-west-1"},
+	"addressing_style of a profile": {map[string]string{"AWS_PROFILE": "dev"}, "[default]\n[profile dev]\ns3 =\n    addressing_style = path\n", nil,
+		"https://s3.us-east-1.amazonaws.com/bucket", "us-east-1"},
+	"addressing_style virtual":  {nil, "[default]\ns3 =\n  addressing_style = virtual\n", nil, amazon, "us-east-1"},
+	"--path-style":              {nil, "[default]\ns3 =\n  addressing_style = virtual\n", func(o *Options) { o.PathStyle = true }, "https://s3.us-east-1.amazonaws.com/bucket", "us-east-1"},
+	"--path-style=false":        {nil, "[default]\ns3 =\n  addressing_style = path\n", func(o *Options) { o.StyleGiven = true }, amazon, "us-east-1"},
+	"AWS_MAX_ATTEMPTS, ignored": {map[string]string{"AWS_MAX_ATTEMPTS": "1", "AWS_RETRY_MODE": "adaptive"}, "[default]\nmax_attempts = 1\n", nil, amazon, "us-east-1"},
+	"checksums, ignored":        {map[string]string{"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}, "", nil, amazon, "us-east-1"},
+	"no files":                  {map[string]string{"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}, "[default]\nregion = eu-west-1\n", nil, amazon, "us-east-1"},
+	"in a pod with a Secret": {map[string]string{"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://all.test:1"}, "[default]\ns3 =\n  addressing_style = path\n",
+		func(o *Options) { o.CredentialsDir, o.Ambient = "/somewhere", false }, amazon, "us-east-1"},
+	"--credentials-dir": {map[string]string{"AWS_REGION": "eu-west-1"}, "", func(o *Options) { o.CredentialsDir = "/somewhere" }, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
+}
+
 // TestSettings has each setting come from where the AWS tools take it.
-func TestSettings(t *testing.T) { //nolint:funlen // A table.
-	for name, c := range map[string]struct {
-		env    map[string]string
-		config string
-		change func(*Options)
-		// bucket and region are what requests go to.
-		bucket, region string
-	}{
-		"nothing":               {nil, "", nil, amazon, "us-east-1"},
-		"AWS_REGION":            {map[string]string{"AWS_REGION": "eu-west-1"}, "", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
-		"AWS_DEFAULT_REGION":    {map[string]string{"AWS_DEFAULT_REGION": "eu-west-1"}, "", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
-		"region of the profile": {nil, "[default]\nregion = eu-west-1\n", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
-		"AWS_PROFILE":           {map[string]string{"AWS_PROFILE": "dev"}, "[profile dev]\nregion = eu-west-1\n", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
-		"AWS_DEFAULT_PROFILE":   {map[string]string{"AWS_DEFAULT_PROFILE": "dev"}, "[profile dev]\nregion = eu-west-1\n", nil, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
-		"environment before profile": {map[string]string{"AWS_REGION": "eu-west-2"}, "[default]\nregion = eu-west-1\n", nil,
-			"https://bucket.s3.eu-west-2.amazonaws.com", "eu-west-2"},
-		"--region": {map[string]string{"AWS_REGION": "eu-west-1"}, "", func(o *Options) { o.Region = "eu-west-3" },
-			"https://bucket.s3.eu-west-3.amazonaws.com", "eu-west-3"},
-		"AWS_ENDPOINT_URL":                    {map[string]string{"AWS_ENDPOINT_URL": "http://all.test:1"}, "", nil, "http://bucket.all.test:1", "us-east-1"},
-		"AWS_ENDPOINT_URL_S3":                 {map[string]string{"AWS_ENDPOINT_URL": "http://all.test:1", "AWS_ENDPOINT_URL_S3": "http://s3.test:1"}, "", nil, "http://bucket.s3.test:1", "us-east-1"},
-		"endpoint_url":                        {nil, "[default]\nendpoint_url = http://s3.test:1\n", nil, "http://bucket.s3.test:1", "us-east-1"},
-		"services":                            {nil, "[default]\nservices = here\n[services here]\ns3 =\n  endpoint_url = http://s3.test:1\n", nil, "http://bucket.s3.test:1", "us-east-1"},
-		"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": {map[string]string{"AWS_ENDPOINT_URL": "http://all.test:1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "", nil, amazon, "us-east-1"},
-		"ignore_configured_endpoint_urls":     {nil, "[default]\nendpoint_url = http://s3.test:1\nignore_configured_endpoint_urls = true\n", nil, amazon, "us-east-1"},
-		"--endpoint-url": {map[string]string{"AWS_ENDPOINT_URL_S3": "http://s3.test:1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "",
-			func(o *Options) { o.Endpoint = "http://flag.test:1" }, "http://bucket.flag.test:1", "us-east-1"},
-		"AWS_USE_DUALSTACK_ENDPOINT":   {map[string]string{"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "", nil, "https://bucket.s3.dualstack.us-east-1.amazonaws.com", "us-east-1"},
-		"use_dualstack_endpoint":       {nil, "[default]\nuse_dualstack_endpoint = true\n", nil, "https://bucket.s3.dualstack.us-east-1.amazonaws.com", "us-east-1"},
-		"use_dualstack_endpoint of s3": {nil, "[default]\ns3 =\n  use_dualstack_endpoint = true\n", nil, "https://bucket.s3.dualstack.us-east-1.amazonaws.com", "us-east-1"},
-		"AWS_USE_FIPS_ENDPOINT":        {map[string]string{"AWS_USE_FIPS_ENDPOINT": "true"}, "", nil, "https://bucket.s3-fips.us-east-1.amazonaws.com", "us-east-1"},
-		"use_fips_endpoint":            {nil, "[default]\nuse_fips_endpoint = true\n", nil, "https://bucket.s3-fips.us-east-1.amazonaws.com", "us-east-1"},
-		"use_accelerate_endpoint":      {nil, "[default]\ns3 =\n  use_accelerate_endpoint = true\n", nil, "https://bucket.s3-accelerate.amazonaws.com", "us-east-1"},
-		"addressing_style":             {nil, "[default]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 3\n  addressing_style = path\noutput = json\n", nil, "https://s3.eu-west-1.amazonaws.com/bucket", "eu-west-1"},
-		"addressing_style of a profile": {map[string]string{"AWS_PROFILE": "dev"}, "[default]\n[profile dev]\ns3 =\n    addressing_style = path\n", nil,
-			"https://s3.us-east-1.amazonaws.com/bucket", "us-east-1"},
-		"addressing_style virtual":  {nil, "[default]\ns3 =\n  addressing_style = virtual\n", nil, amazon, "us-east-1"},
-		"--path-style":              {nil, "[default]\ns3 =\n  addressing_style = virtual\n", func(o *Options) { o.PathStyle = true }, "https://s3.us-east-1.amazonaws.com/bucket", "us-east-1"},
-		"--path-style=false":        {nil, "[default]\ns3 =\n  addressing_style = path\n", func(o *Options) { o.StyleGiven = true }, amazon, "us-east-1"},
-		"AWS_MAX_ATTEMPTS, ignored": {map[string]string{"AWS_MAX_ATTEMPTS": "1", "AWS_RETRY_MODE": "adaptive"}, "[default]\nmax_attempts = 1\n", nil, amazon, "us-east-1"},
-		"checksums, ignored":        {map[string]string{"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}, "", nil, amazon, "us-east-1"},
-		"no files":                  {map[string]string{"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}, "[default]\nregion = eu-west-1\n", nil, amazon, "us-east-1"},
-		"in a pod with a Secret": {map[string]string{"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://all.test:1"}, "[default]\ns3 =\n  addressing_style = path\n",
-			func(o *Options) { o.CredentialsDir, o.Ambient = "/somewhere", false }, amazon, "us-east-1"},
-		"--credentials-dir": {map[string]string{"AWS_REGION": "eu-west-1"}, "", func(o *Options) { o.CredentialsDir = "/somewhere" }, "https://bucket.s3.eu-west-1.amazonaws.com", "eu-west-1"},
-	} {
+func TestSettings(t *testing.T) {
+	for name, c := range knownSettings {
 		t.Run(name, func(t *testing.T) {
 			cleanEnvironment(t, map[string]string{"HOME": awsHome(t, map[string]string{".aws/config": c.config})})
 			for name, value := range c.env {
