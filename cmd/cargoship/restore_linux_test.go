@@ -18,6 +18,7 @@ import (
 
 	"cargoship.dev/operator/internal/cli"
 	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/test/kit/privileged"
 )
 
 // Extended attributes take the same way for small files, large ones and files that are objects.
@@ -58,9 +59,7 @@ func TestAttributesComeBackOnEveryPath(t *testing.T) {
 
 // What is not archived is counted and said.
 func TestAttributesThatAreNotArchivedAreSaid(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root sets such attributes")
-	}
+	privileged.Root(t)
 	t.Parallel()
 	d := newDestination(t)
 	dir := t.TempDir()

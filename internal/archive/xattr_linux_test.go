@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"cargoship.dev/operator/test/kit/privileged"
 )
 
 // acl is an access control list for the owner (rw), user 1234 (rw), the owning group (r) and
@@ -129,9 +131,7 @@ func TestModeWithoutACL(t *testing.T) {
 
 // What is not kept is named.
 func TestAttributesThatAreNotKeptAreNamed(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root sets attributes that are not kept")
-	}
+	privileged.Root(t)
 	dir := t.TempDir()
 	writeContent(t, dir, "labeled", []byte("x"))
 	setXattr(t, filepath.Join(dir, "labeled"), "security.selinux", "system_u:object_r:etc_t:s0")

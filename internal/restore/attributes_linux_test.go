@@ -18,6 +18,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/test/kit/privileged"
 )
 
 const nobody = 65534
@@ -34,13 +35,6 @@ func acl() string {
 		out = binary.LittleEndian.AppendUint32(out, e[2])
 	}
 	return string(out)
-}
-
-func needsRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may give files away and set privileged attributes")
-	}
 }
 
 // asNobody has the test run by a user without privileges: it returns true in a process that has
@@ -131,7 +125,7 @@ func dressed(t *testing.T) string {
 }
 
 func TestAttributesComeBack(t *testing.T) {
-	needsRoot(t)
+	privileged.Root(t)
 	dir := dressed(t)
 	want := looks(t, dir)
 	b := archived(t, dir, zstd())
@@ -165,7 +159,7 @@ func TestAttributesComeBack(t *testing.T) {
 
 // Manifests of earlier releases hold no values; these are in the tar.
 func TestAttributesComeBackFromTheTar(t *testing.T) {
-	needsRoot(t)
+	privileged.Root(t)
 	dir := dressed(t)
 	b := archived(t, dir, zstd())
 	b.change(t, func(m *archive.Member) { m.Xattrs = nil })
@@ -185,7 +179,7 @@ func TestAttributesComeBackFromTheTar(t *testing.T) {
 
 // Whoever forges a manifest gets nothing that the kernel acts upon.
 func TestPrivilegedAttributesAreRestoredOnRequest(t *testing.T) {
-	needsRoot(t)
+	privileged.Root(t)
 	dir := t.TempDir()
 	for _, name := range []string{"setuid", "labeled", "overlay", "plain"} {
 		write(t, dir, name, 10)

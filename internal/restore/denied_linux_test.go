@@ -15,6 +15,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/test/kit/privileged"
 )
 
 // A user without privileges repeats a restore into directories that he may not write to.
@@ -81,7 +82,7 @@ func TestDeniedFilesFailAtOnce(t *testing.T) {
 		return
 	}
 	if denied == "" {
-		t.Skip("only root makes a directory that its owner may not write to")
+		privileged.Root(t)
 	}
 	dir := t.TempDir()
 	for i := range 50 {
@@ -104,22 +105,8 @@ func TestDeniedFilesFailAtOnce(t *testing.T) {
 
 // A file system that takes nothing more ends the run, and not each file for itself.
 func TestFullDiskEndsTheRun(t *testing.T) {
-	needsRoot(t)
 	disk := t.TempDir()
-	mount := func(flags uintptr) {
-		t.Helper()
-		if err := syscall.Mount("tmpfs", disk, "tmpfs", flags, "size=1m"); errors.Is(err, syscall.EPERM) {
-			t.Skip("this root may not mount file systems")
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	}
-	mount(0)
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	privileged.Tmpfs(t, disk, "size=1m")
 	dir, b := several(t)
 	for name, c := range map[string]struct {
 		flags uintptr
@@ -128,7 +115,9 @@ func TestFullDiskEndsTheRun(t *testing.T) {
 		"full":      {syscall.MS_REMOUNT, "no space left on device: free up space"},
 		"read-only": {syscall.MS_REMOUNT | syscall.MS_RDONLY, "read-only file system: restore into"},
 	} {
-		mount(c.flags)
+		if err := syscall.Mount("tmpfs", disk, "tmpfs", c.flags, "size=1m"); err != nil {
+			t.Fatal(err)
+		}
 		b.gets = 0
 		begun := time.Now()
 		s, err := restore.Run(t.Context(), restore.Options{Catalog: catalog(t, b), Dir: disk})

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -9,6 +8,7 @@ import (
 
 	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/test/kit/privileged"
 )
 
 // A volume that is too small, in bytes or inodes, holds the restore before anything is written, and
@@ -25,15 +25,7 @@ func TestAVolumeThatIsTooSmallIsToldBeforehand(t *testing.T) {
 		"bytes": {"size=2m", "size=8m"}, "inodes": {"size=8m,nr_inodes=3", "size=8m,nr_inodes=30"},
 	} {
 		volume := t.TempDir()
-		mount := func(flags uintptr, options string) error {
-			return syscall.Mount("tmpfs", volume, "tmpfs", flags, options)
-		}
-		if err := mount(0, options[0]); errors.Is(err, syscall.EPERM) {
-			t.Skip("only root mounts file systems")
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = syscall.Unmount(volume, syscall.MNT_DETACH) })
+		privileged.Tmpfs(t, volume, options[0])
 		site.TargetDir = volume
 		place := openRestore(t, site)
 		for range 2 { // the second time from memory
@@ -45,7 +37,7 @@ func TestAVolumeThatIsTooSmallIsToldBeforehand(t *testing.T) {
 		if entries, err := os.ReadDir(volume); err != nil || len(entries) > 0 {
 			t.Errorf("%s: the volume holds %v, %v", name, entries, err)
 		}
-		if err := mount(syscall.MS_REMOUNT, options[1]); err != nil {
+		if err := syscall.Mount("tmpfs", volume, "tmpfs", syscall.MS_REMOUNT, options[1]); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := place.plan(t.Context(), func(_ archive.Plan) {}); err != nil {
@@ -64,12 +56,7 @@ func TestOnlyWhatIsMissingNeedsRoom(t *testing.T) {
 	}
 	site := archived(t, s, dir, v1alpha1.PackingTar)
 	volume := t.TempDir()
-	if err := syscall.Mount("tmpfs", volume, "tmpfs", 0, "size=2500k"); errors.Is(err, syscall.EPERM) {
-		t.Skip("only root mounts file systems")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(volume, syscall.MNT_DETACH) })
+	privileged.Tmpfs(t, volume, "size=2500k")
 	site.TargetDir = volume
 	plans := func(change func(*v1alpha1.ArchiveRestoreSpec)) error {
 		changed := site
