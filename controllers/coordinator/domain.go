@@ -257,14 +257,12 @@ func memoryLimit(pod *corev1.Pod) int64 {
 }
 
 func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker protocol.WorkerID, lease *v1alpha1.PrefixLease) error {
-	id := protocol.TransferID(m.transfer.UID)
-	c, s := d.claims[id], lease.Status
+	c, s := d.claims[protocol.TransferID(m.transfer.UID)], lease.Status
 	d.core.Stored(now, worker, protocol.GrantID{Epoch: lease.Spec.Epoch, Sequence: lease.Spec.Sequence})
-	// Most reports were taken in by a tick before: of a thousand leases some twenty change between two.
-	if s.Instance == "" || d.core.HasReport(worker, s.Instance, ptr.Deref(s.ReportSequence, 0)) {
+	heard, err := d.hear(now, m, worker, s)
+	if !heard {
 		return nil
 	}
-	err := d.core.Observe(now, convert.Report(worker, id, s))
 	if err != nil && !errors.Is(err, coordination.ErrStaleReport) {
 		log.FromContext(ctx).WithName("coordinator").Info("ignored a report", "lease", lease.Name, "cause", err.Error())
 		d.Metrics.IgnoredReport(d.name)
@@ -275,6 +273,15 @@ func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, wor
 	}
 	d.count(now, m, c, lease)
 	return nil
+}
+
+// hear has the core take in a worker's report, if it has not yet: of a thousand leases some twenty change between two
+// ticks.
+func (d *domain) hear(now time.Time, m *member, worker protocol.WorkerID, s v1alpha1.PrefixLeaseStatus) (heard bool, err error) {
+	if s.Instance == "" || d.core.HasReport(worker, s.Instance, ptr.Deref(s.ReportSequence, 0)) {
+		return false, nil
+	}
+	return true, d.core.Observe(now, convert.Report(worker, protocol.TransferID(m.transfer.UID), s))
 }
 
 // removeGone tells the core of workers whose pods have ended. A pod that
@@ -316,10 +323,8 @@ func (d *domain) dropAbsent(now time.Time, members []*member) {
 func (d *domain) seeOff(now time.Time) {
 	for _, m := range d.leaving[d.name] {
 		for uid, lease := range m.leases {
-			worker, s := protocol.WorkerID(uid), lease.Status
-			if d.core.HasWorker(worker) && s.Instance != "" && !d.core.HasReport(worker, s.Instance, ptr.Deref(s.ReportSequence, 0)) {
-				// Only how it goes on matters; what it says besides counts no more.
-				_ = d.core.Observe(now, convert.Report(worker, protocol.TransferID(m.transfer.UID), s))
+			if worker := protocol.WorkerID(uid); d.core.HasWorker(worker) {
+				_, _ = d.hear(now, m, worker, lease.Status) // only how it goes on matters; what it says besides counts no more
 			}
 		}
 		for _, worker := range d.core.Workers(protocol.TransferID(m.transfer.UID)) {

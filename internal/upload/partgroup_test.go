@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"sync"
@@ -68,6 +69,11 @@ func TestPartsUnderWayEndWithTheirObject(t *testing.T) {
 		}
 		return s3test.Hang(req)
 	})
-	_, err := r.Upload(t.Context(), f.file("key"))
+	ctx, cancel := context.WithTimeout(t.Context(), blockedPatience/2) // in which those that hang would still be waited for
+	defer cancel()
+	_, err := r.Upload(ctx, f.file("key"))
 	wantError(t, err, s3.Permission, s3.ReasonPermissionDenied)
+	if ctx.Err() != nil {
+		t.Error("the other parts went on")
+	}
 }
