@@ -89,6 +89,30 @@ type PrefixLeaseSpec struct {
 	// +kubebuilder:validation:Maximum=100000
 	ChargedWindow int32 `json:"chargedWindow,omitempty"`
 
+	// chargedLeaseDuration is the longest leaseDuration of this grant and those before it that the worker
+	// had not left when this one was written. Absent means that of this one.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be between 1s and 1h"
+	ChargedLeaseDuration *metav1.Duration `json:"chargedLeaseDuration,omitempty"`
+
+	// chargedCoastingDuration is their longest coastingDuration. Absent means that of this one.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="must be between 0s and 24h"
+	ChargedCoastingDuration *metav1.Duration `json:"chargedCoastingDuration,omitempty"`
+
+	// chargedBytesPerSecond is the highest bytesPerSecond by which the worker may be sending until it acts
+	// on this grant; 9007199254740992 means no bound. Absent means no more than this one allows.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
+	ChargedBytesPerSecond int64 `json:"chargedBytesPerSecond,omitempty"`
+
+	// chargedMilliRequestsPerSecond is the same of milliRequestsPerSecond.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740992
+	ChargedMilliRequestsPerSecond int64 `json:"chargedMilliRequestsPerSecond,omitempty"`
+
 	// coastingWindow is the largest number of requests that the worker may have in flight when it goes on
 	// without a manager, where that is more than the windows of prefixes sum to: those are lowered for
 	// a moment. Absent means their sum.

@@ -1395,6 +1395,16 @@ func (in *PrefixLeaseSpec) DeepCopyInto(out *PrefixLeaseSpec) {
 		*out = new(v1.Duration)
 		**out = **in
 	}
+	if in.ChargedLeaseDuration != nil {
+		in, out := &in.ChargedLeaseDuration, &out.ChargedLeaseDuration
+		*out = new(v1.Duration)
+		**out = **in
+	}
+	if in.ChargedCoastingDuration != nil {
+		in, out := &in.ChargedCoastingDuration, &out.ChargedCoastingDuration
+		*out = new(v1.Duration)
+		**out = **in
+	}
 	out.ReportInterval = in.ReportInterval
 	if in.Prefixes != nil {
 		in, out := &in.Prefixes, &out.Prefixes

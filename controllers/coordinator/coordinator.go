@@ -65,8 +65,8 @@ type Coordinator struct {
 	leaving map[string][]*member
 	// led names the domain that led each destination in the last tick, by its own domain.
 	led map[string]string
-	// regrouped tells when domains were ended because destinations had moved to or from them.
-	regrouped map[string]time.Time
+	// ended tells when domains were ended that are to be begun anew.
+	ended map[string]time.Time
 	// retries is when what failed is tried again.
 	retries *flowcontrol.Backoff
 }
@@ -86,6 +86,9 @@ func (*Coordinator) NeedLeaderElection() bool { return true }
 // by the next: every write states what should be, not what changed.
 func (c *Coordinator) Start(ctx context.Context) error {
 	logger := log.FromContext(ctx).WithName("coordinator")
+	if err := c.letLand(ctx); err != nil {
+		return err
+	}
 	if err := c.beginEpoch(ctx); err != nil {
 		return err
 	}
@@ -112,11 +115,28 @@ func (c *Coordinator) endDomains() {
 	}
 }
 
+// letLand waits, where anything was ever granted, until what a former leader was writing when it ended stands in
+// the API and in the cache, or never will. The workers go on meanwhile.
+func (c *Coordinator) letLand(ctx context.Context) error {
+	var leases v1alpha1.PrefixLeaseList
+	if err := c.APIReader.List(ctx, &leases, client.Limit(1)); err != nil {
+		return fmt.Errorf("see whether a leader has granted anything: list PrefixLeases: %w", err)
+	}
+	if len(leases.Items) == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-c.Clock.After(cacheLag):
+	}
+	return nil
+}
+
 // beginEpoch takes an epoch above every one that was ever recorded, so that no
 // grant of a former leader outlives this one's first.
 func (c *Coordinator) beginEpoch(ctx context.Context) error {
 	c.domains, c.retries = map[string]*domain{}, c.newRetries()
-	c.led, c.regrouped = nil, map[string]time.Time{}
+	c.led, c.ended = nil, map[string]time.Time{}
 	workloads, err := objects.ListWorkloads(ctx, c.APIReader)
 	if err != nil {
 		return fmt.Errorf("begin an epoch: %w", err)
@@ -172,7 +192,7 @@ func (c *Coordinator) Tick(ctx context.Context) error {
 		if _, there := world[name]; !there {
 			errs = append(errs, safely(func() error { c.close(name, d); return nil }))
 			delete(c.domains, name)
-			delete(c.regrouped, name)
+			delete(c.ended, name)
 		}
 	}
 	c.retries.GC()
@@ -212,8 +232,9 @@ func (c *Coordinator) tickDomain(ctx context.Context, name string, members []*me
 		c.unpark(key)
 		return err
 	}
-	c.domains[name].end() // its successor adopts what stands, so nothing may come after
-	c.domains[name] = nil
+	if d != nil {
+		c.endDomain(name) // its successor adopts what stands, so nothing may come after
+	}
 	waiting := workloadsOf(members)
 	c.parkTransfers(ctx, key, "the coordination of "+name, err, waiting...)
 	c.Metrics.Parked(name, len(waiting))

@@ -258,7 +258,11 @@ func memoryLimit(pod *corev1.Pod) int64 {
 
 func (d *domain) observeLease(ctx context.Context, now time.Time, m *member, worker protocol.WorkerID, lease *v1alpha1.PrefixLease) error {
 	c, s := d.claims[protocol.TransferID(m.transfer.UID)], lease.Status
-	d.core.Stored(now, worker, protocol.GrantID{Epoch: lease.Spec.Epoch, Sequence: lease.Spec.Sequence})
+	stands := protocol.GrantID{Epoch: lease.Spec.Epoch, Sequence: lease.Spec.Sequence}
+	if d.core.Lacks(worker, stands) {
+		d.core.AdoptGrant(now, convert.LeaseGrant(protocol.TransferID(m.transfer.UID), lease))
+	}
+	d.core.Stored(now, worker, stands)
 	heard, err := d.hear(now, m, worker, s)
 	if !heard {
 		return nil

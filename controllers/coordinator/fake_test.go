@@ -41,7 +41,7 @@ func newLeader(t testing.TB, cluster client.WithWatch, at clock.WithTicker) *Coo
 	c := &Coordinator{
 		Client: cluster, APIReader: cluster, Clock: at, Metrics: newMetrics(t, prometheus.NewRegistry()),
 		Rand: rand.New(rand.NewPCG(1, 2)), epoch: 7, domains: map[string]*domain{},
-		policies: convert.NewPolicies(nil), regrouped: map[string]time.Time{},
+		policies: convert.NewPolicies(nil), ended: map[string]time.Time{},
 	}
 	c.retries = c.newRetries()
 	return c

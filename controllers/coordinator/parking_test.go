@@ -44,6 +44,10 @@ func TestAPanicParksOneDestination(t *testing.T) {
 		t.Errorf("it was tried again at once: %v", err)
 	}
 	clock.Step(2 * firstRetry)
+	if err := c.tickDomain(t.Context(), "bad", members); err != nil || c.domains["bad"] != nil {
+		t.Errorf("it was begun anew before what it has written last must have landed: %v", err)
+	}
+	clock.Step(cacheLag)
 	if err := c.tickDomain(t.Context(), "bad", members); err != nil || c.domains["bad"] == nil {
 		t.Errorf("it was not tried again: %v", err)
 	}

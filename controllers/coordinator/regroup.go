@@ -25,27 +25,27 @@ func (c *Coordinator) regroup(ctx context.Context, world map[string][]*member) {
 			if known && before != name {
 				delete(c.led, own)
 				log.FromContext(ctx).WithName("coordinator").Info("moved a destination to another domain", "destination", own, "from", before, "to", name)
-				c.endRegrouped(before)
-				c.endRegrouped(name)
+				c.endDomain(before)
+				c.endDomain(name)
 			}
 		}
 	}
 	c.led = led
 }
 
-// endRegrouped ends a domain that is to be begun anew once it has settled.
-func (c *Coordinator) endRegrouped(name string) {
+// endDomain ends a domain that is to be begun anew once it has settled.
+func (c *Coordinator) endDomain(name string) {
 	c.domains[name].end()
 	c.domains[name] = nil
-	c.regrouped[name] = c.Clock.Now()
+	c.ended[name] = c.Clock.Now()
 }
 
 // settling tells that a domain was ended a moment ago: the cache may not show yet what it has
 // written last, and what was cut off may still be applied.
 func (c *Coordinator) settling(name string) bool {
-	at, ended := c.regrouped[name]
+	at, ended := c.ended[name]
 	if ended && c.Clock.Since(at) >= cacheLag {
-		delete(c.regrouped, name)
+		delete(c.ended, name)
 		return false
 	}
 	return ended

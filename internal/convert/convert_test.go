@@ -2,6 +2,7 @@ package convert
 
 import (
 	"encoding/json"
+	"math"
 	"testing"
 	"time"
 
@@ -51,7 +52,19 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 		if more := rapid.IntRange(0, 100).Draw(t, "coasting"); more > 0 {
 			want.CoastingWindow = want.Window() + more
 		}
-		want.Charged = want.Window() + rapid.IntRange(0, 100).Draw(t, "charged")
+		want.Pace = protocol.Pace{Bytes: float64(rapid.IntRange(0, 100).Draw(t, "bytes")), Requests: float64(rapid.IntRange(0, 100).Draw(t, "requests"))}
+		want.Charged = want.Charge()
+		if rapid.Bool().Draw(t, "charged") {
+			want.Charged = want.Charged.Or(protocol.Charge{
+				Window:   rapid.IntRange(0, 5000).Draw(t, "window"),
+				Duration: time.Duration(rapid.IntRange(0, 1200).Draw(t, "duration")) * time.Second,
+				Coasting: time.Duration(rapid.IntRange(0, 14400).Draw(t, "coasting")) * time.Second,
+				Pace: protocol.Pace{
+					Bytes:    rapid.SampledFrom([]float64{0, 1, 50, 200, math.Inf(1)}).Draw(t, "bytes"),
+					Requests: rapid.SampledFrom([]float64{0, 1, 50, 200, math.Inf(1)}).Draw(t, "requests"),
+				},
+			})
+		}
 		encoded, err := json.Marshal(Grant(want))
 		if err != nil {
 			t.Fatal(err)

@@ -53,9 +53,7 @@ func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 	if g.Coasting > 0 {
 		spec.CoastingDuration = &metav1.Duration{Duration: g.Coasting}
 	}
-	if g.Charged > g.Window() {
-		spec.ChargedWindow = int32Of(g.Charged)
-	}
+	setCharge(&spec, g)
 	if g.CoastingWindow > g.Window() {
 		spec.CoastingWindow = int32Of(g.CoastingWindow)
 	}
@@ -69,6 +67,48 @@ func Grant(g protocol.Grant) v1alpha1.PrefixLeaseSpec {
 		spec.Prefixes = append(spec.Prefixes, prefixGrant(p))
 	}
 	return spec
+}
+
+// setCharge writes what is charged of the worker where that is more than the grant itself allows.
+func setCharge(spec *v1alpha1.PrefixLeaseSpec, g protocol.Grant) {
+	own, charged := g.Charge(), g.Charged
+	if charged.Window > own.Window {
+		spec.ChargedWindow = int32Of(charged.Window)
+	}
+	if charged.Duration > own.Duration {
+		spec.ChargedLeaseDuration = &metav1.Duration{Duration: charged.Duration}
+	}
+	if charged.Coasting > own.Coasting {
+		spec.ChargedCoastingDuration = &metav1.Duration{Duration: charged.Coasting}
+	}
+	if charged.Pace.Bytes > own.Pace.Bytes {
+		spec.ChargedBytesPerSecond = max(1, milli(charged.Pace.Bytes/1000))
+	}
+	if charged.Pace.Requests > own.Pace.Requests {
+		spec.ChargedMilliRequestsPerSecond = max(1, milli(charged.Pace.Requests))
+	}
+}
+
+// charge reads it back, of a grant that is read otherwise.
+func charge(spec v1alpha1.PrefixLeaseSpec, g protocol.Grant) protocol.Charge {
+	charged := protocol.Charge{Window: int(spec.ChargedWindow), Pace: protocol.Pace{
+		Bytes: unlessMost(spec.ChargedBytesPerSecond), Requests: unlessMost(spec.ChargedMilliRequestsPerSecond) / 1000,
+	}}
+	if spec.ChargedLeaseDuration != nil {
+		charged.Duration = spec.ChargedLeaseDuration.Duration
+	}
+	if spec.ChargedCoastingDuration != nil {
+		charged.Coasting = spec.ChargedCoastingDuration.Duration
+	}
+	return charged.Or(g.Charge())
+}
+
+// unlessMost is a number of the API, infinite for the largest that it takes.
+func unlessMost(n int64) float64 {
+	if n >= protocol.MaxCounter {
+		return math.Inf(1)
+	}
+	return float64(n)
 }
 
 func prefixGrant(p protocol.PrefixGrant) v1alpha1.PrefixGrant {
@@ -123,7 +163,7 @@ func LeaseGrant(transfer protocol.TransferID, lease *v1alpha1.PrefixLease) proto
 		g.Coasting = spec.CoastingDuration.Duration
 	}
 	g.CoastingWindow = int(spec.CoastingWindow)
-	g.Charged = max(g.Window(), int(spec.ChargedWindow))
+	g.Charged = charge(spec, g)
 	return g
 }
 

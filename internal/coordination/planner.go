@@ -23,7 +23,7 @@ func (t *transfer) choosePlanner(now time.Time) {
 		}
 		return
 	}
-	if slices.ContainsFunc(t.workers, func(w *worker) bool { return w.lease.MayPlanUnseen(now, w.terms()) }) {
+	if slices.ContainsFunc(t.workers, func(w *worker) bool { return w.lease.MayPlanUnseen(now) }) {
 		return // so may that
 	}
 	for _, w := range t.workers {

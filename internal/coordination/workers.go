@@ -93,12 +93,22 @@ func (c *PipelineCoordinator) removeWorker(w *worker) {
 	c.configure()
 }
 
+// Lacks tells that a grant of an earlier leader that stands in the API was not taken over from a worker that is
+// known.
+func (c *PipelineCoordinator) Lacks(id protocol.WorkerID, grant protocol.GrantID) bool {
+	w := c.workers[id]
+	return w != nil && grant.Epoch < c.epoch && w.lease.Lacks(grant)
+}
+
 // AdoptGrant takes over a grant of an earlier leader that stands in the API: its
 // windows are charged and its archives held as if they had been granted now.
-// The worker of an unknown transfer is told to drain.
+// The worker of an unknown transfer is told to drain. Once this leader has granted the worker something,
+// what comes later of an earlier one is charged beside it.
 func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	c.now = now
-	if known := c.workers[g.Worker]; known != nil && known.lease.Issued() {
+	known := c.workers[g.Worker]
+	first := known == nil || !known.lease.Issued()
+	if !first && !c.Lacks(g.Worker, g.ID()) {
 		return
 	}
 	t := c.transfer(g.Transfer)
@@ -108,26 +118,39 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 	}
 	w := c.addWorker(now, g.Worker, t)
 	c.configure()
-	terms := w.terms()
-	terms.Lifetime = protocol.Lifetime(max(g.Duration, terms.Duration))
-	terms.Coasting = g.Coasting
-	var known []protocol.PrefixGrant
+	w.forgetWindows(g.ID())
+	var prefixes []protocol.PrefixGrant
 	for _, p := range g.Prefixes {
 		if l, err := c.register(t, p.Prefix); err == nil {
-			known = append(known, p)
+			prefixes = append(prefixes, p)
 			c.lent = c.lent || p.Window > 0
 			w.adopt(l, g.ID(), p)
 		}
 	}
-	w.lease.Adopt(now, g, known, terms)
-	if t.coordinated() {
+	w.lease.Adopt(now, g, prefixes, w.terms())
+	if first && t.coordinated() {
 		c.control.Adopt(max(w.window(), g.CoastingWindow))
 	}
 	if g.Plan && t.planner == nil && !t.removed {
 		t.planner = w
 	}
-	if g.Window() > 0 || g.Charged > 0 { // one that sends nothing teaches nothing
-		c.control.Learn(now.Add(terms.Lifetime))
+	if longest := w.lease.Lifetime(); first && longest > 0 { // one that sends nothing teaches nothing
+		c.control.Learn(now.Add(longest))
+	}
+	if own := *w.lease.Grant(); own.Epoch == c.epoch { // it has to say what the worker may do by this one
+		own.Sequence++
+		w.issueAgain(now, own)
+	}
+}
+
+// forgetWindows forgets what was granted before a grant of an earlier leader, unless this one has granted
+// something since.
+func (w *worker) forgetWindows(adopted protocol.GrantID) {
+	if !w.lease.Grant().ID().Before(adopted) {
+		return
+	}
+	for _, wp := range w.prefixes {
+		wp.share.Window = 0
 	}
 }
 
@@ -135,7 +158,9 @@ func (c *PipelineCoordinator) AdoptGrant(now time.Time, g protocol.Grant) {
 // were given the same archive the later one holds it.
 func (w *worker) adopt(l *prefix, grant protocol.GrantID, p protocol.PrefixGrant) {
 	wp := w.ensure(l)
-	wp.share.Window, wp.entitled = max(p.Window, 0), true
+	if w.lease.Grant().ID().Before(grant) {
+		wp.share.Window, wp.entitled = max(p.Window, 0), true
+	}
 	if w.leaving() {
 		return
 	}

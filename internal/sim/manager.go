@@ -108,6 +108,9 @@ func (m *manager) work() {
 		m.schedule(w)
 	}
 	for _, p := range f.pods {
+		if g, ok := f.api.grants[p.worker.id]; ok && m.core.Lacks(p.worker.id, g.ID()) {
+			m.core.AdoptGrant(now, g)
+		}
 		m.observe(now, p)
 		m.core.Stored(now, p.worker.id, f.api.grants[p.worker.id].ID())
 	}

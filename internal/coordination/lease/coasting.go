@@ -47,10 +47,10 @@ func (l *Ledger) Expire(now time.Time, drains bool) Ended {
 		v := &l.versions[i]
 		v.over = v.over || !now.Before(v.expires)
 		if !drains || !now.Before(v.widened) {
-			v.charge = v.coasted
+			v.charge = v.most.Window
 		}
 		if v.over && !v.superseded.IsZero() && !now.Before(v.superseded.Add(v.lifetime)) {
-			v.charge = Half(v.coasted)
+			v.charge = Half(v.most.Window)
 		}
 	}
 	switch {
@@ -65,8 +65,11 @@ func (l *Ledger) Expire(now time.Time, drains bool) Ended {
 // leave leaves the worker the floor of a grant on which it may coast no more.
 func (l *Ledger) leave(v version) {
 	l.floor = 1
-	l.kept = l.kept.atMost(v.pace)
-	l.lapsed, l.over = max(l.lapsed, v.coasted), v.id
+	l.kept = l.kept.AtMost(v.most.Pace)
+	l.lapsed = max(l.lapsed, v.most.Window)
+	if l.over.Before(v.id) {
+		l.over = v.id
+	}
 }
 
 // Stored tells that the API holds a grant, or a later one: nobody finds an earlier one there.
@@ -81,13 +84,13 @@ func (l *Ledger) Stored(now time.Time, id protocol.GrantID) {
 // Coasts tells that the worker's lease is over, and that it may go on all the same.
 func (l *Ledger) Coasts() bool { return len(l.versions) > 0 && !l.Held() }
 
-// Unacknowledged is the most that the worker may have in flight under a grant, or under
-// one before it that it has not left yet.
-func (l *Ledger) Unacknowledged(g protocol.Grant) int {
-	most := newVersion(g, g.Prefixes).coasted
+// Unacknowledged is what the worker may do under a grant, or under one before it that it has not left yet.
+func (l *Ledger) Unacknowledged(g protocol.Grant) protocol.Charge {
+	most := g.Charge()
 	for i := range l.versions {
-		most = max(most, l.versions[i].coasted)
+		most = most.Or(l.versions[i].most)
 	}
+	most.Pace = most.Pace.AtMost(l.kept)
 	return most
 }
 

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -19,14 +20,18 @@ type pair struct {
 
 	ledger Ledger
 	terms  Terms
+	epoch  int64
 	// decided is the newest grant, api the one that stands there: a grant is written some time
-	// after it was decided, or never, if another is decided meanwhile.
+	// after it was decided, or never, if another is decided meanwhile. late is what a former leader
+	// was writing when it ended.
 	decided, api protocol.Grant
+	late         *protocol.Grant
 	report       *protocol.Report
 
 	holder Holder
 	acts   protocol.Grant
 	cutOff bool
+	leads  bool
 	// widened: it had more coasting than under its lease.
 	widened bool
 }
@@ -34,11 +39,12 @@ type pair struct {
 func newPair(t *rapid.T) *pair {
 	drift := rapid.Float64Range(-protocol.DriftBound, protocol.DriftBound)
 	p := &pair{t: t, managerDrift: drift.Draw(t, "manager's drift"), workerDrift: drift.Draw(t, "worker's drift")}
-	p.terms = Terms{Interval: time.Second, BaseInterval: time.Second, Duration: 10 * time.Second, Coasting: 40 * time.Second}
-	p.terms.Lifetime = protocol.Lifetime(p.terms.Duration)
+	p.terms = Terms{Interval: time.Second, BaseInterval: time.Second}
+	p.agree(10*time.Second, 40*time.Second)
+	p.epoch, p.leads = 1, true
 	p.holder = NewHolder(p.clock(p.workerDrift), 0)
 	p.send()
-	p.issue(16, 0)
+	p.issue(16, 0, protocol.Pace{})
 	p.write()
 	p.send()
 	return p
@@ -52,19 +58,30 @@ func (p *pair) clock(drift float64) time.Time {
 func (p *pair) write() { p.api = p.decided }
 
 // issue decides a grant with so large a window.
-func (p *pair) issue(window, coasting int) {
+func (p *pair) issue(window, coasting int, pace protocol.Pace) {
 	now := p.clock(p.managerDrift)
 	if p.report != nil {
 		p.ledger.Take(now, *p.report)
 		p.report = nil
 	}
-	g := protocol.Grant{
-		Epoch: 1, Sequence: p.decided.Sequence + 1, AcknowledgedReport: p.ledger.LastReport(), Instance: "i",
+	p.decide(now, protocol.Grant{
+		Epoch: p.epoch, Sequence: p.decided.Sequence + 1, AcknowledgedReport: p.ledger.LastReport(), Instance: "i",
 		Duration: p.terms.Duration, Coasting: p.terms.Coasting, Prefixes: []protocol.PrefixGrant{{Prefix: "a", Window: window}}, CoastingWindow: coasting,
-	}
+		Pace: pace,
+	})
+}
+
+func (p *pair) decide(now time.Time, g protocol.Grant) {
+	terms := p.terms
+	terms.Lifetime, terms.Coasting = protocol.Lifetime(g.Duration), g.Coasting
 	g.Charged = p.ledger.Unacknowledged(g)
-	p.ledger.Issue(now, g, p.terms)
+	p.ledger.Issue(now, g, terms)
 	p.decided = g
+}
+
+// agree changes for how long grants hold from now on.
+func (p *pair) agree(duration, coasting time.Duration) {
+	p.terms.Duration, p.terms.Coasting, p.terms.Lifetime = duration, coasting, protocol.Lifetime(duration)
 }
 
 // send reports, and takes in the answer, unless the worker is cut off.
@@ -102,69 +119,116 @@ func (p *pair) using() int {
 // tick is the manager's: it finds out what is over, and what stands in the API.
 func (p *pair) tick() {
 	now := p.clock(p.managerDrift)
+	p.adopt()
 	p.ledger.Expire(now, true)
 	p.ledger.Stored(now, p.api.ID())
 }
 
-// lead begins anew, from what stands in the API.
-func (p *pair) lead() {
-	now := p.clock(p.managerDrift)
+// lead begins anew, from what stands in the API, where a write of the leader before may still land.
+func (p *pair) lead(late bool) {
+	p.late = nil
+	if g := p.decided; late && p.api.ID().Before(g.ID()) {
+		p.late = &g
+	}
+	p.epoch++
 	p.ledger, p.report, p.decided = Ledger{}, nil, p.api
-	p.ledger.Adopt(now, p.api, p.api.Prefixes, p.terms)
+	p.adopt()
+}
+
+// adopt takes over what stands in the API, unless this leader wrote it.
+func (p *pair) adopt() {
+	if g := p.api; g.Epoch < p.epoch && p.ledger.Lacks(g.ID()) {
+		p.ledger.Adopt(p.clock(p.managerDrift), g, g.Prefixes, p.terms)
+		again := p.decided
+		if again.Epoch < p.epoch {
+			p.decided = g
+			return
+		}
+		again.Sequence++
+		p.decide(p.clock(p.managerDrift), again)
+	}
+}
+
+// land has the write of the former leader replace its own.
+func (p *pair) land() {
+	if p.late != nil && p.api.Epoch == p.late.Epoch {
+		p.api = *p.late
+	}
+	p.late = nil
+}
+
+// step is one of the manager's, that leads, or of the worker.
+func (p *pair) step(kind int) {
+	draw := func(low, high int, label string) int { return rapid.IntRange(low, high).Draw(p.t, label) }
+	switch kind {
+	case 0:
+		p.cutOff = !p.cutOff
+	case 1:
+		if p.leads = !p.leads; p.leads {
+			p.lead(draw(0, 1, "late") == 0)
+		}
+	case 2:
+		if p.leads && p.ledger.Coasts() {
+			p.tick()
+			half := Halve(p.decided)
+			half.Epoch = p.epoch
+			p.decide(p.clock(p.managerDrift), half)
+		}
+	case 3, 4:
+		if p.leads {
+			p.tick()
+			p.issue(draw(0, 20, "window"), draw(0, 40, "coasting"), protocol.Pace{Bytes: float64(draw(0, 3, "pace"))})
+		}
+	case 5: // nothing for longer than it coasts, or nearly
+		p.now += time.Duration(draw(30, 60, "s")) * time.Second
+	case 6, 7:
+		if p.leads {
+			p.write()
+		}
+	case 8:
+		p.agree(time.Duration(draw(1, 20, "duration"))*time.Second, time.Duration(draw(0, 60, "coasting"))*time.Second)
+	case 9:
+		p.land()
+	default:
+		p.send()
+	}
+}
+
+// check finds what the worker may do, and the manager does not charge.
+func (p *pair) check(phase Phase) {
+	using := p.using()
+	if charged := p.ledger.Charge(); using > charged {
+		p.t.Fatalf("%d may be in flight in phase %d, %d are charged", using, phase, charged)
+	}
+	if pace, charged := p.acts.Pace.Bytes, p.ledger.Pace().Bytes; using > 0 && (pace > charged || pace == 0 && !math.IsInf(charged, 1)) {
+		p.t.Fatalf("%v may be sent per second in phase %d, 0 being any number, %v are charged", pace, phase, charged)
+	}
 }
 
 // Whatever the worker goes on with, whether its manager is away, it is cut off, or a new
 // leader begins: it is charged.
 func TestWhatAWorkerUsesIsCharged(t *testing.T) {
 	var seen []Phase
-	widened := false
+	widened, landed := false, false
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPair(t)
-		leads := true
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			p.now += time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond
-			switch rapid.IntRange(0, 11).Draw(t, "step") {
-			case 0:
-				p.cutOff = !p.cutOff
-			case 1:
-				leads = !leads
-				if leads {
-					p.lead()
-				}
-			case 2:
-				if leads && p.ledger.Coasts() {
-					p.tick()
-					g := Halve(p.decided)
-					g.Charged = p.ledger.Unacknowledged(g)
-					p.ledger.Issue(p.clock(p.managerDrift), g, p.terms)
-					p.decided = g
-				}
-			case 5: // nothing for longer than it coasts, or nearly
-				p.now += time.Duration(rapid.IntRange(30, 60).Draw(t, "s")) * time.Second
-			case 3, 4:
-				if leads {
-					p.tick()
-					p.issue(rapid.IntRange(0, 20).Draw(t, "window"), rapid.IntRange(0, 40).Draw(t, "coasting"))
-				}
-			case 6, 7:
-				if leads {
-					p.write()
-				}
-			default:
-				p.send()
-			}
-			if leads {
+			before := p.api
+			kind := rapid.IntRange(0, 14).Draw(t, "step")
+			p.step(kind)
+			phase := p.holder.Phase(p.clock(p.workerDrift))
+			seen = append(seen, phase)
+			landed = landed || kind == 9 && before.ID() != p.api.ID()
+			if p.leads {
 				p.tick()
-			}
-			seen = append(seen, p.holder.Phase(p.clock(p.workerDrift)))
-			if charged := p.ledger.Charge(); leads && p.using() > charged {
-				t.Fatalf("%d may be in flight in phase %d, %d are charged", p.using(), seen[len(seen)-1], charged)
+				p.check(phase)
 			}
 		}
 		widened = widened || p.widened
 	})
-	if !widened {
-		t.Error("no worker ever had more coasting than under its lease")
+	if !widened || !landed {
+		t.Error("no worker ever had more coasting than under its lease, or no write came late")
 	}
 	for _, phase := range []Phase{Held, Coasting, Isolated, Expired} {
 		if !slices.Contains(seen, phase) {

@@ -50,16 +50,17 @@ type Ledger struct {
 	// the last grant that did so for any.
 	opened  string
 	opening protocol.GrantID
-	// adoptedAt is when a grant of an earlier leader was taken over, adopted; zero for none.
-	adoptedAt time.Time
-	adopted   protocol.GrantID
-	basis     time.Time // when the report that the grant acknowledges was taken in
-	versions  []version
+	// adoptedAt is when a grant of an earlier leader was taken over, adopted; zero for none. Until unseen
+	// the worker may hold a lease by a grant before that one.
+	adoptedAt, unseen time.Time
+	adopted           protocol.GrantID
+	basis             time.Time // when the report that the grant acknowledges was taken in
+	versions          []version
 	// floor is the window that a worker keeps in all once the grant that it acts
 	// on is over: one request, if that grant had any window.
 	floor int
 	// kept is the pace that it keeps then.
-	kept paceCharge
+	kept protocol.Pace
 	// lapsed is the window of the last grants whose time was over before the worker acted
 	// on a later one, over; what was begun under them may still be in flight.
 	lapsed int
@@ -80,14 +81,14 @@ type version struct {
 	superseded       time.Time // when a later grant stood in the API; zero while none did
 	charge           int       // of the window, as of the last Expire
 	window           int       // summed over prefixes
-	coasted          int       // the same for a worker that coasts
-	widened          time.Time // from when on it may do so by this grant
+	most             protocol.Charge
+	widened          time.Time // from when on a worker that coasts may use all of it by this grant
 	rate             float64   // likewise, in requests per second
 	unpaced          bool      // some prefix has no rate
 	lifetime         time.Duration
 	interval         time.Duration // between reports
 	plan             bool
-	pace             paceCharge
+	unseen           bool // it stands for all before one that was adopted
 }
 
 // Grant gives the grant as issued last; nobody may change what it refers to.
@@ -142,8 +143,8 @@ func (l *Ledger) acknowledge(id protocol.GrantID) {
 	if l.over.Before(id) {
 		l.lapsed = 0
 	}
-	if len(l.versions) > 0 && l.versions[0].id == id {
-		l.floor, l.kept = 0, paceCharge{}
+	if len(l.versions) > 0 && l.versions[0].id == id && !l.versions[0].unseen && !id.Before(l.over) {
+		l.floor, l.kept = 0, protocol.Pace{}
 	}
 }
 
@@ -151,7 +152,7 @@ func (l *Ledger) acknowledge(id protocol.GrantID) {
 // that it acts on. One that came after may yet reach it.
 func (l *Ledger) End() {
 	l.versions = slices.DeleteFunc(l.versions, func(v version) bool { return !l.acts.Before(v.id) })
-	l.floor, l.kept = 0, paceCharge{}
+	l.floor, l.kept = 0, protocol.Pace{}
 }
 
 // Issue records a grant as issued. The lease runs from the last report, so a worker
@@ -176,7 +177,7 @@ func (l *Ledger) Issue(now time.Time, g protocol.Grant, t Terms) {
 	}
 	v.over = !now.Before(v.expires)
 	if !now.Before(v.widened) {
-		v.charge = v.coasted
+		v.charge = v.most.Window
 	}
 	switch {
 	case !v.over || v.window > 0 && now.Before(v.floored):
@@ -193,27 +194,50 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+// Lacks tells that a grant of an earlier leader is none that the worker is charged for, and that it may act on it.
+func (l *Ledger) Lacks(id protocol.GrantID) bool { return l.adopted.Before(id) && l.acts.Before(id) }
+
 // Adopt records a grant of an earlier leader, which holds as if it had been issued now;
 // of its prefixes those that are known count. The worker may not have seen it, and coast on
-// one before it.
+// one before it. One that is later than those taken over before was still under way when they were.
 func (l *Ledger) Adopt(now time.Time, g protocol.Grant, known []protocol.PrefixGrant, t Terms) {
-	l.grant, l.issued, l.issuedAt, l.adoptedAt, l.adopted = g, true, now, now, g.ID()
-	if !g.Opens() { // else it isn't known whether the report was sent
+	if !l.issued || l.grant.ID().Before(g.ID()) {
+		l.grant, l.issued, l.issuedAt = g, true, now
+	}
+	l.adoptedAt, l.adopted = now, g.ID()
+	if !l.reported && !g.Opens() { // else it isn't known whether the report was sent
 		l.report, l.instance = max(g.AcknowledgedReport, 0), g.Instance
 	}
-	l.floor = 1 // the worker may be on the floor of a grant before this one
-	v := newVersion(g, known)
-	v.expires, v.lifetime = now.Add(t.Lifetime), t.Lifetime
-	v.widened, v.charge = now, v.coasted
-	v.floored = v.expires.Add(protocol.Lifetime(t.Coasting))
-	if charged := max(g.Charged, v.coasted); charged > v.window {
+	l.floor, l.kept = 1, l.kept.AtMost(g.Charged.Pace) // the worker may be on the floor of a grant before this one
+	v := newVersion(g, known).taken(now, t)
+	l.unseen = v.expires
+	if charged := g.Charged.Or(v.most); charged != v.most {
 		earlier := v
 		earlier.id.Sequence--
-		earlier.window, earlier.coasted, earlier.charge, earlier.unpaced, earlier.plan = charged, charged, charged, true, false
-		earlier.superseded = now
-		l.versions = append(l.versions, earlier)
+		earlier.window, earlier.most, earlier.unpaced, earlier.plan, earlier.unseen = charged.Window, charged, true, false, true
+		earlier = earlier.taken(now, t)
+		earlier.superseded, l.unseen = now, earlier.expires
+		l.add(earlier)
 	}
-	l.versions = append(l.versions, v)
+	l.add(v)
+}
+
+// add adds a version in its place.
+func (l *Ledger) add(v version) {
+	i := slices.IndexFunc(l.versions, func(o version) bool { return v.id.Before(o.id) })
+	if i < 0 {
+		i = len(l.versions)
+	}
+	l.versions = slices.Insert(l.versions, i, v)
+}
+
+// taken is a version that an earlier leader has issued, as of its adoption.
+func (v version) taken(now time.Time, t Terms) version {
+	v.lifetime = protocol.Lifetime(max(v.most.Duration, t.Duration))
+	v.expires = now.Add(v.lifetime)
+	v.floored = v.expires.Add(protocol.Lifetime(v.most.Coasting))
+	v.widened, v.charge = now, v.most.Window
+	return v
 }
 
 func newVersion(g protocol.Grant, prefixes []protocol.PrefixGrant) version {
@@ -225,11 +249,9 @@ func newVersion(g protocol.Grant, prefixes []protocol.PrefixGrant) version {
 		v.rate += p.Rate
 		v.unpaced = v.unpaced || window > 0 && p.Rate == 0
 	}
-	v.pace = chargeOf(v.window, g.Pace)
-	v.charge, v.coasted = v.window, v.window
-	if v.window > 0 {
-		v.coasted = max(v.window, g.CoastingWindow)
-	}
+	g.Prefixes = prefixes
+	v.most = g.Charge()
+	v.charge = v.window
 	return v
 }
 
@@ -256,8 +278,8 @@ func (l *Ledger) MayPlan() bool {
 
 // MayPlanUnseen tells that the worker may act on a grant before the one that was adopted, which may have named
 // the planning duty.
-func (l *Ledger) MayPlanUnseen(now time.Time, t Terms) bool {
-	return l.acts.Before(l.adopted) && now.Before(l.adoptedAt.Add(t.Lifetime))
+func (l *Ledger) MayPlanUnseen(now time.Time) bool {
+	return l.acts.Before(l.adopted) && now.Before(l.unseen)
 }
 
 // Settled tells that the sender of a report acts on its newest limits.

@@ -72,9 +72,9 @@ type Grant struct {
 	Duration time.Duration
 	// Coasting is for how long after the lease the worker may go on without a manager.
 	Coasting time.Duration
-	// Charged is the most that the worker may have in flight under this grant or one before
-	// it that it had not left when this one was given; for the next leader.
-	Charged        int
+	// Charged is what the worker may do under this grant or one before it that it had not left when this
+	// one was given; for the next leader.
+	Charged        Charge
 	ReportInterval time.Duration
 	// CoastingWindow is the sum of the windows for a worker that coasts, where that is more than what they
 	// sum to: they are lowered for a moment, to see how fast the path is when nothing waits.
