@@ -27,7 +27,7 @@ const (
 	// before it, then grows back by regrowth of the rate before it per second.
 	shortestHold = 500 * time.Millisecond
 	longestHold  = 8 * time.Second
-	regrowth     = 0.3
+	regrowth     = 0.2
 	// regrowthAlone is the same without a manager, which else lowers the rate that a cut grows
 	// back to: the cut itself is then the only one who finds out how much is accepted.
 	regrowthAlone = 0.02
@@ -127,6 +127,14 @@ func (c *cut) kept() float64 {
 		return deepest
 	}
 	return max(deepest, 1-c.throttled/(c.ended+prior))
+}
+
+// relax ends a cut that has held for the shortest time. Another holds for no longer.
+func (c *cut) relax(now time.Time) {
+	if now.Sub(c.at) >= shortestHold {
+		*c = cut{}
+	}
+	c.hold = min(c.hold, shortestHold)
 }
 
 // nextHold is how long the next cut holds.

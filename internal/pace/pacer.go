@@ -49,13 +49,13 @@ func NewPacer(seed uint64) Pacer { return Pacer{random: *rand.NewPCG(seed, 0)} }
 
 // Set replaces the grant. Requests in flight go on, and nothing starts while they fill a
 // shrunk window. A grant above the previous one means that the manager knows better than
-// the last 503s, so it ends a cut.
+// the last 503s, so it ends a cut that is not so young that the manager can't have heard of it.
 func (p *Pacer) Set(now time.Time, granted Limit) {
 	if !(granted.Rate > 0) { // also for NaN
 		granted.Rate = 0
 	}
 	if granted.Window > p.granted.Window || granted.above(p.granted) {
-		p.cut = cut{}
+		p.cut.relax(now)
 	}
 	p.alone = false
 	p.limit(now, granted)

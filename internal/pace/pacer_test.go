@@ -165,6 +165,16 @@ func TestPacerSetEndsACutOnlyUpwards(t *testing.T) {
 			s.pacer.Throttled(s.now)
 			s.now = s.now.Add(refractory)
 		}
+		cut := s.pacer.Limit(s.now).Rate
+		s.pacer.Set(s.now, test.from)
+		if test.lifts {
+			s.pacer.Set(s.now, test.to) // it can't know of the last 503
+			if rate := s.pacer.Limit(s.now).Rate; rate != cut {
+				t.Errorf("%s: rate %v after a grant that is as old as the cut to %v", name, rate, cut)
+			}
+			s.pacer.Set(s.now, test.from)
+		}
+		s.now = s.now.Add(shortestHold)
 		s.pacer.Set(s.now, test.to)
 		rate := s.pacer.Limit(s.now).Rate
 		granted := max(0, test.to.Rate)
