@@ -27,12 +27,11 @@ type bounds struct {
 
 // of returns the bounds for a layout.
 func (b bounds) of(l Layout) bounds {
+	most := bounds{maxBatchFiles, maxBatchBytes, maxBatchNames, largeBatchFile}
 	if t := l.Tar; t != nil {
-		return bounds{maxTarFiles, t.TargetSize, maxTarNames, t.LargeFile}
+		most = bounds{maxTarFiles, t.TargetSize, maxTarNames, t.LargeFile}
 	}
-	return bounds{
-		cmp.Or(b.files, maxBatchFiles), cmp.Or(b.bytes, maxBatchBytes), cmp.Or(b.names, maxBatchNames), cmp.Or(b.large, largeBatchFile),
-	}
+	return bounds{cmp.Or(b.files, most.files), cmp.Or(b.bytes, most.bytes), cmp.Or(b.names, most.names), cmp.Or(b.large, most.large)}
 }
 
 // batcher groups entries into archives, those of one prefix in the order in

@@ -113,34 +113,37 @@ func (i *Inventory) shard(ctx context.Context, index int, first int64) (*shard, 
 // error matches ErrNotListed when none does. Together with Layout.Locate it
 // decides whether an object belongs to the transfer.
 func (i *Inventory) Find(ctx context.Context, prefix, p string) (int64, Entry, error) {
-	missing := fmt.Errorf("path %q of prefix %q: %w", p, prefix, ErrNotListed)
+	a, _, err := i.archiveAt(ctx, prefix, p)
+	if err != nil {
+		return 0, Entry{}, err
+	}
+	at, found := slices.BinarySearchFunc(a.Entries, p, func(e Entry, p string) int { return ComparePaths(e.Path, p) })
+	if !found {
+		return 0, Entry{}, fmt.Errorf("path %q of prefix %q: %w", p, prefix, ErrNotListed)
+	}
+	return a.Number, a.Entries[at], nil
+}
+
+// archiveAt returns the last archive whose first entry isn't after p; false if there is none.
+func (i *Inventory) archiveAt(ctx context.Context, prefix, p string) (a Archive, found bool, err error) {
 	index := i.layout.Index(prefix)
 	if index < 0 {
-		return 0, Entry{}, missing
+		return a, false, nil
 	}
 	list := &i.lists[index]
 	list.Lock()
 	defer list.Unlock()
-	var err error
 	if list.firsts, err = listShards(ctx, i.store, i.layout, index); err != nil {
-		return 0, Entry{}, err
+		return a, false, err
 	}
 	s, err := i.shardBefore(ctx, index, p)
-	if err != nil {
-		return 0, Entry{}, err
+	if s == nil || err != nil {
+		return a, false, err
 	}
-	if s == nil {
-		return 0, Entry{}, missing
+	if a, err = s.archiveBefore(p); err != nil {
+		return a, false, fmt.Errorf("inventory of prefix %q: %w", prefix, err)
 	}
-	a, err := s.archiveBefore(p)
-	if err != nil {
-		return 0, Entry{}, fmt.Errorf("inventory of prefix %q: %w", prefix, err)
-	}
-	at, found := slices.BinarySearchFunc(a.Entries, p, func(e Entry, p string) int { return ComparePaths(e.Path, p) })
-	if !found {
-		return 0, Entry{}, missing
-	}
-	return a.Number, a.Entries[at], nil
+	return a, true, nil
 }
 
 // shardBefore returns the last shard whose first entry isn't after p; nil if there is none.

@@ -147,7 +147,7 @@ func (p *Planner) write(ctx context.Context, w *shardWriter, archives <-chan Arc
 func (p *Planner) walkOptions(w *shardWriter) WalkOptions {
 	o := WalkOptions{
 		Include: p.Include, Exclude: p.Exclude, Layout: w.layout, bounds: p.bounds,
-		Resume: map[string]Cursor{},
+		Resume: map[string]Cursor{}, Listed: NewInventory(p.Store, w.layout),
 	}
 	for i, next := range w.pending {
 		if next.listed.Archives > 0 {

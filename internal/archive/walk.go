@@ -17,10 +17,12 @@ type WalkOptions struct {
 	Include, Exclude []string
 	// Layout must be resolved.
 	Layout Layout
-	// bounds are those of an archive without a tar; tests make them small.
+	// bounds are those of an archive; tests make them small.
 	bounds bounds
-	// Resume says, by prefix, how far an earlier walk of the same source got.
+	// Resume says, by prefix, how far an earlier walk of the same source got, and Listed
+	// is what that has listed. Only a walk for packing Tar needs it.
 	Resume map[string]Cursor
+	Listed *Inventory
 }
 
 // Cursor is how far the archives of a prefix are known.
@@ -46,7 +48,11 @@ func (s *Source) Walk(ctx context.Context, o WalkOptions, emit func(Archive) err
 	if err != nil {
 		return Totals{}, err
 	}
+	if o.Layout.Tar != nil && len(o.Resume) > 0 && o.Listed == nil {
+		return Totals{}, errors.New("walk source: what an earlier walk has listed is not known")
+	}
 	w := &walker{source: s, filter: f, options: o, batcher: newBatcher(o, emit)}
+	w.earlier = earlierWalk{cursors: o.Resume, inventory: o.Listed, prefixes: o.Layout.Prefixes()}
 	if err := w.directory(ctx, "", len(f.include) == 0); err != nil {
 		return w.batcher.totals, err
 	}
@@ -63,6 +69,7 @@ type walker struct {
 	filter  filter
 	options WalkOptions
 	batcher *batcher
+	earlier earlierWalk
 }
 
 // directory walks dir, whose content is included as a whole or by pattern. It
@@ -98,7 +105,7 @@ func (w *walker) unreadable(ctx context.Context, dir, after string, err error) e
 	case dir == "" || after != "":
 		return fmt.Errorf("list source directory %q: %w", orDot(dir), cause(err))
 	default:
-		return w.add(found{Entry: Entry{Path: dir, Failed: ReasonUnreadable}})
+		return w.add(ctx, found{Entry: Entry{Path: dir, Failed: ReasonUnreadable}})
 	}
 }
 
@@ -137,7 +144,7 @@ func (w *walker) page(ctx context.Context, dir string, names []string, included 
 		release(at)
 		at = nil
 		if w.tar() && (included || w.filter.includes(p)) {
-			if err := w.add(w.found(p, info)); err != nil {
+			if err := w.add(ctx, w.found(p, info)); err != nil {
 				return err
 			}
 		}
@@ -187,7 +194,7 @@ func (w *walker) file(ctx context.Context, p string, info fs.FileInfo, err error
 		return nil
 	}
 	if err != nil {
-		return w.add(found{Entry: Entry{Path: p, Failed: ReasonUnreadable}})
+		return w.add(ctx, found{Entry: Entry{Path: p, Failed: ReasonUnreadable}})
 	}
 	switch symlink := info.Mode()&fs.ModeSymlink != 0; {
 	case symlink && !w.tar():
@@ -195,7 +202,7 @@ func (w *walker) file(ctx context.Context, p string, info fs.FileInfo, err error
 	case symlink:
 		return w.symlink(ctx, p, info)
 	default:
-		return w.add(w.found(p, info))
+		return w.add(ctx, w.found(p, info))
 	}
 }
 
@@ -212,7 +219,7 @@ func (w *walker) symlink(ctx context.Context, p string, info fs.FileInfo) error 
 	if err != nil {
 		f.Link, f.Kind, f.Failed = "", File, ReasonUnreadable
 	}
-	return w.add(f)
+	return w.add(ctx, f)
 }
 
 // link records a symbolic link as what it leads to.
@@ -223,12 +230,12 @@ func (w *walker) link(ctx context.Context, p string) error {
 		return err
 	})
 	if err != nil {
-		return w.add(found{Entry: linkVerdict(p, cause(err))})
+		return w.add(ctx, found{Entry: linkVerdict(p, cause(err))})
 	}
 	if info.IsDir() {
-		return w.add(found{Entry: Entry{Path: p, Skipped: ReasonLinkToDirectory}})
+		return w.add(ctx, found{Entry: Entry{Path: p, Skipped: ReasonLinkToDirectory}})
 	}
-	return w.add(w.found(p, info))
+	return w.add(ctx, w.found(p, info))
 }
 
 // linkVerdict returns why a link cannot be followed. The os package reports a way
@@ -279,13 +286,18 @@ func (w *walker) found(p string, info fs.FileInfo) found {
 	return f
 }
 
-func (w *walker) add(f found) error {
+func (w *walker) add(ctx context.Context, f found) error {
 	prefix := w.options.Layout.Prefix(f.Path)
 	if f.inode != (inode{}) {
 		// Names of one file meet in one archive only if they share a prefix.
 		prefix = w.options.Layout.prefixOf(f.inode.number)
 	}
-	if after := w.options.Resume[prefix].After; after != "" && ComparePaths(f.Path, after) <= 0 {
+	if w.tar() {
+		var err error
+		if prefix, err = w.earlier.unlisted(ctx, prefix, f.Path); prefix == "" || err != nil {
+			return err
+		}
+	} else if w.earlier.passed(prefix, f.Path) {
 		return nil
 	}
 	return w.batcher.add(prefix, f)
