@@ -132,10 +132,17 @@ func (m *member) open(ctx context.Context, open openFile, h *header) (err error)
 }
 
 // SameAttributes says that the members of a tar still have the extended attributes that the
-// manifest has of them. Where it has not their values, or they cannot be read, they have not.
+// manifest has of them, and that links still lead where they did. Where the manifest has not the
+// values, or they cannot be read, they have not.
 func (s *Source) SameAttributes(ctx context.Context, a Archive, m Manifest) bool {
 	for i, e := range a.Entries {
-		if !e.Packable() || e.Kind != File && e.Kind != Directory {
+		if !e.Packable() {
+			continue
+		}
+		if e.Kind == Symlink || e.Kind == HardLink {
+			if s.sameLink(ctx, e) != nil {
+				return false
+			}
 			continue
 		}
 		kept, err := s.keptAttributes(ctx, e)

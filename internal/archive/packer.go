@@ -203,13 +203,17 @@ func (p *Packer) advance(ctx context.Context) error {
 	return nil
 }
 
-// open opens a member, unless it is a hard link to one that is missing from the tar.
+// open opens a member, unless it is a hard link to one that is missing from the tar, or a link
+// that is no longer as planned. Of links nothing is read, so this is where a change is noticed.
 func (p *Packer) open(ctx context.Context, e Entry) (*member, error) {
 	if e.Kind == HardLink {
 		at, found := slices.BinarySearchFunc(p.entries, e.Link, func(e Entry, path string) int { return ComparePaths(e.Path, path) })
 		if !found || !p.packed[at].In || p.packed[at].Err != nil {
 			return nil, &FileError{e.Path, ErrVanished, fmt.Errorf("its hard link target %q is not in the archive", e.Link)}
 		}
+	}
+	if err := p.source.sameLink(ctx, e); err != nil {
+		return nil, err
 	}
 	return p.source.openMember(ctx, e, p.files.Open)
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -180,6 +181,45 @@ func (s *Source) Reopen(before *SourceFile) (*SourceFile, error) {
 		return nil, &FileError{before.entry.Path, ErrChanged, errors.New("another has taken its place")}
 	}
 	return file, nil
+}
+
+// sameLink returns nil for an entry that is no link, or still leads where it was planned to. Its
+// error is a *FileError or ctx's.
+func (s *Source) sameLink(ctx context.Context, e Entry) error {
+	same := true
+	err := WhenScarce(ctx, func() (err error) {
+		switch e.Kind {
+		case Symlink:
+			var target string
+			target, err = s.root.Readlink(e.Path)
+			same = target == e.Link
+		case HardLink:
+			same, err = s.sameFile(e.Path, e.Link)
+		}
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, syscall.EINVAL):
+		return &FileError{e.Path, ErrChanged, errors.New("it is no longer a symbolic link")}
+	case err != nil:
+		return openError(e.Path, err)
+	case !same:
+		return &FileError{e.Path, ErrChanged, fmt.Errorf("it no longer leads to %q", e.Link)}
+	default:
+		return nil
+	}
+}
+
+// sameFile says that two paths are names of one file.
+func (s *Source) sameFile(a, b string) (bool, error) {
+	one, err := s.root.Lstat(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := s.root.Lstat(b)
+	return err == nil && os.SameFile(one, other), err
 }
 
 // openError distinguishes vanished files from unreadable ones.
