@@ -14,13 +14,14 @@ import (
 )
 
 // attributes returns the extended attributes of an open file that are kept, by name,
-// and the names of the others.
+// and the names of the others. What the header of a member has no room for is not kept.
 func attributes(f *os.File) (kept []Xattr, others []string, err error) {
 	names, err := listXattrs(int(f.Fd()))
 	if err != nil {
 		return nil, nil, fmt.Errorf("list extended attributes: %w", err)
 	}
 	slices.Sort(names)
+	room := maxHeaderXattrs
 	for _, name := range names {
 		if !keptAttribute(name) {
 			others = append(others, name)
@@ -33,7 +34,13 @@ func attributes(f *os.File) (kept []Xattr, others []string, err error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("read extended attribute %q: %w", name, err)
 		}
-		kept = append(kept, Xattr{name, string(value)})
+		x := Xattr{name, string(value)}
+		if size := headerSize(x); size <= room {
+			room -= size
+			kept = append(kept, x)
+		} else {
+			others = append(others, name)
+		}
 	}
 	return kept, others, nil
 }

@@ -289,6 +289,9 @@ func TestBombsAreRefused(t *testing.T) {
 		"many members":          head + strings.Repeat(`{"path":"a","mode":"0644","size":0},`, maxMembers) + `{"path":"a","mode":"0644"}]}`,
 		"a long name":           head + `{"path":"` + strings.Repeat("a", 60<<20) + `","mode":"0644"}]}`,
 		"a long field":          `{"x":"` + strings.Repeat("a", 60<<20) + `","version":1}`,
+		"nameless attributes":   bomb(head, `"",`, 330_000),
+		"many attributes":       bomb(head, `"a",`, maxMemberNames+1),
+		"attributes everywhere": bomb(head, `"a",`, maxMemberNames),
 		"blanks":                head + strings.Repeat(" ", 60<<20) + "]}",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -309,6 +312,13 @@ func TestBombsAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bomb is a manifest of members that each name attributes that are not kept.
+func bomb(head, name string, count int) string {
+	names := strings.TrimSuffix(strings.Repeat(name, count), ",")
+	one := `{"path":"a","mode":"0644","xattrsNotKept":[` + names + `]}`
+	return head + strings.Repeat(one+",", (60<<20)/len(one)) + one + "]}"
 }
 
 // TestWindowsAreBounded has a frame that asks for 512 MiB of history (RFC 8878, 3.1.1.1.2).

@@ -66,8 +66,9 @@ type member struct {
 }
 
 // openMember opens what the entry planned, files by open, and lays it out. Its error is a
-// *FileError or ctx's. The same entry and the same file always give the same bytes.
-func (s *Source) openMember(ctx context.Context, e Entry, open openFile) (*member, error) {
+// *FileError or ctx's. The same entry and the same file always give the same bytes, with the same
+// room, in bytes, for the names of extended attributes; those that don't fit are left out.
+func (s *Source) openMember(ctx context.Context, e Entry, open openFile, names int) (*member, error) {
 	if err := s.allow(e); err != nil {
 		return nil, err
 	}
@@ -90,6 +91,8 @@ func (s *Source) openMember(ctx context.Context, e Entry, open openFile) (*membe
 			return nil, err
 		}
 	}
+	kept, others := fitting(m.xattrs, names)
+	m.xattrs, m.others = kept, append(m.others, others...)
 	h.xattrs = xattrRecords(m.xattrs)
 	// Programs that know no access control lists must not give more than there was.
 	h.mode = octalMode(ModeWithoutACL(e.Mode, m.xattrs))

@@ -30,7 +30,9 @@ type Packer struct {
 	size, sent int64
 	ended      bool
 	packed     []Packed
-	frames     []frame
+	// room is what the manifest has left for extended attributes.
+	room   xattrBudget
+	frames []frame
 	// broken is why a part could not be made; no further parts are made.
 	broken error
 	// parts hold where each part begins in the tar, and its first frame.
@@ -42,7 +44,8 @@ type Packed struct {
 	// In says that the entry is in the tar, at Place.
 	In bool
 	Place
-	// Xattrs are its extended attributes, NotKept names those that are omitted.
+	// Xattrs are its extended attributes, if the manifest has room for them; NotKept names those
+	// that are omitted.
 	Xattrs  []Xattr
 	NotKept []string
 	// Err says why the entry is not in the tar, or not whole; a *FileError.
@@ -67,7 +70,7 @@ type part struct {
 // NewPacker returns a packer of an archive that makes a tar, compressed unless the
 // compressor is nil, and takes digests of its files. It opens nothing yet.
 func NewPacker(s *Source, c *Compressor, d DigestAlgorithm, a Archive) *Packer {
-	return &Packer{source: s, files: opener{source: s}, entries: a.Entries, compressor: c, algorithm: d, packed: make([]Packed, len(a.Entries))}
+	return &Packer{source: s, files: opener{source: s}, entries: a.Entries, compressor: c, algorithm: d, packed: make([]Packed, len(a.Entries)), room: newXattrBudget()}
 }
 
 // Fill makes part n, counted from 0, of the object in buf and returns its
@@ -196,8 +199,8 @@ func (p *Packer) advance(ctx context.Context) error {
 		}
 		packed.In, packed.Offset, packed.Length = true, p.size, m.length()
 		packed.Data = p.size + int64(len(m.header))
-		packed.Attributes, packed.Sparse = attributeNames(m.xattrs), m.sparse
-		packed.Xattrs, packed.NotKept = m.xattrs, m.others
+		packed.Sparse = m.sparse
+		packed.keep(m, &p.room)
 		p.current, p.at, p.digest = m, 0, m.newDigest(p.algorithm)
 	}
 	return nil
@@ -215,7 +218,16 @@ func (p *Packer) open(ctx context.Context, e Entry) (*member, error) {
 	if err := p.source.sameLink(ctx, e); err != nil {
 		return nil, err
 	}
-	return p.source.openMember(ctx, e, p.files.Open)
+	return p.source.openMember(ctx, e, p.files.Open, p.room.names)
+}
+
+// keep records the extended attributes of a member, as far as the manifest has room for them.
+func (p *Packed) keep(m *member, room *xattrBudget) {
+	p.Attributes = room.takeNames(attributeNames(m.xattrs))
+	p.NotKept = room.takeNames(m.others)
+	if room.takeValues(m.xattrs) {
+		p.Xattrs = m.xattrs
+	}
 }
 
 // step reads what buf takes of the current member, and finishes it at its end.
@@ -316,7 +328,7 @@ func (p *Packer) offsetFrom(k int) int64 {
 }
 
 func (p *Packer) reread(ctx context.Context, e Entry, packed Packed, buf []byte, off int64) error {
-	m, err := p.source.openMember(ctx, e, p.files.Open)
+	m, err := p.source.openMember(ctx, e, p.files.Open, namesSize(packed.Attributes))
 	if err != nil {
 		return err
 	}

@@ -146,6 +146,7 @@ func (r *manifestReader) members(member func(wireHead, Member) error) error {
 	if err := r.delim(jsontext.BeginArray); err != nil {
 		return err
 	}
+	names := 0
 	for n := 0; r.more(jsontext.EndArray); n++ {
 		if n == maxMembers {
 			return fmt.Errorf("it has more than %d members", maxMembers)
@@ -157,6 +158,9 @@ func (r *manifestReader) members(member func(wireHead, Member) error) error {
 		m, err := w.member(r.head)
 		if err != nil {
 			return fmt.Errorf("member %d: %w", n, err)
+		}
+		if names += m.names(); names > maxNames {
+			return fmt.Errorf("it has more than %d names of extended attributes", maxNames)
 		}
 		if err := member(r.head, m); err != nil {
 			return err
@@ -211,10 +215,23 @@ func (w wireMember) member(head wireHead) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("%q: %w", p, err)
 	}
-	return Member{
+	m := Member{
 		p, w.Key, w.Kind, w.link(), w.UID, w.GID, place, w.Size, mode, w.time(),
 		w.ETag, w.Checksum, w.ChecksumAlgorithm, w.Outcome, w.Kept, w.Reason, w.Message, xattrs, w.NotKept,
-	}, nil
+	}
+	if m.names() > maxMemberNames {
+		return Member{}, fmt.Errorf("%q has more than %d names of extended attributes", p, maxMemberNames)
+	}
+	return m, nil
+}
+
+// names counts the names of extended attributes.
+func (m Member) names() int {
+	n := len(m.Xattrs) + len(m.NotKept)
+	if m.Tar != nil {
+		n += len(m.Tar.Attributes)
+	}
+	return n
 }
 
 // DecodeManifest reads what Encode has written.

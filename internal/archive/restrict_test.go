@@ -51,7 +51,7 @@ func TestSendersOpenNothingExcluded(t *testing.T) {
 				t.Errorf("Open(%q): %v, want %v", name, err, want)
 			}
 		}
-		m, err := s.openMember(t.Context(), e, s.Open)
+		m, err := s.openMember(t.Context(), e, s.Open, 0)
 		if err == nil {
 			m.close()
 		}
@@ -59,7 +59,7 @@ func TestSendersOpenNothingExcluded(t *testing.T) {
 			t.Errorf("openMember(%q): %v, want %v", name, err, want)
 		}
 	}
-	if _, err := s.openMember(t.Context(), Entry{Path: "out", Kind: Directory}, s.Open); !errors.Is(err, ErrExcluded) {
+	if _, err := s.openMember(t.Context(), Entry{Path: "out", Kind: Directory}, s.Open, 0); !errors.Is(err, ErrExcluded) {
 		t.Errorf("a directory that is left out: %v", err)
 	}
 }

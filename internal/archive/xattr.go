@@ -1,7 +1,10 @@
 package archive
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -55,32 +58,114 @@ func attributeNames(all []Xattr) []string {
 	return names
 }
 
-// Bounds, in bytes, of the extended attributes whose values a manifest holds: of a member,
-// and of all together.
+// Bounds, in bytes, of extended attributes.
 const (
+	// maxHeaderXattrs bounds those of a member of a tar as records: archive/tar refuses an extended
+	// header above 1 MiB, of which this leaves some to paths.
+	maxHeaderXattrs = 960 << 10
+	// maxMemberXattrs and maxManifestXattrs bound those whose values a manifest holds: of a member,
+	// and, as JSON, of all together.
 	maxMemberXattrs   = 64 << 10
 	maxManifestXattrs = 16 << 20
+	// maxManifestNames bounds the names in a manifest that have no value there.
+	maxManifestNames = 12 << 20
 )
 
+// Bounds of what is read, which anybody may have written: names of extended attributes of a member,
+// of which Linux lists 64 KiB and a manifest may have each twice, and of a manifest.
+const (
+	maxMemberNames = 32 << 10
+	maxNames       = 1 << 20
+)
+
+// moreNames stands in Member.NotKept for those that a manifest has no room for.
+const moreNames = "..."
+
+// xattrBudget is the room, in bytes, that a manifest has left for extended attributes.
+type xattrBudget struct{ names, values int }
+
+func newXattrBudget() xattrBudget { return xattrBudget{maxManifestNames, maxManifestXattrs} }
+
+// nameSize is what a name takes in a manifest, and what is around it. So names that fit are also
+// fewer than maxNames.
+func nameSize(name string) int {
+	text, _ := json.Marshal(name)
+	return len(text) + 32
+}
+
+func namesSize(names []string) (size int) {
+	for _, name := range names {
+		size += nameSize(name)
+	}
+	return size
+}
+
+// fitting divides extended attributes into those whose names fit, and the names of the others.
+func fitting(all []Xattr, room int) (kept []Xattr, others []string) {
+	for _, x := range all {
+		if size := nameSize(x.Name); size <= room {
+			room -= size
+			kept = append(kept, x)
+		} else {
+			others = append(others, x.Name)
+		}
+	}
+	return kept, others
+}
+
+// takeNames takes the room for names, and returns those that there is room for.
+func (b *xattrBudget) takeNames(names []string) []string {
+	for i, name := range names {
+		size := nameSize(name)
+		if size > b.names {
+			return append(slices.Clone(names[:i]), moreNames)
+		}
+		b.names -= size
+	}
+	return names
+}
+
+// takeValues takes the room for the attributes of a member; false if there is none.
+func (b *xattrBudget) takeValues(all []Xattr) bool {
+	var raw, size int
+	for _, x := range all {
+		raw += len(x.Name) + len(x.Value)
+		size += nameSize(x.Name) + base64.StdEncoding.EncodedLen(len(x.Value))
+	}
+	if raw > maxMemberXattrs || size > b.values {
+		return false
+	}
+	b.values -= size
+	return true
+}
+
+// headerSize is what an attribute takes of the extended header of a member.
+func headerSize(x Xattr) (size int) {
+	for _, r := range xattrRecords([]Xattr{x}) {
+		size += len(r.key) + len(r.value) + len("1048576 =\n")
+	}
+	return size
+}
+
 // BoundXattrs leaves out of the members of one archive the extended attributes that are
-// too large for a manifest. The tar holds those of its members nevertheless; those of an object
-// are not kept.
+// too large for a manifest. The tar holds those of its members nevertheless, and the packer sees to
+// it that there is room for their names; those of an object are not kept.
 func BoundXattrs(members []Member) {
-	total := 0
+	room := newXattrBudget()
+	for _, m := range members {
+		if m.Tar != nil {
+			room.names -= namesSize(m.Tar.Attributes)
+		}
+	}
 	for i := range members {
 		m := &members[i]
-		size := 0
-		for _, x := range m.Xattrs {
-			size += len(x.Name) + len(x.Value)
+		if !room.takeValues(m.Xattrs) {
+			if m.Tar == nil {
+				m.NotKept = append(m.NotKept, attributeNames(m.Xattrs)...)
+			}
+			m.Xattrs = nil
 		}
-		if size <= maxMemberXattrs && total+size <= maxManifestXattrs {
-			total += size
-			continue
-		}
-		if m.Tar == nil {
-			m.NotKept = append(m.NotKept, attributeNames(m.Xattrs)...)
-		}
-		m.Xattrs = nil
+		m.NotKept = room.takeNames(m.NotKept)
 	}
 }
 

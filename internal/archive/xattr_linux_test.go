@@ -1,7 +1,10 @@
 package archive
 
 import (
+	"archive/tar"
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -168,5 +171,107 @@ func TestManifestsHoldExtendedAttributes(t *testing.T) {
 	}
 	if c := got.Members[2]; len(c.Xattrs)+len(c.NotKept) > 0 {
 		t.Errorf("of a member of the tar: kept %d, not kept %q", len(c.Xattrs), c.NotKept)
+	}
+}
+
+// inMemory makes a directory on a tmpfs, which takes large attributes.
+func inMemory(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "cargoship")
+	if err != nil {
+		tb.Skip(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// large gives a file more attributes than an extended header may hold, where the file system takes them.
+func large(tb testing.TB, path string, count int) {
+	tb.Helper()
+	for i := range count {
+		if err := unix.Setxattr(path, fmt.Sprintf("user.%03d", i), make([]byte, 60<<10), 0); err != nil {
+			tb.Skipf("the file system has no room for %d large attributes: %v", count, err)
+		}
+	}
+}
+
+func TestWhatDoesNotFitIntoAHeaderIsNotKept(t *testing.T) {
+	dir := inMemory(t)
+	writeContent(t, dir, "f", []byte("content"))
+	large(t, filepath.Join(dir, "f"), 20)
+	s, l := openSource(t, dir), tarLayout(Plain)
+	object, packed := pack(t, s, l, one(t, s, l))
+	h, err := tar.NewReader(bytes.NewReader(object)).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := 0
+	for key := range h.PAXRecords {
+		if _, ok := DecodeKeyword(key); ok {
+			there++
+		}
+	}
+	if p := packed[0]; there == 0 || len(p.Attributes) != there || len(p.NotKept) != 20-there {
+		t.Errorf("%d attributes are in the header, %d named, %d not kept", there, len(p.Attributes), len(p.NotKept))
+	}
+}
+
+func TestPackersDoNotHoldTheAttributesOfAllMembers(t *testing.T) {
+	dir := inMemory(t)
+	for i := range 30 {
+		writeContent(t, dir, fmt.Sprint(i), []byte("x"))
+		large(t, filepath.Join(dir, fmt.Sprint(i)), 15)
+	}
+	s, l := openSource(t, dir), tarLayout(Plain)
+	_, packed := pack(t, s, l, one(t, s, l))
+	for _, p := range packed {
+		if len(p.Xattrs) > 0 || len(p.Attributes) != 15 {
+			t.Errorf("the values of %d attributes are held, %d are named", len(p.Xattrs), len(p.Attributes))
+		}
+	}
+}
+
+// manyNames are attributes of a file whose names take almost the 64 KiB that Linux lists.
+func manyNames() (all []Xattr) {
+	for i := range 240 {
+		all = append(all, Xattr{fmt.Sprintf("user.%03d\x01", i) + strings.Repeat("n", 240), strings.Repeat("v", 20)})
+	}
+	return all
+}
+
+func TestManifestsOfManyAttributesCanBeRead(t *testing.T) {
+	for name, objects := range map[string]bool{"objects": true, "members": false} {
+		t.Run(name, func(t *testing.T) {
+			m := Manifest{Transfer: "uid", Prefix: "00", Object: &Object{Key: "k"}}
+			room, all := newXattrBudget(), manyNames()
+			for i := range maxBatchFiles {
+				f := Member{Path: fmt.Sprint(i), Outcome: Done, Key: "k", Xattrs: all}
+				if !objects {
+					kept, others := fitting(all, room.names)
+					var p Packed
+					p.keep(&member{xattrs: kept, others: others}, &room)
+					f.Key, f.Tar, f.Xattrs, f.NotKept = "", &p.Place, p.Xattrs, p.NotKept
+				}
+				m.Members = append(m.Members, f)
+			}
+			BoundXattrs(m.Members)
+			body, err := m.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := DecodeManifest(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range got.Members {
+				inTar := 0
+				if f.Tar != nil {
+					inTar = len(f.Tar.Attributes)
+				}
+				if len(f.Xattrs) < len(all) && inTar < len(all) && len(f.NotKept) == 0 {
+					t.Fatalf("of %q it is not said that attributes are missing", f.Path)
+				}
+			}
+		})
 	}
 }
