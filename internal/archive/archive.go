@@ -31,6 +31,8 @@ const (
 	ReasonNameNotUTF8 = "NameNotUTF8"
 	// ReasonKeyTooLong says that the key would exceed MaxKeyBytes.
 	ReasonKeyTooLong = "KeyTooLong"
+	// ReasonPathTooLong says that the path of a directory is too long; nothing in it is archived.
+	ReasonPathTooLong = "PathTooLong"
 	// ReasonKeyReserved says that a part of the key would be the name of the bookkeeping.
 	ReasonKeyReserved = "KeyReserved"
 )

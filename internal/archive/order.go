@@ -33,31 +33,64 @@ const (
 	// A directory with more of them is read repeatedly, once for each page.
 	defaultPageNames = 256 << 10
 	readNames        = 4096
+	// maxHeldNames bounds what the names of all directories that a walk is in take, in bytes;
+	// beyond it each of them may hold minPageBytes, which are some names of any length.
+	maxHeldNames = 32 << 20
+	minPageBytes = 16 << 10
+	// stringBytes is what a string takes beside its bytes.
+	stringBytes = 16
 )
 
+// heldBy returns what names take, in bytes.
+func heldBy(names []string) int {
+	size := len(names) * stringBytes
+	for _, n := range names {
+		size += len(n)
+	}
+	return size
+}
+
+// pageLimit is how many names are held at most, and how many bytes they take.
+type pageLimit struct{ names, bytes int }
+
+// fits returns how many of the names fit; one always does.
+func (l pageLimit) fits(names []string) int {
+	for i, n := range names {
+		if l.bytes -= len(n) + stringBytes; i == l.names || l.bytes < 0 && i > 0 {
+			return i
+		}
+	}
+	return len(names)
+}
+
 // page returns the names in a directory that follow after, in ascending order,
-// at most limit of them, and whether there are more.
-func page(ctx context.Context, root *os.Root, dir, after string, limit int) (names []string, more bool, err error) {
+// as many as the limit takes, and whether there are more.
+func page(ctx context.Context, root *os.Root, dir, after string, limit pageLimit) (names []string, more bool, err error) {
 	f, err := openDirectory(ctx, root, dir)
 	if err != nil {
 		return nil, false, err
 	}
 	defer release(f)
+	size, last := 0, "" // last is that of the page, once more is set
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err
 		}
 		batch, err := f.Readdirnames(readNames)
 		for _, n := range batch {
-			if n > after && (!more || n < names[limit-1]) {
+			if n > after && (!more || n < last) {
 				names = append(names, n)
+				size += len(n) + stringBytes
 			}
 		}
-		if len(names) >= 2*limit || err != nil {
+		if len(names) >= 2*limit.names || size >= 2*limit.bytes || err != nil {
 			slices.Sort(names)
-			if len(names) > limit {
-				names, more = names[:limit], true
+			if most := limit.fits(names); most < len(names) {
+				clear(names[most:]) // They would be kept with the others.
+				names, more = names[:most], true
+				last = names[most-1]
 			}
+			size = heldBy(names)
 		}
 		if errors.Is(err, io.EOF) {
 			return names, more, nil

@@ -66,6 +66,8 @@ type Source struct {
 	real     string
 	// pageNames is defaultPageNames, or less in a test.
 	pageNames int
+	// namesBudget is maxHeldNames, or less in a test.
+	namesBudget int
 }
 
 // OpenSource opens the directory sub of dir; sub may be empty. Links below dir
@@ -77,14 +79,14 @@ func OpenSource(dir, sub string) (*Source, error) {
 	}
 	sub = path.Clean(strings.TrimLeft(sub, "/"))
 	if sub == "." {
-		return &Source{root: root, pageNames: defaultPageNames}, nil
+		return &Source{root: root, pageNames: defaultPageNames, namesBudget: maxHeldNames}, nil
 	}
 	defer release(root)
 	below, err := root.OpenRoot(sub)
 	if err != nil {
 		return nil, fmt.Errorf("open source in %s: %w", dir, err)
 	}
-	return &Source{root: below, pageNames: defaultPageNames}, nil
+	return &Source{root: below, pageNames: defaultPageNames, namesBudget: maxHeldNames}, nil
 }
 
 // Restrict limits what can be opened to what a walk with these patterns finds. An inventory

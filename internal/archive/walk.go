@@ -51,9 +51,8 @@ func (s *Source) Walk(ctx context.Context, o WalkOptions, emit func(Archive) err
 	if o.Layout.Tar != nil && len(o.Resume) > 0 && o.Listed == nil {
 		return Totals{}, errors.New("walk source: what an earlier walk has listed is not known")
 	}
-	w := &walker{source: s, filter: f, options: o, batcher: newBatcher(o, emit)}
-	w.earlier = earlierWalk{cursors: o.Resume, inventory: o.Listed, prefixes: o.Layout.Prefixes()}
-	if err := w.directory(ctx, "", len(f.include) == 0); err != nil {
+	w := newWalker(s, f, o, emit)
+	if err := w.directory(ctx, "", nil, len(f.include) == 0); err != nil {
 		return w.batcher.totals, err
 	}
 	for _, prefix := range o.Layout.Prefixes() {
@@ -70,28 +69,51 @@ type walker struct {
 	options WalkOptions
 	batcher *batcher
 	earlier earlierWalk
+	// held is what the names of the directories that the walk is in take, in bytes.
+	held int
 }
 
-// directory walks dir, whose content is included as a whole or by pattern. It
-// holds no directory open while it is in one below, so that depth costs no
-// file descriptors.
-func (w *walker) directory(ctx context.Context, dir string, included bool) error {
+func newWalker(s *Source, f filter, o WalkOptions, emit func(Archive) error) *walker {
+	return &walker{
+		source: s, filter: f, options: o, batcher: newBatcher(o, emit),
+		earlier: earlierWalk{cursors: o.Resume, inventory: o.Listed, prefixes: o.Layout.Prefixes()},
+	}
+}
+
+// directory walks dir, whose content is included as a whole or by pattern, and records it
+// as self, if it is to be. It holds no directory open while it is in one below, so that
+// depth costs no file descriptors.
+func (w *walker) directory(ctx context.Context, dir string, self *found, included bool) error {
 	w.batcher.totals.Directories++
 	for after, more := "", true; more; {
 		var names []string
 		var err error
-		names, more, err = page(ctx, w.source.root, orDot(dir), after, w.source.pageNames)
+		names, more, err = page(ctx, w.source.root, orDot(dir), after, w.pageLimit())
 		if err != nil {
 			return w.unreadable(ctx, dir, after, err)
 		}
+		if self != nil {
+			if err := w.add(ctx, *self); err != nil {
+				return err
+			}
+			self = nil
+		}
+		size := heldBy(names)
+		w.held += size
 		if err := w.page(ctx, dir, names, included); err != nil {
 			return err
 		}
+		w.held -= size
 		if more {
 			after = names[len(names)-1]
 		}
 	}
 	return nil
+}
+
+// pageLimit is what to hold of a directory: half of what those that it lies in have left of the budget.
+func (w *walker) pageLimit() pageLimit {
+	return pageLimit{w.source.pageNames, max(minPageBytes, (w.source.namesBudget-w.held)/2)}
 }
 
 // unreadable records a directory that cannot be listed. Past its first page
@@ -143,25 +165,35 @@ func (w *walker) page(ctx context.Context, dir string, names []string, included 
 		}
 		release(at)
 		at = nil
-		if w.tar() && (included || w.filter.includes(p)) {
-			if err := w.add(ctx, w.found(p, info)); err != nil {
-				return err
-			}
-		}
-		if err := w.below(ctx, p, included); err != nil {
+		if err := w.below(ctx, p, info, included); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// below walks a subdirectory, unless nothing new can be in it.
-func (w *walker) below(ctx context.Context, dir string, included bool) error {
+// maxDirectoryPath bounds the path of a directory in bytes, with some room for names in it: those
+// of a manifest have to stay below maxRecord. Linux opens paths of up to 4 KiB.
+const maxDirectoryPath = 7 << 10
+
+// below records a subdirectory, and walks it unless nothing new can be in it.
+func (w *walker) below(ctx context.Context, dir string, info fs.FileInfo, included bool) error {
 	included = included || w.filter.includes(dir)
-	if !included && !w.filter.reaches(dir) || w.listed(dir) {
+	if !included && !w.filter.reaches(dir) {
 		return nil
 	}
-	if err := w.directory(ctx, dir, included); err != nil {
+	if len(dir) > maxDirectoryPath {
+		return w.add(ctx, found{Entry: Entry{Path: dir, Failed: ReasonPathTooLong}})
+	}
+	if w.listed(dir) {
+		return nil
+	}
+	var self *found
+	if w.tar() && included {
+		f := w.found(dir, info)
+		self = &f
+	}
+	if err := w.directory(ctx, dir, self, included); err != nil {
 		return err
 	}
 	if w.options.Layout.Pattern == Mirror && w.options.Layout.Prefix(join(dir, "x")) == dir {

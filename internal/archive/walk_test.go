@@ -106,13 +106,15 @@ func TestWalkGoesOnPastAnUnreadableDirectory(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { _ = os.Chmod(filepath.Join(dir, "b"), 0o755) })
-	asNobody(t, func() {
-		archives, _ := walk(t, s, WalkOptions{Layout: mirror("*")})
-		all := entries(archives)
-		if len(all) != 3 || all["b"].Failed != ReasonUnreadable || !all["a/f"].Sendable() || !all["c/f"].Sendable() {
-			t.Errorf("entries %+v", all)
-		}
-	})
+	for l, want := range map[*Layout]int{new(mirror("*")): 3, new(tarLayout(Plain)): 5} {
+		asNobody(t, func() {
+			archives, totals := walk(t, s, WalkOptions{Layout: *l})
+			all := entries(archives)
+			if totals.Files != int64(want) || len(all) != want || all["b"].Failed != ReasonUnreadable || !all["a/f"].Sendable() || !all["c/f"].Sendable() {
+				t.Errorf("entries %+v, totals %+v", all, totals)
+			}
+		})
+	}
 }
 
 func TestWalkFailsWhenTheSourceIsUnreadable(t *testing.T) {
