@@ -315,6 +315,33 @@ func TestInventoryReadsEachShardOnce(t *testing.T) {
 	}
 }
 
+// twice lists each key twice, as some servers do with the last key of a page.
+type twice struct{ *mapStore }
+
+func (s twice) List(ctx context.Context, prefix string) ([]string, error) {
+	keys, err := s.mapStore.List(ctx, prefix)
+	return append(keys, keys...), err
+}
+
+func TestAShardThatIsListedTwiceIsReadOnce(t *testing.T) {
+	_, s := tree(t, map[string]int64{"a": 1, "b": 2})
+	store := twice{newMapStore()}
+	plan, err := (&Planner{Source: s, Store: store, Layout: mirror(RestPrefix)}).Run(t.Context(), func(Plan) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := 0
+	for a, err := range NewInventory(store, plan.Layout).Listed(t.Context(), RestPrefix) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed += int(a.Files)
+	}
+	if listed != 2 {
+		t.Errorf("%d files are listed, want 2", listed)
+	}
+}
+
 func TestInventoryForgetsOldShards(t *testing.T) {
 	c := shardCache{limit: 10}
 	for i := range 4 {
