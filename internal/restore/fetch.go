@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -150,19 +151,28 @@ func expanded(r io.Reader, c archive.Compression) (io.Reader, func(), error) {
 // decoders are reused. With a concurrency of 1 none has a goroutine that would have to end.
 var decoders sync.Pool //nolint:gochecknoglobals // a cache
 
+// maxHead bounds what comes before the content of a member, in bytes: an extended header and a list
+// of extents, of each of which archive/tar reads 1 MiB at most. It reads any number of headers.
+const maxHead = 3 << 20
+
 // open checks that what is there is the member.
 func open(m archive.Member, raw io.Reader, visit visitor) error {
 	var head bytes.Buffer
 	sparse := m.Tar.Sparse && m.Kind == archive.File
-	from := raw
+	headers := &io.LimitedReader{R: raw, N: maxHead}
+	from := io.Reader(headers)
 	if sparse {
-		from = io.TeeReader(raw, &head)
+		from = io.TeeReader(headers, &head)
 	}
 	r := tar.NewReader(from)
 	h, err := r.Next()
+	if err != nil && headers.N == 0 {
+		return fmt.Errorf("its headers exceed %d bytes", maxHead)
+	}
 	if err != nil {
 		return fmt.Errorf("read header: %w", err)
 	}
+	headers.N = math.MaxInt64 // The content follows.
 	want := m.Path
 	if m.Kind == archive.File && m.Link != "" {
 		want = m.Link
