@@ -24,16 +24,18 @@ func toWireName(s string) wireName {
 	return wireName{PathBase64: []byte(s)}
 }
 
+// name returns the name; an error unless it is a path below the source, in the one way there is.
 func (w wireName) name() (string, error) {
+	p := cmp.Or(w.Path, string(w.PathBase64))
 	switch {
 	case w.Path != "" && len(w.PathBase64) > 0:
 		return "", fmt.Errorf("duplicate path %q", w.Path)
-	case w.Path == "" && len(w.PathBase64) == 0:
+	case p == "":
 		return "", fmt.Errorf("a path is missing")
-	case w.Path != "":
-		return w.Path, nil
+	case !local(p):
+		return "", fmt.Errorf("path %q does not lie below the source", p)
 	default:
-		return string(w.PathBase64), nil
+		return p, nil
 	}
 }
 

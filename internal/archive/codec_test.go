@@ -19,9 +19,10 @@ func TestManifestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringN(1, 20, 60)
 		raw := rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 20), func(b []byte) string { return string(b) })
+		file := rapid.OneOf(name, raw).Filter(local)
 		member := rapid.Custom(func(t *rapid.T) Member {
 			return Member{
-				Path:     rapid.OneOf(name, raw).Draw(t, "path"),
+				Path:     file.Draw(t, "path"),
 				Key:      name.Draw(t, "key"),
 				Size:     rapid.Int64Min(0).Draw(t, "size"),
 				Mode:     fs.FileMode(rapid.Uint32().Draw(t, "mode")) & keptModeBits,
@@ -94,6 +95,11 @@ func TestDecodersRefuse(t *testing.T) {
 		"manifest, member without mode": {manifest, packed(`{"version":1,"members":[{"path":"a"}]}`)},
 		"manifest, member with two digests": {manifest, packed(`{"version":2,"object":{"key":"k"},"members":[
 			{"path":"a","mode":"0644","tar":{"crc64nvme":"AAAAAAAAAAA=","sha256":"00"}}]}`)},
+		"manifest, absolute path":        {manifest, packed(`{"version":2,"members":[{"path":"/a","mode":"0644","outcome":"Failed"}]}`)},
+		"manifest, path of a parent":     {manifest, packed(`{"version":2,"members":[{"path":"a/../../b","mode":"0644","outcome":"Failed"}]}`)},
+		"manifest, member nowhere":       {manifest, packed(`{"version":2,"members":[{"path":"a","mode":"0644","outcome":"Done"}]}`)},
+		"manifest, link to an object":    {manifest, packed(linkTo(`"key":"a"`))},
+		"manifest, link to a failure":    {manifest, packed(linkTo(`"tar":{},"outcome":"Failed"`))},
 		"manifest, expanding beyond all": {manifest, packed(string(make([]byte, maxDecodedBytes+1)))},
 		"plan, no version":               {plan, []byte(`{"layout":{"pattern":"Hash","count":1}}`)},
 		"plan, unresolved":               {plan, []byte(`{"version":1,"layout":{"pattern":"Hash"}}`)},
@@ -106,6 +112,22 @@ func TestDecodersRefuse(t *testing.T) {
 				t.Fatal("no error")
 			}
 		})
+	}
+}
+
+// linkTo is a manifest with a hard link to a member that has further fields.
+func linkTo(fields string) string {
+	return `{"version":2,"object":{"key":"k"},"members":[{"path":"a","mode":"0644","outcome":"Done",` + fields + `},
+		{"path":"b","mode":"0644","kind":"HardLink","link":"a","tar":{},"outcome":"Done"}]}`
+}
+
+func TestHardLinksLeadToMembersOfTheTar(t *testing.T) {
+	data, err := compress([]byte(linkTo(`"tar":{}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := DecodeManifest(data); err != nil || len(m.Members) != 2 {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 

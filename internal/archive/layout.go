@@ -123,10 +123,13 @@ func validateNames(names []string) error {
 	return nil
 }
 
-// cleanRelative says that p names something below the place it is relative to,
-// in the one way there is.
-func cleanRelative(p string) bool {
-	return p != "." && p != ".." && p == path.Clean(p) && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "../") && utf8.ValidString(p)
+// cleanRelative says that p is local, and UTF-8.
+func cleanRelative(p string) bool { return local(p) && utf8.ValidString(p) }
+
+// local says that p names something below the place it is relative to, in the one way there is.
+func local(p string) bool {
+	return p != "." && p != ".." && p == path.Clean(p) && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "../") &&
+		!strings.ContainsRune(p, 0)
 }
 
 // within says that path is dir or lies below it.

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -357,7 +358,7 @@ func decodePathLine(l Layout, head pathHead, line []byte) (PathMember, error) {
 	if err != nil {
 		return PathMember{}, err
 	}
-	if err := l.checkMember(m, a.Prefix); err != nil {
+	if err := cmp.Or(m.stored(), l.checkMember(m, a.Prefix)); err != nil {
 		return PathMember{}, err
 	}
 	return PathMember{a.Prefix, a.Number, a.Object, m}, nil

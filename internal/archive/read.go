@@ -159,6 +159,9 @@ func (r *manifestReader) members(member func(wireHead, Member) error) error {
 		if err != nil {
 			return fmt.Errorf("member %d: %w", n, err)
 		}
+		if err := m.stored(); err != nil {
+			return fmt.Errorf("member %d: %w", n, err)
+		}
 		if names += m.names(); names > maxNames {
 			return fmt.Errorf("it has more than %d names of extended attributes", maxNames)
 		}
@@ -225,6 +228,28 @@ func (w wireMember) member(head wireHead) (Member, error) {
 	return m, nil
 }
 
+// stored returns an error unless it is known where a member is that is Done.
+func (m Member) stored() error {
+	if m.Outcome == Done && m.Key == "" && m.Tar == nil {
+		return fmt.Errorf("%q is stored nowhere", m.Path)
+	}
+	return nil
+}
+
+// checkLinks returns an error unless hard links in a tar lead to files in it.
+func checkLinks(members []Member) error {
+	inTar := map[string]bool{}
+	for _, f := range members {
+		inTar[f.Path] = f.Kind == File && f.Outcome == Done && f.Tar != nil
+	}
+	for _, f := range members {
+		if f.Kind == HardLink && f.Outcome == Done && !inTar[f.Link] {
+			return fmt.Errorf("decode manifest: hard link %q leads to %q, which is not in the archive", f.Path, f.Link)
+		}
+	}
+	return nil
+}
+
 // names counts the names of extended attributes.
 func (m Member) names() int {
 	n := len(m.Xattrs) + len(m.NotKept)
@@ -241,6 +266,9 @@ func DecodeManifest(data []byte) (Manifest, error) {
 		members = append(members, m)
 		return nil
 	})
+	if err == nil {
+		err = checkLinks(members)
+	}
 	if err != nil {
 		return Manifest{}, err
 	}

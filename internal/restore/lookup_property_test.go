@@ -35,7 +35,7 @@ func drawMembers(t *rapid.T) []archive.Member {
 	message := strings.Repeat("m", rapid.SampledFrom([]int{0, 90 << 10}).Draw(t, "message"))
 	var members []archive.Member
 	for _, p := range slices.SortedFunc(maps.Keys(kinds), archive.ComparePaths) {
-		m := archive.Member{Path: p, Kind: kinds[p], Mode: 0o644, ModTime: time.Unix(1e9, 0), Outcome: archive.Done}
+		m := archive.Member{Path: p, Kind: kinds[p], Mode: 0o644, ModTime: time.Unix(1e9, 0), Outcome: archive.Done, Tar: &archive.Place{}}
 		switch m.Kind {
 		case archive.File:
 			m.Message = message
@@ -57,7 +57,8 @@ func drawRun(t *rapid.T, b *bucket) {
 		prefix := l.Prefix(m.Path)
 		list := all[prefix]
 		if n := len(list); n == 0 || len(list[n-1].Members) == each {
-			list = append(list, archive.Manifest{Transfer: "uid", Prefix: prefix, Number: int64(n)})
+			object := &archive.Object{Key: l.ArchiveKey(prefix, int64(n))}
+			list = append(list, archive.Manifest{Transfer: "uid", Prefix: prefix, Number: int64(n), Object: object})
 		}
 		last := &list[len(list)-1]
 		if m.Kind == archive.HardLink {
