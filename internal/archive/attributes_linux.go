@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,6 +72,16 @@ func sized(get func([]byte) (int, error)) ([]byte, error) {
 		}
 		return buf[:max(n, 0)], err
 	}
+}
+
+// changeTime returns when anything of a file changed last, which nobody can set back as its
+// modification time; zero if that is not known.
+func changeTime(info fs.FileInfo) time.Time {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return time.Time{}
+	}
+	return time.Unix(st.Ctim.Unix())
 }
 
 // dataExtents returns where a file has content, and whether it has holes. A

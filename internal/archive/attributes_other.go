@@ -6,6 +6,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // attributes returns nothing: extended attributes are archived on Linux only.
@@ -15,3 +16,6 @@ func attributes(*os.File) (kept []Xattr, others []string, err error) { return ni
 func dataExtents(_ context.Context, _ *os.File, info fs.FileInfo) ([]Extent, bool, error) {
 	return wholeFile(info.Size()), false, nil
 }
+
+// changeTime returns nothing: systems differ in how they tell it.
+func changeTime(fs.FileInfo) time.Time { return time.Time{} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 )
 
 // headerReserve is the estimated size of a member's headers: an extended
@@ -57,6 +58,8 @@ type member struct {
 	// xattrs are the extended attributes, others names those that are not kept.
 	xattrs []Xattr
 	others []string
+	// changed is the change time of the file before anything was read of it.
+	changed time.Time
 	// sparse: holes are left out.
 	sparse bool
 	// rests: the file is closed for now.
@@ -112,6 +115,7 @@ func (m *member) open(ctx context.Context, open openFile, h *header) (err error)
 	if err != nil {
 		return err
 	}
+	m.changed = changeTime(m.file.info)
 	if m.extents, m.sparse, err = dataExtents(ctx, m.file.file, m.file.info); err == nil {
 		m.xattrs, m.others, err = attributes(m.file.file)
 	}
@@ -297,13 +301,39 @@ func (m *member) readFile(p []byte, off int64) {
 	}
 }
 
-// whole returns nil if what was read is the file as planned.
-func (m *member) whole() error {
+// whole returns nil if what was read, whose digest is given, is the file as planned.
+func (m *member) whole(ctx context.Context, read ContentDigest) error {
 	if m.file == nil {
 		return nil
 	}
 	if m.fault != nil {
 		return m.fault
 	}
-	return m.file.Unchanged()
+	info, err := m.file.stat()
+	if err != nil || changeTime(info).Equal(m.changed) {
+		return err
+	}
+	// It may have been written and its modification time set back, or only have got another mode
+	// or name.
+	return m.readAgain(ctx, read)
+}
+
+// readAgain reads the content once more, and returns nil if it is what was read before.
+func (m *member) readAgain(ctx context.Context, before ContentDigest) error {
+	digest, buf := m.newDigest(before.Algorithm), make([]byte, min(m.stored, 1<<20))
+	for off := int64(0); off < m.stored; off += int64(len(buf)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m.readStored(buf[:min(int64(len(buf)), m.stored-off)], off, digest)
+	}
+	skipTo(digest, m.entry.Size)
+	switch err := m.file.Unchanged(); {
+	case m.fault != nil:
+		return m.fault
+	case err == nil && digest.Sum() != before:
+		return &FileError{m.entry.Path, ErrChanged, errors.New("it was written while being read, and its modification time set back")}
+	default:
+		return err
+	}
 }

@@ -150,7 +150,7 @@ func (p *Packer) frame(ctx context.Context, b *frameBuffer) (length int64, err e
 		if p.done() || p.at == 0 && length > 0 && length+p.current.length() > FrameSize {
 			break
 		}
-		length += int64(p.step(b.rest(length)))
+		length += int64(p.step(ctx, b.rest(length)))
 	}
 	return length, nil
 }
@@ -162,7 +162,7 @@ func (p *Packer) read(ctx context.Context, buf []byte) (int, error) {
 		if err := p.advance(ctx); err != nil || p.done() {
 			return filled, err
 		}
-		filled += p.step(buf[filled:min(filled+FrameSize, len(buf))])
+		filled += p.step(ctx, buf[filled:min(filled+FrameSize, len(buf))])
 	}
 	return filled, nil
 }
@@ -231,29 +231,33 @@ func (p *Packed) keep(m *member, room *xattrBudget) {
 }
 
 // step reads what buf takes of the current member, and finishes it at its end.
-func (p *Packer) step(buf []byte) int {
+func (p *Packer) step(ctx context.Context, buf []byte) int {
 	m := p.current
 	n := min(int64(len(buf)), m.length()-p.at)
 	m.readAt(buf[:n], p.at, p.digest)
 	p.at += n
 	p.size += n
 	if p.at == m.length() {
-		p.finish(m)
+		p.finish(ctx, m)
 	}
 	return int(n)
 }
 
 // finish records the outcome of the current member.
-func (p *Packer) finish(m *member) {
+func (p *Packer) finish(ctx context.Context, m *member) {
 	p.current = nil
 	defer m.close()
 	if m.entry.Path == "" {
 		return
 	}
 	packed := &p.packed[p.next-1]
-	if packed.Err = m.whole(); packed.Err == nil && p.digest != nil {
+	var sum ContentDigest
+	if p.digest != nil {
 		skipTo(p.digest, m.entry.Size)
-		packed.Digest = p.digest.Sum()
+		sum = p.digest.Sum()
+	}
+	if packed.Err = m.whole(ctx, sum); packed.Err == nil {
+		packed.Digest = sum
 	}
 }
 

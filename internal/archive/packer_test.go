@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -302,6 +303,37 @@ func TestFilesThatChangeLeaveAValidTar(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, memberNames(t, object)); diff != "" {
 				t.Errorf("members (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAFileIsTornEvenIfItsTimeIsSetBack(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(p string) error
+		want   error
+	}{
+		"written": {func(p string) error { return os.WriteFile(p, bytes.Repeat([]byte("2"), 20<<20), 0o600) }, ErrChanged},
+		"chmod":   {func(p string) error { return os.Chmod(p, 0o640) }, nil},
+		"linked":  {func(p string) error { return os.Link(p, p+"-2") }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			writeContent(t, dir, "a", bytes.Repeat([]byte("1"), 20<<20))
+			s, l := openSource(t, dir), tarLayout(Plain)
+			a := one(t, s, l)
+			p := newPacker(t, s, l, a)
+			defer release(p)
+			packWhile(t, p, func(part int) error {
+				if part != 1 {
+					return nil
+				}
+				file, planned := filepath.Join(dir, "a"), a.Entries[0].ModTime
+				return errors.Join(tc.change(file), os.Chtimes(file, planned, planned))
+			})
+			packed := p.Packed()[0]
+			if !errors.Is(packed.Err, tc.want) || (packed.Digest == ContentDigest{}) != (tc.want != nil) {
+				t.Errorf("%v, digest %v; want %v", packed.Err, packed.Digest, tc.want)
 			}
 		})
 	}
