@@ -19,9 +19,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"cargoship.dev/operator/api/v1alpha1"
 	notifycontroller "cargoship.dev/operator/controllers/notify"
@@ -87,13 +84,11 @@ func startNotifier(to string) (registry *prometheus.Registry, stop func()) {
 	Expect(os.WriteFile(key, []byte(hookKey), 0o600)).To(Succeed())
 	sender, err := notify.NewSender(to, key, clock.RealClock{})
 	Expect(err).NotTo(HaveOccurred())
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)}})
-	Expect(err).NotTo(HaveOccurred())
+	mgr := newManager()
 	registry = prometheus.NewRegistry()
 	m, err := metrics.New(registry)
 	Expect(err).NotTo(HaveOccurred())
-	Expect((&notifycontroller.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Sender: sender, Metrics: m}).SetupWithManager(mgr)).To(Succeed())
+	Expect((&notifycontroller.Reconciler{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Sender: sender, Metrics: m}).SetupWithManager(mgr)).To(Succeed())
 	return registry, start(mgr)
 }
 
@@ -106,6 +101,7 @@ var _ = Describe("A receiver of notifications", func() {
 		Eventually(func() []string { return h.told(s.namespace) }).Should(Equal([]string{"dev.cargoship.transfer.completed"}))
 		Eventually(func() string { return s.transfer(ctx).Annotations["transfer.cargoship.dev/notified"] }).Should(Equal(string(s.transfer(ctx).UID)))
 		Expect(testutil.GatherAndCount(registry, "cargoship_notifications_total")).To(Equal(2)) // delivered and failed
+		Consistently(func() []string { return h.told(s.namespace) }).WithTimeout(2 * time.Second).Should(HaveLen(1))
 		stop()
 
 		By("starting another manager, which knows what was told")

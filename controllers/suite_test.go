@@ -61,15 +61,7 @@ var _ = BeforeSuite(func() {
 // more, claims alone are allowed as sources.
 func startManager(allowed ...lifecycle.AllowedSources) (stop func()) {
 	GinkgoHelper()
-	cached, err := objects.CacheOptions()
-	Expect(err).NotTo(HaveOccurred())
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
-		Scheme:     scheme,
-		Cache:      cached,
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
-	})
-	Expect(err).NotTo(HaveOccurred())
+	mgr := newManager()
 	exported = prometheus.NewRegistry()
 	m, err := metrics.New(exported)
 	Expect(err).NotTo(HaveOccurred())
@@ -85,6 +77,18 @@ func startManager(allowed ...lifecycle.AllowedSources) (stop func()) {
 		Client: mgr.GetClient(), Clock: clock.RealClock{}, Recorder: mgr.GetEventRecorder("cargoship"), Metrics: m,
 	}).SetupWithManager(mgr)).To(Succeed())
 	return start(mgr)
+}
+
+// newManager returns one that reads as cmd/manager does.
+func newManager() ctrl.Manager {
+	GinkgoHelper()
+	options, err := objects.ManagerOptions()
+	Expect(err).NotTo(HaveOccurred())
+	options.Metrics = metricsserver.Options{BindAddress: "0"}
+	options.Controller = config.Controller{SkipNameValidation: ptr.To(true)}
+	mgr, err := ctrl.NewManager(restConfig, options)
+	Expect(err).NotTo(HaveOccurred())
+	return mgr
 }
 
 // start runs a manager until stop is called, which waits for it.

@@ -14,21 +14,15 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"cargoship.dev/operator/api/v1alpha1"
 	"cargoship.dev/operator/controllers/coordinator"
 	"cargoship.dev/operator/controllers/lifecycle"
 	notifycontroller "cargoship.dev/operator/controllers/notify"
@@ -177,13 +171,7 @@ func newManager(ctx context.Context, o options) (ctrl.Manager, error) {
 }
 
 func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("register API types: %w", err)
-		}
-	}
-	cached, err := objects.CacheOptions()
+	options, err := objects.ManagerOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -192,20 +180,13 @@ func newRuntime(config *rest.Config, o options) (ctrl.Manager, error) {
 		metricsOptions.FilterProvider = filters.WithAuthenticationAndAuthorization
 		metricsOptions.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }}
 	}
-	return ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        scheme,
-		Metrics:                       metricsOptions,
-		HealthProbeBindAddress:        o.probeAddress,
-		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "cargoship-manager",
-		LeaderElectionNamespace:       o.leaderNamespace,
-		LeaderElectionReleaseOnCancel: true,
-		Cache:                         cached,
-		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
-			&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{},
-			&corev1.ServiceAccount{}, &rbacv1.RoleBinding{},
-		}}},
-	})
+	options.Metrics = metricsOptions
+	options.HealthProbeBindAddress = o.probeAddress
+	options.LeaderElection = o.leaderElect
+	options.LeaderElectionID = "cargoship-manager"
+	options.LeaderElectionNamespace = o.leaderNamespace
+	options.LeaderElectionReleaseOnCancel = true
+	return ctrl.NewManager(config, options)
 }
 
 func setup(mgr ctrl.Manager, o options) error {
@@ -255,7 +236,7 @@ func setupNotifications(mgr ctrl.Manager, o options, m *metrics.Metrics) error {
 	if err != nil {
 		return usageError{fmt.Errorf("--notify-url and --notify-key-file: %w", err)}
 	}
-	told := &notifycontroller.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Sender: sender, Metrics: m}
+	told := &notifycontroller.Reconciler{Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: clock.RealClock{}, Sender: sender, Metrics: m}
 	if err := told.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("register the reconciler of notifications: %w", err)
 	}

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -22,8 +23,6 @@ import (
 )
 
 const (
-	// annotation holds the ID of the last event that was delivered.
-	annotation = "transfer.cargoship.dev/notified"
 	// tooLate is how long after the end a receiver is told. What had ended before notifications were turned
 	// on is no news.
 	tooLate = 24 * time.Hour
@@ -42,10 +41,12 @@ type Sender interface {
 // Reconciler tells a receiver of transfers and restores that have ended: at least once each, within a
 // day.
 type Reconciler struct {
-	Client  client.Client
-	Clock   clock.PassiveClock
-	Sender  Sender
-	Metrics *metrics.Metrics
+	Client client.Client
+	// APIReader reads past the cache whether a receiver was told a moment ago.
+	APIReader client.Reader
+	Clock     clock.PassiveClock
+	Sender    Sender
+	Metrics   *metrics.Metrics
 }
 
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers;archiverestores,verbs=get;list;watch;patch
@@ -56,7 +57,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		// A reconcile.Func for each kind, since their names may be the same.
 		err := ctrl.NewControllerManagedBy(mgr).
 			Named("notify-"+kind).
-			For(workload.New(kind), builder.WithPredicates(untold())).
+			For(workload.New(kind), builder.WithPredicates(predicate.NewPredicateFuncs(r.untold))).
 			WithOptions(controller.Options{MaxConcurrentReconciles: together,
 				RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstPause, longestPause)}).
 			Complete(reconcile.Func(func(ctx context.Context, q reconcile.Request) (reconcile.Result, error) {
@@ -71,7 +72,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // tell tells of a workload, unless there is nothing to tell.
 func (r *Reconciler) tell(ctx context.Context, kind string, key client.ObjectKey) error {
-	w, err := objects.ReadWorkload(ctx, r.Client, kind, key)
+	w, err := objects.ReadWorkload(ctx, r.APIReader, kind, key)
 	if err != nil || !r.due(w) {
 		return client.IgnoreNotFound(err)
 	}
@@ -85,12 +86,9 @@ func (r *Reconciler) tell(ctx context.Context, kind string, key client.ObjectKey
 		return err
 	}
 	was := w.Object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // It is a workload's.
-	annotations := map[string]string{annotation: notify.ID(w)}
-	for name, value := range w.Annotations {
-		if name != annotation {
-			annotations[name] = value
-		}
-	}
+	annotations := map[string]string{}
+	maps.Copy(annotations, w.Annotations)
+	annotations[objects.AnnotationNotified] = notify.ID(w)
 	w.Object.SetAnnotations(annotations)
 	err = r.Client.Patch(ctx, w.Object.(client.Object), client.MergeFrom(was)) //nolint:forcetypeassert // As above.
 	if client.IgnoreNotFound(err) != nil {
@@ -102,13 +100,11 @@ func (r *Reconciler) tell(ctx context.Context, kind string, key client.ObjectKey
 // due tells whether a workload has ended lately and nobody was told.
 func (r *Reconciler) due(w *workload.Workload) bool {
 	at := w.Status.CompletionTime
-	return objects.Ended(w) && at != nil && w.Annotations[annotation] != notify.ID(w) && r.Clock.Since(at.Time) < tooLate
+	return objects.Ended(w) && at != nil && w.Annotations[objects.AnnotationNotified] != notify.ID(w) && r.Clock.Since(at.Time) < tooLate
 }
 
-// untold let through what has ended and was not told of.
-func untold() predicate.Predicate {
-	return predicate.NewPredicateFuncs(func(o client.Object) bool {
-		w := workload.Of(o)
-		return w != nil && objects.Ended(w) && w.Annotations[annotation] != notify.ID(w)
-	})
+// untold tells whether an object is a workload that is due, as far as the cache knows.
+func (r *Reconciler) untold(o client.Object) bool {
+	w := workload.Of(o)
+	return w != nil && r.due(w)
 }

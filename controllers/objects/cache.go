@@ -5,18 +5,42 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"cargoship.dev/operator/api/v1alpha1"
 )
 
-// CacheOptions keep in memory what the controllers read and nothing else: everybody who
+// ManagerOptions are the options of every manager that runs controllers: how they read
+// objects. What they depend on is in the tests like that.
+func ManagerOptions() (ctrl.Options, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return ctrl.Options{}, fmt.Errorf("register API types: %w", err)
+		}
+	}
+	cached, err := cacheOptions()
+	return ctrl.Options{
+		Scheme: scheme,
+		Cache:  cached,
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
+			&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{},
+			&corev1.ServiceAccount{}, &rbacv1.RoleBinding{},
+		}}},
+	}, err
+}
+
+// cacheOptions keep in memory what the controllers read and nothing else: everybody who
 // may create pods in a namespace can make them large.
-func CacheOptions() (cache.Options, error) {
+func cacheOptions() (cache.Options, error) {
 	ours, err := labels.NewRequirement(v1alpha1.LabelTransferUID, selection.Exists, nil)
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("select our pods and Jobs: %w", err)
@@ -48,9 +72,9 @@ func trim(o any) (any, error) {
 		trimJob(o)
 	case *v1alpha1.ArchiveTransfer:
 		// The schema can't bound these. Jobs are made from the transfer as it is in the API.
-		o.Annotations, o.Spec.Workers.Affinity = nil, nil
+		o.Annotations, o.Spec.Workers.Affinity = only(o.Annotations, AnnotationNotified), nil
 	case *v1alpha1.ArchiveRestore:
-		o.Annotations, o.Spec.Workers.Affinity = nil, nil
+		o.Annotations, o.Spec.Workers.Affinity = only(o.Annotations, AnnotationNotified), nil
 	default:
 		if a := m.GetAnnotations(); a[lastApplied] != "" {
 			delete(a, lastApplied)
@@ -78,13 +102,19 @@ func trimPod(p *corev1.Pod) {
 
 // trimJob keeps of a Job all but what its pods are made from.
 func trimJob(j *batchv1.Job) {
-	ours := map[string]string{} // a new map, for one that shrinks keeps its room
-	for _, name := range []string{AnnotationSuspendedByUs, AnnotationStopped, AnnotationBudget} {
-		if text, there := j.Annotations[name]; there {
+	j.Annotations = only(j.Annotations, AnnotationSuspendedByUs, AnnotationStopped, AnnotationBudget)
+	j.Spec.Template = corev1.PodTemplateSpec{}
+	j.Spec.PodFailurePolicy = nil
+}
+
+// only are those texts of a map that have one of the names. It is a new map, for one that
+// shrinks keeps its room.
+func only(all map[string]string, names ...string) map[string]string {
+	ours := map[string]string{}
+	for _, name := range names {
+		if text, there := all[name]; there {
 			ours[name] = text
 		}
 	}
-	j.Annotations = ours
-	j.Spec.Template = corev1.PodTemplateSpec{}
-	j.Spec.PodFailurePolicy = nil
+	return ours
 }

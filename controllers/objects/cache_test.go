@@ -90,12 +90,12 @@ func TestTheCacheHoldsWhatIsRead(t *testing.T) {
 
 func TestTheCacheDoesNotHoldWhatTheSchemaCannotBound(t *testing.T) {
 	at := &v1alpha1.ArchiveTransfer{}
-	at.Annotations = map[string]string{"note": "large"}
+	at.Annotations = map[string]string{"note": "large", AnnotationNotified: "u"}
 	at.Spec.Workers.Affinity = &corev1.Affinity{}
 	if _, err := trim(at); err != nil {
 		t.Fatal(err)
 	}
-	if at.Annotations != nil || at.Spec.Workers.Affinity != nil {
+	if len(at.Annotations) != 1 || at.Annotations[AnnotationNotified] != "u" || at.Spec.Workers.Affinity != nil {
 		t.Errorf("the cache holds annotations %v and affinity %v", at.Annotations, at.Spec.Workers.Affinity)
 	}
 }

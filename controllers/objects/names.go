@@ -17,6 +17,8 @@ const (
 	// AnnotationStopped marks the Jobs of a transfer whose failure policy has ended it. It
 	// stays ended then, whatever becomes of the policy.
 	AnnotationStopped = "transfer.cargoship.dev/stopped-by-failures"
+	// AnnotationNotified holds the ID of the last event that a receiver of notifications took.
+	AnnotationNotified = "transfer.cargoship.dev/notified"
 )
 
 // WorkersJobName is the name of the Job of a workload's workers. A transfer and a restore may
