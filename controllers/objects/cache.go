@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -84,13 +85,16 @@ func trim(o any) (any, error) {
 	return o, nil
 }
 
-// trimPod keeps of a pod what tells whose it is, where it runs, what its containers may
-// take and why it does not start.
+// trimPod keeps of a pod what tells whose it is, where it runs, what its worker may take
+// and why it does not start.
 func trimPod(p *corev1.Pod) {
-	p.Annotations = nil
+	trimMetadata(&p.ObjectMeta)
 	spec := corev1.PodSpec{NodeName: p.Spec.NodeName}
 	for _, c := range p.Spec.Containers {
-		spec.Containers = append(spec.Containers, corev1.Container{Name: c.Name, Resources: c.Resources})
+		if c.Name == v1alpha1.WorkerContainer {
+			limits := corev1.ResourceList{corev1.ResourceMemory: *c.Resources.Limits.Memory()}
+			spec.Containers = []corev1.Container{{Name: c.Name, Resources: corev1.ResourceRequirements{Limits: limits}}}
+		}
 	}
 	p.Spec = spec
 	status := corev1.PodStatus{Phase: p.Status.Phase, Conditions: p.Status.Conditions}
@@ -100,11 +104,26 @@ func trimPod(p *corev1.Pod) {
 	p.Status = status
 }
 
-// trimJob keeps of a Job all but what its pods are made from.
+// trimJob keeps of a Job whose it is, its marks, how many of its pods may run and what has
+// become of them.
 func trimJob(j *batchv1.Job) {
-	j.Annotations = only(j.Annotations, AnnotationSuspendedByUs, AnnotationStopped, AnnotationBudget)
-	j.Spec.Template = corev1.PodTemplateSpec{}
-	j.Spec.PodFailurePolicy = nil
+	trimMetadata(&j.ObjectMeta, AnnotationSuspendedByUs, AnnotationStopped, AnnotationBudget)
+	j.Spec = batchv1.JobSpec{Suspend: j.Spec.Suspend, Parallelism: j.Spec.Parallelism, Completions: j.Spec.Completions}
+	j.Status = batchv1.JobStatus{
+		Conditions: j.Status.Conditions, Active: j.Status.Active, Terminating: j.Status.Terminating, Failed: j.Status.Failed}
+}
+
+// trimMetadata keeps of labels, owners and annotations what is read; whoever creates a pod
+// or a Job may add others, and finalizers, without a bound.
+func trimMetadata(m *metav1.ObjectMeta, annotations ...string) {
+	m.Labels = only(m.Labels, v1alpha1.LabelTransferUID, v1alpha1.LabelRole, v1alpha1.LabelTransfer, v1alpha1.LabelRestore)
+	m.Annotations = only(m.Annotations, annotations...)
+	m.Finalizers = nil
+	controller := metav1.GetControllerOf(m)
+	m.OwnerReferences = nil
+	if controller != nil {
+		m.OwnerReferences = []metav1.OwnerReference{*controller}
+	}
 }
 
 // only are those texts of a map that have one of the names. It is a new map, for one that

@@ -18,13 +18,23 @@ import (
 // large is text of its own, as what comes from the API server is.
 func large(n int) string { return fmt.Sprint(n) + strings.Repeat("x", 200_000) }
 
-// largePod is a pod of 1.4 MB.
+// largeMetadata is what whoever creates a pod or a Job may put into it.
+func largeMetadata(n int) metav1.ObjectMeta {
+	m := metav1.ObjectMeta{
+		Name: fmt.Sprint(n), Labels: map[string]string{v1alpha1.LabelTransferUID: "u"}, Finalizers: []string{"a/" + large(n)},
+		OwnerReferences: []metav1.OwnerReference{{UID: "other", Name: large(n)}, {UID: "job", Controller: ptr.To(true)}},
+	}
+	for i := range 1000 {
+		m.Labels[fmt.Sprintf("%d.example.com/%060d", n, i)] = fmt.Sprintf("%063d", i)
+	}
+	return m
+}
+
+// largePod is a pod of 2 MB.
 func largePod(n int) *corev1.Pod {
-	p := &corev1.Pod{}
-	p.Name, p.Labels = fmt.Sprint(n), map[string]string{v1alpha1.LabelTransferUID: "u"}
+	p := &corev1.Pod{ObjectMeta: largeMetadata(n)}
 	p.Annotations = map[string]string{"a": large(n), "b": large(n)}
 	p.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(large(n))}}
-	p.OwnerReferences = []metav1.OwnerReference{{UID: "job", Controller: ptr.To(true)}}
 	p.Spec.NodeName = "node"
 	p.Spec.Containers = []corev1.Container{{
 		Name: v1alpha1.WorkerContainer, Env: []corev1.EnvVar{{Name: v1alpha1.WorkerConfigEnv, Value: large(n)}},
@@ -39,8 +49,7 @@ func largePod(n int) *corev1.Pod {
 }
 
 func largeJob(n int) *batchv1.Job {
-	j := &batchv1.Job{}
-	j.Name = fmt.Sprint(n)
+	j := &batchv1.Job{ObjectMeta: largeMetadata(n)}
 	j.Annotations = map[string]string{"a": large(n), AnnotationSuspendedByUs: "true", AnnotationStopped: "true"}
 	j.Spec.Suspend, j.Spec.Parallelism = ptr.To(true), ptr.To(int32(3))
 	j.Spec.Template.Annotations = map[string]string{"a": large(n), "b": large(n), "c": large(n)}
@@ -55,7 +64,7 @@ func largeTransfer(n int) *v1alpha1.ArchiveTransfer {
 	return at
 }
 
-// 300 pods, 300 Jobs and 300 transfers, of some 800 MB, take a few.
+// 300 pods, 300 Jobs and 300 transfers, of some GB, take a few.
 func TestTheCacheHoldsWhatIsRead(t *testing.T) {
 	inUse := func() int64 {
 		var m runtime.MemStats
@@ -78,7 +87,7 @@ func TestTheCacheHoldsWhatIsRead(t *testing.T) {
 		t.Errorf("%d objects take %d bytes in the cache, want at most 8 MiB", len(kept), used)
 	}
 	pod, job := kept[0].(*corev1.Pod), kept[1].(*batchv1.Job)
-	if pod.Spec.NodeName != "node" || pod.Status.Phase != corev1.PodPending || metav1.GetControllerOf(pod).UID != "job" ||
+	if pod.Labels[v1alpha1.LabelTransferUID] != "u" || pod.Spec.NodeName != "node" || pod.Status.Phase != corev1.PodPending || metav1.GetControllerOf(pod).UID != "job" ||
 		pod.Spec.Containers[0].Resources.Limits.Memory().String() != "1Gi" || pod.Status.ContainerStatuses[0].State.Waiting.Reason != "ErrImagePull" {
 		t.Errorf("what is read of a pod is gone: %+v", pod)
 	}
