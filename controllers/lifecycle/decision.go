@@ -81,11 +81,21 @@ func decide(in input) decision {
 	if objects.AllEnded(in.transfer.Status.Progress) || in.stopped || mustStop(in.transfer) || in.finish != nil {
 		return decideFinish(in)
 	}
-	if in.workers != nil && jobCondition(in.workers, batchv1.JobFailed) {
-		return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed, message: fmt.Sprintf(
-			"Job %s failed; see the logs of its pods, then delete the %s and create it again", in.workers.Name, wordsOf(in.transfer).noun)}
+	if jobEnded(in.workers) {
+		return decideTooSoon(in)
 	}
 	return decideRunning(in)
+}
+
+// decideTooSoon ends a transfer whose workers' Job has ended, so that nobody is left for the
+// rest of the archives.
+func decideTooSoon(in input) decision {
+	what := "failed"
+	if jobCondition(in.workers, batchv1.JobComplete) {
+		what = "is complete, and not all archives are: its workers exited before they were told to, or their last reports were lost"
+	}
+	return decision{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed, message: fmt.Sprintf(
+		"Job %s %s; see the logs of its pods, then delete the %s and create it again", in.workers.Name, what, wordsOf(in.transfer).noun)}
 }
 
 // mustStop tells whether the failure policy ends the transfer before every archive has ended.
@@ -236,6 +246,11 @@ func jobCondition(job *batchv1.Job, kind batchv1.JobConditionType) bool {
 	return false
 }
 
+// jobEnded tells whether a Job is complete or has failed.
+func jobEnded(job *batchv1.Job) bool {
+	return job != nil && (jobCondition(job, batchv1.JobComplete) || jobCondition(job, batchv1.JobFailed))
+}
+
 // active tells whether a Job has, or will have, pods that run.
 func active(job *batchv1.Job) bool {
 	if job == nil {
@@ -244,8 +259,7 @@ func active(job *batchv1.Job) bool {
 	if job.Status.Active+ptr.Deref(job.Status.Terminating, 0) > 0 {
 		return true
 	}
-	ended := jobCondition(job, batchv1.JobComplete) || jobCondition(job, batchv1.JobFailed)
-	return !ended && !ptr.Deref(job.Spec.Suspend, false)
+	return !jobEnded(job) && !ptr.Deref(job.Spec.Suspend, false)
 }
 
 // backoff is half the time since the transfer stopped making progress, so that an early

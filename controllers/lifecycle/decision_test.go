@@ -81,6 +81,10 @@ var decisions = map[string]struct {
 		want{action: actRunWorkers, progressing: true, reason: v1alpha1.ReasonWorkersPending}},
 	"the workers' Job has failed": {makeScenario().workersJob(batchv1.JobFailed).progress(planningComplete, 2, 1, 0),
 		want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
+	"the workers' Job is complete too soon": {makeScenario().workersJob(batchv1.JobComplete).progress(planningComplete, 5, 2, 0),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
+	"the workers' Job is complete before anything was planned": {makeScenario().workersJob(batchv1.JobComplete),
+		want{action: actEnd, failed: true, reason: v1alpha1.ReasonWorkersFailed}},
 	"all archives have ended, workers have not": {makeScenario().workersJob().lease("").progress(planningComplete, 2, 2, 0),
 		want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
 	"workers have had a moment to exit": {

@@ -25,6 +25,13 @@ func (r *Reconciler) gather(ctx context.Context, at *workload.Workload) (input, 
 	if in.finish, err = r.job(ctx, at, finishJobName(at)); err != nil {
 		return in, err
 	}
+	if jobEnded(in.workers) && !objects.Ended(at) && !objects.AllEnded(at.Status.Progress) {
+		// Workers end once the API says that all archives have; the cache may know of their Job's end before that.
+		if at, err = r.whole(ctx, at); err != nil {
+			return in, err
+		}
+		in.transfer = at
+	}
 	in.stopped = objects.StoppedBy(in.workers) || objects.StoppedBy(in.finish)
 	if err := r.gatherDependents(ctx, &in); err != nil {
 		return in, err

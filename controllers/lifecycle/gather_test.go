@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 )
 
 // TestLastWordsAreReadPastTheCache has a cache that knows of the Job's end, and not yet of its pod's.
@@ -46,5 +47,23 @@ func TestLastWordsAreReadPastTheCache(t *testing.T) {
 	}
 	if d := decide(in); d.reason != v1alpha1.ReasonCountsDiffer || !strings.Contains(d.message, "one is missing") {
 		t.Errorf("%s: %s", d.reason, d.message)
+	}
+}
+
+// TestTheEndOfTheWorkersIsJudgedPastTheCache has a cache that knows of the Job's end, and not yet of what was reported before it.
+func TestTheEndOfTheWorkersIsJudgedPastTheCache(t *testing.T) {
+	lagging := makeScenario().progress(planningComplete, 5, 2, 0).transfer
+	lagging.Transfer.Status = lagging.Status
+	lagging.Transfer.Spec.Source.PersistentVolumeClaim = &v1alpha1.ClaimSource{ClaimName: "c"}
+	current := lagging.Transfer.DeepCopy()
+	current.Status = makeScenario().progress(planningComplete, 5, 5, 0).transfer.Status
+	job := jobWith(objects.WorkersJobName(lagging), []batchv1.JobConditionType{batchv1.JobComplete})
+	job.Namespace, job.OwnerReferences = "ns", []metav1.OwnerReference{objects.OwnerReference(lagging)}
+	in, err := newReconciler(t, current, job).gather(t.Context(), lagging)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := decide(in); d.action != actFinish {
+		t.Errorf("%s: %s, %s", d.action, d.reason, d.message)
 	}
 }

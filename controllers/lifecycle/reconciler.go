@@ -148,6 +148,7 @@ func (r *Reconciler) advance(ctx context.Context, span tracing.Span, kind string
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	at = in.transfer // which may have been read anew
 	switch {
 	case at.DeletionTimestamp != nil:
 		return r.delete(ctx, in)
