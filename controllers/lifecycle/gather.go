@@ -68,12 +68,30 @@ func (r *Reconciler) gatherDependents(ctx context.Context, in *input) error {
 		return fmt.Errorf("list the leases of %s: %w", at, err)
 	}
 	in.leases = slices.DeleteFunc(leases.Items, func(l v1alpha1.PrefixLease) bool { return !metav1.IsControlledBy(&l, at) })
-	if err := gatherPods(ctx, r.Client, in); err != nil {
-		return err
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, dependentsOf(at)...); err != nil {
+		return fmt.Errorf("list the pods of %s: %w", at, err)
 	}
+	in.pods = ownPods(*in, pods.Items)
 	if in.finish != nil && countsDiffer(in.finish) && lastWords(*in) == "" {
 		// The cache may know of the Job's end before that of its pod, and nobody asks again.
-		return gatherPods(ctx, r.APIReader, in)
+		return r.gatherPodsAgain(ctx, in)
+	}
+	return nil
+}
+
+// gatherPodsAgain reads the pods past the cache, and keeps of them what the cache would.
+func (r *Reconciler) gatherPodsAgain(ctx context.Context, in *input) error {
+	in.pods = nil
+	err := eachPage(ctx, r, func(pods *corev1.PodList) error {
+		for _, pod := range ownPods(*in, pods.Items) {
+			objects.TrimPod(&pod)
+			in.pods = append(in.pods, pod)
+		}
+		return nil
+	}, dependentsOf(in.transfer)...)
+	if err != nil {
+		return fmt.Errorf("list the pods of %s: %w", in.transfer, err)
 	}
 	return nil
 }
@@ -83,14 +101,8 @@ func dependentsOf(at *workload.Workload) []client.ListOption {
 	return []client.ListOption{client.InNamespace(at.Namespace), client.MatchingLabels{v1alpha1.LabelTransferUID: string(at.UID)}}
 }
 
-func gatherPods(ctx context.Context, reader client.Reader, in *input) error {
-	at := in.transfer
-	var pods corev1.PodList
-	if err := reader.List(ctx, &pods, dependentsOf(at)...); err != nil {
-		return fmt.Errorf("list the pods of %s: %w", at, err)
-	}
-	in.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !ownPod(*in, &p) })
-	return nil
+func ownPods(in input, pods []corev1.Pod) []corev1.Pod {
+	return slices.DeleteFunc(pods, func(p corev1.Pod) bool { return !ownPod(in, &p) })
 }
 
 // ownPod tells whether one of the transfer's Jobs controls a pod. A Job that has been

@@ -41,6 +41,7 @@ func TestLastWordsAreReadPastTheCache(t *testing.T) {
 			return c.List(ctx, list, options...)
 		},
 	})
+	r.APIReader = paged{r.APIReader}
 	in := input{transfer: at, finish: finish}
 	if err := r.gatherDependents(t.Context(), &in); err != nil {
 		t.Fatal(err)

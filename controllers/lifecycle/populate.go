@@ -65,11 +65,16 @@ func (r *Reconciler) gatherPopulation(ctx context.Context, at *workload.Workload
 	if p.prime, err = objects.GetOrNil(ctx, r.APIReader, at.Namespace, primeName(at.Restore), &corev1.PersistentVolumeClaim{}); err != nil {
 		return nil, err
 	}
-	var claims corev1.PersistentVolumeClaimList
-	if err := r.APIReader.List(ctx, &claims, client.InNamespace(at.Namespace)); err != nil {
-		return nil, fmt.Errorf("list the PersistentVolumeClaims of namespace %s: %w", at.Namespace, err)
+	err = eachPage(ctx, r, func(claims *corev1.PersistentVolumeClaimList) error {
+		if p.user != nil {
+			claims.Items = append(claims.Items, *p.user)
+		}
+		p.user = populatedBy(at.Restore, p.prime, claims.Items)
+		return nil
+	}, client.InNamespace(at.Namespace))
+	if err != nil {
+		return nil, fmt.Errorf("find the PersistentVolumeClaim that names %s: %w", at, err)
 	}
-	p.user = populatedBy(at.Restore, p.prime, claims.Items)
 	if p.user != nil && ptr.Deref(p.user.Spec.StorageClassName, "") != "" {
 		p.class, err = objects.GetOrNil(ctx, r.APIReader, "", *p.user.Spec.StorageClassName, &storagev1.StorageClass{})
 	}

@@ -60,6 +60,8 @@ type Reconciler struct {
 
 	// starting lets one restore at a time begin.
 	starting sync.Mutex
+	// listing lets one page of users' objects at a time be in memory.
+	listing sync.Mutex
 }
 
 // +kubebuilder:rbac:groups=transfer.cargoship.dev,resources=archivetransfers;archiverestores,verbs=get;list;watch;patch;delete

@@ -36,16 +36,32 @@ func (r *Reconciler) rejectedPods(ctx context.Context, in input) (*violation, er
 		if job == nil || !active(job) || ptr.Deref(job.Spec.Suspend, false) || podsLeft(in.pods, role) {
 			continue
 		}
-		var list corev1.EventList
-		about := client.MatchingFields{"involvedObject.uid": string(job.UID), "reason": failedCreate}
-		if err := r.APIReader.List(ctx, &list, client.InNamespace(job.Namespace), about); err != nil {
-			return nil, fmt.Errorf("list the events of Job %s: %w", client.ObjectKeyFromObject(job), err)
+		last, err := r.lastRejection(ctx, job)
+		if err != nil {
+			return nil, err
 		}
-		if last := latest(list.Items); last != nil && in.now.Sub(last.LastTimestamp.Time) < rejectionAge {
+		if last != nil && in.now.Sub(last.LastTimestamp.Time) < rejectionAge {
 			return &violation{v1alpha1.ReasonPodsRejected, fmt.Sprintf("the cluster rejects the pods of Job %s: %s", job.Name, last.Message)}, nil
 		}
 	}
 	return nil, nil
+}
+
+// lastRejection is the latest event by which the Job controller, or somebody who writes events like it,
+// reports that it could not create a pod of a Job; nil for none.
+func (r *Reconciler) lastRejection(ctx context.Context, job *batchv1.Job) (last *corev1.Event, err error) {
+	about := client.MatchingFields{"involvedObject.uid": string(job.UID), "reason": failedCreate}
+	err = eachPage(ctx, r, func(events *corev1.EventList) error {
+		if last != nil {
+			events.Items = append(events.Items, *last)
+		}
+		last = latest(events.Items).DeepCopy()
+		return nil
+	}, client.InNamespace(job.Namespace), about)
+	if err != nil {
+		return nil, fmt.Errorf("list the events of Job %s: %w", client.ObjectKeyFromObject(job), err)
+	}
+	return last, nil
 }
 
 // latest is the event that happened last, nil of none.

@@ -21,11 +21,15 @@ func (r *Reconciler) gatherUser(ctx context.Context, at *workload.Workload, p *p
 	if !oneNode(p.claim) {
 		return nil
 	}
-	var pods corev1.PodList
-	if err := r.APIReader.List(ctx, &pods, client.InNamespace(at.Namespace)); err != nil {
-		return fmt.Errorf("list the pods of namespace %s: %w", at.Namespace, err)
+	err := eachPage(ctx, r, func(pods *corev1.PodList) error {
+		if p.user == nil {
+			p.user = userOf(p.claim.Name, at, pods.Items)
+		}
+		return nil
+	}, client.InNamespace(at.Namespace))
+	if err != nil {
+		return fmt.Errorf("find who uses PersistentVolumeClaim %s/%s: %w", at.Namespace, p.claim.Name, err)
 	}
-	p.user = userOf(p.claim.Name, at, pods.Items)
 	return nil
 }
 
@@ -40,7 +44,7 @@ func userOf(claim string, at *workload.Workload, pods []corev1.Pod) *corev1.Pod 
 		if slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
 			return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
 		}) {
-			return pod
+			return pod.DeepCopy() // which does not keep the others in memory
 		}
 	}
 	return nil
@@ -103,12 +107,19 @@ func (w placement) place(pod *corev1.PodSpec, at *workload.Workload) {
 func (r *Reconciler) startAlone(ctx context.Context, at *workload.Workload, start func() error) error {
 	r.starting.Lock()
 	defer r.starting.Unlock()
-	var others v1alpha1.ArchiveRestoreList
-	if err := r.APIReader.List(ctx, &others, client.InNamespace(at.Namespace)); err != nil {
-		return fmt.Errorf("list the ArchiveRestores of namespace %s: %w", at.Namespace, err)
+	err := eachPage(ctx, r, func(others *v1alpha1.ArchiveRestoreList) error {
+		return r.noneHasBegun(ctx, at, others.Items)
+	}, client.InNamespace(at.Namespace))
+	if err != nil {
+		return fmt.Errorf("find who restores into PersistentVolumeClaim %s/%s: %w", at.Namespace, targetName(at.Restore), err)
 	}
-	for i := range others.Items {
-		o := workload.Of(&others.Items[i])
+	return start()
+}
+
+// noneHasBegun rejects a restore if one of the others writes into its directory.
+func (r *Reconciler) noneHasBegun(ctx context.Context, at *workload.Workload, others []v1alpha1.ArchiveRestore) error {
+	for i := range others {
+		o := workload.Of(&others[i])
 		if o.UID == at.UID || objects.Ended(o) || !overlap(o.Restore, at.Restore) {
 			continue
 		}
@@ -120,7 +131,7 @@ func (r *Reconciler) startAlone(ctx context.Context, at *workload.Workload, star
 			return (*rejection)(targetFree(at, prerequisites{busy: o.Restore}))
 		}
 	}
-	return start()
+	return nil
 }
 
 // hasBegun tells whether a workload has a workers' Job, past the cache.

@@ -68,7 +68,7 @@ func trim(o any) (any, error) {
 	m.SetManagedFields(nil)
 	switch o := o.(type) {
 	case *corev1.Pod:
-		trimPod(o)
+		TrimPod(o)
 	case *batchv1.Job:
 		trimJob(o)
 	case *v1alpha1.ArchiveTransfer:
@@ -85,9 +85,9 @@ func trim(o any) (any, error) {
 	return o, nil
 }
 
-// trimPod keeps of a pod what tells whose it is, where it runs, what its worker may take
+// TrimPod keeps of a pod what tells whose it is, where it runs, what its worker may take
 // and why it does not start.
-func trimPod(p *corev1.Pod) {
+func TrimPod(p *corev1.Pod) {
 	trimMetadata(&p.ObjectMeta)
 	spec := corev1.PodSpec{NodeName: p.Spec.NodeName}
 	for _, c := range p.Spec.Containers {
@@ -96,7 +96,7 @@ func trimPod(p *corev1.Pod) {
 			spec.Containers = []corev1.Container{{Name: c.Name, Resources: corev1.ResourceRequirements{Limits: limits}}}
 		}
 	}
-	p.Spec = spec
+	p.ManagedFields, p.Spec = nil, spec
 	status := corev1.PodStatus{Phase: p.Status.Phase, Conditions: p.Status.Conditions}
 	for _, c := range p.Status.ContainerStatuses {
 		status.ContainerStatuses = append(status.ContainerStatuses, corev1.ContainerStatus{Name: c.Name, State: c.State})
