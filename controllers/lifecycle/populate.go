@@ -31,9 +31,11 @@ const annotationSelectedNode = "volume.kubernetes.io/selected-node"
 type population struct {
 	// allowed: the administrator lets the manager hand volumes over.
 	allowed bool
-	// user is the claim to populate, prime the one that is restored into; nil for none yet.
+	// user is the claim to populate, prime the restore's own that is restored into; nil for none yet.
 	user, prime *corev1.PersistentVolumeClaim
-	class       *storagev1.StorageClass
+	// taken: somebody else has a claim of the prime claim's name. It is never touched.
+	taken bool
+	class *storagev1.StorageClass
 }
 
 // populates tells whether the restore is a volume populator.
@@ -62,7 +64,7 @@ func (r *Reconciler) gatherPopulation(ctx context.Context, at *workload.Workload
 		return p, nil
 	}
 	var err error
-	if p.prime, err = objects.GetOrNil(ctx, r.APIReader, at.Namespace, primeName(at.Restore), &corev1.PersistentVolumeClaim{}); err != nil {
+	if p.prime, p.taken, err = r.readPrime(ctx, at); err != nil {
 		return nil, err
 	}
 	err = eachPage(ctx, r, func(claims *corev1.PersistentVolumeClaimList) error {
@@ -79,6 +81,21 @@ func (r *Reconciler) gatherPopulation(ctx context.Context, at *workload.Workload
 		p.class, err = objects.GetOrNil(ctx, r.APIReader, "", *p.user.Spec.StorageClassName, &storagev1.StorageClass{})
 	}
 	return p, err
+}
+
+// readPrime reads the prime claim. One of its name that the restore does not control is somebody else's.
+func (r *Reconciler) readPrime(ctx context.Context, at *workload.Workload) (prime *corev1.PersistentVolumeClaim, taken bool, err error) {
+	prime, err = objects.GetOrNil(ctx, r.APIReader, at.Namespace, primeName(at.Restore), &corev1.PersistentVolumeClaim{})
+	if err != nil || prime == nil || metav1.IsControlledBy(prime, at) {
+		return prime, false, err
+	}
+	return nil, true, nil
+}
+
+// primeTaken says that the prime claim can't be made.
+func primeTaken(at *workload.Workload) *violation {
+	return &violation{v1alpha1.ReasonNameTaken, fmt.Sprintf(
+		"PersistentVolumeClaim %s exists and does not belong to this restore; delete it, or create the restore under another name", primeName(at.Restore))}
 }
 
 // populatedBy is the claim that a restore populates: the oldest that names it and has no volume but
@@ -144,9 +161,8 @@ func populationReady(at *workload.Workload, all prerequisites) *violation {
 			"the PersistentVolumeClaim %q names this restore and has volume %q already; use one that a provisioner makes a volume for", p.user.Name, p.user.Spec.VolumeName)}
 	case p.user.Spec.VolumeMode != nil && *p.user.Spec.VolumeMode == corev1.PersistentVolumeBlock:
 		return &violation{v1alpha1.ReasonClaimNotWritable, fmt.Sprintf("the PersistentVolumeClaim %q has volumeMode Block; files are restored into Filesystem", p.user.Name)}
-	case p.prime != nil && !metav1.IsControlledBy(p.prime, at):
-		return &violation{v1alpha1.ReasonNameTaken, fmt.Sprintf(
-			"PersistentVolumeClaim %s exists and does not belong to this restore; delete it, or create the restore under another name", p.prime.Name)}
+	case p.taken:
+		return primeTaken(at)
 	case p.prime == nil && waitsForConsumer(p.class) && p.user.Annotations[annotationSelectedNode] == "":
 		return &violation{v1alpha1.ReasonWaitingForConsumer, fmt.Sprintf(
 			"StorageClass %q binds claims when a pod uses them; the restore begins once a pod that uses PersistentVolumeClaim %q is scheduled", p.class.Name, p.user.Name)}
@@ -166,8 +182,14 @@ func (r *Reconciler) ensurePrime(ctx context.Context, in input) error {
 	}
 	err := r.Client.Create(ctx, p.primeFor(in.transfer))
 	switch {
-	case err == nil, apierrors.IsAlreadyExists(err): // Whose it is, the next reconcile tells.
+	case err == nil:
 		return nil
+	case apierrors.IsAlreadyExists(err):
+		_, taken, err := r.readPrime(ctx, in.transfer)
+		if taken {
+			return (*rejection)(primeTaken(in.transfer))
+		}
+		return err
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
 		return &rejection{string(apierrors.ReasonForError(err)), fmt.Sprintf("create PersistentVolumeClaim %s: %v", primeName(in.transfer.Restore), err)}
 	default:

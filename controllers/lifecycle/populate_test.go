@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -71,7 +72,6 @@ func TestWhatAPopulatorWaitsFor(t *testing.T) {
 		c.Annotations = map[string]string{annotationSelectedNode: "n"}
 	})
 	wait := &storagev1.StorageClass{VolumeBindingMode: ptr.To(storagev1.VolumeBindingWaitForFirstConsumer)}
-	somebodys := claimWith(corev1.ReadWriteMany)
 	ours := claimWith(corev1.ReadWriteMany)
 	ours.OwnerReferences = []metav1.OwnerReference{objects.OwnerReference(at)}
 	for name, tc := range map[string]struct {
@@ -86,7 +86,7 @@ func TestWhatAPopulatorWaitsFor(t *testing.T) {
 		"nothing":                     {&population{allowed: true, user: &user}, ""},
 		"a consumer":                  {&population{allowed: true, user: &user, class: wait}, v1alpha1.ReasonWaitingForConsumer},
 		"nothing, with a consumer":    {&population{allowed: true, user: &selected, class: wait}, ""},
-		"a name that somebody has":    {&population{allowed: true, user: &user, prime: somebodys}, v1alpha1.ReasonNameTaken},
+		"a name that somebody has":    {&population{allowed: true, user: &user, taken: true}, v1alpha1.ReasonNameTaken},
 		"nothing, with a prime claim": {&population{allowed: true, user: &user, prime: ours, class: wait}, ""},
 	} {
 		got := ""
@@ -160,5 +160,37 @@ func TestPopulatorsAreNotInEachOthersWay(t *testing.T) {
 	into.Spec.To.PersistentVolumeClaim.ClaimName = "r-prime"
 	if !overlap(a, into) {
 		t.Error("a restore into a prime claim is in nobody's way")
+	}
+}
+
+// A claim of the prime claim's name that came before it, or after it was deleted, is somebody else's.
+func TestAClaimThatIsNotTheRestoresIsLeftAlone(t *testing.T) {
+	ar, user := populator(), naming("a", 0, nil)
+	foreign := claimWith(corev1.ReadWriteMany)
+	foreign.Name, foreign.Namespace, foreign.UID, user.Namespace = primeName(ar), ar.Namespace, "uid-foreign", ar.Namespace
+	foreign.Spec.VolumeName = "v"
+	volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "v"}, Spec: corev1.PersistentVolumeSpec{
+		ClaimRef: &corev1.ObjectReference{UID: foreign.UID}}}
+	for _, phase := range []corev1.PersistentVolumeClaimPhase{corev1.ClaimPending, corev1.ClaimBound} {
+		user.ResourceVersion, user.Status.Phase = "", phase
+		r := newReconciler(t, ar, foreign, &user, volume)
+		r.Populates = true
+		in := input{transfer: workload.Of(ar), population: &population{allowed: true, user: &user}}
+		var rejected *rejection
+		if err := r.ensurePrime(t.Context(), in); !errors.As(err, &rejected) || rejected.reason != v1alpha1.ReasonNameTaken {
+			t.Errorf("a user's claim that is %s: made a prime claim: %v", phase, err)
+		}
+		var err error
+		if in.population, err = r.gatherPopulation(t.Context(), in.transfer); err != nil {
+			t.Fatal(err)
+		}
+		_ = r.handOver(t.Context(), in)
+		is, err := objects.GetOrNil(t.Context(), r.Client, "", "v", &corev1.PersistentVolume{})
+		if err != nil || is.Spec.ClaimRef.UID != foreign.UID {
+			t.Errorf("a user's claim that is %s: the volume is that of %+v, %v", phase, is.Spec.ClaimRef, err)
+		}
+		if left, err := objects.GetOrNil(t.Context(), r.Client, "ns", foreign.Name, &corev1.PersistentVolumeClaim{}); err != nil || left == nil {
+			t.Errorf("a user's claim that is %s: the other claim was deleted (%v)", phase, err)
+		}
 	}
 }
