@@ -69,8 +69,8 @@ func (r *Reconciler) delete(ctx context.Context, in input) (ctrl.Result, error) 
 	if podsLeft(in.pods, v1alpha1.RoleWorker) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
-	if at.Status.ChecksumAlgorithm == "" {
-		// It is recorded before the first archive is assigned: nothing was ever sent.
+	if at.Restore != nil || at.Status.ChecksumAlgorithm == "" {
+		// A restore uploads nothing. The algorithm is recorded before the first archive is assigned: nothing was ever sent.
 		return ctrl.Result{}, r.release(ctx, in)
 	}
 	return r.abortUploads(ctx, in)

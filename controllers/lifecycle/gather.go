@@ -22,8 +22,13 @@ func (r *Reconciler) gather(ctx context.Context, at *workload.Workload) (input, 
 	if in.workers, err = r.job(ctx, at, objects.WorkersJobName(at)); err != nil {
 		return in, err
 	}
-	if in.finish, err = r.job(ctx, at, finishJobName(at)); err != nil {
-		return in, err
+	for _, name := range finishJobNames(at) {
+		if in.finish != nil {
+			break
+		}
+		if in.finish, err = r.job(ctx, at, name); err != nil {
+			return in, err
+		}
 	}
 	if jobEnded(in.workers) && !objects.Ended(at) && !objects.AllEnded(at.Status.Progress) {
 		// Workers end once the API says that all archives have; the cache may know of their Job's end before that.
@@ -118,5 +123,5 @@ func ownPod(in input, pod *corev1.Pod) bool {
 			return job.UID == owner.UID
 		}
 	}
-	return owner.Name == objects.WorkersJobName(in.transfer) || owner.Name == finishJobName(in.transfer)
+	return owner.Name == objects.WorkersJobName(in.transfer) || slices.Contains(finishJobNames(in.transfer), owner.Name)
 }

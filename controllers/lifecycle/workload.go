@@ -41,13 +41,24 @@ const (
 	exitCountsDiffer = 3
 )
 
+// finishJobName is the name of the finish Job. No suffix of a Job's name ends with that of another:
+// a transfer and a restore, which may have any names, have no Job of the same name.
 func finishJobName(at *workload.Workload) string {
 	if at.Restore != nil {
-		return objects.WorkersJobName(at) + "-finish"
+		return at.Name + "-restore-verify"
 	}
 	return at.Name + "-finish"
 }
 
+// finishJobNames are the names that the finish Job may have; earlier versions gave that of a restore another.
+func finishJobNames(at *workload.Workload) []string {
+	if at.Restore != nil {
+		return []string{finishJobName(at), at.Name + "-restore-finish"}
+	}
+	return []string{finishJobName(at)}
+}
+
+// abortJobName is the name of the aborting Job, which only transfers have.
 func abortJobName(at *workload.Workload) string { return at.Name + "-abort" }
 
 // workersJob is the fleet: an Indexed Job, so that a job queue can hold it.

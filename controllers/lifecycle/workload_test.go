@@ -13,9 +13,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/controllers/objects"
 	"cargoship.dev/operator/internal/workload"
 )
 
@@ -194,4 +196,44 @@ func TestCountsThatDifferFailTheFinishingJobAtOnce(t *testing.T) {
 		}
 	}
 	t.Errorf("no rule fails the Job on exit code 3: %+v", job.Spec.PodFailurePolicy.Rules)
+}
+
+func TestNoTwoJobsHaveTheSameName(t *testing.T) {
+	names := []string{"x"}
+	for _, suffix := range []string{"-workers", "-finish", "-abort", "-restore", "-restore-finish", "-restore-verify"} {
+		names = append(names, "x"+suffix)
+	}
+	jobs := map[string]string{}
+	add := func(job, what string) {
+		if other, taken := jobs[job]; taken {
+			t.Errorf("Job %s is of %s and of %s", job, other, what)
+		}
+		jobs[job] = what
+	}
+	for _, name := range names {
+		transfer := workload.Of(&v1alpha1.ArchiveTransfer{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		restore := workload.Of(&v1alpha1.ArchiveRestore{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		for _, job := range []string{objects.WorkersJobName(transfer), finishJobName(transfer), abortJobName(transfer)} {
+			add(job, transfer.String())
+		}
+		for _, job := range []string{objects.WorkersJobName(restore), finishJobName(restore)} {
+			add(job, restore.String())
+		}
+	}
+	longest := workload.Of(&v1alpha1.ArchiveRestore{ObjectMeta: metav1.ObjectMeta{Name: strings.Repeat("x", 48)}}) // as the schema has it
+	if name := finishJobName(longest); len(name) > validation.LabelValueMaxLength {
+		t.Errorf("the pods of Job %s can't have its name as a label", name)
+	}
+}
+
+// A restore that an earlier version was finishing goes on with the Job that it has.
+func TestAFinishJobOfAnEarlierVersionIsKept(t *testing.T) {
+	ar := restoreOf("x", 0)
+	at := workload.Of(ar)
+	former := jobWith("x-restore-finish", []batchv1.JobConditionType{batchv1.JobComplete})
+	former.Namespace, former.OwnerReferences = "ns", []metav1.OwnerReference{objects.OwnerReference(at)}
+	in, err := newReconciler(t, ar, former).gather(t.Context(), at)
+	if err != nil || in.finish == nil || in.finish.Name != former.Name {
+		t.Errorf("the finish Job is %v, %v", in.finish, err)
+	}
 }
