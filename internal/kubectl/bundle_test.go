@@ -74,11 +74,15 @@ func TestSupportBundle(t *testing.T) {
 
 func TestScrub(t *testing.T) {
 	for text, want := range map[string]string{
-		"put https://h/b/k?X-Amz-Signature=abc123&x=1 failed":            "put https://h/b/k?(removed)&x=1 failed",
+		"put https://h/b/k?X-Amz-Signature=abc123&x=1 failed":            "put https://h/b/k?X-Amz-Signature=(removed)&x=1 failed",
 		"key AKIAIOSFODNN7EXAMPLE is unknown":                            "key (removed) is unknown",
-		`{"level":"INFO","Authorization":"AWS4-HMAC"}`:                   `{"level":"INFO","(removed)"}`,
+		`{"level":"INFO","Authorization":"AWS4-HMAC"}`:                   `{"level":"INFO","Authorization":"(removed)"}`,
 		"started 17 requests in 2.5s":                                    "started 17 requests in 2.5s",
-		"https://h/?X-Amz-Credential=AKIA%2F2026&X-Amz-Security-Token=t": "https://h/?(removed)&(removed)",
+		"https://h/?X-Amz-Credential=AKIA%2F2026&X-Amz-Security-Token=t": "https://h/?X-Amz-Credential=(removed)&X-Amz-Security-Token=(removed)",
+		`{"secretAccessKey":"abc","attempt":3}`:                          `{"secretAccessKey":"(removed)","attempt":3}`,
+		"SecretNotFound: secretName=s3 does not exist":                   "SecretNotFound: secretName=s3 does not exist",
+		"rate 5 tokens=17 password=a&b, next=1":                          "rate 5 tokens=17 password=(removed) next=1",
+		`the credentials Secret "s3" has no key AWS_ACCESS_KEY_ID`:       `the credentials Secret "s3" has no key AWS_ACCESS_KEY_ID`,
 	} {
 		if got := newScrubber(false).text(text); got != want {
 			t.Errorf("%s becomes %s, want %s", text, got, want)
@@ -101,6 +105,35 @@ func TestScrub(t *testing.T) {
 	must(t, err)
 	if text := strings.ToLower(toYAML(t, tree)); strings.Contains(text, "hunter2") {
 		t.Error(text)
+	}
+}
+
+func TestNoSecretIsLeftInText(t *testing.T) {
+	const key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKEY"
+	for _, text := range []string{
+		"AWS_SECRET_ACCESS_KEY=" + key,
+		"aws_secret_access_key = " + key,
+		`"secretAccessKey":"` + key + `"`,
+		`{"msg":"put {\"secretAccessKey\":\"` + key + `\"}"}`,
+		`password: "two words ` + key + `"`,
+		"MINIO_ROOT_PASSWORD='" + key + "'",
+		"--secret-key " + key,
+		"--token " + key,
+		"--secret-key=" + key,
+		"Authorization: Bearer " + key,
+		"authorization: AWS4-HMAC-SHA256 Credential=A/b, SignedHeaders=host, Signature=" + key,
+		"X-Amz-Security-Token: " + key,
+		"https://user:" + strings.ReplaceAll(key, "/", "%2F") + "@proxy:3128",
+		"-----BEGIN RSA PRIVATE KEY-----\n" + key,
+	} {
+		for _, hash := range []bool{false, true} {
+			s := newScrubber(hash)
+			for _, got := range []string{s.text(text), s.line(text)} {
+				if strings.Contains(got, key[len(key)-12:]) || !strings.Contains(got, removed) && !hash {
+					t.Errorf("left in: %s", got)
+				}
+			}
+		}
 	}
 }
 

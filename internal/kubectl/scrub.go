@@ -24,11 +24,12 @@ type scrubber struct {
 	// leaves names as they are.
 	key []byte
 	// names are the words that were hashed in objects, to be found in text.
-	names map[string]bool
+	names   map[string]bool
+	secrets []secret
 }
 
 func newScrubber(hash bool) *scrubber {
-	s := &scrubber{names: map[string]bool{}}
+	s := &scrubber{names: map[string]bool{}, secrets: secrets()}
 	if hash {
 		s.key = make([]byte, sha256.Size)
 		_, _ = rand.Read(s.key) // it never fails
@@ -36,10 +37,37 @@ func newScrubber(hash bool) *scrubber {
 	return s
 }
 
-// secret matches what would let somebody in: access keys, signatures and credentials of
-// presigned URLs, authorization headers.
-func secret() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)(\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|X-Amz-(?:Signature|Credential|Security-Token)=[^&\s"]+|(?:authorization|secret|password|token)["']?\s*[:=]\s*["']?[^\s"',}]+)`)
+// secret is a pattern of text that would let somebody in. Its first group stays.
+type secret struct{ *regexp.Regexp }
+
+// secrets are access keys, whatever is assigned to a name that speaks of a secret, or follows such a flag,
+// authorization headers, what presigned URLs are signed with, users in URLs, and private keys.
+func secrets() []secret {
+	const name = `(?:secret(?:[_-]?access)?(?:[_-]?key)?|password|passwd|passphrase|token|access[_-]?key(?:[_-]?id)?|private[_-]?key)`
+	const assigned = `\\*["']?\s*[:=]\s*`
+	var all []secret
+	for _, pattern := range []string{
+		`()\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`,
+		`(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"]+`,
+		`(authorization` + assigned + `\\*["']?)[^"\r\n]+`,
+		`([\w.-]*` + name + assigned + `")(?:[^"\\]|\\.)+`,
+		`([\w.-]*` + name + assigned + `(?:'|\\+"))[^"'\\]+`,
+		`([\w.-]*` + name + assigned + `)[^\s"'\\]+`,
+		`(-` + name + `\s+|--?[\w-]+-` + name + `\s+)\S+`,
+		`(://)[^\s/"'?#]*@`,
+		`()-----BEGIN [A-Z ]*PRIVATE KEY-----[^"]*`,
+	} {
+		all = append(all, secret{regexp.MustCompile("(?i)" + pattern)})
+	}
+	return all
+}
+
+// withoutSecrets is a text with every secret removed.
+func (s *scrubber) withoutSecrets(text string) string {
+	for _, secret := range s.secrets {
+		text = secret.ReplaceAllString(text, "${1}"+removed)
+	}
+	return text
 }
 
 // object is what is shown of an object: without annotations and managed fields, which hold
@@ -125,7 +153,7 @@ const leastName = 3
 // text scrubs a message or a line of a log: secrets and, if names are hashed, whatever was
 // taken for one in an object, and what is quoted, such as the names of files.
 func (s *scrubber) text(text string) string {
-	text = secret().ReplaceAllString(text, removed)
+	text = s.withoutSecrets(text)
 	if s.key == nil {
 		return text
 	}
@@ -159,5 +187,5 @@ func (s *scrubber) line(line string) string {
 	if err != nil {
 		return removed
 	}
-	return secret().ReplaceAllString(string(text), removed)
+	return s.withoutSecrets(string(text))
 }
