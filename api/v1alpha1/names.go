@@ -92,6 +92,7 @@ const (
 	ReasonWorkerBlocked          = "WorkerBlocked"
 	ReasonWorkersPending         = "WorkersPending"
 	ReasonPodsRejected           = "PodsRejected"
+	ReasonPodsLeft               = "PodsLeft"
 	ReasonClaimNotFound          = "PersistentVolumeClaimNotFound"
 	ReasonClaimNotBound          = "PersistentVolumeClaimNotBound"
 	ReasonSecretNotFound         = "SecretNotFound"

@@ -22,6 +22,10 @@ import (
 // aborted before it goes ahead without, with an event.
 const abortPatience = 3 * time.Minute
 
+// podPatience is how long pods may take to end before it is said which one has not. It is
+// waited for all the same: on a node that is lost it may still write.
+const podPatience = 3 * time.Minute
+
 // afterEnd removes what an ended transfer no longer needs, and the transfer itself once
 // its time to live is over.
 func (r *Reconciler) afterEnd(ctx context.Context, in input) (ctrl.Result, error) {
@@ -67,13 +71,25 @@ func (r *Reconciler) delete(ctx context.Context, in input) (ctrl.Result, error) 
 		}
 	}
 	if podsLeft(in.pods, v1alpha1.RoleWorker) {
-		return ctrl.Result{RequeueAfter: time.Second}, nil
+		return r.awaitPods(ctx, in)
 	}
 	if at.Restore != nil || at.Status.ChecksumAlgorithm == "" {
 		// A restore uploads nothing. The algorithm is recorded before the first archive is assigned: nothing was ever sent.
 		return ctrl.Result{}, r.release(ctx, in)
 	}
 	return r.abortUploads(ctx, in)
+}
+
+// awaitPods says which pod keeps the transfer from being deleted, once that takes long.
+func (r *Reconciler) awaitPods(ctx context.Context, in input) (ctrl.Result, error) {
+	if in.now.Sub(in.transfer.DeletionTimestamp.Time) < podPatience {
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	err := r.report(ctx, in, decision{action: actHold, reason: v1alpha1.ReasonPodsLeft, message: podLeft(in)})
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: cacheDelay}, nil
+	}
+	return ctrl.Result{RequeueAfter: minBackoff}, client.IgnoreNotFound(err)
 }
 
 // abortUploads runs the aborting Job and releases the transfer after it.
@@ -86,12 +102,11 @@ func (r *Reconciler) abortUploads(ctx context.Context, in input) (ctrl.Result, e
 	if job != nil && jobCondition(job, batchv1.JobComplete) {
 		return ctrl.Result{}, r.release(ctx, in)
 	}
-	waited := in.now.Sub(at.DeletionTimestamp.Time)
 	rejected, err := r.ensureAbortJob(ctx, in, job)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	gaveUp := job != nil && jobCondition(job, batchv1.JobFailed) || waited > abortPatience
+	gaveUp := job != nil && (jobCondition(job, batchv1.JobFailed) || in.now.Sub(job.CreationTimestamp.Time) > abortPatience)
 	if rejected == "" && !gaveUp {
 		return ctrl.Result{RequeueAfter: 2 * time.Second}, nil
 	}
@@ -150,13 +165,26 @@ func (r *Reconciler) deleteLeases(ctx context.Context, in input) error {
 }
 
 // podsLeft tells whether pods of a role may still run.
-func podsLeft(pods []corev1.Pod, role string) bool {
+func podsLeft(pods []corev1.Pod, role string) bool { return firstLeft(pods, role) != nil }
+
+// firstLeft is the pod of a role that may still run, of several the first by name, nil for none.
+func firstLeft(pods []corev1.Pod, role string) (first *corev1.Pod) {
 	for i := range pods {
 		p := &pods[i]
 		terminal := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-		if p.Labels[v1alpha1.LabelRole] == role && !terminal {
-			return true
+		if p.Labels[v1alpha1.LabelRole] == role && !terminal && (first == nil || p.Name < first.Name) {
+			first = p
 		}
 	}
-	return false
+	return first
+}
+
+// podLeft says which worker's pod has not ended, and what to do about it.
+func podLeft(in input) string {
+	p := firstLeft(in.pods, v1alpha1.RoleWorker)
+	if p == nil {
+		return fmt.Sprintf("Job %s has not ended its pods", objects.WorkersJobName(in.transfer))
+	}
+	return fmt.Sprintf("waiting for pod %s on node %q to end, since it may still write; if the node is lost, make sure that it is off, "+
+		"then delete the Node, or the pod by kubectl delete pod --force -n %s %s", p.Name, p.Spec.NodeName, in.transfer.Namespace, p.Name)
 }

@@ -151,10 +151,7 @@ func decideFinish(in input) decision {
 	d := decision{progressing: true, reason: v1alpha1.ReasonFinishing, message: say.finishing}
 	switch {
 	case in.finish == nil && active(in.workers):
-		d.action, d.again = actDrainWorkers, drainGrace
-		if began := in.transfer.Status.DrainStartTime; began != nil && in.now.Sub(began.Time) >= drainGrace {
-			d.action, d.again = actStopWorkers, 0
-		}
+		return decideDrain(in, d)
 	case in.finish == nil:
 		d.action = actFinish
 	case jobCondition(in.finish, batchv1.JobComplete):
@@ -172,6 +169,23 @@ func decideFinish(in input) decision {
 		if problem := podProblem(in); problem != nil {
 			d.progressing, d.reason, d.message = false, problem.reason, problem.message
 		}
+	}
+	return d
+}
+
+// decideDrain waits for the workers to exit, or ends them.
+func decideDrain(in input, d decision) decision {
+	took := time.Duration(0)
+	if began := in.transfer.Status.DrainStartTime; began != nil {
+		took = in.now.Sub(began.Time)
+	}
+	switch {
+	case took < drainGrace:
+		d.action, d.again = actDrainWorkers, drainGrace
+	case took < podPatience || !ptr.Deref(in.workers.Spec.Suspend, false):
+		d.action, d.again = actStopWorkers, max(podPatience-took, minBackoff)
+	default:
+		d.action, d.progressing, d.reason, d.message = actStopWorkers, false, v1alpha1.ReasonPodsLeft, podLeft(in)
 	}
 	return d
 }

@@ -93,7 +93,10 @@ var decisions = map[string]struct {
 		want{action: actDrainWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: drainGrace}},
 	"workers linger": {
 		makeScenario().workersJob().progress(planningComplete, 2, 2, 0).drainingFor(drainGrace),
-		want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing}},
+		want{action: actStopWorkers, progressing: true, reason: v1alpha1.ReasonFinishing, again: podPatience - drainGrace}},
+	"a worker on a lost node lingers": {
+		makeScenario().workersJob().suspendedJob().progress(planningComplete, 2, 2, 0).drainingFor(podPatience),
+		want{action: actStopWorkers, reason: v1alpha1.ReasonPodsLeft}},
 	"workers have ended": {makeScenario().workersJob(batchv1.JobComplete).progress(planningComplete, 2, 2, 0),
 		want{action: actFinish, progressing: true, reason: v1alpha1.ReasonFinishing}},
 	"nothing to archive": {makeScenario().workersJob(batchv1.JobComplete).progress(planningComplete, 0, 0, 0),

@@ -126,6 +126,12 @@ func (s *scenario) suspend() *scenario {
 	return s
 }
 
+// suspendedJob suspends the workers' Job, whoever does so.
+func (s *scenario) suspendedJob() *scenario {
+	s.workers.Spec.Suspend = ptr.To(true)
+	return s
+}
+
 func (s *scenario) waitingPod(reason string) *scenario {
 	s.pods = append(s.pods, corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.LabelRole: v1alpha1.RoleWorker}},
