@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -65,7 +66,7 @@ func (r *Reconciler) delete(ctx context.Context, in input) (ctrl.Result, error) 
 	}
 	for _, job := range []*batchv1.Job{in.workers, in.finish} {
 		if job != nil && job.DeletionTimestamp == nil {
-			if err := r.deleteJob(ctx, job); err != nil {
+			if err := r.deleteJob(ctx, job, metav1.DeletePropagationBackground); err != nil {
 				return ctrl.Result{}, err
 			}
 		}

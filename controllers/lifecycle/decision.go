@@ -182,7 +182,7 @@ func decideDrain(in input, d decision) decision {
 	switch {
 	case took < drainGrace:
 		d.action, d.again = actDrainWorkers, drainGrace
-	case took < podPatience || !ptr.Deref(in.workers.Spec.Suspend, false):
+	case took < podPatience || !queued(in.workers) && !ptr.Deref(in.workers.Spec.Suspend, false):
 		d.action, d.again = actStopWorkers, max(podPatience-took, minBackoff)
 	default:
 		d.action, d.progressing, d.reason, d.message = actStopWorkers, false, v1alpha1.ReasonPodsLeft, podLeft(in)

@@ -71,6 +71,38 @@ func (r *Reconciler) checkOwn(ctx context.Context, at *workload.Workload, job *b
 		"Job %s exists and does not belong to this transfer; delete it, or create the transfer under another name", job.Name)}
 }
 
+// queued tells whether Kueue starts and suspends a Job. Whatever we set its suspend field to, Kueue
+// sets it again.
+func queued(job *batchv1.Job) bool { return job.Labels[objects.LabelQueue] != "" }
+
+// holdWorkers ends the workers until they are to run again. A Job of a queue is deleted, which also
+// gives back its quota; it is there until its pods have ended.
+func (r *Reconciler) holdWorkers(ctx context.Context, job *batchv1.Job) error {
+	switch {
+	case job == nil || job.DeletionTimestamp != nil:
+		return nil
+	case queued(job):
+		return r.deleteJob(ctx, job, metav1.DeletePropagationForeground)
+	case ptr.Deref(job.Spec.Suspend, false):
+		return nil
+	default:
+		return r.suspendJob(ctx, job, true, true)
+	}
+}
+
+// stopWorkers ends workers that linger, for good. A Job of a queue ends by its deadline.
+func (r *Reconciler) stopWorkers(ctx context.Context, job *batchv1.Job) error {
+	if !queued(job) {
+		return r.suspendJob(ctx, job, true, false)
+	}
+	patch := client.MergeFrom(job.DeepCopy())
+	job.Spec.ActiveDeadlineSeconds = ptr.To(int64(1))
+	if err := r.Client.Patch(ctx, job, patch); err != nil {
+		return fmt.Errorf("end Job %s: %w", client.ObjectKeyFromObject(job), err)
+	}
+	return nil
+}
+
 func (r *Reconciler) suspendJob(ctx context.Context, job *batchv1.Job, suspend, mark bool) error {
 	patch := client.MergeFrom(job.DeepCopy())
 	job.Spec.Suspend = ptr.To(suspend)
@@ -99,8 +131,8 @@ func (r *Reconciler) markStopped(ctx context.Context, in input) error {
 	return nil
 }
 
-func (r *Reconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
-	err := r.Client.Delete(ctx, job, client.PropagationPolicy("Background"), client.Preconditions{UID: &job.UID})
+func (r *Reconciler) deleteJob(ctx context.Context, job *batchv1.Job, how metav1.DeletionPropagation) error {
+	err := r.Client.Delete(ctx, job, client.PropagationPolicy(how), client.Preconditions{UID: &job.UID})
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete Job %s: %w", client.ObjectKeyFromObject(job), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cargoship.dev/operator/controllers/objects"
 )
@@ -26,5 +27,5 @@ func (r *Reconciler) endWithNamespace(ctx context.Context, in input) (bool, erro
 	if namespace == nil || namespace.DeletionTimestamp == nil {
 		return false, nil
 	}
-	return true, r.deleteJob(ctx, in.workers)
+	return true, r.deleteJob(ctx, in.workers, metav1.DeletePropagationBackground)
 }

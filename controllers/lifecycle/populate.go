@@ -210,7 +210,7 @@ func (r *Reconciler) leaveVolume(ctx context.Context, in input) error {
 	}
 	for _, job := range []*batchv1.Job{in.workers, in.finish} {
 		if job != nil && job.DeletionTimestamp == nil {
-			if err := r.deleteJob(ctx, job); err != nil {
+			if err := r.deleteJob(ctx, job, metav1.DeletePropagationBackground); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -185,24 +186,21 @@ func (r *Reconciler) advance(ctx context.Context, span tracing.Span, kind string
 func (r *Reconciler) act(ctx context.Context, in input, d decision) error {
 	switch d.action {
 	case actHold:
-		if in.workers != nil && !ptr.Deref(in.workers.Spec.Suspend, false) {
-			return r.suspendJob(ctx, in.workers, true, true)
-		}
-		return nil
+		return r.holdWorkers(ctx, in.workers)
 	case actRunWorkers:
 		return r.runWorkers(ctx, in)
 	case actRenewWorkers:
-		return r.deleteJob(ctx, in.workers)
+		return r.deleteJob(ctx, in.workers, metav1.DeletePropagationBackground)
 	case actDrainWorkers:
 		return r.markStopped(ctx, in)
 	case actStopWorkers:
-		return r.suspendJob(ctx, in.workers, true, false)
+		return r.stopWorkers(ctx, in.workers)
 	case actFinish:
 		return r.startFinish(ctx, in, false)
 	case actHandOver:
 		return r.handOver(ctx, in)
 	case actRetryFinish:
-		return r.deleteJob(ctx, in.finish)
+		return r.deleteJob(ctx, in.finish, metav1.DeletePropagationBackground)
 	default:
 		return nil
 	}
@@ -210,14 +208,19 @@ func (r *Reconciler) act(ctx context.Context, in input, d decision) error {
 
 // runWorkers creates, scales or suspends the fleet as the spec says.
 func (r *Reconciler) runWorkers(ctx context.Context, in input) error {
-	if in.workers == nil {
+	want := ptr.Deref(in.transfer.Spec.Suspend, false)
+	switch {
+	case in.workers == nil && want:
+		return nil
+	case in.workers == nil:
 		return r.startWorkers(ctx, in)
+	case in.workers.DeletionTimestamp != nil:
+		return nil // It is created again once its pods have ended.
 	}
 	byUs := in.workers.Annotations[objects.AnnotationSuspendedByUs] != ""
-	want := ptr.Deref(in.transfer.Spec.Suspend, false)
 	switch is := ptr.Deref(in.workers.Spec.Suspend, false); {
-	case want && !is:
-		return r.suspendJob(ctx, in.workers, true, true)
+	case want && (!is || queued(in.workers)):
+		return r.holdWorkers(ctx, in.workers)
 	case !want && is && byUs:
 		return r.suspendJob(ctx, in.workers, false, false)
 	}

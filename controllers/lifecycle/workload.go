@@ -78,10 +78,6 @@ func workersJob(at *workload.Workload, where placement, image string, allowed Al
 	job.Spec.CompletionMode = ptr.To(batchv1.IndexedCompletion)
 	job.Spec.Completions, job.Spec.Parallelism = ptr.To(n), ptr.To(n)
 	job.Spec.BackoffLimitPerIndex = ptr.To(int32(podRetries))
-	if ptr.Deref(at.Spec.Suspend, false) {
-		job.Spec.Suspend = ptr.To(true)
-		job.Annotations = map[string]string{objects.AnnotationSuspendedByUs: "true"}
-	}
 	if text := budgetOf(at); text != "" {
 		job.Annotations = merged(job.Annotations, map[string]string{objects.AnnotationBudget: text})
 	}

@@ -116,7 +116,7 @@ func trimJob(j *batchv1.Job) {
 // trimMetadata keeps of labels, owners and annotations what is read; whoever creates a pod
 // or a Job may add others, and finalizers, without a bound.
 func trimMetadata(m *metav1.ObjectMeta, annotations ...string) {
-	m.Labels = only(m.Labels, v1alpha1.LabelTransferUID, v1alpha1.LabelRole, v1alpha1.LabelTransfer, v1alpha1.LabelRestore)
+	m.Labels = only(m.Labels, v1alpha1.LabelTransferUID, v1alpha1.LabelRole, v1alpha1.LabelTransfer, v1alpha1.LabelRestore, LabelQueue)
 	m.Annotations = only(m.Annotations, annotations...)
 	m.Finalizers = nil
 	controller := metav1.GetControllerOf(m)

@@ -21,6 +21,9 @@ const (
 	AnnotationNotified = "transfer.cargoship.dev/notified"
 )
 
+// LabelQueue names the queue of a Job that Kueue starts and suspends.
+const LabelQueue = "kueue.x-k8s.io/queue-name"
+
 // WorkersJobName is the name of the Job of a workload's workers. A transfer and a restore may
 // have the same name.
 func WorkersJobName(at *workload.Workload) string {

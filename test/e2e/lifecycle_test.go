@@ -149,13 +149,14 @@ var _ = Describe("A transfer that is interfered with", func() {
 			at.Spec.Suspend = ptr.To(true)
 		})
 		job := &batchv1.Job{}
-		Eventually(func() error {
+		read := func() error {
 			return it.Client.Get(ctx, client.ObjectKey{Namespace: c.key.Namespace, Name: c.key.Name + "-workers"}, job)
-		}).Should(Succeed())
-		Expect(job.Labels).To(HaveKeyWithValue(queueLabel, "nightly"))
+		}
 		Eventually(c.condition(ctx, v1alpha1.ConditionSuspended)).Should(Equal("True/Suspended"))
-		Expect(c.workers(ctx)).To(BeEmpty())
+		Expect(apierrors.IsNotFound(read())).To(BeTrue(), "a suspended transfer has asked the queue for workers")
 		c.suspend(ctx, false)
+		Eventually(read).Should(Succeed())
+		Expect(job.Labels).To(HaveKeyWithValue(queueLabel, "nightly"))
 		Eventually(c.gone(ctx)).Should(BeTrue(), "the transfer outlives its time to live")
 		c.expectNoLeases(ctx)
 		_, err := it.Verify(ctx, c.dir, c.to)
