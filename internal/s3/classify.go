@@ -35,13 +35,16 @@ func Classify(op, key string, err error) *Error {
 func actions() map[string]string {
 	return map[string]string{
 		"store": "s3:PutObject", "put object": "s3:PutObject", "upload part": "s3:PutObject",
-		"create multipart upload": "s3:PutObject", "complete multipart upload": "s3:PutObject",
+		"create multipart upload": "s3:PutObject", opComplete: "s3:PutObject",
 		"abort multipart upload": "s3:AbortMultipartUpload", "list parts": "s3:ListMultipartUploadParts",
 		"list multipart uploads": "s3:ListBucketMultipartUploads",
 		"get object":             "s3:GetObject", "look up object": "s3:GetObject and s3:ListBucket",
 		"list objects": "s3:ListBucket", "look up bucket": "s3:ListBucket", "thaw object": "s3:RestoreObject",
 	}
 }
+
+// adviceNoS3 is what to do where answers are not those of S3.
+const adviceNoS3 = "check that the endpoint speaks S3"
 
 // verdict is the classification of a cause.
 type verdict struct {
@@ -74,7 +77,7 @@ func verdictOf(err error) verdict {
 		return answered(api.ErrorCode(), api.ErrorMessage(), Status(err))
 	case errors.As(err, &unreadable) && Status(err)/100 == 2 && !errors.Is(err, io.ErrUnexpectedEOF) && !timedOut(err):
 		// The server has done what it was asked; to ask again would do it again.
-		return judged(Source, ReasonAnswerUnreadable, "check that the endpoint speaks S3")
+		return judged(Source, ReasonAnswerUnreadable, adviceNoS3)
 	case Status(err)/100 == 2:
 		return unanswered(err)
 	case Status(err) != 0:
@@ -252,7 +255,7 @@ func byStatus(code string, status int) verdict {
 	case status >= 300 && status < 400:
 		return judged(Configuration, ReasonRegionMismatch, "set the bucket's own region and endpoint, and check that the endpoint speaks S3")
 	case status >= 400 && code == "":
-		return judged(Configuration, ReasonConfigurationRejected, "check that the endpoint speaks S3")
+		return judged(Configuration, ReasonConfigurationRejected, adviceNoS3)
 	case status >= 400:
 		return verdict{Configuration, ReasonConfigurationRejected, "follow the server's message", true}
 	default:

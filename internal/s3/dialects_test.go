@@ -107,3 +107,18 @@ func TestServersThatFindUploadsByTheWholeKeyAreKnown(t *testing.T) {
 		}
 	}
 }
+
+// A page of somebody between here and the server is no empty listing.
+func TestListingsThatAProxyAnswersAreErrors(t *testing.T) {
+	for _, body := range []string{"<html><body>please log in</body></html>", "<!doctype html><br>", "please log in", ""} {
+		endpoint, _ := answering(t, 200, "text/html", body)
+		client := newClient(t, Options{Bucket: testBucket, Endpoint: endpoint, PathStyle: true, CredentialsDir: s3test.CredentialsDir(t, "id", "secret")})
+		_, listErr := client.List(t.Context(), "")
+		_, directoriesErr := client.ListDirectories(t.Context(), "")
+		_, uploadsErr := client.OpenUploads(t.Context(), "")
+		_, partsErr := client.ListParts(t.Context(), OpenUpload{Key: "key", UploadID: "id"}, ChecksumCRC64NVME)
+		for _, err := range []error{listErr, directoriesErr, uploadsErr, Classify("list parts", "key", partsErr)} {
+			wantError(t, err, Source, ReasonAnswerUnreadable)
+		}
+	}
+}

@@ -3,10 +3,15 @@ package s3
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
+	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -25,15 +30,40 @@ func readLeniently(stack *middleware.Stack) error {
 		answer, ok := out.RawResponse.(*smithyhttp.Response)
 		content := middleware.GetOperationName(ctx) == "GetObject" && ok && answer.StatusCode/100 == 2
 		if err == nil && ok && !content && answer.Body != nil {
-			answer.Body = &lenientBody{ReadCloser: answer.Body}
+			listed := answer.StatusCode/100 == 2 && hasResult(middleware.GetOperationName(ctx))
+			answer.Body = &lenientBody{ReadCloser: answer.Body, result: listed}
 		}
 		return out, metadata, err
 	}), middleware.After)
 }
 
+// hasResult reports whether the answer to an operation is a document. A page of somebody between
+// here and the server would otherwise be read as an empty one: a listing of nothing.
+func hasResult(operation string) bool {
+	return slices.Contains([]string{"CompleteMultipartUpload", "CreateMultipartUpload", "ListMultipartUploads", "ListObjectsV2", "ListParts"}, operation)
+}
+
+// isResult reports whether the root of a document is one of S3, such as ListBucketResult.
+func isResult(text []byte) bool {
+	for d := xml.NewDecoder(bytes.NewReader(text)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if root, ok := token.(xml.StartElement); ok {
+			return strings.HasSuffix(root.Name.Local, "Result") || strings.EqualFold(root.Name.Local, "Error")
+		}
+	}
+}
+
+// errNoResult is an answer that S3 would not give.
+var errNoResult = &smithy.DeserializationError{Err: errors.New("the answer is no document of S3")}
+
 // lenientBody is read as a whole at the first Read.
 type lenientBody struct {
 	io.ReadCloser
+	// result: the document must be a result of S3.
+	result   bool
 	document *bytes.Reader
 	err      error
 }
@@ -43,7 +73,10 @@ func (b *lenientBody) Read(p []byte) (int, error) {
 	if b.document == nil {
 		var text []byte
 		text, b.err = io.ReadAll(io.LimitReader(b.ReadCloser, maxDocument))
-		b.document = bytes.NewReader(lenient(text))
+		if text = lenient(text); b.result && b.err == nil && !isResult(text) {
+			text, b.err = nil, errNoResult
+		}
+		b.document = bytes.NewReader(text)
 	}
 	n, err := b.document.Read(p)
 	if err == io.EOF && b.err != nil {

@@ -30,7 +30,7 @@ func (c *Client) CreateUpload(ctx context.Context, o Object, algorithm string) (
 	}
 	if aws.ToString(out.UploadId) == "" {
 		return OpenUpload{}, &Error{Class: Configuration, Reason: ReasonAnswerUnreadable, Op: "create multipart upload", Key: o.Key,
-			Err: errors.New("the answer names no upload"), advice: "check that the endpoint speaks S3"}
+			Err: errors.New("the answer names no upload"), advice: adviceNoS3}
 	}
 	return OpenUpload{Key: o.Key, UploadID: aws.ToString(out.UploadId)}, nil
 }
@@ -90,16 +90,21 @@ func (a Assembly) input(bucket *string) *s3.CompleteMultipartUploadInput {
 	return in
 }
 
+const opComplete = "complete multipart upload"
+
 // CompleteUpload makes an object of the parts in one attempt, over which the server may
 // take minutes, and returns its ETag. Every error is an *Error.
 func (c *Client) CompleteUpload(ctx context.Context, a Assembly) (etag string, err error) {
-	const op = "complete multipart upload"
 	in := a.input(&c.options.Bucket)
 	etag, err = c.putIfAbsent(ctx, a.object(), func(onlyNew bool) (string, error) {
 		if in.IfNoneMatch = nil; onlyNew {
 			in.IfNoneMatch = aws.String(anyETag)
 		}
 		out, err := c.s3.CompleteMultipartUpload(ctx, in, func(o *s3.Options) { o.HTTPClient = c.patient })
+		if verdictOf(err).reason == ReasonAnswerUnreadable {
+			// It says no more than an empty one.
+			out, err = &s3.CompleteMultipartUploadOutput{}, nil
+		}
 		if err != nil {
 			return "", err
 		}
@@ -116,7 +121,7 @@ func (c *Client) CompleteUpload(ctx context.Context, a Assembly) (etag string, e
 	if err == nil {
 		return etag, nil
 	}
-	e := c.classify(op, a.Upload.Key, err)
+	e := c.classify(opComplete, a.Upload.Key, err)
 	if isConflict(err) {
 		// S3 has given the upload up: see CompleteMultipartUpload in its API reference.
 		e.Class, e.Reason, e.advice = Transient, ReasonUploadConflict, "the file is sent again"

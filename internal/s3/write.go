@@ -223,13 +223,25 @@ func (c *Client) describe(header http.Header, a attributes) {
 
 // settledETag returns the ETag under which the server keeps an object that was just made of
 // parts, for some say another when they make it, and compares the size. Who may not ask
-// takes the one that was said.
+// takes the one that was said. An answer that said none may be somebody else's, such as a
+// proxy's: then the object must prove itself.
 func (c *Client) settledETag(ctx context.Context, want expected, said string) (string, error) {
-	object, err := c.head(ctx, want.key, want.algorithm)
-	if err != nil || object.etag == "" {
-		return said, nil
+	if said == "" {
+		if etag, ok := c.findStored(ctx, want); ok {
+			return etag, nil
+		}
+		// The upload may still be open, so the same request may succeed.
+		return "", &Error{Class: Transient, Reason: ReasonAnswerUnreadable, Op: opComplete, Key: want.key,
+			Err: errors.New("the answer names no object, and the object is not stored"), advice: adviceNoS3}
 	}
-	if object.bytes != want.size {
+	object, err := c.head(ctx, want.key, want.algorithm)
+	switch {
+	case err != nil:
+		return said, nil
+	case object.etag == "":
+		return "", &Error{Class: Transient, Reason: ReasonServerError, Op: opComplete, Key: want.key,
+			Err: errors.New("the server says that it has made the object, and that there is none")}
+	case object.bytes != want.size:
 		return "", mismatch(want.key, fmt.Sprintf("of %d bytes", want.size), fmt.Sprintf("%d", object.bytes))
 	}
 	return object.etag, nil

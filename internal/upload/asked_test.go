@@ -37,13 +37,13 @@ func TestWhatBucketsAskForIsSent(t *testing.T) {
 		w.Header().Set("Etag", `"x"`)
 		w.Header().Set("X-Amz-Checksum-Crc64nvme", q.Header.Get("X-Amz-Checksum-Crc64nvme"))
 		if q.Method == http.MethodHead {
-			w.WriteHeader(http.StatusNotFound)
+			w.WriteHeader(http.StatusForbidden)
 		}
 		if s3test.IsCreate(q) {
 			_, _ = w.Write([]byte("<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"))
 		}
 		if s3test.IsComplete(q) {
-			_, _ = w.Write([]byte("<CompleteMultipartUploadResult></CompleteMultipartUploadResult>"))
+			_, _ = w.Write([]byte("<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>"))
 		}
 		return true
 	})

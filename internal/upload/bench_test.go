@@ -44,7 +44,7 @@ func serveSink() {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("ETag", `"0"`)
 		if r.Method == http.MethodHead {
-			w.WriteHeader(http.StatusNotFound) // Nothing is kept that could be compared.
+			w.WriteHeader(http.StatusForbidden) // Nothing is kept that could be compared.
 			return
 		}
 		w.Header().Set("X-Amz-Checksum-Crc64nvme", r.Header.Get("X-Amz-Checksum-Crc64nvme"))

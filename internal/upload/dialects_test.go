@@ -3,6 +3,7 @@ package upload
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -182,4 +183,53 @@ func TestUnreadableAnswersToCreationsAreNamed(t *testing.T) {
 	r.proxy.Times(s3test.Always, s3test.IsCreate, s3test.AnswerXML("<InitiateMultipartUploadResult><UploadId>a</InitiateMultipartUploadResult>"))
 	_, err := r.Upload(t.Context(), newFile(20*mebi).file("large"))
 	wantError(t, err, s3.Source, s3.ReasonAnswerUnreadable)
+}
+
+// Something between here and the server answers in its place: what was to be assembled is not.
+func TestACompletionThatAProxyAnswersIsNone(t *testing.T) {
+	for name, body := range map[string]string{
+		"page":         "<html><body>please log in</body></html>",
+		"broken page":  "<!doctype html><br><p>please log in",
+		"empty result": "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>",
+		"declaration":  `<?xml version="1.0" encoding="UTF-8"?>` + "\n",
+		"blanks":       "   ",
+		"another ETag": `<CompleteMultipartUploadResult><ETag>"abc"</ETag></CompleteMultipartUploadResult>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			f := newFile(17 * mebi)
+			// An object of the same size that stands proves nothing.
+			if name == "blanks" {
+				other := newFile(17 * mebi)
+				other.content[0]++
+				if _, err := r.Upload(t.Context(), other.file("key")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.proxy.Times(s3test.Always, s3test.IsComplete, s3test.AnswerXML(body))
+			if _, err := r.Upload(t.Context(), f.file("key")); err == nil {
+				t.Error("Upload succeeded without an object")
+			}
+			r.proxy.Times(1, s3test.IsComplete, s3test.AnswerXML(body))
+			if _, err := r.Upload(t.Context(), f.file("key")); err != nil {
+				t.Errorf("Upload, whose completion fails once: %v", err)
+			}
+			r.wantStored(t, "key", f.content)
+			r.wantNoUploads(t)
+		})
+	}
+}
+
+// The object is there although nobody can read that it is.
+func TestACompletionWithoutAReadableAnswerIsProvenByTheObject(t *testing.T) {
+	r := newRig(t, nil)
+	r.proxy.Times(s3test.Always, s3test.IsComplete, func(w http.ResponseWriter, q *http.Request) bool {
+		r.proxy.Backend.ServeHTTP(httptest.NewRecorder(), q)
+		return s3test.AnswerXML("<html></html>")(w, q)
+	})
+	f := newFile(17 * mebi)
+	if _, err := r.Upload(t.Context(), f.file("key")); err != nil {
+		t.Fatal(err)
+	}
+	r.wantStored(t, "key", f.content)
 }
