@@ -28,17 +28,17 @@ func Classify(op, key string, err error) *Error {
 	if action := actions()[op]; v.reason == ReasonPermissionDenied && action != "" {
 		v.advice = "allow " + action + " in the policy of the credentials or the bucket"
 	}
-	return &Error{Class: v.class, Reason: v.reason, Op: op, Key: key, Err: err, advice: v.advice, unknown: v.unknown}
+	return &Error{Class: v.class, Reason: v.reason, Op: op, Key: key, Err: err, advice: v.advice, common: v.common}
 }
 
 // actions are what policies call what is attempted.
 func actions() map[string]string {
 	return map[string]string{
-		"store": "s3:PutObject", "put object": "s3:PutObject", "upload part": "s3:PutObject",
+		"store": "s3:PutObject", opPut: "s3:PutObject", "upload part": "s3:PutObject",
 		"create multipart upload": "s3:PutObject", opComplete: "s3:PutObject",
 		"abort multipart upload": "s3:AbortMultipartUpload", "list parts": "s3:ListMultipartUploadParts",
 		"list multipart uploads": "s3:ListBucketMultipartUploads",
-		"get object":             "s3:GetObject", "look up object": "s3:GetObject and s3:ListBucket",
+		"get object":             "s3:GetObject", opLookUp: "s3:GetObject and s3:ListBucket",
 		"list objects": "s3:ListBucket", "look up bucket": "s3:ListBucket", "thaw object": "s3:RestoreObject",
 	}
 }
@@ -52,9 +52,8 @@ type verdict struct {
 	reason string
 	// advice tells people what to do; "" if the only remedy is a retry.
 	advice string
-	// unknown: the server rejected the request with a code of its own, which may or may not
-	// concern every object.
-	unknown bool
+	// common: it is not the object that the server has something against.
+	common bool
 }
 
 func verdictOf(err error) verdict {
@@ -225,13 +224,17 @@ func rejected(code string) (verdict, bool) {
 	case "EntityTooLarge":
 		return judged(Source, ReasonTooLarge, "split the file"), true
 	case "InvalidStorageClass", "InvalidEncryptionAlgorithmError", "InvalidTag", "InvalidBucketName", "InvalidArgument",
-		"InvalidRequest", "NotImplemented", "MethodNotAllowed", "MalformedXML", "InvalidBucketState", "QuotaExceeded",
+		"InvalidRequest", "NotImplemented", "MethodNotAllowed", "MalformedXML", "InvalidBucketState",
 		"UnsupportedArgument", "ServerSideEncryptionConfigurationNotFoundError":
 		return judged(Configuration, ReasonConfigurationRejected, "correct the settings of the destination"), true
 	default:
-		return judged(Configuration, ReasonConfigurationRejected, "make room at the destination, or raise the quota"),
-			strings.Contains(code, "Quota")
+		return noRoom("make room at the destination, or raise the quota"), strings.Contains(code, "Quota")
 	}
+}
+
+// noRoom is a verdict on the destination, although smaller objects may still find room.
+func noRoom(advice string) verdict {
+	return verdict{Configuration, ReasonConfigurationRejected, advice, true}
 }
 
 // byStatus classifies responses by their status, if the code is unknown, or absent as from
@@ -241,7 +244,7 @@ func byStatus(code string, status int) verdict {
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		return judged(Throttled, ReasonThrottled, "")
 	case status == http.StatusInsufficientStorage:
-		return judged(Configuration, ReasonConfigurationRejected, "make room at the destination")
+		return noRoom("make room at the destination")
 	case status == http.StatusNotImplemented:
 		return judged(Configuration, ReasonConfigurationRejected, "correct the settings of the destination")
 	case status >= 500, status == http.StatusRequestTimeout:
@@ -257,7 +260,7 @@ func byStatus(code string, status int) verdict {
 	case status >= 400 && code == "":
 		return judged(Configuration, ReasonConfigurationRejected, adviceNoS3)
 	case status >= 400:
-		return verdict{Configuration, ReasonConfigurationRejected, "follow the server's message", true}
+		return judged(Configuration, ReasonConfigurationRejected, "follow the server's message")
 	default:
 		return judged(Transient, ReasonServerError, "")
 	}

@@ -114,8 +114,8 @@ type Error struct {
 	advice string
 	// final: another attempt at the same request will not help, whatever the class.
 	final bool
-	// unknown: the server's code tells nothing; see Client.judge.
-	unknown bool
+	// common: it concerns every object, not the one.
+	common bool
 }
 
 // Error returns one line: what was attempted, on what, what went wrong, what to do.

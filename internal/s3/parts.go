@@ -24,10 +24,12 @@ func (c *Client) CreateUpload(ctx context.Context, o Object, algorithm string) (
 		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithm(algorithm), checksumType(algorithm)
 	}
 	c.encrypt(&in.ServerSideEncryption, &in.SSEKMSKeyId)
+	began := c.rejections.begin()
 	out, err := c.s3.CreateMultipartUpload(ctx, in, withHeaders(c.options.Asked.ofObject(true)))
 	if err != nil {
 		return OpenUpload{}, err
 	}
+	c.rejections.accept(began)
 	if aws.ToString(out.UploadId) == "" {
 		return OpenUpload{}, &Error{Class: Configuration, Reason: ReasonAnswerUnreadable, Op: "create multipart upload", Key: o.Key,
 			Err: errors.New("the answer names no upload"), advice: adviceNoS3}

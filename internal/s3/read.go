@@ -32,12 +32,13 @@ type ObjectInfo struct {
 	Storage Storage
 }
 
+const opLookUp = "look up object"
+
 // Stat asks for what the server keeps of an object, with retries.
 // errors.Is(err, ErrNotFound) when there is none.
 func (c *Client) Stat(ctx context.Context, key string) (ObjectInfo, error) {
-	const op = "look up object"
 	var info ObjectInfo
-	err := c.retry(ctx, op, key, func(ctx context.Context) (err error) {
+	err := c.retry(ctx, opLookUp, key, func(ctx context.Context) (err error) {
 		info, err = c.StatOnce(ctx, key)
 		return err
 	})

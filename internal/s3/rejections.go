@@ -15,10 +15,11 @@ import (
 // maxRejections is how many rejections are remembered at a time.
 const maxRejections = 1000
 
-// rejections distinguish whether a code of the server's own, such as that of a write-once
-// policy, rejects one object or all. It counts for all until the same object is rejected
-// again while another, begun after the first rejection, was accepted. The zero value is
-// ready for use.
+// rejections distinguish whether the server rejects one object, such as one with a name that
+// it does not take, or all: the codes are the same. A rejection counts for all until the same
+// object is rejected again while another, begun after the first rejection, was accepted. Only
+// objects of files count, for bookkeeping has other settings; and only requests that carry
+// these. The zero value is ready for use.
 type rejections struct {
 	// begun counts writes; accepted is the last of them that succeeded.
 	begun, accepted atomic.Int64
@@ -38,9 +39,22 @@ func (r *rejections) accept(number int64) {
 	}
 }
 
-// judge corrects the verdict on a rejection with an unknown code.
+// ofOne reports whether an error may be about one object although it counts for all.
+func (e *Error) ofOne() bool {
+	writes := actions()[e.Op] == actions()[opPut]
+	switch {
+	case e.common || Status(e.Err) == 0:
+		return false
+	case e.Class == Permission:
+		return writes // Who may write need not have the right to read.
+	default:
+		return e.Reason == ReasonConfigurationRejected && (writes || e.Op == opLookUp)
+	}
+}
+
+// judge corrects the verdict on the rejection of one object.
 func (r *rejections) judge(e *Error) {
-	if !e.unknown {
+	if !e.ofOne() {
 		return
 	}
 	r.mu.Lock()

@@ -63,13 +63,20 @@ func wantError(t *testing.T, err error, class Class, reason string) {
 	_ = asError(t, err, class, reason)
 }
 
-// asError returns err, which must be an *Error of this class and reason.
-func asError(t *testing.T, err error, class Class, reason string) *Error {
+// asAny returns err, which must be an *Error.
+func asAny(t *testing.T, err error) *Error {
 	t.Helper()
 	var e *Error
 	if !errors.As(err, &e) {
 		t.Fatalf("error = %v, want an *Error", err)
 	}
+	return e
+}
+
+// asError returns err, which must be an *Error of this class and reason.
+func asError(t *testing.T, err error, class Class, reason string) *Error {
+	t.Helper()
+	e := asAny(t, err)
 	if e.Class != class || e.Reason != reason {
 		t.Errorf("error = %s %s (%v), want %s %s", e.Class, e.Reason, e, class, reason)
 	}

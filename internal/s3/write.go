@@ -22,6 +22,8 @@ func (c *Client) ChecksumAlgorithm() string {
 	return c.confirmed
 }
 
+const opPut = "put object"
+
 // Put stores a bookkeeping object, with a checksum and with retries.
 func (c *Client) Put(ctx context.Context, key string, content []byte) error {
 	return c.putBookkeeping(ctx, key, content, attributes{})
@@ -30,9 +32,14 @@ func (c *Client) Put(ctx context.Context, key string, content []byte) error {
 func (c *Client) putBookkeeping(ctx context.Context, key string, content []byte, a attributes) error {
 	return c.WithChecksum(func(algorithm string) error {
 		b := ContentBody(algorithm, content, Section{})
-		return c.retry(ctx, "put object", key, func(ctx context.Context) error {
+		return c.retry(ctx, opPut, key, func(ctx context.Context) error {
 			_, err := c.putObject(ctx, key, a, algorithm, b)
-			return err
+			if err == nil {
+				return nil
+			}
+			e := Classify(opPut, key, canceled(ctx, err))
+			e.common = true
+			return e
 		})
 	})
 }
@@ -147,7 +154,9 @@ func (c *Client) putObject(ctx context.Context, key string, a attributes, algori
 		got, err = c.put(ctx, key, "", header, algorithm, sum, b)
 	}
 	if err == nil {
-		c.rejections.accept(began)
+		if a.file {
+			c.rejections.accept(began)
+		}
 		err = c.proven(ctx, key, algorithm, b, got)
 	}
 	return strings.Trim(got.etag, `"`), err
@@ -156,7 +165,6 @@ func (c *Client) putObject(ctx context.Context, key string, a attributes, algori
 // UploadPart stores one part of an upload in one attempt, and returns its ETag, quotes and all, once
 // the server has confirmed the checksum.
 func (c *Client) UploadPart(ctx context.Context, u OpenUpload, number int32, algorithm string, b *Body) (etag string, err error) {
-	began := c.rejections.begin()
 	sum := b.sum.Encode(algorithm)
 	var got stored
 	if c.wire == nil {
@@ -166,7 +174,6 @@ func (c *Client) UploadPart(ctx context.Context, u OpenUpload, number int32, alg
 		got, err = c.put(ctx, u.Key, query, make(http.Header, 16), algorithm, sum, b)
 	}
 	if err == nil {
-		c.rejections.accept(began)
 		err = c.proven(ctx, u.Key, algorithm, b, got)
 	}
 	return got.etag, err

@@ -152,3 +152,38 @@ func TestOneTroubledFileLeavesTheOthers(t *testing.T) {
 		}
 	})
 }
+
+// A server that rejects one object with a code that may concern all blocks until another that was
+// begun later is accepted. Others are, even if it is the last of its archive.
+func TestOthersAreSentBeforeARejectedObjectIsTriedAgain(t *testing.T) {
+	for _, rejected := range []string{"base/a/0/1", "base/a/0/4"} {
+		bubble(t, func(t *testing.T, b *bench) {
+			var before int
+			b.dest.answer = func(key string) error {
+				b.dest.mu.Lock()
+				defer b.dest.mu.Unlock()
+				if key != rejected {
+					return nil
+				}
+				e := &s3.Error{Class: s3.Configuration, Reason: s3.ReasonConfigurationRejected, Op: "put object", Key: key, Err: errors.New("400")}
+				if before > 0 && len(b.dest.began) > before+1 {
+					e.Class, e.Reason = s3.Source, s3.ReasonObjectRejected
+				}
+				before = len(b.dest.began)
+				return e
+			}
+			b.run()
+			b.on("a", 1, 0, 1)
+			b.renew()
+			b.renew()
+			for range 60 {
+				after(time.Second)
+				b.send()
+			}
+			r := b.Report()
+			if got := len(r.Finished); got != 2 {
+				t.Errorf("with %s rejected %v archives have ended after a minute, want both: %q", rejected, numbers(r), b.dest.began)
+			}
+		})
+	}
+}
