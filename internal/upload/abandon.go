@@ -20,6 +20,9 @@ const (
 func (o *object) abandon(ctx context.Context, upload s3.OpenUpload, cause *s3.Error) error {
 	if o.keepOpen && cause.Class != s3.Source && cause.Class != s3.Integrity && cause.Reason != s3.ReasonUploadVanished &&
 		cause.Reason != s3.ReasonUploadConflict {
+		if o.own {
+			o.kept.add(upload, o.file.Metadata)
+		}
 		told := *cause
 		told.LeftOpen = &upload
 		return &told

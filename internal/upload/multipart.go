@@ -11,31 +11,53 @@ import (
 
 // putParts sends the object in parts, which are assembled once all are stored and the
 // source is still the planned one.
+//
+// An upload keeps the metadata and the settings that it was created with, which an earlier run
+// may have chosen otherwise. An object that was resumed and has others is sent anew.
 func (o *object) putParts(ctx context.Context) (Receipt, error) {
 	upload, err := o.resume(ctx)
 	if err != nil {
 		return Receipt{}, err
 	}
-	resumed := upload.UploadID != ""
-	if !resumed {
-		if o.file.MayExist {
-			if receipt, found, err := o.findStored(ctx); found || err != nil {
-				return receipt, err
-			}
+	if upload.UploadID != "" {
+		receipt, err := o.putInto(ctx, upload, s3.OfResumed)
+		if asked, err := o.madeAsAsked(ctx, err); asked || err != nil {
+			return receipt, err
 		}
-		if upload, err = o.create(ctx); err != nil {
-			return Receipt{}, err
+		o.stored = storedParts{}
+	} else if o.file.MayExist {
+		if receipt, found, err := o.findStored(ctx); found || err != nil {
+			return receipt, err
 		}
 	}
+	if upload, err = o.create(ctx); err != nil {
+		return Receipt{}, err
+	}
+	return o.putInto(ctx, upload, func(e *s3.Error) *s3.Error { return e })
+}
+
+// putInto sends the object by an upload; judge has the last word on an error.
+func (o *object) putInto(ctx context.Context, upload s3.OpenUpload, judge func(*s3.Error) *s3.Error) (Receipt, error) {
 	receipt, err := o.fill(ctx, upload)
 	if err != nil {
-		cause := s3.Classify("store", o.file.Key, err)
-		if resumed {
-			cause = s3.OfResumed(cause)
-		}
-		return o.givenUp(ctx, upload, cause)
+		return o.givenUp(ctx, upload, judge(s3.Classify("store", o.file.Key, err)))
 	}
 	return receipt, nil
+}
+
+// madeAsAsked reports whether an object that was resumed with an outcome has what is asked for.
+func (o *object) madeAsAsked(ctx context.Context, outcome error) (asked bool, err error) {
+	if outcome != nil || o.own {
+		return true, outcome
+	}
+	err = o.control(ctx, "look up object", func(ctx context.Context) (err error) {
+		asked, err = o.client.MadeAsAsked(ctx, o.object())
+		return err
+	})
+	if e, ok := errors.AsType[*s3.Error](err); ok && e.Class == s3.Permission {
+		return false, nil
+	}
+	return asked, err
 }
 
 // givenUp returns the outcome for an object whose upload cannot go on. If the upload is gone,
@@ -74,6 +96,7 @@ func (o *object) create(ctx context.Context) (s3.OpenUpload, error) {
 		o.sweep(ctx, upload, begun)
 	}
 	if err == nil {
+		o.own = true
 		o.clearEmpty(ctx, upload)
 	}
 	if err == nil && ctx.Err() != nil {

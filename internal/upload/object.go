@@ -25,6 +25,8 @@ type object struct {
 	empty []emptyUpload
 	// stored are the parts of the object in the upload that is resumed.
 	stored storedParts
+	// own: the upload was created here, with the metadata and settings asked for.
+	own bool
 }
 
 // store sends an object with the first checksum algorithm that the server takes.

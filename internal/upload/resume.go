@@ -3,6 +3,8 @@ package upload
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
 	"time"
 
 	"cargoship.dev/operator/internal/s3"
@@ -45,7 +47,8 @@ func (s storedParts) holds(ctx context.Context, number int32, algorithm string, 
 
 // resume returns the open upload that has most of the object already, and sets the stored
 // parts; the upload's ID is empty if there is none. Others that earlier attempts have
-// left open are aborted, and those that may be somebody else's are left alone.
+// left open are aborted, as are those of which it could not be checked afterwards how they were
+// created; and those that may be somebody else's are left alone.
 //
 // An upload carries no mark of who created it. But one with a part of this object is of
 // this object; and one without parts, that is checked as this one, holds
@@ -70,8 +73,9 @@ func (o *object) resume(ctx context.Context) (best s3.OpenUpload, err error) {
 		if found.partSize == 0 {
 			continue
 		}
-		if found.bytes() > o.stored.bytes() {
-			u, best, o.stored = best, u, found
+		own := o.kept.has(u, o.file.Metadata)
+		if (own || o.client.TellsSettings()) && found.bytes() > o.stored.bytes() {
+			u, best, o.stored, o.own = best, u, found, own
 		}
 		if u.UploadID == "" {
 			continue
@@ -85,6 +89,24 @@ func (o *object) resume(ctx context.Context) (best s3.OpenUpload, err error) {
 		o.abortEmpty(ctx, o.stored.Algorithm)
 	}
 	return best, nil
+}
+
+// keptUploads are uploads that were created and left open here, with the metadata that they were
+// created with, by ID. Their other settings are those of all.
+type keptUploads struct{ metadata sync.Map }
+
+func (k *keptUploads) add(u s3.OpenUpload, metadata map[string]string) {
+	k.metadata.Store(u.UploadID, metadata)
+}
+
+// has reports whether an upload was created here with the same metadata.
+func (k *keptUploads) has(u s3.OpenUpload, metadata map[string]string) bool {
+	created, ok := k.metadata.Load(u.UploadID)
+	if !ok {
+		return false
+	}
+	before, ok := created.(map[string]string)
+	return ok && maps.Equal(before, metadata)
 }
 
 // emptyUpload is an open upload without parts, and the checksum by which the server says

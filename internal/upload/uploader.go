@@ -88,6 +88,7 @@ type Uploader struct {
 	retrier *s3.Retrier
 	// keepOpen is UploaderOptions.KeepOpen.
 	keepOpen    bool
+	kept        keptUploads
 	descriptors descriptors
 	parted      parted
 	hedger      hedger
