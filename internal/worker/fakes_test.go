@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ type destination struct {
 	open     []s3.OpenUpload
 	unlisted error // what listing them meets
 
+	updates  sync.Mutex // held while one is under way
 	mu       sync.Mutex
 	stats    map[string]*upload.PrefixStats
 	inFlight int
@@ -50,6 +52,7 @@ type destination struct {
 	again     int             // files that may stand already
 	probes    int
 	objects   map[string][]byte
+	etag      map[string]string // of an object; "etag" if it is missing
 }
 
 func (d *destination) MaxInFlight() int { return 64 }
@@ -178,14 +181,20 @@ func (d *destination) Put(_ context.Context, key string, body []byte) error {
 	return nil
 }
 
-func (d *destination) Update(_ context.Context, key string, change func(old []byte) ([]byte, error)) error {
+func (d *destination) Update(ctx context.Context, key string, change func(old []byte) ([]byte, error)) error {
+	d.updates.Lock()
+	defer d.updates.Unlock()
+	changed, err := change(d.objects[key])
+	if err != nil {
+		return err
+	}
+	return d.Put(ctx, key, changed)
+}
+
+func (d *destination) Stat(_ context.Context, key string) (s3.ObjectInfo, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changed, err := change(d.objects[key])
-	if err == nil {
-		d.objects[key] = changed
-	}
-	return err
+	return s3.ObjectInfo{ETag: cmp.Or(d.etag[key], "etag")}, nil
 }
 
 func (d *destination) Get(context.Context, string) ([]byte, error) {
