@@ -228,6 +228,7 @@ func (c *Client) List(ctx context.Context, prefix string) ([]string, error) {
 // most a page, which is 1,000.
 func (c *Client) OpenUploads(ctx context.Context, prefix string) ([]OpenUpload, error) {
 	var all []OpenUpload
+	seen := map[string]bool{}
 	for after := ""; ; {
 		page, next, err := c.uploadsPage(ctx, prefix, after)
 		if err != nil {
@@ -236,10 +237,11 @@ func (c *Client) OpenUploads(ctx context.Context, prefix string) ([]OpenUpload, 
 		if next == "" {
 			return append(all, page...), nil
 		}
-		if next == after {
+		if seen[next] {
 			return nil, misconfigured("list multipart uploads", prefix, ReasonListingBroken, fmt.Errorf(
 				"the server says that there are more uploads after %q, and gives the same again", after))
 		}
+		seen[next] = true
 		// The uploads of the last key may go on beyond the page. Not every server can
 		// resume within a key, so that key is asked for by itself.
 		sameKey := func(u OpenUpload) bool { return u.Key == next }

@@ -39,6 +39,7 @@ func (c *Client) pages(ctx context.Context, prefix, delimiter string) iter.Seq2[
 		if delimiter != "" {
 			request.Delimiter = &delimiter
 		}
+		var got progress
 		for seen := map[string]bool{}; ; {
 			var page *s3.ListObjectsV2Output
 			err := c.retry(ctx, opList, prefix, func(ctx context.Context) (err error) {
@@ -49,15 +50,41 @@ func (c *Client) pages(ctx context.Context, prefix, delimiter string) iter.Seq2[
 				return
 			}
 			token := aws.ToString(page.NextContinuationToken)
-			if token == "" || seen[token] {
+			if token == "" || seen[token] || got.stuck(page) {
 				yield(nil, misconfigured(opList, prefix, ReasonListingBroken, fmt.Errorf(
-					"after %d pages the server says that there are more, and gives no token or one that it has given before", len(seen)+1)))
+					"after %d pages the server says that there are more, and gives none, or no token, or one that it has given before", len(seen)+1)))
 				return
 			}
 			seen[token] = true
 			request.ContinuationToken = &token
 		}
 	}
+}
+
+// progress counts the pages of a listing that begin as the one before, or list nothing.
+type progress struct {
+	first string
+	idle  int
+}
+
+// maxIdlePages is how many such pages there may be in a row: some servers skip what was removed
+// page by page.
+const maxIdlePages = 100
+
+// stuck reports whether a listing no longer gets on.
+func (p *progress) stuck(page *s3.ListObjectsV2Output) bool {
+	first := p.first
+	switch {
+	case len(page.Contents) > 0:
+		first = aws.ToString(page.Contents[0].Key)
+	case len(page.CommonPrefixes) > 0:
+		first = aws.ToString(page.CommonPrefixes[0].Prefix)
+	}
+	if first != p.first {
+		p.first, p.idle = first, 0
+	}
+	p.idle++
+	return p.idle > maxIdlePages
 }
 
 func (c *Client) listedKey(prefix string, listed *string, page *s3.ListObjectsV2Output) (string, error) {

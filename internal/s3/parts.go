@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -165,6 +166,9 @@ func (p ListedPart) Holds(ctx context.Context, algorithm string, b *Body) bool {
 	return err == nil && strings.EqualFold(strings.Trim(p.ETag, `"`), hex.EncodeToString(digest))
 }
 
+// maxParts is the most parts that an upload has.
+const maxParts = 10_000
+
 // ListParts returns all parts of an upload.
 func (c *Client) ListParts(ctx context.Context, u OpenUpload, algorithm string) (ListedParts, error) {
 	all := ListedParts{Parts: map[int32]ListedPart{}}
@@ -175,11 +179,16 @@ func (c *Client) ListParts(ctx context.Context, u OpenUpload, algorithm string) 
 			return all, err
 		}
 		all.Algorithm = string(page.ChecksumAlgorithm)
+		before := len(all.Parts)
 		for _, p := range page.Parts {
 			all.Parts[aws.ToInt32(p.PartNumber)] = ListedPart{
 				ETag: aws.ToString(p.ETag), Bytes: aws.ToInt64(p.Size),
 				Checksum: checksumOf(algorithm, p.ChecksumCRC64NVME, p.ChecksumCRC32C),
 			}
+		}
+		if n := len(all.Parts); pages.HasMorePages() && n == before || n > maxParts {
+			return all, &Error{Class: Source, Reason: ReasonListingBroken, Op: "list parts", Key: u.Key,
+				Err: fmt.Errorf("the server says that there are more parts after %d, and lists none", n)}
 		}
 	}
 	return all, nil

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,5 +137,44 @@ func TestListingsThatRepeatThemselvesEnd(t *testing.T) {
 	r.proxy.Times(s3test.Always, s3test.IsGet, s3test.AnswerXML("<ListMultipartUploadsResult><Upload><Key>a</Key><UploadId>1</UploadId></Upload>"+
 		"<IsTruncated>true</IsTruncated></ListMultipartUploadsResult>"))
 	_, err := r.OpenUploads(ctx, "a")
+	wantError(t, err, Configuration, ReasonListingBroken)
+	r.proxy.Times(s3test.Always, s3test.IsGet, s3test.AnswerXML("<ListPartsResult><IsTruncated>true</IsTruncated>"+
+		"<NextPartNumberMarker>1</NextPartNumberMarker><Part><PartNumber>1</PartNumber><ETag>x</ETag><Size>5</Size></Part></ListPartsResult>"))
+	_, err = r.ListParts(ctx, OpenUpload{Key: "a", UploadID: "1"}, ChecksumCRC64NVME)
+	wantError(t, err, Source, ReasonListingBroken)
+}
+
+// So does one whose every page goes on in another way.
+func TestListingsThatGoOnForEverEnd(t *testing.T) {
+	for name, entry := range map[string]string{"nothing": "", "the same key": "<Contents><Key>a</Key></Contents>", "the same prefix": "<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			var pages atomic.Int64
+			r.proxy.Do(func(w http.ResponseWriter, q *http.Request) bool {
+				token := pages.Add(1)
+				if token > 1000 {
+					return false
+				}
+				return s3test.AnswerXML(fmt.Sprintf("<ListBucketResult>%s<IsTruncated>true</IsTruncated><NextContinuationToken>%d</NextContinuationToken></ListBucketResult>",
+					entry, token))(w, q)
+			})
+			_, err := r.List(t.Context(), "a")
+			wantError(t, err, Configuration, ReasonListingBroken)
+		})
+	}
+	r := newRig(t)
+	var pages atomic.Int64
+	r.proxy.Do(func(w http.ResponseWriter, q *http.Request) bool {
+		if pages.Add(1) > 1000 {
+			return false
+		}
+		key := "a"
+		if q.URL.Query().Get("key-marker") == "a" {
+			key = "b"
+		}
+		return s3test.AnswerXML("<ListMultipartUploadsResult><Upload><Key>"+key+"</Key><UploadId>1</UploadId></Upload>"+
+			"<IsTruncated>true</IsTruncated></ListMultipartUploadsResult>")(w, q)
+	})
+	_, err := r.OpenUploads(t.Context(), "")
 	wantError(t, err, Configuration, ReasonListingBroken)
 }

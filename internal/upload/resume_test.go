@@ -276,3 +276,18 @@ func TestStreamGoesOnWhereAnEarlierAttemptWasKilled(t *testing.T) {
 		t.Errorf("open uploads = %s, %v, want the one that is not ours", fmt.Sprint(uploads), err)
 	}
 }
+
+// A server that never ends its list of parts has none that can be resumed.
+func TestUploadWhosePartsAreListedForEverIsSentAnew(t *testing.T) {
+	r := newRig(t, nil)
+	r.proxy.Times(s3test.Always, func(q *http.Request) bool { return s3test.IsGet(q) && q.URL.Query().Has("uploadId") },
+		s3test.AnswerXML("<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"+
+			"<Part><PartNumber>1</PartNumber><ETag>x</ETag><Size>5</Size></Part></ListPartsResult>"))
+	f := newFile(17 * mebi)
+	file := f.file("key")
+	file.ResumableUploads = []s3.OpenUpload{{Key: "key", UploadID: "u"}}
+	if _, err := r.Upload(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	r.wantStored(t, "key", f.content)
+}
