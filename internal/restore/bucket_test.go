@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -39,6 +40,14 @@ func (b *bucket) Get(_ context.Context, key string) ([]byte, error) {
 		return nil, s3.ErrNotFound
 	}
 	return body, nil
+}
+
+func (b *bucket) GetAtMost(ctx context.Context, key string, most int64) ([]byte, error) {
+	body, err := b.Get(ctx, key)
+	if int64(len(body)) > most {
+		return nil, &s3.Error{Class: s3.Source, Reason: s3.ReasonTooLarge, Op: "get object", Key: key, Err: fmt.Errorf("more than %d bytes", most)}
+	}
+	return body, err
 }
 
 func (b *bucket) List(_ context.Context, prefix string) (keys []string, err error) {

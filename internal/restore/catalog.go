@@ -24,6 +24,8 @@ import (
 // Bucket is where the archives are; *s3.Client is one.
 type Bucket interface {
 	Get(ctx context.Context, key string) ([]byte, error)
+	// GetAtMost is Get of an object of at most so many bytes.
+	GetAtMost(ctx context.Context, key string, most int64) ([]byte, error)
 	List(ctx context.Context, prefix string) ([]string, error)
 	Stat(ctx context.Context, key string) (s3.ObjectInfo, error)
 	OpenRange(ctx context.Context, key, etag string, offset, length int64) (io.ReadCloser, error)
@@ -122,21 +124,17 @@ func indexes(ctx context.Context, b Bucket, base string) (all []archive.Index, w
 	for _, id := range ids {
 		group.Go(func() error {
 			key := archive.Layout{Base: base, UID: id}.IndexKey()
-			data, err := b.Get(working, key)
+			index, unusable, err := readIndex(working, b, base, id)
 			switch {
 			case errors.Is(err, s3.ErrNotFound):
 				return nil // The run is not finished.
 			case err != nil:
 				return fmt.Errorf("read the index: %w", err)
 			}
-			index, err := archive.DecodeIndex(data)
-			if err == nil {
-				err = index.Check(base, id)
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				warnings = append(warnings, fmt.Sprintf("ignored %s: %v", key, err))
+			if unusable != nil {
+				warnings = append(warnings, fmt.Sprintf("ignored %s: %v", key, unusable))
 				return nil
 			}
 			all = append(all, index)

@@ -168,6 +168,7 @@ func TestOneUnreadableIndexHidesNoOther(t *testing.T) {
 	b.run(t, "good", "name", time.Unix(1e9, 0), member(b, "a"))
 	for uid, body := range map[string]string{
 		"broken":     "{",
+		"huge":       strings.Repeat(" ", 1<<20) + "{}",
 		"none":       `{"version":1}`,
 		"unknown":    `{"version":99}`,
 		"elsewhere":  `{"version":1,"transfer":"elsewhere","written":"2099-01-01T00:00:00Z","layout":{"base":"other","uid":"elsewhere","pattern":"Hash","count":1}}`,
@@ -177,7 +178,7 @@ func TestOneUnreadableIndexHidesNoOther(t *testing.T) {
 		b.objects["base/.cargoship/"+uid+"/index.json"] = []byte(body)
 	}
 	c, err := restore.Open(t.Context(), b, "base", "")
-	if err != nil || c.Index.Layout.UID != "good" || len(c.Warnings) != 6 {
+	if err != nil || c.Index.Layout.UID != "good" || len(c.Warnings) != 7 || !strings.Contains(strings.Join(c.Warnings, " "), "more than 1048576 bytes") {
 		t.Fatalf("opened %q with warnings %q: %v", c.Index.Layout.UID, c.Warnings, err)
 	}
 	maps.DeleteFunc(b.objects, func(key string, _ []byte) bool { return strings.Contains(key, "/good/") })

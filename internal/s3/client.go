@@ -156,21 +156,27 @@ func (c *Client) Probe(ctx context.Context) error {
 // Get reads a bookkeeping object of at most 256 MiB, with retries, and verifies the
 // checksum the server keeps. errors.Is(err, ErrNotFound) when there is none.
 func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
-	body, _, err := c.getVersion(ctx, key)
+	return c.GetAtMost(ctx, key, maxGet)
+}
+
+// GetAtMost is Get of an object of at most so many bytes. Of a larger one no more is read; the error
+// is one of ReasonTooLarge.
+func (c *Client) GetAtMost(ctx context.Context, key string, most int64) ([]byte, error) {
+	body, _, err := c.getVersion(ctx, key, most)
 	return body, err
 }
 
-// getVersion is Get with the object's ETag, quotes and all.
-func (c *Client) getVersion(ctx context.Context, key string) (body []byte, etag string, err error) {
+// getVersion is GetAtMost with the object's ETag, quotes and all.
+func (c *Client) getVersion(ctx context.Context, key string, most int64) (body []byte, etag string, err error) {
 	const op = "get object"
 	err = c.retry(ctx, op, key, func(ctx context.Context) error {
-		body, etag, err = c.getObject(ctx, op, key)
+		body, etag, err = c.getObject(ctx, op, key, most)
 		return err
 	})
 	return body, etag, err
 }
 
-func (c *Client) getObject(ctx context.Context, op, key string) (body []byte, etag string, err error) {
+func (c *Client) getObject(ctx context.Context, op, key string, most int64) (body []byte, etag string, err error) {
 	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &c.options.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled,
 	})
@@ -181,31 +187,33 @@ func (c *Client) getObject(ctx context.Context, op, key string) (body []byte, et
 		return nil, "", err
 	}
 	defer out.Body.Close() //nolint:errcheck // All that matters has been read by then.
-	body, err = io.ReadAll(io.LimitReader(out.Body, maxGet+1))
+	if aws.ToInt64(out.ContentLength) <= most {
+		body, err = io.ReadAll(io.LimitReader(out.Body, most+1))
+	}
 	switch {
-	case err != nil && isChecksumError(err) && c.provesByETag(ctx, key, out.ETag, &body):
+	case max(int64(len(body)), aws.ToInt64(out.ContentLength)) > most:
+		return nil, "", &Error{Class: Source, Reason: ReasonTooLarge, Op: op, Key: key,
+			Err: fmt.Errorf("more than %d bytes", most)}
+	case err != nil && isChecksumError(err) && c.provesByETag(ctx, key, out.ETag, &body, most):
 		// The server keeps a checksum that was sent once and that it never looked at.
 		return body, aws.ToString(out.ETag), nil
 	case err != nil && isChecksumError(err):
 		return nil, "", &Error{Class: Integrity, Reason: ReasonChecksumMismatch, Op: op, Key: key, Err: err}
 	case err != nil:
 		return nil, "", err
-	case len(body) > maxGet:
-		return nil, "", &Error{Class: Source, Reason: ReasonTooLarge, Op: op, Key: key,
-			Err: fmt.Errorf("more than %d bytes", maxGet)}
 	}
 	return body, aws.ToString(out.ETag), nil
 }
 
 // provesByETag reads an object anew, without its checksum, and reports whether the ETag
 // is the MD5 of what it has read.
-func (c *Client) provesByETag(ctx context.Context, key string, etag *string, body *[]byte) bool {
+func (c *Client) provesByETag(ctx context.Context, key string, etag *string, body *[]byte, most int64) bool {
 	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &c.options.Bucket, Key: &key, IfMatch: etag})
 	if err != nil {
 		return false
 	}
 	defer out.Body.Close() //nolint:errcheck // All that matters has been read by then.
-	if *body, err = io.ReadAll(io.LimitReader(out.Body, maxGet)); err != nil {
+	if *body, err = io.ReadAll(io.LimitReader(out.Body, most)); err != nil {
 		return false
 	}
 	digest := md5.Sum(*body)

@@ -178,3 +178,25 @@ func TestListingsThatGoOnForEverEnd(t *testing.T) {
 	_, err := r.OpenUploads(t.Context(), "")
 	wantError(t, err, Configuration, ReasonListingBroken)
 }
+
+// Of an object that is too large nothing is kept, whether or not the server says how large it is.
+func TestAnObjectThatIsTooLargeIsNotRead(t *testing.T) {
+	r := newRig(t)
+	if err := r.Put(t.Context(), "key", make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := r.GetAtMost(t.Context(), "key", 100); err != nil || len(body) != 100 {
+		t.Errorf("%d bytes are read, %v, want all of 100", len(body), err)
+	}
+	_, err := r.GetAtMost(t.Context(), "key", 99)
+	wantError(t, err, Source, ReasonTooLarge)
+	r.proxy.Times(s3test.Always, s3test.IsGet, func(w http.ResponseWriter, _ *http.Request) bool {
+		for range 100 {
+			_, _ = w.Write([]byte("x"))
+			_ = http.NewResponseController(w).Flush()
+		}
+		return true
+	})
+	_, err = r.GetAtMost(t.Context(), "key", 99)
+	wantError(t, err, Source, ReasonTooLarge)
+}

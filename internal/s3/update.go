@@ -31,7 +31,7 @@ func (c *Client) Update(ctx context.Context, key string, change func(old []byte)
 
 // update is one round of Update; done is false where another writer came first.
 func (c *Client) update(ctx context.Context, key string, change func(old []byte) ([]byte, error)) (done bool, err error) {
-	old, etag, err := c.getVersion(ctx, key)
+	old, etag, err := c.getVersion(ctx, key, maxGet)
 	missing := errors.Is(err, ErrNotFound)
 	if err != nil && !missing {
 		return true, err
