@@ -3,7 +3,6 @@ package upload
 import (
 	"maps"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -130,8 +129,7 @@ func TestAnOwnUploadIsResumedWhateverIsAskedFor(t *testing.T) {
 	u.keepOpen = true
 	f := newFile(20 * mebi)
 	file := f.file("kept")
-	r.proxy.Times(s3test.Always, func(q *http.Request) bool { return s3test.IsPart(q) && q.URL.Query().Get("partNumber") == "3" },
-		s3test.Refuse(400, "ExpiredToken"))
+	r.proxy.Times(s3test.Always, s3test.IsComplete, s3test.Refuse(400, "ExpiredToken"))
 	_, err := u.Upload(t.Context(), file)
 	e := asError(t, err, s3.Credentials, s3.ReasonCredentialsExpired)
 	r.proxy.Do(nil)
@@ -140,8 +138,8 @@ func TestAnOwnUploadIsResumedWhateverIsAskedFor(t *testing.T) {
 	if _, err := u.Upload(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.proxy.PartsSince(before); slices.Contains(got, "1") && slices.Contains(got, "2") {
-		t.Errorf("parts sent = %v, want it resumed", got)
+	if got := r.proxy.PartsSince(before); len(got) > 0 {
+		t.Errorf("parts sent = %v, want none again", got)
 	}
 	r.wantStored(t, file.Key, f.content)
 	r.wantNoUploads(t)
