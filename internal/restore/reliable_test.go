@@ -358,3 +358,15 @@ func TestAStoppedRestoreIsRepeated(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 }
+
+// An interrupt after the last member of an archive, before its padding is read, is one as any other.
+func TestARestoreStoppedAfterTheLastMember(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", 100)
+	b := archived(t, dir, zstd())
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := restore.Run(ctx, restore.Options{Catalog: catalog(t, b), Dir: t.TempDir(), Progress: func(restore.Summary) { cancel() }})
+	if !errors.Is(err, context.Canceled) || s.Files != 1 {
+		t.Errorf("%v, %+v", err, s)
+	}
+}

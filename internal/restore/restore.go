@@ -246,8 +246,9 @@ func (r *restorer) run(ctx context.Context, t *tarState, one run) error {
 		var left []archive.Member
 		if err != nil {
 			left = one.members
-		} else if left, err = r.attempt(ctx, one); err == nil {
-			return nil
+		} else if left, err = r.attempt(ctx, one); len(left) == 0 {
+			// All members are verified and placed; what is left to read is padding.
+			return ctx.Err()
 		}
 		failed := 1
 		switch scopeOf(ctx, err) {
