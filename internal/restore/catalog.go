@@ -351,7 +351,7 @@ func (s Selection) Takes(p string) bool {
 	if len(s) == 0 {
 		return true
 	}
-	for ; p != "." && p != ""; p = path.Dir(p) {
+	for ; p != "." && p != "/" && p != ""; p = path.Dir(p) {
 		if slices.ContainsFunc(s, func(pattern string) bool { return doublestar.MatchUnvalidated(clean(pattern), p) }) {
 			return true
 		}

@@ -294,3 +294,12 @@ func TestSelection(t *testing.T) {
 		}
 	}
 }
+
+// No transfer has archived an absolute path, and a manifest may have one: it must come to an end.
+func TestSelectionOfAnAbsolutePath(t *testing.T) {
+	for pattern, want := range map[string]bool{"x": false, "etc": false, "/etc": false, "**": true} {
+		if got := (restore.Selection{pattern}).Takes("/etc/passwd"); got != want {
+			t.Errorf("%q takes /etc/passwd: %v", pattern, got)
+		}
+	}
+}
