@@ -34,19 +34,29 @@ func (o Options) takes(p string) bool {
 // archived ones.
 func (o Options) replaces() bool { return o.Conflicts == "" || o.Conflicts == Replace }
 
-// conflicts says that something exists in the place of a member that is not to be replaced,
-// and notes what that means.
-func (r *restorer) conflicts(m archive.Member) bool {
+// inTheWay says that something exists in the place of a member that is not to be replaced.
+func (r *restorer) inTheWay(m archive.Member) bool {
 	if r.options.replaces() {
 		return false
 	}
 	if _, err := r.root.Lstat(m.Path); err != nil {
 		return false
 	}
-	if m.Kind == archive.Symlink {
-		if to, err := r.root.Readlink(m.Path); err == nil && to == m.Link {
-			return false
-		}
+	switch m.Kind {
+	case archive.File:
+		return r.existing(m) == nil
+	case archive.Symlink:
+		to, err := r.root.Readlink(m.Path)
+		return err != nil || to != m.Link
+	default:
+		return true
+	}
+}
+
+// conflicts says the same, and notes what becomes of the member.
+func (r *restorer) conflicts(m archive.Member) bool {
+	if !r.inTheWay(m) {
+		return false
 	}
 	if r.options.Conflicts == Fail {
 		r.fail(m.Path, errExists)

@@ -268,3 +268,63 @@ func (c *counted) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	return c.bucket.Get(ctx, key)
 }
+
+// A manifest says what it likes: a member that can't be had fails, and the others are restored.
+func TestMembersThatLeadNowhereFail(t *testing.T) {
+	b := &bucket{objects: map[string][]byte{}}
+	link := archive.Member{Path: "link", Kind: archive.HardLink, Link: "a", Mode: 0o644, Outcome: archive.Done}
+	never, homeless, other := member(b, "a"), member(b, "a"), member(b, "other")
+	never.Outcome, homeless.Key = archive.Failed, ""
+	packed := homeless
+	packed.Tar = &archive.Place{}
+	b.run(t, "uid", "name", time.Now(), other)
+	for name, c := range map[string]struct {
+		members []archive.Member
+		fails   string
+	}{
+		"a link to what is nowhere":          {[]archive.Member{link}, "link"},
+		"a link to what was never archived":  {[]archive.Member{never, link}, "link"},
+		"a link to a file without an object": {[]archive.Member{homeless, link}, "link"},
+		"a file without an object":           {[]archive.Member{homeless}, "a"},
+		"a file of a tar that there is not":  {[]archive.Member{packed}, "a"},
+	} {
+		m := archive.Manifest{Transfer: "uid", Prefix: "00", Members: append(c.members, other)}
+		o := restore.Options{Catalog: catalog(t, b), Dir: t.TempDir(), Selection: restore.Selection{c.fails, "other"}}
+		if n := thawedOf(t, b, o, m); n != 1 {
+			t.Errorf("%s: %d objects are thawed, want that of the other file", name, n)
+		}
+		for _, f := range finished(t, o, m) {
+			if want := f.Path == "other"; o.Selection.Takes(f.Path) && (f.Outcome == archive.Done) != want {
+				t.Errorf("%s: %q counts as %s: %s", name, f.Path, f.Outcome, f.Message)
+			}
+		}
+	}
+}
+
+// finished are the members of an archive after a session that finishes it.
+func finished(t *testing.T, o restore.Options, m archive.Manifest) []archive.Member {
+	t.Helper()
+	s, err := restore.NewSession(o, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // What was written is looked at.
+	members, err := s.Finish(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return members
+}
+
+// A hard link may lead to a file that is an object of its own.
+func TestALinkToAnObjectBringsItsContent(t *testing.T) {
+	b := &bucket{objects: map[string][]byte{}}
+	b.run(t, "uid", "name", time.Now(), member(b, "a"))
+	m := archive.Manifest{Transfer: "uid", Prefix: "00", Members: []archive.Member{member(b, "a"),
+		{Path: "b", Kind: archive.HardLink, Link: "a", Mode: 0o644, Outcome: archive.Done}}}
+	o := restore.Options{Catalog: catalog(t, b), Dir: t.TempDir(), Selection: restore.Selection{"b"}}
+	finished(t, o, m)
+	if got, err := os.ReadFile(filepath.Join(o.Dir, "b")); err != nil || string(got) != "content of a" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

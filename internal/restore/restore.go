@@ -150,57 +150,6 @@ func (r *restorer) work(ctx context.Context, m archive.Manifest, j job) error {
 	return r.links(ctx, m, j.links)
 }
 
-// job is what is to be done for one archive.
-type job struct {
-	directories, apart, packed, links []archive.Member
-}
-
-// sort finds what is selected and not there yet.
-func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
-	var j job
-	var missing, present int64
-	for _, f := range m.Members {
-		switch {
-		case ctx.Err() != nil:
-			return job{}
-		case !r.options.takes(f.Path):
-			if f.Kind == archive.Directory && f.Outcome == archive.Done && r.options.Selection.leads(f.Path) {
-				r.directories.lead(f)
-			}
-		case f.Outcome != archive.Done:
-			missing++
-		case f.Kind == archive.Directory:
-			j.directories = append(j.directories, f)
-			if inHeader(f) {
-				j.packed = append(j.packed, f)
-			} else {
-				r.directories.want(directory{f, f.Xattrs})
-			}
-		case f.Kind == archive.Symlink && r.conflicts(f):
-		case f.Kind == archive.Symlink:
-			j.links = append(j.links, f)
-		case f.Kind == archive.HardLink && r.options.takes(f.Link):
-			j.links = append(j.links, f)
-		case f.Kind == archive.HardLink:
-			if target, ok := m.Target(f); ok {
-				j.packed = append(j.packed, target)
-			}
-		case r.present(ctx, f):
-			present++
-		case r.conflicts(f):
-		case f.Tar == nil:
-			j.apart = append(j.apart, f)
-		default:
-			j.packed = append(j.packed, f)
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.summary.Missing += missing
-	r.summary.Present += present
-	return j
-}
-
 // packed restores members of a tar, several runs of them at a time. Its error ends the
 // restore.
 func (r *restorer) packed(ctx context.Context, object archive.Object, members []archive.Member) error {

@@ -181,6 +181,43 @@ func TestSelectedHardLinkBringsItsContent(t *testing.T) {
 	}
 }
 
+// A hard link whose target is not selected is a file like others.
+func TestASelectedHardLinkReplacesNothingUnasked(t *testing.T) {
+	dir := twoNames(t)
+	b := archived(t, dir, zstd())
+	for _, c := range []restore.Conflicts{restore.Keep, restore.Fail} {
+		to := t.TempDir()
+		if err := os.WriteFile(filepath.Join(to, "b"), []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := run(t, b, restore.Options{Dir: to, Selection: restore.Selection{"b"}, Conflicts: c})
+		if got, err := os.ReadFile(filepath.Join(to, "b")); err != nil || string(got) != "mine" || s.Files != 0 {
+			t.Errorf("%s: the file holds %q, %v; %+v", c, got, err, s)
+		}
+	}
+}
+
+func TestASelectedHardLinkIsFetchedOnce(t *testing.T) {
+	b := archived(t, twoNames(t), zstd())
+	o := restore.Options{Dir: t.TempDir(), Selection: restore.Selection{"b"}}
+	run(t, b, o)
+	before := b.gets
+	if s := run(t, b, o); b.gets != before || s.Present != 1 {
+		t.Errorf("%d reads, %+v", b.gets-before, s)
+	}
+}
+
+// twoNames is a tree of one file with two names.
+func twoNames(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	write(tb, dir, "a", 100)
+	if err := os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "b")); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
 func TestDamageNeverTakesTheFilesName(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 5 {

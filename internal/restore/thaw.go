@@ -91,16 +91,20 @@ func (t *Thawer) Close() error {
 func (r *restorer) needs(m archive.Manifest) (keys []string) {
 	packed := false
 	for _, f := range m.Members {
+		if f.Outcome != archive.Done || !r.options.takes(f.Path) {
+			continue
+		}
+		f, archived := r.options.standIn(m, f)
 		switch {
-		case f.Outcome != archive.Done || !r.options.takes(f.Path):
-		case f.Kind == archive.File && r.existing(f) != nil && !inHeader(f):
+		case !archived || !located(m, f):
+		case f.Kind == archive.File && (r.inTheWay(f) || r.existing(f) != nil && !inHeader(f)):
 		case f.Kind == archive.File && f.Tar == nil:
 			keys = append(keys, f.Key)
-		case f.Kind == archive.File, f.Kind == archive.HardLink && !r.options.takes(f.Link), inHeader(f):
+		case f.Kind == archive.File, inHeader(f):
 			packed = true
 		}
 	}
-	if packed && m.Object != nil {
+	if packed {
 		keys = append(keys, m.Object.Key)
 	}
 	return keys
@@ -248,7 +252,10 @@ func (r *restorer) thawed(ctx context.Context, m archive.Manifest) (bool, error)
 // awaited counts the files of an archive that are selected and not there yet.
 func (r *restorer) awaited(m archive.Manifest) (files int64) {
 	for _, f := range m.Members {
-		if f.Outcome == archive.Done && f.Kind != archive.Directory && r.options.takes(f.Path) && r.existing(f) == nil {
+		if f.Outcome != archive.Done || f.Kind == archive.Directory || !r.options.takes(f.Path) {
+			continue
+		}
+		if f, archived := r.options.standIn(m, f); archived && r.existing(f) == nil && !r.inTheWay(f) {
 			files++
 		}
 	}
