@@ -276,3 +276,55 @@ func TestAttributesThatCannotBeSetCostNoFile(t *testing.T) {
 		t.Errorf("put right with %d reads (-want +got):\n%s", b.gets, diff)
 	}
 }
+
+// A file that its owner may not read is opened for its attributes, and has its mode after that.
+func TestAFileThatItsOwnerMayNotRead(t *testing.T) {
+	if !asNobody(t) {
+		return
+	}
+	dir := t.TempDir()
+	write(t, dir, "plain", 100)
+	write(t, dir, "dressed", 101)
+	set(t, filepath.Join(dir, "dressed"), "user.a", "b")
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) { m.Mode = 0o040 })
+	to := t.TempDir()
+	for _, repair := range []bool{false, false, true, true} {
+		s := run(t, b, restore.Options{Dir: to, Repair: repair})
+		for _, name := range []string{"plain", "dressed"} {
+			info, err := os.Stat(filepath.Join(to, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Mode() != 0o040 || s.Corrected > 0 || s.Failed > 0 {
+				t.Errorf("repair %v: %s has mode %v; %+v", repair, name, info.Mode(), s)
+			}
+		}
+	}
+}
+
+// A file that lacks attributes is no other file: whoever finishes a restore does not take it for
+// one in the way.
+func TestMissingAttributesAreNoConflict(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", 100)
+	set(t, filepath.Join(dir, "a"), "user.a", "b")
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) {
+		if m.Kind == archive.File {
+			m.Tar.Attributes, m.Xattrs = append(m.Tar.Attributes, "user.cannot-be-set"), nil
+		}
+	})
+	o := restore.Options{Catalog: catalog(t, b), Dir: t.TempDir(), Conflicts: restore.Fail}
+	m, err := o.Catalog.Manifest(t.Context(), "00", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		for _, f := range finished(t, o, m) {
+			if f.Outcome != archive.Done {
+				t.Errorf("finished %d times: %q is %s: %s", i+1, f.Path, f.Outcome, f.Message)
+			}
+		}
+	}
+}

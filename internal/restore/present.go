@@ -30,16 +30,27 @@ func (r *restorer) present(ctx context.Context, m archive.Member) bool {
 		return false
 	}
 	defer func() { _ = f.Close() }()
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	madeReadable := opened.Mode() != info.Mode()
 	if inHeader(m) && !namesIn(f, m.Tar.Attributes) || r.options.Repair && !sameContent(ctx, f, m) {
+		if madeReadable {
+			_ = f.Chmod(info.Mode().Perm())
+		}
 		return false
 	}
 	r.leftOut(d)
-	if !r.differs(f, info, d) {
+	differs := r.differs(f, info, d)
+	if !differs && !madeReadable {
 		return true
 	}
 	// A mode that denies writing denies attributes, too.
 	err = errors.Join(f.Chmod(0o600), r.setAttributes(f, d))
-	r.corrected()
+	if differs {
+		r.corrected()
+	}
 	r.attributeFailure(m, err)
 	return true
 }
