@@ -24,7 +24,7 @@ func (c *Catalog) Select(ctx context.Context, s Selection) iter.Seq2[archive.Man
 		return c.Manifests(ctx)
 	}
 	return func(yield func(archive.Manifest, error) bool) {
-		l := &lookup{catalog: c, selection: s, paths: c.pathReader(), open: map[string]*gathered{}, whole: map[archiveID]bool{}, yield: yield}
+		l := c.lookup(s, yield)
 		err := l.run(ctx, ranges)
 		if damaged, is := errors.AsType[*archive.PathIndexError](err); is {
 			c.warn(fmt.Sprintf("%v: reading all manifests instead", damaged))
@@ -34,6 +34,10 @@ func (c *Catalog) Select(ctx context.Context, s Selection) iter.Seq2[archive.Man
 			yield(archive.Manifest{}, err)
 		}
 	}
+}
+
+func (c *Catalog) lookup(s Selection, yield func(archive.Manifest, error) bool) *lookup {
+	return &lookup{catalog: c, selection: s, paths: c.pathReader(), open: map[string]*gathered{}, whole: map[archiveID]bool{}, yield: yield}
 }
 
 // errEnough ends a lookup whose consumer wants no more.
@@ -315,23 +319,30 @@ func readRange(ctx context.Context, b Bucket, key string, offset, length int64) 
 }
 
 // Pick returns what Select does where the path index alone tells it, and it has fewer members than
-// a number; else false. Who picks twice has the same: so few members are handed on in one order.
+// a number; else false. Who picks twice has the same: so few members are handed on in one order, and
+// a server that can't answer now is an error.
 func (c *Catalog) Pick(ctx context.Context, s Selection, most int) (picked []archive.Manifest, ok bool, err error) {
-	if _, fixed := s.ranges(); !fixed || c.Index.Paths == nil {
+	ranges, fixed := s.ranges()
+	if !fixed || c.Index.Paths == nil {
 		return nil, false, nil
 	}
-	warned, members := len(c.Warnings), 0
-	for m, err := range c.Select(ctx, s) {
-		if errors.As(err, new(*ManifestError)) {
-			return nil, false, nil
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		if members += len(m.Members); members >= min(most, cmp.Or(c.gather, maxGathered)) || len(c.Warnings) > warned {
-			return nil, false, nil
-		}
-		picked = append(picked, m)
+	most = min(most, cmp.Or(c.gather, maxGathered))
+	members := 0
+	var unread error
+	l := c.lookup(s, func(m archive.Manifest, err error) bool {
+		picked, members, unread = append(picked, m), members+len(m.Members), err
+		return err == nil && members < most
+	})
+	if err = l.run(ctx, ranges); unread != nil {
+		err = unread
 	}
-	return picked, len(c.Warnings) == warned, nil
+	switch {
+	case Transient(err):
+		return nil, false, fmt.Errorf("look up what is selected: %w", err)
+	case unread != nil, errors.Is(err, errEnough), errors.As(err, new(*archive.PathIndexError)):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	}
+	return picked, members < most, nil
 }

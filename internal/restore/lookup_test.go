@@ -16,6 +16,7 @@ import (
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
+	"cargoship.dev/operator/internal/s3"
 )
 
 // indexed packs a directory into a bucket in memory, over a number of prefixes, with digests and
@@ -183,6 +184,27 @@ func TestADamagedPathIndexCostsNothing(t *testing.T) {
 	b.objects[key] = whole
 	if v, err := verify(t, b, true); err != nil || v.Wrong != 0 {
 		t.Errorf("undamaged: %+v %v, %v", v, v.Failures, err)
+	}
+}
+
+// What a pod finds selected is what every other does, so that a server that can't answer is no reason to
+// do without the path index.
+func TestASelectionIsNotPickedWithoutAnAnswer(t *testing.T) {
+	b := indexed(t, branched(t), zstd(), 3)
+	c := catalog(t, b)
+	for name, want := range map[string]struct {
+		refusal    error
+		ok, failed bool
+	}{
+		"sound":      {nil, true, false},
+		"gone":       {s3.ErrNotFound, false, false},
+		"unanswered": {&s3.Error{Class: s3.Transient, Reason: s3.ReasonServerError, Err: errors.New("InternalError")}, false, true},
+	} {
+		b.refuses = map[string]error{c.Index.Layout.PathsKey(0, 0): want.refusal}
+		_, ok, err := catalog(t, b).Pick(t.Context(), restore.Selection{"d1/deep"}, 1000)
+		if ok != want.ok || (err != nil) != want.failed {
+			t.Errorf("%s: picked %v, %v", name, ok, err)
+		}
 	}
 }
 

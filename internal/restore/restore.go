@@ -113,9 +113,13 @@ type restorer struct {
 	root        *os.Root
 	directories *directories
 	slots       slots
+	// retried says that what fails is tried again.
+	retried bool
 
 	mu      sync.Mutex
 	summary Summary
+	// unanswered is the first error of a member that the server has not answered for; nil for none.
+	unanswered error
 	// verdicts are why members are not restored, by path; nil keeps none.
 	verdicts map[string]verdict
 }
@@ -200,7 +204,7 @@ func (r *restorer) run(ctx context.Context, t *tarState, one run) error {
 			return ctx.Err()
 		}
 		failed := 1
-		switch scopeOf(ctx, err) {
+		switch r.scope(ctx, err) {
 		case ofRun:
 			return ending(left[0].Path, err)
 		case ofObject:
@@ -263,7 +267,7 @@ func (r *restorer) object(ctx context.Context, m archive.Member) error {
 	err := twice(func() error {
 		return r.place(ctx, m, m.Xattrs, func(w *writer) error { return fetchObject(ctx, r.options.Catalog.bucket, r.slots, m, w) })
 	})
-	if err != nil && scopeOf(ctx, err) == ofRun {
+	if err != nil && r.scope(ctx, err) == ofRun {
 		return ending(m.Path, err)
 	}
 	r.done(m, err)
@@ -286,6 +290,9 @@ func (r *restorer) fail(path string, err error) {
 	r.count(func(s *Summary) {
 		s.Failed++
 		s.Failures = appendFailure(s.Failures, path, err)
+		if r.unanswered == nil && Transient(err) {
+			r.unanswered = fmt.Errorf("restore %q: %w", path, err)
+		}
 		r.note(path, verdict{archive.Failed, reasonNotRestored, err.Error()})
 	})
 }

@@ -72,6 +72,21 @@ func scopeOf(ctx context.Context, err error) scope {
 	}
 }
 
+// Transient says that a server has not answered as it should, and may do so a little later.
+func Transient(err error) bool {
+	e, ok := errors.AsType[*s3.Error](err)
+	return ok && e.Class == s3.Transient
+}
+
+// scope is that of an error, where what the server can't answer now is about the run if that is tried again.
+func (r *restorer) scope(ctx context.Context, err error) scope {
+	s := scopeOf(ctx, err)
+	if s == ofObject && r.retried && Transient(err) {
+		return ofRun
+	}
+	return s
+}
+
 // ending is the error of a run that cannot go on.
 func ending(path string, err error) error {
 	if !errors.As(err, new(local)) {

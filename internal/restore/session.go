@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -37,6 +38,9 @@ type Session struct {
 
 	roomOnce sync.Once
 	room     *roomCheck
+
+	mu         sync.Mutex
+	unanswered error
 }
 
 // NewSession opens the directory to restore into, and makes it if it is not there. The
@@ -82,9 +86,10 @@ func (s *Session) Close() error { return s.root.Close() }
 
 // Archive restores what is selected of an archive, but for the attributes of directories, and
 // returns its members with what became of each here. The error is that of one who can't go on,
-// as Full tells.
+// as Full tells, or of a server that can't answer now, as Transient tells.
 func (s *Session) Archive(ctx context.Context, m archive.Manifest) ([]archive.Member, error) {
 	r := s.restorer()
+	r.retried = true
 	j := r.sort(ctx, m)
 	files := j.packed[:0]
 	for _, f := range j.packed {
@@ -100,12 +105,16 @@ func (s *Session) Archive(ctx context.Context, m archive.Manifest) ([]archive.Me
 }
 
 // Finish restores what of an archive is missing, its directories with their attributes, and
-// returns what Archive does. Close has to follow, by way of FinishDirectories.
+// returns what Archive does. A file that the server can't answer for counts as failed, and is told by
+// Unanswered. Close has to follow, by way of FinishDirectories.
 func (s *Session) Finish(ctx context.Context, m archive.Manifest) ([]archive.Member, error) {
 	r := s.restorer()
 	if err := r.archive(ctx, m); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.unanswered = cmp.Or(s.unanswered, r.unanswered)
+	s.mu.Unlock()
 	members := s.outcomes(m, r.verdicts)
 	for _, f := range members {
 		if f.Outcome == archive.Done {
@@ -116,6 +125,14 @@ func (s *Session) Finish(ctx context.Context, m archive.Manifest) ([]archive.Mem
 		}
 	}
 	return members, ctx.Err()
+}
+
+// Unanswered returns the error of a file that Finish could not restore since the server did not
+// answer, which another attempt may get over; nil if there was none.
+func (s *Session) Unanswered() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unanswered
 }
 
 // FinishDirectories gives all directories that were finished the attributes that they are to have,

@@ -29,9 +29,17 @@ func (s RestoreSite) finish(ctx context.Context, o FinishOptions, logger *slog.L
 		return err
 	}
 	defer p.Close() //nolint:errcheck // What was written is synced by whoever unmounts it.
+	return p.finish(ctx, o, logger)
+}
+
+func (p *RestorePlace) finish(ctx context.Context, o FinishOptions, logger *slog.Logger) error {
 	sum, err := p.sum(ctx, o.Partial)
 	if err != nil {
 		return err
+	}
+	counted := o.counted(sum)
+	if err := p.session.Unanswered(); err != nil && counted != nil {
+		return err // The counts may be the same once the server answers.
 	}
 	if failure := p.session.FinishDirectories(ctx); failure != nil {
 		return CountsDiffer("the attributes of directory %q could not be restored: %s", failure.Path, failure.Message)
@@ -40,6 +48,11 @@ func (s RestoreSite) finish(ctx context.Context, o FinishOptions, logger *slog.L
 		return fmt.Errorf("finish the directories: %w", err)
 	}
 	logger.Info("counted", "done", sum.Done.String(), "failed", sum.Failed.String(), "skipped", sum.Skipped.String())
+	return counted
+}
+
+// counted compares what was counted at the target with the workers' reports.
+func (o FinishOptions) counted(sum archive.Tally) error {
 	if o.Expect == nil || o.Partial {
 		return nil
 	}

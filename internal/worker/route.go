@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -68,7 +69,8 @@ func (r *route) pick(prefix string, manifests []archive.Manifest) {
 // manifest returns an archive by prefix and number.
 func (r *route) manifest(ctx context.Context, prefix string, number int64) (archive.Manifest, error) {
 	if !strings.HasSuffix(prefix, pickedSuffix) {
-		return r.catalog.Manifest(ctx, prefix, number)
+		m, err := r.catalog.Manifest(ctx, prefix, number)
+		return m, unanswered(err)
 	}
 	if own := r.picked[prefix]; number < int64(len(own)) {
 		return own[number], nil
@@ -77,10 +79,25 @@ func (r *route) manifest(ctx context.Context, prefix string, number int64) (arch
 		v1alpha1.ReasonRunUnreadable}
 }
 
+// unanswered returns the error of a manifest that the server can't give now as what it is, so that nobody
+// takes that manifest for damaged and passes it over.
+func unanswered(err error) error {
+	if damaged, ok := errors.AsType[*restore.ManifestError](err); ok && restore.Transient(err) {
+		return fmt.Errorf("read manifest: %w", damaged.Err)
+	}
+	return err
+}
+
 // manifests returns all of them.
 func (r *route) manifests(ctx context.Context) iter.Seq2[archive.Manifest, error] {
 	if r.picked == nil {
-		return r.catalog.Manifests(ctx)
+		return func(yield func(archive.Manifest, error) bool) {
+			for m, err := range r.catalog.Manifests(ctx) {
+				if !yield(m, unanswered(err)) {
+					return
+				}
+			}
+		}
 	}
 	return func(yield func(archive.Manifest, error) bool) {
 		for _, x := range r.prefixes {
