@@ -113,8 +113,9 @@ type restorer struct {
 	root        *os.Root
 	directories *directories
 	slots       slots
-	// retried says that what fails is tried again.
-	retried bool
+	// handsOver says that another process finishes: it has what fails tried again, and gives directories
+	// their attributes, so that nobody else keeps these.
+	handsOver bool
 
 	mu      sync.Mutex
 	summary Summary
@@ -246,7 +247,7 @@ func (r *restorer) attempt(ctx context.Context, one run) (left []archive.Member,
 func (r *restorer) member(ctx context.Context, m archive.Member, h *tar.Header, c content) error {
 	xattrs := xattrsOf(m, h)
 	if m.Kind == archive.Directory {
-		r.directories.want(directory{m, xattrs})
+		r.want(directory{m, xattrs})
 		return nil
 	}
 	return r.place(ctx, m, xattrs, func(w *writer) error { return c.copyTo(ctx, w) })
@@ -258,7 +259,7 @@ func (r *restorer) failMember(m archive.Member, err error) {
 		r.done(m, err)
 		return
 	}
-	r.directories.want(directory{m, m.Xattrs})
+	r.want(directory{m, m.Xattrs})
 	r.attributeFailure(m, err)
 }
 

@@ -78,10 +78,10 @@ func Transient(err error) bool {
 	return ok && e.Class == s3.Transient
 }
 
-// scope is that of an error, where what the server can't answer now is about the run if that is tried again.
+// scope is that of an error, where what the server can't answer now is about the run if another process goes on with it.
 func (r *restorer) scope(ctx context.Context, err error) scope {
 	s := scopeOf(ctx, err)
-	if s == ofObject && r.retried && Transient(err) {
+	if s == ofObject && r.handsOver && Transient(err) {
 		return ofRun
 	}
 	return s

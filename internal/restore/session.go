@@ -89,7 +89,7 @@ func (s *Session) Close() error { return s.root.Close() }
 // as Full tells, or of a server that can't answer now, as Transient tells.
 func (s *Session) Archive(ctx context.Context, m archive.Manifest) ([]archive.Member, error) {
 	r := s.restorer()
-	r.retried = true
+	r.handsOver = true
 	j := r.sort(ctx, m)
 	files := j.packed[:0]
 	for _, f := range j.packed {

@@ -2,9 +2,12 @@ package restore_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
 	"cargoship.dev/operator/internal/archive"
 	"cargoship.dev/operator/internal/restore"
@@ -53,4 +56,37 @@ func TestASessionTriesAgainWhatIsNotAnswered(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A worker restores any number of directories, whose attributes are the business of whoever finishes.
+func TestASessionKeepsLittleOfADirectory(t *testing.T) {
+	b := &bucket{objects: map[string][]byte{}}
+	b.run(t, "uid", "name", time.Now(), member(b, "a"))
+	s, err := restore.NewSession(restore.Options{Catalog: catalog(t, b), Dir: t.TempDir()}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // Nothing is read of it.
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // which empties pools
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const archives, each = 2, 1000
+	before := heap()
+	for n := range archives {
+		var m archive.Manifest
+		for i := range each {
+			m.Members = append(m.Members, archive.Member{Path: fmt.Sprintf("directory-of-a-common-name-%d-%05d", n, i), Kind: archive.Directory, Mode: 0o755, Outcome: archive.Done})
+		}
+		if _, err := s.Archive(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if per := (heap() - before) / (archives * each); per > 200 {
+		t.Errorf("%d bytes are kept of each directory", per)
+	}
+	runtime.KeepAlive(s)
 }

@@ -26,7 +26,7 @@ func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 			return job{}
 		case !r.options.takes(f.Path):
 			if f.Kind == archive.Directory && f.Outcome == archive.Done && r.options.Selection.leads(f.Path) {
-				r.directories.lead(f)
+				r.lead(f)
 			}
 		case f.Outcome != archive.Done:
 			missing++
@@ -35,7 +35,7 @@ func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 			if inHeader(f) && located(m, f) {
 				j.packed = append(j.packed, f)
 			} else {
-				r.directories.want(directory{f, f.Xattrs})
+				r.want(directory{f, f.Xattrs})
 			}
 		default:
 			if r.sortFile(ctx, &j, m, f) {
@@ -70,6 +70,20 @@ func (r *restorer) sortFile(ctx context.Context, j *job, m archive.Manifest, f a
 		j.packed = append(j.packed, f)
 	}
 	return false
+}
+
+// want has a directory get its attributes at the end.
+func (r *restorer) want(d directory) {
+	if !r.handsOver {
+		r.directories.want(d)
+	}
+}
+
+// lead has one that something selected lies in do so.
+func (r *restorer) lead(m archive.Member) {
+	if !r.handsOver {
+		r.directories.lead(m)
+	}
 }
 
 // standIn returns what is restored in place of a member: of a hard link to a file that is not
