@@ -158,6 +158,8 @@ func TestExitCodesOfRestores(t *testing.T) {
 	}{
 		{nil, restore.Summary{Files: 1}, 0},
 		{nil, restore.Summary{Files: 1, Failed: 1, AttributesFailed: 1}, cli.ExitFailure},
+		{nil, restore.Summary{Files: 1, Missing: 1, AttributesFailed: 1}, cli.ExitFailure},
+		{nil, restore.Summary{Files: 1, Missing: 1, Thawing: 1}, exitThawing},
 		{nil, restore.Summary{Files: 1, AttributesFailed: 1}, exitAttributes},
 		{[]string{"--attributes", "required"}, restore.Summary{Files: 1, AttributesFailed: 1}, exitAttributes},
 		{[]string{"--attributes", "best-effort"}, restore.Summary{Files: 1, AttributesFailed: 1}, 0},

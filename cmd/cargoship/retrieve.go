@@ -220,8 +220,8 @@ func newRestoreCommand(in place) *cobra.Command {
 			"Objects in archive storage classes such as S3 Glacier are thawed with --thaw: the command tells what it will ask\n" +
 			"for and what that costs, asks for it if that is within --max-cost, restores what can be read, and exits with 5.\n" +
 			"Rerun it later for the rest, or have it wait with --wait.\n\n" +
-			"Exit code 1 means that files were not restored, 4 that all were, some without all of their attributes, 5 that\n" +
-			"the others are being thawed.",
+			"Exit code 1 means that files were not restored, or never archived, 4 that all were restored, some without all\n" +
+			"of their attributes, 5 that the others are being thawed.",
 		Args: cobra.MinimumNArgs(2),
 		RunE: cli.Traced(service, func(cmd *cobra.Command, args []string) error {
 			if err := f.thaw.check(cmd); err != nil {
@@ -296,6 +296,8 @@ func (f *restoreFlags) verdict(s restore.Summary) error {
 		return fmt.Errorf("%d files were not restored: fix the errors above and rerun", s.Failed)
 	case s.Thawing > 0:
 		return cli.ExitError{Err: fmt.Errorf("%d files are not restored yet: rerun once their objects are thawed", s.Thawing), Code: exitThawing}
+	case s.Missing > 0:
+		return fmt.Errorf("%d files were never archived: cargoship ls tells why; look for them in other runs, see --transfer", s.Missing)
 	case s.Files+s.Present == 0 && len(f.Selection) > 0:
 		return fmt.Errorf("nothing matches %q: list archived files with cargoship ls", []string(f.Selection))
 	case s.AttributesFailed > 0 && f.attributes == attributesRequired:

@@ -64,7 +64,8 @@ type Summary struct {
 	Corrected int64 `json:"corrected"`
 	// Thawing counts the files of archives that can't be read yet.
 	Thawing int64 `json:"thawing,omitempty"`
-	// Failed counts what could not be restored, Missing what was never archived.
+	// Failed counts what could not be restored, Missing what could not be archived; what a
+	// transfer has skipped is in neither.
 	Failed  int64 `json:"failed"`
 	Missing int64 `json:"missing"`
 	// AttributesFailed counts files restored with incomplete attributes. AttributesLeftOut

@@ -332,6 +332,16 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// What could not be archived is missing, what was skipped is not.
+func TestWhatWasNeverArchivedIsMissing(t *testing.T) {
+	b := &bucket{objects: map[string][]byte{}}
+	b.run(t, "uid", "name", time.Now(), member(b, "a"), archive.Member{Path: "failed", Outcome: archive.Failed}, archive.Member{Path: "socket", Outcome: archive.Skipped})
+	// The run has two archives of the same members.
+	if s := run(t, b, restore.Options{Dir: t.TempDir()}); s.Missing != 2 || s.Failed != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // No transfer has archived an absolute path, and a manifest may have one: it must come to an end.
 func TestSelectionOfAnAbsolutePath(t *testing.T) {
 	for pattern, want := range map[string]bool{"x": false, "etc": false, "/etc": false, "**": true} {

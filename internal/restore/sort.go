@@ -28,6 +28,7 @@ func (r *restorer) sort(ctx context.Context, m archive.Manifest) job {
 			if f.Kind == archive.Directory && f.Outcome == archive.Done && r.options.Selection.leads(f.Path) {
 				r.lead(f)
 			}
+		case f.Outcome == archive.Skipped: // which is no file or link that could be archived
 		case f.Outcome != archive.Done:
 			missing++
 		case f.Kind == archive.Directory:
