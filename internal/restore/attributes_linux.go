@@ -65,11 +65,29 @@ func aclsOf(f *os.File) ([]string, error) {
 	return acls, nil
 }
 
+// setTime sets the time of an open file or directory. Others may give its name to another one.
+func setTime(_ *os.Root, f *os.File, _ string, at time.Time) error {
+	t, err := timespecs(at)
+	if err == nil {
+		if err = unix.UtimesNanoAt(int(f.Fd()), "", t, unix.AT_EMPTY_PATH); err != nil { // Before Linux 5.8.
+			err = unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), t, 0)
+		}
+	}
+	return localError("set time", err)
+}
+
 // setLinkTime sets the time of a symbolic link in a directory.
 func setLinkTime(dir *os.File, name string, at time.Time) error {
-	t := unix.NsecToTimespec(at.UnixNano())
-	if err := unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("set the time of a link: %w", err)
+	t, err := timespecs(at)
+	if err == nil {
+		err = unix.UtimesNanoAt(int(dir.Fd()), name, t, unix.AT_SYMLINK_NOFOLLOW)
 	}
-	return nil
+	return localError("set the time of a link", err)
+}
+
+// timespecs are the times of access and modification: both are that of a member, which may be beyond
+// what nanoseconds since 1970 can tell.
+func timespecs(at time.Time) ([]unix.Timespec, error) {
+	t, err := unix.TimeToTimespec(at)
+	return []unix.Timespec{t, t}, err
 }

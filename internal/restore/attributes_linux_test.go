@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -325,6 +326,37 @@ func TestMissingAttributesAreNoConflict(t *testing.T) {
 			if f.Outcome != archive.Done {
 				t.Errorf("finished %d times: %q is %s: %s", i+1, f.Path, f.Outcome, f.Message)
 			}
+		}
+	}
+}
+
+// Times that nanoseconds since 1970 can't tell come back, too.
+func TestFarTimesComeBack(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "d/file", 100)
+	if err := errors.Join(os.Link(filepath.Join(dir, "d/file"), filepath.Join(dir, "d/other")), os.Symlink("file", filepath.Join(dir, "d/link"))); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2300, 1, 1, 0, 0, 0, 5, time.UTC)
+	probe := filepath.Join(t.TempDir(), "probe")
+	write(t, filepath.Dir(probe), "probe", 0)
+	ts := unix.Timespec{Sec: at.Unix(), Nsec: 5}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, probe, []unix.Timespec{ts, ts}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(probe); err != nil || !info.ModTime().Equal(at) {
+		t.Skip("the file system has no such time")
+	}
+	b := archived(t, dir, zstd())
+	b.change(t, func(m *archive.Member) { m.ModTime = at })
+	to := t.TempDir()
+	if s := run(t, b, restore.Options{Dir: to}); s.Failed > 0 {
+		t.Errorf("%+v %v", s, s.Failures)
+	}
+	for _, name := range []string{"d", "d/file", "d/link"} {
+		info, err := os.Lstat(filepath.Join(to, name))
+		if err != nil || !info.ModTime().Equal(at) {
+			t.Errorf("%s has time %v, %v", name, info.ModTime(), err)
 		}
 	}
 }

@@ -107,12 +107,18 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New("connection reset
 // archived packs a directory into a bucket in memory.
 func archived(tb testing.TB, dir string, t archive.Tar) *bucket {
 	tb.Helper()
+	return archivedAs(tb, dir, t, "uid")
+}
+
+// archivedAs is the same for the run of an ID.
+func archivedAs(tb testing.TB, dir string, t archive.Tar, uid string) *bucket {
+	tb.Helper()
 	source, err := archive.OpenSource(dir, "")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer func() { _ = source.Close() }()
-	layout := archive.Layout{Base: "base", Pattern: archive.Hash, Count: 1, UID: "uid", Tar: &t}
+	layout := archive.Layout{Base: "base", Pattern: archive.Hash, Count: 1, UID: uid, Tar: &t}
 	b := &bucket{objects: map[string][]byte{}}
 	prefix := archive.IndexedPrefix{Name: "00", ManifestPrefix: layout.ManifestPrefix(0)}
 	_, err = source.Walk(tb.Context(), archive.WalkOptions{Layout: layout}, func(a archive.Archive) error {
@@ -125,7 +131,7 @@ func archived(tb testing.TB, dir string, t archive.Tar) *bucket {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	index := archive.Index{Transfer: "uid", Layout: layout, Written: time.Now(), Prefixes: []archive.IndexedPrefix{prefix}}
+	index := archive.Index{Transfer: uid, Layout: layout, Written: time.Now(), Prefixes: []archive.IndexedPrefix{prefix}}
 	if b.objects[layout.IndexKey()], err = index.Encode(); err != nil {
 		tb.Fatal(err)
 	}

@@ -156,10 +156,7 @@ func (r *restorer) dressDirectory(w directory, made bool) {
 	if made {
 		err = strip(f, d)
 	}
-	err = errors.Join(err, r.setAttributes(f, d))
-	if timeErr := r.root.Chtimes(m.Path, m.ModTime, m.ModTime); timeErr != nil {
-		err = errors.Join(err, localError("set time", timeErr))
-	}
+	err = errors.Join(err, r.setAttributes(f, d), setTime(r.root, f, m.Path, m.ModTime))
 	r.leftOut(d)
 	r.attributeFailure(m, err)
 }

@@ -2,10 +2,10 @@ package restore
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 
 	"cargoship.dev/operator/internal/archive"
@@ -37,49 +37,46 @@ func (r *restorer) link(m archive.Member, targets map[string]archive.Member) err
 	if err := r.directories.prepare(path.Dir(m.Path)); err != nil {
 		return err
 	}
-	temporary := temporaryName(m.Path)
-	if err := remove(r.root, temporary); err != nil {
-		return err
-	}
 	if m.Kind == archive.HardLink {
-		return r.hardLink(m, targets, temporary)
+		return r.hardLink(m, targets)
 	}
 	if to, err := r.root.Readlink(m.Path); err == nil && to == m.Link {
 		r.attributeFailure(m, r.setLinkAttributes(m))
 		return nil
 	}
-	if err := r.root.Symlink(m.Link, temporary); err != nil {
-		return localError("create link", err)
-	}
-	if err := r.root.Rename(temporary, m.Path); err != nil {
-		_ = r.root.Remove(temporary)
-		return localError("rename the link", err)
+	if err := r.putLink(m, r.root.Symlink); err != nil {
+		return err
 	}
 	r.attributeFailure(m, r.setLinkAttributes(m))
 	return nil
 }
 
 // hardLink creates a hard link to a file, which must be the one that was archived.
-func (r *restorer) hardLink(m archive.Member, targets map[string]archive.Member, temporary string) error {
+func (r *restorer) hardLink(m archive.Member, targets map[string]archive.Member) error {
 	target, archived := targets[m.Link]
 	info := r.existing(target)
 	if !archived || info == nil {
 		return fmt.Errorf("its hard link target %q was not restored", m.Link)
 	}
-	if here, err := r.root.Lstat(m.Path); err == nil && os.SameFile(here, info) {
+	if named(r.root, info, m.Path) {
 		return nil
 	}
 	if r.conflicts(m) {
 		return errKept
 	}
-	if err := r.root.Link(m.Link, temporary); err != nil {
+	return r.putLink(m, r.root.Link)
+}
+
+// putLink gives a new link its place. It is made under a name that no other process knows.
+func (r *restorer) putLink(m archive.Member, link func(to, name string) error) error {
+	temporary := r.temporaryName(m.Path) + "-" + rand.Text()
+	if err := link(m.Link, temporary); err != nil {
 		return localError("create link", err)
 	}
-	if err := r.root.Rename(temporary, m.Path); err != nil {
-		_ = r.root.Remove(temporary)
-		return localError("rename the link", err)
-	}
-	return nil
+	err := r.root.Rename(temporary, m.Path)
+	// If another process has made the same hard link, renaming has done nothing.
+	_ = r.root.Remove(temporary)
+	return localError("rename the link", err)
 }
 
 // setLinkAttributes sets time and owner of a symbolic link.

@@ -3,11 +3,8 @@ package restore
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"sync/atomic"
@@ -18,86 +15,69 @@ import (
 // place writes a file under a temporary name and gives it its own once its content is known to
 // be right. Attributes that could not be set are counted, and are not an error.
 func (r *restorer) place(ctx context.Context, m archive.Member, xattrs []archive.Xattr, fill func(*writer) error) (err error) {
-	name, temporary := path.Base(m.Path), path.Base(temporaryName(m.Path))
-	var dir *os.Root
-	var f *os.File
+	var f *temporary
 	err = archive.WhenScarce(ctx, func() (err error) {
-		dir, f, err = r.create(path.Dir(m.Path), temporary)
+		f, err = r.create(m.Path)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dir.Close() }()
-	defer func() {
-		if err != nil {
-			_ = dir.Remove(temporary)
-		}
-	}()
+	defer f.dir.Close() //nolint:errcheck // Nothing is written through it.
+	defer f.release()
 	d := r.attributesOf(m, xattrs)
-	var trouble error
-	if err = r.fill(f, m, fill); err == nil {
-		trouble = errors.Join(strip(f, d), r.setAttributes(f, d))
-	}
-	if closeErr := f.Close(); err == nil {
-		err = localError("write", closeErr)
+	trouble, err := r.complete(f, m, d, fill)
+	if err == nil {
+		err = r.settle(f, m)
 	}
 	if err != nil {
 		return err
-	}
-	if timeErr := dir.Chtimes(temporary, m.ModTime, m.ModTime); timeErr != nil {
-		trouble = errors.Join(trouble, localError("set time", timeErr))
-	}
-	if err := dir.Rename(temporary, name); err != nil {
-		return localError("rename the file", err)
 	}
 	r.leftOut(d)
 	r.attributeFailure(m, trouble)
 	return nil
 }
 
-// create creates a file in a directory, which it opens.
-func (r *restorer) create(in, temporary string) (dir *os.Root, f *os.File, err error) {
-	if err := r.directories.prepare(in); err != nil {
-		return nil, nil, err
+// complete gives a file its content, attributes and time, and closes it. Trouble is what could not
+// be set.
+func (r *restorer) complete(f *temporary, m archive.Member, d attributes, fill func(*writer) error) (trouble, err error) {
+	if err = r.fill(f.file, m, fill); err == nil {
+		trouble = errors.Join(strip(f.file, d), r.setAttributes(f.file, d), setTime(f.dir, f.file, f.name, m.ModTime))
 	}
-	// Names within it are looked up once, and not from the top for each step.
-	if dir, err = r.root.OpenRoot(in); err != nil {
-		return nil, nil, localError("open directory", err)
+	if closeErr := f.file.Close(); err == nil {
+		err = localError("write", closeErr)
 	}
-	if f, err = createNew(dir, temporary); err != nil {
-		_ = dir.Close()
-		return nil, nil, err
-	}
-	return dir, f, nil
+	return trouble, err
 }
 
-// createNew creates a file, in place of what an interrupted restore may have left.
-func createNew(dir *os.Root, temporary string) (*os.File, error) {
-	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
-	f, err := dir.OpenFile(temporary, flags, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		if err := remove(dir, temporary); err != nil {
-			return nil, err
-		}
-		f, err = dir.OpenFile(temporary, flags, 0o600)
+// settle gives a complete file its name.
+func (r *restorer) settle(f *temporary, m archive.Member) error {
+	if !named(f.dir, f.info, f.name) {
+		return localError("rename the file", errors.New("another process has removed its temporary file"))
 	}
-	return f, localError("create", err)
-}
-
-// remove removes what an interrupted restore may have left.
-func remove(dir *os.Root, temporary string) error {
-	if err := dir.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return localError("remove the temporary file of an interrupted restore", err)
+	if err := f.dir.Rename(f.name, path.Base(m.Path)); err != nil {
+		return localError("rename the file", err)
 	}
+	f.name = ""
 	return nil
 }
 
-// temporaryName is a name beside a path that fits in any directory and that an interrupted
-// restore finds again.
-func temporaryName(p string) string {
-	sum := sha256.Sum256([]byte(p))
-	return path.Join(path.Dir(p), ".restoring-"+hex.EncodeToString(sum[:8]))
+// create creates the temporary file of a path.
+func (r *restorer) create(p string) (*temporary, error) {
+	if err := r.directories.prepare(path.Dir(p)); err != nil {
+		return nil, err
+	}
+	// Names within it are looked up once, and not from the top for each step.
+	dir, err := r.root.OpenRoot(path.Dir(p))
+	if err != nil {
+		return nil, localError("open directory", err)
+	}
+	f, err := createTemporary(dir, path.Base(r.temporaryName(p)))
+	if err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // fill writes the content of a file.

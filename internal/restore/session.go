@@ -69,7 +69,7 @@ func openSession(o Options, root *os.Root) (*Session, error) {
 	s := &Session{options: o, root: root, directories: newDirectories(root)}
 	err := s.directories.prepare(".")
 	if err == nil {
-		name := temporaryName(rand.Text())
+		name := temporaryName(".", rand.Text())
 		var f *os.File
 		if f, err = root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 			err = errors.Join(f.Close(), root.Remove(name))
