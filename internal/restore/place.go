@@ -59,6 +59,7 @@ func (r *restorer) settle(f *temporary, m archive.Member) error {
 		return localError("rename the file", err)
 	}
 	f.name = ""
+	r.unsynced.add(m)
 	return nil
 }
 

@@ -50,6 +50,9 @@ type Options struct {
 	Wait bool
 	// Progress, if not nil, is called after every file, never concurrently.
 	Progress func(Summary)
+
+	// flush is for tests; nil is syncFileSystem.
+	flush func(dir *os.File) error
 }
 
 // Summary is the outcome of a restore.
@@ -89,7 +92,12 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, fmt.Errorf("open the directory to restore into: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	r := &restorer{options: o, root: root, directories: newDirectories(root), slots: make(slots, requestsAtOnce)}
+	unsynced, err := newUnsynced(root, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer func() { _ = unsynced.close() }()
+	r := &restorer{options: o, root: root, directories: newDirectories(root), unsynced: unsynced, slots: make(slots, requestsAtOnce)}
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for m, err := range o.Catalog.Select(working, o.Selection) {
@@ -103,16 +111,17 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		}
 		group.Go(func() error { return r.traced(working, m) })
 	}
-	err = group.Wait()
+	err = errors.Join(group.Wait(), r.sync(r.unsynced.failures()))
 	// Directories come last, since creating files in them changes their times.
 	r.finish(ctx)
-	return r.summary, err
+	return r.summary, errors.Join(err, localError("sync the file system", r.unsynced.flush(r.unsynced.dir)))
 }
 
 type restorer struct {
 	options     Options
 	root        *os.Root
 	directories *directories
+	unsynced    *unsynced
 	slots       slots
 	// handsOver says that another process finishes: it has what fails tried again, and gives directories
 	// their attributes, so that nobody else keeps these.
@@ -128,7 +137,11 @@ type restorer struct {
 
 // archive restores what is selected of one archive. Its error ends the run.
 func (r *restorer) archive(ctx context.Context, m archive.Manifest) error {
-	return r.work(ctx, m, r.sort(ctx, m))
+	since := r.unsynced.failures()
+	if err := r.work(ctx, m, r.sort(ctx, m)); err != nil {
+		return err
+	}
+	return r.sync(since)
 }
 
 // work does what is to be done for an archive.

@@ -35,6 +35,7 @@ type Session struct {
 	options     Options
 	root        *os.Root
 	directories *directories
+	unsynced    *unsynced
 
 	roomOnce sync.Once
 	room     *roomCheck
@@ -78,18 +79,25 @@ func openSession(o Options, root *os.Root) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make a file in the directory to restore into: %w", cause(err)), root.Close())
 	}
+	if s.unsynced, err = newUnsynced(root, o); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
 	return s, nil
 }
 
-// Close closes the directory.
-func (s *Session) Close() error { return s.root.Close() }
+// Close syncs what archives have placed that were not restored to the end, and closes the directory.
+func (s *Session) Close() error {
+	r := s.restorer()
+	return errors.Join(r.sync(s.unsynced.failures()), s.unsynced.close(), s.root.Close())
+}
 
 // Archive restores what is selected of an archive, but for the attributes of directories, and
-// returns its members with what became of each here. The error is that of one who can't go on,
-// as Full tells, or of a server that can't answer now, as Transient tells.
+// returns its members with what became of each here, once the file system was synced. The error is
+// that of one who can't go on, as Full tells, or of a server that can't answer now, as Transient tells.
 func (s *Session) Archive(ctx context.Context, m archive.Manifest) ([]archive.Member, error) {
 	r := s.restorer()
 	r.handsOver = true
+	since := s.unsynced.failures()
 	j := r.sort(ctx, m)
 	files := j.packed[:0]
 	for _, f := range j.packed {
@@ -99,6 +107,9 @@ func (s *Session) Archive(ctx context.Context, m archive.Manifest) ([]archive.Me
 	}
 	j.packed = files
 	if err := r.work(ctx, m, j); err != nil {
+		return nil, err
+	}
+	if err := r.sync(since); err != nil {
 		return nil, err
 	}
 	return s.outcomes(m, r.verdicts), ctx.Err()
@@ -140,6 +151,9 @@ func (s *Session) Unanswered() error {
 func (s *Session) FinishDirectories(ctx context.Context) *Failure {
 	r := s.restorer()
 	r.finish(ctx)
+	if err := s.unsynced.flush(s.unsynced.dir); err != nil {
+		return &Failure{".", fmt.Sprintf("sync the file system: %v", err)}
+	}
 	if s.options.Strict && len(r.summary.AttributeFailures) > 0 {
 		return &r.summary.AttributeFailures[0]
 	}
@@ -147,7 +161,7 @@ func (s *Session) FinishDirectories(ctx context.Context) *Failure {
 }
 
 func (s *Session) restorer() *restorer {
-	return &restorer{options: s.options, root: s.root, directories: s.directories, slots: make(slots, requestsAtOnce), verdicts: map[string]verdict{}}
+	return &restorer{options: s.options, root: s.root, directories: s.directories, unsynced: s.unsynced, slots: make(slots, requestsAtOnce), verdicts: map[string]verdict{}}
 }
 
 // outcomes are the members of an archive with what became of each at the target.
