@@ -21,9 +21,6 @@ func (r *restorer) links(ctx context.Context, m archive.Manifest, links []archiv
 	}
 	for _, l := range links {
 		err := archive.WhenScarce(ctx, func() error { return r.link(l, targets) })
-		if errors.Is(err, errKept) {
-			continue // which is noted
-		}
 		if full(err) {
 			return ending(l.Path, err)
 		}
@@ -64,16 +61,29 @@ func (r *restorer) hardLink(m archive.Member, targets map[string]archive.Member)
 	if r.conflicts(m) {
 		return errKept
 	}
-	return r.putLink(m, r.root.Link)
+	return r.putLink(m, func(to, name string) error {
+		err := r.root.Link(to, name)
+		if err != nil && named(r.root, info, name) {
+			return nil // Another process has made it.
+		}
+		return err
+	})
 }
 
-// putLink gives a new link its place. It is made under a name that no other process knows.
+// putLink gives a new link its place, which may be taken meanwhile.
 func (r *restorer) putLink(m archive.Member, link func(to, name string) error) error {
-	temporary := r.temporaryName(m.Path) + "-" + rand.Text()
+	err := link(m.Link, m.Path)
+	if !errors.Is(err, fs.ErrExist) {
+		return localError("create link", err)
+	}
+	if r.conflicts(m) {
+		return errKept
+	}
+	temporary := r.temporaryName(m.Path) + "-" + rand.Text() // which no other process knows
 	if err := link(m.Link, temporary); err != nil {
 		return localError("create link", err)
 	}
-	err := r.root.Rename(temporary, m.Path)
+	err = r.root.Rename(temporary, m.Path)
 	// If another process has made the same hard link, renaming has done nothing.
 	_ = r.root.Remove(temporary)
 	return localError("rename the link", err)

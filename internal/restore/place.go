@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"sync/atomic"
@@ -55,12 +56,44 @@ func (r *restorer) settle(f *temporary, m archive.Member) error {
 	if !named(f.dir, f.info, f.name) {
 		return localError("rename the file", errors.New("another process has removed its temporary file"))
 	}
-	if err := f.dir.Rename(f.name, path.Base(m.Path)); err != nil {
+	err := r.rename(f.dir, f.name, path.Base(m.Path))
+	switch {
+	case err == nil:
+		f.name = ""
+		r.unsynced.add(m)
+		return nil
+	case !errors.Is(err, fs.ErrExist) || r.options.replaces():
 		return localError("rename the file", err)
+	case r.existing(m) != nil:
+		return nil // Another process has restored it.
+	case r.conflicts(m):
+		return local{errKept}
+	default:
+		return local{errExists} // It is gone again.
 	}
-	f.name = ""
-	r.unsynced.add(m)
-	return nil
+}
+
+// rename gives a file or link its name, and replaces what has been made there meanwhile only where that is
+// to be replaced: otherwise it is fs.ErrExist.
+func (r *restorer) rename(dir *os.Root, from, to string) error {
+	if r.options.replaces() {
+		return dir.Rename(from, to)
+	}
+	err := renameNew(dir, from, to)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if err = dir.Link(from, to); err == nil {
+		return dir.Remove(from)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// Nor are there hard links.
+	if _, err := dir.Lstat(to); err == nil {
+		return fs.ErrExist
+	}
+	return dir.Rename(from, to)
 }
 
 // create creates the temporary file of a path.

@@ -163,3 +163,35 @@ func TestLeftoversAreRemovedUnlessTheyWereArchived(t *testing.T) {
 		t.Errorf("what was archived (-want +got):\n%s", diff)
 	}
 }
+
+// Files that others make while an archive is read are conflicts as those that were there before.
+func TestFilesMadeMeanwhileAreNotOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", 1000)
+	write(t, dir, "b", 1001)
+	if err := errors.Join(os.Symlink("a", filepath.Join(dir, "l")), os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "m"))); err != nil {
+		t.Fatal(err)
+	}
+	for conflicts, failed := range map[restore.Conflicts]int64{restore.Fail: 3, restore.Keep: 0} {
+		b := archived(t, dir, zstd())
+		to := t.TempDir()
+		b.opened = func() {
+			for _, name := range []string{"b", "l", "m"} {
+				if err := os.WriteFile(filepath.Join(to, name), []byte("the only copy"), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if s := run(t, b, restore.Options{Dir: to, Conflicts: conflicts}); s.Files != 1 || s.Failed != failed {
+			t.Errorf("%s: %+v", conflicts, s)
+		}
+		for _, name := range []string{"b", "l", "m"} {
+			if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(got) != "the only copy" {
+				t.Errorf("%s: %s has %q, %v", conflicts, name, got, err)
+			}
+		}
+		if left := leftovers(t, to); len(left) > 0 {
+			t.Errorf("%s: %q is left", conflicts, left)
+		}
+	}
+}

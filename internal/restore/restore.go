@@ -291,6 +291,9 @@ func (r *restorer) object(ctx context.Context, m archive.Member) error {
 
 // done records what became of a member.
 func (r *restorer) done(m archive.Member, err error) {
+	if errors.Is(err, errKept) {
+		return // which is noted
+	}
 	if err != nil {
 		r.fail(m.Path, err)
 		return
