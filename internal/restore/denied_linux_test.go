@@ -65,6 +65,65 @@ func TestReadOnlyDirectoriesAreRestoredAgain(t *testing.T) {
 	mode(0o755, to, in(to, "closed"), in(to, "closed/inner"))
 }
 
+// Workers restore into a directory that their user may not write to, and another process finishes.
+func TestReadOnlyDirectoriesThatWereThereStaySo(t *testing.T) {
+	if !asNobody(t) {
+		return
+	}
+	dir := t.TempDir()
+	write(t, dir, "d/file", 100)
+	b := archived(t, dir, zstd())
+	for _, mode := range []fs.FileMode{0o555, 0o500} {
+		to := t.TempDir()
+		d := filepath.Join(to, "d")
+		if err := errors.Join(os.Mkdir(d, 0o755), os.Chmod(d, mode)); err != nil {
+			t.Fatal(err)
+		}
+		restoreApart(t, restore.Options{Catalog: catalog(t, b), Dir: to, Conflicts: restore.Fail})
+		if info, err := os.Stat(d); err != nil || info.Mode() != fs.ModeDir|mode {
+			t.Errorf("mode %v, %v, want %v", info.Mode(), err, mode)
+		}
+		_ = os.Chmod(d, 0o700)
+	}
+}
+
+// restoreApart has one process restore, and another one finish.
+func restoreApart(t *testing.T, o restore.Options) {
+	t.Helper()
+	for _, finish := range []bool{false, true} {
+		s, err := restore.NewSession(o, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		do := s.Archive
+		if finish {
+			do = s.Finish
+		}
+		for m, err := range o.Catalog.Manifests(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			members, err := do(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range members {
+				if f.Outcome != archive.Done {
+					t.Errorf("finish %t: %q is %s: %s", finish, f.Path, f.Outcome, f.Message)
+				}
+			}
+		}
+		if finish {
+			if failure := s.FinishDirectories(t.Context()); failure != nil {
+				t.Error(failure)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What one directory denies fails its files, at once, with one read of the archive.
 func TestDeniedFilesFailAtOnce(t *testing.T) {
 	const variable = "RESTORE_DENIED"

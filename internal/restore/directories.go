@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,9 +18,13 @@ import (
 const workMode = 0o700
 
 // madeMode is the mode of one that a restore has made: should that be interrupted, or be the
-// work of several, the one that finishes it knows such a directory from one that was there. The
-// sticky bit changes nothing for the owner, who alone gets at it.
-const madeMode = workMode | fs.ModeSticky
+// work of several, the one that finishes it knows such a directory from one that was there. Nobody sets
+// the set-user-ID bit of a directory, which means nothing.
+const madeMode = workMode | fs.ModeSetuid
+
+// openedMode is what a directory gets that was there and that its owner may not write to. The one that
+// finishes the restore takes it away again.
+const openedMode = 0o200 | fs.ModeSetuid | fs.ModeSticky
 
 // directories makes those that are restored into, and has them writable for the time of the work.
 type directories struct {
@@ -37,8 +40,9 @@ type directories struct {
 
 // found is how a directory was found.
 type found struct {
-	made bool
-	mode fs.FileMode // unless made
+	// made by a restore, or opened by one.
+	made, opened bool
+	mode         fs.FileMode // unless made
 }
 
 // directory is one whose attributes are set at the end.
@@ -87,12 +91,22 @@ func (d *directories) ensure(p string) error {
 	if !info.IsDir() {
 		return localError("make directory", syscall.ENOTDIR)
 	}
-	if mode := info.Mode() & modeBits; os.Geteuid() != 0 && mode&workMode != workMode {
-		// If that is not allowed, writing there says so.
-		_ = d.root.Chmod(p, mode|workMode)
-	}
-	d.known[p] = found{made: info.Mode()&modeBits == madeMode && p != ".", mode: info.Mode() & modeBits}
+	d.known[p] = d.find(p, info.Mode()&modeBits)
 	return nil
+}
+
+// find tells how a directory was found, and opens one that its owner may not write to.
+func (d *directories) find(p string, mode fs.FileMode) found {
+	switch {
+	case mode == madeMode && p != ".":
+		return found{made: true}
+	case mode&openedMode == openedMode:
+		return found{opened: true, mode: mode &^ openedMode}
+	case os.Geteuid() != 0 && mode&(workMode|openedMode) == 0o500 && d.root.Chmod(p, mode|openedMode) == nil:
+		return found{opened: true, mode: mode}
+	default: // If writing is not allowed there, it says so.
+		return found{mode: mode}
+	}
 }
 
 // want keeps a directory to be dressed at the end.
@@ -110,8 +124,10 @@ func (d *directories) lead(m archive.Member) {
 }
 
 // finish gives all directories the modes that they are to have, the deepest first, since that
-// of one may deny the way to those below. When ctx has ended, new ones stay as they are, private.
-func (r *restorer) finish(ctx context.Context) {
+// of one may deny the way to those below. Unless the run has succeeded, those that it has made stay as they
+// are, private, and the next run knows them. So do those of which an archive that was left out may tell
+// more, unless all of them are complete.
+func (r *restorer) finish(succeeded, complete bool) {
 	d := r.directories
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,19 +144,20 @@ func (r *restorer) finish(ctx context.Context) {
 		// An interrupted restore leaves the mode that it works with.
 		unfinished := f.made || f.mode == workMode
 		switch {
-		case wanted && ctx.Err() == nil && (f.made || r.options.replaces()):
+		case wanted && succeeded && (f.made || r.options.replaces()):
 			r.dressDirectory(w, f.made)
-		case known && unfinished && ctx.Err() == nil:
+		case known && unfinished && succeeded:
 			r.dressDirectory(directory{parent, parent.Xattrs}, f.made)
-		case f.made && ctx.Err() == nil:
-			_ = d.root.Chmod(p, usual) // It stays private else.
-		case !f.made && f.mode&workMode != workMode && os.Geteuid() != 0:
+		case f.made && succeeded && complete:
+			_ = d.root.Chmod(p, usual)
+		case f.opened:
 			_ = d.root.Chmod(p, f.mode) // As it was found.
 		}
 	}
 }
 
-// dressDirectory gives a directory its attributes.
+// dressDirectory gives a directory its attributes. The mode comes last: until then the next restore
+// knows it for one that is not finished.
 func (r *restorer) dressDirectory(w directory, made bool) {
 	m := w.member
 	f, err := r.root.Open(m.Path)
@@ -156,7 +173,7 @@ func (r *restorer) dressDirectory(w directory, made bool) {
 	if made {
 		err = strip(f, d)
 	}
-	err = errors.Join(err, r.setAttributes(f, d), setTime(r.root, f, m.Path, m.ModTime))
+	err = errors.Join(err, setTime(r.root, f, m.Path, m.ModTime))
 	r.leftOut(d)
-	r.attributeFailure(m, err)
+	r.attributeFailure(m, errors.Join(err, r.setAttributes(f, d)))
 }

@@ -100,9 +100,11 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	r := &restorer{options: o, root: root, directories: newDirectories(root), unsynced: unsynced, slots: make(slots, requestsAtOnce)}
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
+	damaged := false
 	for m, err := range o.Catalog.Select(working, o.Selection) {
-		if damaged, ok := errors.AsType[*ManifestError](err); ok {
-			r.fail(damaged.Key, fmt.Errorf("read the files of an archive: %w", damaged.Err))
+		if manifest, ok := errors.AsType[*ManifestError](err); ok {
+			damaged = true
+			r.fail(manifest.Key, fmt.Errorf("read the files of an archive: %w", manifest.Err))
 			continue
 		}
 		if err != nil {
@@ -113,7 +115,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	}
 	err = errors.Join(group.Wait(), r.sync(r.unsynced.failures()))
 	// Directories come last, since creating files in them changes their times.
-	r.finish(ctx)
+	r.finish(err == nil && ctx.Err() == nil, !damaged && r.summary.Thawing == 0)
 	return r.summary, errors.Join(err, localError("sync the file system", r.unsynced.flush(r.unsynced.dir)))
 }
 

@@ -150,7 +150,7 @@ func (s *Session) Unanswered() error {
 // and returns the first failure of one that must have them, or nil.
 func (s *Session) FinishDirectories(ctx context.Context) *Failure {
 	r := s.restorer()
-	r.finish(ctx)
+	r.finish(ctx.Err() == nil, true)
 	if err := s.unsynced.flush(s.unsynced.dir); err != nil {
 		return &Failure{".", fmt.Sprintf("sync the file system: %v", err)}
 	}
