@@ -173,7 +173,7 @@ func (r *restorer) dressDirectory(w directory, made bool) {
 	if made {
 		err = strip(f, d)
 	}
-	err = errors.Join(err, setTime(r.root, f, m.Path, m.ModTime))
+	err = errors.Join(err, give(r.root, f, m.Path, m.ModTime))
 	r.leftOut(d)
 	r.attributeFailure(m, errors.Join(err, r.setAttributes(f, d)))
 }

@@ -105,11 +105,15 @@ func (r *restorer) setLinkAttributes(m archive.Member) error {
 	return errors.Join(failed, err)
 }
 
-// existing returns the file's information if it exists with the right size and time, or nil.
+// existing returns the file's information if it exists with the right size and time, as far as the file
+// system stores times, or nil.
 func (r *restorer) existing(f archive.Member) fs.FileInfo {
 	info, err := r.root.Lstat(f.Path)
-	if err == nil && info.Mode().IsRegular() && info.Size() == f.Size && info.ModTime().Equal(f.ModTime) {
-		return info
+	if err != nil || !info.Mode().IsRegular() || info.Size() != f.Size {
+		return nil
 	}
-	return nil
+	if at := info.ModTime(); !at.Equal(f.ModTime) && !at.Equal(r.clock.stored(f.ModTime)) {
+		return nil
+	}
+	return info
 }

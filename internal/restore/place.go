@@ -43,7 +43,7 @@ func (r *restorer) place(ctx context.Context, m archive.Member, xattrs []archive
 // be set.
 func (r *restorer) complete(f *temporary, m archive.Member, d attributes, fill func(*writer) error) (trouble, err error) {
 	if err = r.fill(f.file, m, fill); err == nil {
-		trouble = errors.Join(strip(f.file, d), r.setAttributes(f.file, d), setTime(f.dir, f.file, f.name, m.ModTime))
+		trouble = errors.Join(strip(f.file, d), r.setAttributes(f.file, d), give(f.dir, f.file, f.name, m.ModTime))
 	}
 	if closeErr := f.file.Close(); err == nil {
 		err = localError("write", closeErr)

@@ -97,7 +97,11 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	defer func() { _ = unsynced.close() }()
-	r := &restorer{options: o, root: root, directories: newDirectories(root), unsynced: unsynced, slots: make(slots, requestsAtOnce)}
+	r := &restorer{
+		options: o, root: root, directories: newDirectories(root), unsynced: unsynced, clock: &clock{root: root},
+		slots: make(slots, requestsAtOnce),
+	}
+	defer r.clock.close()
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	damaged := false
@@ -124,6 +128,7 @@ type restorer struct {
 	root        *os.Root
 	directories *directories
 	unsynced    *unsynced
+	clock       *clock
 	slots       slots
 	// handsOver says that another process finishes: it has what fails tried again, and gives directories
 	// their attributes, so that nobody else keeps these.

@@ -35,8 +35,10 @@ func CheckRoom(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("open the directory to restore into: %w", err)
 	}
-	r := &roomCheck{restorer: &restorer{options: o, root: root}}
-	return errors.Join(r.check(ctx, o.Catalog.Select(ctx, o.Selection)), root.Close())
+	r := &roomCheck{restorer: &restorer{options: o, root: root, clock: &clock{root: root}}}
+	defer root.Close() //nolint:errcheck // Nothing is written through it.
+	defer r.restorer.clock.close()
+	return r.check(ctx, o.Catalog.Select(ctx, o.Selection))
 }
 
 // CheckRoom is the same for what the session restores of archives. As long as it does not fit and nothing

@@ -36,6 +36,7 @@ type Session struct {
 	root        *os.Root
 	directories *directories
 	unsynced    *unsynced
+	clock       *clock
 
 	roomOnce sync.Once
 	room     *roomCheck
@@ -67,7 +68,7 @@ func NewSession(o Options, dir string) (*Session, error) {
 
 // openSession finds out whether files can be made in a directory, before each of them fails.
 func openSession(o Options, root *os.Root) (*Session, error) {
-	s := &Session{options: o, root: root, directories: newDirectories(root)}
+	s := &Session{options: o, root: root, directories: newDirectories(root), clock: &clock{root: root}}
 	err := s.directories.prepare(".")
 	if err == nil {
 		name := temporaryName(".", rand.Text())
@@ -88,7 +89,9 @@ func openSession(o Options, root *os.Root) (*Session, error) {
 // Close syncs what archives have placed that were not restored to the end, and closes the directory.
 func (s *Session) Close() error {
 	r := s.restorer()
-	return errors.Join(r.sync(s.unsynced.failures()), s.unsynced.close(), s.root.Close())
+	err := r.sync(s.unsynced.failures())
+	s.clock.close()
+	return errors.Join(err, s.unsynced.close(), s.root.Close())
 }
 
 // Archive restores what is selected of an archive, but for the attributes of directories, and
@@ -161,7 +164,10 @@ func (s *Session) FinishDirectories(ctx context.Context) *Failure {
 }
 
 func (s *Session) restorer() *restorer {
-	return &restorer{options: s.options, root: s.root, directories: s.directories, unsynced: s.unsynced, slots: make(slots, requestsAtOnce), verdicts: map[string]verdict{}}
+	return &restorer{
+		options: s.options, root: s.root, directories: s.directories, unsynced: s.unsynced, clock: s.clock,
+		slots: make(slots, requestsAtOnce), verdicts: map[string]verdict{},
+	}
 }
 
 // outcomes are the members of an archive with what became of each at the target.

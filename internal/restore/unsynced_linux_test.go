@@ -12,12 +12,12 @@ import (
 	"cargoship.dev/operator/test/kit/privileged"
 )
 
-// thin mounts a file system of 200 MiB on a volume that has room for less, and returns what mounts it
+// thin mounts a file system of 200 MiB on a volume that has room for 24, and returns what mounts it
 // again, without what is in memory.
-func thin(t *testing.T, disk, room string) (again func()) {
+func thin(t *testing.T, disk string, options ...string) (again func()) {
 	t.Helper()
 	pool := t.TempDir()
-	privileged.Tmpfs(t, pool, "size="+room)
+	privileged.Tmpfs(t, pool, "size=24m")
 	image := filepath.Join(pool, "image")
 	try := func(name string, args ...string) error {
 		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
@@ -27,7 +27,7 @@ func thin(t *testing.T, disk, room string) (again func()) {
 	}
 	for _, command := range [][]string{
 		{"truncate", "-s", "200M", image},
-		{"mkfs.ext4", "-q", "-E", "lazy_itable_init=1,nodiscard", "-N", "256", "-O", "^has_journal", image},
+		append([]string{"mkfs.ext4", "-q", "-E", "lazy_itable_init=1,nodiscard", "-N", "256", "-O", "^has_journal", image}, options...),
 		{"dd", "if=" + image, "of=" + image, "bs=1M", "count=4", "conv=notrunc", "status=none"}, // Its metadata has room.
 		{"mount", "-o", "loop", image, disk},
 	} {
@@ -50,7 +50,7 @@ func thin(t *testing.T, disk, room string) (again func()) {
 func TestAVolumeThatIsOvercommittedFailsTheRestore(t *testing.T) {
 	privileged.Root(t)
 	disk := t.TempDir()
-	again := thin(t, disk, "24m")
+	again := thin(t, disk)
 	dir := t.TempDir()
 	for i := range 60 {
 		write(t, dir, fmt.Sprintf("f%02d", i), 1<<20+i)
