@@ -29,10 +29,14 @@ const openedMode = 0o200 | fs.ModeSetuid | fs.ModeSticky
 // directories makes those that are restored into, and has them writable for the time of the work.
 type directories struct {
 	root *os.Root
+	// replaces says that directories take the place of links.
+	replaces bool
 
 	mu sync.Mutex
 	// known are those that can be worked in, by path.
 	known map[string]found
+	// seen are others that are no links.
+	seen map[string]bool
 	// wanted are those that are restored, parents those that only lead to what is.
 	wanted  map[string]directory
 	parents map[string]archive.Member
@@ -51,11 +55,17 @@ type directory struct {
 	xattrs []archive.Xattr
 }
 
-func newDirectories(root *os.Root) *directories {
-	return &directories{root: root, known: map[string]found{}, wanted: map[string]directory{}, parents: map[string]archive.Member{}}
+func newDirectories(root *os.Root, o Options) *directories {
+	return &directories{
+		root: root, replaces: o.replaces(), known: map[string]found{}, seen: map[string]bool{},
+		wanted: map[string]directory{}, parents: map[string]archive.Member{},
+	}
 }
 
-var errOutside = errors.New("the path leads outside of the directory to restore into")
+var (
+	errOutside = errors.New("the path leads outside of the directory to restore into")
+	errLink    = errors.New("there is a link in its place, which is not followed: remove it, or restore with conflicts Replace")
+)
 
 // prepare sees to it that something can be put into a directory.
 func (d *directories) prepare(p string) error {
@@ -75,16 +85,16 @@ func (d *directories) ensure(p string) error {
 		if err := d.ensure(path.Dir(p)); err != nil {
 			return err
 		}
-		err := d.root.Mkdir(p, workMode)
-		if err == nil {
+		made, err := d.make(p)
+		if err != nil {
+			return localError("make directory", err)
+		}
+		if made {
 			d.known[p] = found{made: true}
 			return localError("mark directory", d.root.Chmod(p, madeMode))
 		}
-		if !errors.Is(err, fs.ErrExist) {
-			return localError("make directory", err)
-		}
 	}
-	info, err := d.root.Stat(p)
+	info, err := d.root.Lstat(p)
 	if err != nil {
 		return localError("look up directory", err)
 	}
@@ -92,7 +102,50 @@ func (d *directories) ensure(p string) error {
 		return localError("make directory", syscall.ENOTDIR)
 	}
 	d.known[p] = d.find(p, info.Mode()&modeBits)
+	delete(d.seen, p)
 	return nil
+}
+
+// make makes a directory if there is none. A link is none: it is not followed, since what it leads to may be
+// no part of what is restored. It gives way where files do.
+func (d *directories) make(p string) (made bool, err error) {
+	err = d.root.Mkdir(p, workMode)
+	if errors.Is(err, fs.ErrExist) && d.link(p) {
+		if !d.replaces {
+			return false, errLink
+		}
+		if err = d.root.Remove(p); err == nil {
+			err = d.root.Mkdir(p, workMode)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// link says that there is a link.
+func (d *directories) link(p string) bool {
+	info, err := d.root.Lstat(p)
+	return err == nil && info.Mode().Type() == fs.ModeSymlink
+}
+
+// beyond says that a path leads through a link.
+func (d *directories) beyond(p string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.leads(path.Dir(p))
+}
+
+func (d *directories) leads(p string) bool {
+	if _, ok := d.known[p]; ok || p == "." || d.seen[p] || !filepath.IsLocal(p) {
+		return false // What leads outside is not opened.
+	}
+	if d.leads(path.Dir(p)) || d.link(p) {
+		return true
+	}
+	d.seen[p] = true
+	return false
 }
 
 // find tells how a directory was found, and opens one that its owner may not write to.

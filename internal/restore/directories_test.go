@@ -114,3 +114,49 @@ func TestDirectoriesGetTheirModeLast(t *testing.T) {
 		t.Errorf("mode %v, time %v, %v", info.Mode(), info.ModTime(), err)
 	}
 }
+
+// A link where the archive has a directory leads to files that the archive does not have.
+func TestLinksToDirectoriesAreNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "d/file", 100)
+	b := archived(t, dir, zstd())
+	for name, tc := range map[string]struct {
+		conflicts restore.Conflicts
+		same      bool // what is there
+	}{
+		"replaced": {restore.Replace, false}, "replaced, the same": {restore.Replace, true}, "failing": {restore.Fail, false}, "failing, the same": {restore.Fail, true},
+		"kept": {restore.Keep, false},
+	} {
+		to := t.TempDir()
+		if tc.same {
+			if err := os.CopyFS(filepath.Join(to, "else"), os.DirFS(filepath.Join(dir, "d"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, to, "else/file", 99)
+		if tc.same {
+			content, err := os.ReadFile(filepath.Join(dir, "d/file"))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(to, "else/file"), content, 0o640)
+			}
+			at := time.Unix(1_600_000_000, 101)
+			if err := errors.Join(err, os.Chtimes(filepath.Join(to, "else/file"), at, at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink("else", filepath.Join(to, "d")); err != nil {
+			t.Fatal(err)
+		}
+		before := describe(t, to)
+		s := run(t, b, restore.Options{Dir: to, Conflicts: tc.conflicts})
+		got := describe(t, to)
+		if got["else/file"] != before["else/file"] {
+			t.Errorf("%s: else/file is %s, was %s; %+v", name, got["else/file"], before["else/file"], s)
+		}
+		if replaced := got["d/file"] == describe(t, dir)["d/file"] && s.Files == 2 && s.Failed == 0; replaced != (tc.conflicts == restore.Replace) {
+			t.Errorf("%s: %v, %+v %v", name, got, s, s.Failures)
+		} else if !replaced && (s.Failed == 0 || got["d"] != before["d"]) {
+			t.Errorf("%s: %v, %+v", name, got, s)
+		}
+	}
+}

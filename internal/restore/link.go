@@ -106,10 +106,10 @@ func (r *restorer) setLinkAttributes(m archive.Member) error {
 }
 
 // existing returns the file's information if it exists with the right size and time, as far as the file
-// system stores times, or nil.
+// system stores times, or nil. What is beyond a link is another file.
 func (r *restorer) existing(f archive.Member) fs.FileInfo {
 	info, err := r.root.Lstat(f.Path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != f.Size {
+	if err != nil || !info.Mode().IsRegular() || info.Size() != f.Size || r.directories.beyond(f.Path) {
 		return nil
 	}
 	if at := info.ModTime(); !at.Equal(f.ModTime) && !at.Equal(r.clock.stored(f.ModTime)) {

@@ -87,21 +87,11 @@ type Failure struct{ Path, Message string }
 // Run restores. Single files that fail are in the summary, which holds with an
 // error too. What is restored already isn't fetched again.
 func Run(ctx context.Context, o Options) (Summary, error) {
-	root, err := os.OpenRoot(o.Dir)
-	if err != nil {
-		return Summary{}, fmt.Errorf("open the directory to restore into: %w", err)
-	}
-	defer func() { _ = root.Close() }()
-	unsynced, err := newUnsynced(root, o)
+	r, err := newRestorer(o)
 	if err != nil {
 		return Summary{}, err
 	}
-	defer func() { _ = unsynced.close() }()
-	r := &restorer{
-		options: o, root: root, directories: newDirectories(root), unsynced: unsynced, clock: &clock{root: root},
-		slots: make(slots, requestsAtOnce),
-	}
-	defer r.clock.close()
+	defer r.close()
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	damaged := false

@@ -35,7 +35,7 @@ func CheckRoom(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("open the directory to restore into: %w", err)
 	}
-	r := &roomCheck{restorer: &restorer{options: o, root: root, clock: &clock{root: root}}}
+	r := &roomCheck{restorer: &restorer{options: o, root: root, directories: newDirectories(root, o), clock: &clock{root: root}}}
 	defer root.Close() //nolint:errcheck // Nothing is written through it.
 	defer r.restorer.clock.close()
 	return r.check(ctx, o.Catalog.Select(ctx, o.Selection))

@@ -68,7 +68,7 @@ func NewSession(o Options, dir string) (*Session, error) {
 
 // openSession finds out whether files can be made in a directory, before each of them fails.
 func openSession(o Options, root *os.Root) (*Session, error) {
-	s := &Session{options: o, root: root, directories: newDirectories(root), clock: &clock{root: root}}
+	s := &Session{options: o, root: root, directories: newDirectories(root, o), clock: &clock{root: root}}
 	err := s.directories.prepare(".")
 	if err == nil {
 		name := temporaryName(".", rand.Text())

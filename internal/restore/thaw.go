@@ -51,7 +51,7 @@ func NewThawer(o Options, r s3.ThawRequest, poll time.Duration) (*Thawer, error)
 	if err != nil {
 		return nil, fmt.Errorf("open the directory to restore into: %w", err)
 	}
-	t, err := newThawer(&restorer{options: o, root: root, clock: &clock{root: root}}, r, poll)
+	t, err := newThawer(&restorer{options: o, root: root, directories: newDirectories(root, o), clock: &clock{root: root}}, r, poll)
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
