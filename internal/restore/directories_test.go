@@ -87,6 +87,40 @@ func TestPrivateDirectoriesThatWereThereStayPrivate(t *testing.T) {
 	}
 }
 
+// The same goes for a process that finishes what others have restored.
+func TestDirectoriesOfAnIncompleteSessionStayPrivate(t *testing.T) {
+	b := &bucket{objects: map[string][]byte{}}
+	b.run(t, "uid", "name", time.Now(), member(b, "d/a"))
+	for _, incomplete := range []bool{true, false} {
+		to := t.TempDir()
+		c := catalog(t, b)
+		s, err := restore.NewSession(restore.Options{Catalog: c, Dir: to}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m, err := range c.Manifests(t.Context()) {
+			if err == nil {
+				_, err = s.Finish(t.Context(), m)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if incomplete {
+			s.Incomplete()
+		}
+		if failure := s.FinishDirectories(t.Context()); failure != nil {
+			t.Error(failure)
+		}
+		if info, err := os.Stat(filepath.Join(to, "d")); err != nil || (info.Mode().Perm() == 0o700) != incomplete {
+			t.Errorf("incomplete %t: mode %v, %v", incomplete, info.Mode(), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Who is killed while a directory gets its attributes leaves it marked until it has all of them.
 func TestDirectoriesGetTheirModeLast(t *testing.T) {
 	dir := t.TempDir()

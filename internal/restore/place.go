@@ -80,16 +80,22 @@ func (r *restorer) rename(dir *os.Root, from, to string) error {
 		return dir.Rename(from, to)
 	}
 	err := renameNew(dir, from, to)
-	if !errors.Is(err, errors.ErrUnsupported) {
-		return err
+	if errors.Is(err, errors.ErrUnsupported) {
+		return linkNew(dir, from, to)
 	}
-	if err = dir.Link(from, to); err == nil {
+	return err
+}
+
+// linkNew does as renameNew, by way of a hard link.
+func linkNew(dir *os.Root, from, to string) error {
+	err := dir.Link(from, to)
+	if err == nil {
 		return dir.Remove(from)
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// Nor are there hard links.
+	// There are no hard links.
 	if _, err := dir.Lstat(to); err == nil {
 		return fs.ErrExist
 	}

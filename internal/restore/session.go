@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"cargoship.dev/operator/internal/archive"
 )
@@ -37,6 +38,8 @@ type Session struct {
 	directories *directories
 	unsynced    *unsynced
 	clock       *clock
+
+	incomplete atomic.Bool
 
 	roomOnce sync.Once
 	room     *roomCheck
@@ -149,11 +152,15 @@ func (s *Session) Unanswered() error {
 	return s.unanswered
 }
 
+// Incomplete says that an archive can't be finished. Directories that were made and of which no other
+// archive tells the mode stay private.
+func (s *Session) Incomplete() { s.incomplete.Store(true) }
+
 // FinishDirectories gives all directories that were finished the attributes that they are to have,
 // and returns the first failure of one that must have them, or nil.
 func (s *Session) FinishDirectories(ctx context.Context) *Failure {
 	r := s.restorer()
-	r.finish(ctx.Err() == nil, true)
+	r.finish(ctx.Err() == nil, !s.incomplete.Load())
 	if err := s.unsynced.flush(s.unsynced.dir); err != nil {
 		return &Failure{".", fmt.Sprintf("sync the file system: %v", err)}
 	}

@@ -116,6 +116,7 @@ func (p *RestorePlace) each(ctx context.Context, x archive.IndexedPrefix, do fun
 		group.Go(func() error {
 			m, err := p.route.manifest(working, x.Name, number)
 			if errors.As(err, new(*restore.ManifestError)) {
+				p.session.Incomplete()
 				return nil
 			}
 			if err != nil {
