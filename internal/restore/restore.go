@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/s3"
 )
 
 const (
@@ -308,8 +309,16 @@ func (r *restorer) fail(path string, err error) {
 		if r.unanswered == nil && Transient(err) {
 			r.unanswered = fmt.Errorf("restore %q: %w", path, err)
 		}
-		r.note(path, verdict{archive.Failed, reasonNotRestored, err.Error()})
+		r.note(path, verdict{archive.Failed, reasonOf(err), err.Error()})
 	})
+}
+
+// reasonOf is why a file is not restored, in a word: that of the server's answer, if it was one.
+func reasonOf(err error) string {
+	if e, ok := errors.AsType[*s3.Error](err); ok && e.Reason != "" {
+		return e.Reason
+	}
+	return reasonNotRestored
 }
 
 // attributeFailure records what could not be set of a member that is there, if anything.

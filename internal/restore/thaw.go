@@ -211,19 +211,16 @@ func (t *Thawer) Ready(ctx context.Context, m archive.Manifest) (bool, error) {
 	return true, nil
 }
 
-// Await waits until all that an archive needs can be read, for which it must have been asked.
+// Await waits until all that an archive needs can be read, for which it must have been asked. What is frozen
+// again is not waited for: its files fail, since to ask for it once more is to pay for it once more.
 func (t *Thawer) Await(ctx context.Context, m archive.Manifest) error {
 	for _, key := range t.needs(m) {
 		for pause := min(pollFirst, t.poll); ; pause = min(2*pause, t.poll) {
 			info, readable, err := t.look(ctx, key)
-			if err == nil && info.Storage.Frozen {
-				err = &s3.Error{Class: s3.Source, Reason: s3.ReasonObjectFrozen, Op: "thaw object", Key: key,
-					Err: errors.New("it is frozen again: restore once more to have it thawed")}
-			}
 			if err != nil {
 				return err
 			}
-			if readable {
+			if readable || info.Storage.Frozen {
 				break
 			}
 			if err := s3.Sleep(ctx, pause); err != nil {

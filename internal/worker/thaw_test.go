@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"cargoship.dev/operator/api/v1alpha1"
+	"cargoship.dev/operator/internal/archive"
+	"cargoship.dev/operator/internal/s3"
 	"cargoship.dev/operator/lab"
 	"cargoship.dev/operator/lab/labtest"
 )
@@ -139,6 +141,32 @@ func TestOnlyWhatIsNeededIsThawed(t *testing.T) {
 	}
 	if len(g.Asked()) > 0 {
 		t.Errorf("a survey asked for %q", g.Asked())
+	}
+}
+
+// What freezes again before it is read is not waited for, nor paid for again: its files fail.
+func TestWhatFreezesAgainFails(t *testing.T) {
+	g, site := frozen(t, tarTree(t), v1alpha1.PackingTar, "1")
+	p := openRestore(t, site)
+	m, err := p.route.manifest(t.Context(), p.route.prefixes[0].Name, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ready, err := p.thaw.await(t.Context(), m); !ready || err != nil {
+		t.Errorf("an archive that is frozen again: %v, %v", ready, err)
+	}
+	members, err := p.session.Archive(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for _, f := range members {
+		if f.Outcome == archive.Failed && f.Reason == s3.ReasonObjectFrozen {
+			failed++
+		}
+	}
+	if failed == 0 || len(g.Asked()) > 0 {
+		t.Errorf("%d files failed, asked for %q: %+v", failed, g.Asked(), members)
 	}
 }
 
