@@ -19,52 +19,7 @@ import (
 // A manager that starts anew must read from a lease what the one before wrote.
 func TestGrantSurvivesTheAPI(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := protocol.Grant{
-			Worker: "w", Transfer: "uid",
-			Epoch:              rapid.Int64Range(1, 1e6).Draw(t, "epoch"),
-			Sequence:           rapid.Int64Range(1, 1e6).Draw(t, "sequence"),
-			AcknowledgedReport: rapid.Int64Range(0, 1e6).Draw(t, "acknowledged"),
-			Instance:           rapid.StringMatching("[a-z]{0,8}").Draw(t, "instance"),
-			Duration:           time.Duration(rapid.IntRange(1, 600).Draw(t, "duration")) * time.Second,
-			ReportInterval:     time.Duration(rapid.IntRange(1, 60).Draw(t, "interval")) * time.Second,
-			Drain:              rapid.Bool().Draw(t, "drain"),
-			Plan:               rapid.Bool().Draw(t, "plan"),
-		}
-		for i := range rapid.IntRange(0, 3).Draw(t, "prefixes") {
-			p := protocol.PrefixGrant{
-				Prefix: string(rune('a' + i)),
-				Window: rapid.IntRange(0, 1000).Draw(t, "window"),
-				Rate:   float64(rapid.IntRange(0, 4000).Draw(t, "rate")),
-			}
-			for n := range rapid.IntRange(0, 4).Draw(t, "archives") {
-				p.Assignments = append(p.Assignments, protocol.Assignment{
-					Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n)}, Attempt: n + 1})
-				p.Recalled = append(p.Recalled, protocol.Assignment{
-					Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n + 10)}, Attempt: n + 1})
-				p.Withdrawn.Add(int64(100 + 2*n))
-			}
-			for _, n := range rapid.SliceOfN(rapid.Int64Range(0, 40), 0, 8).Draw(t, "reserve") {
-				p.Reserve.Add(n)
-			}
-			want.Prefixes = append(want.Prefixes, p)
-		}
-		want.Coasting = time.Duration(rapid.IntRange(0, 7200).Draw(t, "coasting")) * time.Second
-		if more := rapid.IntRange(0, 100).Draw(t, "coasting"); more > 0 {
-			want.CoastingWindow = want.Window() + more
-		}
-		want.Pace = protocol.Pace{Bytes: float64(rapid.IntRange(0, 100).Draw(t, "bytes")), Requests: float64(rapid.IntRange(0, 100).Draw(t, "requests"))}
-		want.Charged = want.Charge()
-		if rapid.Bool().Draw(t, "charged") {
-			want.Charged = want.Charged.Or(protocol.Charge{
-				Window:   rapid.IntRange(0, 5000).Draw(t, "window"),
-				Duration: time.Duration(rapid.IntRange(0, 1200).Draw(t, "duration")) * time.Second,
-				Coasting: time.Duration(rapid.IntRange(0, 14400).Draw(t, "coasting")) * time.Second,
-				Pace: protocol.Pace{
-					Bytes:    rapid.SampledFrom([]float64{0, 1, 50, 200, math.Inf(1)}).Draw(t, "bytes"),
-					Requests: rapid.SampledFrom([]float64{0, 1, 50, 200, math.Inf(1)}).Draw(t, "requests"),
-				},
-			})
-		}
+		want := drawGrant(t)
 		encoded, err := json.Marshal(Grant(want))
 		if err != nil {
 			t.Fatal(err)
@@ -77,6 +32,60 @@ func TestGrantSurvivesTheAPI(t *testing.T) {
 			t.Errorf("a grant changed on its way through the API (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// drawGrant draws a grant of a few prefixes.
+func drawGrant(t *rapid.T) protocol.Grant {
+	g := protocol.Grant{
+		Worker: "w", Transfer: "uid",
+		Epoch:              rapid.Int64Range(1, 1e6).Draw(t, "epoch"),
+		Sequence:           rapid.Int64Range(1, 1e6).Draw(t, "sequence"),
+		AcknowledgedReport: rapid.Int64Range(0, 1e6).Draw(t, "acknowledged"),
+		Instance:           rapid.StringMatching("[a-z]{0,8}").Draw(t, "instance"),
+		Duration:           time.Duration(rapid.IntRange(1, 600).Draw(t, "duration")) * time.Second,
+		ReportInterval:     time.Duration(rapid.IntRange(1, 60).Draw(t, "interval")) * time.Second,
+		Drain:              rapid.Bool().Draw(t, "drain"),
+		Plan:               rapid.Bool().Draw(t, "plan"),
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "prefixes") {
+		p := protocol.PrefixGrant{
+			Prefix: string(rune('a' + i)),
+			Window: rapid.IntRange(0, 1000).Draw(t, "window"),
+			Rate:   float64(rapid.IntRange(0, 4000).Draw(t, "rate")),
+		}
+		for n := range rapid.IntRange(0, 4).Draw(t, "archives") {
+			p.Assignments = append(p.Assignments, protocol.Assignment{
+				Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n)}, Attempt: n + 1})
+			p.Recalled = append(p.Recalled, protocol.Assignment{
+				Archive: protocol.ArchiveID{Transfer: "uid", Prefix: p.Prefix, Number: int64(n + 10)}, Attempt: n + 1})
+			p.Withdrawn.Add(int64(100 + 2*n))
+		}
+		for _, n := range rapid.SliceOfN(rapid.Int64Range(0, 40), 0, 8).Draw(t, "reserve") {
+			p.Reserve.Add(n)
+		}
+		g.Prefixes = append(g.Prefixes, p)
+	}
+	g.Coasting = time.Duration(rapid.IntRange(0, 7200).Draw(t, "coasting")) * time.Second
+	if more := rapid.IntRange(0, 100).Draw(t, "coasting"); more > 0 {
+		g.CoastingWindow = g.Window() + more
+	}
+	g.Pace = protocol.Pace{Bytes: float64(rapid.IntRange(0, 100).Draw(t, "bytes")), Requests: float64(rapid.IntRange(0, 100).Draw(t, "requests"))}
+	g.Charged = g.Charge()
+	if rapid.Bool().Draw(t, "charged") {
+		g.Charged = g.Charged.Or(drawCharge(t))
+	}
+	return g
+}
+
+// drawCharge draws what grants before one may allow.
+func drawCharge(t *rapid.T) protocol.Charge {
+	pace := rapid.SampledFrom([]float64{0, 1, 50, 200, math.Inf(1)})
+	return protocol.Charge{
+		Window:   rapid.IntRange(0, 5000).Draw(t, "window"),
+		Duration: time.Duration(rapid.IntRange(0, 1200).Draw(t, "duration")) * time.Second,
+		Coasting: time.Duration(rapid.IntRange(0, 14400).Draw(t, "coasting")) * time.Second,
+		Pace:     protocol.Pace{Bytes: pace.Draw(t, "bytes"), Requests: pace.Draw(t, "requests")},
+	}
 }
 
 func TestConfigKeepsDefaultsForWhatIsAbsent(t *testing.T) {

@@ -330,7 +330,7 @@ func TestMissingAttributesAreNoConflict(t *testing.T) {
 	}
 }
 
-// Times that nanoseconds since 1970 can't tell come back, too.
+// Times that nanoseconds since 1970 can't tell come back, too, or it is said that the file system has none such.
 func TestFarTimesComeBack(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "d/file", 100)
@@ -344,18 +344,20 @@ func TestFarTimesComeBack(t *testing.T) {
 	if err := unix.UtimesNanoAt(unix.AT_FDCWD, probe, []unix.Timespec{ts, ts}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(probe); err != nil || !info.ModTime().Equal(at) {
-		t.Skip("the file system has no such time")
+	info, err := os.Stat(probe)
+	if err != nil {
+		t.Fatal(err)
 	}
+	holds := info.ModTime().Equal(at)
 	b := archived(t, dir, zstd())
 	b.change(t, func(m *archive.Member) { m.ModTime = at })
 	to := t.TempDir()
-	if s := run(t, b, restore.Options{Dir: to}); s.Failed > 0 {
+	if s := run(t, b, restore.Options{Dir: to}); s.Failed > 0 || !holds && len(s.AttributeFailures) == 0 {
 		t.Errorf("%+v %v", s, s.Failures)
 	}
 	for _, name := range []string{"d", "d/file", "d/link"} {
 		info, err := os.Lstat(filepath.Join(to, name))
-		if err != nil || !info.ModTime().Equal(at) {
+		if err != nil || holds && !info.ModTime().Equal(at) {
 			t.Errorf("%s has time %v, %v", name, info.ModTime(), err)
 		}
 	}

@@ -53,7 +53,7 @@ func (r *restorer) inTheWay(m archive.Member) bool {
 	}
 }
 
-// conflicts says the same, and notes what becomes of the member.
+// conflicts says the same, and records the outcome of such a member.
 func (r *restorer) conflicts(m archive.Member) bool {
 	if !r.inTheWay(m) {
 		return false

@@ -42,6 +42,7 @@ type Thawer struct {
 	poll    time.Duration
 	needs   func(archive.Manifest) []string
 	root    io.Closer
+	clock   *clock
 }
 
 // NewThawer returns a thawer for what Run would restore. A poll of 0 is the pause that suits
@@ -51,11 +52,12 @@ func NewThawer(o Options, r s3.ThawRequest, poll time.Duration) (*Thawer, error)
 	if err != nil {
 		return nil, fmt.Errorf("open the directory to restore into: %w", err)
 	}
-	t, err := newThawer(&restorer{options: o, root: root, directories: newDirectories(root, o), clock: &clock{root: root}}, r, poll)
+	into := &restorer{options: o, root: root, directories: newDirectories(root, o), clock: &clock{root: root}}
+	t, err := newThawer(into, r, poll)
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	t.root = root
+	t.root, t.clock = root, into.clock
 	return t, nil
 }
 
@@ -84,6 +86,7 @@ func (t *Thawer) Close() error {
 	if t.root == nil {
 		return nil
 	}
+	t.clock.close()
 	return t.root.Close()
 }
 

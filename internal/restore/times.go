@@ -22,7 +22,7 @@ type clock struct {
 	probe *os.File
 }
 
-// stored returns what becomes of a time.
+// stored returns a time as the file system stores it.
 func (c *clock) stored(at time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

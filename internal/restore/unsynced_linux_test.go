@@ -31,9 +31,7 @@ func thin(t *testing.T, disk string, options ...string) (again func()) {
 		{"dd", "if=" + image, "of=" + image, "bs=1M", "count=4", "conv=notrunc", "status=none"}, // Its metadata has room.
 		{"mount", "-o", "loop", image, disk},
 	} {
-		if err := try(command[0], command[1:]...); err != nil {
-			t.Skip(err)
-		}
+		privileged.Prepare(t, command[0], command[1:]...)
 	}
 	t.Cleanup(func() { _ = try("umount", "-l", disk) })
 	return func() {

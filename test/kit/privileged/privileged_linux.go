@@ -4,6 +4,7 @@ package privileged
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 )
@@ -13,6 +14,16 @@ func Root(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root may do what this test does")
+	}
+}
+
+// Prepare runs a command that prepares a test. Where it fails, as without loop devices or without the program,
+// root can't do here what the test does.
+func Prepare(t *testing.T, name string, args ...string) {
+	t.Helper()
+	Root(t)
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Skipf("%s %v: %v: %s", name, args, err, out)
 	}
 }
 
